@@ -1,4 +1,4 @@
-"""What a subnet costs: its operators with shapes, its MACs and parameters, and sums over blocks for many subnets at once.
+"""What a subnet costs: its operators with shapes, its MACs and parameters, and block sums for many subnets at once.
 
 Counting follows the reference: convolutions, squeeze-and-excite and the classifier; no batch norm, no activations.
 """

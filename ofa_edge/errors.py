@@ -1,7 +1,7 @@
 """Every error a user can meet, in one tree.
 
-Each error has three parts: *what* happened, *why* (or where: file, key, value), and what to *try*. Each class carries the
-exit code of the command line.
+Each error has three parts: *what* happened, *why* (or where: file, key, value), and what to *try*. Each class carries
+the exit code of the command line.
 
     OfaEdgeError                     4  a fault of ours where no better class fits
     |-- GateError                    1  a verification gate failed

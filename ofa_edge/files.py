@@ -61,8 +61,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(part, 0o644)
-        os.replace(part, path)
+        part.chmod(0o644)
+        part.replace(path)
         fsync_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)

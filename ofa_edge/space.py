@@ -2,7 +2,7 @@
 
 A `Space` is the architecture as data (Once-For-All, ICLR 2020, section 3 and appendix B): five elastic stages of MBConv
 blocks behind a static stem block, each block with its own kernel size and expand ratio, each stage with its own depth.
-A `Subnet` is one point of it: frozen, hashable, and canonical by construction, since it holds no entry for a skipped block.
+A `Subnet` is one point of it: frozen, hashable, and canonical by construction: it holds no entry for a skipped block.
 A *genome* is the same point as a row of small integers, so that search can work on thousands of them at once.
 """
 
@@ -21,7 +21,7 @@ from ofa_edge.files import canonical_json, sha256_bytes
 Activation = Literal["relu", "h_swish"]
 Genomes = NDArray[np.int8]
 
-# Base widths at width multiplier 1.0: stem, static block, stages 0-4, final expand, feature mix (ofa.md: the reference's).
+# Widths at multiplier 1.0, as in the reference: stem, static block, stages 0-4, final expand, feature mix.
 BASE_WIDTHS = (16, 16, 24, 40, 80, 112, 160, 960, 1280)
 STAGE_ACTIVATIONS: tuple[Activation, ...] = ("relu", "relu", "h_swish", "h_swish", "h_swish")
 STAGE_SQUEEZE = (False, True, False, True, True)
@@ -188,7 +188,7 @@ class Space:
 
     @functools.cached_property
     def hash(self) -> str:
-        """SHA-256 of all that shapes the networks. Weights, predictors and tables carry it; the name is not part of it."""
+        """SHA-256 of all that shapes the networks (not the name). Weights, predictors and tables carry it."""
         facts = dataclasses.asdict(self)
         del facts["name"]
         return sha256_bytes(canonical_json({"family": "ofa_mobilenetv3", **facts}))
@@ -209,7 +209,8 @@ class Space:
                 f"family = {family!r}, unknown keys: {sorted(set(facts) - known)}",
                 "use a file written by this version of ofa-edge",
             )
-        return cls(**{key: tuple(item) if isinstance(item, list) else item for key, item in facts.items()})
+        values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in facts.items()}
+        return cls(**values)
 
     # -- subnets -------------------------------------------------------------------------------------------------
 
