@@ -1,0 +1,282 @@
+"""A content-addressed cache of stages: the same inputs give the same folder of files, made once.
+
+A stage's *key* is the SHA-256 of its name, its version and the canonical JSON of its inputs (digests and options), so
+a changed input rebuilds exactly what depends on it. An entry is a folder `ROOT/STAGE/KEY/` of files beside an
+`index.json` with their SHA-256. It is made in `ROOT/.partial/`, synced, and renamed into place: a crash, Ctrl-C or a
+full disk leaves no half entry. Every file is verified on every hit; a damaged entry is removed and made again.
+Processes that want one entry at the same time wait for each other: the first makes it, the others are served from it.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofa_edge.errors import OutputError
+from ofa_edge.files import canonical_json, fsync_folder, pretty_json, sha256_bytes, sha256_file
+
+INDEX = "index.json"
+SCHEMA = 1
+_STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DENIED = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR)
+
+Produce = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """The files of one stage, as `StageCache.run` hands them out. They are shared: copy them, never change them."""
+
+    stage: str
+    key: str
+    folder: Path
+    files: Mapping[str, str]  # path inside the folder (posix) -> SHA-256
+    hit: bool
+    seconds: float  # wall time of this call: making the entry, or verifying it
+    produced_seconds: float  # wall time of making the entry, whenever that was
+    damage: str | None = None  # why an older entry had to be made again
+
+    def path(self, name: str) -> Path:
+        """Where file `name` of the entry lies. Raises KeyError for a name that the stage did not make."""
+        if name not in self.files:
+            raise KeyError(f"stage '{self.stage}' made no '{name}'; it made {', '.join(sorted(self.files))}")
+        return self.folder / name
+
+
+@dataclass(frozen=True)
+class StoredEntry:
+    """One entry as `StageCache.entries` lists it."""
+
+    stage: str
+    key: str
+    folder: Path
+    size: int  # bytes
+    last_used: float  # seconds since the epoch
+
+
+@dataclass(frozen=True)
+class StageCache:
+    """A cache in one folder. Any number of processes and threads may use it at once.
+
+    Example:
+        cache = StageCache(default_root())
+        entry = cache.run("onnx", {"weights": digest}, lambda folder: export(folder / "model.onnx"))
+        entry.path("model.onnx")
+    """
+
+    root: Path
+
+    @staticmethod
+    def key(stage: str, inputs: Mapping[str, Any], version: int = 1) -> str:
+        """Hex digest that names the entry of a stage. Raises TypeError or ValueError for inputs that are not JSON."""
+        if not _STAGE_NAME.fullmatch(stage):
+            raise ValueError(f"stage name {stage!r}: use lower-case letters, digits, '-' and '_'")
+        return sha256_bytes(canonical_json({"stage": stage, "version": version, "inputs": dict(inputs)}))
+
+    def run(self, stage: str, inputs: Mapping[str, Any], produce: Produce, version: int = 1) -> CacheEntry:
+        """Return the entry for these inputs, calling `produce` on an empty folder where there is none yet.
+
+        Args:
+            stage: name of the stage.
+            inputs: all that the result depends on, as plain JSON: digests of files, options, versions of tools.
+            produce: writes the stage's files into the folder that it is given.
+            version: of the stage's own code; raise it when the same inputs must give another result.
+
+        Raises:
+            OutputError: the disk is full or the cache folder cannot be written.
+        """
+        start = time.perf_counter()
+        key = self.key(stage, inputs, version)
+        with self._locked(key), _disk_errors(stage, self.root):
+            found, damage = self._verified(stage, key)
+            if found is None:
+                shutil.rmtree(self._folder(stage, key), ignore_errors=True)
+                found = self._make(stage, key, {"version": version, "inputs": dict(inputs)}, produce)
+                hit = False
+            else:
+                os.utime(self._folder(stage, key) / INDEX)
+                hit = True
+        files = {name: str(facts["sha256"]) for name, facts in found["files"].items()}
+        seconds = time.perf_counter() - start
+        return CacheEntry(
+            stage, key, self._folder(stage, key), files, hit, seconds, float(found["produced_seconds"]), damage
+        )
+
+    def has(self, stage: str, inputs: Mapping[str, Any], version: int = 1) -> bool:
+        """Whether an entry exists, without verifying it: for saying what a build would do."""
+        return (self._folder(stage, self.key(stage, inputs, version)) / INDEX).is_file()
+
+    def entries(self) -> list[StoredEntry]:
+        """All entries, the least recently used first."""
+        found = []
+        for index in self.root.glob(f"[!.]*/*/{INDEX}"):
+            with contextlib.suppress(FileNotFoundError):  # pruned by another process meanwhile
+                folder = index.parent
+                size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+                found.append(StoredEntry(folder.parent.name, folder.name, folder, size, index.stat().st_mtime))
+        return sorted(found, key=lambda entry: (entry.last_used, entry.key))
+
+    def prune(self, max_bytes: int = 0, unused_for: float = 0.0) -> list[StoredEntry]:
+        """Remove entries, the least recently used first, until at most `max_bytes` are left; return what was removed.
+
+        Args:
+            max_bytes: size to come down to; 0 empties the cache.
+            unused_for: spare entries used within so many seconds, such as those of a build that still runs.
+
+        An entry that another process is making or verifying right now is spared too.
+        """
+        stored = self.entries()
+        total, newest = sum(entry.size for entry in stored), time.time() - unused_for
+        removed = []
+        for entry in stored:
+            if total <= max_bytes or entry.last_used > newest:
+                break
+            if self._remove(entry):
+                removed.append(entry)
+                total -= entry.size
+        return removed
+
+    # -- one entry ------------------------------------------------------------------------------------------------
+
+    def _folder(self, stage: str, key: str) -> Path:
+        return self.root / stage / key
+
+    @contextlib.contextmanager
+    def _locked(self, key: str, wait: bool = True) -> Iterator[None]:
+        """Hold the lock of one key across processes and threads; with `wait` false raises filelock.Timeout."""
+        from filelock import FileLock
+
+        folder = self.root / ".locks"
+        with _disk_errors("lock", self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / f"{key}.lock")
+            lock.acquire(timeout=-1 if wait else 0)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _verified(self, stage: str, key: str) -> tuple[dict[str, Any] | None, str | None]:
+        """The index of a sound entry, or what is wrong with it; (None, None) where there is no entry."""
+        folder = self._folder(stage, key)
+        if not folder.exists():
+            return None, None
+        try:
+            index = json.loads((folder / INDEX).read_bytes())
+            names = set(index["files"])
+            if index["schema"] != SCHEMA or self.key(index["stage"], index["inputs"], index["version"]) != key:
+                return None, f"{INDEX}: belongs to another entry"
+            if names != set(_regular_files(folder)) - {INDEX}:
+                return None, "files are missing or were added"
+            for name in sorted(names):
+                if sha256_file(folder / name) != index["files"][name]["sha256"]:
+                    return None, f"{name}: SHA-256 differs"
+            float(index["produced_seconds"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return None, f"{INDEX}: {type(error).__name__}: {error}"
+        return index, None
+
+    def _make(self, stage: str, key: str, facts: dict[str, Any], produce: Produce) -> dict[str, Any]:
+        """Make an entry under its lock: all or nothing."""
+        partial, folder = self.root / ".partial" / key, self._folder(stage, key)
+        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed: we hold its lock now
+        try:
+            partial.mkdir(parents=True)
+            start = time.perf_counter()
+            produce(partial)
+            seconds = time.perf_counter() - start
+            files = {}
+            for name in _regular_files(partial):
+                _fsync_file(partial / name)
+                files[name] = {"sha256": sha256_file(partial / name), "bytes": (partial / name).stat().st_size}
+            if not files or INDEX in files:
+                raise ValueError(f"stage '{stage}' must write at least one file, none of them named {INDEX}")
+            index = {"schema": SCHEMA, "stage": stage, **facts, "files": files, "produced_seconds": seconds}
+            (partial / INDEX).write_bytes(pretty_json(index))
+            _fsync_file(partial / INDEX)
+            for inner in (partial, *(path for path in partial.rglob("*") if path.is_dir())):
+                fsync_folder(inner)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            partial.rename(folder)
+            fsync_folder(folder.parent)
+        except BaseException:  # Ctrl-C too
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return index
+
+    def _remove(self, entry: StoredEntry) -> bool:
+        from filelock import Timeout
+
+        try:
+            with self._locked(entry.key, wait=False), _disk_errors(entry.stage, self.root):
+                (entry.folder / INDEX).unlink(missing_ok=True)  # first: what is left of a removal is no entry
+                shutil.rmtree(entry.folder, ignore_errors=True)
+                # Safe while held: a waiter that locked the unlinked file notices and opens a new one.
+                (self.root / ".locks" / f"{entry.key}.lock").unlink(missing_ok=True)
+        except Timeout:
+            return False
+        return True
+
+
+def default_root() -> Path:
+    """`$OFA_EDGE_CACHE`, else the user's cache folder (`~/.cache/ofa-edge/stages` on Linux)."""
+    import platformdirs
+
+    chosen = os.environ.get("OFA_EDGE_CACHE")
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("ofa-edge")) / "stages"
+
+
+def _regular_files(folder: Path) -> list[str]:
+    """Posix paths of all files below `folder`, sorted. Raises ValueError for links and special files."""
+    names = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{path.name} is a link or a special file; a stage may only write plain files")
+        if path.is_file():
+            names.append(path.relative_to(folder).as_posix())
+    return names
+
+
+def _fsync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _disk_errors(stage: str, root: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into OutputError, also where a library wrapped the OSError in its own error."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except Exception as error:
+        cause = _disk_cause(error, root)
+        if cause is None:
+            raise
+        full = cause.errno in _FULL
+        raise OutputError(
+            f"{'disk full' if full else 'cannot write'}: cache of stage '{stage}'",
+            f"{cause.filename or root}: {cause.strerror}; nothing half-made was kept in {root}",
+            "free some space, then run the same command again" if full else "set OFA_EDGE_CACHE to another folder",
+        ) from error
+
+
+def _disk_cause(error: BaseException, root: Path) -> OSError | None:
+    """The OSError behind `error` that says that the cache's disk is full, or that its folder cannot be written."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return cause
+        # A stage may also be denied a file elsewhere, its own input say: that is not the cache's error.
+        if isinstance(cause, OSError) and cause.errno in _DENIED and str(cause.filename).startswith(str(root)):
+            return cause
+        cause = cause.__cause__
+    return None
