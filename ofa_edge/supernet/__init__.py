@@ -1,0 +1,1 @@
+"""The supernet: elastic layers, the one slice rule, extraction, channel sorting, BN calibration, weights."""

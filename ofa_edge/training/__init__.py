@@ -1,0 +1,1 @@
+"""Training of supernets: recipes, the trainer, evaluation."""
