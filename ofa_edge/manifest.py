@@ -1,0 +1,347 @@
+"""The manifest: everything that went into a build, everything that came out, and what was and was not verified.
+
+The types here are the schema of `manifest.json`. They refuse what would not be honest: a latency in milliseconds from
+an emulated device, an accuracy of an untrained network, a passed latency gate that nothing measured.
+
+Units: milliseconds for latency, seconds for stages, bytes for sizes, and fractions of 1 for every top-1 accuracy.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from ofa_edge import cost
+from ofa_edge.errors import ConfigError
+from ofa_edge.files import canonical_json, write_bytes
+from ofa_edge.space import Space, Subnet
+
+MANIFEST = "manifest.json"
+
+Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
+Label = Literal["untrained", "emulated", "analytic"]  # `analytic`: the latency model was not measured on this target
+OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")
+
+
+def _relative(path: str) -> str:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in path or str(pure) in ("", "."):
+        raise ValueError("must be a relative path with forward slashes that stays inside its folder")
+    return str(pure)
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(canonical_json(dict(value)))  # tuples come back from a file as lists
+    return plain
+
+
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_plain)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+RelativePath = Annotated[str, AfterValidator(_relative)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+ReasonCode = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
+class Record(BaseModel):
+    """Base of all parts: frozen, strict, and with no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class FileRecord(Record):
+    """One file that went in or came out. `path` is relative to the output folder, or names an input."""
+
+    path: str
+    role: str = ""  # "weights", "calibration images", "artifact", ...
+    sha256: Digest
+    size: Count
+
+
+class TargetRecord(Record):
+    """What the artifact was built for."""
+
+    name: str
+    description: str
+    arch: str
+    cpu: str
+    runtime: str
+    threads: Annotated[int, Field(ge=1)]
+    precision: Literal["fp32", "fp16", "int8"]
+
+
+class SupernetRecord(Record):
+    """The supernet that the subnet was cut from."""
+
+    name: str
+    space: JsonObject  # Space.to_json()
+    space_hash: Digest
+    trained: bool
+    dataset: str | None = None  # what its accuracy was measured on
+
+
+class SubnetRecord(Record):
+    """One subnet, drawn in the report block by block."""
+
+    id: str
+    stages: tuple[tuple[tuple[int, int], ...], ...]  # per stage, per kept block: (kernel, expand ratio)
+    resolution: int
+    macs: Count
+    params: Count
+
+    @classmethod
+    def of(cls, space: Space, subnet: Subnet) -> Self:
+        """Describe a subnet of `space`."""
+        return cls(
+            id=subnet.id,
+            stages=subnet.stages,
+            resolution=subnet.resolution,
+            macs=cost.macs(space, subnet),
+            params=cost.params(space, subnet),
+        )
+
+
+class LatencyPrediction(Record):
+    """What the target's latency model says: milliseconds with 50 % and 90 % intervals."""
+
+    ms: Positive
+    low50: NotNegative
+    high50: Positive
+    low90: NotNegative
+    high90: Positive
+    kind: Literal["analytic", "table", "fitted"]
+    provenance: Literal["measured", "published", "analytic"]
+    source: str
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low90 <= self.low50 <= self.ms <= self.high50 <= self.high90:
+            raise ValueError("the interval must hold low90 <= low50 <= ms <= high50 <= high90")
+        return self
+
+
+class FrontPoint(Record):
+    """One point of the Pareto front, both values predicted."""
+
+    latency_ms: Positive
+    score: NotNegative  # of SearchRecord.objective
+    subnet: str  # its id
+
+
+class CandidateRecord(Record):
+    """One of the best candidates by prediction, and its accuracy as measured after BN calibration."""
+
+    subnet: str  # its id
+    latency_ms: Positive
+    score: NotNegative  # of SearchRecord.objective, predicted
+    measured_top1: Fraction | None = None
+
+
+class SearchRecord(Record):
+    """How the subnet was found."""
+
+    objective: Literal["top1", "macs"]  # what was maximised under the budget; MACs where nothing predicts accuracy
+    budget_ms: Positive
+    budget_source: Literal["option", "relative"]  # --latency-ms, or a fraction of the largest subnet's latency
+    relative_budget: Positive | None = None
+    fastest_ms: Positive
+    largest_ms: Positive
+    evaluations: Count
+    predictor_rmse: NotNegative | None = None  # on held-out subnets, same unit as top-1
+    measured_images: Count = 0  # held-out training images behind `measured_top1`
+    front: tuple[FrontPoint, ...] = ()
+    candidates: tuple[CandidateRecord, ...] = ()
+
+    @model_validator(mode="after")
+    def _scores(self) -> Self:
+        scores = [point.score for point in self.front] + [candidate.score for candidate in self.candidates]
+        if self.objective == "top1" and max(scores, default=0.0) > 1:
+            raise ValueError("a predicted top-1 is a fraction of 1")
+        if (self.budget_source == "relative") != (self.relative_budget is not None):
+            raise ValueError("relative_budget must be there exactly when the budget is relative")
+        return self
+
+
+class Tolerance(Record):
+    """What a rung is held against; None where a quantity is not gated."""
+
+    max_abs: NotNegative | None = None
+    snr_db: Finite | None = None
+    top1_drop: Fraction | None = None
+
+
+class Rung(Record):
+    """One step of the parity ladder, compared with the rung that `reference` names on the same images."""
+
+    name: str
+    reference: str | None = None
+    file: RelativePath | None = None
+    size: Count | None = None
+    max_abs: NotNegative | None = None
+    snr_db: Finite | None = None
+    argmax_agreement: Fraction | None = None
+    top1: Fraction | None = None
+    images: Count = 0
+    tolerance: Tolerance | None = None
+    outcome: Outcome
+    note: str = ""
+
+
+class LatencyMeasurement(Record):
+    """Measured milliseconds of one inference, batch 1, on a physical device."""
+
+    p50: Positive
+    p90: Positive
+    min: Positive
+    mad: NotNegative
+    low95: Positive  # bootstrap interval of the median over sessions
+    high95: Positive
+    runs: Annotated[int, Field(ge=1)]
+    sessions: Annotated[int, Field(ge=1)]
+
+
+class DeviceMeasurement(Record):
+    """What one device did. An emulated device gives outputs and instruction counts, and no milliseconds."""
+
+    name: str
+    kind: Literal["physical", "emulated"]
+    connection: str
+    fingerprint: dict[str, str]
+    latency_ms: LatencyMeasurement | None = None
+    instructions_per_inference: Count | None = None
+    emulation_wall_ms: NotNegative | None = None
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _honest(self) -> Self:
+        if self.kind == "emulated" and self.latency_ms is not None:
+            raise ValueError("an emulated device gives no latency: use emulation_wall_ms")
+        return self
+
+
+class Verdict(Record):
+    """The end of one gate: an outcome, a reason code for programs, and the reason in words."""
+
+    gate: Literal["parity", "accuracy", "latency"]
+    outcome: Outcome
+    code: ReasonCode
+    reason: str
+
+
+class StageRecord(Record):
+    """Wall time of one stage of this build."""
+
+    name: str
+    seconds: NotNegative
+    cached: bool
+    key: Digest | None = None
+    produced_seconds: NotNegative | None = None  # what making the entry took, when it was made
+
+
+class Manifest(Record):
+    """One build, whole. Written last: a folder that has one is complete."""
+
+    schema_version: Literal[1] = 1
+    tool: Literal["ofa-edge"] = "ofa-edge"
+    version: str
+    created: AwareDatetime
+    command: tuple[str, ...]
+    seed: int
+    labels: tuple[Label, ...] = ()
+    target: TargetRecord
+    supernet: SupernetRecord
+    subnet: SubnetRecord
+    prediction: LatencyPrediction
+    search: SearchRecord | None = None  # None where the subnet was given, not searched
+    ladder: tuple[Rung, ...]
+    measurements: tuple[DeviceMeasurement, ...] = ()
+    verdicts: tuple[Verdict, ...]
+    stages: tuple[StageRecord, ...]
+    inputs: tuple[FileRecord, ...]
+    outputs: tuple[FileRecord, ...]  # relative to the manifest; the manifest itself excepted
+    versions: dict[str, str]
+    skipped: tuple[str, ...] = ()  # what this build left out, each with its reason
+
+    @property
+    def outcome(self) -> Outcome:
+        """The weightiest outcome of all gates; `unverified` where there is no gate."""
+        return weightiest(verdict.outcome for verdict in self.verdicts)
+
+    @model_validator(mode="after")
+    def _honest(self) -> Self:
+        if self.supernet.trained == ("untrained" in self.labels):
+            raise ValueError("the label 'untrained' must be there exactly when the supernet is not trained")
+        if not self.supernet.trained and self._shows_accuracy():
+            raise ValueError("an untrained network has no accuracy to show")
+        emulated = any(measurement.kind == "emulated" for measurement in self.measurements)
+        if emulated != ("emulated" in self.labels):
+            raise ValueError("the label 'emulated' must be there exactly when an emulated device was used")
+        if (self.prediction.provenance == "analytic") != ("analytic" in self.labels):
+            raise ValueError("the label 'analytic' must be there exactly when the prediction's provenance is analytic")
+        measured = any(measurement.latency_ms for measurement in self.measurements)
+        for verdict in self.verdicts:
+            if verdict.gate == "latency" and verdict.outcome in ("pass", "fail") and not measured:
+                raise ValueError(f"a latency gate cannot {verdict.outcome} without a measured latency")
+        return self
+
+    @model_validator(mode="after")
+    def _outputs_stay_inside(self) -> Self:
+        paths = [_relative(record.path) for record in self.outputs]
+        if len(set(paths)) != len(paths) or MANIFEST in paths:
+            raise ValueError(f"outputs must be distinct, without {MANIFEST}: {paths}")
+        return self
+
+    def _shows_accuracy(self) -> bool:
+        if any(rung.top1 is not None for rung in self.ladder):
+            return True
+        search = self.search
+        return search is not None and (
+            search.objective == "top1" or any(item.measured_top1 is not None for item in search.candidates)
+        )
+
+
+def weightiest(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcome that decides over several: fail before inconclusive before unverified before pass."""
+    return min(outcomes, key=OUTCOMES_BY_WEIGHT.index, default="unverified")
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> str:
+    """Write `folder/manifest.json` atomically and return its SHA-256. Call it last."""
+    return write_bytes(folder / MANIFEST, manifest.model_dump_json(indent=2).encode() + b"\n")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest from its file or from the folder that it lies in.
+
+    Raises:
+        ConfigError: it is missing, is not a manifest, or was written by another version of the schema.
+    """
+    file = path / MANIFEST if path.is_dir() else path
+    try:
+        return Manifest.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"no manifest: {file.name}", f"{file.parent}: {error.strerror}", "give a folder that ofa-edge build made"
+        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(
+            f"not a manifest of this version: {file.name}",
+            f"{file}: {where}: {first['msg']}",
+            "run ofa-edge build again",
+        ) from error

@@ -1,0 +1,129 @@
+"""The output folder: claimed before any work, filled all at once, and never at the cost of somebody else's files.
+
+A build writes into a staging folder beside its output folder. Only when everything is there are the files moved in, the
+manifest last, so that an interrupted or failed build leaves the result of the build before it as it was.
+A small marker names the files that are ours; whatever else lies in the folder is left alone.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ofa_edge.errors import OutputError
+from ofa_edge.files import fsync_folder, write_json
+from ofa_edge.manifest import MANIFEST
+
+MARKER = ".ofa-edge.json"
+
+
+def claim_output_folder(out: Path) -> None:
+    """Check that `out` may be written: it does not exist, is empty, or is an output folder of ours. Changes nothing.
+
+    Raises:
+        OutputError: it is a file, a link, holds files that are not ours, or its parent cannot be written.
+    """
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise OutputError(f"not a folder: {out}", "a file or a link stands there", "choose another folder with --out")
+    if out.is_dir() and any(out.iterdir()) and _owned(out) is None:
+        raise OutputError(
+            f"not an output folder of ofa-edge: {out}",
+            f"it is not empty and has no {MARKER}; nothing was overwritten",
+            "choose another folder with --out, or empty this one",
+        )
+    standing = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
+    if not os.access(standing, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write: {out}", f"{standing}: permission denied", "choose another folder with --out")
+
+
+@contextlib.contextmanager
+def output_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty staging folder; on a clean exit its files replace those of the last build in `out`.
+
+    The body writes all outputs and, last, the manifest. On any error the staging folder is removed, `out` is untouched.
+
+    Raises:
+        OutputError: `out` is not ours, cannot be written, or holds a file of somebody else's by the name of an output.
+    """
+    claim_output_folder(out)
+    staging: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
+        yield staging
+        if not (staging / MANIFEST).is_file():
+            raise ValueError(f"the build wrote no {MANIFEST}")
+        _publish(staging, out)
+    except OSError as error:
+        if staging is not None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OutputError(
+            f"cannot write: {out}",
+            f"{error.filename or out.parent}: {error.strerror}; the last result was left as it was",
+            "free some space, or choose another folder with --out",
+        ) from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _publish(staging: Path, out: Path) -> None:
+    """Move the staged files into `out`: the old manifest goes first, the new one comes last."""
+    out.mkdir(exist_ok=True)
+    names = sorted(path.relative_to(staging).as_posix() for path in staging.rglob("*") if not path.is_dir())
+    with _locked(out):
+        claim_output_folder(out)
+        old = _owned(out) or []
+        foreign = [name for name in names if name not in old and (out / name).exists()]
+        if foreign:
+            raise OutputError(
+                f"not ours to overwrite: {out / foreign[0]}",
+                f"ofa-edge did not make it ({len(foreign)} such); nothing was overwritten",
+                "move it away, or choose another folder with --out",
+            )
+        write_json(out / MARKER, _marker(sorted({*old, *names})))  # before any move: a crash leaves all of it ours
+        (out / MANIFEST).unlink(missing_ok=True)
+        for name in (*(name for name in names if name != MANIFEST), MANIFEST):
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (staging / name).replace(out / name)
+        for name in set(old) - set(names):
+            (out / name).unlink(missing_ok=True)
+        write_json(out / MARKER, _marker(names))
+        fsync_folder(out)
+
+
+def _marker(names: list[str]) -> dict[str, Any]:
+    return {"tool": "ofa-edge", "files": names}
+
+
+def _owned(out: Path) -> list[str] | None:
+    """Files of `out` that are ours; None where it is not an output folder of ours."""
+    try:
+        marker = json.loads((out / MARKER).read_bytes())
+        if marker["tool"] != "ofa-edge":
+            return None
+        return [name for name in map(str, marker["files"]) if _inside(name)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _inside(name: str) -> bool:
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts and path.parts != ()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` against another build that publishes into it; leaves no lock file behind."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,162 @@
+"""A complete manifest for tests of the schema and of the report."""
+
+import datetime
+from typing import Any
+
+from ofa_edge.manifest import (
+    CandidateRecord,
+    DeviceMeasurement,
+    FileRecord,
+    FrontPoint,
+    LatencyPrediction,
+    Manifest,
+    Rung,
+    SearchRecord,
+    StageRecord,
+    SubnetRecord,
+    SupernetRecord,
+    TargetRecord,
+    Tolerance,
+    Verdict,
+)
+from ofa_edge.space import Space, Subnet
+
+SPACE = Space("fashion", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))
+STAGES = (((3, 4), (5, 6), (3, 3)), ((3, 4), (5, 4)), ((7, 6), (5, 4), (3, 4), (3, 6)), ((3, 6), (5, 6)), ((5, 4),) * 3)
+SUBNET = Subnet(STAGES, 24)
+NET = SUBNET.id
+
+
+def rungs() -> tuple[Rung, ...]:
+    gate = Tolerance(max_abs=1e-3, snr_db=60.0, top1_drop=0.005)
+    common: dict[str, Any] = {"argmax_agreement": 1.0, "top1": 0.918, "images": 2000, "outcome": "pass"}
+    return (
+        Rung(name="supernet slice", **common),
+        Rung(name="BN folded", reference="supernet slice", max_abs=3.1e-6, snr_db=112.4, tolerance=gate, **common),
+        Rung(
+            name="onnx",
+            reference="BN folded",
+            file="model.onnx",
+            size=1_900_000,
+            max_abs=5.5e-6,
+            snr_db=108.0,
+            tolerance=gate,
+            **common,
+        ),
+        Rung(
+            name="tflite fp32",
+            reference="supernet slice",
+            file="model.tflite",
+            size=1_900_000,
+            max_abs=6.0e-6,
+            snr_db=107.1,
+            tolerance=gate,
+            **common,
+        ),
+        Rung(
+            name="on device",
+            reference="tflite fp32",
+            max_abs=6.1e-6,
+            snr_db=107.0,
+            tolerance=gate,
+            note="emulated cortex-a72",
+            **common,
+        ),
+    )
+
+
+def facts() -> dict[str, Any]:
+    """Keyword arguments of a Manifest whose every part is filled."""
+    front = tuple(
+        FrontPoint(latency_ms=8 + 2.5 * i, score=0.93 - 0.025 * 0.75**i, subnet=f"{i:012x}") for i in range(12)
+    )
+    return {
+        "version": "0.1.0",
+        "created": datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC),
+        "command": ("ofa-edge", "build", "--target", "raspberry-pi-4"),
+        "seed": 0,
+        "labels": ("emulated",),
+        "target": TargetRecord(
+            name="raspberry-pi-4",
+            description="Raspberry Pi 4 Model B, 4x Cortex-A72 1.8 GHz, 64-bit OS",
+            arch="aarch64",
+            cpu="cortex-a72",
+            runtime="tflite",
+            threads=4,
+            precision="fp32",
+        ),
+        "supernet": SupernetRecord(
+            name="fashion",
+            space=SPACE.to_json(),
+            space_hash=SPACE.hash,
+            trained=True,
+            dataset="Fashion-MNIST test, 2,000 images",
+        ),
+        "subnet": SubnetRecord.of(SPACE, SUBNET),
+        "prediction": LatencyPrediction(
+            ms=18.6,
+            low50=17.9,
+            high50=19.3,
+            low90=16.9,
+            high90=20.4,
+            kind="fitted",
+            provenance="published",
+            source="MLPerf Inference v1.0, Raspberry Pi 4",
+        ),
+        "search": SearchRecord(
+            objective="top1",
+            budget_ms=20.4,
+            budget_source="relative",
+            relative_budget=0.6,
+            fastest_ms=7.2,
+            largest_ms=34.0,
+            evaluations=20_000,
+            predictor_rmse=0.0031,
+            measured_images=2000,
+            front=front,
+            candidates=(
+                CandidateRecord(subnet=NET, latency_ms=18.6, score=0.9205, measured_top1=0.9212),
+                CandidateRecord(subnet="0" * 12, latency_ms=20.1, score=0.9210, measured_top1=0.9195),
+                CandidateRecord(subnet="1" * 12, latency_ms=19.7, score=0.9201, measured_top1=0.9190),
+            ),
+        ),
+        "ladder": rungs(),
+        "measurements": (
+            DeviceMeasurement(
+                name="emulated",
+                kind="emulated",
+                connection="qemu-user",
+                fingerprint={"cpu": "cortex-a72", "qemu": "7.2"},
+                instructions_per_inference=3_440_000,
+                emulation_wall_ms=31.0,
+            ),
+        ),
+        "verdicts": (
+            Verdict(gate="parity", outcome="pass", code="within-tolerance", reason="every rung is within tolerance"),
+            Verdict(gate="accuracy", outcome="pass", code="no-drop", reason="91.8 % on 2,000 images at every rung"),
+            Verdict(
+                gate="latency",
+                outcome="unverified",
+                code="emulated-device",
+                reason="an emulated device gives no milliseconds",
+            ),
+        ),
+        "stages": (
+            StageRecord(name="search", seconds=2.1, cached=False, key="a" * 64, produced_seconds=2.1),
+            StageRecord(name="calibrate", seconds=6.4, cached=False),
+            StageRecord(name="onnx", seconds=0.1, cached=True, key="b" * 64, produced_seconds=9.0),
+            StageRecord(name="tflite", seconds=17.5, cached=False),
+            StageRecord(name="verify", seconds=4.0, cached=False),
+        ),
+        "inputs": (FileRecord(path="fashion.safetensors", role="weights", sha256="c" * 64, size=2_400_000),),
+        "outputs": (
+            FileRecord(path="model.tflite", role="artifact", sha256="d" * 64, size=1_900_000),
+            FileRecord(path="labels.txt", role="labels", sha256="e" * 64, size=80),
+        ),
+        "versions": {"python": "3.11.7", "torch": "2.6.0", "tensorflow": "2.19.0"},
+    }
+
+
+def manifest(**changes: Any) -> Manifest:
+    """The manifest above with some fields changed."""
+    return Manifest(**{**facts(), **changes})

@@ -1,0 +1,132 @@
+"""The output folder: nothing of anybody else's is overwritten, and a result is replaced whole or not at all."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ofa_edge.errors import OutputError
+from ofa_edge.manifest import MANIFEST
+from ofa_edge.output import MARKER, claim_output_folder, output_folder
+
+
+def build(out: Path, files: dict[str, str]) -> None:
+    with output_folder(out) as staging:
+        for name, text in files.items():
+            (staging / name).parent.mkdir(exist_ok=True)
+            (staging / name).write_text(text)
+        (staging / MANIFEST).write_text(files.get(MANIFEST, "{}"))
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != MARKER
+    }
+
+
+def test_a_second_build_replaces_the_first(tmp_path: Path) -> None:
+    out = tmp_path / "out" / "pixel-4"
+    build(out, {"model.tflite": "1", "labels.txt": "a", "tvm/model.so": "1"})
+    build(out, {"model_int8.tflite": "2", "labels.txt": "b"})
+    assert content(out) == {"model_int8.tflite": "2", "labels.txt": "b", MANIFEST: "{}"}
+    assert [path.name for path in out.parent.iterdir()] == ["pixel-4"]
+
+
+def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    claim_output_folder(tmp_path)
+    build(tmp_path, {"labels.txt": "a"})
+    assert content(tmp_path) == {"labels.txt": "a", MANIFEST: "{}"}
+
+
+@pytest.mark.parametrize("marker", [None, "{", "[]", '{"tool": "other", "files": []}', '{"tool": "ofa-edge"}'])
+def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path, marker: str | None) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / MANIFEST).write_text("{}")
+    if marker is not None:
+        (tmp_path / MARKER).write_text(marker)
+    for claim in (lambda: claim_output_folder(tmp_path), lambda: build(tmp_path, {"labels.txt": "a"})):
+        with pytest.raises(OutputError, match="not an output folder") as caught:
+            claim()
+        assert "nothing was overwritten" in caught.value.why
+    assert content(tmp_path) == {"thesis.tex": "years of work", MANIFEST: "{}"}
+
+
+def test_a_file_or_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    for name in ("file", "link"):
+        with pytest.raises(OutputError, match="not a folder"):
+            claim_output_folder(tmp_path / name)
+
+
+def test_a_users_file_in_our_folder_survives(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build(out, {"labels.txt": "a"})
+    (out / "notes.txt").write_text("mine")
+    build(out, {"labels.txt": "b"})
+    assert content(out) == {"labels.txt": "b", "notes.txt": "mine", MANIFEST: "{}"}
+    with pytest.raises(OutputError, match=r"not ours to overwrite: .*notes\.txt"):
+        build(out, {"labels.txt": "c", "notes.txt": "ours"})
+    assert content(out) == {"labels.txt": "b", "notes.txt": "mine", MANIFEST: "{}"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("no")])
+def test_a_failed_build_leaves_the_last_result(tmp_path: Path, error: BaseException) -> None:
+    out = tmp_path / "out"
+    build(out, {"labels.txt": "a"})
+    with pytest.raises(type(error)), output_folder(out):
+        raise error
+    assert content(out) == {"labels.txt": "a", MANIFEST: "{}"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_first_build_that_fails_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), output_folder(tmp_path / "out"):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot write") as caught, output_folder(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert "No space left" in caught.value.why
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_crash_while_moving_is_mended_by_the_next_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    build(out, {"a.txt": "1", "z.txt": "1"})
+    replace = Path.replace
+
+    def crash(self: Path, target: Path) -> Path:
+        if Path(target).name == "b.txt":
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            build(out, {"a.txt": "2", "b.txt": "2"})
+    assert not (out / MANIFEST).exists()  # the folder does not claim to be complete
+    build(out, {"b.txt": "3"})
+    assert content(out) == {"b.txt": "3", MANIFEST: "{}"}
+
+
+def test_the_manifest_must_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no manifest"), output_folder(tmp_path / "out") as staging:
+        (staging / "labels.txt").write_text("a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_marker_cannot_name_files_elsewhere(tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("x")
+    out = tmp_path / "out"
+    build(out, {"labels.txt": "a"})
+    (out / MARKER).write_text('{"tool": "ofa-edge", "files": ["../precious.txt", "labels.txt", "manifest.json"]}')
+    build(out, {"labels.txt": "b"})
+    assert precious.read_text() == "x"
