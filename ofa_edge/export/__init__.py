@@ -1,0 +1,4 @@
+"""From a trained static network to a file that a device runs; one stage a file, each a function file -> file.
+
+fold -> onnx -> tflite (graph, rewrites, tf_ops) -> metadata, or fold -> onnx -> tvm; `parity` compares any two stages.
+"""

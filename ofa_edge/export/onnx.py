@@ -1,0 +1,116 @@
+"""torch -> ONNX: exported, simplified, checked, and stripped of everything that varies between two runs."""
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ofa_edge.errors import ConversionError
+from ofa_edge.files import write_bytes
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 17
+"""The oldest opset with HardSwish that the TorchScript exporter writes as one node; LiteRT and TVM both read it."""
+
+INPUT, OUTPUT = "input", "logits"
+
+
+def export_onnx(net: nn.Module, shape: tuple[int, int, int, int], out: Path) -> None:
+    """Write `net` as ONNX: opset 17, one input `input` [1, C, H, W], one output `logits` [1, classes].
+
+    The TorchScript exporter is used on purpose: it writes one HardSwish and one pooling node where the dynamo exporter
+    writes several. Two exports of one network give the same bytes, in any process.
+
+    Args:
+        net: a network with its batch norms folded (see `fold`).
+        shape: of the input; the batch must be 1.
+        out: the file to write.
+
+    Raises:
+        ConversionError: the network cannot be traced, or not exported.
+        OutputError: `out` cannot be written.
+    """
+    if len(shape) != 4 or min(shape) < 1 or shape[0] != 1:
+        raise ConversionError(
+            f"cannot export for an input of shape {shape}",
+            "artifacts are built for one image at a time: the shape must be (1, channels, height, width)",
+            "set the first dimension to 1",
+        )
+    write_bytes(out, _strip(_simplify(_trace(net, shape))).SerializeToString(deterministic=True))
+
+
+def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Run the model over images, one at a time on one thread: exactly the graph that ships, repeatable to the bit.
+
+    Args:
+        path: an ONNX file of `export_onnx`.
+        inputs: [N, C, H, W] float32, normalised.
+
+    Returns:
+        Logits, [N, classes] float32.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    rows = [session.run([OUTPUT], {INPUT: inputs[i : i + 1]})[0] for i in range(len(inputs))]
+    return np.concatenate(rows).astype(np.float32)
+
+
+def _trace(net: nn.Module, shape: tuple[int, int, int, int]) -> "onnx.ModelProto":
+    import onnx
+
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-onnx-") as folder, warnings.catch_warnings():
+        raw = Path(folder) / "raw.onnx"
+        # Both announce that this exporter is the old one, which is why it was chosen.
+        warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
+        warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
+        try:
+            torch.onnx.export(
+                net,
+                (torch.zeros(shape),),
+                raw,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+            raise ConversionError(
+                f"torch cannot export {type(net).__name__} for an input of shape {shape}",
+                str(error).strip().splitlines()[0],
+                "run the network on an image of that shape; use only operators of ONNX opset 17",
+            ) from error
+        return onnx.load(raw)
+
+
+def _simplify(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    import onnx
+    import onnxsim
+
+    simplified: onnx.ModelProto
+    simplified, _ = onnxsim.simplify(model)  # its own check prints to the terminal; the parity ladder checks more
+    onnx.checker.check_model(simplified, full_check=True)
+    return simplified
+
+
+def _strip(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """Remove what describes the run rather than the network: producer, doc strings, metadata."""
+    for field in ("producer_name", "producer_version", "doc_string", "metadata_props"):
+        model.ClearField(field)
+    graph = model.graph
+    graph.name = "main"
+    graph.ClearField("doc_string")
+    for part in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    return model

@@ -1,0 +1,79 @@
+"""How far one stage's answers are from another's: three small pure functions behind one frozen result."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SNR_LIMIT_DB = 999.0
+"""Stands for infinity: JSON has none."""
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A candidate's logits against the reference's. All values are finite.
+
+    Attributes:
+        max_abs: the largest absolute difference of one logit; float32's largest number where the candidate has a NaN
+            or an infinity.
+        snr_db: 10 log10(sum reference^2 / sum (reference - candidate)^2), within +-999; 999 where nothing differs,
+            -999 where the candidate is not finite, or the reference is all zeros and the candidate is not.
+        argmax_agreement: share of rows, 0..1, whose largest logit stands in the same place.
+    """
+
+    max_abs: float
+    snr_db: float
+    argmax_agreement: float
+
+    def to_json(self) -> dict[str, float]:
+        """The manifest's entry."""
+        return asdict(self)
+
+
+def compare(reference: NDArray[np.floating], candidate: NDArray[np.floating]) -> Difference:
+    """Compare two arrays of logits, both [N, classes], of the same images.
+
+    Raises:
+        ValueError: the shapes differ, there is no row, or the reference itself is not finite.
+
+    Example:
+        >>> compare(np.array([[0.0, 2.0]]), np.array([[0.0, 1.8]])).argmax_agreement
+        1.0
+    """
+    if reference.shape != candidate.shape or reference.ndim != 2 or not reference.size:
+        raise ValueError(f"cannot compare logits of shapes {reference.shape} and {candidate.shape}")
+    if not np.isfinite(reference).all():
+        raise ValueError("the reference has logits that are not finite")
+    left, right = reference.astype(np.float64), candidate.astype(np.float64)
+    agreement = float(np.mean(_argmax(left) == _argmax(right)))
+    if not np.isfinite(right).all():
+        return Difference(_LARGEST, -SNR_LIMIT_DB, agreement)
+    noise = left - right
+    return Difference(float(np.abs(noise).max()), _snr_db(np.square(left).sum(), np.square(noise).sum()), agreement)
+
+
+def top1(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Share of rows, 0..1, whose largest logit is the label's; a row with a NaN is wrong.
+
+    Args:
+        logits: [N, classes].
+        labels: [N].
+    """
+    if len(logits) != len(labels) or not len(labels):
+        raise ValueError(f"{len(logits)} rows of logits for {len(labels)} labels")
+    return float(np.mean(_argmax(logits) == labels))
+
+
+def _argmax(logits: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Place of the largest logit of each row; -1 where the row has a NaN, which agrees with nothing."""
+    return np.where(np.isnan(logits).any(axis=1), -1, logits.argmax(axis=1))
+
+
+def _snr_db(signal: float, noise: float) -> float:
+    if noise == 0:
+        return SNR_LIMIT_DB
+    if signal == 0:
+        return -SNR_LIMIT_DB
+    return float(np.clip(10 * (np.log10(signal) - np.log10(noise)), -SNR_LIMIT_DB, SNR_LIMIT_DB))

@@ -1,0 +1,32 @@
+"""Rewrites of the graph on its way to TFLite: each exact in real arithmetic, each one file, in one visible order."""
+
+from collections.abc import Callable
+
+from ofa_edge.export.artifact import Precision
+from ofa_edge.export.graph import Graph
+from ofa_edge.export.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
+from ofa_edge.export.rewrites.sink_scales import sink_scales
+from ofa_edge.export.rewrites.split_depthwise import split_depthwise
+
+Rewrite = Callable[[Graph], Graph]
+
+
+def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
+    """The rewrites of a precision, in order, and why each is there."""
+    return (
+        # XNNPACK has no fast depthwise kernel of more than 25 taps, in any precision.
+        split_depthwise,
+        # The gate's 1/6 costs an operator of its own. Opened here, sunk below.
+        open_hard_sigmoid,
+        # XNNPACK runs HARD_SWISH in floating point only; in int8 each one would cut the graph in two.
+        *((open_hard_swish,) if precision == "int8" else ()),
+        # After the two that leave factors of 1/6 behind.
+        sink_scales,
+    )
+
+
+def rewrite(graph: Graph, precision: Precision) -> Graph:
+    """Apply the rewrites of a precision."""
+    for each in rewrites_for(precision):
+        graph = each(graph)
+    return graph

@@ -1,0 +1,161 @@
+"""ONNX -> TFLite, and running the result with LiteRT.
+
+The conversion runs in a process of its own (`tflite_worker`): TensorFlow and its C++ log, its memory and its crashes
+stay there, and every conversion starts from the same state, which is half of giving the same bytes twice.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ofa_edge
+from ofa_edge.errors import ConversionError, DataError, UnsupportedError
+from ofa_edge.export.artifact import Precision
+from ofa_edge.export.graph import Graph, read_graph
+from ofa_edge.export.native_log import without_lines
+from ofa_edge.export.tf_ops import check_operators
+from ofa_edge.files import atomic_path
+
+MIN_CALIBRATION_IMAGES = 50
+"""Fewer images leave the activations' ranges to chance; a few hundred are usual."""
+
+_LITERT_BANNER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+
+
+def convert(onnx_path: Path, out: Path, precision: Precision, calibration: NDArray[np.float32] | None = None) -> None:
+    """Convert an ONNX model to a TFLite file: input `input` [1, H, W, C], output `logits` [1, classes].
+
+    fp32 and fp16 models take and give float32 (fp16 is how weights are stored). An int8 model is integer throughout,
+    input and output too, with one scale per output channel of each weight. The same input gives the same bytes.
+
+    Args:
+        onnx_path: a model of `onnx.export_onnx`.
+        out: the file to write, whole or not at all.
+        precision: "fp32", "fp16" or "int8".
+        calibration: images [N, C, H, W] float32, normalised, that set the ranges of int8 activations; int8 only.
+
+    Raises:
+        ConversionError: a node that the map to TensorFlow does not know, or a failure of TensorFlow's converter.
+        DataError: int8 without calibration images, with too few, or with images that do not fit the model.
+        UnsupportedError: a precision that TFLite files do not come in.
+        OutputError: `out` cannot be written.
+    """
+    if precision not in get_args(Precision):
+        raise UnsupportedError(
+            f"no TFLite conversion to '{precision}'",
+            f"precisions: {', '.join(get_args(Precision))}",
+            "choose one with --precision",
+        )
+    graph = read_graph(onnx_path)
+    check_operators(graph)
+    images = _checked(calibration, graph) if precision == "int8" else None
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder, atomic_path(out) as part:
+        arguments = [str(onnx_path), str(part), precision]
+        if images is not None:
+            arguments.append(str(Path(folder) / "calibration.npy"))
+            np.save(arguments[-1], images)
+        _run_worker(arguments)
+
+
+def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDArray[np.float32]:
+    """Run a TFLite model over images with LiteRT, one at a time.
+
+    Args:
+        path: a model of `convert`.
+        inputs: [N, C, H, W] float32, normalised; quantised here where the model's input is int8.
+        threads: of one inference.
+
+    Returns:
+        Logits, [N, classes] float32, dequantised where the model's output is int8.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    with without_lines(_LITERT_BANNER):
+        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    source, sink = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    rows = []
+    for image in inputs.transpose(0, 2, 3, 1):
+        interpreter.set_tensor(source["index"], quantise(image[None], source["dtype"], *source["quantization"]))
+        interpreter.invoke()
+        rows.append(dequantise(interpreter.get_tensor(sink["index"]), *sink["quantization"]))
+    return np.concatenate(rows)
+
+
+def quantise(values: NDArray[np.float32], dtype: type[Any], scale: float, zero_point: int) -> NDArray[Any]:
+    """Float values as a tensor of `dtype` stores them: round(value / scale) + zero_point, saturated.
+
+    A float tensor, which TFLite marks with scale 0, keeps its values.
+    """
+    if not scale:
+        return np.ascontiguousarray(values, dtype)
+    limits = np.iinfo(dtype)
+    steps = np.rint(values / np.float32(scale)) + zero_point
+    return steps.clip(limits.min, limits.max).astype(dtype)
+
+
+def dequantise(values: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
+    """The inverse of `quantise`, but for rounding."""
+    floats = values.astype(np.float32)
+    return (floats - np.float32(zero_point)) * np.float32(scale) if scale else floats
+
+
+def operators(path: Path) -> tuple[str, ...]:
+    """The operators of a TFLite file in the order they run, by their names in TFLite's schema ("CONV_2D")."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+    model = schema.Model.GetRootAs(path.read_bytes())
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    graph = model.Subgraphs(0)
+    used = (codes[graph.Operators(i).OpcodeIndex()] for i in range(graph.OperatorsLength()))
+    # Codes below 127 stand in the field of the first schema, later ones in the wider field beside it.
+    return tuple(names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())] for code in used)
+
+
+def _checked(images: NDArray[np.float32] | None, graph: Graph) -> NDArray[np.float32]:
+    """The calibration images, if they can calibrate this model."""
+    hint = f"give {MIN_CALIBRATION_IMAGES} or more training images, normalised as in training; 500 are usual"
+    if images is None:
+        raise DataError("int8 needs calibration images", "the ranges of its activations are measured on them", hint)
+    wanted = graph.input_shape[1:]
+    if images.ndim != 4 or images.shape[1:] != wanted:
+        why = f"the model takes [N, {', '.join(map(str, wanted))}], the images are {list(images.shape)}"
+        raise DataError("calibration images of the wrong shape", why, "preprocess them as the model's input")
+    if len(images) < MIN_CALIBRATION_IMAGES:
+        raise DataError(f"{len(images)} calibration images are too few", "ranges would be left to chance", hint)
+    if not np.isfinite(images).all():
+        raise DataError("calibration images with values that are not finite", "NaN or infinity among the pixels", hint)
+    return np.ascontiguousarray(images, np.float32)
+
+
+def _run_worker(arguments: list[str]) -> None:
+    """Run `tflite_worker`; raise its error here."""
+    root = str(Path(ofa_edge.__file__).resolve().parents[1])
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    command = [sys.executable, "-m", "ofa_edge.export.tflite_worker", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode == 0:
+        return
+    try:
+        raise ConversionError(**json.loads(done.stdout))
+    except (json.JSONDecodeError, TypeError):
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        ended = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+        raise ConversionError(
+            "the TFLite conversion process ended unexpectedly",
+            f"{ended}: {last}",
+            "signal 9 means that memory ran out: free some; otherwise check which tensorflow-cpu is installed",
+        ) from None
