@@ -1,0 +1,172 @@
+"""ONNX -> Relax, TVM's graph language: checked first, and an operator that TVM cannot take is named with its node.
+
+`tvm` and `cuda` compile what this module returns.
+"""
+
+import bisect
+import contextlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ofa_edge.errors import ConversionError, ToolMissingError, UnsupportedError
+from ofa_edge.export.artifact import Precision
+
+if TYPE_CHECKING:
+    import onnx
+
+INT8_REASON = (
+    "the TVM path compiles the float network; calibration and per-channel scales for int8 belong to the TFLite path"
+)
+
+
+def import_onnx(path: Path, precision: Precision = "fp32") -> Any:
+    """Read an ONNX file as a Relax module with one function `main`, its weights inside.
+
+    Args:
+        path: a model with one float32 input of fixed shape, batch 1.
+        precision: "fp32", or "fp16" (see `half_precision`).
+
+    Returns:
+        A `tvm.IRModule`: float32 in, float32 out, whatever the precision.
+
+    Raises:
+        ConversionError: not an ONNX file, an input that is not fixed, or an operator that TVM cannot take.
+        UnsupportedError: int8.
+        ToolMissingError: TVM is not installed.
+    """
+    if precision == "int8":
+        raise UnsupportedError("TVM with int8 is not supported", INT8_REASON, "--precision fp16, or --runtime tflite")
+    require_tvm()
+    model = _load(path)
+    _check_input(model, path)
+    try:
+        module = _to_relax(model)
+    except Exception as error:
+        raise _name_culprit(model, path, error) from error
+    return half_precision(module) if precision == "fp16" else module
+
+
+def require_tvm() -> None:
+    """Raise `ToolMissingError` where TVM's compiler cannot be imported."""
+    try:
+        from tvm import relax  # noqa: F401  (TVM with its runtime only has no relax)
+    except ImportError as error:
+        raise ToolMissingError(
+            "TVM's compiler is not installed", str(error), "pip install apache-tvm, without TVM_USE_RUNTIME_LIB set"
+        ) from error
+
+
+def half_precision(module: Any) -> Any:
+    """Keep weights and activations in float16; convolutions and matrix products accumulate in float32.
+
+    Global pooling stays in float32 (a sum over hundreds of float16 values loses bits), and so do input and output.
+
+    Given a convolution of float32 tensors
+        y = conv2d(x, w)
+    Result
+        y = astype(conv2d(astype(x, float16), w16, out_dtype=float32), float16)
+    """
+    from tvm import ir, relax
+
+    passes = [relax.transform.ToMixedPrecision(out_dtype="float32"), relax.transform.FoldConstant()]
+    return ir.transform.Sequential(passes)(_without_clip(module))
+
+
+def last_line(error: BaseException) -> str:
+    """What an error of TVM says, without the C++ call stack above it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:500] if lines else type(error).__name__
+
+
+def _load(path: Path) -> "onnx.ModelProto":
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except (DecodeError, OSError, onnx.checker.ValidationError) as error:
+        raise ConversionError(
+            f"not a valid ONNX model: {path.name}", f"{path}: {last_line(error)}", "export the network again"
+        ) from error
+    return model
+
+
+def _check_input(model: "onnx.ModelProto", path: Path) -> None:
+    """One input, every dimension fixed, batch 1: the compiled code is specialised to it."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    shapes = [[axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in inputs]
+    if len(inputs) == 1 and shapes[0] and min(shapes[0]) > 0 and shapes[0][0] == 1:
+        return
+    found = ", ".join(f"{value.name} {shape}" for value, shape in zip(inputs, shapes, strict=True)) or "none"
+    raise ConversionError(
+        f"TVM needs one input of fixed shape with batch 1: {path.name}",
+        f"inputs found (0 means not fixed): {found}",
+        "export the network for one image of a fixed size",
+    )
+
+
+def _to_relax(model: "onnx.ModelProto") -> Any:
+    from tvm.relax.frontend.onnx import from_onnx
+
+    # The importer prints to stdout before it raises; stdout is for results.
+    with contextlib.redirect_stdout(io.StringIO()):
+        return from_onnx(model, keep_params_in_input=False)
+
+
+def _name_culprit(model: "onnx.ModelProto", path: Path, error: Exception) -> ConversionError:
+    """Find the node at which the import fails: prefixes of the node list import up to it, and none from it on."""
+    import onnx
+
+    def fails(count: int) -> bool:
+        prefix = onnx.ModelProto()
+        prefix.CopyFrom(model)
+        del prefix.graph.node[count:]
+        del prefix.graph.output[:]
+        # The type is a guess; the importer reads the name only.
+        output = onnx.helper.make_tensor_value_info(prefix.graph.node[-1].output[0], onnx.TensorProto.FLOAT, None)
+        prefix.graph.output.append(output)
+        try:
+            _to_relax(prefix)
+        except Exception:
+            return True
+        return False
+
+    counts = range(1, len(model.graph.node) + 1)
+    index = bisect.bisect_left(counts, True, key=fails)
+    if index == len(counts):  # every node imports; the failure lies in the whole
+        return ConversionError(f"TVM cannot import {path.name}", last_line(error), "check the model with onnx.checker")
+    node = model.graph.node[index]
+    return ConversionError(
+        f"TVM cannot convert operator {node.op_type}",
+        f"node '{node.name or node.output[0]}' (number {index} of {len(counts)}) in {path.name}: {last_line(error)}",
+        "replace the operator in the network, or build with --runtime tflite",
+    )
+
+
+def _without_clip(module: Any) -> Any:
+    """Write `clip` as relu and minimum: ToMixedPrecision of TVM 0.27 fails on clip's bounds, which are not tensors.
+
+    Given
+        y = clip(x, 0, 6)
+    Result
+        y = minimum(nn.relu(x), const(6))
+    """
+    from tvm import relax
+
+    @relax.expr_functor.mutator
+    class ClipRewriter(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
+        def visit_call_(self, call: Any) -> Any:
+            call = super().visit_call_(call)
+            if getattr(call.op, "name", "") != "relax.clip":
+                return call
+            x, dtype = call.args[0], str(call.args[0].ty.dtype)
+            low, high = (float(getattr(bound.value, "value", bound.value)) for bound in call.args[1:])
+            floor = relax.op.nn.relu(x) if low == 0.0 else relax.op.maximum(x, relax.const(low, dtype))
+            return relax.op.minimum(self.builder_.emit(floor), relax.const(high, dtype))
+
+    rewriter = ClipRewriter(module)
+    rewriter.builder_.update_func(module.get_global_var("main"), rewriter.visit_expr(module["main"]))
+    return rewriter.builder_.get()
