@@ -107,7 +107,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block, add the input where there is a shortcut."""
-        return self.conv(x) + x if self.shortcut else self.conv(x)
+        out: Tensor = self.conv(x)
+        return out + x if self.shortcut else out
 
 
 class FeatureMix(nn.Module):

@@ -1,0 +1,95 @@
+"""Preprocessing described as data, so that Python, the device's runner and the Android app do the same arithmetic.
+
+Resizing is a separable triangle filter (bilinear, widened when shrinking), computed in float64 and rounded half up to
+whole pixel values; then each channel is normalised in float32. Nothing depends on an image library.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.errors import ConfigError, DataError
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From raw pixels to a network's input. `mean` and `std` are in units of the pixel values 0..255, by channel."""
+
+    size: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0 or self.size < 1:
+            raise ConfigError(
+                "bad preprocessing",
+                f"size {self.size}, {self.channels} channels, mean {self.mean}, std {self.std}",
+                "give one mean and one positive std for each channel",
+            )
+
+    def apply(self, images: Pixels) -> NDArray[np.float32]:
+        """Raw images uint8 [N, H, W, C] -> normalised float32 [N, C, size, size]. Raises DataError on another shape."""
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != self.channels:
+            raise DataError(
+                "images do not fit the network",
+                f"got {images.dtype} {list(images.shape)}, wanted uint8 [N, H, W, {self.channels}]",
+                "check the number of channels of the data against the supernet's",
+            )
+        return self.normalise(resize(images, self.size))
+
+    def normalise(self, images: Pixels) -> NDArray[np.float32]:
+        """Pixels at the network's size, uint8 [N, H, W, C] -> float32 [N, C, H, W]."""
+        mean, std = (np.array(values, dtype=np.float32) for values in (self.mean, self.std))
+        scaled = (images.astype(np.float32) - mean) / std
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+    def at(self, size: int) -> "Preprocessing":
+        """The same for another input size."""
+        return dataclasses.replace(self, size=size)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Preprocessing":
+        """Inverse of `to_json`. Raises ConfigError."""
+        try:
+            mean, std = (tuple(float(item) for item in value[key]) for key in ("mean", "std"))
+            return cls(int(value["size"]), int(value["channels"]), mean, std)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError("bad preprocessing", f"{type(error).__name__}: {error}", "rebuild the file") from error
+
+
+def resize(images: Pixels, size: int) -> Pixels:
+    """uint8 [N, H, W, C] -> uint8 [N, size, size, C]. Rectangles are squeezed: crop first where that matters."""
+    height, width = images.shape[1:3]
+    if height == width == size:
+        return images
+    rows, columns = _filter(height, size), _filter(width, size)
+    result = np.empty((len(images), size, size, images.shape[3]), dtype=np.uint8)
+    for start in range(0, len(images), 1024):  # bounds the float64 copy
+        part = images[start : start + 1024].astype(np.float64)
+        part = np.einsum("yh,nhwc->nywc", rows, part, optimize=True)
+        part = np.einsum("xw,nywc->nyxc", columns, part, optimize=True)
+        result[start : start + 1024] = np.clip(np.floor(part + 0.5), 0, 255).astype(np.uint8)
+    return result
+
+
+@functools.lru_cache(maxsize=64)
+def _filter(length: int, size: int) -> NDArray[np.float64]:
+    """Weights [size, length] of the triangle filter, pixel centres at half integers."""
+    scale = length / size
+    support = max(scale, 1.0)
+    centres = (np.arange(size) + 0.5) * scale
+    distance = np.abs(np.arange(length) + 0.5 - centres[:, None]) / support
+    weights = np.maximum(0.0, 1.0 - distance)
+    return np.asarray(weights / weights.sum(1, keepdims=True))

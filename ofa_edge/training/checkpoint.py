@@ -1,0 +1,56 @@
+"""Training checkpoints: weights, momentum and step in one safetensors file, replaced atomically."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ofa_edge.errors import WeightsError
+from ofa_edge.files import atomic_path
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a run is: steps done over all phases, and the recipe it follows."""
+
+    step: int
+    recipe_digest: str
+
+
+def save_checkpoint(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
+    """Write weights, buffers and momentum."""
+    from safetensors.torch import save_file
+
+    tensors = {f"net.{key}": value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    for parameter, state in optimizer.state.items():
+        buffer = state.get("momentum_buffer")
+        if buffer is not None:
+            tensors[f"momentum.{names[id(parameter)]}"] = buffer.detach().cpu().contiguous()
+    metadata = {"step": str(position.step), "recipe": position.recipe_digest, "format": "ofa-edge checkpoint 1"}
+    with atomic_path(path) as part:
+        save_file(tensors, part, metadata)
+
+
+def load_checkpoint(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, recipe_digest: str) -> Position:
+    """Restore a run. Raises WeightsError if the file is damaged or belongs to another recipe."""
+    from safetensors import SafetensorError, safe_open
+
+    hint = "remove the file to start again, or train with the recipe that made it"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, Any] = file.metadata() or {}
+            tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise WeightsError("damaged checkpoint", f"{path}: {error}", hint) from error
+    if metadata.get("recipe") != recipe_digest:
+        raise WeightsError("checkpoint of another recipe", f"{path}: {metadata.get('recipe')}", hint)
+    net.load_state_dict({key.removeprefix("net."): tensors[key] for key in tensors if key.startswith("net.")})
+    for name, parameter in net.named_parameters():
+        momentum = tensors.get(f"momentum.{name}")
+        if momentum is not None:
+            optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
+    return Position(int(metadata["step"]), recipe_digest)
