@@ -1,0 +1,88 @@
+"""Ask a device what it is, with two plain programs that every Linux device has: `uname` and `head`."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from ofa_edge.device.cores import PART_NAMES
+from ofa_edge.device.protocol import Completed, DeviceKind, Fingerprint
+from ofa_edge.errors import DeviceRunError
+
+MARKER = "/etc/ofa-edge-device"  # emulated devices carry it; its one line is "emulated"
+_CPUINFO = "/proc/cpuinfo"
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_OS_RELEASE = "/etc/os-release"
+_MODELS = ("/proc/device-tree/model", "/sys/class/dmi/id/product_name")
+_FILES = (MARKER, _CPUINFO, _BOOT_ID, _OS_RELEASE, *_MODELS)
+
+Run = Callable[[Sequence[str]], Completed]
+
+
+def read_fingerprint(run: Run, emulator: str | None) -> Fingerprint:
+    """Read the fingerprint of the device on which `run` runs programs (and does not raise on a non-zero exit).
+
+    Args:
+        run: runs one program on the device.
+        emulator: name and version of the emulator, where the connection starts one itself.
+
+    Raises:
+        DeviceRunError: the device answers with something else than a Linux system does.
+    """
+    uname = run(["uname", "-srm"]).stdout.split()
+    if len(uname) != 3:
+        raise DeviceRunError("the device does not say what it is", f"uname -srm: {uname!r}", "is it a Linux system?")
+    system, kernel, arch = uname
+    files = _split(run(["head", "-v", "-n", "99999", *_FILES]).stdout)
+    cpuinfo = files.get(_CPUINFO, "")
+    kind, evidence = _device_kind(files, cpuinfo, arch, emulator)
+    return Fingerprint(
+        device_kind=kind,
+        kind_evidence=evidence,
+        arch=arch,
+        cpu=cpu_name(cpuinfo) or "unknown",
+        model=next((files[path].strip("\0\n ") for path in _MODELS if files.get(path, "").strip("\0\n ")), ""),
+        os=_os_name(files.get(_OS_RELEASE, "")) or system,
+        kernel=kernel,
+        boot_id=files.get(_BOOT_ID, "").strip(),
+        cores=len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)) or 1,
+        emulator=emulator,
+    )
+
+
+def _split(text: str) -> dict[str, str]:
+    """Cut the output of `head -v FILE...` at its headers; files that do not exist are left out."""
+    header = re.compile(r"^==> (.+) <==\n", re.MULTILINE)
+    parts = header.split(text)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _device_kind(files: Mapping[str, str], cpuinfo: str, arch: str, emulator: str | None) -> tuple[DeviceKind, str]:
+    if files.get(MARKER, "").strip() == "emulated":
+        return "emulated", f"marker {MARKER}"
+    if arch.startswith(("aarch64", "arm")) and re.search(r"^vendor_id\s*:", cpuinfo, re.MULTILINE):
+        return "emulated", f"uname says {arch}, {_CPUINFO} describes an x86 processor"
+    if files.get(_MODELS[0], "").startswith("linux,dummy-virt"):
+        return "emulated", f"{_MODELS[0]} names QEMU's virtual board"
+    if emulator is not None:  # never claim hardware for a program that an emulator runs
+        return "emulated", "the connection runs an emulator"
+    return "physical", f"no {MARKER}, no sign of an emulated CPU"
+
+
+def cpu_name(cpuinfo: str) -> str:
+    r"""The processor that /proc/cpuinfo describes, "" if it says nothing. Of several cores the biggest is named.
+
+    >>> cpu_name("CPU implementer : 0x41\nCPU part : 0xd08\n")
+    'cortex-a72'
+    """
+    parts = {int(part, 16) for part in re.findall(r"^CPU part\s*:\s*(0x[0-9a-fA-F]+)", cpuinfo, re.MULTILINE)}
+    implementers = set(re.findall(r"^CPU implementer\s*:\s*(0x[0-9a-fA-F]+)", cpuinfo, re.MULTILINE))
+    if parts and implementers == {"0x41"} and max(parts) in PART_NAMES:
+        return PART_NAMES[max(parts)]
+    model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    if model:
+        return model[1].strip()
+    return f"implementer {min(implementers)} part {max(parts):#x}" if parts and implementers else ""
+
+
+def _os_name(os_release: str) -> str:
+    name = re.search(r'^PRETTY_NAME="?([^"\n]*)"?$', os_release, re.MULTILINE)
+    return name[1] if name else ""

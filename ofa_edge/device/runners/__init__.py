@@ -1,0 +1,1 @@
+"""Programs that are pushed to a device and run there."""

@@ -1,0 +1,294 @@
+// Runs a library that TVM compiled for this CPU. Needs libtvm_runtime.so and libtvm_ffi.so beside it, nothing else.
+//
+//   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T]                 one pass over all images
+//   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T] --latency ...   one session of timed runs
+//   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T] --count N       N marked runs
+//
+// INPUTS is raw little-endian float32, [N, C, H, W] normalised; OUTPUTS becomes raw float32 [N, classes], or [1, classes]
+// with --latency and --count, which use the first image. One line of JSON on stdout says what happened. Options and
+// fields are those of litert_runner.py. Exit status: 0 ok, 1 the run failed, 2 wrong usage; the reason is on stderr.
+
+#include <sys/resource.h>
+#include <tvm/ffi/container/tensor.h>
+#include <tvm/ffi/extra/module.h>
+#include <tvm/ffi/tvm_ffi.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#ifndef TVM_VERSION
+#error "compile with -DTVM_VERSION=\"...\", the version of the runtime that is linked"
+#endif
+
+namespace ffi = tvm::ffi;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr int kMark = 0x0FAE0000;  // see _qemu/insncount.c
+constexpr size_t kAlignment = 64;  // bytes; what TVM's generated code may assume of a tensor
+constexpr int kPooledAllocator = 2;
+constexpr size_t kWindow = 10;  // runs over which a warm-up median is taken
+
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Options {
+  std::string model, inputs, outputs;
+  std::vector<int64_t> shape;
+  long threads = 1;
+  bool latency = false;
+  long count = 0;
+  long min_runs = 100;
+  double min_seconds = 10.0;
+  long warmup_runs = 10;
+  double warmup_seconds = 0.5;
+  double warmup_limit = 10.0;
+  double warmup_tolerance = 0.02;
+};
+
+template <typename T>
+T Number(const std::string& text, const std::string& what) {
+  std::istringstream stream(text);
+  T value;
+  char rest;
+  if (!(stream >> value) || stream >> rest || value < 0) {
+    throw UsageError(what + " is not a number of zero or more: '" + text + "'");
+  }
+  return value;
+}
+
+std::vector<int64_t> Shape(const std::string& text) {
+  std::vector<int64_t> shape;
+  std::istringstream stream(text);
+  for (std::string axis; std::getline(stream, axis, ',');) {
+    shape.push_back(Number<int64_t>(axis, "--shape"));
+    if (shape.back() == 0) throw UsageError("--shape has a dimension of zero: " + text);
+  }
+  if (shape.empty() || shape[0] != 1) throw UsageError("--shape must begin with batch 1: '" + text + "'");
+  return shape;
+}
+
+Options Parse(int argc, char** argv) {
+  Options o;
+  std::vector<std::string*> places = {&o.model, &o.inputs, &o.outputs};
+  std::map<std::string, std::function<void(const std::string&)>> named = {
+      {"--shape", [&](const std::string& v) { o.shape = Shape(v); }},
+      {"--threads", [&](const std::string& v) { o.threads = Number<long>(v, "--threads"); }},
+      {"--count", [&](const std::string& v) { o.count = Number<long>(v, "--count"); }},
+      {"--min-runs", [&](const std::string& v) { o.min_runs = Number<long>(v, "--min-runs"); }},
+      {"--min-seconds", [&](const std::string& v) { o.min_seconds = Number<double>(v, "--min-seconds"); }},
+      {"--warmup-runs", [&](const std::string& v) { o.warmup_runs = Number<long>(v, "--warmup-runs"); }},
+      {"--warmup-seconds", [&](const std::string& v) { o.warmup_seconds = Number<double>(v, "--warmup-seconds"); }},
+      {"--warmup-limit", [&](const std::string& v) { o.warmup_limit = Number<double>(v, "--warmup-limit"); }},
+      {"--warmup-tolerance",
+       [&](const std::string& v) { o.warmup_tolerance = Number<double>(v, "--warmup-tolerance"); }},
+  };
+  size_t place = 0;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--latency") {
+      o.latency = true;
+    } else if (auto option = named.find(word); option != named.end()) {
+      if (++i == argc) throw UsageError(word + " needs a value");
+      option->second(argv[i]);
+    } else if (word.rfind("--", 0) == 0) {
+      throw UsageError("unknown option " + word);
+    } else if (place == places.size()) {
+      throw UsageError("one file too many: " + word);
+    } else {
+      *places[place++] = word;
+    }
+  }
+  if (place < places.size()) throw UsageError("needed: MODEL.so INPUTS OUTPUTS --shape 1,C,H,W");
+  if (o.shape.empty()) throw UsageError("--shape is missing");
+  if (o.threads == 0) throw UsageError("--threads must be 1 or more");
+  if (o.latency && o.count > 0) throw UsageError("--latency and --count exclude each other");
+  return o;
+}
+
+struct AlignedMemory {
+  void AllocData(DLTensor* tensor) {
+    const size_t bytes = (ffi::GetDataSize(*tensor) + kAlignment - 1) / kAlignment * kAlignment;
+    tensor->data = std::aligned_alloc(kAlignment, bytes);
+    if (tensor->data == nullptr) throw std::bad_alloc();
+  }
+  void FreeData(DLTensor* tensor) { std::free(tensor->data); }
+};
+
+// A compiled network with one float32 input and one float32 output.
+class Model {
+ public:
+  explicit Model(const Options& options)
+      : input_(ffi::Tensor::FromNDAlloc(AlignedMemory(), ffi::ShapeView(options.shape.data(), options.shape.size()),
+                                        DLDataType{kDLFloat, 32, 1}, DLDevice{kDLCPU, 0})) {
+    const auto start = Clock::now();
+    library_ = ffi::Module::LoadFromFile(options.model);
+    vm_ = Get(*library_, "vm_load_executable")().cast<ffi::Module>();
+    Get(*vm_, "vm_initialization")(static_cast<int>(kDLCPU), 0, kPooledAllocator);
+    main_ = Get(*vm_, "main");
+    load_ns_ = (Clock::now() - start).count();
+  }
+
+  int64_t load_ns() const { return load_ns_; }
+  size_t input_size() const { return input_.numel(); }
+  float* input() { return static_cast<float*>(input_.data_ptr()); }
+
+  void Invoke() { output_ = main_(input_); }
+
+  // Nanoseconds of one inference, without copying the input or the output.
+  int64_t Timed() {
+    const auto start = Clock::now();
+    Invoke();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+  }
+
+  // Logits of the last run.
+  std::vector<float> Output() const {
+    const auto output = output_.cast<ffi::Tensor>();
+    const DLDataType type = output.dtype();
+    if (type.code != kDLFloat || type.bits != 32 || type.lanes != 1) {
+      throw std::runtime_error("the model's output is not float32");
+    }
+    const auto* data = static_cast<const float*>(output.data_ptr());
+    return std::vector<float>(data, data + output.numel());
+  }
+
+ private:
+  static ffi::Function Get(ffi::Module module, const char* name) {
+    auto function = module->GetFunction(name);
+    if (!function.has_value()) throw std::runtime_error(std::string("the model has no function ") + name);
+    return function.value();
+  }
+
+  ffi::Tensor input_;
+  ffi::Optional<ffi::Module> library_, vm_;  // in this order: the machine's code lives in the library
+  ffi::Function main_{nullptr};
+  ffi::Any output_;
+  int64_t load_ns_ = 0;
+};
+
+std::vector<float> ReadFloats(const std::string& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) throw std::runtime_error("cannot read " + path);
+  const auto bytes = static_cast<size_t>(file.tellg());
+  if (bytes % sizeof(float) != 0) throw std::runtime_error(path + " is no whole number of float32");
+  std::vector<float> values(bytes / sizeof(float));
+  file.seekg(0);
+  if (!file.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(bytes))) {
+    throw std::runtime_error("cannot read " + path);
+  }
+  return values;
+}
+
+void WriteFloats(const std::string& path, const std::vector<float>& values) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(float)));
+  file.close();
+  if (!file) throw std::runtime_error("cannot write " + path + ": is the disk full?");
+}
+
+double Seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
+
+double Median(std::vector<int64_t>::const_iterator from, std::vector<int64_t>::const_iterator to) {
+  std::vector<int64_t> sorted(from, to);
+  std::sort(sorted.begin(), sorted.end());
+  const size_t n = sorted.size();
+  return (static_cast<double>(sorted[(n - 1) / 2]) + static_cast<double>(sorted[n / 2])) / 2;
+}
+
+// Tells a counting emulator where we are. On a device it is a query about a process that does not exist.
+void Mark(long number) { getpriority(PRIO_PROCESS, static_cast<id_t>(kMark + number)); }
+
+// One session: first inference, warm-up until the median is steady, then timed runs.
+void Latency(Model& model, const Options& o, std::ostream& facts) {
+  const int64_t first = model.Timed();
+  std::vector<int64_t> warm;
+  bool settled = false;
+  for (const auto begin = Clock::now(); !settled && Seconds(begin) < o.warmup_limit;) {
+    warm.push_back(model.Timed());
+    const auto end = warm.cend();
+    if (warm.size() < std::max<size_t>(2 * kWindow, o.warmup_runs) || Seconds(begin) < o.warmup_seconds) continue;
+    const double before = Median(end - 2 * kWindow, end - kWindow);
+    settled = std::abs(Median(end - kWindow, end) - before) <= o.warmup_tolerance * before;
+  }
+  std::vector<int64_t> samples;
+  for (const auto begin = Clock::now();
+       samples.size() < static_cast<size_t>(o.min_runs) || Seconds(begin) < o.min_seconds;) {
+    samples.push_back(model.Timed());
+  }
+  facts << ", \"first_ns\": " << first << ", \"warmup_runs\": " << warm.size()
+        << ", \"settled\": " << (settled ? "true" : "false") << ", \"latency_ns\": [";
+  for (size_t i = 0; i < samples.size(); ++i) facts << (i ? ", " : "") << samples[i];
+  facts << "]";
+}
+
+// Marked runs: even marks before, odd ones after; then as many empty pairs to take the marks' own cost off.
+void Count(Model& model, const Options& o, std::ostream& facts) {
+  model.Invoke();  // the first run fills the memory pool
+  for (long number = 0; number < 2 * o.count; ++number) {
+    Mark(2 * number);
+    if (number < o.count) model.Invoke();
+    Mark(2 * number + 1);
+  }
+  facts << ", \"counted\": " << o.count;
+}
+
+int Main(int argc, char** argv) {
+  const Options options = Parse(argc, argv);
+  setenv("TVM_NUM_THREADS", std::to_string(options.threads).c_str(), 1);  // read when the first parallel loop runs
+  const std::vector<float> images = ReadFloats(options.inputs);
+  Model model(options);
+  if (images.empty() || images.size() % model.input_size() != 0) {
+    throw std::runtime_error(options.inputs + " holds " + std::to_string(images.size()) + " values, not images of " +
+                             std::to_string(model.input_size()));
+  }
+  std::ostringstream facts;
+  facts << "{\"runtime\": \"tvm\", \"version\": \"" TVM_VERSION "\", \"threads\": " << options.threads
+        << ", \"load_ns\": " << model.load_ns();
+  const bool all = !options.latency && options.count == 0;
+  const size_t count = all ? images.size() / model.input_size() : 1;
+  std::vector<float> logits;
+  for (size_t i = 0; i < count; ++i) {
+    std::memcpy(model.input(), &images[i * model.input_size()], model.input_size() * sizeof(float));
+    if (options.latency) {
+      Latency(model, options, facts);
+    } else if (options.count > 0) {
+      Count(model, options, facts);
+    } else {
+      model.Invoke();
+    }
+    const std::vector<float> row = model.Output();
+    logits.insert(logits.end(), row.begin(), row.end());
+  }
+  WriteFloats(options.outputs, logits);
+  std::cout << facts.str() << ", \"outputs\": " << count << "}" << std::endl;
+  return std::cout ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return Main(argc, argv);
+  } catch (const UsageError& error) {
+    std::cerr << "tvm_runner: " << error.what() << std::endl;
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "tvm_runner: " << error.what() << std::endl;
+    return 1;
+  }
+}

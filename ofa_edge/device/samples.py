@@ -1,0 +1,79 @@
+"""From raw latency samples to figures with an interval. The session is the unit of evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ofa_edge.device.protocol import Latency
+from ofa_edge.errors import DeviceError
+
+_RESAMPLES = 10_000
+_P99_FROM = 1000  # samples; fewer do not know their 99th percentile
+
+
+@dataclass(frozen=True)
+class Session:
+    """One process's samples."""
+
+    samples_ns: tuple[int, ...]
+    load_ns: int
+    first_ns: int
+    settled: bool
+
+
+def summarise(sessions: Sequence[Session], threads: int) -> Latency:
+    """The figures over all sessions.
+
+    p50 and p90 are medians over sessions of each session's own percentile, so that one long or odd session does not
+    outvote the others. The interval is the percentile bootstrap over sessions of p50 (10,000 resamples, fixed seed).
+
+    Raises:
+        DeviceError: no samples.
+    """
+    if not sessions or not all(session.samples_ns for session in sessions):
+        raise DeviceError("no latency samples", "a session gave none", "run the same command again")
+    arrays = [np.asarray(session.samples_ns, np.float64) / 1e6 for session in sessions]
+    everything = np.concatenate(arrays)
+    medians = np.array([np.median(array) for array in arrays])
+    low, high = bootstrap_interval(medians)
+    return Latency(
+        p50_ms=float(np.median(medians)),
+        p90_ms=float(np.median([np.percentile(array, 90) for array in arrays])),
+        p99_ms=float(np.percentile(everything, 99)) if everything.size >= _P99_FROM else None,
+        min_ms=float(everything.min()),
+        mad_ms=float(np.median(np.abs(everything - np.median(everything)))),
+        low95_ms=low,
+        high95_ms=high,
+        runs=int(everything.size),
+        sessions=len(sessions),
+        load_ms=float(np.median([session.load_ns for session in sessions])) / 1e6,
+        first_ms=float(np.median([session.first_ns for session in sessions])) / 1e6,
+        threads=threads,
+        settled=all(session.settled for session in sessions),
+        samples_ns=tuple(session.samples_ns for session in sessions),
+    )
+
+
+def bootstrap_interval(medians: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, float]:
+    """95 % percentile-bootstrap interval of the median of `medians` [sessions]."""
+    drawn = np.random.default_rng(0).integers(len(medians), size=(_RESAMPLES, len(medians)))
+    low, high = np.percentile(np.median(medians[drawn], axis=1), (2.5, 97.5))
+    return float(low), float(high)
+
+
+def check_plausible(p50_ms: float, macs: int | None, peak_gmacs: float | None) -> None:
+    """Refuse a latency that the hardware cannot reach: under MACs / (1.5 x its peak).
+
+    Raises:
+        DeviceError: it is too fast to be true.
+    """
+    if macs is None or peak_gmacs is None:
+        return
+    floor_ms = macs / (1.5 * peak_gmacs * 1e9) * 1e3
+    if p50_ms < floor_ms:
+        raise DeviceError(
+            f"implausible latency: {p50_ms:.4g} ms",
+            f"{macs / 1e6:.1f} M MACs at 1.5 times the device's peak of {peak_gmacs:g} G MAC/s take {floor_ms:.4g} ms",
+            "is the artifact complete, and is this the device that the target describes?",
+        )
