@@ -84,8 +84,7 @@ def instructions_from_marks(text: str, emulator: str) -> Instructions:
     """The count of one inference from the plugin's lines.
 
     Marks 2k and 2k + 1 stand before and after run k. The second half of the runs is empty: their median is what the
-    marks themselves cost, and is taken off. A program that makes no empty runs marks each run's begin only, and the
-    last one's end; it is compiled, its marks cost a handful of instructions.
+    marks themselves cost (thousands of instructions from Python, a handful from C++), and is taken off.
 
     Raises:
         DeviceRunError: too few marks.

@@ -4,11 +4,10 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from statistics import median
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,10 +15,17 @@ from numpy.typing import NDArray
 
 from ofa_edge.device.counting import count_instructions
 from ofa_edge.device.emulated import EmulatedConnection
-from ofa_edge.device.programs import Job, Program, program_for
+from ofa_edge.device.programs import (
+    Program,
+    check_logits,
+    program_for,
+    with_count,
+    with_latency,
+    with_threads,
+)
 from ofa_edge.device.protocol import Connection, Instructions, Latency, LatencyPlan, Measurement, Request
 from ofa_edge.device.samples import Session, check_plausible, summarise
-from ofa_edge.errors import DeviceError, DeviceLostError, DeviceRunError, ToolMissingError
+from ofa_edge.errors import DataError, DeviceError, DeviceLostError, DeviceRunError, ToolMissingError
 
 T = TypeVar("T")
 _COUNTED_RUNS = 5
@@ -43,15 +49,22 @@ class _Stage:
         environment = self.program.environment(self.work)
         return last_json(self.connection.run(argv, self.request.timeout_s, environment).stdout)
 
+    def call(self, inputs: str, outputs: str, threads: int) -> list[str]:
+        """Arguments of a pass over the images in `inputs` (names without suffix)."""
+        suffix = self.program.suffix
+        return with_threads(self.program.command(self.work, inputs + suffix, outputs + suffix), threads)
+
     def push_inputs(self, name: str, images: NDArray[np.float32]) -> None:
         """Write images as the program reads them and push them."""
-        self.program.write_inputs(images, self.here / name)
-        self.connection.push(self.here / name, self.work / name)
+        file = name + self.program.suffix
+        self.program.write_inputs(images, self.here / file)
+        self.connection.push(self.here / file, self.work / file)
 
     def pull_outputs(self, name: str, images: int) -> NDArray[np.float32]:
         """Logits [images, classes]."""
-        self.connection.pull(self.work / name, self.here / name)
-        return self.program.read_outputs(self.here / name, images)
+        file = name + self.program.suffix
+        self.connection.pull(self.work / file, self.here / file)
+        return check_logits(self.program.read_outputs(self.here / file), images, self.request.classes)
 
 
 def measure(connection: Connection, request: Request) -> Measurement:
@@ -63,6 +76,7 @@ def measure(connection: Connection, request: Request) -> Measurement:
         DeviceError: the device was lost, restarted, too slow, failed, or gave a latency that cannot be.
         UsageError: the request cannot be run there.
     """
+    _check(request)
     before = connection.fingerprint()
     emulated = before.device_kind == "emulated"
     with tempfile.TemporaryDirectory(prefix="ofa-measure-") as here, connection.workdir() as work:
@@ -96,6 +110,12 @@ def measure(connection: Connection, request: Request) -> Measurement:
     )
 
 
+def _check(request: Request) -> None:
+    images = request.inputs
+    if images.ndim != 4 or len(images) == 0 or images.dtype != np.float32:
+        raise DataError("no images to measure with", f"{images.dtype} {images.shape}", "give float32 [N, C, H, W]")
+
+
 def _shards(connection: Connection, images: int) -> int:
     """Emulation is slow and one program uses one core: several share the images. Results do not depend on it."""
     if not isinstance(connection, EmulatedConnection):
@@ -105,19 +125,13 @@ def _shards(connection: Connection, images: int) -> int:
 
 def _answer_all(stage: _Stage, shards: int, threads: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """Logits [N, classes] of all inputs, and what the runner said about itself."""
-    images = stage.request.inputs
-    if images.ndim != 4 or len(images) == 0 or images.dtype != np.float32:
-        raise DeviceRunError(
-            "no images to run", f"{images.dtype} {images.shape}, expected float32 [N, C, H, W]", "a bug"
-        )
-    parts = np.array_split(images, shards)
+    parts = np.array_split(stage.request.inputs, shards)
 
     def answer(index: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        inputs, outputs, part = f"inputs-{index}", f"outputs-{index}.npy", parts[index]
-        stage.push_inputs(f"{inputs}.npy", part)
-        job = Job(stage.work, f"{inputs}.npy", outputs, len(part), threads)
-        facts = stage.run(stage.program.run_all(job))
-        return stage.pull_outputs(outputs, len(part)), facts
+        inputs, outputs = f"inputs-{index}", f"outputs-{index}"
+        stage.push_inputs(inputs, parts[index])
+        facts = stage.run(stage.call(inputs, outputs, threads))
+        return stage.pull_outputs(outputs, len(parts[index])), facts
 
     answers = _side_by_side(answer, shards, stage.connection)
     return np.concatenate([logits for logits, _ in answers]), answers[0][1]
@@ -135,25 +149,16 @@ def _side_by_side(task: Callable[[int], T], count: int, connection: Connection) 
             raise
 
 
-def _first_input(stage: _Stage, outputs: str, threads: int) -> Job:
-    stage.push_inputs("first.npy", stage.request.inputs[:1])
-    return Job(stage.work, "first.npy", outputs, 1, threads)
-
-
 def _sample(stage: _Stage, plan: LatencyPlan, expected: NDArray[np.float32]) -> Latency:
-    """Several cold sessions, each a new process on the device; their outputs must be the accuracy pass's."""
-    job = _first_input(stage, "timed.npy", stage.request.threads)
-    sessions: list[Session] = []
-    estimate: int | None = None
-    if stage.request.runtime == "tvm":  # its runner takes a number of runs, so one session finds the pace
-        estimate = int(median(_session(stage.run(stage.program.sample(job, plan, None)), plan).samples_ns))
-    for _ in range(plan.sessions):
-        sessions.append(_session(stage.run(stage.program.sample(job, plan, estimate)), plan))
-    timed = stage.pull_outputs("timed.npy", 1)[0]
+    """Several cold sessions, each a new process on the device; what they answer must be the accuracy pass's."""
+    stage.push_inputs("first", stage.request.inputs[:1])
+    argv = with_latency(stage.call("first", "timed", stage.request.threads), plan)
+    sessions = [_session(stage.run(argv)) for _ in range(plan.sessions)]
+    timed = stage.pull_outputs("timed", 1)[0]
     if not np.allclose(timed, expected, rtol=_SAME_RTOL, atol=_SAME_ATOL):
         raise DeviceError(
             "the timed runs answered differently",
-            f"logits differ by up to {np.abs(timed - expected).max():.3g} from those of the accuracy run",
+            f"logits differ by up to {np.abs(timed - expected).max():.3g} from those of the accuracy pass",
             "the device's arithmetic is not steady: check its power and memory",
         )
     latency = summarise(sessions, stage.request.threads)
@@ -161,33 +166,23 @@ def _sample(stage: _Stage, plan: LatencyPlan, expected: NDArray[np.float32]) -> 
     return latency
 
 
-def _session(facts: dict[str, Any], plan: LatencyPlan) -> Session:
-    samples = tuple(int(value) for value in facts.get("latency_ns", ()))
-    return Session(
-        samples_ns=samples,
-        load_ns=int(facts.get("load_ns", 0)),
-        first_ns=int(facts.get("first_ns", 0)),
-        settled=bool(facts["settled"]) if "settled" in facts else _steady(samples, plan.warmup_tolerance),
-    )
-
-
-def _steady(samples: Sequence[int], tolerance: float) -> bool:
-    """Whether the timed runs began in a steady state: the first ten against the next ten."""
-    if len(samples) < 20:
-        return False
-    first, second = median(samples[:10]), median(samples[10:20])
-    return abs(second - first) <= tolerance * first
+def _session(facts: dict[str, Any]) -> Session:
+    try:
+        samples = tuple(int(value) for value in facts["latency_ns"])
+        return Session(samples, int(facts["load_ns"]), int(facts["first_ns"]), bool(facts["settled"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DeviceRunError("the runner's latency is not readable", repr(error), "ofa-edge doctor") from error
 
 
 def _count(stage: _Stage) -> tuple[Instructions | None, tuple[str, ...]]:
     """Instructions of one inference, or why they were not counted. Nothing else depends on them."""
     if not stage.request.count_instructions:
-        return None, ()
+        return None, ("instructions not counted: not asked for",)
     connection = stage.connection
     if not isinstance(connection, EmulatedConnection):
         return None, ("instructions not counted: the emulator is not ours to start",)
-    job = _first_input(stage, "counted.npy", 1)
-    argv = stage.program.count(job, _COUNTED_RUNS)
+    stage.push_inputs("first", stage.request.inputs[:1])
+    argv = with_count(stage.call("first", "counted", threads=1), _COUNTED_RUNS)
     try:
         environment = stage.program.environment(stage.work)
         return count_instructions(connection, argv, environment, stage.request.timeout_s), ()

@@ -1,4 +1,8 @@
-"""The programs that run an artifact on a device: which files they need, how they are called, what they leave."""
+"""The programs that run an artifact on a device: which files they need, how they are called, what they leave.
+
+Both runners take the same options and print the same fields (see `runners/litert_runner.py`), so that one measuring
+protocol drives either. They differ in the files they need and in how images and logits are stored.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,43 +16,32 @@ from numpy.typing import NDArray
 from ofa_edge.device.protocol import Connection, LatencyPlan, Request
 from ofa_edge.errors import DeviceRunError, UnsupportedError
 
+_LITERT_RUNNER = "litert_runner.py"
 _TVM_RUNNER = "tvm_runner"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One call: the artifact's work folder on the device and the names of its files there."""
-
-    work: PurePosixPath
-    inputs: str
-    outputs: str
-    images: int
-    threads: int
+_TVM_LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")
 
 
 class Program(Protocol):
-    """A runtime's runner. Every call prints one line of JSON as the last line of stdout."""
+    """A runtime's runner. Each call prints one line of JSON as the last line of stdout."""
+
+    @property
+    def suffix(self) -> str:
+        """Of the files that hold images and logits."""
 
     def files(self) -> Mapping[str, Path]:
         """What to push once: name on the device to file here."""
 
     def environment(self, work: PurePosixPath) -> dict[str, str]:
-        """Environment variables it needs."""
+        """Environment variables that it needs."""
+
+    def command(self, work: PurePosixPath, inputs: str, outputs: str) -> list[str]:
+        """Arguments of one pass over the images in file `inputs` of the work folder."""
 
     def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
         """Write images [N, C, H, W] as the runner reads them."""
 
-    def read_outputs(self, path: Path, images: int) -> NDArray[np.float32]:
-        """Logits [images, classes] as the runner wrote them."""
-
-    def run_all(self, job: Job) -> list[str]:
-        """Arguments of one pass over all inputs."""
-
-    def sample(self, job: Job, plan: LatencyPlan, estimate_ns: int | None) -> list[str]:
-        """Arguments of one latency session on the first input. `estimate_ns`: an earlier session's median."""
-
-    def count(self, job: Job, runs: int) -> list[str]:
-        """Arguments that run the first input `runs` times between marks (see `_qemu/insncount.c`)."""
+    def read_outputs(self, path: Path) -> NDArray[np.float32]:
+        """Logits [N, classes] as the runner wrote them."""
 
 
 def program_for(connection: Connection, request: Request) -> Program:
@@ -58,10 +51,36 @@ def program_for(connection: Connection, request: Request) -> Program:
         UnsupportedError: TVM without its compiled runner.
     """
     if request.runtime == "tflite":
-        return LiteRtProgram(connection.python, request.artifact, request.classes)
+        return LiteRtProgram(connection.python, request.artifact)
     if request.runner is None:
-        raise UnsupportedError("no TVM runner for the device", "Request.runner is None", "build.build_tvm_runner(arch)")
-    return TvmProgram(request.runner, request.artifact, tuple(request.inputs.shape[1:]), request.classes)
+        raise UnsupportedError(
+            "TVM artifacts need their runner", "Request.runner is not set", "ofa_edge.device.runners.build"
+        )
+    shape = (1, *request.inputs.shape[1:])
+    return TvmProgram(request.runner, request.artifact, shape, request.classes)
+
+
+def with_threads(argv: list[str], threads: int) -> list[str]:
+    """A pass over all inputs with so many threads."""
+    return [*argv, "--threads", str(threads)]
+
+
+def with_latency(argv: list[str], plan: LatencyPlan) -> list[str]:
+    """One latency session on the first input instead."""
+    options = {
+        "--min-runs": plan.min_runs,
+        "--min-seconds": plan.min_seconds,
+        "--warmup-runs": plan.warmup_runs,
+        "--warmup-seconds": plan.warmup_seconds,
+        "--warmup-limit": plan.warmup_limit_seconds,
+        "--warmup-tolerance": plan.warmup_tolerance,
+    }
+    return [*argv, "--latency", *(str(part) for pair in options.items() for part in pair)]
+
+
+def with_count(argv: list[str], runs: int) -> list[str]:
+    """So many marked runs of the first input instead (see `_qemu/insncount.c`)."""
+    return [*argv, "--count", str(runs)]
 
 
 @dataclass(frozen=True)
@@ -70,105 +89,76 @@ class LiteRtProgram:
 
     python: tuple[str, ...]
     artifact: Path
-    classes: int
+    suffix: str = ".npy"
 
     def files(self) -> Mapping[str, Path]:
         """See `Program`."""
-        runner = resources.files("ofa_edge.device.runners").joinpath("litert_runner.py")
+        runner = resources.files("ofa_edge.device.runners").joinpath(_LITERT_RUNNER)
         if not isinstance(runner, Path):
-            raise UnsupportedError("ofa-edge lies in an archive", "its runner must be a file", "pip install ofa-edge")
-        return {"litert_runner.py": runner, "model.tflite": self.artifact}
+            raise UnsupportedError("ofa-edge runs from an archive", "its runner must be a file", "pip install ofa-edge")
+        return {_LITERT_RUNNER: runner, "model.tflite": self.artifact}
 
     def environment(self, work: PurePosixPath) -> dict[str, str]:
         """See `Program`."""
         del work
         return {}
 
-    def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
+    def command(self, work: PurePosixPath, inputs: str, outputs: str) -> list[str]:
         """See `Program`."""
+        return [*self.python, *(str(work / name) for name in (_LITERT_RUNNER, "model.tflite", inputs, outputs))]
+
+    def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
+        """See `Program`. TFLite's own layout, [N, H, W, C]."""
         np.save(path, np.ascontiguousarray(images.transpose(0, 2, 3, 1), np.float32))
 
-    def read_outputs(self, path: Path, images: int) -> NDArray[np.float32]:
+    def read_outputs(self, path: Path) -> NDArray[np.float32]:
         """See `Program`."""
-        return _checked(np.load(path, allow_pickle=False), images, self.classes)
-
-    def run_all(self, job: Job) -> list[str]:
-        """See `Program`."""
-        paths = [str(job.work / name) for name in ("litert_runner.py", "model.tflite", job.inputs, job.outputs)]
-        return [*self.python, *paths, "--threads", str(job.threads)]
-
-    def sample(self, job: Job, plan: LatencyPlan, estimate_ns: int | None) -> list[str]:
-        """See `Program`."""
-        del estimate_ns  # it measures its own
-        options = {
-            "--min-runs": plan.min_runs,
-            "--min-seconds": plan.min_seconds,
-            "--warmup-runs": plan.warmup_runs,
-            "--warmup-seconds": plan.warmup_seconds,
-            "--warmup-limit": plan.warmup_limit_seconds,
-            "--warmup-tolerance": plan.warmup_tolerance,
-        }
-        return [*self.run_all(job), "--latency", *(str(part) for pair in options.items() for part in pair)]
-
-    def count(self, job: Job, runs: int) -> list[str]:
-        """See `Program`."""
-        return [*self.run_all(job), "--count", str(runs)]
+        try:
+            logits: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        except ValueError as error:
+            raise DeviceRunError("the device's outputs are no NumPy file", str(error), "ofa-edge doctor") from error
+        return logits
 
 
 @dataclass(frozen=True)
 class TvmProgram:
-    """`tvm_runner`, a C++ program linked with TVM's runtime; see `runners/tvm_runner.cc`."""
+    """`tvm_runner`, a C++ program over TVM's runtime; see `runners/tvm_runner.cc`."""
 
-    folder: Path
+    folder: Path  # holds the runner and its libraries for the device's architecture
     artifact: Path
-    shape: tuple[int, ...]  # [C, H, W]
+    shape: tuple[int, ...]  # [1, C, H, W]
     classes: int
+    suffix: str = ".f32"
 
     def files(self) -> Mapping[str, Path]:
         """See `Program`."""
-        names = (_TVM_RUNNER, "libtvm_runtime.so", "libtvm_ffi.so")
-        return {**{name: self.folder / name for name in names}, "model.so": self.artifact}
+        return {**{name: self.folder / name for name in (_TVM_RUNNER, *_TVM_LIBRARIES)}, "model.so": self.artifact}
 
     def environment(self, work: PurePosixPath) -> dict[str, str]:
         """See `Program`."""
         return {"LD_LIBRARY_PATH": str(work)}
 
-    def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
+    def command(self, work: PurePosixPath, inputs: str, outputs: str) -> list[str]:
         """See `Program`."""
+        paths = [str(work / name) for name in (_TVM_RUNNER, "model.so", inputs, outputs)]
+        return [*paths, "--shape", ",".join(str(size) for size in self.shape)]
+
+    def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
+        """See `Program`. Raw little-endian float32, [N, C, H, W]."""
         np.ascontiguousarray(images, "<f4").tofile(path)
 
-    def read_outputs(self, path: Path, images: int) -> NDArray[np.float32]:
+    def read_outputs(self, path: Path) -> NDArray[np.float32]:
         """See `Program`."""
-        values = np.fromfile(path, "<f4")
-        return _checked(
-            values.reshape(-1, self.classes) if values.size % self.classes == 0 else values, images, self.classes
-        )
-
-    def run_all(self, job: Job) -> list[str]:
-        """See `Program`."""
-        return self._argv(job, job.images, warmup=0, repeat=0)
-
-    def sample(self, job: Job, plan: LatencyPlan, estimate_ns: int | None) -> list[str]:
-        """See `Program`. A fixed number of runs: without an estimate the plan's least, to find one."""
-        per_second = 1e9 / estimate_ns if estimate_ns else 0.0
-        warmup = max(plan.warmup_runs, int(plan.warmup_seconds * per_second))
-        return self._argv(job, 1, warmup, repeat=max(plan.min_runs, int(plan.min_seconds * per_second)))
-
-    def count(self, job: Job, runs: int) -> list[str]:
-        """See `Program`."""
-        return self._argv(job, 1, warmup=1, repeat=runs)
-
-    def _argv(self, job: Job, images: int, warmup: int, repeat: int) -> list[str]:
-        shape = [str(size) for size in (images, *self.shape)]
-        files = [str(job.work / name) for name in ("model.so", job.inputs)]
-        options = {"--classes": self.classes, "--warmup": warmup, "--repeat": repeat, "--threads": job.threads}
-        return [
-            *(str(job.work / _TVM_RUNNER), *files, *shape, str(job.work / job.outputs)),
-            *(str(part) for pair in options.items() for part in pair),
-        ]
+        values = np.fromfile(path, "<f4").astype(np.float32, copy=False)
+        return values.reshape(-1, self.classes) if values.size % self.classes == 0 else values
 
 
-def _checked(logits: NDArray[np.float32], images: int, classes: int) -> NDArray[np.float32]:
+def check_logits(logits: NDArray[np.float32], images: int, classes: int) -> NDArray[np.float32]:
+    """The logits, if they are what was asked for.
+
+    Raises:
+        DeviceRunError: another shape or type, or values that are not finite.
+    """
     if logits.shape != (images, classes) or logits.dtype != np.float32:
         raise DeviceRunError(
             "the device gave outputs of another shape",
@@ -177,6 +167,8 @@ def _checked(logits: NDArray[np.float32], images: int, classes: int) -> NDArray[
         )
     if not np.isfinite(logits).all():
         raise DeviceRunError(
-            "the device gave outputs that are not finite", "NaN or infinity among the logits", "ofa-edge verify"
+            "the device gave logits that are not numbers",
+            f"{np.count_nonzero(~np.isfinite(logits))} of {logits.size} are NaN or infinite",
+            "compare with --device local",
         )
     return logits

@@ -60,7 +60,8 @@ def quantise(values: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any
     scale, zero = detail["quantization"]
     limits = np.iinfo(kind)
     steps = np.rint(values / np.float32(scale)) + zero
-    return np.clip(steps, limits.min, limits.max).astype(kind)
+    stored: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(kind)
+    return stored
 
 
 def dequantise(values: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float32]:
@@ -68,7 +69,8 @@ def dequantise(values: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float
     if detail["dtype"] == np.float32:
         return values
     scale, zero = detail["quantization"]
-    return (values.astype(np.int32) - zero).astype(np.float32) * np.float32(scale)
+    real: NDArray[np.float32] = (values.astype(np.int32) - zero).astype(np.float32) * np.float32(scale)
+    return real
 
 
 def delegation(model: Model, path: str) -> dict[str, Any]:

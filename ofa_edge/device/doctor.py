@@ -1,0 +1,86 @@
+"""What the device room needs on this machine: what is there, what is not, and how to get it."""
+
+import importlib.metadata
+import shutil
+from dataclasses import dataclass
+
+from ofa_edge.device.counting import find_counter
+from ofa_edge.device.devices_file import devices_path, load_devices
+from ofa_edge.device.emulated import find_qemu, qemu_version
+from ofa_edge.device.sysroot import sysroot_path, sysroot_ready, sysroot_unavailable
+from ofa_edge.errors import OfaEdgeError
+
+_PACKAGES = ("numpy", "ai-edge-litert")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of `ofa-edge doctor`. `fix` is a command or "" where there is nothing to do."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+def doctor_checks() -> list[Check]:
+    """All checks of the device room. Runs no download and opens no connection."""
+    programs = (
+        ("ssh client", "ssh", "openssh-client", "devices of kind ssh"),
+        ("scp", "scp", "openssh-client", "devices of kind ssh"),
+        ("adb", "adb", "adb", "Android devices"),
+        ("sshd", "/usr/sbin/sshd", "openssh-server", "this project's own tests of ssh"),
+        ("arm64 compiler", "aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu", "TVM artifacts and their runner"),
+    )
+    checks = [_emulator(), _sysroot(), _counter()]
+    checks += [_program(name, program, package, use) for name, program, package, use in programs]
+    checks += [_package(name) for name in _PACKAGES]
+    return [*checks, _devices()]
+
+
+def _program(name: str, program: str, package: str, use: str) -> Check:
+    found = shutil.which(program)
+    if found:
+        return Check(name, True, found)
+    return Check(name, False, f"{program} is not installed; needed for: {use}", f"apt install {package}")
+
+
+def _emulator() -> Check:
+    try:
+        qemu = find_qemu()
+    except OfaEdgeError as error:
+        return Check("emulator", False, error.what, error.hint)
+    return Check("emulator", True, f"{qemu} ({qemu_version(qemu)})")
+
+
+def _sysroot() -> Check:
+    reason = sysroot_unavailable()
+    if reason is not None:
+        return Check("emulated system", False, reason, "use Debian 12, or --device none")
+    if sysroot_ready():
+        return Check("emulated system", True, str(sysroot_path()))
+    return Check("emulated system", True, "not set up yet; made on first use", "python -m ofa_edge.device.sysroot")
+
+
+def _counter() -> Check:
+    try:
+        counter = find_counter()
+    except OfaEdgeError as error:
+        return Check("instruction counter", False, f"{error.what}: {error.why}", error.hint)
+    return Check("instruction counter", True, str(counter.plugin))
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, False, "not installed", f"pip install {name}")
+
+
+def _devices() -> Check:
+    path = devices_path()
+    try:
+        names = sorted(load_devices())
+    except OfaEdgeError as error:
+        return Check("devices", False, error.why, error.hint)
+    return Check("devices", True, f"{path}: {', '.join(names)}" if names else f"none listed in {path}")
