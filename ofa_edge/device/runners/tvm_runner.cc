@@ -19,6 +19,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -129,6 +130,10 @@ struct AlignedMemory {
   void FreeData(DLTensor* tensor) { std::free(tensor->data); }
 };
 
+int64_t Nanoseconds(Clock::time_point since) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - since).count();
+}
+
 // A compiled network with one float32 input and one float32 output.
 class Model {
  public:
@@ -136,11 +141,11 @@ class Model {
       : input_(ffi::Tensor::FromNDAlloc(AlignedMemory(), ffi::ShapeView(options.shape.data(), options.shape.size()),
                                         DLDataType{kDLFloat, 32, 1}, DLDevice{kDLCPU, 0})) {
     const auto start = Clock::now();
-    library_ = ffi::Module::LoadFromFile(options.model);
+    library_ = ffi::Module::LoadFromFile(std::filesystem::absolute(options.model).string());
     vm_ = Get(*library_, "vm_load_executable")().cast<ffi::Module>();
     Get(*vm_, "vm_initialization")(static_cast<int>(kDLCPU), 0, kPooledAllocator);
     main_ = Get(*vm_, "main");
-    load_ns_ = (Clock::now() - start).count();
+    load_ns_ = Nanoseconds(start);
   }
 
   int64_t load_ns() const { return load_ns_; }
@@ -153,7 +158,7 @@ class Model {
   int64_t Timed() {
     const auto start = Clock::now();
     Invoke();
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+    return Nanoseconds(start);
   }
 
   // Logits of the last run.
