@@ -1,0 +1,153 @@
+"""ONNX -> a shared library with CUDA kernels for a Jetson, compiled on a machine without a GPU and proved to hold them.
+
+TVM writes CUDA source, NVRTC makes machine code of it, and the library carries that (a cubin) beside the host's code.
+Where a piece is missing TVM packs the source text instead and says nothing, so the finished file is read back: it must
+hold one cubin, for the architecture asked for, with every kernel of the source.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofa_edge import errors
+from ofa_edge.errors import ConfigError, ConversionError, UnsupportedError
+from ofa_edge.export._cuda import elf, nvrtc
+from ofa_edge.export.artifact import Artifact, Precision
+from ofa_edge.export.relax import INT8_REASON
+from ofa_edge.files import atomic_path
+
+
+@dataclass(frozen=True)
+class CudaLibrary:
+    """A compiled library and what was found inside it.
+
+    Attributes:
+        artifact: the file.
+        arch: of the cubin inside, as its own header says: "sm_53".
+        kernels: names of the kernels inside, sorted.
+        cubin_bytes: size of the cubin.
+        nvrtc: version of the compiler of the kernels.
+    """
+
+    artifact: Artifact
+    arch: str
+    kernels: tuple[str, ...]
+    cubin_bytes: int
+    nvrtc: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest's entry."""
+        facts = {"arch": self.arch, "kernels": len(self.kernels), "bytes": self.cubin_bytes, "nvrtc": self.nvrtc}
+        return {**self.artifact.to_json(), "cubin": facts}
+
+
+def compile_cuda(
+    onnx_path: Path,
+    out: Path,
+    target: Mapping[str, object],
+    cross_compiler: str | None = None,
+    precision: Precision = "fp32",
+) -> CudaLibrary:
+    """Compile an ONNX model for a CUDA device and its CPU, and prove that the kernels are in the file.
+
+    The work is done in a child process: it loads stand-ins for CUDA's driver that must not stay in this one.
+    Nothing is run here. The same Relax module runs on this machine when it is compiled by `tvm.compile_cpu` with
+    `tvm.host_target`: that is the last rung of parity without the device.
+
+    Args:
+        onnx_path: one float32 input of fixed shape, batch 1.
+        out: the `.so` to write.
+        target: as `[runtime.tvm] target` of a target file: kind "cuda", arch "sm_53", and the CPU as host.
+        cross_compiler: the program that links; by default g++ for the host's architecture.
+        precision: "fp32" or "fp16".
+
+    Raises:
+        ToolMissingError: NVRTC, CUDA's headers, TVM or a compiler is not installed.
+        ConfigError: the target is not one that TVM knows.
+        ConversionError: names the node and operator that TVM cannot take; or the file does not hold the kernels.
+        UnsupportedError: int8.
+    """
+    if precision == "int8":
+        raise UnsupportedError("TVM with int8 is not supported", INT8_REASON, "--precision fp16")
+    arch = target.get("arch")
+    if not isinstance(arch, str) or not arch.startswith("sm_"):
+        raise ConfigError(
+            "the CUDA target names no architecture", f"arch is {arch!r}", "add arch = 'sm_53' to [runtime.tvm.target]"
+        )
+    nvrtc.version()  # missing packages are told before a minute of work
+    request = {
+        "onnx": str(onnx_path.resolve()),
+        "name": out.name,
+        "target": dict(target),
+        "cross_compiler": cross_compiler,
+        "precision": precision,
+    }
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-cuda-") as scratch:
+        result = _in_child(request, Path(scratch))
+        built = Path(scratch, out.name)
+        cubin = verify_library(built, arch, result["kernels"])
+        with atomic_path(out) as part:
+            shutil.copyfile(built, part)
+    kernels = tuple(sorted(cubin.kernels))
+    return CudaLibrary(Artifact.of(out, "tvm", precision), cubin.arch, kernels, cubin.size, result["nvrtc"])
+
+
+def verify_library(library: Path, arch: str, kernels: Iterable[str]) -> elf.Cubin:
+    """Find the cubin in a library and compare it with what should be there.
+
+    Args:
+        library: the `.so`.
+        arch: "sm_53".
+        kernels: names in the CUDA source.
+
+    Raises:
+        ConversionError: no cubin or several, another architecture, or other kernels.
+    """
+    hint = "build again with --debug and report it: TVM did not embed the kernels"
+    try:
+        cubins = elf.find_cubins(library.read_bytes())
+    except elf.ElfError as error:
+        raise ConversionError(f"damaged cubin in {library.name}", str(error), hint) from error
+    if len(cubins) != 1:
+        raise ConversionError(
+            f"{library.name} does not hold compiled CUDA kernels", f"cubins found: {len(cubins)}, expected 1", hint
+        )
+    cubin, expected = cubins[0], frozenset(kernels)
+    if cubin.arch != arch:
+        raise ConversionError(f"{library.name} holds kernels for {cubin.arch}", f"asked for: {arch}", hint)
+    if not expected or cubin.kernels != expected:
+        difference = ", ".join(sorted(cubin.kernels ^ expected)[:5]) or "the source has no kernels"
+        raise ConversionError(f"{library.name} does not hold the network's kernels", f"not in both: {difference}", hint)
+    return cubin
+
+
+def _in_child(request: Mapping[str, object], scratch: Path) -> dict[str, Any]:
+    """Run the worker in `scratch`, where it leaves the library; its errors are raised here."""
+    asked, answer = scratch / "request.json", scratch / "result.json"
+    asked.write_text(json.dumps(request), encoding="utf-8")
+    # The child imports the package from where this process has it, installed or not. Importing torch would cost 2 s.
+    paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1"}
+    environment.pop("TVM_USE_RUNTIME_LIB", None)
+    command = [sys.executable, "-m", "ofa_edge.export._cuda.worker", str(asked), str(answer)]
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0 or not answer.is_file():
+        raise ConversionError(
+            "the CUDA compilation died",
+            f"exit status {done.returncode}: {done.stderr.strip()[-800:] or 'it said nothing'}",
+            "check the free memory, then run the same command again",
+        )
+    result: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    if "error" in result:
+        name, what, why, hint = result["error"]
+        raise getattr(errors, name, ConversionError)(what, why, hint)
+    return result
