@@ -1,0 +1,300 @@
+"""Fit the latency models of the built-in targets to published measurements, check them, and write their files.
+
+    python benchmarks/fit_latency.py FOLDER [--out targets]
+
+FOLDER holds the measurements (standard_nets.csv, raspberry_pi_4_mlperf_v1.0.csv, ncnn.csv, hwnasbench.json,
+nasbench201_device_latency.csv, lut_ofa_note10_pixel1.csv). Deterministic; a few minutes on one core.
+"""
+
+import argparse
+import dataclasses
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from latency_data import GPU_STORAGE, Data, block_tables, cells, cpu, gpu, jetsons, ncnn, standard_cpu
+from latency_entries import CPU_ENTRIES, GPU_ENTRIES, Entry
+from numpy.typing import NDArray
+
+from ofa_edge.files import write_bytes
+from ofa_edge.latency.analytic import TERMS, Z50, Z90, Storage
+from ofa_edge.latency.fit import Estimate, Fit, Observation, Prior, Setting, fit
+from ofa_edge.latency.protocol import CrossValidation
+
+COMMAND = "python benchmarks/fit_latency.py FOLDER"
+LEAST_SCATTER = 0.05  # of ln(measured / predicted): nobody's published figures are repeatable to better
+CARRIED_SCATTER = 0.10  # the same, where the setting has no measurements of its own
+
+# Multiples of the hardware's peak cost (see latency_data.cpu_base), and how sure of them before any data.
+WIDTHS = np.array([0.6, 0.6, 0.6, 0.6, 0.7, 0.8, 0.8, 0.8, 0.5])
+LOOSE = np.array([1, 1, 1, 1, 1, 1, 1, 0.7, 0.7])  # dispatch and call: large networks hardly show them
+CPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.45, 1 / 0.15, 1 / 0.15, 4, 0.5, 0.7, 1, 1]), WIDTHS, LOOSE)
+GPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.35, 1 / 0.05, 1 / 0.05, 4, 1, 1, 1, 1]), WIDTHS, LOOSE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Residual:
+    """One held-out prediction: ln(measured / predicted), its predicted deviation, and what was predicted."""
+
+    setting: str
+    family: str
+    error: float
+    deviation: float
+    ms: float
+
+    @property
+    def z(self) -> float:
+        """Error in units of its deviation."""
+        return self.error / self.deviation
+
+
+Kept = Callable[[Setting, Observation], bool]
+
+
+class Study:
+    """One joint fit of many settings, and refits with parts of the data held out."""
+
+    def __init__(self, data: Data, prior: Prior) -> None:
+        self.data = data
+        self.settings = list(data.settings.values())
+        self.full = fit(self.settings, data.observations, prior, learn=4)
+
+    def own(self, name: str) -> list[Observation]:
+        """Measurements of one setting."""
+        return [item for item in self.data.observations if item.setting == name]
+
+    def scatter(self, name: str) -> float:
+        """Deviation of ln(measured / fitted) in one setting, by what its own networks show."""
+        own = self.own(name)
+        estimate = self.full.estimate(self.data.settings[name])
+        errors = [np.log(item.ms) - estimate.predict(item.amounts)[0] for item in own]
+        return max(LEAST_SCATTER, float(np.sqrt(np.mean(np.square(errors))))) if len(own) > 2 else CARRIED_SCATTER
+
+    def refit(self, kept: Kept) -> Fit:
+        """The fit without what is held out; the widths of the levels stay as learned."""
+        rows = [item for item in self.data.observations if kept(self.data.settings[item.setting], item)]
+        return fit(self.settings, rows, self.full.prior)
+
+    def residuals(self, name: str, result: Fit, held: Sequence[Observation], scatter: float) -> list[Residual]:
+        """Held-out predictions for one setting."""
+        estimate = result.estimate(self.data.settings[name])
+        found = []
+        for item in held:
+            predicted, deviation = estimate.predict(item.amounts)
+            total = float(np.hypot(deviation, scatter))
+            found.append(Residual(name, item.family, float(np.log(item.ms)) - predicted, total, item.ms))
+        return found
+
+
+def leave_families_out(study: Study, names: Sequence[str]) -> dict[str, list[Residual]]:
+    """Every family of every named setting predicted without that family's measurements on any device."""
+    found: dict[str, list[Residual]] = {name: [] for name in names}
+    for family in sorted({item.family for name in names for item in study.own(name)}):
+        result = study.refit(lambda _, item, family=family: item.family != family)  # type: ignore[misc]
+        for name in names:
+            held = [item for item in study.own(name) if item.family == family]
+            found[name] += study.residuals(name, result, held, study.scatter(name))
+    return found
+
+
+def leave_devices_out(study: Study, names: Sequence[str]) -> dict[str, list[Residual]]:
+    """Every named setting predicted without any measurement of its stack on its device."""
+    found: dict[str, list[Residual]] = {}
+    for device in sorted({study.data.settings[name].device for name in names}):
+        stacks = {study.data.settings[n].stack for n in names if study.data.settings[n].device == device}
+        result = study.refit(lambda s, o, d=device, k=stacks: not (s.device == d and s.stack in k))  # type: ignore[misc]
+        for name in names:
+            if study.data.settings[name].device == device:
+                found[name] = study.residuals(name, result, study.own(name), CARRIED_SCATTER)
+    return found
+
+
+def quantile(residuals: Sequence[Residual], share: float) -> float:
+    """Quantile of |z| with every family of every setting weighing the same, however many sizes it has."""
+    counts = Counter((item.setting, item.family) for item in residuals)
+    order = sorted(residuals, key=lambda item: abs(item.z))
+    weight = np.cumsum([1 / counts[item.setting, item.family] for item in order])
+    return abs(order[int(np.searchsorted(weight, share * weight[-1]))].z)
+
+
+def calibration(residuals: Sequence[Residual]) -> float:
+    """Factor on widths, never below 1, that makes both intervals cover what they should."""
+    return max(1.0, quantile(residuals, 0.5) / Z50, quantile(residuals, 0.9) / Z90)
+
+
+def summary(held_out: str, residuals: Sequence[Residual], factor: float) -> CrossValidation:
+    """Figures of merit of held-out predictions, with intervals widened by `factor`."""
+    from scipy.stats import spearmanr
+
+    error = np.array([item.error for item in residuals])
+    z = np.abs([item.z for item in residuals]) / factor
+    measured = np.array([item.ms for item in residuals])
+    predicted = measured / np.exp(error)
+    rank = float(spearmanr(measured, predicted).statistic) if len(error) > 3 else None
+    return CrossValidation(
+        held_out=held_out,
+        networks=len(error),
+        mape=round(float(np.mean(np.abs(predicted / measured - 1))), 4),
+        bias=round(float(np.median(error)), 4),
+        spearman=None if rank is None else round(rank, 4),
+        coverage50=round(float(np.mean(z <= Z50)), 4),
+        coverage90=round(float(np.mean(z <= Z90)), 4),
+    )
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+def model_json(
+    entry: Entry,
+    estimate: Estimate,
+    storage: Storage,
+    *,
+    scatter: float,
+    factor: float,
+    checks: Sequence[CrossValidation],
+) -> dict[str, object]:
+    """One model of a latency file."""
+    return {
+        "key": {
+            "device": entry.device,
+            "runtime": entry.runtime,
+            "version": entry.version,
+            "precision": entry.precision,
+            "threads": entry.threads,
+        },
+        "provenance": {
+            "kind": entry.kind,
+            "fitted_to": entry.fitted_to,
+            "sources": list(entry.sources),
+            "command": COMMAND,
+            "cross_validation": [dataclasses.asdict(item) for item in checks],
+        },
+        "coefficients": {term: float(f"{np.exp(v):.6g}") for term, v in zip(TERMS, estimate.log_ms, strict=True)},
+        "log_covariance": [[round(float(v), 8) for v in row] for row in estimate.log_covariance],
+        "log_scatter": round(scatter, 5),
+        "calibration": round(factor, 4),
+        "activation_bytes": storage.activation_bytes,
+        "weight_bytes": storage.weight_bytes,
+    }
+
+
+def write(out: Path, target: str, models: Sequence[object]) -> None:
+    """Write a latency file; rows of numbers stay on one line."""
+    text = json.dumps({"schema": 1, "kind": "analytic", "space": None, "models": list(models)}, indent=1)
+    text = re.sub(r"\[\s+(-?[\d.e-]+(?:,\s+-?[\d.e-]+)*)\s+\]", lambda m: "[" + " ".join(m[1].split()) + "]", text)
+    write_bytes(out / f"{target}.latency.json", (text + "\n").encode())
+
+
+def show(title: str, check: CrossValidation, factor: float) -> None:
+    """One line of the table."""
+    rank = "   -" if check.spearman is None else f"{check.spearman:.2f}"
+    print(
+        f"| {title:58s} | {check.held_out:8s} | {check.networks:4d} | {check.mape:5.1%} | {check.bias:+5.2f} "
+        f"| {rank} | {check.coverage50:4.0%} | {check.coverage90:4.0%} | {factor:4.2f} |"
+    )
+
+
+def shifted(estimate: Estimate, shift: NDArray[np.float64], deviation: NDArray[np.float64]) -> Estimate:
+    """An estimate for a runtime that has no measurements, from one that has: a factor of its own uncertainty."""
+    return Estimate(estimate.log_ms + shift, estimate.log_covariance + np.outer(deviation, deviation))
+
+
+def between(first: Estimate, second: Estimate) -> Estimate:
+    """Halfway between two runtimes, as unsure as they differ."""
+    gap = (first.log_ms - second.log_ms) / 2
+    covariance = (first.log_covariance + second.log_covariance) / 2 + np.outer(gap, gap)
+    return Estimate((first.log_ms + second.log_ms) / 2, covariance)
+
+
+# -- the whole -------------------------------------------------------------------------------------------------------
+
+
+def studies(folder: Path) -> tuple[Study, Study]:
+    """The joint fits: CPUs, and GPUs."""
+    on_cpu, on_gpu = Data(), Data()
+    for read in (standard_cpu, ncnn, block_tables, cells):
+        read(on_cpu, folder)
+    jetsons(on_gpu, folder)
+    for entry in CPU_ENTRIES:
+        soc, backend, precision, threads = entry.setting.split("/")
+        cpu(on_cpu, soc, backend, precision, int(threads))
+    for entry in GPU_ENTRIES:
+        for backend in ("tensorrt", "pytorch"):
+            gpu(on_gpu, entry.setting.split("/")[0], backend, entry.precision)
+    return Study(on_cpu, CPU_PRIOR), Study(on_gpu, GPU_PRIOR)
+
+
+def estimate_for(study: Study, entry: Entry) -> tuple[Estimate, float]:
+    """Coefficients of one entry, and its scatter."""
+    settings = study.data.settings
+    estimate = study.full.estimate(settings[entry.setting])
+    if entry.carried == "tvm-cpu":
+        everywhere = np.ones(len(TERMS))
+        return shifted(estimate, np.log(12) * everywhere, np.log(2) * everywhere), CARRIED_SCATTER
+    if entry.carried == "tvm-cuda":
+        other = study.full.estimate(settings[entry.setting.replace("tensorrt", "pytorch")])
+        depthwise = np.array(["depthwise" in term for term in TERMS])
+        shift = np.where(depthwise, np.log(3), 0.0)
+        deviation = np.where(depthwise, np.log(3), np.log(1.5))
+        return shifted(between(estimate, other), shift, deviation), CARRIED_SCATTER
+    return estimate, study.scatter(entry.setting)
+
+
+def fit_entries(study: Study, entries: Sequence[Entry], stacks: Sequence[str], out: dict[str, list[object]]) -> None:
+    """Fit, cross-validate and collect the models of one study."""
+    names = [name for name, s in study.data.settings.items() if s.stack in stacks and study.own(name)]
+    families, devices = leave_families_out(study, names), leave_devices_out(study, names)
+    factors = {
+        "families": calibration([item for part in families.values() for item in part]),
+        "devices": calibration([item for part in devices.values() for item in part]),
+    }
+    for name in names:
+        show(name, summary("family", families[name], factors["families"]), factors["families"])
+        show(name, summary("device", devices[name], factors["devices"]), factors["devices"])
+    pooled = {
+        "families": summary("family", [item for part in families.values() for item in part], factors["families"]),
+        "devices": summary("device", [item for part in devices.values() for item in part], factors["devices"]),
+    }
+    for key, check in pooled.items():
+        show(f"all {', '.join(stacks)}", check, factors[key])
+    for entry in entries:
+        factor = factors[entry.checks]
+        own = families.get(entry.setting) if entry.checks == "families" else None
+        checks = [pooled[entry.checks]]
+        if own:
+            checks.insert(0, summary("family", own, factor))
+        estimate, scatter = estimate_for(study, entry)
+        words = {"family": "a network family, on all devices", "device": "a device, in this runtime"}
+        checks = [
+            dataclasses.replace(item, held_out=f"{words[item.held_out]}; {'this model' if own and not n else 'pooled'}")
+            for n, item in enumerate(checks)
+        ]
+        storage = study.data.storage[entry.setting] if entry.runtime == "tflite" else GPU_STORAGE[entry.precision]
+        out.setdefault(entry.target, []).append(
+            model_json(entry, estimate, storage, scatter=scatter, factor=factor, checks=checks)
+        )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fit everything and write the files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "targets")
+    options = parser.parse_args(arguments)
+    on_cpu, on_gpu = studies(options.folder)
+    print("| setting | held out | networks | MAPE | bias | Spearman | in 50 % | in 90 % | factor |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    models: dict[str, list[object]] = {}
+    fit_entries(on_cpu, CPU_ENTRIES, ("tflite",), models)
+    fit_entries(on_gpu, GPU_ENTRIES, ("tensorrt", "pytorch"), models)
+    for target, items in models.items():
+        write(options.out, target, items)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,270 @@
+"""Published measurements as settings and observations. Reads a folder of CSV and JSON files; ships nothing of it."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.cost import Operator
+from ofa_edge.latency import published_nets as nets
+from ofa_edge.latency.analytic import Storage, amounts
+from ofa_edge.latency.fit import Observation, Setting
+from ofa_edge.space import squeeze_width
+
+CPU_STORAGE = {"fp32": Storage(4, 4), "fp16": Storage(4, 4), "int8": Storage(1, 1)}
+GPU_STORAGE = {"fp32": Storage(4, 4), "fp16": Storage(2, 2)}
+
+
+@dataclass
+class Data:
+    """Settings by name and their observations."""
+
+    settings: dict[str, Setting] = field(default_factory=dict)
+    storage: dict[str, Storage] = field(default_factory=dict)
+    observations: list[Observation] = field(default_factory=list)
+
+    def add(self, setting: Setting, storage: Storage) -> str:
+        """Declare a setting; return its name."""
+        self.settings[setting.name] = setting
+        self.storage[setting.name] = storage
+        return setting.name
+
+    def observe(self, setting: str, name: str, network: Sequence[Operator], ms: float, *, whole: bool = True) -> None:
+        """Record one latency; the family is the part of `name` before the colon."""
+        taken = amounts(network, self.storage[setting])
+        taken[-1] = float(whole)
+        self.observations.append(Observation(setting, name.partition(":")[0], name, taken, ms))
+
+
+def cpu_base(peak: float, core: float, memory: float) -> NDArray[np.float64]:
+    """Milliseconds per unit at the peaks; dispatch scales with a core's fp32 peak (12 GMAC/s: 3 microseconds)."""
+    slow = 12.0 / core
+    return np.array([1 / peak] * 5 + [1 / memory] * 2 + [0.003 * slow, 0.03 * slow])
+
+
+def gpu_base(peak: float, memory: float) -> NDArray[np.float64]:
+    """Milliseconds per unit at the peaks; 10 microseconds a kernel, 100 a call."""
+    return np.array([1 / peak] * 5 + [1 / memory] * 2 + [0.01, 0.1])
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(newline="") as file:
+        yield from csv.DictReader(file)
+
+
+# -- CPUs ------------------------------------------------------------------------------------------------------------
+
+STACKS = {"xnnpack": "tflite"}  # a back end of TFLite; the other back ends are stacks of their own
+
+# SoC: GMAC/s of one large core at fp32 (clock x lanes x pipes), memory GB/s by one thread and by all, int8 over fp32.
+SOCS: dict[str, tuple[float, float, float, float]] = {
+    "bcm2837": (1.4 * 4, 1.5, 2.0, 2.0),
+    "bcm2711": (1.8 * 4, 3.0, 4.0, 2.0),
+    "bcm2712": (2.4 * 8, 8.0, 10.0, 4.0),
+    "sd821": (2.15 * 4, 8.0, 12.0, 2.0),
+    "sd835": (2.35 * 4, 8.0, 14.0, 2.0),
+    "sd845": (2.8 * 4, 10.0, 15.0, 2.0),
+    "sd670": (2.0 * 4, 8.0, 10.0, 2.0),
+    "sd855": (2.525 * 8, 12.0, 17.0, 4.0),
+    "rk3399": (1.8 * 4, 3.0, 4.0, 2.0),
+    "kirin970": (2.36 * 4, 8.0, 14.0, 2.0),
+    "sd855-prime": (2.84 * 8, 12.0, 17.0, 4.0),
+    "tensor-g2": (128.8 / 4, 18.0, 25.0, 4.0),
+    "x86": (48.0, 10.0, 10.0, 2.0),
+}
+
+
+def cpu(data: Data, soc: str, backend: str, precision: str, threads: int, *, label: str = "") -> str:
+    """Declare a CPU setting."""
+    core, single, shared, int8 = SOCS[soc]
+    half = precision == "fp16" and soc in ("bcm2712", "sd855", "sd855-prime")  # ncnn's fp16 arithmetic
+    peak = core * threads * (int8 if precision == "int8" else 2.0 if half else 1.0)
+    storage = Storage(2, 2) if half else CPU_STORAGE[precision]
+    name = f"{soc}/{backend}/{precision}/{threads}{label}"
+    base = cpu_base(peak, core, single if threads == 1 else shared)
+    return data.add(
+        Setting(name, soc.removesuffix("-prime"), STACKS.get(backend, backend), backend, precision, base), storage
+    )
+
+
+def _standard(name: str) -> tuple[str, tuple[Operator, ...]] | None:
+    """A network by its published name, with its family; None where no description of it is here."""
+    if found := re.fullmatch(r"mobilenet[_-]v([12])[_-]([\d.]+)[_-](\d+).*", name):
+        make = nets.mobilenet_v1 if found[1] == "1" else nets.mobilenet_v2
+        return f"mobilenet_v{found[1]}:{name}", make(float(found[2]), int(found[3]))
+    plain = name.removesuffix("_224")
+    makers: dict[str, Callable[[], tuple[Operator, ...]]] = {
+        "squeezenet": lambda: nets.squeezenet("1.0"),
+        "squeezenet1_0": lambda: nets.squeezenet("1.0"),
+        "squeezenet1_1": lambda: nets.squeezenet("1.1"),
+    }
+    if plain in makers:
+        return f"squeezenet:{name}", makers[plain]()
+    if found := re.fullmatch(r"(resnet|resnet_v1_|densenet|vgg|vgg_)(\d+)(_bn)?", plain):
+        family = found[1].partition("_")[0]
+        return f"{family}:{name}", getattr(nets, family)(int(found[2]))
+    return None
+
+
+_PHONES = {  # device and back end of standard_nets.csv -> SoC, back end here, threads -> label
+    ("Pixel 3", "tflite-cpu"): ("sd845", "tflite"),
+    ("Pixel 4", "tflite-cpu"): ("sd855", "tflite"),
+    ("Pixel 1", "tflite-cpu"): ("sd821", "tflite"),
+    ("Pixel 1", "xnnpack"): ("sd821", "xnnpack"),
+    ("Pixel 2", "xnnpack"): ("sd835", "xnnpack"),
+    ("Pixel 3a", "xnnpack"): ("sd670", "xnnpack"),
+    ("RPi 3B+", "xnnpack"): ("bcm2837", "xnnpack"),
+    ("RPi 4 (32-bit)", "xnnpack"): ("bcm2711", "xnnpack"),
+    ("RPi 4 (ARM64)", "xnnpack"): ("bcm2711", "xnnpack"),
+    ("Pixel 2", "tvm-autotvm"): ("sd835", "autotvm"),
+    ("Firefly RK3399 (A72 big)", "tvm-autotvm"): ("rk3399", "autotvm"),
+    ("Huawei P20 Pro", "tvm-autotvm"): ("kirin970", "autotvm"),
+    ("RPi 3B", "tvm-autotvm"): ("bcm2837", "autotvm"),
+}
+
+
+def standard_cpu(data: Data, folder: Path) -> None:
+    """Whole networks on phones and boards: TFLite's own kernels, XNNPACK, AutoTVM."""
+    for row in _rows(folder / "standard_nets.csv"):
+        place, network = _PHONES.get((row["device"], row["backend"])), _standard(row["net"])
+        if place is None or network is None:
+            continue
+        soc, backend = place
+        threads = int(row["threads"]) if row["threads"].isdigit() else 2 if soc == "rk3399" else 4
+        label = "/arm32" if "32-bit" in row["device"] else ""
+        setting = cpu(data, soc, backend, row["dtype"], threads, label=label)
+        data.observe(setting, *network, float(row["latency_ms"]))
+    for row in _rows(folder / "raspberry_pi_4_mlperf_v1.0.csv"):
+        precision = "fp32" if "non-quantized" in row["model"] else "int8"
+        network = _standard(row["model"])
+        assert network is not None, row["model"]
+        data.observe(cpu(data, "bcm2711", "tflite", precision, 4), *network, float(row["p50_ms"]))
+
+
+def ncnn(data: Data, folder: Path) -> None:
+    """CPUs under ncnn: another runtime, used only for how devices compare."""
+    places = {"Raspberry Pi 4": "bcm2711", "Raspberry Pi 5 Broadcom BCM2712,": "bcm2712", "Qualcomm SM8150": "sd855"}
+    names = {"mobilenet": "mobilenet_v1_1.0_224", "mobilenet_v2": "mobilenet_v2_1.0_224", "squeezenet": "squeezenet1_1"}
+    for row in _rows(folder / "ncnn.csv"):
+        soc = next((value for key, value in places.items() if row["device"].startswith(key)), None)
+        plain = row["net"].removesuffix("_int8")
+        network = _standard(names.get(plain, plain))
+        if soc is None or network is None or row["backend"] != "cpu":
+            continue
+        precision = "int8" if row["dtype"] == "int8" else "fp32" if soc == "bcm2711" else "fp16"
+        core = "sd855-prime" if soc == "sd855" and row["threads"] == "1" else soc
+        data.observe(cpu(data, core, "ncnn", precision, int(row["threads"])), *network, float(row["min_ms"]))
+
+
+def block_tables(data: Data, folder: Path) -> None:
+    """Blocks timed one by one: Note10 (the SoC of the Pixel 4) and Pixel 1, by TFLite on one core."""
+    note10, pixel1 = (
+        cpu(data, "sd855-prime", "tflite", "fp32", 1),
+        cpu(data, "sd821", "tflite", "fp32", 1, label="/table"),
+    )
+    for row in _rows(folder / "lut_ofa_note10_pixel1.csv"):
+        first = "Note10" in row["device"]
+        if first and row["resolution"] not in ("160", "192", "224"):
+            continue
+        part = _table_entry(row, middle_given=first)
+        if part is not None:
+            family = "ofa_blocks" if first else "proxyless_blocks"
+            label = f"{family}:{row['input']} {row['expand']} {row['kernel']}"
+            data.observe(note10 if first else pixel1, label, part, float(row["mean_ms"]), whole=False)
+
+
+def _table_entry(row: dict[str, str], *, middle_given: bool) -> tuple[Operator, ...] | None:
+    shape = [int(value) for value in row["input"].split("x")]
+    out = [int(value) for value in row["output"].split("x")]
+    net = nets.Builder(shape[-1], shape[0])
+    swish = row["hswish"] == "1"
+    if row["op"] in ("Conv", "Conv_1", "Conv_2"):
+        net.conv(out[-1], 3 if row["op"] == "Conv" else 1, 2 if row["op"] == "Conv" else 1)
+        return net.swish().done() if middle_given else net.done()
+    if row["op"] != "expanded_conv":
+        return None  # pooling and classifier: microseconds
+    middle = int(row["expand"]) * (1 if middle_given else shape[-1])
+    se = squeeze_width(middle) if row["se"] == "1" else 0
+    net.inverted(middle, out[-1], int(row["kernel"]), int(row["stride"]), swish=swish, se=se)
+    return net.done()
+
+
+def cells(data: Data, folder: Path) -> None:
+    """FBNet blocks and NAS-Bench-201 networks on 32x32 images: small maps, where dispatch weighs."""
+    table = json.loads((folder / "hwnasbench.json").read_text())["devices"]
+    for device, soc in (("raspi4", "bcm2711"), ("pixel3", "sd845")):
+        setting = cpu(data, soc, "tflite", "fp32", 1, label="/hwnasbench")
+        for name, ms in table[device]["rel_to_skip"].items():
+            found = re.fullmatch(r"ConvBlock_H(\d+)_Cin(\d+)_Cout\2_s1_k(\d)_e(\d)", name)
+            if found:  # only where the skip is the identity are entries absolute
+                size, channels, kernel, expand = map(int, found.groups())
+                net = nets.Builder(channels, size).conv(channels * expand).depthwise(kernel).conv(channels).add()
+                data.observe(setting, f"fbnet_blocks:{name}", net.done(), ms, whole=False)
+    columns = {
+        "raspi4_ms": cpu(data, "bcm2711", "tflite", "fp32", 1, label="/hwnasbench"),
+        "pixel3_ms": cpu(data, "sd845", "tflite", "fp32", 1, label="/hwnasbench"),
+        "cortexA76_tflite_ms": cpu(data, "sd855-prime", "tflite", "fp32", 1, label="/nnmeter"),
+    }
+    _nasbench(data, folder, columns)
+
+
+def _nasbench(data: Data, folder: Path, columns: dict[str, str]) -> None:
+    complete = [row for row in _rows(folder / "nasbench201_device_latency.csv") if row["cortexA76_tflite_ms"]]
+    for row in complete[:: max(1, len(complete) // 60)]:
+        network = nets.nasbench201(row["arch_str"])
+        for column, setting in columns.items():
+            data.observe(setting, f"nasbench201:{row['arch_idx']}", network, float(row[column]))
+
+
+# -- GPUs ------------------------------------------------------------------------------------------------------------
+
+GPUS = {  # fp32 GMAC/s of the CUDA cores, memory GB/s (NVIDIA's data sheets)
+    "nano": (118.0, 25.6),
+    "tx2": (333.0, 59.7),
+    "xavier": (704.0, 137.0),
+    "orin-nano": (640.0, 68.0),
+    "agx-orin": (1331.0, 204.8),
+}
+
+
+def gpu(data: Data, device: str, backend: str, precision: str) -> str:
+    """Declare a GPU setting."""
+    peak, memory = GPUS[device]
+    base = gpu_base(peak * (2 if precision == "fp16" else 1), memory)
+    return data.add(
+        Setting(f"{device}/{backend}/{precision}", device, backend, backend, precision, base), GPU_STORAGE[precision]
+    )
+
+
+def jetsons(data: Data, folder: Path) -> None:
+    """TensorRT and PyTorch, ncnn on Vulkan (for how devices compare), NAS-Bench-201 on a Nano."""
+    devices = {"Jetson Nano": "nano", "Jetson AGX Xavier": "xavier", "Jetson TX2": "tx2"}
+    backends = {"tensorrt(torch2trt)": "tensorrt", "pytorch-cuda": "pytorch", "tensorrt-2018": "tensorrt-2018"}
+    for row in _rows(folder / "standard_nets.csv"):
+        network = _standard(row["net"])
+        if row["device"] in devices and network is not None:
+            setting = gpu(data, devices[row["device"]], backends[row["backend"]], row["dtype"])
+            data.observe(setting, *network, float(row["latency_ms"]))
+    starts = {
+        "NVIDIA Jetson Nano": "nano",
+        "NVIDIA Jetson Orin Nano": "orin-nano",
+        "NVIDIA Jetson AGX Orin": "agx-orin",
+        "NVIDIA Jetson AGX Xavier": "xavier",
+        "NVIDIA Jetson TX2 NX": "tx2",
+    }
+    names = {"mobilenet": "mobilenet_v1_1.0_224", "mobilenet_v2": "mobilenet_v2_1.0_224", "squeezenet": "squeezenet1_1"}
+    for row in _rows(folder / "ncnn.csv"):
+        device = next((value for key, value in starts.items() if row["device"].startswith(key)), None)
+        network = _standard(names.get(row["net"], row["net"]))
+        if device and network and row["backend"] == "vulkan" and row["dtype"] != "int8" and row["threads"] == "1":
+            data.observe(gpu(data, device, "vulkan", "fp16"), *network, float(row["min_ms"]))
+    columns = {
+        "jetson_nano_fp32_ms(eagle)": gpu(data, "nano", "eagle", "fp32"),
+        "jetson_nano_fp16_ms(eagle)": gpu(data, "nano", "eagle", "fp16"),
+    }
+    _nasbench(data, folder, columns)

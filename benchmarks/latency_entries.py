@@ -1,0 +1,198 @@
+"""What the built-in targets' latency files hold: for each model, the setting it comes from and the words beside it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SOURCES = {
+    "hosted": "tensorflow/tensorflow tensorflow/lite/g3doc/guide/hosted_models.md @0406598a59",
+    "benchmarks": "tensorflow/tensorflow tensorflow/lite/g3doc/performance/benchmarks.md @00f0938ae8",
+    "slim": "tensorflow/models research/slim/nets/mobilenet/README.md @0ba83cf021",
+    "mlperf": "mlcommons/inference_results_v1.0 open/Krai/results/rpi4coral-fan.on-tflite-v2.4.1-ruy",
+    "xnnpack": "google/XNNPACK README.md @75db3c093b",
+    "note10": "gatech-sysml/CompOFA NAS/checkpoints/latency_table@note10",
+    "proxyless": "ProxylessNAS mobile latency table, Pixel 1 (mit-han-lab)",
+    "hwnasbench": "HayeonLee/HELP data/fbnet and data/nasbench201 (HW-NAS-Bench v1.0)",
+    "nnmeter": "NAS-Bench-201 latencies on Cortex-A76, TFLite (nn-Meter)",
+    "ncnn": "Tencent/ncnn benchmark/README.md @a4d2ea1d44",
+    "torch2trt": "NVIDIA-AI-IOT/torch2trt docs/benchmarks @4e820ae3",
+    "tf2trt": "NVIDIA-AI-IOT/tf_to_trt_image_classification README.md @0aced03dc4",
+    "eagle": "NAS-Bench-201 latencies on Jetson Nano (Eagle, BRP-NAS)",
+}
+_SHARED = ("xnnpack", "mlperf", "hosted", "benchmarks", "slim", "note10", "proxyless", "hwnasbench", "nnmeter")
+_GPU = ("torch2trt", "tf2trt", "eagle", "ncnn")
+
+XNNPACK = "LiteRT 2 (XNNPACK)"
+OLD_PIXEL = "TensorFlow Lite 2020 (own kernels)"
+RUY = "TensorFlow Lite 2.4.1 (ruy)"
+RELAX = "TVM 0.27 (Relax, untuned)"
+
+_HALF = (
+    " fp16 files hold half-size weights, which XNNPACK unpacks to fp32 when it loads them, so these are the fp32 "
+    "coefficients; where a core computes in fp16 it may be faster."
+)
+_STRUCTURE = (
+    " The shares of the single terms lean on all CPU settings fitted together (TFLite's own kernels and XNNPACK on "
+    "8 SoCs)."
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of a latency file, and where its coefficients are found in the joint fit."""
+
+    target: str
+    device: str
+    runtime: str
+    version: str
+    precision: str
+    threads: int
+    kind: Literal["published", "analytic"]
+    setting: str
+    fitted_to: str
+    source_names: tuple[str, ...]
+    checks: Literal["families", "devices"]
+    carried: Literal["", "tvm-cpu", "tvm-cuda"] = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where the measurements were published."""
+        return tuple(SOURCES[name] for name in self.source_names)
+
+
+def _cpu(
+    target: str, device: str, soc: str, *, threads: int, kind: Literal["published", "analytic"], words: str
+) -> list[Entry]:
+    checks: Literal["families", "devices"] = "families" if kind == "published" else "devices"
+    sources = (*_SHARED, "ncnn")
+
+    def entry(precision: str, backend: str, version: str, fitted_to: str) -> Entry:
+        compute = "fp32" if precision == "fp16" else precision
+        setting = f"{soc}/{backend}/{compute}/{threads}"
+        return Entry(target, device, "tflite", version, precision, threads, kind, setting, fitted_to, sources, checks)
+
+    entries = [
+        entry("fp32", "xnnpack", XNNPACK, words + _STRUCTURE),
+        entry("fp16", "xnnpack", XNNPACK, words + _STRUCTURE + _HALF),
+        entry("int8", "xnnpack", XNNPACK, words + _STRUCTURE),
+    ]
+    if target == "raspberry-pi-4":
+        old = (
+            "TFLite 2.4.1 with ruy, {}, threads not recorded (4 cores): {} MobileNet V1 and V2 networks (MLPerf v1.0)."
+        )
+        entries.append(entry("fp32", "tflite", RUY, old.format("fp32", 38)))
+        entries.append(entry("int8", "tflite", RUY, old.format("int8", 37)))
+    if target == "pixel-4":
+        old = "TFLite's own kernels on a Pixel 4, {}, 4 threads on big cores: {}." + _STRUCTURE
+        entries.append(entry("fp32", "tflite", OLD_PIXEL, old.format("fp32", "MobileNetV1 and SqueezeNet")))
+        entries.append(entry("int8", "tflite", OLD_PIXEL, old.format("int8", "MobileNetV1")))
+    entries.append(
+        Entry(
+            target,
+            device,
+            "tvm",
+            RELAX,
+            "fp32",
+            threads,
+            "analytic",
+            f"{soc}/xnnpack/fp32/1",
+            "No measurement of untuned Relax code on this device exists. XNNPACK's estimate for one thread (the code "
+            "is not threaded) times 12, within a factor of 2 either way: one x86 machine measured 21, and instruction "
+            "counts on a Cortex-A72 say 7.",
+            sources,
+            "devices",
+            "tvm-cpu",
+        )
+    )
+    return entries
+
+
+CPU_ENTRIES: tuple[Entry, ...] = (
+    *_cpu(
+        "raspberry-pi-4",
+        "Raspberry Pi 4 Model B",
+        "bcm2711",
+        threads=4,
+        kind="published",
+        words="XNNPACK on this board, 4 threads, 64-bit: MobileNet V1 and V2 (2022), fp32 and int8; and, for how far "
+        "the board falls short of its peaks, TFLite 2.4.1 (75 networks) and ncnn.",
+    ),
+    *_cpu(
+        "raspberry-pi-5",
+        "Raspberry Pi 5",
+        "bcm2712",
+        threads=4,
+        kind="analytic",
+        words="No TFLite figures for this board exist. XNNPACK elsewhere, carried over by the hardware's peaks and by "
+        "how ncnn compares this board with the Raspberry Pi 4.",
+    ),
+    *_cpu(
+        "pixel-4",
+        "Google Pixel 4",
+        "sd855",
+        threads=4,
+        kind="published",
+        words="TFLite's own kernels on a Pixel 4, 4 threads on big cores (2020): MobileNetV1 and SqueezeNet fp32, "
+        "MobileNetV1 int8; the same SoC in a Galaxy Note10, one thread (288 blocks of OFA-MobileNetV3). Carried over "
+        "to XNNPACK by what the two back ends show on other devices.",
+    ),
+    *_cpu(
+        "pixel-7",
+        "Google Pixel 7",
+        "tensor-g2",
+        threads=4,
+        kind="analytic",
+        words="No public figures for this device exist. XNNPACK elsewhere, carried over by the hardware's peaks.",
+    ),
+    *_cpu(
+        "host",
+        "the machine at hand (assumed x86-64 with AVX2)",
+        "x86",
+        threads=1,
+        kind="analytic",
+        words="Nothing was measured here. XNNPACK on Arm CPUs, carried over by an assumed core of 48 GMAC/s.",
+    ),
+)
+
+
+def _gpu(target: str, device: str, name: str, words: str) -> list[Entry]:
+    note = (
+        " Stands halfway between TensorRT (hand-tuned kernels) and PyTorch (library kernels with a framework's "
+        "overhead), as unsure as the two differ and a factor of 1.5 more; depthwise convolutions three times dearer, "
+        "within a factor of 3, because TVM's general rule gives them one thread block for each output element. "
+        "Copies to and from the GPU are in the data or not, as each source chose."
+    )
+    return [
+        Entry(
+            target,
+            device,
+            "tvm",
+            "TVM 0.27 (Relax, CUDA, untuned)",
+            precision,
+            1,
+            "analytic",
+            f"{name}/tensorrt/{precision}",
+            words + note,
+            _GPU,
+            "devices",
+            "tvm-cuda",
+        )
+        for precision in ("fp32", "fp16")
+    ]
+
+
+GPU_ENTRIES: tuple[Entry, ...] = (
+    *_gpu(
+        "jetson-nano",
+        "NVIDIA Jetson Nano",
+        "nano",
+        "TVM itself was never measured on this board. TensorRT (torch2trt) and PyTorch, fp16, on a Jetson Nano: "
+        "SqueezeNet, ResNet, DenseNet, VGG; fp32 carried over by TensorRT on a Jetson TX2 and by the peaks.",
+    ),
+    *_gpu(
+        "jetson-orin-nano",
+        "NVIDIA Jetson Orin Nano",
+        "orin-nano",
+        "Neither TVM nor TensorRT figures for this board are at hand. TensorRT and PyTorch on a Jetson Nano and AGX "
+        "Xavier, carried over by the hardware's peaks and by how ncnn (Vulkan) compares the boards.",
+    ),
+)

@@ -1,0 +1,137 @@
+"""The analytic latency model: each operator pays for its arithmetic, its memory traffic and its dispatch.
+
+    t = sum over terms k of  coefficient_k * amount_k(network)
+
+with one arithmetic term per operator kind (they reach different shares of a device's peak), bytes of activations and of
+weights, a cost for each operator and one for each call. Arithmetic and traffic are added, not maximised as in the
+textbook roofline (Williams et al., CACM 2009): small cores overlap them poorly, and a sum can be tabulated by block.
+
+The coefficients carry an error of their own: a Gaussian over their logarithms. A network's interval follows from which
+terms it leans on, so it widens by itself where a network is dominated by a term that the data did not pin down
+(dispatch overheads in tiny networks, say).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.cost import BlockTable, Operator, operators
+from ofa_edge.latency.protocol import Interval, Key, Provenance
+from ofa_edge.space import Genomes, Space, Subnet
+
+Floats = NDArray[np.float64]
+
+TERMS = (
+    "conv",  # million MACs of k x k convolutions over all channels
+    "pointwise",  # million MACs of 1x1 convolutions
+    "depthwise",  # million MACs of depthwise convolutions of at most 25 taps
+    "wide_depthwise",  # million MACs of depthwise convolutions of more than 25 taps: other kernels run them
+    "elementwise",  # million elements through hard-swish, scale, add and pool
+    "activations",  # million bytes of activations read and written
+    "weights",  # million bytes of weights read
+    "operators",  # operators dispatched
+    "call",  # 1 for a whole network, 0 for a part of one
+)
+_ARITHMETIC = {"conv": 0, "pointwise": 1, "dense": 1, "depthwise": 2}
+_WIDE_TAPS = 25
+# Standard normal quantiles of the two-sided 50 % and 90 % intervals.
+Z50, Z90 = 0.674490, 1.644854
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Bytes of one value while the network runs (not in the file)."""
+
+    activation_bytes: int
+    weight_bytes: int
+
+
+def amounts(part: Iterable[Operator], storage: Storage) -> Floats:
+    """How much of each term a sequence of operators takes: [len(TERMS)], with `call` at 0.
+
+    Fully connected layers count as 1x1 convolutions: their arithmetic is the same, and `weights` bears their traffic.
+    """
+    total = [0.0] * len(TERMS)
+    for operator in part:
+        elements = operator.in_elements + operator.out_elements
+        if operator.kind in _ARITHMETIC:
+            wide = operator.kind == "depthwise" and operator.kernel**2 > _WIDE_TAPS
+            total[3 if wide else _ARITHMETIC[operator.kind]] += operator.macs
+        else:
+            total[4] += max(operator.in_elements, operator.out_elements)
+        total[5] += elements * storage.activation_bytes
+        total[6] += operator.weights * storage.weight_bytes
+        total[7] += 1e6
+    return np.array(total) * 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """Cost of one unit of each term, and how sure that is.
+
+    Attributes:
+        ms: milliseconds per unit of each of TERMS, not negative: [T].
+        log_covariance: of the logarithms of `ms`: [T, T].
+        log_scatter: standard deviation of ln(measured / predicted) that no coefficients could remove.
+        calibration: factor on all widths, at least 1, so that intervals covered what they should in cross-validation.
+        storage: bytes of a value.
+    """
+
+    ms: Floats
+    log_covariance: Floats
+    log_scatter: float
+    calibration: float
+    storage: Storage
+
+    def interval(self, contributions: Floats) -> Interval:
+        """From milliseconds spent in each term, [..., T], to an interval over [...]."""
+        total = contributions.sum(axis=-1)
+        shares = contributions / total[..., None]  # the derivative of ln(total) by each log coefficient
+        variance = (shares @ self.log_covariance * shares).sum(axis=-1) + self.log_scatter**2
+        width = self.calibration * np.sqrt(variance)
+        factor50, factor90 = np.exp(Z50 * width), np.exp(Z90 * width)
+        return Interval(total, total / factor50, total * factor50, total / factor90, total * factor90)
+
+    def predict(self, network: Iterable[Operator], *, whole: bool = True) -> Interval:
+        """Latency of any operators, of a space or not: an interval of floats; `whole` adds the cost of a call."""
+        taken = amounts(network, self.storage)
+        taken[-1] = float(whole)
+        return self.interval((self.ms * taken)[None]).at(0)
+
+
+class AnalyticModel:
+    """The analytic model of one target, bound to one space. Implements `LatencyModel`.
+
+    Args:
+        space: the search space whose genomes it predicts.
+        coefficients: the target's, which no space shapes.
+        key: what they hold for.
+        provenance: where they come from.
+    """
+
+    kind: Literal["analytic"] = "analytic"
+
+    def __init__(self, space: Space, coefficients: Coefficients, key: Key, provenance: Provenance) -> None:
+        self.space = space
+        self.coefficients = coefficients
+        self.key = key
+        self.provenance = provenance
+
+    @cached_property
+    def _table(self) -> BlockTable:
+        coefficients = self.coefficients
+        return BlockTable(self.space, lambda part: coefficients.ms * amounts(part, coefficients.storage))
+
+    def predict(self, subnet: Subnet) -> Interval:
+        """Latency of one subnet, in milliseconds."""
+        return self.coefficients.predict(operators(self.space, subnet))
+
+    def predict_many(self, genomes: Genomes) -> Interval:
+        """Latency of N genomes [N, genome_length], in milliseconds: arrays [N]."""
+        contributions = self._table(genomes)
+        contributions[:, -1] += self.coefficients.ms[-1]
+        return self.coefficients.interval(contributions)

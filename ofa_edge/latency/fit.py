@@ -1,0 +1,235 @@
+"""Fit analytic latency models of many devices at once, so that thin data lean on what devices have in common.
+
+The logarithms of a setting's coefficients (a setting is a device, back end, precision and number of threads) are a sum:
+
+    theta = ln(base) + stack + backend + precision + device + setting
+
+`base` is what the hardware's peaks alone would give; `stack` (TFLite, ncnn, ...), `backend` (TFLite's own kernels or
+XNNPACK) and `precision` are vectors over the terms; `device` is one number: how far the device falls short of its
+peaks, whatever runs on it; `setting` is a number and a vector. Runtimes share nothing but the device. Each part has a
+Gaussian prior around 0 whose width is learned from the data (empirical Bayes). What comes out is the maximum a
+posteriori with its Laplace covariance: a setting with many measurements follows them, one with two leans on its back
+end's and its device's others, and one with none is a carried-over estimate with a wide interval.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.latency.analytic import TERMS
+
+Floats = NDArray[np.float64]
+
+_NOISE = 0.10  # standard deviation of ln(measured / model) of one network: misfit of the model, not of the clock
+_FAMILY_ROWS = 6  # sizes of one family share their misfit: more rows than this count no more than this
+_DEGREES = 5.0  # of Student's t, which keeps single wrong measurements from bending the fit
+_MAX_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where measurements were made, or are to be predicted."""
+
+    name: str
+    device: str
+    stack: str
+    backend: str
+    precision: str
+    base: Floats  # milliseconds per unit of each term, from hardware figures: [T]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One published latency."""
+
+    setting: str
+    family: str
+    network: str
+    amounts: Floats  # of each term: [T]
+    ms: float
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Prior of the logarithms: mean and width of a stack's vector [T], and one width for each level below.
+
+    `loose` scales a level's width by term [T]: 1 but for terms that whole networks alone cannot tell apart.
+    """
+
+    mean: Floats
+    width: Floats
+    loose: Floats = field(default_factory=lambda: np.ones(len(TERMS)))
+    levels: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "backend": 0.4,
+            "backend_scale": 0.3,
+            "precision": 0.4,
+            "device": 0.3,
+            "setting": 0.2,
+            "setting_scale": 0.2,
+        }
+    )
+
+
+class Layout:
+    """Which parameters shape which setting: theta of setting s = ln(base) + matrix(s) @ parameters."""
+
+    def __init__(self, settings: Sequence[Setting]) -> None:
+        self.slots: dict[tuple[str, str], slice] = {}
+        self.size = 0
+        for setting in settings:
+            for level, name, width in self._parts(setting):
+                if (level, name) not in self.slots:
+                    self.slots[level, name] = slice(self.size, self.size + width)
+                    self.size += width
+
+    @staticmethod
+    def _parts(setting: Setting) -> list[tuple[str, str, int]]:
+        terms = len(TERMS)
+        parts = [
+            ("stack", setting.stack, terms),
+            ("backend", setting.backend, terms),
+            ("backend_scale", setting.backend, 1),
+            ("device", setting.device, 1),
+            ("setting", setting.name, terms),
+            ("setting_scale", setting.name, 1),
+        ]
+        if setting.precision != "fp32":
+            parts.append(("precision", f"{setting.stack} {setting.precision}", terms))
+        return parts
+
+    def matrix(self, setting: Setting) -> Floats:
+        """[T, P]: an identity for vectors, a column of ones for scalars."""
+        result = np.zeros((len(TERMS), self.size))
+        for level, name, width in self._parts(setting):
+            result[:, self.slots[level, name]] += np.eye(len(TERMS)) if width > 1 else 1.0
+        return result
+
+    def prior(self, prior: Prior) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of every parameter: [P], [P]."""
+        mean, width = np.zeros(self.size), np.empty(self.size)
+        for (level, _), slot in self.slots.items():
+            if level == "stack":
+                mean[slot], width[slot] = prior.mean, prior.width
+            elif slot.stop - slot.start > 1:
+                width[slot] = prior.levels[level] * prior.loose
+            else:
+                width[slot] = prior.levels[level]
+        return mean, width
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Log coefficients of one setting: mean [T] and covariance [T, T]."""
+
+    log_ms: Floats
+    log_covariance: Floats
+
+    def predict(self, amounts: Floats) -> tuple[float, float]:
+        """ln(milliseconds), and the standard deviation that the coefficients' errors give it."""
+        spent = np.exp(self.log_ms) * amounts
+        total = float(spent.sum())
+        shares = spent / total
+        return float(np.log(total)), float(np.sqrt(shares @ self.log_covariance @ shares))
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted hierarchy."""
+
+    layout: Layout
+    parameters: Floats  # [P]
+    covariance: Floats  # [P, P]
+    prior: Prior
+
+    def estimate(self, setting: Setting) -> Estimate:
+        """The coefficients of a setting of the layout, with data of its own or not."""
+        matrix = self.layout.matrix(setting)
+        return Estimate(np.log(setting.base) + matrix @ self.parameters, matrix @ self.covariance @ matrix.T)
+
+
+def fit(settings: Sequence[Setting], observations: Sequence[Observation], prior: Prior, learn: int = 0) -> Fit:
+    """Fit all settings at once.
+
+    Args:
+        settings: everything to be estimated; settings without observations are carried over from the others.
+        observations: published latencies; each names one of the settings.
+        prior: of the logarithms.
+        learn: rounds of empirical Bayes on the widths of the levels.
+    """
+    layout = Layout(settings)
+    design = _Design.of(layout, settings, observations)
+    result = design.solve(layout, prior, layout.prior(prior)[0])
+    for _ in range(learn):
+        prior = _learned(result)
+        result = design.solve(layout, prior, result.parameters)
+    return result
+
+
+def _learned(result: Fit) -> Prior:
+    """Widths of the levels from the second moments of their parameters (one step of EM), held near their start."""
+    prior = result.prior
+    start = Prior(prior.mean, prior.width).levels
+    spread = result.layout.prior(prior)[1]
+    second = (result.parameters**2 + np.diag(result.covariance)) / spread**2  # 1 where the width is right
+    levels = {}
+    for level, width in start.items():
+        values = np.concatenate([second[slot] for (name, _), slot in result.layout.slots.items() if name == level])
+        strength = 10  # pseudo-observations of the starting width
+        found = prior.levels[level] ** 2 * values.sum()
+        levels[level] = float(np.sqrt((strength * width**2 + found) / (strength + len(values))))
+    return dataclasses.replace(prior, levels=levels)
+
+
+@dataclass(frozen=True, eq=False)
+class _Design:
+    """The observations as arrays."""
+
+    matrices: Floats  # [S, T, P]
+    index: NDArray[np.intp]  # setting of each observation [N]
+    units: Floats  # base * amounts [N, T]
+    log_ms: Floats  # [N]
+    weight: Floats  # 1 / variance [N]
+
+    @classmethod
+    def of(cls, layout: Layout, settings: Sequence[Setting], observations: Sequence[Observation]) -> "_Design":
+        order = {setting.name: index for index, setting in enumerate(settings)}
+        rows = Counter((item.setting, item.family) for item in observations)
+        repeats = np.array([max(1.0, rows[item.setting, item.family] / _FAMILY_ROWS) for item in observations])
+        index = np.array([order[item.setting] for item in observations], dtype=np.intp)
+        return cls(
+            matrices=np.array([layout.matrix(setting) for setting in settings]),
+            index=index,
+            units=np.array([settings[order[item.setting]].base * item.amounts for item in observations]),
+            log_ms=np.log([item.ms for item in observations]),
+            weight=1 / (_NOISE**2 * repeats),
+        )
+
+    def shares(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """ln(predicted) [N], and the share of each term [N, T]."""
+        spent = np.exp(self.matrices @ parameters)[self.index] * self.units
+        total = spent.sum(axis=1)
+        return np.log(total), spent / total[:, None]
+
+    def solve(self, layout: Layout, prior: Prior, start: Floats) -> Fit:
+        """Damped Gauss-Newton with the weights of Student's t."""
+        mean, width = layout.prior(prior)
+        precision = np.diag(width**-2)
+        parameters = start
+        for _ in range(_MAX_STEPS):
+            predicted, shares = self.shares(parameters)
+            residual = self.log_ms - predicted
+            jacobian = np.einsum("nt,ntp->np", shares, self.matrices[self.index])
+            robust = (_DEGREES + 1) / (_DEGREES + residual**2 * self.weight)
+            weighted = jacobian * (self.weight * robust)[:, None]
+            hessian = weighted.T @ jacobian + precision
+            step = np.linalg.solve(hessian, weighted.T @ residual - precision @ (parameters - mean))
+            size = float(np.abs(step).max())
+            parameters = parameters + step * min(1.0, 0.5 / max(size, 1e-12))
+            if size < 1e-3:
+                break
+        return Fit(layout, parameters, np.linalg.inv(hessian), prior)
