@@ -98,7 +98,7 @@ def quantise(values: NDArray[np.float32], dtype: type[Any], scale: float, zero_p
         return np.ascontiguousarray(values, dtype)
     limits = np.iinfo(dtype)
     steps = np.rint(values / np.float32(scale)) + zero_point
-    return steps.clip(limits.min, limits.max).astype(dtype)
+    return np.asarray(steps.clip(limits.min, limits.max), dtype)
 
 
 def dequantise(values: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:

@@ -9,7 +9,9 @@ SHAPE = (1, 3, 27, 27)  # odd, so that a stride of 2 meets both kinds of padding
 
 
 class ConvBN(nn.Module):
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, act=nn.Identity):
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, *, groups: int = 1, act=nn.Identity
+    ):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(outputs)
@@ -29,11 +31,11 @@ class Gate(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, act, gate: bool):
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, act, gate: bool):
         super().__init__()
         middle = inputs * 3
         self.expand = ConvBN(inputs, middle, act=act)
-        self.depthwise = ConvBN(middle, middle, kernel, stride, middle, act)
+        self.depthwise = ConvBN(middle, middle, kernel, stride, groups=middle, act=act)
         self.gate = Gate(middle) if gate else nn.Identity()
         self.project = ConvBN(middle, outputs)
         self.shortcut = stride == 1 and inputs == outputs
@@ -49,13 +51,13 @@ class TinyNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = ConvBN(3, 8, 3, 2, act=nn.Hardswish)
-        self.static = nn.Sequential(ConvBN(8, 8, 3, 1, 8, nn.ReLU), ConvBN(8, 8))
+        self.static = nn.Sequential(ConvBN(8, 8, 3, groups=8, act=nn.ReLU), ConvBN(8, 8))
         self.blocks = nn.Sequential(
-            Block(8, 16, 7, 2, nn.ReLU, gate=True),
-            Block(16, 16, 7, 1, nn.Hardswish, gate=True),
-            Block(16, 24, 5, 2, nn.Hardswish, gate=False),
-            Block(24, 24, 5, 1, nn.Hardswish, gate=True),
-            Block(24, 24, 3, 1, nn.Hardswish, gate=False),
+            Block(8, 16, 7, 2, act=nn.ReLU, gate=True),
+            Block(16, 16, 7, 1, act=nn.Hardswish, gate=True),
+            Block(16, 24, 5, 2, act=nn.Hardswish, gate=False),
+            Block(24, 24, 5, 1, act=nn.Hardswish, gate=True),
+            Block(24, 24, 3, 1, act=nn.Hardswish, gate=False),
         )
         self.final = ConvBN(24, 64, act=nn.Hardswish)
         self.mix = nn.Conv2d(64, 96, 1, bias=False)

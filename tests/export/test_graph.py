@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from onnx_text import save_model
+
+from ofa_edge.errors import ConversionError
+from ofa_edge.export.graph import Node, read_graph
+
+
+def test_nodes_constants_and_names(tmp_path):
+    body = "two = Constant<value_float = 2.0>() a = Mul(input, two) b = Add(a, w) logits = Clip(b, , two)"
+    graph = read_graph(save_model(tmp_path / "model.onnx", body, (1, 3, 4, 4), w=(1, 3, 1, 1)))
+    assert [node.op for node in graph.nodes] == ["Mul", "Add", "Clip"]
+    assert graph.nodes[0] == Node("Mul", "Mul_1", ("input", "two"), "a")
+    assert graph.nodes[2].inputs == ("b", "", "two")
+    assert (graph.input, graph.output, graph.input_shape) == ("input", "logits", (1, 3, 4, 4))
+    np.testing.assert_array_equal(graph.constant("two"), np.float32(2))
+    assert graph.constant("w").shape == (1, 3, 1, 1)
+    assert graph.constant("a") is graph.constant("") is None
+
+
+def test_uses_count_the_output(tmp_path):
+    body = "a = Relu(input) logits = Add(a, a) b = Relu(logits)"
+    graph = read_graph(save_model(tmp_path / "model.onnx", body, (1, 3, 4, 4)))
+    assert graph.uses() == {"input": 1, "a": 2, "logits": 2}
+
+
+BAD_MODELS = {
+    "not ONNX": (b"TFL3 nothing", "not a valid ONNX model"),
+    "a dynamic size": ((1, 3, None, 4), r"input of shape \(1, 3, 0, 4\)"),
+    "a batch": ((2, 3, 4, 4), "input of shape"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MODELS)
+def test_bad_models(tmp_path, case):
+    content, message = BAD_MODELS[case]
+    path = tmp_path / "model.onnx"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        save_model(path, "logits = Relu(input)", content)
+    with pytest.raises(ConversionError, match=message):
+        read_graph(path)
+
+
+def test_two_outputs_are_refused(tmp_path):
+    path = save_model(tmp_path / "model.onnx", "logits, b = Split<axis=1>(input)", (1, 4, 1, 1))
+    with pytest.raises(ConversionError, match="node 'Split_0', operator Split"):
+        read_graph(path)

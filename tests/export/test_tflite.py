@@ -1,0 +1,158 @@
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from onnx_text import save_model
+from tiny_net import SHAPE
+
+from ofa_edge.errors import ConversionError, DataError, UnsupportedError
+from ofa_edge.export import tflite
+from ofa_edge.export.native_log import without_lines
+from ofa_edge.export.parity import compare
+from ofa_edge.export.tflite import convert, dequantise, operators, quantise, run_tflite
+from ofa_edge.files import sha256_file
+
+
+def interpreter(path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    with without_lines(b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."):
+        loaded = Interpreter(str(path), num_threads=1)
+        loaded.allocate_tensors()
+    return loaded
+
+
+# The random network's logits lie close together: a trained one is some 10 dB better in int8.
+@pytest.mark.parametrize(("precision", "floor"), [("fp32", (100, 1)), ("fp16", (50, 1)), ("int8", (14, 0.8))])
+def test_answers_against_torch(tflite_paths, images, reference, precision, floor):
+    difference = compare(reference, run_tflite(tflite_paths[precision], images))
+    snr_db, agreement = floor
+    assert difference.snr_db > snr_db
+    assert difference.argmax_agreement >= agreement
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_interface(tflite_paths, precision):
+    loaded = interpreter(tflite_paths[precision])
+    assert loaded.get_signature_list() == {"serving_default": {"inputs": ["input"], "outputs": ["logits"]}}
+    kind = np.int8 if precision == "int8" else np.float32
+    for details, shape in [(loaded.get_input_details(), (1, 27, 27, 3)), (loaded.get_output_details(), (1, 10))]:
+        assert [(each["dtype"], tuple(each["shape"])) for each in details] == [(kind, shape)]
+
+
+def test_operators_of_each_precision(tflite_paths):
+    used = {precision: operators(path) for precision, path in tflite_paths.items()}
+    for names in used.values():
+        assert "TRANSPOSE" not in names
+        assert names.count("DEPTHWISE_CONV_2D") == 1 + 2 * 3 + 3  # both 7x7 are sums of three
+    assert used["fp32"].count("HARD_SWISH") == used["fp16"].count("HARD_SWISH") == 11
+    assert not {"HARD_SWISH", "DEQUANTIZE", "QUANTIZE"} & set(used["int8"])
+    assert {"MUL", "RELU6"} & set(used["fp32"]) == {"MUL"}, "the gate's ReLU6 belongs into the convolution before it"
+
+
+def test_int8_is_integer_throughout_with_a_scale_per_channel(tflite_paths):
+    loaded = interpreter(tflite_paths["int8"])
+    details = {each["index"]: each for each in loaded.get_tensor_details()}
+    assert not [each["name"] for each in details.values() if each["dtype"] in (np.float32, np.float16)]
+    weights = [details[op["inputs"][1]] for op in loaded._get_ops_details() if "CONV_2D" in op["op_name"]]
+    assert len(weights) == 30
+    for each in weights:
+        channels = each["shape"][0 if each["quantization_parameters"]["quantized_dimension"] == 0 else 3]
+        assert len(each["quantization_parameters"]["scales"]) == channels
+
+
+def test_fp16_halves_the_weights(tflite_paths):
+    sizes = {precision: path.stat().st_size for precision, path in tflite_paths.items()}
+    assert sizes["fp16"] < 0.65 * sizes["fp32"]
+    assert sizes["int8"] < sizes["fp16"]
+
+
+def test_same_bytes_from_another_process_and_not_a_word(onnx_path, tflite_paths, calibration, tmp_path, capfd):
+    convert(onnx_path, tmp_path / "again.tflite", "int8", calibration)
+    assert sha256_file(tmp_path / "again.tflite") == sha256_file(tflite_paths["int8"])
+    assert capfd.readouterr() == ("", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["again.tflite"]
+
+
+def test_running_says_nothing(tflite_paths, tmp_path, images):
+    np.save(tmp_path / "x.npy", images[:1])
+    script = (
+        "import sys, numpy as np; from pathlib import Path; from ofa_edge.export.tflite import run_tflite;"
+        "run_tflite(Path(sys.argv[1]), np.load(sys.argv[2])); assert 'tensorflow' not in sys.modules"
+    )
+    command = [sys.executable, "-c", script, tflite_paths["fp32"], tmp_path / "x.npy"]
+    environment = {"PYTHONPATH": str(tflite.Path(tflite.ofa_edge.__file__).parents[1])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_threads_and_batches_do_not_change_the_answers(tflite_paths, images):
+    one = run_tflite(tflite_paths["int8"], images[:3])
+    assert one.shape == (3, 10)
+    assert one.dtype == np.float32
+    np.testing.assert_array_equal(one, run_tflite(tflite_paths["int8"], images[:3], threads=2))
+    np.testing.assert_array_equal(one[1:2], run_tflite(tflite_paths["int8"], images[1:2]))
+
+
+def test_quantising():
+    values = np.array([-1e9, -0.26, -0.24, 0, 0.24, 0.26, 1e9], np.float32)
+    stored = quantise(values, np.int8, 0.5, 3)
+    assert stored.dtype == np.int8
+    assert stored.tolist() == [-128, 2, 3, 3, 3, 4, 127]
+    np.testing.assert_allclose(dequantise(stored, 0.5, 3), [-65.5, -0.5, 0, 0, 0, 0.5, 62])
+    np.testing.assert_array_equal(quantise(values, np.float32, 0, 0), values)
+    np.testing.assert_array_equal(dequantise(values, 0, 0), values)
+
+
+BAD_CALIBRATION = {
+    "none": (None, "needs calibration images"),
+    "too few": (np.zeros((49, *SHAPE[1:]), np.float32), "49 calibration images are too few"),
+    "another size": (np.zeros((64, 3, 28, 28), np.float32), r"wrong shape\n.*3, 27, 27\].*\[64, 3, 28, 28\]"),
+    "channels last": (np.zeros((64, 27, 27, 3), np.float32), "wrong shape"),
+    "not finite": (np.full((64, *SHAPE[1:]), np.nan, np.float32), "not finite"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CALIBRATION)
+def test_bad_calibration(onnx_path, tmp_path, case):
+    images, message = BAD_CALIBRATION[case]
+    with pytest.raises(DataError, match=message):
+        convert(onnx_path, tmp_path / "model.tflite", "int8", images)
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_precision(onnx_path, tmp_path):
+    with pytest.raises(UnsupportedError, match="bf16"):
+        convert(onnx_path, tmp_path / "model.tflite", "bf16")
+
+
+def test_an_operator_outside_the_map(tmp_path):
+    path = save_model(tmp_path / "model.onnx", "a = Erf(input) logits = Flatten(a)", (1, 3, 1, 1))
+    with pytest.raises(ConversionError, match="node 'Erf_0', operator Erf"):
+        convert(path, tmp_path / "model.tflite", "fp32")
+
+
+def test_an_error_inside_the_process_comes_back_whole(tmp_path):
+    path = save_model(tmp_path / "model.onnx", "logits = Flatten(input)", (1, 3, 4, 4))
+    with pytest.raises(ConversionError) as caught:
+        convert(path, tmp_path / "model.tflite", "fp32")
+    assert caught.value.what == "cannot convert node 'Flatten_0', operator Flatten"
+    assert caught.value.hint
+    assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("died", "message"),
+    [
+        (SimpleNamespace(returncode=-9, stdout="", stderr="noise\nout of luck\n"), "signal 9: out of luck"),
+        (SimpleNamespace(returncode=1, stdout="not JSON", stderr="noise"), "exit code 1: noise"),
+        (SimpleNamespace(returncode=3, stdout="{}", stderr=""), "exit code 3: it said nothing"),
+    ],
+)
+def test_a_process_that_dies(onnx_path, tmp_path, monkeypatch, died, message):
+    monkeypatch.setattr(tflite.subprocess, "run", lambda *_, **__: died)
+    with pytest.raises(ConversionError, match=message):
+        convert(onnx_path, tmp_path / "model.tflite", "fp32")
+    assert not list(tmp_path.iterdir())
