@@ -1,0 +1,236 @@
+"""The ssh connection against a real sshd on a loopback port, with keys of its own."""
+
+import getpass
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_tflite import CLASSES
+
+from ofa_edge.device.measure import measure
+from ofa_edge.device.protocol import LatencyPlan, Request
+from ofa_edge.device.ssh import SshAddress, SshConnection
+from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError, DeviceTimeoutError
+from ofa_edge.export.tflite import run_tflite
+
+SSHD = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
+needs_sshd = pytest.mark.skipif(
+    SSHD is None or shutil.which("ssh") is None, reason="openssh-server or openssh-client is not installed"
+)
+CONFIG = """
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/user.pub
+PidFile none
+UsePAM no
+StrictModes no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+PrintMotd no
+Subsystem sftp internal-sftp
+"""
+
+
+class Server:
+    """A running sshd and how to reach it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("host", "user"):
+            self._keygen(name)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        (folder / "config").write_text(CONFIG.format(folder=folder, port=self.port))
+        key = (folder / "host.pub").read_text()
+        (folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {key}")
+        self.log = (folder / "log").open("wb")
+        argv = [SSHD, "-D", "-e", "-f", str(folder / "config")]
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self._wait()
+
+    def _keygen(self, name: str) -> None:
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)]
+        subprocess.run(argv, check=True)
+
+    def _wait(self) -> None:
+        for _ in range(200):
+            if self.process.poll() is not None:
+                break
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError((self.folder / "log").read_text())
+
+    def address(self, **changes):
+        values = {
+            "host": "127.0.0.1",
+            "user": getpass.getuser(),
+            "port": self.port,
+            "identity_file": self.folder / "user",
+            "known_hosts_file": self.folder / "known_hosts",
+        }
+        return SshAddress(**{**values, **changes})
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+        self.log.close()
+
+
+@pytest.fixture
+def start_server(tmp_path):
+    separation = Path("/run/sshd")  # a started service makes it; sshd run as root insists on it
+    made = getpass.getuser() == "root" and not separation.exists()
+    if made:
+        separation.mkdir(mode=0o755)
+    servers = []
+
+    def start():
+        folder = tmp_path / f"sshd-{len(servers)}"
+        folder.mkdir()
+        servers.append(Server(folder))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+    if made:
+        separation.rmdir()
+
+
+@pytest.fixture
+def server(start_server):
+    return start_server()
+
+
+@pytest.fixture
+def device(server):
+    connection = SshConnection("bench", server.address(), (sys.executable,))
+    yield connection
+    connection.close()
+
+
+@needs_sshd
+def test_files_and_words_arrive_as_they_left(device, tmp_path):
+    words = ["a b", "$HOME", "; ls", "'quoted\"", "*", "", "back\\slash", "line\nbreak"]
+    payload = bytes(range(256)) * 400
+    (tmp_path / "file").write_bytes(payload)
+    code = "import os, sys; print(sys.argv[1:], os.environ['OFA TEST'])"
+    with device.workdir() as work:
+        assert str(work).startswith("/tmp/ofa-edge.")
+        device.push(tmp_path / "file", work / "file")
+        device.pull(work / "file", tmp_path / "back")
+        done = device.run([sys.executable, "-c", code, *words], 30, {"OFA TEST": "$x y"})
+    assert (tmp_path / "back").read_bytes() == payload
+    assert done.stdout == f"{words} $x y\n"
+    assert not Path(work).exists()
+    assert device.fingerprint().device_kind == "physical"
+
+
+@needs_sshd
+def test_a_measurement_over_ssh(device, artifacts, images):
+    plan = LatencyPlan(sessions=1, min_runs=20, min_seconds=0, warmup_seconds=0, warmup_limit_seconds=0.2)
+    found = measure(device, Request(artifacts["int8"], "tflite", images, CLASSES, latency=plan))
+    np.testing.assert_array_equal(found.outputs, run_tflite(artifacts["int8"], images))
+    assert found.device == "bench"
+    assert found.latency.runs >= 20
+
+
+@needs_sshd
+def test_a_limit_stops_the_program_at_the_other_end(device, tmp_path):
+    pid_file = tmp_path / "pid"
+    with pytest.raises(DeviceTimeoutError, match="limit"):
+        device.run(["sh", "-c", f"echo $$ > {pid_file}; exec sleep 60"], 1)
+    pid = int(pid_file.read_text())
+    for _ in range(100):
+        if not Path(f"/proc/{pid}").exists():
+            break
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+@needs_sshd
+def test_a_program_that_fails_there_is_no_lost_connection(device):
+    with pytest.raises(DeviceRunError, match="exit status 7"):
+        device.run(["sh", "-c", "echo why >&2; exit 7"], 10)
+    with pytest.raises(DeviceRunError, match="No such file"):
+        device.run(["/no/such/program"], 10)
+
+
+@needs_sshd
+def test_a_server_that_goes_away_is_a_lost_device(server, device):
+    assert device.run(["echo", "here"], 10).stdout == "here\n"
+    server.stop()
+    device.close()  # the master connection would outlive the listening server
+    with pytest.raises(DeviceLostError, match="no connection to bench"):
+        device.run(["echo", "gone"], 10)
+
+
+@needs_sshd
+def test_an_unknown_host_key_is_refused(server, tmp_path):
+    (tmp_path / "empty").write_text("")
+    connection = SshConnection("bench", server.address(known_hosts_file=tmp_path / "empty"))
+    try:
+        with pytest.raises(DeviceLostError) as caught:
+            connection.run(["true"], 10)
+    finally:
+        connection.close()
+    assert "Host key verification failed" in caught.value.why
+    assert "by hand" in caught.value.hint
+
+
+@needs_sshd
+def test_another_servers_key_is_refused(start_server):
+    first, second = start_server(), start_server()
+    known = second.folder / "known_hosts"
+    key = (first.folder / "host.pub").read_text()
+    known.write_text(f"[127.0.0.1]:{second.port} {key}")
+    connection = SshConnection("bench", second.address())
+    try:
+        with pytest.raises(DeviceLostError, match="no connection"):
+            connection.run(["true"], 10)
+    finally:
+        connection.close()
+
+
+@needs_sshd
+def test_nothing_is_left_here_after_close(server):
+    connection = SshConnection("bench", server.address())
+    folder = connection._control_folder
+    connection.run(["true"], 10)
+    assert (folder / "master").exists()
+    connection.close()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"host": "-oProxyCommand=id"}, {"host": ""}, {"host": "a b"}, {"user": "-x"}, {"user": "a@b"}]
+)
+def test_names_that_ssh_could_misread_are_refused(changes):
+    with pytest.raises(ConfigError, match=r"not a (host|user) name"):
+        SshAddress(**{"host": "pi", **changes})
+
+
+def test_the_options_never_ask_and_never_trust(tmp_path):
+    options = " ".join(SshAddress("pi").options(tmp_path / "master"))
+    assert "BatchMode=yes" in options
+    assert "StrictHostKeyChecking=yes" in options
+    assert "ControlMaster=auto" in options
+
+
+def test_an_ipv6_address_is_bracketed_for_scp(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda tool: f"/usr/bin/{tool}")
+    connection = SshConnection("bench", SshAddress("fe80::1", "pi"))
+    try:
+        assert connection._remote(Path("/tmp/x/file")) == "pi@[fe80::1]:/tmp/x/file"
+    finally:
+        shutil.rmtree(connection._control_folder)
