@@ -245,39 +245,52 @@ def estimate_for(study: Study, entry: Entry) -> tuple[Estimate, float]:
     return estimate, study.scatter(entry.setting)
 
 
-def fit_entries(study: Study, entries: Sequence[Entry], stacks: Sequence[str], out: dict[str, list[object]]) -> None:
-    """Fit, cross-validate and collect the models of one study."""
-    names = [name for name, s in study.data.settings.items() if s.stack in stacks and study.own(name)]
-    families, devices = leave_families_out(study, names), leave_devices_out(study, names)
-    factors = {
-        "families": calibration([item for part in families.values() for item in part]),
-        "devices": calibration([item for part in devices.values() for item in part]),
-    }
-    for name in names:
-        show(name, summary("family", families[name], factors["families"]), factors["families"])
-        show(name, summary("device", devices[name], factors["devices"]), factors["devices"])
-    pooled = {
-        "families": summary("family", [item for part in families.values() for item in part], factors["families"]),
-        "devices": summary("device", [item for part in devices.values() for item in part], factors["devices"]),
-    }
-    for key, check in pooled.items():
-        show(f"all {', '.join(stacks)}", check, factors[key])
+class Checks:
+    """Cross-validation of the settings of some back ends, and the widening that it calls for."""
+
+    def __init__(self, study: Study, backends: Sequence[str]) -> None:
+        self.backends = tuple(backends)
+        names = [name for name, s in study.data.settings.items() if s.backend in backends and study.own(name)]
+        self.residuals = {"families": leave_families_out(study, names), "devices": leave_devices_out(study, names)}
+        self.pooled = {key: [item for part in found.values() for item in part] for key, found in self.residuals.items()}
+        self.factors = {key: calibration(found) for key, found in self.pooled.items()}
+
+    def show(self) -> None:
+        """The table's lines, one for each setting, then one for all."""
+        for key, found in self.residuals.items():
+            for name, residuals in (*found.items(), (f"all {', '.join(self.backends)}", self.pooled[key])):
+                show(name, summary(key, residuals, self.factors[key]), self.factors[key])
+
+    def of(self, entry: Entry) -> list[CrossValidation]:
+        """What stands in an entry's provenance: its own setting's figures where it has measurements, and the pool's."""
+        words = {"families": "a network family, on all devices", "devices": "a device, in this runtime"}[entry.checks]
+        factor = self.factors[entry.checks]
+        own = self.residuals[entry.checks].get(entry.setting) if entry.checks == "families" else None
+        pool = f"{words}; pooled over {', '.join(self.backends)}"
+        found = [summary(f"{words}; this model", own, factor)] if own else []
+        return [*found, summary(pool, self.pooled[entry.checks], factor)]
+
+
+def fit_entries(
+    study: Study, entries: Sequence[Entry], pools: Sequence[Sequence[str]], out: dict[str, list[object]]
+) -> None:
+    """Cross-validate by pools of back ends, and collect the models of one study."""
+    every = [Checks(study, backends) for backends in pools]
+    for checks in every:
+        checks.show()
     for entry in entries:
-        factor = factors[entry.checks]
-        own = families.get(entry.setting) if entry.checks == "families" else None
-        checks = [pooled[entry.checks]]
-        if own:
-            checks.insert(0, summary("family", own, factor))
+        checks = next(item for item in every if study.data.settings[entry.setting].backend in item.backends)
         estimate, scatter = estimate_for(study, entry)
-        words = {"family": "a network family, on all devices", "device": "a device, in this runtime"}
-        checks = [
-            dataclasses.replace(item, held_out=f"{words[item.held_out]}; {'this model' if own and not n else 'pooled'}")
-            for n, item in enumerate(checks)
-        ]
         storage = study.data.storage[entry.setting] if entry.runtime == "tflite" else GPU_STORAGE[entry.precision]
-        out.setdefault(entry.target, []).append(
-            model_json(entry, estimate, storage, scatter=scatter, factor=factor, checks=checks)
+        model = model_json(
+            entry,
+            estimate,
+            storage,
+            scatter=scatter,
+            factor=checks.factors[entry.checks],
+            checks=checks.of(entry),
         )
+        out.setdefault(entry.target, []).append(model)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -290,8 +303,8 @@ def main(arguments: Sequence[str]) -> None:
     print("| setting | held out | networks | MAPE | bias | Spearman | in 50 % | in 90 % | factor |")
     print("|---|---|---|---|---|---|---|---|---|")
     models: dict[str, list[object]] = {}
-    fit_entries(on_cpu, CPU_ENTRIES, ("tflite",), models)
-    fit_entries(on_gpu, GPU_ENTRIES, ("tensorrt", "pytorch"), models)
+    fit_entries(on_cpu, CPU_ENTRIES, (("xnnpack",), ("tflite",)), models)
+    fit_entries(on_gpu, GPU_ENTRIES, (("tensorrt", "pytorch"),), models)
     for target, items in models.items():
         write(options.out, target, items)
 

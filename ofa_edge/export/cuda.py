@@ -123,7 +123,7 @@ def verify_library(library: Path, arch: str, kernels: Iterable[str]) -> elf.Cubi
     if cubin.arch != arch:
         raise ConversionError(f"{library.name} holds kernels for {cubin.arch}", f"asked for: {arch}", hint)
     if not expected or cubin.kernels != expected:
-        difference = ", ".join(sorted(cubin.kernels ^ expected)[:5]) or "the source has no kernels"
+        difference = ", ".join(sorted(cubin.kernels ^ expected)[:5]) or "there are none"
         raise ConversionError(f"{library.name} does not hold the network's kernels", f"not in both: {difference}", hint)
     return cubin
 

@@ -6,6 +6,7 @@
 import bisect
 import contextlib
 import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,8 +112,10 @@ def _check_input(model: "onnx.ModelProto", path: Path) -> None:
 def _to_relax(model: "onnx.ModelProto") -> Any:
     from tvm.relax.frontend.onnx import from_onnx
 
-    # The importer prints to stdout before it raises; stdout is for results.
-    with contextlib.redirect_stdout(io.StringIO()):
+    # The importer prints to stdout before it raises, and stdout is for results. Its warnings repeat onnx's checker,
+    # which has passed the whole model and has no say in the prefixes of `_name_culprit`.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         return from_onnx(model, keep_params_in_input=False)
 
 
@@ -125,9 +128,7 @@ def _name_culprit(model: "onnx.ModelProto", path: Path, error: Exception) -> Con
         prefix.CopyFrom(model)
         del prefix.graph.node[count:]
         del prefix.graph.output[:]
-        # The type is a guess; the importer reads the name only.
-        output = onnx.helper.make_tensor_value_info(prefix.graph.node[-1].output[0], onnx.TensorProto.FLOAT, None)
-        prefix.graph.output.append(output)
+        prefix.graph.output.append(onnx.ValueInfoProto(name=prefix.graph.node[-1].output[0]))
         try:
             _to_relax(prefix)
         except Exception:

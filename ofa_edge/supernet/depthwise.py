@@ -28,9 +28,10 @@ def depthwise_weight_grad(x: Tensor, grad: Tensor, kernel: int, stride: int) -> 
     """Gradient of the weight [C, 1, k, k] from the input x [N, C, H, W] and the output's gradient [N, C, H', W']."""
     batch, channels, height, width = x.shape
     out_height, out_width = grad.shape[2:]
-    pixels = x.permute(1, 2, 3, 0).reshape(channels, height * width, batch)
-    outputs = grad.permute(1, 0, 2, 3).reshape(channels, batch, out_height * out_width)
-    products = torch.bmm(pixels, outputs).view(channels, -1)
+    # Whole copies first: a batched product of strided matrices would copy them one by one.
+    pixels = x.permute(1, 2, 3, 0).reshape(channels, height * width, batch).contiguous()
+    outputs = grad.permute(1, 2, 3, 0).reshape(channels, out_height * out_width, batch).contiguous()
+    products = torch.bmm(pixels, outputs.transpose(1, 2)).view(channels, -1)
     taps = products @ _taps((height, width), (out_height, out_width), kernel, stride).to(x)
     return taps.view(channels, 1, kernel, kernel)
 
