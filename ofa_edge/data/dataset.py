@@ -159,4 +159,5 @@ def _read_image(path: Path, channels: int, size: int) -> Pixels:
     array = array.reshape(*array.shape[:2], -1)
     side = min(array.shape[:2])
     top, left = (array.shape[0] - side) // 2, (array.shape[1] - side) // 2
-    return resize(array[None, top : top + side, left : left + side], size)[0]
+    square = resize(array[None, top : top + side, left : left + side], size)
+    return square.reshape(square.shape[1:])

@@ -1,0 +1,59 @@
+"""Accuracy of extracted networks: calibrate, run, count."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ofa_edge.data.dataset import Images
+from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.errors import WeightsError
+from ofa_edge.metrics import top1
+from ofa_edge.space import Subnet
+from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.network import Supernet
+from ofa_edge.supernet.static import StaticNet
+
+BATCH = 250
+
+
+def batches(images: Images, preprocessing: Preprocessing, size: int = BATCH) -> Iterator[Tensor]:
+    """Normalised image batches [N, C, r, r]."""
+    for start in range(0, len(images), size):
+        yield torch.from_numpy(preprocessing.apply(images.pixels[start : start + size]))
+
+
+def logits(net: nn.Module, images: Images, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Logits [N, classes] of a network in eval mode. Raises WeightsError for one that was not calibrated."""
+    if isinstance(net, StaticNet) and not net.calibrated:
+        raise WeightsError(
+            "network is not calibrated",
+            "its batch norms hold the supernet's statistics, a blend over many subnets: its accuracy means nothing",
+            "calibrate(net, batches) first",
+        )
+    net.eval()
+    with torch.inference_mode():
+        return np.concatenate(
+            [
+                net(batch.contiguous(memory_format=torch.channels_last)).numpy()
+                for batch in batches(images, preprocessing)
+            ]
+        )
+
+
+def extract_calibrated(
+    supernet: Supernet, subnet: Subnet, calibration: Images, preprocessing: Preprocessing
+) -> StaticNet:
+    """Extract a subnet and calibrate it at its own resolution."""
+    net = supernet.extract(subnet)
+    return calibrate(net, batches(calibration, preprocessing.at(subnet.resolution)))
+
+
+def measure_top1(
+    supernet: Supernet, subnet: Subnet, calibration: Images, images: Images, preprocessing: Preprocessing
+) -> float:
+    """Top-1, 0..1, of a subnet after extraction and calibration."""
+    net = extract_calibrated(supernet, subnet, calibration, preprocessing)
+    return top1(logits(net, images, preprocessing.at(subnet.resolution)), images.labels)

@@ -1,0 +1,170 @@
+"""Where supernets come from: the one inside the package, a folder that `ofa-edge train` wrote, or a file.
+
+A *package* is a folder with all that a build needs besides the target: weights, the predictor fitted to them, images,
+labels, and how they came about. The embedded default is one; a user's own training run makes another.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ofa_edge.data.dataset import Images
+from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
+from ofa_edge.files import atomic_path
+from ofa_edge.space import Space
+from ofa_edge.supernet.network import Supernet
+from ofa_edge.supernet.weights import load_supernet, read_weights_file
+
+DEFAULT = "fashion-mnist"
+UNTRAINED = {
+    "ofa_mbv3_d234_e346_k357_w1.0": Space("ofa_mbv3_d234_e346_k357_w1.0", 1.0),
+    "ofa_mbv3_d234_e346_k357_w1.2": Space("ofa_mbv3_d234_e346_k357_w1.2", 1.2),
+}
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+WEIGHTS, PREDICTOR, PAIRS, IMAGES, LABELS = (
+    "supernet.safetensors",
+    "predictor.safetensors",
+    "pairs.json",
+    "images.npz",
+    "labels.txt",
+)
+SPLITS = ("calibration", "validation", "test")
+
+
+@dataclass(frozen=True)
+class SupernetPackage:
+    """A supernet and what comes with it.
+
+    Attributes:
+        name: as the user calls it.
+        space: its search space.
+        folder: where its files lie; None for an untrained one, which has no files.
+        labels: class names, in order.
+        mean, std: pixel statistics (0..255) by channel.
+        dataset: what it was trained on; None if untrained.
+    """
+
+    name: str
+    space: Space
+    folder: Path | None
+    labels: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    dataset: str | None
+
+    @property
+    def trained(self) -> bool:
+        """Whether its accuracy means anything."""
+        return self.folder is not None
+
+    def file(self, name: str) -> Path | None:
+        """The path of one of the package's files, if it has it."""
+        path = self.folder / name if self.folder else None
+        return path if path is not None and path.is_file() else None
+
+    def preprocessing(self, size: int) -> Preprocessing:
+        """What its networks expect at an input size."""
+        return Preprocessing(size, self.space.in_channels, self.mean, self.std)
+
+    def load(self) -> Supernet:
+        """The network: trained weights, or, untrained, the reference's initialisation from seed 0."""
+        if self.folder is not None:
+            return load_supernet(self.folder / WEIGHTS)
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return Supernet(self.space).eval()
+
+    def images(self, split: str) -> Images:
+        """`calibration` (training images), `validation` (held out of training) or `test` images."""
+        path = self.file(IMAGES)
+        if path is None:
+            raise DataError(f"supernet '{self.name}' has no images", "no images.npz beside its weights", "use --data")
+        return load_images(path, split)
+
+
+def open_supernet(name_or_path: str, *, untrained: bool = False) -> SupernetPackage:
+    """Find a supernet.
+
+    Args:
+        name_or_path: `fashion-mnist` (in the package), a published name together with `untrained`, or a folder that
+            `ofa-edge train` wrote.
+        untrained: random weights are wanted.
+
+    Raises:
+        UnknownNameError: no supernet of that name.
+        WeightsError: a published name without `untrained`, or a folder that holds no supernet.
+    """
+    known = [DEFAULT, *UNTRAINED]
+    if untrained:
+        if name_or_path not in UNTRAINED:
+            hint = f"ofa-edge build --untrained --supernet {next(iter(UNTRAINED))}"
+            raise UnknownNameError.of("untrained supernet", name_or_path, UNTRAINED, hint)
+        space = UNTRAINED[name_or_path]
+        labels = tuple(f"class {index}" for index in range(space.num_classes))
+        return SupernetPackage(name_or_path, space, None, labels, IMAGENET_MEAN, IMAGENET_STD, None)
+    if name_or_path in UNTRAINED:
+        raise WeightsError(
+            f"no weights for '{name_or_path}'",
+            "the published weights do not ship with ofa-edge",
+            f"--untrained for latency and conversion work, or --supernet {DEFAULT}",
+        )
+    folder = zoo_folder() / DEFAULT if name_or_path == DEFAULT else Path(name_or_path)
+    if not folder.is_dir():
+        raise UnknownNameError.of("supernet", name_or_path, known, "ofa-edge zoo list, or the folder of a training run")
+    return _read_package(name_or_path, folder)
+
+
+def zoo_folder() -> Path:
+    """Where the supernets that ship with the package lie."""
+    return Path(__file__).parent.parent / "zoo"
+
+
+def _read_package(name: str, folder: Path) -> SupernetPackage:
+    weights = read_weights_file(folder / WEIGHTS)
+    facts = weights.facts
+    try:
+        labels = tuple(json.loads(facts["labels"]))
+        mean, std = (tuple(float(item) for item in json.loads(facts[key])) for key in ("mean", "std"))
+        dataset = facts["dataset"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise WeightsError("incomplete weights header", f"{folder / WEIGHTS}: {error}", "train again") from error
+    if len(labels) != weights.space.num_classes or len(mean) != weights.space.in_channels:
+        raise ConfigError(
+            "labels or channels do not fit the supernet",
+            f"{folder / WEIGHTS}: {len(labels)} labels for {weights.space.num_classes} classes",
+            "train again",
+        )
+    return SupernetPackage(name, weights.space, folder, labels, mean, std, dataset)
+
+
+def save_images(path: Path, splits: dict[str, Images]) -> None:
+    """Write image splits as a compressed .npz; the same images give the same bytes."""
+    import numpy as np
+
+    arrays = {f"{split}_{part}": getattr(images, part) for split, images in splits.items() for part in _PARTS}
+    with atomic_path(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+_PARTS = ("pixels", "labels")
+
+
+def load_images(path: Path, split: str) -> Images:
+    """Read one split of an .npz written by `save_images`. Raises DataError."""
+    import zipfile
+    import zlib
+
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Images(file[f"{split}_pixels"], file[f"{split}_labels"].astype(np.int64))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"no {split} images", f"{path}: {error}", "use the package as ofa-edge train wrote it"
+        ) from error
