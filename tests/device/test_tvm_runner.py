@@ -1,0 +1,214 @@
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from platformdirs import user_cache_path
+
+from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.measure import measure
+from ofa_edge.device.protocol import LatencyPlan, Request
+from ofa_edge.device.runners import build
+from ofa_edge.device.runners.build import RUNNER, build_tvm_runner
+from ofa_edge.errors import ToolMissingError, UnsupportedError
+from ofa_edge.export.tvm import compile_cpu
+
+SHAPE = (3, 6, 5)
+CLASSES = 4
+CORTEX_A72 = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72", "num-cores": 4}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("runner")
+
+
+@pytest.fixture(scope="module")
+def net(folder):
+    """One convolution, one pooling, one classifier."""
+    random = np.random.default_rng(0)
+    shapes = {"kernel": (8, 3, 3, 3), "matrix": (CLASSES, 8), "bias": (CLASSES,)}
+    weights = [numpy_helper.from_array(random.normal(size=s).astype(np.float32), n) for n, s in shapes.items()]
+    nodes = [
+        helper.make_node("Conv", ["input", "kernel"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("HardSwish", ["a"], ["b"]),
+        helper.make_node("GlobalAveragePool", ["b"], ["c"]),
+        helper.make_node("Flatten", ["c"], ["d"]),
+        helper.make_node("Gemm", ["d", "matrix", "bias"], ["logits"], transB=1),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("input", (1, *SHAPE)), ("logits", (1, CLASSES)))
+    ]
+    graph = helper.make_graph(nodes, "main", ends[:1], ends[1:], weights)
+    path = folder / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def runner(folder):
+    return build_tvm_runner(platform.machine(), folder / "cache")
+
+
+@pytest.fixture(scope="module")
+def model(net):
+    return compile_cpu(net, net.with_name("model.so"), {"kind": "llvm", "num-cores": 1}).path
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return np.random.default_rng(1).normal(size=(32, *SHAPE)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def expected(net, inputs):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(net, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, {"input": inputs[i : i + 1]})[0] for i in range(len(inputs))])
+
+
+@pytest.fixture
+def images(tmp_path, inputs):
+    path = tmp_path / "in.f32"
+    inputs.tofile(path)
+    return path
+
+
+def call(runner, *arguments):
+    command = [str(runner / RUNNER), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def facts(done):
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    return json.loads(done.stdout)
+
+
+def test_one_pass_over_all_images(runner, model, images, expected, tmp_path):
+    out = tmp_path / "out.f32"
+    said = facts(call(runner, model, images, out, "--shape", "1,3,6,5", "--threads", 2))
+    logits = np.fromfile(out, np.float32).reshape(-1, CLASSES)
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    assert said.pop("load_ns") > 0
+    assert said == {"runtime": "tvm", "version": "0.27.0.post1", "threads": 2, "outputs": len(expected)}
+
+
+def test_latency_session(runner, model, images, expected, tmp_path):
+    out = tmp_path / "out.f32"
+    plan = ["--min-runs", 7, "--min-seconds", 0, "--warmup-runs", 25, "--warmup-seconds", 0, "--warmup-tolerance", 1e9]
+    said = facts(call(runner, model, images, out, "--shape", "1,3,6,5", "--latency", *plan))
+    assert len(said["latency_ns"]) == 7
+    assert min(said["latency_ns"]) > 0
+    assert said["first_ns"] > 0
+    assert (said["warmup_runs"], said["settled"]) == (25, True)
+    np.testing.assert_allclose(np.fromfile(out, np.float32), expected[0], atol=1e-5)
+
+
+def test_warm_up_that_never_settles_ends_at_its_limit(runner, model, images, tmp_path):
+    plan = ["--min-runs", 1, "--min-seconds", 0, "--warmup-limit", 0.05, "--warmup-seconds", 9]
+    said = facts(call(runner, model, images, tmp_path / "out", "--shape", "1,3,6,5", "--latency", *plan))
+    assert said["settled"] is False
+    assert said["warmup_runs"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ([], 2, "needed: MODEL.so INPUTS OUTPUTS"),
+        (["{model}", "{images}", "{out}"], 2, "--shape is missing"),
+        (["{model}", "{images}", "{out}", "--shape", "2,3,6,5"], 2, "batch 1"),
+        (["{model}", "{images}", "{out}", "--shape", "1,3,6,5x"], 2, "not a number"),
+        (["{model}", "{images}", "{out}", "--shape", "1,3,6,0"], 2, "dimension of zero"),
+        (["{model}", "{images}", "{out}", "more", "--shape", "1,3,6,5"], 2, "one file too many"),
+        (["{model}", "{images}", "{out}", "--shape"], 2, "needs a value"),
+        (["{model}", "{images}", "{out}", "--shape", "1,3,6,5", "--fast"], 2, "unknown option --fast"),
+        (["{model}", "{images}", "{out}", "--shape", "1,3,6,5", "--latency", "--count", "1"], 2, "exclude"),
+        (["{model}", "{images}", "{out}", "--shape", "1,3,6,5", "--threads", "-1"], 2, "zero or more"),
+        (["{model}", "{images}", "{out}", "--shape", "1,3,6,7"], 1, "not images of 126"),
+        (["{model}", "{images}", "{out}", "--shape", "1,3,5,6"], 1, "shape"),
+        (["{model}", "{out}.none", "{out}", "--shape", "1,3,6,5"], 1, "cannot read"),
+        (["{out}.so", "{images}", "{out}", "--shape", "1,3,6,5"], 1, "Failed to load"),
+        (["{images}", "{images}", "{out}", "--shape", "1,3,6,5"], 1, "f32"),
+        (["{model}", "{images}", "/dev/full", "--shape", "1,3,6,5"], 1, "is the disk full?"),
+    ],
+)
+def test_errors_are_told_on_stderr(runner, model, images, tmp_path, arguments, status, words):
+    names = {"model": model, "images": images, "out": tmp_path / "out"}
+    done = call(runner, *(argument.format(**names) for argument in arguments))
+    assert done.returncode == status
+    assert done.stderr.startswith("tvm_runner: ")
+    assert words in done.stderr
+    assert not done.stdout
+
+
+def test_local_device_measures_with_it(runner, model, inputs, expected):
+    plan = LatencyPlan(sessions=2, min_runs=20, min_seconds=0.0, warmup_seconds=0.0, warmup_limit_seconds=1.0)
+    measurement = measure(LocalConnection(), Request(model, "tvm", inputs, CLASSES, runner=runner, latency=plan))
+    np.testing.assert_allclose(measurement.outputs, expected, atol=1e-5)
+    assert measurement.latency.sessions == 2
+    assert measurement.runner["runtime"] == "tvm"
+
+
+def test_emulated_cortex_a72_answers_the_same(emulated, net, inputs, expected):
+    try:
+        runner = build_tvm_runner("aarch64", user_cache_path("ofa-edge"))
+    except ToolMissingError as error:
+        pytest.skip(f"{error.what}: {error.why}")
+    model = compile_cpu(net, net.with_name("a72.so"), CORTEX_A72).path
+    measurement = measure(emulated, Request(model, "tvm", inputs, CLASSES, runner=runner))
+    np.testing.assert_allclose(measurement.outputs, expected, atol=1e-5)
+    assert measurement.fingerprint.device_kind == "emulated"
+    assert measurement.latency is None
+    if measurement.instructions is None:
+        pytest.skip(measurement.notes[0])
+    macs = 8 * 3 * 9 * 6 * 5
+    assert 0.1 * macs < measurement.instructions.per_inference < 100 * macs
+    assert measurement.instructions.spread < 0.1
+
+
+def test_second_build_compiles_nothing(runner, monkeypatch):
+    monkeypatch.setattr(build, "_compile", lambda *_: pytest.fail("compiled again"))
+    assert build_tvm_runner(platform.machine(), runner.parents[1]) == runner
+
+
+def test_damaged_runner_is_built_again(runner):
+    library = runner / "libtvm_ffi.so"
+    whole = library.read_bytes()
+    library.write_bytes(whole[:1000])
+    assert build_tvm_runner(platform.machine(), runner.parents[1]) == runner
+    assert library.read_bytes() == whole
+    assert [path.name for path in runner.parent.iterdir()] == [runner.name]  # no scratch folder stays
+
+
+def test_missing_compiler_names_the_package(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(build.platform, "machine", lambda: "x86_64")
+    with pytest.raises(ToolMissingError) as caught:
+        build_tvm_runner("aarch64", tmp_path)
+    assert caught.value.hint == "apt-get install g++-aarch64-linux-gnu"
+
+
+def test_only_wheels_with_a_known_digest_are_fetched(tmp_path):
+    with pytest.raises(UnsupportedError, match=r"apache-tvm 0\.27\.0\.post1"):
+        build._download("apache-tvm", "9.9", "aarch64", tmp_path)
+
+
+def test_failed_download_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    with pytest.raises(ToolMissingError, match="cannot fetch apache-tvm-ffi"):
+        build._download("apache-tvm-ffi", "0.1.14.post0", "aarch64", tmp_path)
+
+
+def test_every_wheel_is_pinned_for_every_library():
+    pinned = {name for name, _, arch in build._WHEELS if arch == "aarch64"}
+    assert pinned == {library.distribution for library in build._LIBRARIES}
+    assert all(len(bytes.fromhex(digest)) == 32 for digest in build._WHEELS.values())
+    assert Path(build._SOURCE).is_file()
