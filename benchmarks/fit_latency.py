@@ -27,7 +27,7 @@ from ofa_edge.latency.protocol import CrossValidation
 
 COMMAND = "python benchmarks/fit_latency.py FOLDER"
 LEAST_SCATTER = 0.05  # of ln(measured / predicted): nobody's published figures are repeatable to better
-CARRIED_SCATTER = 0.10  # the same, where the setting has no measurements of its own
+ENOUGH = 8  # held-out networks from which a setting's own calibration means something
 
 # Multiples of the hardware's peak cost (see latency_data.cpu_base), and how sure of them before any data.
 WIDTHS = np.array([0.6, 0.6, 0.6, 0.6, 0.7, 0.8, 0.8, 0.8, 0.5])
@@ -38,7 +38,7 @@ GPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.35, 1 / 0.05, 1 / 0.05, 4, 1, 1, 1, 1]
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
-    """One held-out prediction: ln(measured / predicted), its predicted deviation, and what was predicted."""
+    """One held-out prediction: ln(measured / predicted), and the deviation that the coefficients' errors give it."""
 
     setting: str
     family: str
@@ -46,10 +46,9 @@ class Residual:
     deviation: float
     ms: float
 
-    @property
-    def z(self) -> float:
-        """Error in units of its deviation."""
-        return self.error / self.deviation
+    def z(self, scatter: float) -> float:
+        """Size of the error in deviations, of the coefficients and of the network's own scatter."""
+        return abs(self.error) / float(np.hypot(self.deviation, scatter))
 
 
 Kept = Callable[[Setting, Observation], bool]
@@ -67,26 +66,18 @@ class Study:
         """Measurements of one setting."""
         return [item for item in self.data.observations if item.setting == name]
 
-    def scatter(self, name: str) -> float:
-        """Deviation of ln(measured / fitted) in one setting, by what its own networks show."""
-        own = self.own(name)
-        estimate = self.full.estimate(self.data.settings[name])
-        errors = [np.log(item.ms) - estimate.predict(item.amounts)[0] for item in own]
-        return max(LEAST_SCATTER, float(np.sqrt(np.mean(np.square(errors))))) if len(own) > 2 else CARRIED_SCATTER
-
     def refit(self, kept: Kept) -> Fit:
         """The fit without what is held out; the widths of the levels stay as learned."""
         rows = [item for item in self.data.observations if kept(self.data.settings[item.setting], item)]
         return fit(self.settings, rows, self.full.prior)
 
-    def residuals(self, name: str, result: Fit, held: Sequence[Observation], scatter: float) -> list[Residual]:
+    def residuals(self, name: str, result: Fit, held: Sequence[Observation]) -> list[Residual]:
         """Held-out predictions for one setting."""
         estimate = result.estimate(self.data.settings[name])
         found = []
         for item in held:
             predicted, deviation = estimate.predict(item.amounts)
-            total = float(np.hypot(deviation, scatter))
-            found.append(Residual(name, item.family, float(np.log(item.ms)) - predicted, total, item.ms))
+            found.append(Residual(name, item.family, float(np.log(item.ms)) - predicted, deviation, item.ms))
         return found
 
 
@@ -97,7 +88,7 @@ def leave_families_out(study: Study, names: Sequence[str]) -> dict[str, list[Res
         result = study.refit(lambda _, item, family=family: item.family != family)  # type: ignore[misc]
         for name in names:
             held = [item for item in study.own(name) if item.family == family]
-            found[name] += study.residuals(name, result, held, study.scatter(name))
+            found[name] += study.residuals(name, result, held)
     return found
 
 
@@ -109,29 +100,44 @@ def leave_devices_out(study: Study, names: Sequence[str]) -> dict[str, list[Resi
         result = study.refit(lambda s, o, d=device, k=stacks: not (s.device == d and s.stack in k))  # type: ignore[misc]
         for name in names:
             if study.data.settings[name].device == device:
-                found[name] = study.residuals(name, result, study.own(name), CARRIED_SCATTER)
+                found[name] = study.residuals(name, result, study.own(name))
     return found
 
 
-def quantile(residuals: Sequence[Residual], share: float) -> float:
-    """Quantile of |z| with every family of every setting weighing the same, however many sizes it has."""
+def quantile(residuals: Sequence[Residual], share: float, scatter: float) -> float:
+    """Quantile of z with every family of every setting weighing the same, however many sizes it has."""
     counts = Counter((item.setting, item.family) for item in residuals)
-    order = sorted(residuals, key=lambda item: abs(item.z))
+    order = sorted(residuals, key=lambda item: item.z(scatter))
     weight = np.cumsum([1 / counts[item.setting, item.family] for item in order])
-    return abs(order[int(np.searchsorted(weight, share * weight[-1]))].z)
+    return order[int(np.searchsorted(weight, share * weight[-1]))].z(scatter)
 
 
-def calibration(residuals: Sequence[Residual]) -> float:
-    """Factor on widths, never below 1, that makes both intervals cover what they should."""
-    return max(1.0, quantile(residuals, 0.5) / Z50, quantile(residuals, 0.9) / Z90)
+@dataclasses.dataclass(frozen=True)
+class Width:
+    """What makes intervals cover held-out networks as often as they say.
+
+    `scatter` is what networks that were not fitted stray beyond the coefficients' own errors. With it, `half` and
+    `most` are the half-widths of the 50 % and 90 % intervals in deviations; never below a Gaussian's.
+    """
+
+    scatter: float
+    half: float = Z50
+    most: float = Z90
+
+    @classmethod
+    def of(cls, residuals: Sequence[Residual], least: float = LEAST_SCATTER) -> "Width":
+        """The least scatter that makes the 90 % interval honest, then the reach of the 50 % one."""
+        grid = np.arange(least, 1.0, 0.005)
+        scatter = next((float(s) for s in grid if quantile(residuals, 0.9, float(s)) <= Z90), float(grid[-1]))
+        return cls(scatter, max(Z50, quantile(residuals, 0.5, scatter)))
 
 
-def summary(held_out: str, residuals: Sequence[Residual], factor: float) -> CrossValidation:
-    """Figures of merit of held-out predictions, with intervals widened by `factor`."""
+def summary(held_out: str, residuals: Sequence[Residual], width: Width) -> CrossValidation:
+    """Figures of merit of held-out predictions, with intervals of the given width."""
     from scipy.stats import spearmanr
 
     error = np.array([item.error for item in residuals])
-    z = np.abs([item.z for item in residuals]) / factor
+    z = np.array([item.z(width.scatter) for item in residuals])
     measured = np.array([item.ms for item in residuals])
     predicted = measured / np.exp(error)
     rank = float(spearmanr(measured, predicted).statistic) if len(error) > 3 else None
@@ -141,8 +147,8 @@ def summary(held_out: str, residuals: Sequence[Residual], factor: float) -> Cros
         mape=round(float(np.mean(np.abs(predicted / measured - 1))), 4),
         bias=round(float(np.median(error)), 4),
         spearman=None if rank is None else round(rank, 4),
-        coverage50=round(float(np.mean(z <= Z50)), 4),
-        coverage90=round(float(np.mean(z <= Z90)), 4),
+        coverage50=round(float(np.mean(z <= width.half)), 4),
+        coverage90=round(float(np.mean(z <= width.most)), 4),
     )
 
 
@@ -154,8 +160,7 @@ def model_json(
     estimate: Estimate,
     storage: Storage,
     *,
-    scatter: float,
-    factor: float,
+    width: Width,
     checks: Sequence[CrossValidation],
 ) -> dict[str, object]:
     """One model of a latency file."""
@@ -176,8 +181,9 @@ def model_json(
         },
         "coefficients": {term: float(f"{np.exp(v):.6g}") for term, v in zip(TERMS, estimate.log_ms, strict=True)},
         "log_covariance": [[round(float(v), 8) for v in row] for row in estimate.log_covariance],
-        "log_scatter": round(scatter, 5),
-        "calibration": round(factor, 4),
+        "log_scatter": round(width.scatter, 4),
+        "reach50": round(width.half, 4),
+        "reach90": round(width.most, 4),
         "activation_bytes": storage.activation_bytes,
         "weight_bytes": storage.weight_bytes,
     }
@@ -190,12 +196,12 @@ def write(out: Path, target: str, models: Sequence[object]) -> None:
     write_bytes(out / f"{target}.latency.json", (text + "\n").encode())
 
 
-def show(title: str, check: CrossValidation, factor: float) -> None:
+def show(title: str, check: CrossValidation, width: Width) -> None:
     """One line of the table."""
     rank = "   -" if check.spearman is None else f"{check.spearman:.2f}"
     print(
         f"| {title:58s} | {check.held_out:8s} | {check.networks:4d} | {check.mape:5.1%} | {check.bias:+5.2f} "
-        f"| {rank} | {check.coverage50:4.0%} | {check.coverage90:4.0%} | {factor:4.2f} |"
+        f"| {rank} | {check.coverage50:4.0%} | {check.coverage90:4.0%} | {width.scatter:4.2f} | {width.half:4.2f} |"
     )
 
 
@@ -229,20 +235,20 @@ def studies(folder: Path) -> tuple[Study, Study]:
     return Study(on_cpu, CPU_PRIOR), Study(on_gpu, GPU_PRIOR)
 
 
-def estimate_for(study: Study, entry: Entry) -> tuple[Estimate, float]:
-    """Coefficients of one entry, and its scatter."""
+def estimate_for(study: Study, entry: Entry) -> Estimate:
+    """Coefficients of one entry."""
     settings = study.data.settings
     estimate = study.full.estimate(settings[entry.setting])
     if entry.carried == "tvm-cpu":
         everywhere = np.ones(len(TERMS))
-        return shifted(estimate, np.log(12) * everywhere, np.log(2) * everywhere), CARRIED_SCATTER
+        return shifted(estimate, np.log(12) * everywhere, np.log(2) * everywhere)
     if entry.carried == "tvm-cuda":
         other = study.full.estimate(settings[entry.setting.replace("tensorrt", "pytorch")])
         depthwise = np.array(["depthwise" in term for term in TERMS])
         shift = np.where(depthwise, np.log(3), 0.0)
         deviation = np.where(depthwise, np.log(3), np.log(1.5))
-        return shifted(between(estimate, other), shift, deviation), CARRIED_SCATTER
-    return estimate, study.scatter(entry.setting)
+        return shifted(between(estimate, other), shift, deviation)
+    return estimate
 
 
 class Checks:
@@ -253,22 +259,34 @@ class Checks:
         names = [name for name, s in study.data.settings.items() if s.backend in backends and study.own(name)]
         self.residuals = {"families": leave_families_out(study, names), "devices": leave_devices_out(study, names)}
         self.pooled = {key: [item for part in found.values() for item in part] for key, found in self.residuals.items()}
-        self.factors = {key: calibration(found) for key, found in self.pooled.items()}
+        self.width = Width.of(self.pooled["families"])
 
     def show(self) -> None:
         """The table's lines, one for each setting, then one for all."""
         for key, found in self.residuals.items():
             for name, residuals in (*found.items(), (f"all {', '.join(self.backends)}", self.pooled[key])):
-                show(name, summary(key, residuals, self.factors[key]), self.factors[key])
+                show(name, summary(key, residuals, self.width), self.width)
+
+    def own(self, entry: Entry) -> list[Residual]:
+        """Held-out predictions of an entry's own setting; none where it has no measurements."""
+        return self.residuals[entry.checks].get(entry.setting, []) if entry.checks == "families" else []
+
+    def width_of(self, entry: Entry) -> Width:
+        """The pool's; a model with enough networks of its own to show that it needs more gets more."""
+        own = self.own(entry)
+        if len(own) < ENOUGH:
+            return self.width
+        wider = Width.of(own, self.width.scatter)
+        return Width(wider.scatter, max(self.width.half, wider.half))
 
     def of(self, entry: Entry) -> list[CrossValidation]:
         """What stands in an entry's provenance: its own setting's figures where it has measurements, and the pool's."""
         words = {"families": "a network family, on all devices", "devices": "a device, in this runtime"}[entry.checks]
-        factor = self.factors[entry.checks]
-        own = self.residuals[entry.checks].get(entry.setting) if entry.checks == "families" else None
+        width = self.width_of(entry)
+        own = self.own(entry)
         pool = f"{words}; pooled over {', '.join(self.backends)}"
-        found = [summary(f"{words}; this model", own, factor)] if own else []
-        return [*found, summary(pool, self.pooled[entry.checks], factor)]
+        found = [summary(f"{words}; this model", own, width)] if own else []
+        return [*found, summary(pool, self.pooled[entry.checks], width)]
 
 
 def fit_entries(
@@ -280,14 +298,13 @@ def fit_entries(
         checks.show()
     for entry in entries:
         checks = next(item for item in every if study.data.settings[entry.setting].backend in item.backends)
-        estimate, scatter = estimate_for(study, entry)
+        estimate = estimate_for(study, entry)
         storage = study.data.storage[entry.setting] if entry.runtime == "tflite" else GPU_STORAGE[entry.precision]
         model = model_json(
             entry,
             estimate,
             storage,
-            scatter=scatter,
-            factor=checks.factors[entry.checks],
+            width=checks.width_of(entry),
             checks=checks.of(entry),
         )
         out.setdefault(entry.target, []).append(model)
@@ -300,8 +317,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "targets")
     options = parser.parse_args(arguments)
     on_cpu, on_gpu = studies(options.folder)
-    print("| setting | held out | networks | MAPE | bias | Spearman | in 50 % | in 90 % | factor |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| setting | held out | networks | MAPE | bias | Spearman | in 50 % | in 90 % | scatter | reach 50 |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     models: dict[str, list[object]] = {}
     fit_entries(on_cpu, CPU_ENTRIES, (("xnnpack",), ("tflite",)), models)
     fit_entries(on_gpu, GPU_ENTRIES, (("tensorrt", "pytorch"),), models)

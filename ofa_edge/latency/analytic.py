@@ -38,7 +38,7 @@ TERMS = (
 )
 _ARITHMETIC = {"conv": 0, "pointwise": 1, "dense": 1, "depthwise": 2}
 _WIDE_TAPS = 25
-# Standard normal quantiles of the two-sided 50 % and 90 % intervals.
+# Half-widths of the central 50 % and 90 % of a Gaussian, in standard deviations.
 Z50, Z90 = 0.674490, 1.644854
 
 
@@ -76,15 +76,17 @@ class Coefficients:
     Attributes:
         ms: milliseconds per unit of each of TERMS, not negative: [T].
         log_covariance: of the logarithms of `ms`: [T, T].
-        log_scatter: standard deviation of ln(measured / predicted) that no coefficients could remove.
-        calibration: factor on all widths, at least 1, so that intervals covered what they should in cross-validation.
+        log_scatter: standard deviation by which networks that were not fitted stray beyond the coefficients' errors.
+        reach50, reach90: half-widths of the intervals of ln(latency), in standard deviations: those of a Gaussian, or
+            more where cross-validation asked for more.
         storage: bytes of a value.
     """
 
     ms: Floats
     log_covariance: Floats
     log_scatter: float
-    calibration: float
+    reach50: float
+    reach90: float
     storage: Storage
 
     def interval(self, contributions: Floats) -> Interval:
@@ -92,8 +94,8 @@ class Coefficients:
         total = contributions.sum(axis=-1)
         shares = contributions / total[..., None]  # the derivative of ln(total) by each log coefficient
         variance = (shares @ self.log_covariance * shares).sum(axis=-1) + self.log_scatter**2
-        width = self.calibration * np.sqrt(variance)
-        factor50, factor90 = np.exp(Z50 * width), np.exp(Z90 * width)
+        deviation = np.sqrt(variance)
+        factor50, factor90 = np.exp(self.reach50 * deviation), np.exp(self.reach90 * deviation)
         return Interval(total, total / factor50, total * factor50, total / factor90, total * factor90)
 
     def predict(self, network: Iterable[Operator], *, whole: bool = True) -> Interval:

@@ -58,7 +58,8 @@ class ModelFacts(_Table):
     coefficients: dict[str, float]  # milliseconds per unit of each term
     log_covariance: tuple[tuple[float, ...], ...]
     log_scatter: float = Field(ge=0)
-    calibration: float = Field(ge=1)
+    reach50: float = Field(ge=0.67)
+    reach90: float = Field(ge=1.64)
     activation_bytes: Literal[1, 2, 4]
     weight_bytes: Literal[1, 2, 4]
 
@@ -71,6 +72,8 @@ class ModelFacts(_Table):
             raise ValueError("coefficients holds a value that is negative or not finite")
         if not any(self.coefficients.values()):
             raise ValueError("coefficients are all 0")
+        if self.reach50 >= self.reach90:
+            raise ValueError("reach50 is not below reach90: the intervals would not nest")
         if len(self.log_covariance) != size or any(len(row) != size for row in self.log_covariance):
             raise ValueError(f"log_covariance is not {size} x {size}")
         matrix = np.array(self.log_covariance)
@@ -84,7 +87,8 @@ class ModelFacts(_Table):
             ms=np.array([self.coefficients[term] for term in TERMS]),
             log_covariance=np.array(self.log_covariance),
             log_scatter=self.log_scatter,
-            calibration=self.calibration,
+            reach50=self.reach50,
+            reach90=self.reach90,
             storage=Storage(self.activation_bytes, self.weight_bytes),
         )
         facts = self.provenance.model_dump()

@@ -68,7 +68,8 @@ class Provenance:
     """Where a model's numbers come from.
 
     `measured`: on this device model with this runtime, by us. `published`: fitted to other people's measurements of
-    this device model and runtime. `analytic`: carried over from other devices or runtimes by hardware figures.
+    this device model with this runtime, perhaps in another version: `fitted_to` says which. `analytic`: nobody's
+    measurements of this device model with this runtime were at hand; carried over from others by hardware figures.
     """
 
     kind: ProvenanceKind

@@ -1,0 +1,252 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
+from ofa_edge.latency import load_latency_model
+from ofa_edge.latency.analytic import AnalyticModel
+from ofa_edge.latency.load import read_latency_file
+from ofa_edge.latency.published_nets import Network, mobilenet_v1, mobilenet_v2, nasbench201, squeezenet
+from ofa_edge.space import Space
+from ofa_edge.targets import Target, builtin_folder, load_target, read_target
+
+IMAGENET = Space("ofa_mbv3_w1.0")
+TINY = Space("fashion", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))
+NAMES = sorted(path.stem for path in builtin_folder().glob("*.toml"))
+
+
+def analytic(target: Target, runtime: str, precision: str, version: str | None = None) -> AnalyticModel:
+    model = load_latency_model(target, IMAGENET, runtime, precision, version)
+    assert isinstance(model, AnalyticModel)
+    return model
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Target:
+    """The Raspberry Pi 4 under another name, with a latency file of its own."""
+    text = (builtin_folder() / "raspberry-pi-4.toml").read_text()
+    (tmp_path / "mine.toml").write_text(text.replace("raspberry-pi-4.latency.json", "mine.latency.json"))
+    shutil.copy(builtin_folder() / "raspberry-pi-4.latency.json", tmp_path / "mine.latency.json")
+    return read_target(tmp_path / "mine.toml")
+
+
+def edit(target: Target, **changes: Any) -> None:
+    facts = json.loads(target.latency_path.read_text())
+    target.latency_path.write_text(json.dumps({**facts, **changes}))
+
+
+# -- what ships --
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("space", [IMAGENET, TINY], ids=lambda space: space.name)
+def test_every_offered_combination_has_a_sensible_model(name: str, space: Space) -> None:
+    target = load_target(name)
+    for runtime in target.runtimes:
+        for precision in target.precisions(runtime):
+            model = load_latency_model(target, space, runtime, precision)
+            assert (model.key.runtime, model.key.precision) == (runtime, precision)
+            small, large = model.predict(space.smallest()), model.predict(space.largest())
+            assert 0 < float(small.ms) < float(large.ms) < 20_000
+            # A budget of 60 % of the largest subnet's latency must leave room to search.
+            assert float(small.ms) < 0.55 * float(large.ms), f"{name} {runtime} {precision}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_says_where_it_comes_from(name: str) -> None:
+    for model in read_latency_file(load_target(name).latency_path).models:
+        assert len(model.provenance.fitted_to) > 60
+        assert model.provenance.sources
+        assert model.provenance.command.startswith("python benchmarks/fit_latency.py")
+        assert model.provenance.cross_validation
+        for check in model.provenance.cross_validation:
+            assert check.coverage90 >= check.coverage50
+
+
+def test_targets_without_measurements_are_analytic_and_wider() -> None:
+    width = {}
+    for name in ("raspberry-pi-4", "raspberry-pi-5", "pixel-7", "host"):
+        model = analytic(load_target(name), "tflite", "fp32")
+        interval = model.predict(IMAGENET.uniform(3, 4, 3, 224))
+        width[name] = float(interval.high90) / float(interval.low90)
+        assert model.provenance.kind == ("published" if name == "raspberry-pi-4" else "analytic")
+    assert min(width["pixel-7"], width["host"]) > width["raspberry-pi-4"]
+
+
+def test_nothing_on_a_jetson_claims_to_be_measured() -> None:
+    for name in ("jetson-nano", "jetson-orin-nano"):
+        for model in read_latency_file(load_target(name).latency_path).models:
+            assert model.provenance.kind == "analytic"
+            assert "TVM" in model.provenance.fitted_to
+
+
+# Published latencies in ms, as facts. XNNPACK: google/XNNPACK README.md, "Performance", Raspberry Pi 4 (ARM64).
+# Ruy: MLPerf Inference v1.0, Krai, rpi4coral-fan.on-tflite-v2.4.1-ruy, p50. Pixel 4: tensorflow/lite/g3doc/performance/
+# benchmarks.md.
+RUY, OWN = "TensorFlow Lite 2.4.1 (ruy)", "TensorFlow Lite 2020 (own kernels)"
+PUBLISHED: list[tuple[str, str | None, str, Network, float]] = [
+    ("raspberry-pi-4", None, "fp32", mobilenet_v1(), 77),
+    ("raspberry-pi-4", None, "fp32", mobilenet_v2(), 46),
+    ("raspberry-pi-4", None, "int8", mobilenet_v1(), 24),
+    ("raspberry-pi-4", None, "int8", mobilenet_v2(), 17),
+    ("raspberry-pi-4", RUY, "fp32", mobilenet_v1(0.25, 128), 4.743),
+    ("raspberry-pi-4", RUY, "fp32", mobilenet_v2(0.35, 96), 5.677),
+    ("raspberry-pi-4", RUY, "fp32", mobilenet_v2(1.4, 224), 90.897),
+    ("raspberry-pi-4", RUY, "int8", mobilenet_v1(0.25, 128), 2.094),
+    ("raspberry-pi-4", RUY, "int8", mobilenet_v2(1.0, 224), 24.078),
+    ("pixel-4", OWN, "fp32", mobilenet_v1(), 14.0),
+    ("pixel-4", OWN, "fp32", squeezenet(), 23.9),
+    ("pixel-4", OWN, "int8", mobilenet_v1(), 5.0),
+]
+
+
+@pytest.mark.parametrize(("name", "version", "precision", "network", "ms"), PUBLISHED)
+def test_published_latencies_lie_in_the_90_percent_interval(
+    name: str, version: str | None, precision: str, network: Network, ms: float
+) -> None:
+    interval = analytic(load_target(name), "tflite", precision, version).coefficients.predict(network)
+    assert float(interval.low90) <= ms <= float(interval.high90)
+
+
+def test_runtimes_are_not_mixed() -> None:
+    """MobileNetV2 on a Raspberry Pi 4 takes 46 ms with XNNPACK and 57 ms with ruy; the models tell them apart."""
+    target = load_target("raspberry-pi-4")
+    xnnpack, ruy = (
+        float(analytic(target, "tflite", "fp32", version).coefficients.predict(mobilenet_v2()).ms)
+        for version in (None, RUY)
+    )
+    assert xnnpack < 52 < ruy
+
+
+def test_int8_pays_more_where_the_core_has_dot_products() -> None:
+    subnet = IMAGENET.uniform(5, 4, 3, 224)
+    gain = {
+        name: float(analytic(load_target(name), "tflite", "fp32").predict(subnet).ms)
+        / float(analytic(load_target(name), "tflite", "int8").predict(subnet).ms)
+        for name in ("raspberry-pi-4", "raspberry-pi-5")
+    }
+    assert 1 < gain["raspberry-pi-4"] < gain["raspberry-pi-5"]
+
+
+def test_ten_thousand_genomes_rank_as_one_by_one() -> None:
+    model = load_latency_model(load_target("pixel-4"), TINY, "tflite", "fp32")
+    genomes = TINY.sample(np.random.default_rng(3), 10_000)
+    many = model.predict_many(genomes)
+    assert np.asarray(many.ms).shape == (10_000,)
+    fastest = int(np.argmin(np.asarray(many.ms)))
+    assert many.at(fastest).ms == pytest.approx(float(model.predict(TINY.subnet(genomes[fastest])).ms))
+
+
+# -- what is refused --
+
+
+def test_a_file_of_another_space_is_refused(copied: Target) -> None:
+    edit(copied, space=TINY.hash)
+    assert load_latency_model(copied, TINY, "tflite", "fp32").predict(TINY.smallest()).ms
+    with pytest.raises(SpaceMismatchError) as caught:
+        load_latency_model(copied, IMAGENET, "tflite", "fp32")
+    assert IMAGENET.hash[:12] in caught.value.why
+    assert TINY.hash[:12] in caught.value.why
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema": 1}', "\x00"])
+def test_a_damaged_file_is_refused(copied: Target, damage: str) -> None:
+    copied.latency_path.write_text(damage)
+    with pytest.raises(ConfigError, match=r"mine\.latency\.json"):
+        load_latency_model(copied, IMAGENET, "tflite", "fp32")
+
+
+def test_a_missing_file_is_refused(copied: Target) -> None:
+    copied.latency_path.unlink()
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_latency_model(copied, IMAGENET, "tflite", "fp32")
+
+
+def _negative(model: dict[str, Any]) -> None:
+    model["coefficients"]["conv"] = -1.0
+
+
+def _not_finite(model: dict[str, Any]) -> None:
+    model["coefficients"]["conv"] = float("nan")
+
+
+def _short(model: dict[str, Any]) -> None:
+    del model["coefficients"]["call"]
+
+
+def _not_covariance(model: dict[str, Any]) -> None:
+    model["log_covariance"][0][0] = -5.0
+
+
+def _ragged(model: dict[str, Any]) -> None:
+    model["log_covariance"].pop()
+
+
+def _unknown(model: dict[str, Any]) -> None:
+    model["colour"] = "blue"
+
+
+def _narrowed(model: dict[str, Any]) -> None:
+    model["reach90"] = 0.5
+
+
+def _crossed(model: dict[str, Any]) -> None:
+    model["reach50"] = model["reach90"] + 1.0
+
+
+@pytest.mark.parametrize(
+    "spoil", [_negative, _not_finite, _short, _not_covariance, _ragged, _unknown, _narrowed, _crossed]
+)
+def test_a_spoiled_model_is_refused(copied: Target, spoil: Any) -> None:
+    facts = json.loads(copied.latency_path.read_text())
+    spoil(facts["models"][0])
+    copied.latency_path.write_text(json.dumps(facts))
+    with pytest.raises(ConfigError) as caught:
+        load_latency_model(copied, IMAGENET, "tflite", "fp32")
+    assert str(copied.latency_path) in caught.value.why
+
+
+def test_another_number_of_threads_is_refused(tmp_path: Path, copied: Target) -> None:
+    text = copied.path.read_text().replace("threads = 4", "threads = 1")
+    copied.path.write_text(text)
+    with pytest.raises(ConfigError, match="another number of threads"):
+        load_latency_model(read_target(copied.path), IMAGENET, "tflite", "fp32")
+
+
+def test_an_impossible_precision_is_refused_before_the_file_is_read(copied: Target) -> None:
+    copied.latency_path.write_text("{")
+    with pytest.raises(UnsupportedError):
+        load_latency_model(copied, IMAGENET, "tvm", "int8")
+
+
+def test_an_unknown_version_names_those_at_hand(copied: Target) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        load_latency_model(copied, IMAGENET, "tflite", "fp32", "TensorFlow Lite 1.0")
+    assert RUY in caught.value.why
+
+
+# -- descriptions of published networks --
+
+
+@pytest.mark.parametrize(
+    ("network", "mmacs", "mweights"),
+    [
+        (mobilenet_v1(), 569, 4.2),  # arXiv 1704.04861, table 8
+        (mobilenet_v2(), 300, 3.4),  # arXiv 1801.04381, table 4
+        (mobilenet_v2(1.4), 585, 6.9),  # the same
+    ],
+)
+def test_networks_weigh_what_their_papers_say(network: Network, mmacs: float, mweights: float) -> None:
+    assert sum(item.macs for item in network) / 1e6 == pytest.approx(mmacs, rel=0.01)
+    assert sum(item.weights for item in network) / 1e6 == pytest.approx(mweights, rel=0.13)
+
+
+def test_a_cell_without_operations_costs_only_the_frame() -> None:
+    bare = nasbench201("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+    busy = nasbench201("|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|none~2|")
+    assert len(busy) - len(bare) == 30
+    assert bare[0] == busy[0]

@@ -1,0 +1,224 @@
+import importlib.metadata
+from pathlib import Path
+from types import SimpleNamespace
+
+import pydantic
+import pytest
+
+from ofa_edge import targets
+from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
+from ofa_edge.targets import builtin_folder, list_targets, load_target, nearest_key, read_target, require
+
+SHIPPED = ["host", "jetson-nano", "jetson-orin-nano", "pixel-4", "pixel-7", "raspberry-pi-4", "raspberry-pi-5"]
+PI4 = (builtin_folder() / "raspberry-pi-4.toml").read_text()
+
+
+@pytest.fixture(autouse=True)
+def no_outside_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(targets.SEARCH_VARIABLE, raising=False)
+    monkeypatch.setattr(targets, "entry_points", lambda **_: [])
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.toml"
+    path.write_text(text)
+    return path
+
+
+def changed(tmp_path: Path, old: str, new: str) -> Path:
+    assert old in PI4
+    return write(tmp_path, "mine", PI4.replace(old, new, 1))
+
+
+# -- what ships --
+
+
+def test_all_shipped_targets_load_and_are_named_by_their_stem() -> None:
+    assert [target.name for target in list_targets()] == SHIPPED
+    for target in list_targets():
+        assert target.path.stem == target.name
+        assert target.latency_path.is_file()
+
+
+def test_raspberry_pi_4_is_as_the_design_says() -> None:
+    target = load_target("raspberry-pi-4")
+    assert (target.hardware.cpu, target.hardware.cores, target.hardware.peak_gmacs_fp32) == ("cortex-a72", 4, 28.8)
+    assert target.runtimes == ("tflite", "tvm")
+    assert target.runtime.tvm is not None
+    assert target.runtime.tvm.target["mtriple"] == "aarch64-linux-gnu"
+    assert target.emulation is not None
+    assert target.emulation.cpu == "cortex-a72"
+
+
+def test_jetson_hosts_name_their_own_cpus() -> None:
+    for name, arch, cpu in [("jetson-nano", "sm_53", "cortex-a57"), ("jetson-orin-nano", "sm_87", "cortex-a78ae")]:
+        tvm = load_target(name).runtime.tvm
+        assert tvm is not None
+        host = tvm.target["host"]
+        assert isinstance(host, dict)
+        assert (tvm.target["kind"], tvm.target["arch"], host["mcpu"]) == ("cuda", arch, cpu)
+
+
+def test_host_takes_the_machine_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets.platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(targets.os, "cpu_count", lambda: 7)
+    hardware = load_target("host").hardware
+    assert (hardware.arch, hardware.cores) == ("aarch64", 7)
+
+
+def test_a_target_is_frozen() -> None:
+    with pytest.raises(pydantic.ValidationError):
+        load_target("pixel-4").runtime.threads = 1  # type: ignore[misc]
+
+
+def test_facts_hold_no_path_and_equal_files_give_equal_facts(tmp_path: Path) -> None:
+    first = read_target(write(tmp_path / "a", "x", PI4)).facts()
+    assert first == read_target(write(tmp_path / "b", "x", PI4)).facts()
+    assert str(tmp_path) not in repr(first)
+    assert first["schema"] == 1
+
+
+# -- what a target can do --
+
+
+def test_int8_on_jetson_nano_is_refused_with_the_hardware_reason() -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        require(load_target("jetson-nano"), "tvm", "int8")
+    assert "sm_53" in caught.value.why
+    assert "int8 dot product" in caught.value.why
+    assert "--precision fp32" in caught.value.hint
+
+
+def test_a_runtime_that_the_target_lacks_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="tflite on jetson-nano"):
+        require(load_target("jetson-nano"), "tflite", "fp32")
+
+
+def test_an_alternative_runtime_has_its_own_precisions() -> None:
+    target = load_target("raspberry-pi-4")
+    require(target, "tflite", "int8")
+    assert target.precisions("tvm") == ("fp32",)
+    with pytest.raises(UnsupportedError) as caught:
+        require(target, "tvm", "int8")
+    assert "TFLite path" in caught.value.why
+
+
+def test_every_precision_is_either_offered_or_refused_with_a_reason() -> None:
+    for target in list_targets():
+        for runtime in target.runtimes:
+            for precision in targets.PRECISIONS:
+                if precision in target.precisions(runtime):
+                    require(target, runtime, precision)
+                else:
+                    with pytest.raises(UnsupportedError) as caught:
+                        require(target, runtime, precision)
+                    assert "lists" not in caught.value.why, f"{target.name} {runtime} {precision}: no reason given"
+
+
+# -- bad files --
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("threads = 4", "thread = 4", "unknown key 'runtime.thread'; nearest known key: 'runtime.threads'"),
+        ("relative_budget", "relative_budgett", "nearest known key: 'defaults.relative_budget'"),
+        ("[emulation]", "[emulatin]", "unknown key 'emulatin'; nearest known key: 'emulation'"),
+        ("schema = 1", "schema = 1\nthreads = 4", "unknown key 'threads'; nearest known key: 'runtime.threads'"),
+        ("threads = 4", 'threads = "four"', 'runtime.threads = "four": Input should be a valid integer'),
+        ("threads = 4", "threads = true", "runtime.threads = true"),
+        ("cores = 4", "cores = 4.5", "hardware.cores = 4.5"),
+        ("threads = 4", "threads = 0", "runtime.threads = 0"),
+        ("schema = 1", "schema = 2", "schema = 2: Input should be 1"),
+        ('precision = "fp32"', 'precision = "fp8"', "defaults.precision"),
+        ('cpu = "cortex-a72"', "", "missing key 'hardware.cpu'"),
+        ('kind = "llvm", ', "", 'for example kind = "llvm"'),
+        ('alternatives = ["tvm"]', 'alternatives = ["tflite"]', "alternatives names tflite again"),
+        ('["fp32", "fp16", "int8"]', '["fp16"]', "defaults.precision fp32 is not in runtime.precisions"),
+    ],
+)
+def test_a_bad_file_is_named_with_key_and_fault(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = changed(tmp_path, old, new)
+    with pytest.raises(ConfigError) as caught:
+        read_target(path)
+    assert said in caught.value.why
+    assert str(path) in caught.value.why
+    assert "mine.toml" in caught.value.what
+
+
+def test_broken_toml_and_wrong_encoding_are_config_errors(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_target(write(tmp_path, "broken", "schema = "))
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b"description = '\xe9'")
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_target(path)
+
+
+def test_nearest_key_gives_up_on_nonsense() -> None:
+    assert nearest_key("zzzzqqq") is None
+
+
+# -- finding --
+
+
+def test_unknown_target_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        load_target("rasberry-pi-4")
+    assert "raspberry-pi-4" in caught.value.why
+
+
+def test_a_path_loads_and_a_missing_one_says_so(tmp_path: Path) -> None:
+    assert load_target(str(write(tmp_path, "mine", PI4))).name == "mine"
+    with pytest.raises(ConfigError, match="no such target file"):
+        load_target(str(tmp_path / "none.toml"))
+
+
+def test_search_variable_adds_folders_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "folder", "one", PI4)
+    single = write(tmp_path / "other", "two", PI4)
+    monkeypatch.setenv(targets.SEARCH_VARIABLE, f"{tmp_path / 'folder'}:{single}")
+    assert [target.name for target in list_targets()] == [*SHIPPED, "one", "two"]
+    monkeypatch.setenv(targets.SEARCH_VARIABLE, str(tmp_path / "gone"))
+    with pytest.raises(ConfigError, match="does not exist"):
+        list_targets()
+
+
+def test_two_targets_of_one_name_are_an_error_that_names_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = write(tmp_path, "raspberry-pi-4", PI4)
+    for call in (lambda: load_target("raspberry-pi-4"), list_targets):
+        monkeypatch.setenv(targets.SEARCH_VARIABLE, str(tmp_path))
+        with pytest.raises(ConfigError) as caught:
+            call()
+        assert str(copy) in caught.value.why
+        assert str(builtin_folder() / "raspberry-pi-4.toml") in caught.value.why
+    assert load_target("pixel-4").name == "pixel-4"  # an unrelated name still loads
+    monkeypatch.delenv(targets.SEARCH_VARIABLE)
+    with pytest.raises(ConfigError, match="two targets"):
+        load_target(str(copy))
+
+
+def test_one_file_reached_twice_is_one_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(targets.SEARCH_VARIABLE, str(builtin_folder()))
+    assert load_target("pixel-4").name == "pixel-4"
+    assert load_target(str(builtin_folder() / "pixel-4.toml")).name == "pixel-4"
+
+
+def test_entry_points_add_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "plugin", PI4)
+    monkeypatch.setattr(targets, "entry_points", lambda **_: [point(lambda: tmp_path)])
+    assert load_target("plugin").path.parent == tmp_path
+
+
+def test_a_broken_entry_point_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = importlib.metadata.EntryPoint("acme", "no_such_module_here:folder", targets.ENTRY_POINTS)
+    monkeypatch.setattr(targets, "entry_points", lambda **_: [broken])
+    with pytest.raises(ConfigError) as caught:
+        list_targets()
+    assert "acme" in caught.value.what
+    assert "no_such_module_here" in caught.value.why
+
+
+def point(value: object) -> SimpleNamespace:
+    return SimpleNamespace(name="acme", value="acme:folder", load=lambda: value)
