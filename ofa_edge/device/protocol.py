@@ -5,7 +5,7 @@ Nothing here talks to hardware. `measure.measure` drives any object that fits `C
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
@@ -196,13 +196,16 @@ class Measurement:
         return None if self.instructions is None else self.instructions.per_inference
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form for manifests, without the outputs."""
+        """The JSON form for manifests, without the outputs and without the raw samples (see `Latency.samples_ns`)."""
+        latency = None if self.latency is None else asdict(replace(self.latency, samples_ns=()))
+        if latency is not None:
+            del latency["samples_ns"]
         return {
             "device": self.device,
             "fingerprint": self.fingerprint.to_json(),
             "images": len(self.outputs),
             "runner": dict(self.runner),
-            "latency": None if self.latency is None else asdict(self.latency),
+            "latency": latency,
             "emulation_wall_ms": self.emulation_wall_ms,
             "instructions": None if self.instructions is None else asdict(self.instructions),
             "notes": list(self.notes),

@@ -12,10 +12,10 @@ import importlib.metadata
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
@@ -34,6 +34,11 @@ _LOCK_TIMEOUT_S = 1800.0
 _PIP_TIMEOUT_S = 900.0
 _COMPILE_TIMEOUT_S = 600.0
 _WHEELS = ("numpy", "ai-edge-litert")  # all that litert_runner.py imports
+# SHA-256 of the arm64 wheels of this project's pinned versions. Other versions are taken as pip finds them.
+_SUMS: Mapping[str, str] = {
+    "ai-edge-litert==2.3.0": "853fc608f96da87bd5f3458465dfb9abbf18d5ae6b94eceacead407146f175ae",
+    "numpy==2.4.6": "0ab0a9c4ffb1a6d95ef519fe4247dba8eb6b18ad93999f76b7f657039acabd47",
+}
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def ensure_sysroot() -> Path:
 def _build_beside(folder: Path, recipe: Recipe) -> None:
     """Build in a temporary folder, then rename: the sysroot is whole or absent. The lock is held."""
     shutil.rmtree(folder, ignore_errors=True)  # one whose record was lost
-    part = Path(mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
+    part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
     try:
         root = part / "root"
         versions = _unpack_debian(root, part / "apt", recipe)
@@ -161,13 +166,23 @@ def _unpack_debian(root: Path, state: Path, recipe: Recipe) -> Mapping[str, str]
 
 
 def _install_wheels(site: Path, recipe: Recipe) -> None:
-    """Unpack arm64 wheels with pip, by whatever index and settings the user's pip has."""
+    """Unpack arm64 wheels with pip, by whatever index and settings the user's pip has; known digests are enforced."""
     platforms = [f"--platform=manylinux{tag}_aarch64" for tag in ("_2_28", "_2_27", "_2_17", "2014")]
     argv = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     argv += ["--target", str(site), "--only-binary=:all:", "--no-deps", "--no-compile", *platforms]
-    argv += ["--implementation=cp", f"--python-version={recipe.python}", *recipe.wheels]
-    run_tool(argv, _PIP_TIMEOUT_S, "the arm64 wheels could not be had")
+    argv += ["--implementation=cp", f"--python-version={recipe.python}"]
+    with tempfile.NamedTemporaryFile("w", prefix="ofa-wheels-", suffix=".txt") as file:
+        file.write(requirements(recipe.wheels))
+        file.flush()
+        run_tool([*argv, "--requirement", file.name], _PIP_TIMEOUT_S, "the arm64 wheels could not be had")
     shutil.rmtree(site / "bin", ignore_errors=True)
+
+
+def requirements(wheels: Sequence[str]) -> str:
+    """A requirements file for these wheels; pip enforces digests for all of a file or for none."""
+    if not all(wheel in _SUMS for wheel in wheels):
+        return "".join(f"{wheel}\n" for wheel in wheels)
+    return "".join(f"{wheel} --hash=sha256:{_SUMS[wheel]}\n" for wheel in wheels)
 
 
 def _compile_python(root: Path) -> None:
@@ -192,7 +207,7 @@ def ensure_view(core: EmulatedCore) -> Path:
     record = view / "complete"
     if record.is_file():
         return view
-    part = Path(mkdtemp(prefix=f".{core.name}.", dir=root))
+    part = Path(tempfile.mkdtemp(prefix=f".{core.name}.", dir=root))
     try:
         for entry in root.iterdir():
             if entry.is_dir() and entry.name not in ("proc", "sys", "view") and not entry.name.startswith("."):

@@ -1,14 +1,22 @@
 """The emulated device: arm64 arithmetic against this machine's, limits, honesty. Skipped where it cannot be had."""
 
+import shutil
+
 import numpy as np
 import pytest
-from tiny_tflite import CLASSES
+from onnx import TensorProto, helper, numpy_helper
+from tiny_tflite import CLASSES, SHAPE
 
 from ofa_edge.device.emulated import emulation_available, find_qemu, open_emulated
 from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import Request
+from ofa_edge.device.runners.build import build_tvm_runner
+from ofa_edge.device.sysroot import cache_folder
 from ofa_edge.errors import DeviceRunError, DeviceTimeoutError, ToolMissingError, UnsupportedError
+from ofa_edge.export.onnx import run_onnx
 from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tvm import compile_cpu
+from ofa_edge.targets import load_target
 
 
 def test_it_says_on_itself_that_it_is_emulated(emulated):
@@ -41,6 +49,45 @@ def test_arm64_arithmetic_agrees_with_this_machines(emulated, artifacts, images,
         assert 20_000 < found.instructions_per_inference < 2_000_000
         assert found.instructions.spread < 0.2
         assert found.instructions.threads == 1
+
+
+def tiny_onnx(path):
+    """conv 3x3, relu, mean, dense: [1, 2, 12, 12] -> [1, 5]."""
+    random = np.random.default_rng(11)
+    shapes = {"kernel": (4, 2, 3, 3), "dense": (5, 4), "bias": (5,)}
+    weights = [numpy_helper.from_array(random.normal(size=shapes[name]).astype("f"), name) for name in shapes]
+    nodes = [
+        helper.make_node("Conv", ["input", "kernel"], ["a"], kernel_shape=[3, 3], pads=[1] * 4, name="conv"),
+        helper.make_node("Relu", ["a"], ["b"], name="relu"),
+        helper.make_node("GlobalAveragePool", ["b"], ["c"], name="pool"),
+        helper.make_node("Flatten", ["c"], ["d"], name="flatten"),
+        helper.make_node("Gemm", ["d", "dense", "bias"], ["logits"], transB=1, name="classifier"),
+    ]
+    ends = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)]
+        for name, shape in (("input", (1, *SHAPE)), ("logits", (1, CLASSES)))
+    ]
+    graph = helper.make_graph(nodes, "main", ends[0], ends[1], weights)
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+
+
+@pytest.mark.skipif(shutil.which("aarch64-linux-gnu-g++") is None, reason="g++-aarch64-linux-gnu is not installed")
+def test_a_tvm_artifact_runs_in_the_compiled_runner(emulated, images, tmp_path):
+    target = load_target("raspberry-pi-4")
+    tiny_onnx(tmp_path / "net.onnx")
+    compile_cpu(tmp_path / "net.onnx", tmp_path / "model.so", target.runtime.tvm.target)
+    try:
+        runner = build_tvm_runner("aarch64", cache_folder())
+    except ToolMissingError as error:
+        pytest.skip(f"{error.what}: {error.why}")
+    request = Request(tmp_path / "model.so", "tvm", images, CLASSES, runner=runner)
+    found = measure(emulated, request)
+    np.testing.assert_allclose(found.outputs, run_onnx(tmp_path / "net.onnx", images), rtol=1e-4, atol=1e-5)
+    assert found.latency is None
+    assert found.runner["runtime"] == "tvm"
+    assert found.instructions is None or found.instructions_per_inference > 2_000
 
 
 def test_it_sees_nothing_of_this_machines_environment(emulated, monkeypatch):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from tiny_tflite import CLASSES
 
 from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.measure import last_json, measure
+from ofa_edge.device.measure import _side_by_side, last_json, measure
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import DataError, DeviceError, DeviceLostError, DeviceRunError, UnsupportedError
 from ofa_edge.export.tflite import run_tflite
@@ -74,7 +75,9 @@ def test_a_measurement_fits_in_a_manifest(artifacts, images):
     again = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert again["images"] == len(images)
     assert again["fingerprint"]["device_kind"] == "physical"
+    assert again["latency"]["runs"] == found.latency.runs
     assert "outputs" not in again
+    assert "samples_ns" not in again["latency"]
 
 
 def test_an_emulated_device_never_gives_milliseconds(artifacts, images):
@@ -155,6 +158,23 @@ def test_the_runners_line_of_json():
     for bad in ("", "INFO", "[1]", '{"a": 1}\ntrailing'):
         with pytest.raises(DeviceRunError, match="no result"):
             last_json(bad)
+
+
+def test_if_one_shard_fails_the_others_are_stopped():
+    device = LocalConnection()
+
+    def task(index):
+        if index == 0:
+            while not device._running:
+                time.sleep(0.01)
+            raise DeviceRunError("shard 0 failed", "on purpose", "none")
+        return device.run(["sleep", "60"], 60)
+
+    begin = time.monotonic()
+    with pytest.raises(DeviceRunError, match="shard 0"):
+        _side_by_side(task, 2, device)
+    assert time.monotonic() - begin < 30
+    assert not device._running
 
 
 def test_nothing_is_left_behind(artifacts, images, monkeypatch, tmp_path):

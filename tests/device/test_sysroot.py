@@ -110,6 +110,12 @@ def test_the_wheels_are_those_that_are_installed_here():
     assert set(wheels) == {"numpy", "ai-edge-litert"}
 
 
+def test_digests_of_the_pinned_wheels_are_enforced():
+    for line in module.requirements(("numpy==2.4.6", "ai-edge-litert==2.3.0")).splitlines():
+        assert len(line.partition("--hash=sha256:")[2]) == 64
+    assert module.requirements(("numpy==2.4.6", "ai-edge-litert==9.9")) == "numpy==2.4.6\nai-edge-litert==9.9\n"
+
+
 def test_without_apt_the_reason_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "cache_folder", lambda: tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
