@@ -280,7 +280,12 @@ class Checks:
         return Width(wider.scatter, max(self.width.half, wider.half))
 
     def of(self, entry: Entry) -> list[CrossValidation]:
-        """What stands in an entry's provenance: its own setting's figures where it has measurements, and the pool's."""
+        """What stands in an entry's provenance: its own setting's figures where it has measurements, and the pool's.
+
+        Nothing for a runtime that was never measured: figures of another would say nothing about it.
+        """
+        if entry.carried:
+            return []
         words = {"families": "a network family, on all devices", "devices": "a device, in this runtime"}[entry.checks]
         width = self.width_of(entry)
         own = self.own(entry)

@@ -32,7 +32,7 @@ _HALF = (
 )
 _STRUCTURE = (
     " The shares of the single terms lean on all CPU settings fitted together (TFLite's own kernels and XNNPACK on "
-    "8 SoCs)."
+    "7 SoCs)."
 )
 
 

@@ -62,7 +62,8 @@ def test_every_model_says_where_it_comes_from(name: str) -> None:
         assert len(model.provenance.fitted_to) > 60
         assert model.provenance.sources
         assert model.provenance.command.startswith("python benchmarks/fit_latency.py")
-        assert model.provenance.cross_validation
+        # A runtime that nobody measured has nothing to be checked against, and does not borrow another's figures.
+        assert bool(model.provenance.cross_validation) == (model.key.runtime == "tflite")
         for check in model.provenance.cross_validation:
             assert check.coverage90 >= check.coverage50
 
