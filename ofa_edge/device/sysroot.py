@@ -137,7 +137,8 @@ def ensure_sysroot() -> Path:
 
 def _build_beside(folder: Path, recipe: Recipe) -> None:
     """Build in a temporary folder, then rename: the sysroot is whole or absent. The lock is held."""
-    shutil.rmtree(folder, ignore_errors=True)  # one whose record was lost
+    for stale in (folder, *folder.parent.glob(f"{folder.name}.*.part")):  # a lost record, a set-up that was killed
+        shutil.rmtree(stale, ignore_errors=True)
     part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
     try:
         root = part / "root"

@@ -69,6 +69,13 @@ def test_a_set_up_that_fails_leaves_nothing_and_can_be_repeated(builds, monkeypa
     assert ensure_sysroot().is_dir()
 
 
+def test_what_a_killed_set_up_left_is_cleared_away(builds):
+    stale = module.sysroot_path().with_name(f"{module.sysroot_path().name}.x1.part")
+    (stale / "root").mkdir(parents=True)
+    ensure_sysroot()
+    assert not stale.exists()
+
+
 def test_a_folder_without_its_record_is_made_again(builds):
     folder = ensure_sysroot()
     (folder / module._RECORD).unlink()
