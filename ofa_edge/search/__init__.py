@@ -1,0 +1,1 @@
+"""Search over subnets: the accuracy predictor, evolution under a latency budget, Pareto fronts."""

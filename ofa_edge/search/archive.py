@@ -1,0 +1,80 @@
+"""Every genome that a search has evaluated, each once."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.space import Genomes, Space
+
+Floats = NDArray[np.float64]
+Score = Callable[[Genomes], Floats]
+
+
+class Archive:
+    """Genomes with their latency and accuracy, in the order of evaluation.
+
+    Args:
+        space: the search space.
+        latency: maps genomes [N, genome_length] to milliseconds [N].
+        accuracy: maps genomes to predicted accuracy [N]; called once for each distinct genome.
+        capacity: how many genomes to evaluate at most.
+    """
+
+    def __init__(self, space: Space, latency: Score, accuracy: Score, capacity: int) -> None:
+        self._latency_of, self._accuracy_of = latency, accuracy
+        self._index: dict[bytes, int] = {}
+        self._genomes = np.empty((capacity, space.genome_length), dtype=np.int8)
+        self._latency, self._accuracy = np.empty(capacity), np.empty(capacity)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be evaluated."""
+        return len(self) == len(self._genomes)
+
+    @property
+    def genomes(self) -> Genomes:
+        """All genomes so far: [len, genome_length]."""
+        return self._genomes[: len(self)]
+
+    @property
+    def latency(self) -> Floats:
+        """Their latencies: [len]."""
+        return self._latency[: len(self)]
+
+    @property
+    def accuracy(self) -> Floats:
+        """Their accuracies: [len]."""
+        return self._accuracy[: len(self)]
+
+    def evaluate(self, genomes: Genomes) -> NDArray[np.intp]:
+        """Indices of canonical `genomes` in the archive; new ones are evaluated, and left out where it is full."""
+        start, rows, found = len(self), [], []
+        for row, genome in enumerate(genomes):
+            key = genome.tobytes()
+            if key not in self._index:
+                if self.full:
+                    continue
+                self._index[key] = len(self._index)
+                rows.append(row)
+            found.append(self._index[key])
+        if rows:
+            new = genomes[rows]
+            self._genomes[start : len(self)] = new
+            self._latency[start : len(self)] = self._checked("latency", self._latency_of(new), len(new))
+            self._accuracy[start : len(self)] = self._checked("accuracy", self._accuracy_of(new), len(new))
+        return np.array(found, dtype=np.intp)
+
+    @staticmethod
+    def _checked(name: str, values: Floats, count: int) -> Floats:
+        values = np.asarray(values, dtype=np.float64)
+        if values.shape != (count,) or not np.isfinite(values).all():
+            raise ValueError(f"{name} of {count} genomes must be {count} finite numbers, got shape {values.shape}")
+        return values
+
+    def ranked(self) -> NDArray[np.intp]:
+        """All indices, the most accurate first, of equals the fastest first."""
+        return np.lexsort((np.arange(len(self)), self.latency, -self.accuracy))

@@ -1,0 +1,65 @@
+"""Making genomes fit their latency budgets: too slow ones are mended, fast ones may be grown."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.search.archive import Floats, Score
+from ofa_edge.search.fastest import fastest_subnets
+from ofa_edge.space import Genomes, Space
+
+BISECTIONS = 6
+
+
+class BudgetFit:
+    """Bends genomes to budgets of their own by crossing them with the fastest or the largest subnet.
+
+    Each gene of a row has a random threshold u; the mix at fraction q takes the anchor's gene where u < q. At q = 1 it
+    is the anchor. Bisection finds the least q that fits the budget (towards the fastest subnet) or the largest one that
+    still fits (towards the largest): no rejection, a bounded number of latency calls, and it needs nothing of the
+    latency but that it can be computed.
+    """
+
+    def __init__(self, space: Space, latency: Score) -> None:
+        self.space, self._latency = space, latency
+        self.fastest, self.fastest_ms = fastest_subnets(space, latency)  # per resolution
+        self.largest = space.genome([space.largest(resolution) for resolution in space.resolutions])
+        self.largest_ms = np.asarray(latency(self.largest), dtype=np.float64)
+
+    def __call__(self, genomes: Genomes, limits: Floats, rng: np.random.Generator, grow: float) -> Genomes:
+        """Genomes within `limits` [N], which may not lie below the fastest subnet's latency.
+
+        Args:
+            genomes: canonical, [N, genome_length].
+            limits: the budget of each in milliseconds.
+            rng: source of randomness.
+            grow: probability that a genome within its budget is grown.
+        """
+        slow = self._latency(genomes) > limits
+        growing = ~slow & (rng.random(len(genomes)) < grow)
+        thresholds = rng.random(genomes.shape, dtype=np.float32)
+        result = genomes.copy()
+        resolution = genomes[:, -1]
+        own_fits = self.fastest_ms[resolution] <= limits  # else the resolution has to give way too
+        anchors = self.fastest[np.where(own_fits, resolution, self.fastest_ms.argmin())]
+        result[slow] = self._bisect(genomes[slow], anchors[slow], limits[slow], thresholds[slow], growing=False)
+        anchors = self.largest[resolution]
+        result[growing] = self._bisect(
+            genomes[growing], anchors[growing], limits[growing], thresholds[growing], growing=True
+        )
+        return result
+
+    def _bisect(
+        self, genomes: Genomes, anchors: Genomes, limits: Floats, thresholds: NDArray[np.float32], growing: bool
+    ) -> Genomes:
+        if len(genomes) == 0:
+            return genomes
+        best = genomes if growing else anchors
+        low, high = np.zeros((len(genomes), 1)), np.ones((len(genomes), 1))
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            mixed = self.space.canonical(np.where(thresholds < middle, anchors, genomes))
+            fits = (self._latency(mixed) <= limits)[:, None]
+            best = np.where(fits, mixed, best)
+            up = fits == growing
+            low, high = np.where(up, middle, low), np.where(up, high, middle)
+        return best
