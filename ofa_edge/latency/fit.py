@@ -161,27 +161,28 @@ def fit(settings: Sequence[Setting], observations: Sequence[Observation], prior:
         prior: of the logarithms.
         learn: rounds of empirical Bayes on the widths of the levels.
     """
+    start = prior.levels
     layout = Layout(settings)
     design = _Design.of(layout, settings, observations)
     result = design.solve(layout, prior, layout.prior(prior)[0])
     for _ in range(learn):
-        prior = _learned(result)
+        prior = _learned(result, start)
         result = design.solve(layout, prior, result.parameters)
     return result
 
 
-def _learned(result: Fit) -> Prior:
+def _learned(result: Fit, start: Mapping[str, float]) -> Prior:
     """Widths of the levels from the second moments of their parameters (one step of EM), held near their start."""
     prior = result.prior
-    start = Prior(prior.mean, prior.width).levels
     spread = result.layout.prior(prior)[1]
     second = (result.parameters**2 + np.diag(result.covariance)) / spread**2  # 1 where the width is right
     levels = {}
     for level, width in start.items():
-        values = np.concatenate([second[slot] for (name, _), slot in result.layout.slots.items() if name == level])
+        found = [second[slot] for (name, _), slot in result.layout.slots.items() if name == level]
+        values = np.concatenate([np.empty(0), *found])
         strength = 10  # pseudo-observations of the starting width
-        found = prior.levels[level] ** 2 * values.sum()
-        levels[level] = float(np.sqrt((strength * width**2 + found) / (strength + len(values))))
+        moment = prior.levels[level] ** 2 * values.sum()
+        levels[level] = float(np.sqrt((strength * width**2 + moment) / (strength + len(values))))
     return dataclasses.replace(prior, levels=levels)
 
 
