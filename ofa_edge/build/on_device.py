@@ -1,0 +1,141 @@
+"""The device stage: run the artifact where it will live, or on what stands in for that."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge import cost
+from ofa_edge.build.plan import Plan
+from ofa_edge.build.stages import LOGITS, StageRunner, load_logits, save_array, test_inputs
+from ofa_edge.device.devices_file import open_connection
+from ofa_edge.device.measure import measure
+from ofa_edge.device.protocol import Connection, LatencyPlan, Measurement, Request
+from ofa_edge.errors import ConfigError
+from ofa_edge.files import sha256_file, write_json
+from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement
+from ofa_edge.space import Subnet
+
+
+@dataclass(frozen=True)
+class DeviceResult:
+    """What a device answered, and whether it is the target's own hardware."""
+
+    logits: NDArray[np.float32]
+    record: DeviceMeasurement
+    is_target: bool
+
+
+def run_on_device(
+    runner: StageRunner, plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None
+) -> DeviceResult | None:
+    """Measure the artifact on the plan's device; None for the device "none".
+
+    An emulated device is deterministic, so its answers are kept in the cache; hardware is measured each time.
+    """
+    connection = open_connection(plan.device.name, plan.target)
+    if connection is None:
+        return None
+    try:
+        if connection.kind == "emulated":
+            return _cached(runner, plan, artifact, subnet, tvm_runner, connection)
+        return _fresh(plan, artifact, subnet, tvm_runner, connection)
+    finally:
+        connection.close()
+
+
+def measure_artifact(plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None) -> DeviceResult:
+    """Measure an artifact on the plan's device, whatever kind it is, without the cache. Raises ConfigError for none."""
+    connection = open_connection(plan.device.name, plan.target)
+    if connection is None:
+        raise ConfigError("no device to verify on", "--device none", "ofa-edge devices list")
+    try:
+        return _fresh(plan, artifact, subnet, tvm_runner, connection)
+    finally:
+        connection.close()
+
+
+def _fresh(plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None, connection: Connection) -> DeviceResult:
+    measurement = _measure(plan, artifact, subnet, tvm_runner, connection)
+    record = _record(measurement, connection.kind)
+    return DeviceResult(measurement.outputs, record, _is_target(plan, measurement, connection))
+
+
+def _cached(
+    runner: StageRunner,
+    plan: Plan,
+    artifact: Path,
+    subnet: Subnet,
+    tvm_runner: Path | None,
+    connection: Connection,
+) -> DeviceResult:
+    def produce(folder: Path) -> None:
+        measurement = _measure(plan, artifact, subnet, tvm_runner, connection)
+        save_array(folder / LOGITS, measurement.outputs)
+        write_json(folder / "device.json", _record(measurement, connection.kind).model_dump(mode="json"))
+
+    inputs = {
+        "artifact": sha256_file(artifact),
+        "runtime": plan.runtime,
+        "test": plan.data.digests["test"],
+        "device": connection.fingerprint().to_json() | {"boot_id": ""},
+    }
+    entry = runner.run("device", inputs, ("ai-edge-litert", "apache-tvm"), produce)
+    record = DeviceMeasurement.model_validate_json(entry.path("device.json").read_bytes())
+    return DeviceResult(load_logits(entry), record, False)
+
+
+def _measure(
+    plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None, connection: Connection
+) -> Measurement:
+    peak = plan.target.hardware.peak_gmacs_fp32 if plan.target.name != "host" else None
+    return measure(
+        connection,
+        Request(
+            artifact=artifact,
+            runtime=plan.runtime,
+            inputs=test_inputs(plan, subnet),
+            classes=plan.package.space.num_classes,
+            threads=plan.target.runtime.threads,
+            runner=tvm_runner,
+            macs=cost.macs(plan.package.space, subnet),
+            peak_gmacs=peak,
+            latency=LatencyPlan.quick() if connection.kind == "local" else LatencyPlan(),
+        ),
+    )
+
+
+def _record(measurement: Measurement, kind: str) -> DeviceMeasurement:
+    latency = measurement.latency
+    fingerprint = {key: str(value) for key, value in measurement.fingerprint.to_json().items() if value is not None}
+    return DeviceMeasurement(
+        name=measurement.device,
+        kind=measurement.fingerprint.device_kind,
+        connection=kind,
+        fingerprint=fingerprint | {f"runner_{key}": json.dumps(value) for key, value in measurement.runner.items()},
+        latency_ms=None
+        if latency is None
+        else LatencyMeasurement(
+            p50=latency.p50_ms,
+            p90=latency.p90_ms,
+            min=latency.min_ms,
+            mad=latency.mad_ms,
+            low95=latency.low95_ms,
+            high95=latency.high95_ms,
+            runs=latency.runs,
+            sessions=latency.sessions,
+        ),
+        instructions_per_inference=measurement.instructions_per_inference,
+        emulation_wall_ms=measurement.emulation_wall_ms,
+        note="; ".join(measurement.notes),
+    )
+
+
+def _is_target(plan: Plan, measurement: Measurement, connection: Connection) -> bool:
+    """Whether the device is the target's hardware, by what it says about itself."""
+    if plan.target.name == "host":
+        return connection.kind == "local"
+    cpu = measurement.fingerprint.cpu.lower().replace(" ", "-")
+    return measurement.fingerprint.device_kind == "physical" and plan.target.hardware.cpu in cpu

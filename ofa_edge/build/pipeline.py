@@ -1,0 +1,276 @@
+"""The build itself: stages in order, then the ladder, the verdicts, the report, and last the manifest."""
+
+import datetime
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from ofa_edge import __version__
+from ofa_edge.build import stages
+from ofa_edge.build.on_device import DeviceResult, run_on_device
+from ofa_edge.build.plan import Plan, input_files
+from ofa_edge.build.searching import run_search
+from ofa_edge.build.stages import MODEL, OnStage, StageRunner, load_logits
+from ofa_edge.cache import CacheEntry, StageCache
+from ofa_edge.files import sha256_file, write_bytes
+from ofa_edge.manifest import (
+    FileRecord,
+    Label,
+    LatencyPrediction,
+    Manifest,
+    Rung,
+    SearchRecord,
+    SubnetRecord,
+    SupernetRecord,
+    TargetRecord,
+    Verdict,
+    write_manifest,
+)
+from ofa_edge.output import output_folder
+from ofa_edge.report import write_report
+from ofa_edge.space import Subnet
+from ofa_edge.supernet import zoo
+from ofa_edge.verify.gates import accuracy_verdict, latency_verdict, parity_verdict
+from ofa_edge.verify.ladder import CONVERTED, EXACT, ON_DEVICE, Answers, first_rung, rung
+
+REPORT = "report.html"
+PACKAGES = (
+    "torch",
+    "onnx",
+    "onnxsim",
+    "onnxruntime",
+    "tensorflow-cpu",
+    "tensorflow",
+    "tflite-support",
+    "ai-edge-litert",
+    "apache-tvm",
+    "apache-tvm-ffi",
+    "nvidia-cuda-nvrtc-cu12",
+    "numpy",
+)
+
+
+@dataclass(frozen=True)
+class _Ladder:
+    """The rungs, and what was seen on the way up."""
+
+    rungs: tuple[Rung, ...]
+    device: DeviceResult | None
+
+
+@dataclass(frozen=True)
+class _Built:
+    """The files that go into the output folder, by name."""
+
+    artifact: Path
+    onnx: Path
+    extra: tuple[tuple[str, Path], ...] = ()
+
+
+def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnStage) -> Manifest:
+    """Run a plan. Stages already in the cache are not run again, so a build that was interrupted goes on.
+
+    Returns:
+        The manifest, as it was written to the output folder.
+
+    Raises:
+        OfaEdgeError: nothing is left in the output folder that was not there before.
+    """
+    runner = StageRunner(cache, on_stage)
+    subnet, search = run_search(runner, plan)
+    static = stages.extract(runner, plan, subnet)
+    onnx = stages.to_onnx(runner, plan, static)
+    model = stages.to_tflite(runner, plan, onnx, subnet) if plan.runtime == "tflite" else None
+    model = model or stages.to_tvm(runner, plan, onnx)
+    built = _collect(plan, onnx, model)
+    ladder = _climb(runner, plan, subnet, static, onnx, model, built)
+    with output_folder(plan.out) as folder:
+        outputs = _place(folder, plan, built)
+        manifest = _manifest(plan, runner, subnet, search, ladder, outputs, command)
+        report = write_report(folder / REPORT, manifest)
+        outputs.append(FileRecord(path=REPORT, role="report", sha256=report, size=stages.file_size(folder / REPORT)))
+        manifest = manifest.model_copy(update={"outputs": tuple(outputs)})
+        write_manifest(folder, manifest)
+    return manifest
+
+
+def _collect(plan: Plan, onnx: CacheEntry, model: CacheEntry) -> _Built:
+    """The artifact and what goes with it. A TVM library for a CPU comes with its C++ runner."""
+    if plan.runtime == "tflite":
+        return _Built(model.path("model.tflite"), onnx.path(MODEL))
+    from ofa_edge.device.runners.build import build_tvm_runner
+    from ofa_edge.device.sysroot import cache_folder
+
+    folder = build_tvm_runner(plan.target.hardware.arch, cache_folder())
+    runner = tuple((f"runner/{path.name}", path) for path in sorted(folder.iterdir()) if path.suffix != ".json")
+    return _Built(model.path("model.so"), onnx.path(MODEL), (("model.json", model.path("model.json")), *runner))
+
+
+def _climb(
+    runner: StageRunner,
+    plan: Plan,
+    subnet: Subnet,
+    static: CacheEntry,
+    onnx: CacheEntry,
+    model: CacheEntry,
+    built: _Built,
+) -> _Ladder:
+    """Run every stage's result on the test images and compare."""
+    labels = plan.data.test_labels
+    start = Answers("supernet slice", load_logits(stages.run_torch(runner, plan, static, folded=False)))
+    folded = Answers("BN folded", load_logits(stages.run_torch(runner, plan, static, folded=True)))
+    exported = Answers(
+        "onnx",
+        load_logits(stages.run_onnx(runner, plan, onnx, subnet)),
+        file=MODEL,
+        size=stages.file_size(built.onnx),
+    )
+    converted = _converted(runner, plan, onnx, model, subnet, built)
+    rungs = [
+        first_rung(start, labels),
+        rung(folded, start, EXACT, labels),
+        rung(exported, start, EXACT, labels),
+        rung(converted, start, CONVERTED[plan.precision], labels),
+    ]
+    tvm_runner = next((path.parent for name, path in built.extra if name.startswith("runner/")), None)
+    device = run_on_device(runner, plan, built.artifact, subnet, tvm_runner)
+    if device is not None:
+        what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
+        answers = Answers("on device", device.logits, note=what or device.record.name)
+        rungs.append(rung(answers, converted, ON_DEVICE[plan.precision], labels))
+    return _Ladder(tuple(rungs), device)
+
+
+def _converted(
+    runner: StageRunner, plan: Plan, onnx: CacheEntry, model: CacheEntry, subnet: Subnet, built: _Built
+) -> Answers:
+    if plan.runtime == "tflite":
+        logits = load_logits(stages.run_tflite(runner, plan, model, subnet))
+        size = stages.file_size(built.artifact)
+        return Answers(f"tflite {plan.precision}", logits, file=plan.artifact_name, size=size)
+    logits = load_logits(stages.run_tvm_host(runner, plan, onnx, subnet))
+    note = "the same Relax module compiled for this machine's CPU"
+    if plan.cuda:
+        note += f"; the kernels for {plan.target.hardware.gpu} were compiled and not run"
+    return Answers(f"tvm {plan.precision}, host CPU", logits, note=note)
+
+
+def _place(folder: Path, plan: Plan, built: _Built) -> list[FileRecord]:
+    """Copy the outputs into the staging folder."""
+    write_bytes(folder / zoo.LABELS, ("\n".join(plan.package.labels) + "\n").encode())
+    files = [(plan.artifact_name, built.artifact, "artifact"), (MODEL, built.onnx, "onnx")]
+    files += [(name, path, "runner" if name.startswith("runner/") else "facts") for name, path in built.extra]
+    records = [FileRecord(path=zoo.LABELS, role="labels", sha256=sha256_file(folder / zoo.LABELS), size=0)]
+    records[0] = records[0].model_copy(update={"size": stages.file_size(folder / zoo.LABELS)})
+    for name, source, role in files:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
+        records.append(FileRecord(path=name, role=role, sha256=sha256_file(target), size=stages.file_size(target)))
+    return records
+
+
+def _manifest(
+    plan: Plan,
+    runner: StageRunner,
+    subnet: Subnet,
+    search: SearchRecord,
+    ladder: _Ladder,
+    outputs: Sequence[FileRecord],
+    command: Sequence[str],
+) -> Manifest:
+    prediction = _prediction(plan, subnet)
+    measurements = (ladder.device.record,) if ladder.device else ()
+    return Manifest(
+        version=__version__,
+        created=datetime.datetime.now(datetime.UTC).replace(microsecond=0),
+        command=tuple(command),
+        seed=plan.options.seed,
+        labels=_labels(plan, prediction, ladder),
+        target=TargetRecord(
+            name=plan.target.name,
+            description=plan.target.description,
+            arch=plan.target.hardware.arch,
+            cpu=plan.target.hardware.cpu,
+            runtime=plan.runtime,
+            threads=plan.target.runtime.threads,
+            precision=plan.precision,
+        ),
+        supernet=SupernetRecord(
+            name=plan.package.name,
+            space=plan.package.space.to_json(),
+            space_hash=plan.package.space.hash,
+            trained=plan.package.trained,
+            dataset=plan.data.source if plan.package.trained else None,
+        ),
+        subnet=SubnetRecord.of(plan.package.space, subnet),
+        prediction=prediction,
+        search=search,
+        ladder=ladder.rungs,
+        measurements=measurements,
+        verdicts=_verdicts(plan, ladder),
+        stages=tuple(runner.records),
+        inputs=tuple(
+            FileRecord(path=name, role=role, sha256=sha256_file(path), size=stages.file_size(path))
+            for name, (path, role) in input_files(plan).items()
+        ),
+        outputs=tuple(outputs),
+        versions=_versions(),
+        skipped=_skipped(plan, ladder),
+    )
+
+
+def _verdicts(plan: Plan, ladder: _Ladder) -> tuple[Verdict, ...]:
+    measurements = (ladder.device.record,) if ladder.device else ()
+    is_target = ladder.device is not None and ladder.device.is_target
+    return (
+        parity_verdict(ladder.rungs),
+        accuracy_verdict(ladder.rungs),
+        latency_verdict(measurements, plan.budget_ms, is_target, plan.device.why),
+    )
+
+
+def _prediction(plan: Plan, subnet: Subnet) -> LatencyPrediction:
+    interval = plan.latency.predict(subnet)
+    provenance = plan.latency.provenance
+    return LatencyPrediction(
+        **{key: float(value) for key, value in interval.to_json().items()},
+        kind=plan.latency.kind,
+        provenance=provenance.kind,
+        source=provenance.fitted_to,
+    )
+
+
+def _labels(plan: Plan, prediction: LatencyPrediction, ladder: _Ladder) -> tuple[Label, ...]:
+    labels: list[Label] = []
+    if not plan.package.trained:
+        labels.append("untrained")
+    if ladder.device is not None and ladder.device.record.kind == "emulated":
+        labels.append("emulated")
+    if prediction.provenance == "analytic":
+        labels.append("analytic")
+    return tuple(labels)
+
+
+def _skipped(plan: Plan, ladder: _Ladder) -> tuple[str, ...]:
+    skipped = []
+    if ladder.device is None:
+        skipped.append(f"run on a device: {plan.device.why or '--device none'}")
+    if plan.cuda:
+        skipped.append(f"run of the {plan.target.hardware.gpu} kernels: there is no such GPU here")
+    if not plan.package.trained:
+        skipped.append("accuracy: the weights are random")
+    return tuple(skipped)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "ofa-edge": __version__}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,168 @@
+"""What a build will do, decided and checked before any work starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from ofa_edge.build.inputs import BuildData, folder_data, package_data, synthetic_data
+from ofa_edge.errors import ConfigError, UnsupportedError
+from ofa_edge.files import sha256_file
+from ofa_edge.latency.load import load_latency_model
+from ofa_edge.latency.protocol import LatencyModel
+from ofa_edge.output import claim_output_folder
+from ofa_edge.search.predictor import AccuracyPredictor
+from ofa_edge.supernet import zoo
+from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
+from ofa_edge.targets import Precision, Target, load_target, require
+
+Runtime = Literal["tflite", "tvm"]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What the user asked for; None means the target's or the package's default."""
+
+    target: str
+    latency_ms: float | None = None
+    precision: Precision | None = None
+    runtime: Runtime | None = None
+    supernet: str = zoo.DEFAULT
+    untrained: bool = False
+    data: Path | None = None
+    device: str = "auto"
+    out: Path | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """Where the artifact is run: a device's name or "none", and why, in words."""
+
+    name: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build, resolved: everything is known to exist and to fit together."""
+
+    options: BuildOptions
+    target: Target
+    runtime: Runtime
+    precision: Precision
+    package: SupernetPackage
+    predictor: AccuracyPredictor | None
+    latency: LatencyModel
+    data: BuildData
+    device: DevicePlan
+    out: Path
+    budget_ms: float
+    relative_budget: float | None  # None where the user gave milliseconds
+
+    @property
+    def cuda(self) -> bool:
+        """Whether the artifact holds CUDA kernels."""
+        return self.runtime == "tvm" and self.tvm_target.get("kind") == "cuda"
+
+    @property
+    def tvm_target(self) -> Mapping[str, object]:
+        """TVM's description of the target."""
+        options = self.target.runtime.tvm
+        if options is None:
+            raise ConfigError(
+                f"{self.target.name} has no TVM target", f"{self.target.path}: no [runtime.tvm]", "--runtime tflite"
+            )
+        return cast(Mapping[str, object], options.target)
+
+    @property
+    def artifact_name(self) -> str:
+        """The artifact's file name."""
+        return "model.tflite" if self.runtime == "tflite" else "model.so"
+
+
+def make_plan(options: BuildOptions) -> Plan:
+    """Resolve and check everything that can be known without work.
+
+    Raises:
+        UsageError: in one of its forms; nothing has been written.
+    """
+    target = load_target(options.target)
+    runtime = options.runtime or target.runtime.kind
+    precision = options.precision or target.defaults.precision
+    require(target, runtime, precision)
+    if options.latency_ms is not None and not options.latency_ms > 0:
+        raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
+    out = options.out or Path("out") / target.name
+    claim_output_folder(out)
+    package = open_supernet(options.supernet, untrained=options.untrained)
+    latency = load_latency_model(target, package.space, runtime, precision)
+    predictor_file = package.file(zoo.PREDICTOR)
+    predictor = AccuracyPredictor.load(predictor_file, package.space) if predictor_file else None
+    largest = float(latency.predict(package.space.largest()).ms)
+    relative = None if options.latency_ms is not None else target.defaults.relative_budget
+    return Plan(
+        options=options,
+        target=target,
+        runtime=runtime,
+        precision=precision,
+        package=package,
+        predictor=predictor,
+        latency=latency,
+        data=_data(options, package),
+        device=_device(options.device, target, runtime),
+        out=out,
+        budget_ms=options.latency_ms if relative is None else relative * largest,  # type: ignore[arg-type]
+        relative_budget=relative,
+    )
+
+
+def _data(options: BuildOptions, package: SupernetPackage) -> BuildData:
+    if not package.trained:
+        return synthetic_data(package)
+    return folder_data(options.data, package, options.seed) if options.data else package_data(package)
+
+
+def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
+    """Resolve "auto": this machine for the target `host`, else an emulated device where one can be had."""
+    from ofa_edge.device.emulated import emulation_available
+
+    if name != "auto":
+        if name == "emulated" and target.emulation is None:
+            raise UnsupportedError(
+                f"{target.name} cannot be emulated",
+                f"{target.path}: no [emulation] table: nothing here runs its GPU",
+                "--device none",
+            )
+        return DevicePlan(name)
+    if target.name == "host":
+        return DevicePlan("local")
+    if target.emulation is None:
+        return DevicePlan("none", f"{target.name} cannot be emulated, and no device was given")
+    if runtime == "tvm" and "android" in str(target.facts()):
+        return DevicePlan("none", "an Android library needs bionic, which the emulated device does not have")
+    why_not = emulation_available(target.hardware.arch)
+    return DevicePlan("none", f"no emulated device: {why_not}") if why_not else DevicePlan("emulated")
+
+
+def input_files(plan: Plan) -> dict[str, tuple[Path, str]]:
+    """Files that the build reads: name in the manifest -> (path, role)."""
+    files = {
+        f"targets/{plan.target.path.name}": (plan.target.path, "target"),
+        f"targets/{plan.target.latency_path.name}": (plan.target.latency_path, "latency model"),
+    }
+    for name, role in (
+        (zoo.WEIGHTS, "weights"),
+        (zoo.PREDICTOR, "accuracy predictor"),
+        (zoo.IMAGES, "images"),
+    ):
+        path = plan.package.file(name)
+        if path is not None:
+            files[f"supernet/{name}"] = (path, role)
+    return files
+
+
+def weights_digest(plan: Plan) -> str:
+    """What identifies the weights: the file's SHA-256, or the seed of random ones."""
+    path = plan.package.file(zoo.WEIGHTS)
+    return sha256_file(path) if path else f"untrained seed 0 {plan.package.space.hash}"

@@ -1,0 +1,138 @@
+"""The search stage: the space under the target's budget, then the best candidates measured, not predicted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge import cost
+from ofa_edge.build.plan import Plan, weights_digest
+from ofa_edge.build.stages import StageRunner
+from ofa_edge.files import sha256_file, write_json
+from ofa_edge.manifest import CandidateRecord, FrontPoint, SearchRecord
+from ofa_edge.search.evolution import Candidate, SearchResult, search
+from ofa_edge.space import Genomes, Subnet
+from ofa_edge.supernet import zoo
+
+MEASURED_CANDIDATES = 8
+_RESULT = "search.json"
+
+
+def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord]:
+    """The chosen subnet and how it was found.
+
+    With a predictor, the best candidates are extracted, calibrated and measured on held-out training images, and the
+    winner is chosen by measurement. Without one (untrained weights) the subnet with most MACs within the budget is
+    taken, since nothing is known about accuracy.
+
+    Raises:
+        BudgetError: no subnet is fast enough; names the fastest one.
+    """
+
+    def produce(folder: Path) -> None:
+        result = predicted_search(plan)
+        candidates = _distinct(plan, result.best)
+        measured = _measure(plan, candidates)
+        write_json(folder / _RESULT, _to_json(plan, result, candidates, measured))
+
+    predictor_file = plan.package.file(zoo.PREDICTOR)
+    inputs = {
+        "space": plan.package.space.hash,
+        "weights": weights_digest(plan),
+        "predictor": sha256_file(predictor_file) if predictor_file else None,
+        "latency": sha256_file(plan.target.latency_path),
+        "runtime": plan.runtime,
+        "precision": plan.precision,
+        "budget_ms": plan.budget_ms,
+        "relative": plan.relative_budget,
+        "seed": plan.options.seed,
+        "candidates": MEASURED_CANDIDATES,
+        "calibration": plan.data.digests["calibration"],
+        "validation": plan.data.digests["validation"],
+    }
+    entry = runner.run("search", inputs, ("numpy", *(("torch",) if plan.predictor else ())), produce)
+    value = json.loads(entry.path(_RESULT).read_bytes())
+    return plan.package.space.from_config(value["chosen"]), SearchRecord.model_validate_json(
+        json.dumps(value["record"])
+    )
+
+
+def predicted_search(plan: Plan) -> SearchResult:
+    """The search alone: everything in it is predicted. Raises BudgetError."""
+    return search(plan.package.space, _latency(plan), _score(plan), plan.budget_ms, seed=plan.options.seed)
+
+
+def _latency(plan: Plan) -> Any:
+    def latency(genomes: Genomes) -> NDArray[np.float64]:
+        return np.asarray(plan.latency.predict_many(genomes).ms, dtype=np.float64)
+
+    return latency
+
+
+def _score(plan: Plan) -> Any:
+    if plan.predictor is not None:
+        return plan.predictor.predict
+    table = cost.macs_table(plan.package.space)
+    return lambda genomes: table(genomes)[:, 0]
+
+
+def _distinct(plan: Plan, best: tuple[Candidate, ...]) -> list[Candidate]:
+    return list(best[: MEASURED_CANDIDATES if plan.predictor else 1])
+
+
+def _measure(plan: Plan, candidates: list[Candidate]) -> list[float | None]:
+    """Top-1 of each candidate on held-out training images; None for each where accuracy means nothing."""
+    if plan.predictor is None:
+        return [None] * len(candidates)
+    from ofa_edge.supernet.evaluate import measure_top1
+
+    supernet = plan.package.load()
+    return [
+        measure_top1(
+            supernet,
+            candidate.subnet,
+            plan.data.calibration,
+            plan.data.validation,
+            plan.package.preprocessing(candidate.subnet.resolution),
+        )
+        for candidate in candidates
+    ]
+
+
+def _to_json(
+    plan: Plan, result: SearchResult, candidates: list[Candidate], measured: list[float | None]
+) -> dict[str, Any]:
+    best = max(range(len(candidates)), key=lambda index: (measured[index] or 0.0, candidates[index].accuracy, -index))
+    space = plan.package.space
+    record = SearchRecord(
+        objective="top1" if plan.predictor else "macs",
+        budget_ms=plan.budget_ms,
+        budget_source="option" if plan.relative_budget is None else "relative",
+        relative_budget=plan.relative_budget,
+        fastest_ms=result.fastest.latency_ms,
+        largest_ms=float(plan.latency.predict(space.largest()).ms),
+        evaluations=result.evaluations,
+        predictor_rmse=plan.predictor.rmse if plan.predictor else None,
+        measured_images=len(plan.data.validation) if plan.predictor else 0,
+        front=tuple(
+            FrontPoint(latency_ms=point.latency_ms, score=_clip(plan, point.accuracy), subnet=point.subnet.id)
+            for point in result.front
+        ),
+        candidates=tuple(
+            CandidateRecord(
+                subnet=candidate.subnet.id,
+                latency_ms=candidate.latency_ms,
+                score=_clip(plan, candidate.accuracy),
+                measured_top1=accuracy,
+            )
+            for candidate, accuracy in zip(candidates, measured, strict=True)
+        ),
+    )
+    return {"chosen": candidates[best].subnet.config(), "record": record.model_dump(mode="json")}
+
+
+def _clip(plan: Plan, score: float) -> float:
+    """A regression may predict a top-1 slightly outside 0..1."""
+    return min(max(float(score), 0.0), 1.0) if plan.predictor else float(score)

@@ -1,0 +1,252 @@
+"""The stages of a build, each a function of digests and options through the cache."""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge import __version__
+from ofa_edge.build.plan import Plan, weights_digest
+from ofa_edge.cache import CacheEntry, StageCache
+from ofa_edge.files import sha256_file, write_bytes
+from ofa_edge.manifest import StageRecord
+from ofa_edge.space import Subnet
+
+MODEL = "model.onnx"
+LOGITS = "logits.npy"
+STATIC = "static.safetensors"
+OnStage = Callable[[str, bool, float | None], None]  # name, served from the cache, seconds (None: it starts)
+
+
+@dataclass
+class StageRunner:
+    """Runs stages through the cache and keeps their times.
+
+    Attributes:
+        cache: where results are kept.
+        on_stage: told when a stage starts and ends.
+    """
+
+    cache: StageCache
+    on_stage: OnStage = lambda name, cached, seconds: None
+    records: list[StageRecord] = field(default_factory=list)
+
+    def run(
+        self, name: str, inputs: Mapping[str, Any], packages: tuple[str, ...], produce: Callable[[Path], None]
+    ) -> CacheEntry:
+        """Run one stage; its key covers the inputs and the versions of the packages that do the work."""
+        versions = {package: metadata.version(package) for package in packages}
+        self.on_stage(name, False, None)
+        entry = self.cache.run(name, {**inputs, "versions": versions, "ofa-edge": __version__}, produce)
+        self.records.append(
+            StageRecord(
+                name=name,
+                seconds=entry.seconds,
+                cached=entry.hit,
+                key=entry.key,
+                produced_seconds=entry.produced_seconds,
+            )
+        )
+        self.on_stage(name, entry.hit, entry.seconds)
+        return entry
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write one array atomically."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_logits(entry: CacheEntry) -> NDArray[np.float32]:
+    """The logits [N, classes] that a stage left."""
+    return np.asarray(np.load(entry.path(LOGITS), allow_pickle=False), dtype=np.float32)
+
+
+def test_inputs(plan: Plan, subnet: Subnet) -> NDArray[np.float32]:
+    """The test images as the network takes them: float32 [N, C, r, r]."""
+    return plan.package.preprocessing(subnet.resolution).apply(plan.data.test.pixels)
+
+
+def extract(runner: StageRunner, plan: Plan, subnet: Subnet) -> CacheEntry:
+    """Slice the subnet out of the supernet and calibrate its batch norms."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.supernet.evaluate import extract_calibrated
+        from ofa_edge.supernet.weights import save_static
+
+        preprocessing = plan.package.preprocessing(subnet.resolution)
+        net = extract_calibrated(plan.package.load(), subnet, plan.data.calibration, preprocessing)
+        save_static(folder / STATIC, net)
+
+    inputs = {
+        "weights": weights_digest(plan),
+        "subnet": subnet.config(),
+        "calibration": plan.data.digests["calibration"],
+    }
+    return runner.run("extract", inputs, ("torch",), produce)
+
+
+def run_torch(runner: StageRunner, plan: Plan, static: CacheEntry, *, folded: bool) -> CacheEntry:
+    """Answers of the static network, or of the same with its batch norms folded."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.fold import fold_batch_norm
+        from ofa_edge.supernet.evaluate import logits
+        from ofa_edge.supernet.weights import load_static
+
+        net = load_static(static.path(STATIC))
+        preprocessing = plan.package.preprocessing(net.subnet.resolution)
+        save_array(folder / LOGITS, logits(fold_batch_norm(net) if folded else net, plan.data.test, preprocessing))
+
+    inputs = {"network": static.files[STATIC], "test": plan.data.digests["test"]}
+    return runner.run("run-folded" if folded else "run-torch", inputs, ("torch",), produce)
+
+
+def to_onnx(runner: StageRunner, plan: Plan, static: CacheEntry) -> CacheEntry:
+    """Fold, export, simplify, check."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.fold import fold_batch_norm
+        from ofa_edge.export.onnx import export_onnx
+        from ofa_edge.supernet.weights import load_static
+
+        net = load_static(static.path(STATIC))
+        size = net.subnet.resolution
+        export_onnx(fold_batch_norm(net), (1, plan.package.space.in_channels, size, size), folder / MODEL)
+
+    return runner.run("onnx", {"network": static.files[STATIC]}, ("torch", "onnx", "onnxsim"), produce)
+
+
+def run_onnx(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet) -> CacheEntry:
+    """Answers of the ONNX file."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.onnx import run_onnx as run
+
+        save_array(folder / LOGITS, run(onnx.path(MODEL), test_inputs(plan, subnet)))
+
+    inputs = {"model": onnx.files[MODEL], "test": plan.data.digests["test"]}
+    return runner.run("run-onnx", inputs, ("onnxruntime",), produce)
+
+
+def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet) -> CacheEntry:
+    """Convert and add metadata."""
+    preprocessing = plan.package.preprocessing(subnet.resolution)
+    description = {
+        "name": f"{plan.package.name} {subnet.id}",
+        "description": f"Subnet {subnet.id} of {plan.package.name} for {plan.target.name}, {plan.precision}"
+        + ("" if plan.package.trained else "; UNTRAINED: random weights"),
+        "version": __version__,
+    }
+    facts = {
+        "subnet": subnet.config(),
+        "space_hash": plan.package.space.hash,
+        "preprocessing": preprocessing.to_json(),
+        "trained": plan.package.trained,
+    }
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.metadata import write_metadata
+        from ofa_edge.export.tflite import convert
+
+        bare = folder / "bare.tflite"
+        calibration = preprocessing.apply(plan.data.calibration.pixels) if plan.precision == "int8" else None
+        convert(onnx.path(MODEL), bare, plan.precision, calibration)
+        write_metadata(bare, folder / "model.tflite", preprocessing, plan.package.labels, facts=facts, **description)
+        bare.unlink()
+
+    inputs = {
+        "model": onnx.files[MODEL],
+        "precision": plan.precision,
+        "calibration": plan.data.digests["calibration"] if plan.precision == "int8" else None,
+        "labels": list(plan.package.labels),
+        "facts": facts,
+        **description,
+    }
+    packages = (_tensorflow(), "tflite-support")
+    return runner.run("tflite", inputs, packages, produce)
+
+
+def run_tflite(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet) -> CacheEntry:
+    """Answers of the TFLite file on this machine."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.tflite import run_tflite as run
+
+        save_array(folder / LOGITS, run(model.path("model.tflite"), test_inputs(plan, subnet)))
+
+    inputs = {"model": model.files["model.tflite"], "test": plan.data.digests["test"]}
+    return runner.run("run-tflite", inputs, ("ai-edge-litert",), produce)
+
+
+def to_tvm(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> CacheEntry:
+    """Compile for the target: a library, and beside it what was found inside."""
+
+    def produce(folder: Path) -> None:
+        library = folder / "model.so"
+        if plan.cuda:
+            from ofa_edge.export.cuda import compile_cuda
+
+            facts = compile_cuda(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision).to_json()
+        else:
+            from ofa_edge.export.tvm import compile_cpu
+
+            compile_cpu(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision)
+            facts = {"target": dict(plan.tvm_target)}
+        facts.pop("artifact", None)  # holds a path; the cache has the digest
+        write_bytes(folder / "model.json", json.dumps(facts, sort_keys=True).encode())
+
+    inputs = {"model": onnx.files[MODEL], "target": dict(plan.tvm_target), "precision": plan.precision}
+    packages = ("apache-tvm", *(("nvidia-cuda-nvrtc-cu12",) if plan.cuda else ()))
+    return runner.run("tvm", inputs, tuple(p for p in packages if _installed(p)), produce)
+
+
+def run_tvm_host(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet) -> CacheEntry:
+    """Answers of the same Relax module compiled for this machine's CPU."""
+    from ofa_edge.export.tvm import host_target
+
+    target = host_target()
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.tvm import compile_cpu
+        from ofa_edge.export.tvm import run_tvm_host as run
+
+        compile_cpu(onnx.path(MODEL), folder / "host.so", target, None, plan.precision)
+        save_array(folder / LOGITS, run(folder / "host.so", test_inputs(plan, subnet)))
+
+    inputs = {
+        "model": onnx.files[MODEL],
+        "target": target,
+        "precision": plan.precision,
+        "test": plan.data.digests["test"],
+    }
+    return runner.run("run-tvm-host", inputs, ("apache-tvm",), produce)
+
+
+def file_size(path: Path) -> int:
+    """Bytes of a file."""
+    return path.stat().st_size
+
+
+def _installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _tensorflow() -> str:
+    return "tensorflow-cpu" if _installed("tensorflow-cpu") else "tensorflow"
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    return sha256_file(path)

@@ -1,0 +1,115 @@
+"""Verification of a built artifact on a device, after the fact: the folder, the device, the gates."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofa_edge.build.on_device import measure_artifact
+from ofa_edge.build.plan import BuildOptions, Plan, make_plan
+from ofa_edge.errors import ConfigError, UsageError
+from ofa_edge.export.tflite import run_tflite
+from ofa_edge.files import sha256_file
+from ofa_edge.manifest import DeviceMeasurement, Manifest, Outcome, Rung, Verdict, read_manifest, weightiest
+from ofa_edge.space import Subnet
+from ofa_edge.verify.gates import accuracy_verdict, latency_verdict, parity_verdict
+from ofa_edge.verify.ladder import ON_DEVICE, Answers, first_rung, rung
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a device showed about an artifact."""
+
+    device: DeviceMeasurement
+    rungs: tuple[Rung, ...]
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """The weightiest verdict."""
+        return weightiest(verdict.outcome for verdict in self.verdicts)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "device": self.device.model_dump(mode="json"),
+            "ladder": [item.model_dump(mode="json") for item in self.rungs],
+            "verdicts": [verdict.model_dump(mode="json") for verdict in self.verdicts],
+            "outcome": self.outcome,
+        }
+
+
+def verify(folder: Path, device: str, data: Path | None = None) -> Verification:
+    """Run the artifact of a build on a device and hold it against the same file on this machine.
+
+    Raises:
+        ConfigError: the folder is no build, was changed after it, or its supernet or images are not the same any more.
+    """
+    manifest = read_manifest(folder)
+    check_outputs(folder, manifest)
+    plan = _plan_of(manifest, device, data)
+    subnet = Subnet(manifest.subnet.stages, manifest.subnet.resolution)
+    if plan.runtime != "tflite" and device == "local":
+        raise UsageError(
+            f"a {plan.runtime} library for {plan.target.name} does not run on this machine",
+            f"it was compiled for {plan.target.hardware.arch}",
+            "--device emulated, or a device of that kind",
+        )
+    artifact = folder / plan.artifact_name
+    runner = folder / "runner" if (folder / "runner").is_dir() else None
+    result = measure_artifact(plan, artifact, subnet, runner)
+    labels = plan.data.test_labels
+    reference = _reference(plan, artifact, subnet)
+    answers = Answers("on device", result.logits, note=result.record.name)
+    rungs: tuple[Rung, ...] = (first_rung(answers, labels),)
+    if reference is not None:
+        tolerance = ON_DEVICE[plan.precision]
+        rungs = (first_rung(reference, labels), rung(answers, reference, tolerance, labels))
+    verdicts = (
+        parity_verdict(rungs),
+        accuracy_verdict(rungs),
+        latency_verdict([result.record], plan.budget_ms, result.is_target),
+    )
+    return Verification(result.record, rungs, verdicts)
+
+
+def check_outputs(folder: Path, manifest: Manifest) -> None:
+    """Every output as the manifest has it. Raises ConfigError naming the first that is not."""
+    for record in manifest.outputs:
+        path = folder / record.path
+        if not path.is_file() or sha256_file(path) != record.sha256:
+            state = "was changed" if path.is_file() else "is missing"
+            raise ConfigError(f"{record.path} {state}", f"{folder}: not the file of the manifest", "build again")
+
+
+def _plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
+    search = manifest.search
+    plan = make_plan(
+        BuildOptions(
+            target=manifest.target.name,
+            latency_ms=search.budget_ms if search else None,
+            precision=manifest.target.precision,
+            runtime=manifest.target.runtime,  # type: ignore[arg-type]
+            supernet=manifest.supernet.name,
+            untrained=not manifest.supernet.trained,
+            data=data,
+            device=device,
+            out=Path("out") / ".verify",
+            seed=manifest.seed,
+        )
+    )
+    if plan.package.space.hash != manifest.supernet.space_hash:
+        raise ConfigError(
+            "the supernet is not the build's",
+            f"'{manifest.supernet.name}' now has another search space",
+            "build again",
+        )
+    return plan
+
+
+def _reference(plan: Plan, artifact: Path, subnet: Subnet) -> Answers | None:
+    """The same file on this machine, where it runs here."""
+    if plan.runtime != "tflite":
+        return None
+    from ofa_edge.build.stages import test_inputs
+
+    return Answers("this machine", run_tflite(artifact, test_inputs(plan, subnet)))

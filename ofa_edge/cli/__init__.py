@@ -1,0 +1,100 @@
+"""The command line: parse and print. Heavy imports stay inside the commands, so that `--help` answers at once."""
+
+import os
+import sys
+import traceback
+
+import click
+
+from ofa_edge import __version__
+from ofa_edge.cli.build import build_command
+from ofa_edge.cli.cache import cache_group
+from ofa_edge.cli.devices import devices_group, doctor_command
+from ofa_edge.cli.search import search_command
+from ofa_edge.cli.targets import targets_group
+from ofa_edge.cli.train import train_command
+from ofa_edge.cli.verify import report_command, verify_command
+from ofa_edge.cli.zoo import zoo_group
+from ofa_edge.errors import OfaEdgeError
+
+INTERRUPTED = 130
+INTERNAL = 4
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ofa-edge")
+@click.option("--debug", is_flag=True, help="Show a traceback with errors.")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """One Once-For-All supernet, one verified network for every edge device."""
+    context.obj = {"debug": debug}
+    if os.environ.get("NO_COLOR"):
+        context.color = False
+
+
+for command in (
+    build_command,
+    search_command,
+    train_command,
+    verify_command,
+    report_command,
+    targets_group,
+    devices_group,
+    zoo_group,
+    doctor_command,
+    cache_group,
+):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: run a command, turn errors into three lines and an exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    # --debug may stand anywhere: people add it at the end of the line that failed.
+    ordered = ["--debug", *(item for item in arguments if item != "--debug")] if debug else arguments
+    try:
+        code = cli.main(args=ordered, prog_name="ofa-edge", standalone_mode=False)
+    except click.exceptions.Abort:
+        _interrupted(arguments)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _interrupted(arguments)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except OfaEdgeError as error:
+        if debug:
+            traceback.print_exc()
+        show_error(error.what, error.why, error.hint)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        show_error(
+            f"internal error: {type(error).__name__}",
+            str(error) or "no message",
+            "the same command with --debug, and report what it prints",
+        )
+        sys.exit(INTERNAL)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def show_error(what: str, why: str, hint: str) -> None:
+    """Print the three parts of an error."""
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {what}", err=True)
+    click.echo(f"  {why}", err=True)
+    click.echo(f"  try: {hint}", err=True)
+
+
+def _interrupted(arguments: list[str]) -> None:
+    command = " ".join(["ofa-edge", *(item for item in arguments if item != "--resume")])
+    resumable = arguments[:1] in (["build"], ["train"])
+    show_error(
+        "interrupted",
+        "finished stages were kept; nothing was left half-written",
+        f"{command}{' --resume' if resumable else ''}",
+    )
+    sys.exit(INTERRUPTED)

@@ -1,0 +1,148 @@
+"""`ofa-edge build`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ofa_edge.cli.console import StageLines, file_size, outcome, print_json, table
+
+if TYPE_CHECKING:
+    from ofa_edge.build.plan import Plan
+    from ofa_edge.manifest import Manifest
+
+GATE_FAILED, NOT_PROVED = 1, 3
+
+
+@click.command("build")
+@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file; see: ofa-edge targets list.")
+@click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: the target's.")
+@click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
+@click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR", help="See: zoo list.")
+@click.option("--untrained", is_flag=True, help="Random weights for a published supernet: latency and conversion only.")
+@click.option("--data", type=click.Path(path_type=Path), help="Image folder: train/CLASS/..., val/CLASS/...")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="auto, emulated, local, none, or one of: devices list.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Output folder. Default: out/TARGET.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the search.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted build (finished stages are always reused).")
+@click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+def build_command(as_json: bool, dry_run: bool, resume: bool, **options: Any) -> int:
+    """Search, extract, export, convert and verify a network for one target."""
+    del resume  # the cache always resumes; the option exists so that the hint of an interrupted build can be pasted
+    from ofa_edge.build.plan import BuildOptions, make_plan
+    from ofa_edge.cache import StageCache, default_root
+
+    plan = make_plan(BuildOptions(**options))
+    if dry_run:
+        click.echo(_describe(plan))
+        return 0
+    if not as_json:
+        click.echo(_describe(plan), err=True)
+    from ofa_edge.build.pipeline import build
+
+    lines = StageLines(quiet=as_json)
+    try:
+        manifest = build(plan, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], lines)
+    finally:
+        lines.close()
+    if as_json:
+        print_json(manifest.model_dump(mode="json"))
+    else:
+        click.echo(summary(manifest, plan.out))
+    return {"fail": GATE_FAILED, "inconclusive": NOT_PROVED}.get(manifest.outcome, 0)
+
+
+def _describe(plan: "Plan") -> str:
+    where = plan.device.name if plan.device.name != "none" else f"none ({plan.device.why or 'not asked for'})"
+    share = (
+        "" if plan.relative_budget is None else f" ({100 * plan.relative_budget:.0f} % of the largest subnet's latency)"
+    )
+    trained = "" if plan.package.trained else "  UNTRAINED: random weights"
+    return (
+        f"build for {plan.target.name}: {plan.runtime} {plan.precision}, "
+        f"budget {plan.budget_ms:.3g} ms{share}\n"
+        f"  supernet {plan.package.name}{trained}, images: {plan.data.source}\n"
+        f"  device {where}; output {plan.out}"
+    )
+
+
+def summary(manifest: "Manifest", out: Path) -> str:
+    """What the end of a build prints: the subnet, the ladder, the verdicts, where things are, what to do next."""
+    parts = [_headline(manifest), _ladder(manifest), _verdicts(manifest), _where(manifest, out), _next(manifest, out)]
+    return "\n\n".join(parts)
+
+
+def _headline(manifest: "Manifest") -> str:
+    subnet, target, prediction = manifest.subnet, manifest.target, manifest.prediction
+    depths = ",".join(str(len(stage)) for stage in subnet.stages)
+    lines = [
+        f"subnet {subnet.id}  d {depths}  r {subnet.resolution}  {subnet.macs / 1e6:.2f} M MACs  "
+        f"{subnet.params / 1e3:.0f} k parameters",
+        f"for {target.name} ({target.runtime} {target.precision}, {target.threads} threads)   "
+        f"predicted {prediction.ms:.3g} ms ({prediction.low90:.3g} .. {prediction.high90:.3g} at 90 %, "
+        f"{prediction.provenance})",
+    ]
+    search = manifest.search
+    if search is not None:
+        source = "--latency-ms"
+        if search.relative_budget is not None:
+            source = f"{100 * search.relative_budget:.0f} % of the largest subnet's {search.largest_ms:.3g} ms"
+        lines.append(f"budget {search.budget_ms:.3g} ms ({source}), {search.evaluations} subnets evaluated")
+    if "untrained" in manifest.labels:
+        lines.append("UNTRAINED: random weights; no accuracy is shown")
+    return "\n".join(lines)
+
+
+def _ladder(manifest: "Manifest") -> str:
+    rows = [["rung", "size", "max|diff|", "SNR dB", "top-1", "images", "", ""]]
+    for rung in manifest.ladder:
+        rows.append(
+            [
+                rung.name,
+                "-" if rung.size is None else file_size(rung.size),
+                "-" if rung.max_abs is None else f"{rung.max_abs:.1e}",
+                "-" if rung.snr_db is None else f"{rung.snr_db:.1f}",
+                "-" if rung.top1 is None else f"{100 * rung.top1:.2f}",
+                str(rung.images),
+                outcome(rung.outcome),
+                rung.note,
+            ]
+        )
+    return table(rows, right=(1, 2, 3, 4, 5))
+
+
+def _verdicts(manifest: "Manifest") -> str:
+    rows = [[verdict.gate, outcome(verdict.outcome), verdict.reason] for verdict in manifest.verdicts]
+    lines = [table(rows)]
+    for measurement in manifest.measurements:
+        if measurement.latency_ms is not None:
+            latency = measurement.latency_ms
+            lines.append(
+                f"  measured on {measurement.name}: p50 {latency.p50:.3g} ms ({latency.low95:.3g} .. "
+                f"{latency.high95:.3g}), p90 {latency.p90:.3g} ms, {latency.sessions} sessions"
+            )
+        if measurement.instructions_per_inference is not None:
+            millions = measurement.instructions_per_inference / 1e6
+            lines.append(f"  {millions:.2f} M instructions an inference ({measurement.kind}, one thread; not a time)")
+    lines += [f"  left out: {item}" for item in manifest.skipped]
+    return "\n".join(lines)
+
+
+def _where(manifest: "Manifest", out: Path) -> str:
+    names = ", ".join([record.path for record in manifest.outputs if "/" not in record.path] + ["manifest.json"])
+    seconds = sum(stage.seconds for stage in manifest.stages)
+    cached = sum(stage.cached for stage in manifest.stages)
+    return f"wrote {out}/ ({names})\n{seconds:.0f} s in {len(manifest.stages)} stages, {cached} from cache"
+
+
+def _next(manifest: "Manifest", out: Path) -> str:
+    return f"next: ofa-edge verify {out} --device NAME   |   open {out}/report.html"

@@ -1,0 +1,63 @@
+"""`ofa-edge devices list|probe` and `ofa-edge doctor`."""
+
+import click
+
+from ofa_edge.cli.console import outcome, print_json, table
+
+
+@click.group("devices")
+def devices_group() -> None:
+    """Where hardware stands: this machine, emulated devices, and those of your devices file."""
+
+
+@devices_group.command("list")
+def list_command() -> None:
+    """List devices; the last column is the flag to paste."""
+    from ofa_edge.device.devices_file import devices_path, load_devices
+
+    rows = [
+        ["device", "kind", ""],
+        ["local", "this machine", "--device local"],
+        ["emulated", "arm64 under QEMU: parity and accuracy, no milliseconds", "--device emulated"],
+    ]
+    for name, device in load_devices().items():
+        rows.append([name, f"ssh {device.host}", f"--device {name}"])
+    click.echo(table(rows))
+    click.echo(f"\nyour own: {devices_path()}")
+
+
+@devices_group.command("probe")
+@click.argument("name")
+@click.option("--target", default="raspberry-pi-4", show_default=True, help="Whose core an emulated device takes.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def probe_command(name: str, target: str, as_json: bool) -> None:
+    """Connect to a device and print what it says about itself."""
+    from ofa_edge.device.devices_file import open_connection
+    from ofa_edge.errors import UnknownNameError
+    from ofa_edge.targets import load_target
+
+    connection = open_connection(name, load_target(target))
+    if connection is None:
+        raise UnknownNameError.of("device", name, ["local", "emulated"], "ofa-edge devices list")
+    try:
+        facts = connection.fingerprint().to_json()
+    finally:
+        connection.close()
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(table([[key, str(value)] for key, value in facts.items() if value is not None]))
+
+
+@click.command("doctor")
+def doctor_command() -> int:
+    """Check what this machine has, and say how to get what it lacks."""
+    from ofa_edge.device.doctor import doctor_checks
+
+    checks = doctor_checks()
+    rows = [[outcome("pass" if check.ok else "fail"), check.name, check.detail] for check in checks]
+    click.echo(table(rows))
+    missing = [check for check in checks if not check.ok and check.fix]
+    for check in missing:
+        click.echo(f"  {check.name}: {check.fix}")
+    return 1 if missing else 0

@@ -1,0 +1,49 @@
+"""`ofa-edge search`: the search alone, nothing measured."""
+
+from typing import Any
+
+import click
+
+from ofa_edge.cli.console import print_json, table
+
+
+@click.command("search")
+@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file.")
+@click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: the target's.")
+@click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
+@click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR")
+@click.option("--untrained", is_flag=True, help="Random weights for a published supernet; MACs are maximised.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the whole front.")
+def search_command(as_json: bool, **options: Any) -> None:
+    """Find subnets under a target's latency budget. Accuracy here is predicted; `build` measures it."""
+    from ofa_edge.build.plan import BuildOptions, make_plan
+    from ofa_edge.build.searching import predicted_search
+
+    plan = make_plan(BuildOptions(device="none", **options))
+    result = predicted_search(plan)
+    if as_json:
+        rows = [
+            {"subnet": item.subnet.config(), "latency_ms": item.latency_ms, "score": item.accuracy}
+            for item in (*result.best, *result.front)
+        ]
+        best = len(result.best)
+        print_json({"budget_ms": result.budget_ms, "best": rows[:best], "front": rows[best:]})
+        return
+    unit = "predicted top-1" if plan.predictor else "M MACs"
+    scale = 100.0 if plan.predictor else 1e-6
+    lines = [["subnet", "d", "r", "predicted ms", unit]]
+    for item in result.best[:8]:
+        lines.append(
+            [
+                item.subnet.id,
+                ",".join(str(depth) for depth in item.subnet.depths),
+                str(item.subnet.resolution),
+                f"{item.latency_ms:.3g}",
+                f"{scale * item.accuracy:.2f}",
+            ]
+        )
+    click.echo(table(lines, right=(2, 3, 4)))
+    click.echo(f"\nbudget {plan.budget_ms:.3g} ms, {result.evaluations} subnets evaluated")
+    click.echo(f"next: ofa-edge build --target {options['target']}")

@@ -1,0 +1,67 @@
+"""`ofa-edge targets list|show|validate`."""
+
+import click
+
+from ofa_edge.cli.console import print_json, table
+
+
+@click.group("targets")
+def targets_group() -> None:
+    """What networks can be built for."""
+
+
+@targets_group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def list_command(as_json: bool) -> None:
+    """List all targets; the last column is the flag to paste."""
+    from ofa_edge.targets import list_targets
+
+    targets = list_targets()
+    if as_json:
+        print_json([target.facts() for target in targets])
+        return
+    rows = [["target", "hardware", "runtimes", "precisions", ""]]
+    for target in targets:
+        rows.append(
+            [
+                target.name,
+                target.description.split(",")[0],
+                ", ".join(target.runtimes),
+                ", ".join(target.precisions(target.runtime.kind)),
+                f"--target {target.name}",
+            ]
+        )
+    click.echo(table(rows))
+
+
+@targets_group.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def show_command(name: str, as_json: bool) -> None:
+    """Show one target: its file, and where its latency model comes from."""
+    from ofa_edge.latency.load import read_latency_file
+    from ofa_edge.targets import load_target
+
+    target = load_target(name)
+    models = read_latency_file(target.latency_path).models
+    if as_json:
+        print_json({**target.facts(), "latency_models": [model.model_dump(mode="json") for model in models]})
+        return
+    click.echo(target.path.read_text().rstrip())
+    click.echo(f"\n# {target.path}\n# latency models in {target.latency_path.name}:")
+    for model in models:
+        key = model.key
+        click.echo(f"#   {key.runtime} {key.precision}, {key.threads} threads: {model.provenance.kind}")
+        click.echo(f"#     {model.provenance.fitted_to}")
+
+
+@targets_group.command("validate")
+@click.argument("path")
+def validate_command(path: str) -> None:
+    """Check a target file and its latency file."""
+    from ofa_edge.latency.load import read_latency_file
+    from ofa_edge.targets import load_target
+
+    target = load_target(path)
+    read_latency_file(target.latency_path)
+    click.echo(f"{target.path}: ok\nnext: ofa-edge build --target {path}")

@@ -1,0 +1,1 @@
+"""Verification: the parity ladder, its tolerances, and the gates' verdicts."""

@@ -1,0 +1,76 @@
+"""The parity ladder: after each stage, how far its answers are from where they started, and whether that is allowed.
+
+Each rung is compared with the supernet's slice, so that errors add up in sight; a device is compared with the same file
+on this machine, so that what the device does is not mistaken for what the conversion did.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.export.parity import compare
+from ofa_edge.manifest import Rung, Tolerance
+from ofa_edge.metrics import top1
+from ofa_edge.targets import Precision
+
+# Two orders of magnitude above what sound builds show, far below what one wrong pad or scale does (10 to 30 dB).
+EXACT = Tolerance(snr_db=80.0, top1_drop=0.002)
+HALF = Tolerance(snr_db=40.0, top1_drop=0.005)
+QUANTISED = Tolerance(snr_db=12.0, top1_drop=0.015)
+ON_DEVICE: dict[Precision, Tolerance] = {
+    "fp32": EXACT,
+    "fp16": HALF,
+    # Whole files of integers answer alike but for single steps of the last rounding.
+    "int8": Tolerance(snr_db=25.0, top1_drop=0.005),
+}
+CONVERTED: dict[Precision, Tolerance] = {"fp32": EXACT, "fp16": HALF, "int8": QUANTISED}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One stage's logits [N, classes] over the test images."""
+
+    name: str
+    logits: NDArray[np.float32]
+    file: str | None = None
+    size: int | None = None
+    note: str = ""
+
+
+def first_rung(answers: Answers, labels: NDArray[np.int64] | None) -> Rung:
+    """The rung that the others are compared with. `labels` is None where accuracy would mean nothing."""
+    return Rung(
+        name=answers.name,
+        top1=None if labels is None else top1(answers.logits, labels),
+        images=len(answers.logits),
+        outcome="pass",
+        note=answers.note,
+    )
+
+
+def rung(answers: Answers, reference: Answers, tolerance: Tolerance, labels: NDArray[np.int64] | None) -> Rung:
+    """Compare one stage with `reference` on the same images, and judge it."""
+    difference = compare(reference.logits, answers.logits)
+    drop = None if labels is None else top1(reference.logits, labels) - top1(answers.logits, labels)
+    faults = []
+    if tolerance.max_abs is not None and not difference.max_abs <= tolerance.max_abs:
+        faults.append(f"max|diff| {difference.max_abs:.2e} over {tolerance.max_abs:.2e}")
+    if tolerance.snr_db is not None and not difference.snr_db >= tolerance.snr_db:
+        faults.append(f"SNR {difference.snr_db:.1f} dB under {tolerance.snr_db:.1f}")
+    if tolerance.top1_drop is not None and drop is not None and drop > tolerance.top1_drop:
+        faults.append(f"top-1 falls by {100 * drop:.2f} points, {100 * tolerance.top1_drop:.2f} allowed")
+    return Rung(
+        name=answers.name,
+        reference=reference.name,
+        file=answers.file,
+        size=answers.size,
+        max_abs=difference.max_abs,
+        snr_db=difference.snr_db,
+        argmax_agreement=difference.argmax_agreement,
+        top1=None if labels is None else top1(answers.logits, labels),
+        images=len(answers.logits),
+        tolerance=tolerance,
+        outcome="fail" if faults else "pass",
+        note="; ".join([*faults, *([answers.note] if answers.note else [])]),
+    )
