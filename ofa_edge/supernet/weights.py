@@ -2,31 +2,21 @@
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ofa_edge.errors import ConfigError, SpaceMismatchError, WeightsError
+from ofa_edge.errors import WeightsError
 from ofa_edge.files import atomic_path
 from ofa_edge.space import Space
+from ofa_edge.supernet.header import FORMAT, HINT, read_weights_file
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.static import StaticNet
-
-FORMAT = "ofa-edge supernet 1"
-_HINT = "use a file written by ofa-edge train, or a checkpoint of the reference (.pth) with its own --supernet name"
-
-
-@dataclass(frozen=True)
-class WeightsFile:
-    """What a weights file says about itself."""
-
-    space: Space
-    facts: Mapping[str, str]
 
 
 def save_supernet(path: Path, net: Supernet, facts: Mapping[str, str]) -> None:
@@ -39,37 +29,6 @@ def save_supernet(path: Path, net: Supernet, facts: Mapping[str, str]) -> None:
         save_file(tensors, part, metadata)
 
 
-def read_weights_file(path: Path) -> WeightsFile:
-    """Read the header only.
-
-    Raises:
-        WeightsError: not a supernet of ours, or damaged.
-        SpaceMismatchError: the space in the header does not have the hash beside it.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-    except FileNotFoundError as error:
-        raise WeightsError("no weights file", f"{path} does not exist", "check the path given to --supernet") from error
-    except (SafetensorError, OSError) as error:
-        raise WeightsError("damaged or foreign weights", f"{path}: {error}", _HINT) from error
-    if metadata.get("format") != FORMAT:
-        raise WeightsError("not a supernet", f"{path}: format {metadata.get('format')!r}", _HINT)
-    try:
-        space = Space.from_json(json.loads(metadata["space"]))
-    except (KeyError, json.JSONDecodeError, ConfigError, TypeError) as error:
-        raise WeightsError("damaged weights header", f"{path}: {error}", _HINT) from error
-    if space.hash != metadata.get("space_hash"):
-        raise SpaceMismatchError(
-            "weights of another search space",
-            f"{path}: its space hashes to {space.hash[:12]}, the header says {metadata.get('space_hash', '')[:12]}",
-            "use the file as it was written",
-        )
-    return WeightsFile(space, metadata)
-
-
 def load_supernet(path: Path) -> Supernet:
     """Load a supernet written by `save_supernet`. Raises WeightsError or SpaceMismatchError."""
     from safetensors import SafetensorError
@@ -79,7 +38,7 @@ def load_supernet(path: Path) -> Supernet:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise WeightsError("damaged weights", f"{path}: {error}", _HINT) from error
+        raise WeightsError("damaged weights", f"{path}: {error}", HINT) from error
     return _filled(Supernet(space), tensors, path)
 
 
@@ -94,15 +53,17 @@ def load_checkpoint(path: Path, space: Space) -> Supernet:
         WeightsError: no checkpoint, an unsafe one, or one of another network; missing and unexpected keys are listed.
     """
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of pickle protocols: what they hold is refused or read
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError("no checkpoint", f"{path} does not exist", "check the path") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, OSError, ValueError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError("unsafe or damaged checkpoint", f"{path}: {why}", _HINT) from error
+        raise WeightsError("unsafe or damaged checkpoint", f"{path}: {why}", HINT) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError("not a checkpoint", f"{path} holds no dictionary of tensors", _HINT)
+        raise WeightsError("not a checkpoint", f"{path} holds no dictionary of tensors", HINT)
     net = Supernet(space)
     wanted = net.state_dict()
     tensors = {_native_key(str(key), wanted): value for key, value in state.items()}
@@ -134,7 +95,7 @@ def _filled(net: Supernet, tensors: Mapping[str, Tensor], path: Path) -> Superne
             for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
             if keys
         ]
-        raise WeightsError(f"weights do not fit supernet '{net.space.name}'", f"{path}: {'; '.join(parts)}", _HINT)
+        raise WeightsError(f"weights do not fit supernet '{net.space.name}'", f"{path}: {'; '.join(parts)}", HINT)
     bad = [key for key, value in tensors.items() if value.is_floating_point() and not bool(value.isfinite().all())]
     if bad:
         raise WeightsError("weights are not finite", f"{path}: {', '.join(sorted(bad)[:3])}", "train again")

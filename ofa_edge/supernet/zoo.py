@@ -7,14 +7,17 @@ labels, and how they came about. The embedded default is one; a user's own train
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
 from ofa_edge.files import atomic_path
 from ofa_edge.space import Space
-from ofa_edge.supernet.network import Supernet
-from ofa_edge.supernet.weights import load_supernet, read_weights_file
+from ofa_edge.supernet.header import read_weights_file
+
+if TYPE_CHECKING:
+    from ofa_edge.supernet.network import Supernet
 
 DEFAULT = "fashion-mnist"
 UNTRAINED = {
@@ -69,12 +72,15 @@ class SupernetPackage:
         """What its networks expect at an input size."""
         return Preprocessing(size, self.space.in_channels, self.mean, self.std)
 
-    def load(self) -> Supernet:
+    def load(self) -> "Supernet":
         """The network: trained weights, or, untrained, the reference's initialisation from seed 0."""
-        if self.folder is not None:
-            return load_supernet(self.folder / WEIGHTS)
         import torch
 
+        from ofa_edge.supernet.network import Supernet
+        from ofa_edge.supernet.weights import load_supernet
+
+        if self.folder is not None:
+            return load_supernet(self.folder / WEIGHTS)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return Supernet(self.space).eval()
