@@ -25,9 +25,8 @@ from pydantic import (
 from ofa_edge import cost
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, write_bytes
+from ofa_edge.output import MANIFEST
 from ofa_edge.space import Space, Subnet
-
-MANIFEST = "manifest.json"
 
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
 Label = Literal["untrained", "emulated", "analytic"]  # `analytic`: the latency model was not measured on this target

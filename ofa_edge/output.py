@@ -18,8 +18,8 @@ from typing import Any
 
 from ofa_edge.errors import OutputError
 from ofa_edge.files import fsync_folder, write_json
-from ofa_edge.manifest import MANIFEST
 
+MANIFEST = "manifest.json"  # published last: a folder that has one is complete
 MARKER = ".ofa-edge.json"
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from ofa_edge.errors import OutputError
-from ofa_edge.manifest import MANIFEST
-from ofa_edge.output import MARKER, claim_output_folder, output_folder
+from ofa_edge.output import MANIFEST, MARKER, claim_output_folder, output_folder
 
 
 def build(out: Path, files: dict[str, str]) -> None:

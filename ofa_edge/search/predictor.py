@@ -1,0 +1,175 @@
+"""The accuracy predictor: from (subnet, measured top-1) pairs to the top-1 of any subnet of the space.
+
+Once-For-All fits an MLP to 16,000 pairs (ICLR 2020, section 4). A few hundred noisy pairs of a small supernet do not
+carry that: in cross-validation on such pairs, linear regression on one-hots and a few summaries with priors of
+different widths had the lowest error, below MLPs and Gaussian processes (benchmarks/predictor.py).
+"""
+
+import functools
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.errors import DataError, SpaceMismatchError, WeightsError
+from ofa_edge.files import canonical_json, write_bytes
+from ofa_edge.metrics import spearman
+from ofa_edge.search.features import Features, LinearFeatures
+from ofa_edge.search.regression import fit_linear
+from ofa_edge.space import Genomes, Space
+
+Floats = NDArray[np.float64]
+FORMAT = "ofa-edge accuracy predictor 1"
+FOLDS = 8
+MIN_PAIRS = 3 * FOLDS
+_HINT = "use the predictor that ofa-edge train wrote beside this supernet"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How well pairs are predicted by fits that did not see them (K-fold cross-validation)."""
+
+    rmse: float  # in the unit of top-1, 0..1; holds the noise of the measured accuracies too
+    kendall: float
+    spearman: float
+    pairs: int
+    folds: int
+
+
+@dataclass(frozen=True)
+class AccuracyPredictor:
+    """Predicts top-1 as a fraction of 1. NumPy only; 10,000 genomes take a few milliseconds.
+
+    Example:
+        predictor = AccuracyPredictor.fit(space, genomes, top1)
+        predictor.predict(genomes)  # [N], give or take predictor.rmse
+    """
+
+    space: Space
+    weights: Floats
+    bias: float
+    held_out: HeldOut
+
+    @property
+    def rmse(self) -> float:
+        """Expected error of one prediction, estimated on held-out pairs."""
+        return self.held_out.rmse
+
+    @functools.cached_property
+    def _function(self) -> LinearFeatures:
+        return Features(self.space).linear(self.weights, self.bias)
+
+    def predict(self, genomes: Genomes) -> Floats:
+        """Top-1 of canonical genomes: [N]. Not clipped: a regression may leave 0..1."""
+        return self._function(genomes)
+
+    def summary(self) -> dict[str, Any]:
+        """The held-out figures as JSON."""
+        return asdict(self.held_out)
+
+    @classmethod
+    def fit(cls, space: Space, genomes: Genomes, accuracy: Floats, seed: int = 0) -> "AccuracyPredictor":
+        """Fit to measured pairs.
+
+        Args:
+            space: the search space.
+            genomes: [N, genome_length], canonical.
+            accuracy: measured top-1 of each, fractions of 1: [N].
+            seed: of the split into folds. It moves the error estimate a little, and the predictions not at all.
+
+        Raises:
+            DataError: too few pairs, or accuracies that are not fractions.
+        """
+        accuracy = np.asarray(accuracy, dtype=np.float64)
+        _check_pairs(space, genomes, accuracy)
+        features = Features(space)
+        values = features(genomes)
+        model = fit_linear(values, accuracy, features.detailed)
+        fold = np.random.default_rng(seed).permutation(len(accuracy)) % FOLDS
+        predicted = np.empty(len(accuracy))
+        for index in range(FOLDS):
+            part = fit_linear(values[fold != index], accuracy[fold != index], features.detailed)
+            predicted[fold == index] = values[fold == index] @ part.weights + part.bias
+        return cls(space, model.weights, model.bias, _held_out(predicted, accuracy))
+
+    # -- files ----------------------------------------------------------------------------------------------------
+
+    def save(self, path: Path) -> str:
+        """Write as safetensors with the space's hash and the held-out figures; return the file's SHA-256."""
+        from safetensors.numpy import save
+
+        # One key: safetensors writes several in no fixed order, and the file's digest must not change.
+        facts = {"space_hash": self.space.hash, "space": self.space.name, "held_out": self.summary()}
+        tensors = {"weights": self.weights, "bias": np.array([self.bias])}
+        return write_bytes(path, save(tensors, {FORMAT: canonical_json(facts).decode()}))
+
+    @classmethod
+    def load(cls, path: Path, space: Space) -> "AccuracyPredictor":
+        """Read a predictor of `space`.
+
+        Raises:
+            SpaceMismatchError: it was fitted to another search space.
+            WeightsError: it is missing, damaged, or no accuracy predictor.
+        """
+        facts, tensors = _read(path)
+        try:
+            space_hash, held_out = str(facts["space_hash"]), HeldOut(**facts["held_out"])
+            if space_hash != space.hash:
+                raise SpaceMismatchError(
+                    "accuracy predictor of another search space",
+                    f"{path}: fitted to '{facts['space']}' ({space_hash[:12]}), wanted '{space.name}' "
+                    f"({space.hash[:12]})",
+                    _HINT,
+                )
+            weights, bias = tensors["weights"], tensors["bias"]
+            if weights.shape != (Features(space).width,) or bias.shape != (1,):
+                raise ValueError(f"weights of shape {weights.shape}, bias of shape {bias.shape}")
+            if weights.dtype != np.float64 or not np.isfinite([*weights, *bias, *asdict(held_out).values()]).all():
+                raise ValueError("values that are not finite numbers")
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError("damaged accuracy predictor", f"{path}: {error}", _HINT) from error
+        return cls(space, weights, float(bias[0]), held_out)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Floats]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        facts = json.loads(metadata[FORMAT])
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError("damaged or missing accuracy predictor", f"{path}: {error}", _HINT) from error
+    except KeyError as error:
+        raise WeightsError("not an accuracy predictor", f"{path}: its header does not say so", _HINT) from error
+    return facts, tensors
+
+
+def _check_pairs(space: Space, genomes: Genomes, accuracy: Floats) -> None:
+    wrong = None
+    if genomes.shape != (len(accuracy), space.genome_length):
+        wrong = f"genomes of shape {genomes.shape} for {len(accuracy)} accuracies"
+    elif len(accuracy) < MIN_PAIRS:
+        wrong = f"{len(accuracy)} pairs, at least {MIN_PAIRS} are needed"
+    elif not ((accuracy >= 0) & (accuracy <= 1)).all():
+        wrong = "accuracies must be fractions of 1 (0.91, not 91)"
+    if wrong:
+        raise DataError("cannot fit an accuracy predictor", wrong, "measure more subnets with ofa-edge train --pairs")
+
+
+def _held_out(predicted: Floats, accuracy: Floats) -> HeldOut:
+    from scipy.stats import kendalltau
+
+    rmse = float(np.sqrt(np.mean((predicted - accuracy) ** 2)))
+    constant = np.ptp(predicted) == 0 or np.ptp(accuracy) == 0  # no order to agree with
+    return HeldOut(
+        rmse=rmse,
+        kendall=0.0 if constant else float(kendalltau(predicted, accuracy).statistic),
+        spearman=0.0 if constant else spearman(predicted, accuracy),
+        pairs=len(accuracy),
+        folds=FOLDS,
+    )
