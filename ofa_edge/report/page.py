@@ -1,0 +1,82 @@
+"""From a manifest to `report.html`: one self-contained file, no scripts, nothing fetched."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ofa_edge.files import write_bytes
+from ofa_edge.manifest import Label, Manifest
+from ofa_edge.report.charts import front_chart, stage_chart
+from ofa_edge.report.subnet import subnet_drawing
+
+TEMPLATE = "report.html.j2"
+LABEL_MEANINGS: dict[Label, str] = {
+    "untrained": "The weights are random. Speed and conversion are real; accuracy means nothing and is not shown.",
+    "emulated": "The device was emulated. That proves answers and accuracy; it cannot prove a latency.",
+    "analytic": "The latency model was not fitted to measurements of this target. Its milliseconds are an estimate.",
+}
+
+
+def render_report(manifest: Manifest) -> str:
+    """The report as HTML. Every text of the manifest is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(_filters())
+    return environment.get_template(TEMPLATE).render(
+        manifest=manifest,
+        front=front_chart(manifest),
+        stages=stage_chart(manifest.stages),
+        drawing=subnet_drawing(manifest),
+        not_verified=not_verified(manifest),
+        kernels=manifest.supernet.space.get("kernels", []),
+        expands=manifest.supernet.space.get("expands", []),
+        artifact=next((record for record in manifest.outputs if record.role == "artifact"), None),
+        top1=next((rung.top1 for rung in reversed(manifest.ladder) if rung.top1 is not None), None),
+        measured=next((item for item in reversed(manifest.measurements) if item.latency_ms), None),
+    )
+
+
+def write_report(path: Path, manifest: Manifest) -> str:
+    """Write the report atomically; return its SHA-256. Raises OutputError."""
+    return write_bytes(path, render_report(manifest).encode())
+
+
+def not_verified(manifest: Manifest) -> list[tuple[str, str]]:
+    """What this build does not prove, as (what, why), each once."""
+    found: list[tuple[str, str]] = [
+        (verdict.gate, verdict.reason)
+        for verdict in manifest.verdicts
+        if verdict.outcome in ("unverified", "inconclusive")
+    ]
+    found += [(name, LABEL_MEANINGS[name]) for name in manifest.labels]
+    found += [("left out", reason) for reason in manifest.skipped]
+    return list(dict.fromkeys(found))
+
+
+def _filters() -> dict[str, Callable[..., Any]]:
+    return {
+        "size": size_text,
+        "percent": lambda value: f"{100 * value:.2f} %",
+        "ms": lambda value: f"{value:.3g} ms",
+        "count": lambda value: f"{value:,}",
+        "million": lambda value: f"{value / 1e6:.2f} M",
+        "sci": lambda value: f"{value:.1e}",
+    }
+
+
+def size_text(size: int) -> str:
+    """Bytes for people: 80 B, 1.9 MB."""
+    value = float(size)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

@@ -1,0 +1,58 @@
+"""The subnet drawn stage by stage: a block's height is its expand ratio, its colour its kernel size."""
+
+from markupsafe import Markup
+
+from ofa_edge.cost import stage_input_size
+from ofa_edge.manifest import Manifest
+from ofa_edge.report.svg import drawing, element, label
+from ofa_edge.space import Space
+
+WIDTH = 920.0
+BASE, TALLEST = 128.0, 84.0  # the line that blocks stand on, and the height of the largest expand ratio
+ENDS, GAP = 76.0, 14.0  # width of the stem and the head, and between stages
+
+
+def subnet_drawing(manifest: Manifest) -> Markup:
+    """All blocks that the supernet has; those that this subnet skips are empty outlines."""
+    space, subnet = Space.from_json(manifest.supernet.space), manifest.subnet
+    slot = (WIDTH - 2 * ENDS - (space.num_stages + 1) * GAP) / (space.num_stages * space.max_depth)
+    parts = [_end(0.0, "stem", f"{subnet.resolution} px", f"{space.widths[0]} ch")]
+    left = ENDS + GAP
+    for index, blocks in enumerate(subnet.stages):
+        size = stage_input_size(space, subnet.resolution, index + 1)
+        middle = left + space.max_depth * slot / 2
+        parts.append(label(middle, 14, f"stage {index + 1}", class_="name", text_anchor="middle"))
+        facts = f"{space.widths[2 + index]} ch, {size} px"
+        parts.append(label(middle, BASE + 40, facts, class_="tick", text_anchor="middle"))
+        for position in range(space.max_depth):
+            x = left + position * slot
+            kept = blocks[position] if position < len(blocks) else None
+            parts += _block(space, kept, x, slot)
+        left += space.max_depth * slot + GAP
+    parts.append(_end(WIDTH - ENDS, "head", f"{space.widths[-1]} ch", f"{space.num_classes} classes"))
+    return drawing(WIDTH, BASE + 48, f"The subnet's blocks, {sum(map(len, subnet.stages))} of them", *parts)
+
+
+def _block(space: Space, kept: tuple[int, int] | None, x: float, slot: float) -> list[Markup]:
+    width, middle = slot - 5, x + (slot - 5) / 2
+    if kept is None:
+        height = TALLEST * space.expands[0] / space.expands[-1]
+        return [element("rect", x=x, y=BASE - height, width=width, height=height, rx=3, class_="skipped")]
+    kernel, expand = kept
+    height = TALLEST * expand / space.expands[-1]
+    return [
+        element("rect", x=x, y=BASE - height, width=width, height=height, rx=3, class_=f"block k{kernel}"),
+        label(middle, BASE - height / 2 + 4, f"k{kernel}", class_="kernel", text_anchor="middle"),
+        label(middle, BASE + 16, f"e{expand}", class_="tick", text_anchor="middle"),
+    ]
+
+
+def _end(x: float, name: str, above: str, below: str) -> Markup:
+    top, height = BASE - TALLEST * 0.6, TALLEST * 0.6
+    return element(
+        "g",
+        element("rect", x=x, y=top, width=ENDS, height=height, rx=3, class_="end"),
+        label(x + ENDS / 2, top + height / 2 + 4, name, class_="end-name", text_anchor="middle"),
+        label(x + ENDS / 2, BASE + 16, above, class_="tick", text_anchor="middle"),
+        label(x + ENDS / 2, BASE + 40, below, class_="tick", text_anchor="middle"),
+    )

@@ -1,0 +1,194 @@
+"""The report: self-contained, escaped, repeatable, and honest about what is not verified."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from manifests import NET, facts, manifest
+
+from ofa_edge.errors import OutputError
+from ofa_edge.files import sha256_file
+from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement, Verdict
+from ofa_edge.report import render_report, write_report
+from ofa_edge.report.page import not_verified, size_text
+
+VOID = {"meta", "br"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced and keeps what matters of them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def untrained() -> dict[str, Any]:
+    parts = facts()
+    search = parts["search"]
+    return {
+        "labels": ("untrained", "emulated"),
+        "supernet": parts["supernet"].model_copy(update={"trained": False, "dataset": None}),
+        "ladder": tuple(rung.model_copy(update={"top1": None}) for rung in parts["ladder"]),
+        "search": search.model_copy(
+            update={
+                "objective": "macs",
+                "front": tuple(point.model_copy(update={"score": 4e6 + point.latency_ms}) for point in search.front),
+                "candidates": (search.candidates[0].model_copy(update={"score": 5e6, "measured_top1": None}),),
+            }
+        ),
+        "verdicts": (parts["verdicts"][0], parts["verdicts"][2]),
+    }
+
+
+def test_what_the_manifest_says_is_on_the_page() -> None:
+    text = Page(render_report(manifest())).text
+    for words in (
+        "raspberry-pi-4",
+        "Cortex-A72 1.8 GHz",
+        NET,
+        "predicted latency, not measured",
+        "16.9 ms to 20.4 ms",
+        "91.80 %",
+        "1.9 MB",
+        "BN folded",
+        "112.4",
+        "6.1e-06",
+        "60 % of the largest subnet's predicted 34 ms",
+        "0.31 points (RMSE)",
+        "an emulated device gives no milliseconds",
+        "3,440,000",
+        "says nothing about the target",
+        "9.0 s",
+        "c" * 64,
+        "torch 2.6.0",
+        "ofa-edge build --target raspberry-pi-4",
+    ):
+        assert words in text, words
+
+
+def test_it_fetches_nothing_and_runs_nothing() -> None:
+    html = render_report(manifest())
+    page = Page(html)
+    assert not {"script", "link", "img", "iframe", "object", "image", "use"} & {tag for tag, _ in page.tags}
+    assert not {"src", "href", "srcset", "onload"} & {key for _, attrs in page.tags for key in attrs}
+    assert "http" not in html.replace("http-equiv", "")
+    assert "url(" not in html
+    assert "@import" not in html
+    assert "default-src 'none'" in html
+
+
+HOSTILE = "\"><script>alert(1)</script><b x='"
+
+
+def test_every_text_is_escaped() -> None:
+    parts = facts()
+    page = Page(
+        render_report(
+            manifest(
+                target=parts["target"].model_copy(update={"name": HOSTILE, "description": HOSTILE, "cpu": HOSTILE}),
+                command=(HOSTILE,),
+                subnet=parts["subnet"].model_copy(update={"id": HOSTILE}),
+                verdicts=tuple(item.model_copy(update={"reason": HOSTILE}) for item in parts["verdicts"]),
+                ladder=tuple(item.model_copy(update={"name": HOSTILE, "note": HOSTILE}) for item in parts["ladder"]),
+                stages=tuple(item.model_copy(update={"name": HOSTILE}) for item in parts["stages"]),
+                skipped=(HOSTILE,),
+                versions={HOSTILE: HOSTILE},
+                measurements=tuple(
+                    item.model_copy(update={"name": HOSTILE, "fingerprint": {HOSTILE: HOSTILE}})
+                    for item in parts["measurements"]
+                ),
+                inputs=tuple(item.model_copy(update={"path": HOSTILE, "role": HOSTILE}) for item in parts["inputs"]),
+                outputs=tuple(item.model_copy(update={"role": HOSTILE}) for item in parts["outputs"]),
+            )
+        )
+    )
+    tags = {tag for tag, _ in page.tags}
+    assert "script" not in tags
+    assert not any("x" in attrs for tag, attrs in page.tags if tag == "b")
+    assert page.text.count("<script>alert(1)</script>") > 15
+
+
+def test_one_manifest_gives_one_file(tmp_path: Path) -> None:
+    first, second = (write_report(tmp_path / name, manifest()) for name in ("a.html", "b.html"))
+    assert first == second == sha256_file(tmp_path / "a.html")
+    assert (tmp_path / "a.html").stat().st_size < 60_000
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError):
+        write_report(tmp_path / "file" / "report.html", manifest())
+
+
+def test_what_is_not_verified_is_listed_once() -> None:
+    listed = not_verified(manifest(skipped=("no TVM here", "no TVM here")))
+    assert listed[0] == ("latency", "an emulated device gives no milliseconds")
+    assert [what for what, _ in listed] == ["latency", "emulated", "left out"]
+    html = render_report(manifest(skipped=("no TVM here",)))
+    assert "What this build does not prove" in html
+    assert "no TVM here" in html
+
+
+def test_a_build_that_proved_everything_says_so() -> None:
+    latency = LatencyMeasurement(p50=18.2, p90=19.1, min=17.9, mad=0.1, low95=18.0, high95=18.4, runs=512, sessions=5)
+    device = DeviceMeasurement(
+        name="pi-in-the-lab", kind="physical", connection="ssh", fingerprint={"model": "4B"}, latency_ms=latency
+    )
+    verdicts = (Verdict(gate="latency", outcome="pass", code="within-budget", reason="p90 19.1 ms"),)
+    html = render_report(manifest(labels=(), measurements=(device,), verdicts=verdicts))
+    text = Page(html).text
+    assert "What this build does not prove" not in text
+    assert "median latency measured on pi-in-the-lab" in text
+    assert "p50 18.2 ms (95 %: 18 ms to 18.4 ms), p90 19.1 ms" in text
+    assert '<span class="badge big pass">pass</span>' in html
+
+
+def test_an_untrained_build_shows_no_accuracy() -> None:
+    text = Page(render_report(manifest(**untrained()))).text
+    assert "no top-1" in text
+    assert "The weights are random" in text
+    assert "million MACs" in text
+    assert "measured top-1" not in text
+    assert "91.8" not in text
+
+
+def test_a_given_subnet_has_no_search_section() -> None:
+    assert "<h2>Search</h2>" not in render_report(manifest(search=None))
+
+
+def test_a_failed_gate_is_red_at_the_top() -> None:
+    verdicts = (Verdict(gate="parity", outcome="fail", code="rung-out-of-tolerance", reason="onnx: SNR 12.0 dB"),)
+    html = render_report(manifest(verdicts=verdicts))
+    assert '<span class="badge big fail">fail</span>' in html
+    assert "onnx: SNR 12.0 dB" in html
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1_900_000, "1.9 MB"), (2_500, "2.5 kB"), (3_200_000_000, "3.2 GB")]
+)
+def test_sizes(size: int, text: str) -> None:
+    assert size_text(size) == text
