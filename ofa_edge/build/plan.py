@@ -1,12 +1,15 @@
 """What a build will do, decided and checked before any work starts."""
 
+import importlib.util
+import platform
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
 from ofa_edge.build.inputs import BuildData, folder_data, package_data, synthetic_data
-from ofa_edge.errors import ConfigError, UnsupportedError
+from ofa_edge.errors import ConfigError, ToolMissingError, UnsupportedError
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel
@@ -17,6 +20,11 @@ from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
 from ofa_edge.targets import Precision, Target, load_target, require
 
 Runtime = Literal["tflite", "tvm"]
+_INSTALL = {
+    "tensorflow": "pip install -c constraints.txt tensorflow-cpu",
+    "tensorflow_lite_support": "pip install --no-deps tflite-support==0.4.4",
+    "tvm": "pip install -c constraints.txt apache-tvm apache-tvm-ffi",
+}
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,7 @@ def make_plan(options: BuildOptions) -> Plan:
     runtime = options.runtime or target.runtime.kind
     precision = options.precision or target.defaults.precision
     require(target, runtime, precision)
+    require_tools(runtime, target.hardware.arch)
     if options.latency_ms is not None and not options.latency_ms > 0:
         raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
     out = options.out or Path("out") / target.name
@@ -115,6 +124,21 @@ def make_plan(options: BuildOptions) -> Plan:
         budget_ms=options.latency_ms if relative is None else relative * largest,  # type: ignore[arg-type]
         relative_budget=relative,
     )
+
+
+def require_tools(runtime: Runtime, arch: str) -> None:
+    """Raise ToolMissingError, before any work, for what the stages of this runtime need."""
+    modules = {"tflite": ("tensorflow", "tensorflow_lite_support"), "tvm": ("tvm",)}[runtime]
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise ToolMissingError(f"{module} is not installed", f"runtime {runtime} needs it", _INSTALL[module])
+    compiler = f"{arch}-linux-gnu-g++"
+    if runtime == "tvm" and arch != platform.machine() and shutil.which(compiler) is None:
+        raise ToolMissingError(
+            f"no compiler for {arch}",
+            f"{compiler} links the library",
+            f"apt-get install g++-{arch.replace('_', '-')}-linux-gnu",
+        )
 
 
 def _data(options: BuildOptions, package: SupernetPackage) -> BuildData:

@@ -1,9 +1,11 @@
-"""How far one stage's answers are from another's: three small pure functions behind one frozen result."""
+"""How far one stage's answers are from another's: one pure function and its frozen result."""
 
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ofa_edge.metrics import argmax
 
 SNR_LIMIT_DB = 999.0
 """Stands for infinity: JSON has none."""
@@ -47,28 +49,11 @@ def compare(reference: NDArray[np.floating], candidate: NDArray[np.floating]) ->
     if not np.isfinite(reference).all():
         raise ValueError("the reference has logits that are not finite")
     left, right = reference.astype(np.float64), candidate.astype(np.float64)
-    agreement = float(np.mean(_argmax(left) == _argmax(right)))
+    agreement = float(np.mean(argmax(left) == argmax(right)))
     if not np.isfinite(right).all():
         return Difference(_LARGEST, -SNR_LIMIT_DB, agreement)
     noise = left - right
     return Difference(float(np.abs(noise).max()), _snr_db(np.square(left).sum(), np.square(noise).sum()), agreement)
-
-
-def top1(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """Share of rows, 0..1, whose largest logit is the label's; a row with a NaN is wrong.
-
-    Args:
-        logits: [N, classes].
-        labels: [N].
-    """
-    if len(logits) != len(labels) or not len(labels):
-        raise ValueError(f"{len(logits)} rows of logits for {len(labels)} labels")
-    return float(np.mean(_argmax(logits) == labels))
-
-
-def _argmax(logits: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Place of the largest logit of each row; -1 where the row has a NaN, which agrees with nothing."""
-    return np.where(np.isnan(logits).any(axis=1), -1, logits.argmax(axis=1))
 
 
 def _snr_db(signal: float, noise: float) -> float:

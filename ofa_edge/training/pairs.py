@@ -1,4 +1,4 @@
-"""(subnet, measured accuracy) pairs, which accuracy predictors are fitted to: measured one by one, kept as they come."""
+"""(subnet, measured accuracy) pairs, which predictors are fitted to: measured one by one, kept as they come."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -130,7 +130,7 @@ def test_error_of_the_child_reaches_the_caller(tmp_path):
         ({"arch": "53"}, "fp32", ConfigError, "names no architecture"),
     ],
 )
-def test_refused_before_any_work(net, tmp_path, change, precision, error, words):  # noqa: PLR0917
+def test_refused_before_any_work(net, tmp_path, change, precision, error, words):
     with pytest.raises(error, match=words):
         cuda.compile_cuda(net, tmp_path / "x.so", {**JETSON_NANO, **change}, precision=precision)
 
