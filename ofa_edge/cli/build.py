@@ -103,6 +103,8 @@ def _headline(manifest: "Manifest") -> str:
 
 
 def _ladder(manifest: "Manifest") -> str:
+    from ofa_edge.export.parity import SNR_LIMIT_DB
+
     rows = [["rung", "size", "max|diff|", "SNR dB", "top-1", "images", "", ""]]
     for rung in manifest.ladder:
         rows.append(
@@ -110,7 +112,7 @@ def _ladder(manifest: "Manifest") -> str:
                 rung.name,
                 "-" if rung.size is None else file_size(rung.size),
                 "-" if rung.max_abs is None else f"{rung.max_abs:.1e}",
-                "-" if rung.snr_db is None else f"{rung.snr_db:.1f}",
+                "-" if rung.snr_db is None else "exact" if rung.snr_db >= SNR_LIMIT_DB else f"{rung.snr_db:.1f}",
                 "-" if rung.top1 is None else f"{100 * rung.top1:.2f}",
                 str(rung.images),
                 outcome(rung.outcome),
