@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.files import write_bytes
-from ofa_edge.manifest import Label, Manifest
+from ofa_edge.manifest import Label, Manifest, SearchRecord
 from ofa_edge.report.charts import front_chart, stage_chart
 from ofa_edge.report.subnet import subnet_drawing
 
@@ -40,6 +40,7 @@ def render_report(manifest: Manifest) -> str:
         expands=manifest.supernet.space.get("expands", []),
         artifact=next((record for record in manifest.outputs if record.role == "artifact"), None),
         top1=next((rung.top1 for rung in reversed(manifest.ladder) if rung.top1 is not None), None),
+        optimism=predictor_optimism(manifest.search),
         measured=next((item for item in reversed(manifest.measurements) if item.latency_ms), None),
     )
 
@@ -59,6 +60,14 @@ def not_verified(manifest: Manifest) -> list[tuple[str, str]]:
     found += [(name, LABEL_MEANINGS[name]) for name in manifest.labels]
     found += [("left out", reason) for reason in manifest.skipped]
     return list(dict.fromkeys(found))
+
+
+def predictor_optimism(search: SearchRecord | None) -> float | None:
+    """Mean of predicted minus measured top-1 over the measured candidates: a search favours what is overrated."""
+    if search is None or search.objective != "top1":
+        return None
+    gaps = [item.score - item.measured_top1 for item in search.candidates if item.measured_top1 is not None]
+    return sum(gaps) / len(gaps) if gaps else None
 
 
 def _filters() -> dict[str, Callable[..., Any]]:

@@ -12,7 +12,7 @@ from ofa_edge.errors import OutputError
 from ofa_edge.files import sha256_file
 from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement, Verdict
 from ofa_edge.report import render_report, write_report
-from ofa_edge.report.page import not_verified, size_text
+from ofa_edge.report.page import not_verified, predictor_optimism, size_text
 
 VOID = {"meta", "br"}
 
@@ -174,6 +174,13 @@ def test_an_untrained_build_shows_no_accuracy() -> None:
     assert "million MACs" in text
     assert "measured top-1" not in text
     assert "91.8" not in text
+
+
+def test_an_optimistic_predictor_is_named() -> None:
+    # Predicted 92.05, 92.10, 92.01; measured 92.12, 91.95, 91.90.
+    assert predictor_optimism(facts()["search"]) == pytest.approx(0.0006333, abs=1e-6)
+    assert "measure 0.06 points below its prediction" in Page(render_report(manifest())).text
+    assert predictor_optimism(untrained()["search"]) is None
 
 
 def test_a_given_subnet_has_no_search_section() -> None:
