@@ -1,6 +1,7 @@
 """What a build will do, decided and checked before any work starts."""
 
 import importlib.util
+import math
 import platform
 import shutil
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from ofa_edge.build.inputs import BuildData, folder_data, package_data, synthetic_data
-from ofa_edge.errors import ConfigError, ToolMissingError, UnsupportedError
+from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel
@@ -100,7 +101,7 @@ def make_plan(options: BuildOptions) -> Plan:
     precision = options.precision or target.defaults.precision
     require(target, runtime, precision)
     require_tools(runtime, target.hardware.arch)
-    if options.latency_ms is not None and not options.latency_ms > 0:
+    if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:
         raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
     out = options.out or Path("out") / target.name
     claim_output_folder(out)
@@ -149,9 +150,13 @@ def _data(options: BuildOptions, package: SupernetPackage) -> BuildData:
 
 def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
     """Resolve "auto": this machine for the target `host`, else an emulated device where one can be had."""
+    from ofa_edge.device.devices_file import BUILTIN, devices_path, load_devices
     from ofa_edge.device.emulated import emulation_available
 
     if name != "auto":
+        if name not in BUILTIN and name not in (own := load_devices()):
+            hint = f"ofa-edge devices list, or add [devices.{name}] to {devices_path()}"
+            raise UnknownNameError.of("device", name, ["auto", *BUILTIN, *own], hint)
         if name == "emulated" and target.emulation is None:
             raise UnsupportedError(
                 f"{target.name} cannot be emulated",
