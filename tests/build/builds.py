@@ -1,0 +1,48 @@
+"""Builds for tests: from the tiny package, for a Raspberry Pi 4, on no device."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofa_edge.build.pipeline import build
+from ofa_edge.build.plan import BuildOptions, make_plan
+from ofa_edge.cache import StageCache
+from ofa_edge.manifest import Manifest
+
+
+class Stages:
+    """Listens to a build; interrupts it, as Ctrl-C does, when a stage of some name starts."""
+
+    def __init__(self, interrupt_at: str | None = None) -> None:
+        self.interrupt_at = interrupt_at
+        self.hits: dict[str, bool] = {}
+
+    def __call__(self, name: str, cached: bool, seconds: float | None) -> None:
+        if seconds is not None:
+            self.hits[name] = cached
+        elif name == self.interrupt_at:
+            raise KeyboardInterrupt
+
+    @property
+    def made(self) -> set[str]:
+        """Stages that did not come from the cache."""
+        return {name for name, hit in self.hits.items() if not hit}
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where builds take their supernet from, and where they keep what they made."""
+
+    package: Path
+    cache: Path
+
+    def options(self, out: Path, **changes: Any) -> BuildOptions:
+        """Options of a build."""
+        common = {"target": "raspberry-pi-4", "supernet": str(self.package), "device": "none", "out": out}
+        return BuildOptions(**{**common, **changes})
+
+    def build(self, out: Path, stages: Stages | None = None, **changes: Any) -> tuple[Manifest, Stages]:
+        """Plan and build; the manifest and what the stages said."""
+        stages = stages or Stages()
+        plan = make_plan(self.options(out, **changes))
+        return build(plan, StageCache(self.cache), ["ofa-edge", "build"], stages), stages

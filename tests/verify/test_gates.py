@@ -1,0 +1,83 @@
+import itertools
+
+import pytest
+
+from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement, Rung
+from ofa_edge.verify.gates import ACCURACY_FLOOR, accuracy_verdict, latency_verdict, parity_verdict
+
+
+def rung(name="onnx", outcome="pass", top1=0.9, note=""):
+    return Rung(name=name, outcome=outcome, top1=top1, images=2000, note=note)
+
+
+def device(kind="physical", p90=None, name="pi"):
+    latency = p90 and LatencyMeasurement(
+        p50=0.9 * p90, p90=p90, min=0.8 * p90, mad=0.01, low95=0.8 * p90, high95=p90, runs=100, sessions=3
+    )
+    return DeviceMeasurement(name=name, kind=kind, connection="ssh", fingerprint={}, latency_ms=latency)
+
+
+def code(verdict):
+    return verdict.gate, verdict.outcome, verdict.code
+
+
+def test_parity_names_the_first_rung_that_fails():
+    ladder = [rung("slice"), rung("onnx"), rung("tflite", "fail", note="SNR 9.0 dB"), rung("device", "fail", note="x")]
+    verdict = parity_verdict(ladder)
+    assert code(verdict) == ("parity", "fail", "rung-out-of-tolerance")
+    assert verdict.reason == "tflite: SNR 9.0 dB"
+    verdict = parity_verdict([*ladder[:2], rung("tflite")])
+    assert code(verdict) == ("parity", "pass", "all-rungs-within-tolerance")
+    assert verdict.reason == "2 rungs within tolerance on 2000 images"
+
+
+def test_accuracy_is_held_against_the_supernets_slice():
+    def judged(first, last):
+        return code(accuracy_verdict([rung(top1=first), rung(top1=0.0), rung(top1=last)]))
+
+    assert judged(0.9, 0.9) == ("accuracy", "pass", "above-floor")
+    assert judged(0.9, 0.95) == ("accuracy", "pass", "above-floor")
+    assert judged(1.0, ACCURACY_FLOOR) == ("accuracy", "pass", "above-floor")
+    assert judged(1.0, ACCURACY_FLOOR - 1e-6) == ("accuracy", "fail", "below-floor")
+    assert judged(0.0, 0.0) == ("accuracy", "pass", "above-floor")  # a share of nothing: no division by zero
+    reason = accuracy_verdict([rung(top1=0.9), rung(top1=0.45)]).reason
+    assert "45.00 % top-1 on 2000 images, 50.00 % of the supernet slice's; floor 98 %" in reason
+
+
+@pytest.mark.parametrize("tops", [(None, None), (0.9, None), (None, 0.9)])
+def test_accuracy_of_random_weights_is_not_judged(tops):
+    verdict = accuracy_verdict([rung(top1=value) for value in tops])
+    assert code(verdict) == ("accuracy", "unverified", "untrained")
+    assert "%" not in verdict.reason
+
+
+def test_latency_on_the_target_is_gated():
+    assert code(latency_verdict([device(p90=10.0)], 10.0, True)) == ("latency", "pass", "within-budget")
+    verdict = latency_verdict([device(p90=10.01)], 10.0, True)
+    assert code(verdict) == ("latency", "fail", "over-budget")
+    assert verdict.reason == "p90 10.010 ms on pi, budget 10.000 ms"
+
+
+def test_latency_elsewhere_is_unverified():
+    assert code(latency_verdict([device(p90=1.0)], 10.0, False)) == ("latency", "unverified", "not-the-target")
+    assert code(latency_verdict([device("emulated")], 10.0, False)) == ("latency", "unverified", "emulated-device")
+    verdict = latency_verdict([], 10.0, False, "no emulated device: no QEMU")
+    assert code(verdict) == ("latency", "unverified", "no-device")
+    assert verdict.reason == "no emulated device: no QEMU"
+    assert "--device" in latency_verdict([], 10.0, False).reason
+
+
+def test_no_emulated_measurement_ever_gives_a_latency_verdict():
+    emulated = device("emulated", name="emulated")
+    for others, is_target in itertools.product(([], [device()]), (True, False)):
+        assert code(latency_verdict([*others, emulated], 1e9, is_target)) == (
+            "latency",
+            "unverified",
+            "emulated-device",
+        )
+    with pytest.raises(ValueError, match="emulated device gives no latency"):
+        device("emulated", p90=1.0)  # the schema itself refuses one
+
+
+def test_a_device_without_latency_is_not_a_measurement():
+    assert latency_verdict([device()], 10.0, True).outcome == "unverified"

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from ofa_edge.manifest import Tolerance
+from ofa_edge.verify.ladder import CONVERTED, EXACT, HALF, ON_DEVICE, QUANTISED, Answers, first_rung, rung
+
+LABELS = np.arange(40) % 4
+
+
+def logits(noise: float = 0.0, wrong: int = 0) -> np.ndarray:
+    """Answers that are right but for the first `wrong`, with noise of that standard deviation."""
+    values = 5.0 * np.eye(4, dtype=np.float32)[LABELS]
+    values[:wrong] = np.roll(values[:wrong], 1, axis=1)
+    return values + noise * np.random.default_rng(0).standard_normal(values.shape).astype(np.float32)
+
+
+START = Answers("supernet slice", logits())
+
+
+def test_the_first_rung_is_what_the_others_are_compared_with():
+    made = first_rung(Answers("supernet slice", logits(wrong=4), note="a note"), LABELS)
+    assert made.top1 == 0.9
+    assert made.images == 40
+    assert made.outcome == "pass"
+    assert made.reference is None
+    assert made.note == "a note"
+
+
+def test_equal_answers_pass_whatever_the_tolerance():
+    made = rung(Answers("onnx", logits(), file="model.onnx", size=7), START, Tolerance(max_abs=0, snr_db=900), LABELS)
+    assert made.outcome == "pass"
+    assert made.max_abs == 0
+    assert made.argmax_agreement == 1
+    assert made.top1 == 1
+    assert (made.name, made.reference, made.file, made.size) == ("onnx", "supernet slice", "model.onnx", 7)
+    assert made.note == ""
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "candidate", "words"),
+    [
+        (Tolerance(max_abs=1e-3), logits(1e-2), "max|diff|"),
+        (Tolerance(snr_db=80), logits(1e-2), "SNR"),
+        (Tolerance(top1_drop=0.05), logits(wrong=4), "top-1 falls by 10.00 points, 5.00 allowed"),
+    ],
+)
+def test_each_kind_of_tolerance_fails_on_its_own(tolerance, candidate, words):
+    made = rung(Answers("onnx", candidate, note="a note"), START, tolerance, LABELS)
+    assert made.outcome == "fail"
+    assert words in made.note
+    assert made.note.endswith("; a note")
+    assert ";" not in made.note.removesuffix("; a note")  # that fault alone
+    assert made.tolerance == tolerance
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "candidate"),
+    [
+        (Tolerance(max_abs=0.1), logits(1e-2)),
+        (Tolerance(snr_db=40), logits(1e-2)),
+        (Tolerance(top1_drop=0.1), logits(wrong=4)),
+        (Tolerance(), logits(wrong=40)),
+    ],
+)
+def test_each_kind_of_tolerance_passes_within(tolerance, candidate):
+    assert rung(Answers("onnx", candidate), START, tolerance, LABELS).outcome == "pass"
+
+
+def test_every_fault_is_named():
+    made = rung(Answers("onnx", logits(1.0, wrong=9)), START, Tolerance(max_abs=0.1, snr_db=80, top1_drop=0), LABELS)
+    assert [part.split()[0] for part in made.note.split("; ")] == ["max|diff|", "SNR", "top-1"]
+
+
+def test_a_gain_in_top1_is_no_drop():
+    low = Answers("supernet slice", logits(wrong=4))
+    assert rung(Answers("onnx", logits()), low, Tolerance(top1_drop=0.0), LABELS).outcome == "pass"
+
+
+@pytest.mark.parametrize("tolerance", [EXACT, HALF, QUANTISED, *ON_DEVICE.values(), *CONVERTED.values()])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_fail_every_tolerance_in_use(tolerance, value):
+    broken = logits()
+    broken[3, 1] = value
+    for labels in (LABELS, None):
+        made = rung(Answers("on device", broken), START, tolerance, labels)
+        assert made.outcome == "fail"
+        assert np.isfinite([made.max_abs, made.snr_db]).all()  # the manifest is JSON
+
+
+@pytest.mark.parametrize("tolerance", [EXACT, HALF, QUANTISED, *ON_DEVICE.values()])
+def test_the_tolerances_in_use_tell_a_wrong_network_from_a_sound_one(tolerance):
+    assert rung(Answers("on device", logits(1e-6)), START, tolerance, LABELS).outcome == "pass"
+    shuffled = Answers("on device", np.roll(logits(), 1, axis=0))
+    assert rung(shuffled, START, tolerance, LABELS).outcome == "fail"
+    assert rung(shuffled, START, tolerance, None).outcome == "fail"  # untrained weights are no way around it
+
+
+def test_without_labels_there_is_no_top1():
+    assert first_rung(START, None).top1 is None
+    made = rung(Answers("onnx", logits(wrong=40)), START, Tolerance(top1_drop=0.0), None)
+    assert made.top1 is None
+    assert made.outcome == "pass"  # a drop that means nothing is not judged
+    assert made.argmax_agreement == 0
