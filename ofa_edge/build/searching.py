@@ -1,5 +1,6 @@
 """The search stage: the space under the target's budget, then the best candidates measured, not predicted."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from ofa_edge.build.plan import Plan, weights_digest
 from ofa_edge.build.stages import StageRunner
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.manifest import CandidateRecord, FrontPoint, SearchRecord
-from ofa_edge.search.evolution import Candidate, SearchResult, search
+from ofa_edge.search.evolution import Candidate, SearchOptions, SearchResult, search
 from ofa_edge.space import Genomes, Subnet
 from ofa_edge.supernet import zoo
 
 MEASURED_CANDIDATES = 8
+# Candidates that differ in several genes: measuring near-twins would tell little about the predictor's favourites.
+_OPTIONS = SearchOptions(distance=8)
 _RESULT = "search.json"
 
 
@@ -49,6 +52,7 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord]:
         "relative": plan.relative_budget,
         "seed": plan.options.seed,
         "candidates": MEASURED_CANDIDATES,
+        "options": dataclasses.asdict(_OPTIONS),
         "calibration": plan.data.digests["calibration"],
         "validation": plan.data.digests["validation"],
     }
@@ -61,7 +65,9 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord]:
 
 def predicted_search(plan: Plan) -> SearchResult:
     """The search alone: everything in it is predicted. Raises BudgetError."""
-    return search(plan.package.space, _latency(plan), _score(plan), plan.budget_ms, seed=plan.options.seed)
+    return search(
+        plan.package.space, _latency(plan), _score(plan), plan.budget_ms, seed=plan.options.seed, options=_OPTIONS
+    )
 
 
 def _latency(plan: Plan) -> Any:

@@ -6,10 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, WeightsError
+from ofa_edge.files import canonical_json
 from ofa_edge.space import Space
 
 FORMAT = "ofa-edge supernet 1"
 HINT = "use a file written by ofa-edge train, or a checkpoint of the reference (.pth) with its own --supernet name"
+
+
+_KEY = "ofa-edge"
+
+
+def pack(facts: Mapping[str, str]) -> dict[str, str]:
+    """Metadata for safetensors: one key, because several are written in no fixed order and digests would differ."""
+    return {_KEY: canonical_json(dict(facts)).decode()}
+
+
+def unpack(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    """Inverse of `pack`; empty for a file of somebody else's. Raises ValueError if damaged."""
+    facts = json.loads((metadata or {}).get(_KEY, "{}"))
+    if not isinstance(facts, dict):
+        raise ValueError("the header holds no table")
+    return facts
 
 
 @dataclass(frozen=True)
@@ -31,10 +48,10 @@ def read_weights_file(path: Path) -> WeightsFile:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata: dict[str, str] = file.metadata() or {}
+            metadata = unpack(file.metadata())
     except FileNotFoundError as error:
         raise WeightsError("no weights file", f"{path} does not exist", "check the path given to --supernet") from error
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError("damaged or foreign weights", f"{path}: {error}", HINT) from error
     if metadata.get("format") != FORMAT:
         raise WeightsError("not a supernet", f"{path}: format {metadata.get('format')!r}", HINT)

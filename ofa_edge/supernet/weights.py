@@ -14,7 +14,7 @@ from torch import Tensor
 from ofa_edge.errors import WeightsError
 from ofa_edge.files import atomic_path
 from ofa_edge.space import Space
-from ofa_edge.supernet.header import FORMAT, HINT, read_weights_file
+from ofa_edge.supernet.header import FORMAT, HINT, pack, read_weights_file, unpack
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.static import StaticNet
 
@@ -26,7 +26,7 @@ def save_supernet(path: Path, net: Supernet, facts: Mapping[str, str]) -> None:
     tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     metadata = {"format": FORMAT, "space": json.dumps(net.space.to_json()), "space_hash": net.space.hash, **facts}
     with atomic_path(path) as part:
-        save_file(tensors, part, metadata)
+        save_file(tensors, part, pack(metadata))
 
 
 def load_supernet(path: Path) -> Supernet:
@@ -114,7 +114,7 @@ def save_static(path: Path, net: StaticNet) -> None:
         "calibrated": json.dumps(net.calibrated),
     }
     with atomic_path(path) as part:
-        save_file({key: value.contiguous() for key, value in net.state_dict().items()}, part, metadata)
+        save_file({key: value.contiguous() for key, value in net.state_dict().items()}, part, pack(metadata))
 
 
 def load_static(path: Path) -> StaticNet:
@@ -123,12 +123,12 @@ def load_static(path: Path) -> StaticNet:
 
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            metadata = unpack(file.metadata())
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         space = Space.from_json(json.loads(metadata["space"]))
         net = StaticNet(space, space.from_config(json.loads(metadata["subnet"])))
         net.load_state_dict(tensors)
-    except (SafetensorError, OSError, KeyError, RuntimeError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
         raise WeightsError("damaged static network", f"{path}: {error}", "build again") from error
     net.calibrated = json.loads(metadata["calibrated"])
     return net.eval()

@@ -99,3 +99,11 @@ def test_anything_but_tensors_is_refused_and_never_run(content, tmp_path, capsys
     with pytest.raises(WeightsError):
         load_checkpoint(tmp_path / "d.pth", TINY)
     assert "never be printed" not in capsys.readouterr().out
+
+
+def test_the_same_weights_give_the_same_bytes(supernet, tmp_path):
+    for name in ("a", "b"):
+        save_supernet(tmp_path / name, supernet, {"dataset": "none", "labels": "[]", "seed": "0"})
+        save_static(tmp_path / f"static-{name}", supernet.extract(TINY.smallest()))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "static-a").read_bytes() == (tmp_path / "static-b").read_bytes()
