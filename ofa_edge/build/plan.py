@@ -90,8 +90,12 @@ class Plan:
         return "model.tflite" if self.runtime == "tflite" else "model.so"
 
 
-def make_plan(options: BuildOptions) -> Plan:
+def make_plan(options: BuildOptions, *, claim: bool = True) -> Plan:
     """Resolve and check everything that can be known without work.
+
+    Args:
+        options: what the user asked for.
+        claim: whether something will be written to the output folder, which must then be ours.
 
     Raises:
         UsageError: in one of its forms; nothing has been written.
@@ -104,7 +108,8 @@ def make_plan(options: BuildOptions) -> Plan:
     if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:
         raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
     out = options.out or Path("out") / target.name
-    claim_output_folder(out)
+    if claim:
+        claim_output_folder(out)
     package = open_supernet(options.supernet, untrained=options.untrained)
     latency = load_latency_model(target, package.space, runtime, precision)
     predictor_file = package.file(zoo.PREDICTOR)

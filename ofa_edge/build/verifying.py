@@ -93,9 +93,9 @@ def _plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
             untrained=not manifest.supernet.trained,
             data=data,
             device=device,
-            out=Path("out") / ".verify",
             seed=manifest.seed,
-        )
+        ),
+        claim=False,
     )
     if plan.package.space.hash != manifest.supernet.space_hash:
         raise ConfigError(

@@ -21,7 +21,7 @@ def search_command(as_json: bool, **options: Any) -> None:
     from ofa_edge.build.plan import BuildOptions, make_plan
     from ofa_edge.build.searching import predicted_search
 
-    plan = make_plan(BuildOptions(device="none", **options))
+    plan = make_plan(BuildOptions(device="none", **options), claim=False)
     result = predicted_search(plan)
     if as_json:
         rows = [
