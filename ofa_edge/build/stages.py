@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ofa_edge import __version__
 from ofa_edge.build.plan import Plan, weights_digest
 from ofa_edge.cache import CacheEntry, StageCache
-from ofa_edge.files import sha256_file, write_bytes
+from ofa_edge.files import write_bytes
 from ofa_edge.manifest import StageRecord
 from ofa_edge.space import Subnet
 
@@ -139,9 +139,10 @@ def run_onnx(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet) 
 def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet) -> CacheEntry:
     """Convert and add metadata."""
     preprocessing = plan.package.preprocessing(subnet.resolution)
+    supernet = Path(plan.package.name).name  # no path of this machine goes into an artifact
     description = {
-        "name": f"{plan.package.name} {subnet.id}",
-        "description": f"Subnet {subnet.id} of {plan.package.name} for {plan.target.name}, {plan.precision}"
+        "name": f"{supernet} {subnet.id}",
+        "description": f"Subnet {subnet.id} of {supernet} for {plan.target.name}, {plan.precision}"
         + ("" if plan.package.trained else "; UNTRAINED: random weights"),
         "version": __version__,
     }
@@ -245,8 +246,3 @@ def _installed(package: str) -> bool:
 
 def _tensorflow() -> str:
     return "tensorflow-cpu" if _installed("tensorflow-cpu") else "tensorflow"
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    return sha256_file(path)

@@ -10,7 +10,7 @@ from ofa_edge.files import canonical_json
 from ofa_edge.space import Space
 
 FORMAT = "ofa-edge supernet 1"
-HINT = "use a file written by ofa-edge train, or a checkpoint of the reference (.pth) with its own --supernet name"
+HINT = "use a file written by ofa-edge train, whole and unchanged"
 
 
 _KEY = "ofa-edge"
