@@ -21,8 +21,8 @@ batch = 32
 zero_gamma = true
 [space]
 width_mult = 0.25
-strides = [2, 2, 2, 1, 1, 1]
-resolutions = [12, 16]
+strides = [2, 2, 1, 1, 1, 1]
+resolutions = [14, 16]
 depths = [1, 2]
 [data]
 dataset = "image-folder"
@@ -35,7 +35,7 @@ epochs = 4
 lr = 0.2
 warmup_steps = 4
 subnets = ["largest", "smallest", "random"]
-resolutions = [12, 16]
+resolutions = [14, 16]
 """
 
 

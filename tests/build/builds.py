@@ -1,13 +1,25 @@
-"""Builds for tests: from the tiny package, for a Raspberry Pi 4, on no device."""
+"""Builds for tests: from the tiny package, for a Raspberry Pi 4, on no device.
 
-from dataclasses import dataclass
+As a program it builds once: `python builds.py PACKAGE CACHE OUT`.
+"""
+
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ofa_edge.build import searching
 from ofa_edge.build.pipeline import build
 from ofa_edge.build.plan import BuildOptions, make_plan
 from ofa_edge.cache import StageCache
 from ofa_edge.manifest import Manifest
+
+
+def shorten_search(patch: pytest.MonkeyPatch) -> None:
+    """The tiny space is searched well enough with few evaluations."""
+    patch.setattr(searching, "_OPTIONS", replace(searching._OPTIONS, evaluations=600))
 
 
 class Stages:
@@ -46,3 +58,9 @@ class Workshop:
         stages = stages or Stages()
         plan = make_plan(self.options(out, **changes))
         return build(plan, StageCache(self.cache), ["ofa-edge", "build"], stages), stages
+
+
+if __name__ == "__main__":
+    shorten_search(pytest.MonkeyPatch())
+    package, cache, out = map(Path, sys.argv[1:])
+    Workshop(package, cache).build(out)
