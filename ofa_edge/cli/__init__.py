@@ -1,6 +1,7 @@
 """The command line: parse and print. Heavy imports stay inside the commands, so that `--help` answers at once."""
 
 import os
+import shlex
 import sys
 import traceback
 
@@ -84,13 +85,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 def show_error(what: str, why: str, hint: str) -> None:
     """Print the three parts of an error."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {what}", err=True)
+    plain = False if os.environ.get("NO_COLOR") else None  # None: as the terminal can
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {what}", err=True, color=plain)
     click.echo(f"  {why}", err=True)
     click.echo(f"  try: {hint}", err=True)
 
 
 def _interrupted(arguments: list[str]) -> None:
-    command = " ".join(["ofa-edge", *(item for item in arguments if item != "--resume")])
+    command = shlex.join(["ofa-edge", *(item for item in arguments if item != "--resume")])
     resumable = arguments[:1] in (["build"], ["train"])
     show_error(
         "interrupted",

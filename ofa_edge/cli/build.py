@@ -31,7 +31,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
     help="auto, emulated, local, none, or one of: devices list.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder. Default: out/TARGET.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the search.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the search.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted build (finished stages are always reused).")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")

@@ -26,7 +26,9 @@ def list_command() -> None:
 
 
 @cache_group.command("prune")
-@click.option("--keep-mb", type=float, default=0.0, show_default=True, help="Size to come down to, in MB.")
+@click.option(
+    "--keep-mb", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Size to come down to, in MB."
+)
 def prune_command(keep_mb: float) -> None:
     """Remove the least recently used results."""
     from ofa_edge.cache import StageCache, default_root

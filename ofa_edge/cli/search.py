@@ -14,7 +14,7 @@ from ofa_edge.cli.console import print_json, table
 @click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
 @click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR")
 @click.option("--untrained", is_flag=True, help="Random weights for a published supernet; MACs are maximised.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the whole front.")
 def search_command(as_json: bool, **options: Any) -> None:
     """Find subnets under a target's latency budget. Accuracy here is predicted; `build` measures it."""

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 @click.option("--list", "list_only", is_flag=True, help="List the shipped recipes.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder, where the recipe's default is not wanted.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder. Default: runs/RECIPE.")
-@click.option("--threads", type=int, help="CPU threads. Default: all.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
 @click.option("--device", default="cpu", show_default=True, help="torch device: cpu, cuda.")
-@click.option("--pairs", type=int, default=200, show_default=True, help="Subnets to measure for the predictor.")
+@click.option(
+    "--pairs",
+    type=click.IntRange(min=24),  # search.predictor.MIN_PAIRS, which is not imported here: it costs time
+    default=200,
+    show_default=True,
+    help="Subnets to measure for the predictor.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a run (a run folder is always continued).")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 def train_command(
