@@ -64,14 +64,19 @@ def dataset() -> Dataset:
     return Dataset("bands", images(220, 0), images(50, 1), LABELS)
 
 
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a run share."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 def shared_package(factory: pytest.TempPathFactory) -> Path:
     """The package, trained once for all of a run's processes. Copy it before you change anything in it."""
-    base = factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with FileLock(base / "tiny.lock"):
-        if not (base / "tiny" / FIGURES).is_file():
-            train(recipe(), dataset(), base / "tiny", options=OPTIONS)
-    return base / "tiny"
+    folder = shared_folder(factory) / "tiny"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / FIGURES).is_file():
+            train(recipe(), dataset(), folder, options=OPTIONS)
+    return folder
 
 
 def copied_package(package: Path, folder: Path) -> Path:

@@ -60,6 +60,19 @@ class Workshop:
         return build(plan, StageCache(self.cache), ["ofa-edge", "build"], stages), stages
 
 
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def cached_file(cache: Path, stage: str, name: str) -> Path:
+    """A file of the one entry that a cache holds of a stage."""
+    (found,) = cache.glob(f"{stage}/*/{name}")
+    return found
+
+
 if __name__ == "__main__":
     shorten_search(pytest.MonkeyPatch())
     package, cache, out = map(Path, sys.argv[1:])
