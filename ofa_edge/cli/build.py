@@ -9,8 +9,8 @@ import click
 from ofa_edge.cli.console import StageLines, file_size, outcome, print_json, table
 
 if TYPE_CHECKING:
-    from ofa_edge.build.plan import Plan
     from ofa_edge.manifest import Manifest
+    from ofa_edge.pipeline.plan import Plan
 
 GATE_FAILED, NOT_PROVED = 1, 3
 
@@ -38,8 +38,8 @@ GATE_FAILED, NOT_PROVED = 1, 3
 def build_command(as_json: bool, dry_run: bool, resume: bool, **options: Any) -> int:
     """Search, extract, export, convert and verify a network for one target."""
     del resume  # the cache always resumes; the option exists so that the hint of an interrupted build can be pasted
-    from ofa_edge.build.plan import BuildOptions, make_plan
     from ofa_edge.cache import StageCache, default_root
+    from ofa_edge.pipeline.plan import BuildOptions, make_plan
 
     plan = make_plan(BuildOptions(**options))
     if dry_run:
@@ -47,7 +47,7 @@ def build_command(as_json: bool, dry_run: bool, resume: bool, **options: Any) ->
         return 0
     if not as_json:
         click.echo(_describe(plan), err=True)
-    from ofa_edge.build.pipeline import build
+    from ofa_edge.pipeline.build import build
 
     lines = StageLines(quiet=as_json)
     try:

@@ -18,8 +18,8 @@ from ofa_edge.cli.console import print_json, table
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the whole front.")
 def search_command(as_json: bool, **options: Any) -> None:
     """Find subnets under a target's latency budget. Accuracy here is predicted; `build` measures it."""
-    from ofa_edge.build.plan import BuildOptions, make_plan
-    from ofa_edge.build.searching import predicted_search
+    from ofa_edge.pipeline.plan import BuildOptions, make_plan
+    from ofa_edge.pipeline.searching import predicted_search
 
     plan = make_plan(BuildOptions(device="none", **options), claim=False)
     result = predicted_search(plan)

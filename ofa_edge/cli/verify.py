@@ -15,7 +15,7 @@ from ofa_edge.cli.console import outcome, print_json, table
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def verify_command(folder: Path, device: str, data: Path | None, as_json: bool) -> int:
     """Run a built artifact on a device again and judge it. The build's own folder is not changed."""
-    from ofa_edge.build.verifying import verify
+    from ofa_edge.pipeline.verifying import verify
 
     result = verify(folder, device, data)
     if as_json:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import cost
-from ofa_edge.build.plan import Plan, weights_digest
-from ofa_edge.build.stages import StageRunner
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.manifest import CandidateRecord, FrontPoint, SearchRecord
+from ofa_edge.pipeline.plan import Plan, weights_digest
+from ofa_edge.pipeline.stages import StageRunner
 from ofa_edge.search.evolution import Candidate, SearchOptions, SearchResult, search
 from ofa_edge.space import Genomes, Subnet
 from ofa_edge.supernet import zoo

@@ -9,11 +9,11 @@ import pytest
 from builds import Workshop, cached_file, content
 from tiny_package import copied_package
 
-from ofa_edge.build import stages, verifying
-from ofa_edge.build.verifying import verify
 from ofa_edge.cache import CacheEntry
 from ofa_edge.errors import ConfigError, UnknownNameError
 from ofa_edge.files import sha256_file
+from ofa_edge.pipeline import stages, verifying
+from ofa_edge.pipeline.verifying import verify
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import load_images, save_images
 from ofa_edge.targets import builtin_folder

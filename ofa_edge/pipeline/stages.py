@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import __version__
-from ofa_edge.build.plan import Plan, weights_digest
 from ofa_edge.cache import CacheEntry, StageCache
 from ofa_edge.files import write_bytes
 from ofa_edge.manifest import StageRecord
+from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.space import Subnet
 
 MODEL = "model.onnx"

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.build.on_device import measure_artifact
-from ofa_edge.build.plan import BuildOptions, Plan, make_plan
 from ofa_edge.errors import ConfigError, UsageError
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.manifest import DeviceMeasurement, Manifest, Outcome, Rung, Verdict, read_manifest, weightiest
+from ofa_edge.pipeline.on_device import measure_artifact
+from ofa_edge.pipeline.plan import BuildOptions, Plan, make_plan
 from ofa_edge.space import Subnet
 from ofa_edge.verify.gates import accuracy_verdict, latency_verdict, parity_verdict
 from ofa_edge.verify.ladder import ON_DEVICE, Answers, first_rung, rung
@@ -110,6 +110,6 @@ def _reference(plan: Plan, artifact: Path, subnet: Subnet) -> Answers | None:
     """The same file on this machine, where it runs here."""
     if plan.runtime != "tflite":
         return None
-    from ofa_edge.build.stages import test_inputs
+    from ofa_edge.pipeline.stages import test_inputs
 
     return Answers("this machine", run_tflite(artifact, test_inputs(plan, subnet)))

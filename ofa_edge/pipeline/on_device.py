@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import cost
-from ofa_edge.build.plan import Plan
-from ofa_edge.build.stages import LOGITS, StageRunner, load_logits, save_array, test_inputs
 from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import Connection, LatencyPlan, Measurement, Request
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement
+from ofa_edge.pipeline.plan import Plan
+from ofa_edge.pipeline.stages import LOGITS, StageRunner, load_logits, save_array, test_inputs
 from ofa_edge.space import Subnet
 
 

@@ -10,9 +10,6 @@ from builds import Workshop
 from PIL import Image
 from tiny_package import LABELS, copied_package, images
 
-from ofa_edge.build import plan as plan_module
-from ofa_edge.build.inputs import digest
-from ofa_edge.build.plan import BuildOptions, input_files, make_plan, weights_digest
 from ofa_edge.errors import (
     ConfigError,
     DataError,
@@ -24,6 +21,9 @@ from ofa_edge.errors import (
     WeightsError,
 )
 from ofa_edge.files import sha256_file
+from ofa_edge.pipeline import plan as plan_module
+from ofa_edge.pipeline.inputs import digest
+from ofa_edge.pipeline.plan import BuildOptions, input_files, make_plan, weights_digest
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ofa_edge.build import on_device
 from ofa_edge.device.protocol import Fingerprint, Instructions, Measurement
 from ofa_edge.errors import DeviceLostError
+from ofa_edge.pipeline import on_device
 
 
 class FakeConnection:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from ofa_edge.build.inputs import BuildData, folder_data, package_data, synthetic_data
 from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.output import claim_output_folder
+from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synthetic_data
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet

@@ -9,11 +9,6 @@ from importlib import metadata
 from pathlib import Path
 
 from ofa_edge import __version__
-from ofa_edge.build import stages
-from ofa_edge.build.on_device import DeviceResult, run_on_device
-from ofa_edge.build.plan import Plan, input_files
-from ofa_edge.build.searching import run_search
-from ofa_edge.build.stages import MODEL, OnStage, StageRunner, load_logits
 from ofa_edge.cache import CacheEntry, StageCache
 from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.manifest import (
@@ -30,6 +25,11 @@ from ofa_edge.manifest import (
     write_manifest,
 )
 from ofa_edge.output import output_folder
+from ofa_edge.pipeline import stages
+from ofa_edge.pipeline.on_device import DeviceResult, run_on_device
+from ofa_edge.pipeline.plan import Plan, input_files
+from ofa_edge.pipeline.searching import run_search
+from ofa_edge.pipeline.stages import MODEL, OnStage, StageRunner, load_logits
 from ofa_edge.report import write_report
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
