@@ -42,6 +42,7 @@ class Graph:
         constants: weights by name.
         input, output: names.
         input_shape: [1, C, H, W].
+        sizes: height and width of each map, by name, as far as ONNX can infer them.
     """
 
     nodes: tuple[Node, ...]
@@ -49,6 +50,7 @@ class Graph:
     input: str
     output: str
     input_shape: tuple[int, int, int, int]
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """The constant of that name, or None where the name is a computed value or empty."""
@@ -95,7 +97,21 @@ def read_graph(path: Path) -> Graph:
             "an artifact takes one image and gives one row of logits",
             "export the network with one input and one output",
         )
-    return Graph(tuple(nodes), constants, inputs[0].name, proto.output[0].name, _shape(inputs[0], path))
+    name, shape = inputs[0].name, _shape(inputs[0], path)
+    sizes = {name: (shape[2], shape[3]), **_sizes(model)}
+    return Graph(tuple(nodes), constants, name, proto.output[0].name, shape, sizes)
+
+
+def _sizes(model: "onnx.ModelProto") -> dict[str, tuple[int, int]]:
+    """Height and width of the inner values of four dimensions, both known."""
+    import onnx
+
+    found = {}
+    for value in onnx.shape_inference.infer_shapes(model).graph.value_info:
+        dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        if len(dims) == 4 and min(dims[2:]) > 0:
+            found[value.name] = (dims[2], dims[3])
+    return found
 
 
 def _node(proto: "onnx.NodeProto", number: int) -> Node:

@@ -8,9 +8,11 @@ from ofa_edge.export.graph import read_graph
 from ofa_edge.export.onnx import run_onnx
 from ofa_edge.export.parity import compare
 from ofa_edge.export.rewrites import rewrite, rewrites_for
+from ofa_edge.export.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
 from ofa_edge.export.rewrites.sink_scales import sink_scales
 from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS, split_depthwise
+from ofa_edge.export.tflite import convert, run_tflite
 
 
 def run_both(path, rewritten, shape):
@@ -38,7 +40,7 @@ def test_the_whole_list_keeps_the_answers(onnx_path, images, reference, precisio
 
 
 def test_the_order_is_what_it_says():
-    assert rewrites_for("fp32") == (split_depthwise, open_hard_sigmoid, sink_scales)
+    assert rewrites_for("fp32") == (crop_kernels, split_depthwise, open_hard_sigmoid, sink_scales)
     assert rewrites_for("int8") == (split_depthwise, open_hard_sigmoid, open_hard_swish, sink_scales)
 
 
@@ -135,3 +137,37 @@ def test_scales_sink(tmp_path, case):
 def test_a_hard_sigmoid_of_another_slope_stays(tmp_path):
     path = save_model(tmp_path / "model.onnx", "logits = HardSigmoid(input)", (1, 4, 5, 5))
     assert operators(open_hard_sigmoid(read_graph(path))) == {"HardSigmoid": 1}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_kernels_larger_than_their_map_are_cropped(size, stride, tmp_path):
+    body = f"logits = Conv <group = 3, kernel_shape = [7, 7], pads = [3, 3, 3, 3], strides = [{stride}, {stride}]> (input, w, b)"
+    path = save_model(tmp_path / "m.onnx", body, (1, 3, size, size), w=(3, 1, 7, 7), b=(3,))
+    cropped = crop_kernels(read_graph(path))
+    kernel = min(7, 2 * size - 1)
+    assert cropped.constants[cropped.nodes[0].inputs[1]].shape == (3, 1, kernel, kernel)
+    before, after = run_both(path, cropped, (1, 3, size, size))
+    np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-5)
+    # No part of the split reads padding alone: every row of every part meets a pixel.
+    for node in split_depthwise(cropped).nodes:
+        if node.op == "Conv":
+            rows, dilation = node.attributes["kernel_shape"][0], node.attributes.get("dilations", (1, 1))[0]
+            assert any(
+                0 <= row * dilation - node.attributes["pads"][0] + y < size
+                for row in range(rows)
+                for y in range(0, size, stride)
+            )
+
+
+def test_int8_of_a_large_kernel_on_a_small_map_runs(tmp_path):
+    body = """
+        a = Conv <group = 4, kernel_shape = [7, 7], pads = [3, 3, 3, 3]> (input, w, b)
+        p = GlobalAveragePool (a)
+        f = Flatten (p)
+        logits = Gemm <transB = 1> (f, v)
+    """
+    path = save_model(tmp_path / "m.onnx", body, (1, 4, 3, 3), w=(4, 1, 7, 7), b=(4,), v=(3, 4))
+    x = np.random.default_rng(0).normal(size=(64, 4, 3, 3)).astype(np.float32)
+    convert(path, tmp_path / "m.tflite", "int8", x)
+    assert compare(run_onnx(path, x), run_tflite(tmp_path / "m.tflite", x)).snr_db > 20

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from ofa_edge.export.artifact import Precision
 from ofa_edge.export.graph import Graph
+from ofa_edge.export.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
 from ofa_edge.export.rewrites.sink_scales import sink_scales
 from ofa_edge.export.rewrites.split_depthwise import split_depthwise
@@ -14,6 +15,8 @@ Rewrite = Callable[[Graph], Graph]
 def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
     """The rewrites of a precision, in order, and why each is there."""
     return (
+        # Before the split: on small maps some of its parts would only ever read padding.
+        crop_kernels,
         # XNNPACK has no fast depthwise kernel of more than 25 taps, in any precision.
         split_depthwise,
         # The gate's 1/6 costs an operator of its own. Opened here, sunk below.
