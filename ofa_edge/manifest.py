@@ -75,6 +75,7 @@ class TargetRecord(Record):
     """What the artifact was built for."""
 
     name: str
+    given: str = ""  # as it stood after --target, where that was a path
     description: str
     arch: str
     cpu: str

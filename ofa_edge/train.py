@@ -15,10 +15,10 @@ import numpy as np
 
 from ofa_edge import __version__, cost
 from ofa_edge.data.dataset import Dataset, Images, load_fashion_mnist, load_image_folder
-from ofa_edge.errors import DataError, OutputError, UnknownNameError
+from ofa_edge.errors import ConfigError, DataError, OutputError, UnknownNameError
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import spearman
-from ofa_edge.search.predictor import AccuracyPredictor
+from ofa_edge.search.predictor import MIN_PAIRS, AccuracyPredictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
@@ -75,7 +75,12 @@ def claim_run_folder(folder: Path, recipe: Recipe) -> None:
     """Make the run's folder, or check that it holds a run of this recipe. Raises OutputError."""
     marker = folder / RECIPE
     if marker.is_file():
-        made_by = json.loads(marker.read_bytes()).get("digest")
+        try:
+            made_by = json.loads(marker.read_bytes())["digest"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                f"{marker.name} is damaged", f"{folder}: {error}", "choose another folder with --out"
+            ) from error
         if made_by != recipe.digest:
             raise OutputError(
                 f"{folder} holds another run", f"its recipe is {str(made_by)[:12]}", "choose another folder with --out"
@@ -98,6 +103,8 @@ def train(
 ) -> dict[str, Any]:
     """Run a recipe to the end in `folder`, which then is a package for `--supernet`; return its measured figures."""
     options = options or TrainOptions()
+    if options.pairs < MIN_PAIRS:
+        raise ConfigError("too few pairs", f"{options.pairs}, at least {MIN_PAIRS} are needed", f"--pairs {MIN_PAIRS}")
     claim_run_folder(folder, recipe)
     space = recipe.make_space(len(data.class_names))
     train_images, held_out = data.split(recipe.data.held_out, recipe.data.split_seed)

@@ -192,6 +192,7 @@ def _manifest(
         labels=_labels(plan, prediction, ladder),
         target=TargetRecord(
             name=plan.target.name,
+            given="" if plan.options.target == plan.target.name else plan.options.target,
             description=plan.target.description,
             arch=plan.target.hardware.arch,
             cpu=plan.target.hardware.cpu,

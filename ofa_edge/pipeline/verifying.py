@@ -9,7 +9,7 @@ from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.manifest import DeviceMeasurement, Manifest, Outcome, Rung, Verdict, read_manifest, weightiest
 from ofa_edge.pipeline.on_device import measure_artifact
-from ofa_edge.pipeline.plan import BuildOptions, Plan, make_plan
+from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
 from ofa_edge.space import Subnet
 from ofa_edge.verify.gates import accuracy_verdict, latency_verdict, parity_verdict
 from ofa_edge.verify.ladder import ON_DEVICE, Answers, first_rung, rung
@@ -85,7 +85,7 @@ def _plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
     search = manifest.search
     plan = make_plan(
         BuildOptions(
-            target=manifest.target.name,
+            target=manifest.target.given or manifest.target.name,
             latency_ms=search.budget_ms if search else None,
             precision=manifest.target.precision,
             runtime=manifest.target.runtime,  # type: ignore[arg-type]
@@ -103,7 +103,18 @@ def _plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
             f"'{manifest.supernet.name}' now has another search space",
             "build again",
         )
+    check_inputs(plan, manifest)
     return plan
+
+
+def check_inputs(plan: Plan, manifest: Manifest) -> None:
+    """Weights and images as they were at the build. Raises ConfigError naming the first that is not."""
+    built_with = {record.path: record.sha256 for record in manifest.inputs}
+    for name, (path, role) in input_files(plan).items():
+        if role in ("weights", "images") and built_with.get(name) != sha256_file(path):
+            raise ConfigError(
+                f"the {role} are not the build's", f"{path}: another SHA-256 than in the manifest", "build again"
+            )
 
 
 def _reference(plan: Plan, artifact: Path, subnet: Subnet) -> Answers | None:

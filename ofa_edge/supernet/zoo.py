@@ -168,9 +168,9 @@ def load_images(path: Path, split: str) -> Images:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return Images(file[f"{split}_pixels"], file[f"{split}_labels"].astype(np.int64))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"no {split} images", f"{path}: {error}", "use the package as ofa-edge train wrote it"
         ) from error

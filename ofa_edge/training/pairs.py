@@ -9,7 +9,7 @@ import numpy as np
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
-from ofa_edge.errors import SpaceMismatchError
+from ofa_edge.errors import DataError, SpaceMismatchError
 from ofa_edge.files import write_json
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.evaluate import measure_top1
@@ -47,7 +47,9 @@ def measure_pairs(
     known = {pair.subnet: pair for pair in read_pairs(file, supernet.space)} if file.exists() else {}
     for done, subnet in enumerate(subnets, start=1):
         if subnet not in known:
-            known[subnet] = Pair(subnet, measure_top1(supernet, subnet, calibration, images, preprocessing))
+            # Rounded here, as in the file, so that a resumed run fits the same predictor to the byte.
+            top1 = round(measure_top1(supernet, subnet, calibration, images, preprocessing), 6)
+            known[subnet] = Pair(subnet, top1)
             if done % 10 == 0 or done == len(subnets):
                 write_pairs(file, supernet.space, list(known.values()), len(images))
         on_pair(done, len(subnets))
@@ -56,17 +58,21 @@ def measure_pairs(
 
 def write_pairs(file: Path, space: Space, pairs: Sequence[Pair], images: int) -> None:
     """Write pairs as JSON with the space's hash and how many images stand behind each."""
-    rows = [{**pair.subnet.config(), "top1": round(pair.top1, 6)} for pair in pairs]
+    rows = [{**pair.subnet.config(), "top1": pair.top1} for pair in pairs]
     write_json(file, {"space_hash": space.hash, "images": images, "pairs": rows})
 
 
 def read_pairs(file: Path, space: Space) -> list[Pair]:
-    """Inverse of `write_pairs`. Raises SpaceMismatchError."""
-    value = json.loads(file.read_bytes())
-    if value["space_hash"] != space.hash:
+    """Inverse of `write_pairs`. Raises DataError or SpaceMismatchError."""
+    try:
+        value = json.loads(file.read_bytes())
+        hash_, rows = value["space_hash"], value["pairs"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError("damaged pairs", f"{file}: {error}", "remove the file to measure again") from error
+    if hash_ != space.hash:
         raise SpaceMismatchError(
             "pairs of another search space",
-            f"{file}: {value['space_hash'][:12]}, wanted {space.hash[:12]}",
+            f"{file}: {hash_[:12]}, wanted {space.hash[:12]}",
             "remove the file to measure again",
         )
-    return [Pair(space.from_config(row), float(row["top1"])) for row in value["pairs"]]
+    return [Pair(space.from_config(row), float(row["top1"])) for row in rows]

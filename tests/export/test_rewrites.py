@@ -41,7 +41,7 @@ def test_the_whole_list_keeps_the_answers(onnx_path, images, reference, precisio
 
 def test_the_order_is_what_it_says():
     assert rewrites_for("fp32") == (crop_kernels, split_depthwise, open_hard_sigmoid, sink_scales)
-    assert rewrites_for("int8") == (split_depthwise, open_hard_sigmoid, open_hard_swish, sink_scales)
+    assert rewrites_for("int8") == (crop_kernels, split_depthwise, open_hard_sigmoid, open_hard_swish, sink_scales)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -142,7 +142,8 @@ def test_a_hard_sigmoid_of_another_slope_stays(tmp_path):
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_kernels_larger_than_their_map_are_cropped(size, stride, tmp_path):
-    body = f"logits = Conv <group = 3, kernel_shape = [7, 7], pads = [3, 3, 3, 3], strides = [{stride}, {stride}]> (input, w, b)"
+    shape = f"kernel_shape = [7, 7], pads = [3, 3, 3, 3], strides = [{stride}, {stride}]"
+    body = f"logits = Conv <group = 3, {shape}> (input, w, b)"
     path = save_model(tmp_path / "m.onnx", body, (1, 3, size, size), w=(3, 1, 7, 7), b=(3,))
     cropped = crop_kernels(read_graph(path))
     kernel = min(7, 2 * size - 1)

@@ -216,7 +216,6 @@ def test_damaged_images_are_refused(workshop, tmp_path):
         planned(workshop, tmp_path, supernet=str(folder))
 
 
-@pytest.mark.xfail(strict=True, raises=EOFError, reason="load_images does not catch EOFError")
 def test_empty_images_are_refused(workshop, tmp_path):
     folder = copied_package(workshop.package, tmp_path / "package")
     (folder / zoo.IMAGES).write_bytes(b"")

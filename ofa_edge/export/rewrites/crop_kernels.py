@@ -1,7 +1,7 @@
 """Depthwise kernels larger than the map they run on, cut down to the taps that ever meet a pixel.
 
-On a 3x3 map the outer ring of a 7x7 kernel reads padding only. Split into parts (see `split_depthwise`) such rows would be a
-branch whose answer is always 0, from which int8 calibration takes a scale of nearly 0 that XNNPACK does not survive.
+On a 3x3 map the outer ring of a 7x7 kernel reads padding only. Split into parts (see `split_depthwise`) such rows would
+be a branch whose answer is always 0, from which int8 calibration takes a scale near 0 that XNNPACK does not survive.
 
 Given::
 
