@@ -98,15 +98,18 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
 
 
 def _collect(plan: Plan, onnx: CacheEntry, model: CacheEntry) -> _Built:
-    """The artifact and what goes with it. A TVM library for a CPU comes with its C++ runner."""
+    """The artifact and what goes with it. A TVM library for a CPU comes with its C++ runner, which drives no GPU."""
     if plan.runtime == "tflite":
         return _Built(model.path("model.tflite"), onnx.path(MODEL))
+    facts = (("model.json", model.path("model.json")),)
+    if plan.cuda:
+        return _Built(model.path("model.so"), onnx.path(MODEL), facts)
     from ofa_edge.device.runners.build import build_tvm_runner
     from ofa_edge.device.sysroot import cache_folder
 
     folder = build_tvm_runner(plan.target.hardware.arch, cache_folder())
     runner = tuple((f"runner/{path.name}", path) for path in sorted(folder.iterdir()) if path.suffix != ".json")
-    return _Built(model.path("model.so"), onnx.path(MODEL), (("model.json", model.path("model.json")), *runner))
+    return _Built(model.path("model.so"), onnx.path(MODEL), (*facts, *runner))
 
 
 def _climb(
