@@ -10,8 +10,7 @@ from ofa_edge.errors import DeviceError
 from ofa_edge.files import write_bytes
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_MIRROR = "http://deb.debian.org/debian"  # packages are checked by signature and digest, not by the transport
-_SECURITY_MIRROR = "http://deb.debian.org/debian-security"
+MIRROR_VARIABLE = "OFA_EDGE_DEBIAN_MIRROR"
 _UPDATE_TIMEOUT_S = 300.0
 _DOWNLOAD_TIMEOUT_S = 900.0
 _UNPACK_TIMEOUT_S = 300.0
@@ -78,22 +77,33 @@ def fetch_packages(state: Path, suite: str, arch: str, packages: Iterable[str]) 
 
 
 def _sources(suite: str) -> str:
-    """Debian's mirrors as this machine's apt knows them, if it knows them, else the general ones."""
-    main, security = _MIRROR, _SECURITY_MIRROR
-    for uri, codename in _host_mirrors():
-        if codename == suite:
-            main = uri
-        elif codename == f"{suite}-security":
-            security = uri
-    lines = ((main, suite), (main, f"{suite}-updates"), (security, f"{suite}-security"))
-    return "".join(f"deb [signed-by={_KEYRING}] {uri} {name} main\n" for uri, name in lines)
+    """Debian's mirrors: `$OFA_EDGE_DEBIAN_MIRROR`, else those that this machine's apt knows for the suite.
+
+    Packages are checked by signature and digest, not by the transport.
+
+    Raises:
+        DeviceError: neither names one.
+    """
+    chosen = os.environ.get(MIRROR_VARIABLE, "").rstrip("/")
+    known = {suite: f"{chosen}/debian", f"{suite}-security": f"{chosen}/debian-security"} if chosen else _host_mirrors()
+    if suite not in known:
+        raise DeviceError(
+            "no Debian mirror is known",
+            f"apt on this machine lists none for {suite}",
+            f"apt-get update, or {MIRROR_VARIABLE}=http://HOST, where HOST/debian is a Debian mirror",
+        )
+    names = (suite, f"{suite}-updates", f"{suite}-security")
+    lines = [(known.get(name) or (known[suite] if name.endswith("-updates") else None), name) for name in names]
+    return "".join(f"deb [signed-by={_KEYRING}] {uri} {name} main\n" for uri, name in lines if uri)
 
 
-def _host_mirrors() -> list[tuple[str, str]]:
-    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages", "Origin: Debian"]
+def _host_mirrors() -> dict[str, str]:
+    """Suite -> address, of Debian's own repositories in this machine's apt sources."""
+    wanted = ["Created-By: Packages", "Origin: Debian"]
+    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", *wanted]
     said = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False).stdout
-    pairs = (line.split() for line in said.splitlines())
-    return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2 and pair[0].startswith(("http://", "https://"))]
+    pairs = [pair for pair in (line.split() for line in said.splitlines()) if len(pair) == 2]
+    return {suite: uri for uri, suite in pairs if uri.startswith(("http://", "https://"))}
 
 
 def unpack(archive: Path, root: Path) -> None:
