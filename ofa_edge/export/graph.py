@@ -64,6 +64,18 @@ class Graph:
         return counts
 
 
+def is_plain_depthwise(node: Node, weight: NDArray[Any]) -> bool:
+    """Whether a convolution is depthwise with an odd, undilated kernel, padded by half: weight [C, 1, odd, odd]."""
+    channels, depth, height, width = weight.shape
+    return (
+        node.attributes.get("group", 1) == channels
+        and depth == 1
+        and height % 2 == width % 2 == 1
+        and list(node.attributes.get("pads", ())) == [height // 2, width // 2] * 2
+        and list(node.attributes.get("dilations", (1, 1))) == [1, 1]
+    )
+
+
 def read_graph(path: Path) -> Graph:
     """Read an ONNX file of one input and one output, both of fixed shape.
 

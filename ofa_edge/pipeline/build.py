@@ -90,8 +90,8 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
         manifest = _manifest(plan, runner, subnet, search, ladder, outputs, command)
-        report = write_report(folder / REPORT, manifest)
-        outputs.append(FileRecord(path=REPORT, role="report", sha256=report, size=stages.file_size(folder / REPORT)))
+        write_report(folder / REPORT, manifest)
+        outputs.append(_record(REPORT, "report", folder / REPORT))
         manifest = manifest.model_copy(update={"outputs": tuple(outputs)})
         write_manifest(folder, manifest)
     return manifest
@@ -166,14 +166,17 @@ def _place(folder: Path, plan: Plan, built: _Built) -> list[FileRecord]:
     write_bytes(folder / zoo.LABELS, ("\n".join(plan.package.labels) + "\n").encode())
     files = [(plan.artifact_name, built.artifact, "artifact"), (MODEL, built.onnx, "onnx")]
     files += [(name, path, "runner" if name.startswith("runner/") else "facts") for name, path in built.extra]
-    records = [FileRecord(path=zoo.LABELS, role="labels", sha256=sha256_file(folder / zoo.LABELS), size=0)]
-    records[0] = records[0].model_copy(update={"size": stages.file_size(folder / zoo.LABELS)})
+    records = [_record(zoo.LABELS, "labels", folder / zoo.LABELS)]
     for name, source, role in files:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)
-        records.append(FileRecord(path=name, role=role, sha256=sha256_file(target), size=stages.file_size(target)))
+        records.append(_record(name, role, target))
     return records
+
+
+def _record(name: str, role: str, path: Path) -> FileRecord:
+    return FileRecord(path=name, role=role, sha256=sha256_file(path), size=stages.file_size(path))
 
 
 def _manifest(
@@ -217,10 +220,7 @@ def _manifest(
         measurements=measurements,
         verdicts=_verdicts(plan, ladder),
         stages=tuple(runner.records),
-        inputs=tuple(
-            FileRecord(path=name, role=role, sha256=sha256_file(path), size=stages.file_size(path))
-            for name, (path, role) in input_files(plan).items()
-        ),
+        inputs=tuple(_record(name, role, path) for name, (path, role) in input_files(plan).items()),
         outputs=tuple(outputs),
         versions=_versions(),
         skipped=_skipped(plan, ladder),

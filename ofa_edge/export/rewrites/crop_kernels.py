@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.graph import Graph, Node
+from ofa_edge.export.graph import Graph, Node, is_plain_depthwise
 
 
 def crop_kernels(graph: Graph) -> Graph:
@@ -30,7 +30,7 @@ def crop_kernels(graph: Graph) -> Graph:
     for node in graph.nodes:
         weight = graph.constant(node.inputs[1]) if node.op == "Conv" else None
         size = graph.sizes.get(node.inputs[0])
-        if weight is None or size is None or not _is_plain_depthwise(node, weight):
+        if weight is None or size is None or not is_plain_depthwise(node, weight):
             nodes.append(node)
             continue
         reach = [min(kernel // 2, length - 1) for kernel, length in zip(weight.shape[2:], size, strict=True)]
@@ -42,17 +42,6 @@ def crop_kernels(graph: Graph) -> Graph:
         attributes = {**node.attributes, "kernel_shape": [2 * each + 1 for each in reach], "pads": reach * 2}
         nodes.append(replace(node, inputs=(node.inputs[0], name, *node.inputs[2:]), attributes=attributes))
     return replace(graph, nodes=tuple(nodes), constants=constants)
-
-
-def _is_plain_depthwise(node: Node, weight: NDArray[Any]) -> bool:
-    channels, depth, height, width = weight.shape
-    return (
-        node.attributes.get("group", 1) == channels
-        and depth == 1
-        and height % 2 == width % 2 == 1
-        and list(node.attributes.get("pads", ())) == [height // 2, width // 2] * 2
-        and list(node.attributes.get("dilations", (1, 1))) == [1, 1]
-    )
 
 
 def _centre(weight: NDArray[Any], reach: list[int]) -> NDArray[Any]:

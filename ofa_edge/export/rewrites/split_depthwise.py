@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.graph import Graph, Node
+from ofa_edge.export.graph import Graph, Node, is_plain_depthwise
 
 MAX_TAPS = 25
 """Taps of XNNPACK's largest depthwise kernel (LiteRT 2.3)."""
@@ -45,17 +45,8 @@ def split_depthwise(graph: Graph) -> Graph:
 
 
 def _is_splittable(node: Node, weight: NDArray[Any]) -> bool:
-    channels, depth, height, width = weight.shape
-    half = [height // 2, width // 2] * 2
-    return (
-        node.attributes.get("group", 1) == channels
-        and depth == 1
-        and height * width > MAX_TAPS
-        and height % 2 == width % 2 == 1
-        and 2 * width <= MAX_TAPS
-        and list(node.attributes.get("pads", ())) == half
-        and list(node.attributes.get("dilations", (1, 1))) == [1, 1]
-    )
+    height, width = weight.shape[2:]
+    return is_plain_depthwise(node, weight) and height * width > MAX_TAPS and 2 * width <= MAX_TAPS
 
 
 def _row_sets(height: int, width: int) -> list[list[int]]:
