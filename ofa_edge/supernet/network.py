@@ -12,6 +12,8 @@ from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
 from ofa_edge.space import BlockSpec, Space, Subnet
 from ofa_edge.supernet.depthwise import depthwise_conv2d
+from ofa_edge.supernet.noise import Noise
+from ofa_edge.supernet.normalise import BatchNorm
 from ofa_edge.supernet.slicing import FULL_KERNEL, BlockSlice, slice_block
 from ofa_edge.supernet.static import BN_EPS, BN_MOMENTUM, Residual, SqueezeExcite, StaticNet, Trunk
 
@@ -39,7 +41,7 @@ class _Part(nn.Module):
     def __init__(self, conv: nn.Module, channels: int) -> None:
         super().__init__()
         self.conv = conv
-        self.bn = _Nested("bn", nn.BatchNorm2d(channels, eps=BN_EPS, momentum=BN_MOMENTUM))
+        self.bn = _Nested("bn", BatchNorm(channels, eps=BN_EPS, momentum=BN_MOMENTUM))
 
 
 class ElasticMBConv(nn.Module):
@@ -81,9 +83,7 @@ class ElasticMBConv(nn.Module):
         mean, var, weight, bias = (
             active[f"{part}.bn.{name}"] for name in ("running_mean", "running_var", "weight", "bias")
         )
-        if self.training:
-            cast(Tensor, getattr(self, part).bn.bn.num_batches_tracked).add_(1)
-        return F.batch_norm(x, mean, var, weight, bias, self.training, BN_MOMENTUM, BN_EPS)
+        return cast(BatchNorm, getattr(self, part).bn.bn).normalise(x, weight, bias, mean, var)
 
 
 class Supernet(nn.Module):
@@ -111,20 +111,19 @@ class Supernet(nn.Module):
         """The elastic block of that index (the static first block is not counted)."""
         return cast(ElasticMBConv, self.blocks[index + 1].conv)
 
-    def forward(self, x: Tensor, subnet: Subnet, dropout: float = 0.0) -> Tensor:
-        """Run one subnet in place: images [N, C, r, r] -> logits [N, classes].
-
-        Dropout on the features applies in training mode only.
-        """
+    def forward(self, x: Tensor, subnet: Subnet, noise: Noise | None = None) -> Tensor:
+        """Run one subnet in place: images [N, C, r, r] -> logits [N, classes]; `noise` regularises a training step."""
         x = self.blocks[0](self.first_conv(x))
         for stage, pairs in enumerate(subnet.stages):
             for position, (kernel, expand) in enumerate(pairs):
                 block = self.elastic_block(stage * self.space.max_depth + position)
                 out = block(x, kernel, expand)
+                if noise and block.spec.shortcut:
+                    out = noise.path(out, (block.spec.index + 1) / len(self.space.blocks))
                 x = out + x if block.spec.shortcut else out
         x = self.final_expand_layer(x).mean((2, 3), keepdim=True)
         x = torch.flatten(self.feature_mix_layer(x), 1)
-        return self.classifier(F.dropout(x, dropout, self.training))  # type: ignore[no-any-return]
+        return self.classifier(noise.features(x) if noise else x)  # type: ignore[no-any-return]
 
     def extract(self, subnet: Subnet) -> StaticNet:
         """Copy a subnet's slice of the weights into a static network, in eval mode, marked as not calibrated."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
 from ofa_edge.space import Activation, BlockSpec, Space, Subnet
+from ofa_edge.supernet.normalise import BatchNorm
 from ofa_edge.supernet.slicing import BlockSlice
 
 BN_MOMENTUM = 0.1
@@ -33,7 +34,7 @@ class ConvBN(nn.Module):
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels, eps=BN_EPS, momentum=BN_MOMENTUM)
+        self.bn = BatchNorm(out_channels, eps=BN_EPS, momentum=BN_MOMENTUM)
         self.act = activation(act)
 
     def forward(self, x: Tensor) -> Tensor:

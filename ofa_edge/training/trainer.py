@@ -20,6 +20,7 @@ from ofa_edge.data.augment import augment
 from ofa_edge.data.dataset import Images
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.network import ElasticMBConv, Supernet
+from ofa_edge.supernet.noise import Noise
 from ofa_edge.supernet.sorting import sort_channels
 from ofa_edge.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from ofa_edge.training.recipe import Phase, Recipe
@@ -152,12 +153,12 @@ class Trainer:
     def _train_step(self, phase: Phase, lr: float) -> tuple[float, list[float]]:
         rng = np.random.default_rng([self.recipe.seed, _STEP_STREAM, self.step])
         x, labels, resolution = self._batch(phase, rng)
-        torch.manual_seed(int(rng.integers(2**62)))  # dropout
+        noise = Noise(int(rng.integers(2**62)), self.recipe.dropout, 0.0, len(x), slice(None))
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.net.train()
         self.optimizer.zero_grad()
-        logits = self.net(x, self.space.largest(resolution), self.recipe.dropout)
+        logits = self.net(x, self.space.largest(resolution), noise)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         losses = [loss.detach()]

@@ -1,0 +1,63 @@
+"""Batch normalisation for elastic widths and for batches that are spread over processes."""
+
+from typing import Any
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm whose active channels are an argument.
+
+    Attributes:
+        group: processes over which a training batch is spread (`torch.distributed` process group), None for one alone.
+            Mean and variance are then those of the whole batch. (torch's own SyncBatchNorm runs on GPUs only.)
+    """
+
+    group: Any = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> the same shape, all channels active."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        return self.normalise(x, self.weight, self.bias, self.running_mean, self.running_var)
+
+    def normalise(self, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+        """Normalise with views of the parameters and statistics, cut to x's channels.
+
+        In training the statistics are updated in place, through the views.
+        """
+        momentum = self.momentum or 0.0
+        if self.training:
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked.add_(1)
+            if self.group is not None:
+                return self._over_processes(x, weight, bias, mean, var)
+        return F.batch_norm(x, mean, var, weight, bias, self.training, momentum, self.eps)
+
+    def _over_processes(self, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+        """The whole batch's moments are means of the processes' moments: every process holds as many images."""
+        from torch.distributed.nn.functional import all_reduce
+
+        world = torch.distributed.get_world_size(self.group)
+        # The mean goes round first: the mean of squared deviations loses no digits, the mean of squares would.
+        batch_mean: Tensor = all_reduce(x.mean((0, 2, 3)), group=self.group) / world  # type: ignore[no-untyped-call]
+        centred = x - batch_mean.view(1, -1, 1, 1)
+        squares = centred.square().mean((0, 2, 3))
+        batch_var: Tensor = all_reduce(squares, group=self.group) / world  # type: ignore[no-untyped-call]
+        count = world * x.numel() // x.shape[1]
+        momentum = self.momentum or 0.0
+        with torch.no_grad():
+            mean.lerp_(batch_mean.detach(), momentum)
+            var.lerp_(batch_var.detach() * (count / max(1, count - 1)), momentum)
+        scale = weight * torch.rsqrt(batch_var + self.eps)
+        return centred * scale.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1)
+
+
+def synchronise(net: nn.Module, group: Any) -> None:
+    """Let every batch norm of a network see the batches of all processes of `group`."""
+    for module in net.modules():
+        if isinstance(module, BatchNorm):
+            module.group = group
