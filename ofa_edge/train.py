@@ -3,11 +3,11 @@
 Every step leaves its result in the run's folder and is skipped when it is already there, so a killed run goes on.
 """
 
+import copy
 import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from ofa_edge import __version__, cost
 from ofa_edge.data.dataset import Dataset, Images, load_fashion_mnist, load_image_folder
-from ofa_edge.errors import ConfigError, DataError, OutputError, UnknownNameError
+from ofa_edge.errors import ConfigError, DataError, OutputError, UnknownNameError, UnsupportedError
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import spearman
 from ofa_edge.search.predictor import MIN_PAIRS, AccuracyPredictor
@@ -24,22 +24,17 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.weights import load_supernet, save_supernet
+from ofa_edge.training.distributed import World
 from ofa_edge.training.pairs import Pair, measure_pairs, sample_subnets
+from ofa_edge.training.plan import PhasePlan
 from ofa_edge.training.recipe import Recipe
-from ofa_edge.training.trainer import Progress, Trainer
+from ofa_edge.training.run import LOG, Progress
+from ofa_edge.training.trainer import Trainer
 
 CALIBRATION_IMAGES, VALIDATION_IMAGES, TEST_IMAGES = 500, 4000, 2000
-RECIPE, FIGURES = "recipe.json", "figures.json"
+RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"
+PAIR_SEED = 1
 Report = Callable[[str, int, int], None]  # stage, done, total
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How much to measure after training."""
-
-    pairs: int = 200
-    rank_subnets: int = 50  # random subnets at the largest resolution, for the rank correlation with MACs
-    pair_seed: int = 1
 
 
 def load_data(recipe: Recipe, folder: Path | None) -> Dataset:
@@ -71,8 +66,19 @@ def load_data(recipe: Recipe, folder: Path | None) -> Dataset:
     return data
 
 
-def claim_run_folder(folder: Path, recipe: Recipe) -> None:
-    """Make the run's folder, or check that it holds a run of this recipe. Raises OutputError."""
+def check_device(name: str) -> None:
+    """Raise UnsupportedError if torch cannot train on a device of that name here."""
+    import torch
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnsupportedError(f"cannot train on device '{name}'", why, "--device cpu") from error
+
+
+def claim_run_folder(folder: Path, recipe: Recipe, *, dry: bool = False) -> None:
+    """Make the run's folder, or check that it holds a run of this recipe; `dry` only checks. Raises OutputError."""
     marker = folder / RECIPE
     if marker.is_file():
         try:
@@ -88,7 +94,8 @@ def claim_run_folder(folder: Path, recipe: Recipe) -> None:
         return
     if folder.is_dir() and any(folder.iterdir()):
         raise OutputError(f"{folder} is not ours", "it has files, and no run of this recipe", "choose another folder")
-    write_json(marker, {"digest": recipe.digest, "recipe": recipe.model_dump(mode="json")})
+    if not dry:
+        write_json(marker, {"digest": recipe.digest, "recipe": recipe.model_dump(mode="json")})
 
 
 def train(
@@ -96,31 +103,51 @@ def train(
     data: Dataset,
     folder: Path,
     *,
-    options: TrainOptions | None = None,
     device: str = "cpu",
+    world: World | None = None,
     on_step: Callable[[Progress], None] = lambda _: None,
     on_stage: Report = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """Run a recipe to the end in `folder`, which then is a package for `--supernet`; return its measured figures."""
-    options = options or TrainOptions()
-    if options.pairs < MIN_PAIRS:
-        raise ConfigError("too few pairs", f"{options.pairs}, at least {MIN_PAIRS} are needed", f"--pairs {MIN_PAIRS}")
-    claim_run_folder(folder, recipe)
+    """Run a recipe to the end in `folder`, which then is a package for `--supernet`.
+
+    Args:
+        recipe: what to do.
+        data: the data set that it names.
+        folder: the run's folder; a run of the same recipe found there is continued.
+        device: torch device of the training; measurements run on the CPU.
+        world: the processes of the run, this one alone by default. The first one measures and writes.
+        on_step: told of each training step.
+        on_stage: told of each measurement: stage, done, total.
+
+    Returns:
+        The measured figures; empty in all processes but the first.
+    """
+    world = world or World()
+    measure = recipe.measure
+    if measure.pairs < MIN_PAIRS:
+        raise ConfigError("too few pairs", f"{measure.pairs}, at least {MIN_PAIRS} are needed", f"--pairs {MIN_PAIRS}")
+    if world.first:
+        claim_run_folder(folder, recipe)
     space = recipe.make_space(len(data.class_names))
     train_images, held_out = data.split(recipe.data.held_out, recipe.data.split_seed)
+    held_out, test = held_out.take(slice(measure.images)), data.test.take(slice(measure.images))
+    calibration = train_images.take(slice(CALIBRATION_IMAGES))
     started = time.monotonic()
     if not (folder / zoo.WEIGHTS).is_file():
-        trainer = Trainer(recipe, space, train_images, folder, device)
+        after_phase = _PhaseLog(folder / PHASES, recipe, calibration, held_out.take(slice(TEST_IMAGES)))
+        trainer = Trainer(recipe, space, train_images, folder, device, world, after_phase)
         trainer.resume()
         supernet = trainer.run(on_step).to("cpu")
-        _save(folder, supernet, recipe, data)
+        if world.first:
+            _save(folder, supernet, recipe, data)
+    if not world.first:
+        return {}
     supernet = load_supernet(folder / zoo.WEIGHTS)
-    calibration = train_images.take(slice(CALIBRATION_IMAGES))
-    _save_package_images(folder, calibration, held_out, data.test)
+    _save_package_images(folder, calibration, held_out, test)
     preprocessing = recipe.preprocessing(space.resolutions[-1])
     pairs = measure_pairs(
         supernet,
-        sample_subnets(space, options.pairs, options.pair_seed),
+        sample_subnets(space, measure.pairs, PAIR_SEED),
         calibration,
         held_out,
         preprocessing,
@@ -129,19 +156,56 @@ def train(
     )
     predictor = fit_predictor(space, pairs)
     predictor.save(folder / zoo.PREDICTOR)
+    weights_sha256 = sha256_file(folder / zoo.WEIGHTS)
+    known = _known_figures(folder, recipe, weights_sha256)
     figures = {
         "version": __version__,
         "recipe_digest": recipe.digest,
         "seed": recipe.seed,
+        "measure": measure.model_dump(mode="json"),
         "space_hash": space.hash,
-        "weights_sha256": sha256_file(folder / zoo.WEIGHTS),
+        "weights_sha256": weights_sha256,
         "weights_bytes": (folder / zoo.WEIGHTS).stat().st_size,
         "predictor": predictor.summary(),
-        "test": _measure_test(supernet, space, calibration, data.test, recipe, options, on_stage),
+        "test": known.get("test") or _measure_test(supernet, calibration, test, recipe, on_stage),
         "seconds_of_this_call": round(time.monotonic() - started, 1),
     }
     write_json(folder / FIGURES, figures)
     return figures
+
+
+def _known_figures(folder: Path, recipe: Recipe, weights_sha256: str) -> dict[str, Any]:
+    """The figures of an earlier call, if they are of the same recipe and weights."""
+    try:
+        figures: dict[str, Any] = json.loads((folder / FIGURES).read_bytes())
+        found = (figures["recipe_digest"], figures["weights_sha256"], figures["measure"])
+        same = found == (recipe.digest, weights_sha256, recipe.measure.model_dump(mode="json"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # none, or damaged: measured again and replaced
+    return figures if same else {}
+
+
+class _PhaseLog:
+    """Records, after each phase, the accuracy of both ends of what was elastic in it, on held-out images."""
+
+    def __init__(self, file: Path, recipe: Recipe, calibration: Images, held_out: Images) -> None:
+        self.file, self.recipe, self.calibration, self.held_out = file, recipe, calibration, held_out
+
+    def __call__(self, part: PhasePlan, supernet: Supernet) -> None:
+        records = json.loads(self.file.read_bytes()) if self.file.is_file() else []
+        resolution = max(part.resolutions())
+        net = copy.deepcopy(supernet).to("cpu")
+        preprocessing = self.recipe.preprocessing(resolution)
+        top1 = {
+            name: round(measure_top1(net, subnet, self.calibration, self.held_out, preprocessing), 4)
+            for name, subnet in (
+                ("largest", part.space.largest(resolution)),
+                ("smallest", part.space.smallest(resolution)),
+            )
+        }
+        record = {"phase": part.phase.name, "step": part.end, "resolution": resolution, "top1": top1}
+        kept = [other for other in records if other["step"] < part.end]
+        write_json(self.file, [*kept, {**record, "images": len(self.held_out)}])
 
 
 def fit_predictor(space: Space, pairs: list[Pair]) -> AccuracyPredictor:
@@ -175,19 +239,14 @@ def _save_package_images(folder: Path, calibration: Images, held_out: Images, te
 
 
 def _measure_test(
-    supernet: Supernet,
-    space: Space,
-    calibration: Images,
-    test: Images,
-    recipe: Recipe,
-    options: TrainOptions,
-    on_stage: Report,
+    supernet: Supernet, calibration: Images, test: Images, recipe: Recipe, on_stage: Report
 ) -> dict[str, Any]:
-    """Figures on the whole test set: both ends of the space at every size, and the ranking of random subnets."""
+    """Figures on the test set: both ends of the space at every size, and the ranking of random subnets."""
+    space, measure = supernet.space, recipe.measure
     preprocessing = recipe.preprocessing(space.resolutions[-1])
     corners = {f"{name} {r}": pick(r) for r in space.resolutions for name, pick in _ends(space)}
     rng = np.random.default_rng(recipe.seed + 2)
-    random = [space.subnet(row) for row in space.sample(rng, options.rank_subnets, space.resolutions[-1])]
+    random = [space.subnet(row) for row in space.sample(rng, measure.rank_subnets, space.resolutions[-1])]
     total = len(corners) + len(random)
     results = []
     for done, subnet in enumerate([*corners.values(), *random], start=1):
@@ -220,6 +279,7 @@ def export_package(run: Path, folder: Path) -> None:
         zoo.LABELS,
         RECIPE,
         FIGURES,
-        "log.jsonl",
+        PHASES,
+        LOG,
     ):
         shutil.copyfile(run / name, folder / name)

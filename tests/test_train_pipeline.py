@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_package import LABELS, OPTIONS, RECIPE, dataset, recipe, shared_package
+from tiny_package import LABELS, RECIPE, dataset, recipe, shared_package
 
 from ofa_edge import train as train_module
 from ofa_edge.data.dataset import Dataset, Images
@@ -17,10 +17,10 @@ from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.zoo import open_supernet
-from ofa_edge.train import FIGURES, TrainOptions, claim_run_folder, export_package, fit_predictor, load_data, train
+from ofa_edge.train import FIGURES, PAIR_SEED, PHASES, claim_run_folder, export_package, fit_predictor, load_data, train
 from ofa_edge.training import pairs as pairs_module
 from ofa_edge.training.pairs import read_pairs, sample_subnets
-from ofa_edge.training.recipe import parse_recipe
+from ofa_edge.training.recipe_files import parse_recipe
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,9 @@ def test_the_figures_say_what_was_measured(finished):
     assert figures["space_hash"] == package.space.hash
     assert figures["weights_sha256"] == sha256_file(finished / zoo.WEIGHTS)
     assert figures["weights_bytes"] == (finished / zoo.WEIGHTS).stat().st_size
-    assert figures["predictor"]["pairs"] == OPTIONS.pairs
+    assert figures["predictor"]["pairs"] == recipe().measure.pairs
     test = figures["test"]
-    assert (test["images"], test["random_subnets"]) == (50, OPTIONS.rank_subnets)
+    assert (test["images"], test["random_subnets"]) == (50, recipe().measure.rank_subnets)
     assert set(test["top1"]) == {"largest 14", "smallest 14", "largest 16", "smallest 16"}
     assert -1 <= test["spearman_macs"] <= 1
     largest = measure_top1(
@@ -83,33 +83,32 @@ def test_a_finished_run_is_a_package(finished):
     seen = {image.tobytes() for image in training.pixels}
     assert not any(image.tobytes() in seen for image in held_out.pixels)
     subnets = [pair.subnet for pair in read_pairs(finished / zoo.PAIRS, package.space)]
-    assert subnets == sample_subnets(package.space, OPTIONS.pairs, OPTIONS.pair_seed)
+    assert subnets == sample_subnets(package.space, recipe().measure.pairs, PAIR_SEED)
     predictor = AccuracyPredictor.load(finished / zoo.PREDICTOR, package.space)
     assert predictor.summary() == figures_of(finished)["predictor"]
 
 
-def test_a_second_call_trains_and_measures_nothing(finished, run_folder, few_tests, monkeypatch):
+def test_a_second_call_trains_and_measures_nothing(finished, run_folder, monkeypatch):
     monkeypatch.setattr(train_module, "Trainer", lambda *_: pytest.fail("it trains"))
+    monkeypatch.setattr(train_module, "measure_top1", lambda *_: pytest.fail("it measures"))
     monkeypatch.setattr(pairs_module, "measure_top1", lambda *_: pytest.fail("it measures"))
     seen = []
     figures = train(
         recipe(),
         dataset(),
         run_folder,
-        options=OPTIONS,
         on_step=lambda _: pytest.fail("a step"),
         on_stage=lambda *stage: seen.append(stage),
     )
-    assert seen[23] == ("pairs", 24, 24)
-    assert seen[24] == ("test", 1, 10)
-    assert seen[-1] == ("test", 10, 10)
+    assert seen[-1] == ("pairs", 24, 24)
     assert figures == figures_of(run_folder)
+    assert figures["test"] == figures_of(finished)["test"]
     for name in (zoo.WEIGHTS, zoo.PAIRS, zoo.IMAGES, zoo.LABELS):
         assert (run_folder / name).read_bytes() == (finished / name).read_bytes()
 
 
 def test_a_second_call_fits_the_same_predictor(finished, run_folder, few_tests):
-    train(recipe(), dataset(), run_folder, options=OPTIONS)
+    train(recipe(), dataset(), run_folder)
     assert (run_folder / zoo.PREDICTOR).read_bytes() == (finished / zoo.PREDICTOR).read_bytes()
 
 
@@ -121,7 +120,7 @@ def test_a_run_killed_while_measuring_goes_on_there(run_folder, few_tests, monke
     measured = []
     real = pairs_module.measure_top1
     monkeypatch.setattr(pairs_module, "measure_top1", lambda *args: measured.append(args[1]) or real(*args))
-    train(recipe(), dataset(), run_folder, options=OPTIONS)
+    train(recipe(), dataset(), run_folder)
     assert len(measured) == 4
     again = json.loads((run_folder / zoo.PAIRS).read_bytes())["pairs"]
     assert again == whole  # the same subnets, and the same top-1 of each
@@ -131,7 +130,7 @@ def test_a_run_killed_while_measuring_goes_on_there(run_folder, few_tests, monke
 def test_a_run_killed_before_its_weights_were_written_takes_the_checkpoint(finished, run_folder, few_tests):
     (run_folder / zoo.WEIGHTS).unlink()
     steps = []
-    train(recipe(), dataset(), run_folder, options=OPTIONS, on_step=steps.append)
+    train(recipe(), dataset(), run_folder, on_step=steps.append)
     assert steps == []  # the checkpoint is of the last step
     assert (run_folder / zoo.WEIGHTS).read_bytes() == (finished / zoo.WEIGHTS).read_bytes()
 
@@ -139,7 +138,17 @@ def test_a_run_killed_before_its_weights_were_written_takes_the_checkpoint(finis
 def test_export_leaves_the_checkpoint_behind(finished, tmp_path):
     export_package(finished, tmp_path / "package")
     names = {path.name for path in (tmp_path / "package").iterdir()}
-    assert {zoo.WEIGHTS, zoo.PREDICTOR, zoo.IMAGES, zoo.LABELS, zoo.PAIRS, FIGURES, "recipe.json", "log.jsonl"} == names
+    assert {
+        zoo.WEIGHTS,
+        zoo.PREDICTOR,
+        zoo.IMAGES,
+        zoo.LABELS,
+        zoo.PAIRS,
+        FIGURES,
+        PHASES,
+        "recipe.json",
+        "log.jsonl",
+    } == names
     assert open_supernet(str(tmp_path / "package")).space == open_supernet(str(finished)).space
 
 
@@ -149,7 +158,7 @@ def test_export_leaves_the_checkpoint_behind(finished, tmp_path):
 def test_a_folder_of_another_recipe_is_refused(run_folder):
     before = {path.name: path.read_bytes() for path in run_folder.iterdir()}
     with pytest.raises(OutputError, match="holds another run") as caught:
-        train(recipe(seed="4"), dataset(), run_folder, options=OPTIONS)
+        train(recipe(seed="4"), dataset(), run_folder)
     assert recipe().digest[:12] in caught.value.why
     assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
 
@@ -157,10 +166,10 @@ def test_a_folder_of_another_recipe_is_refused(run_folder):
 def test_a_folder_of_somebody_elses_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(OutputError, match="is not ours"):
-        train(recipe(), dataset(), tmp_path, options=OPTIONS)
+        train(recipe(), dataset(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(OutputError):
-        train(recipe(), dataset(), tmp_path / "thesis.tex", options=OPTIONS)
+        train(recipe(), dataset(), tmp_path / "thesis.tex")
 
 
 def test_an_empty_folder_is_claimed_once(tmp_path):
@@ -180,7 +189,7 @@ def test_a_damaged_claim_is_refused(tmp_path):
 def test_too_few_pairs_are_told_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr(train_module, "Trainer", lambda *_: pytest.fail("it trains"))
     with pytest.raises((DataError, ConfigError)):
-        train(recipe(), dataset(), tmp_path / "run", options=TrainOptions(pairs=5))
+        train(recipe(pairs="5"), dataset(), tmp_path / "run")
 
 
 def test_a_predictor_wants_enough_pairs(finished):
@@ -230,4 +239,4 @@ def test_a_users_copy_of_fashion_mnist(idx_folder):
 def test_too_many_held_out_images(tmp_path):
     few = Images(np.zeros((20, 16, 16, 1), dtype=np.uint8), np.zeros(20, dtype=np.int64))
     with pytest.raises(DataError, match="cannot hold out 60 images"):
-        train(recipe(), Dataset("few", few, few, LABELS), tmp_path / "run", options=OPTIONS)
+        train(recipe(), Dataset("few", few, few, LABELS), tmp_path / "run")

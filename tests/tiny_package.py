@@ -9,11 +9,11 @@ import pytest
 from filelock import FileLock
 
 from ofa_edge.data.dataset import Dataset, Images
-from ofa_edge.train import FIGURES, TrainOptions, train
-from ofa_edge.training.recipe import Recipe, parse_recipe
+from ofa_edge.train import FIGURES, train
+from ofa_edge.training.recipe import Recipe
+from ofa_edge.training.recipe_files import parse_recipe
 
 LABELS = ("above", "below", "middle")
-OPTIONS = TrainOptions(pairs=24, rank_subnets=6)
 RECIPE = """
 name = "tiny"
 seed = 3
@@ -29,12 +29,16 @@ dataset = "image-folder"
 held_out = 60
 mean = [72.9]
 std = [90.0]
+[measure]
+pairs = 24
+rank_subnets = 6
 [[phases]]
 name = "sandwich"
 epochs = 4
 lr = 0.2
-warmup_steps = 4
+warmup_epochs = 0.8
 subnets = ["largest", "smallest", "random"]
+distill = "largest"
 resolutions = [14, 16]
 """
 
@@ -75,7 +79,7 @@ def shared_package(factory: pytest.TempPathFactory) -> Path:
     folder = shared_folder(factory) / "tiny"
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / FIGURES).is_file():
-            train(recipe(), dataset(), folder, options=OPTIONS)
+            train(recipe(), dataset(), folder)
     return folder
 
 

@@ -14,10 +14,11 @@ from ofa_edge.files import atomic_path
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run is: steps done over all phases, and the recipe it follows."""
+    """How far a run is: steps done over all phases, the recipe it follows, and what it has cost."""
 
     step: int
     recipe_digest: str
+    macs: float = 0.0
 
 
 def save_checkpoint(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
@@ -31,6 +32,7 @@ def save_checkpoint(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer
         if buffer is not None:
             tensors[f"momentum.{names[id(parameter)]}"] = buffer.detach().cpu().contiguous()
     metadata = {"step": str(position.step), "recipe": position.recipe_digest, "format": "ofa-edge checkpoint 1"}
+    metadata["macs"] = repr(position.macs)
     with atomic_path(path) as part:
         save_file(tensors, part, metadata)
 
@@ -48,9 +50,12 @@ def load_checkpoint(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer
         raise WeightsError("damaged checkpoint", f"{path}: {error}", hint) from error
     if metadata.get("recipe") != recipe_digest:
         raise WeightsError("checkpoint of another recipe", f"{path}: {metadata.get('recipe')}", hint)
-    net.load_state_dict({key.removeprefix("net."): tensors[key] for key in tensors if key.startswith("net.")})
+    try:
+        net.load_state_dict({key.removeprefix("net."): tensors[key] for key in tensors if key.startswith("net.")})
+    except RuntimeError as error:
+        raise WeightsError("checkpoint of another network", f"{path}: {str(error).splitlines()[0]}", hint) from error
     for name, parameter in net.named_parameters():
         momentum = tensors.get(f"momentum.{name}")
         if momentum is not None:
             optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
-    return Position(int(metadata["step"]), recipe_digest)
+    return Position(int(metadata["step"]), recipe_digest, float(metadata.get("macs", 0.0)))

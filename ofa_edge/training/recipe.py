@@ -1,25 +1,30 @@
-"""Recipes: all that decides what a training run produces, in one TOML file."""
+"""Recipes: all that decides what a training run produces.
 
-import tomllib
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal
+A *recipe* is the method: phases, losses, learning rates. A *preset* is where it is applied: the space, the data, the
+batch. A TOML file may hold both; a shipped method (`ofa`, `ofa-edge`, `no-shrinking`) holds the first only and is
+joined with a preset. Preset values win, and options of the command line win over both.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ofa_edge.data.preprocess import Preprocessing
-from ofa_edge.errors import ConfigError, UnknownNameError
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.space import Space
 
 Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Choice = Literal["largest", "smallest", "random"]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Unknown keys are errors; values do not change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SpaceRecipe(_Strict):
+class SpaceRecipe(Strict):
     """The search space; the number of classes and channels comes from the data."""
 
     width_mult: Annotated[float, Field(gt=0)]
@@ -30,7 +35,7 @@ class SpaceRecipe(_Strict):
     depths: tuple[int, ...] = (2, 3, 4)
 
 
-class DataRecipe(_Strict):
+class DataRecipe(Strict):
     """The data set, what is held out of its training part, and the statistics of its pixels (0..255)."""
 
     dataset: str
@@ -41,55 +46,101 @@ class DataRecipe(_Strict):
     std: tuple[float, ...]
 
 
-class AugmentRecipe(_Strict):
+class AugmentRecipe(Strict):
     """See `ofa_edge.data.augment`."""
 
     flip: bool = True
     shift: Annotated[int, Field(ge=0)] = 2
-    erase: Annotated[float, Field(ge=0, le=1)] = 0.0
+    erase: Share = 0.0
 
 
-class Phase(_Strict):
+class MeasureRecipe(Strict):
+    """What is measured after training."""
+
+    pairs: Positive = 200  # subnets for the accuracy predictor
+    rank_subnets: Positive = 50  # random subnets at the largest resolution, for the rank correlation with MACs
+    images: Positive | None = None  # of the held-out and of the test images, the first ones; all by default
+
+
+class Phase(Strict):
     """A stretch of training with one schedule.
 
-    `subnets` are trained together in each step, their gradients summed: `largest` on the labels; `smallest` and
-    `random` (drawn uniformly) on the labels, or, with `distill`, on the largest one's predictions of the same step
-    (the sandwich rule with in-place distillation, BigNAS, ECCV 2020). One input resolution is drawn for each batch.
+    `subnets` are trained together in each step, their gradients summed: `largest` and `smallest` of the phase's space,
+    and `random` ones, drawn uniformly. One input resolution is drawn for each batch. What they learn from:
+
+    - `distill = "none"`: the labels.
+    - `distill = "teacher"`: the predictions of the full network, frozen after the phase before the first such one, and
+      the labels (Once-For-All, appendix B).
+    - `distill = "largest"`: the largest one learns the labels, the others its predictions of the same step (in-place
+      distillation of the sandwich rule, BigNAS, ECCV 2020). `labels = true` adds the labels for them too.
     """
 
     name: str
-    epochs: Positive
-    lr: Annotated[float, Field(gt=0)]
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    final_lr: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of lr at the end of the cosine
-    subnets: tuple[Literal["largest", "smallest", "random"], ...] = ("largest",)
-    distill: bool = True
-    resolutions: tuple[int, ...]
+    epochs: Annotated[float, Field(gt=0)]  # times the recipe's `scale`
+    lr: Annotated[float, Field(gt=0)]  # at a batch of `lr_batch`, where the recipe gives that
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    warmup_from: Share = 0.0  # share of lr that the warm-up starts from
+    final_lr: Share = 0.0  # the cosine does not fall below this share of lr
+    subnets: Annotated[tuple[Choice, ...], Field(min_length=1)] = ("largest",)
+    kernels: tuple[int, ...] | None = None  # what is elastic in this phase; all of the space by default
+    expands: tuple[int | float, ...] | None = None
+    depths: tuple[int, ...] | None = None
+    widths: tuple[int, ...] | None = None
+    resolutions: tuple[int, ...] | None = None  # repeat one to draw it more often
+    distill: Literal["none", "largest", "teacher"] = "none"
+    labels: bool = False
+    divergence: Literal["kl", "alpha"] = "kl"  # of in-place distillation
+    ramp: Share = 0.0  # the first part of the phase, over which the gradients of all but the largest rise from 0 to 1
     sort_channels: bool = False  # before the phase starts
 
+    @model_validator(mode="after")
+    def _fits(self) -> "Phase":
+        if self.distill == "largest" and self.subnets[0] != "largest":
+            raise ValueError('in-place distillation wants "largest" as the first of `subnets`')
+        return self
 
-class Recipe(_Strict):
+
+class Recipe(Strict):
     """Everything that decides what a run produces."""
 
     name: str
     description: str = ""
     seed: int = 0
-    batch: Positive
+    scale: Annotated[float, Field(gt=0)] = 1.0  # of all phases' epochs
+    batch: Positive  # of one process
+    lr_batch: Positive | None = None  # learning rates are for this batch, and scaled in proportion (Goyal et al., 2017)
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the largest subnet only
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    regularise: Literal["all", "largest"] = "largest"  # which subnets dropout, drop-path and label smoothing act on
     clip_norm: Annotated[float, Field(gt=0)] | None = None
+    clip_value: Annotated[float, Field(gt=0)] | None = None
     zero_gamma: bool = False  # residual blocks start as identities
     space: SpaceRecipe
     data: DataRecipe
     augment: AugmentRecipe = AugmentRecipe()
+    measure: MeasureRecipe = MeasureRecipe()
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Recipe":
+        for index, phase in enumerate(self.phases):
+            strange = set(phase.resolutions or ()) - set(self.space.resolutions)
+            if strange or phase.resolutions == ():
+                raise ValueError(
+                    f"phase '{phase.name}': resolutions {phase.resolutions} of {self.space.resolutions}; "
+                    "use some of the space's"
+                )
+            if phase.distill == "teacher" and index == 0:
+                raise ValueError(f"phase '{phase.name}' has no phase before it that could train its teacher")
+        return self
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the recipe's content."""
-        return sha256_bytes(canonical_json(self.model_dump(mode="json")))
+        """SHA-256 of what decides the weights; what is measured afterwards is not part of it."""
+        return sha256_bytes(canonical_json(self.model_dump(mode="json", exclude={"measure"})))
 
     def make_space(self, num_classes: int) -> Space:
         """The space for data with that many classes."""
@@ -100,50 +151,3 @@ class Recipe(_Strict):
     def preprocessing(self, size: int) -> Preprocessing:
         """What the networks expect at an input size."""
         return Preprocessing(size, len(self.data.mean), self.data.mean, self.data.std)
-
-
-def list_recipes() -> list[str]:
-    """Names of the recipes that ship with the package."""
-    folder = resources.files("ofa_edge.training") / "recipes"
-    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml"))
-
-
-def load_recipe(name_or_path: str) -> Recipe:
-    """A shipped recipe by name, or a TOML file by path.
-
-    Raises:
-        UnknownNameError: no recipe of that name.
-        ConfigError: the file does not fit the schema; the key is named.
-    """
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        if not path.is_file():
-            raise ConfigError("no such recipe file", str(path), "ofa-edge train --list")
-        text = path.read_text()
-    elif name_or_path in list_recipes():
-        text = (resources.files("ofa_edge.training") / "recipes" / f"{name_or_path}.toml").read_text()
-    else:
-        raise UnknownNameError.of("recipe", name_or_path, list_recipes(), "ofa-edge train --list")
-    return parse_recipe(text, name_or_path)
-
-
-def parse_recipe(text: str, where: str) -> Recipe:
-    """Recipe from TOML text; `where` names it in errors."""
-    try:
-        values: dict[str, Any] = tomllib.loads(text)
-        recipe = Recipe.model_validate(values)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError("not a TOML file", f"{where}: {error}", "check the syntax") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(item) for item in first["loc"])
-        raise ConfigError(f"bad recipe: {key}", f"{where}: {first['msg']}", "compare with a shipped recipe") from error
-    for phase in recipe.phases:
-        strange = set(phase.resolutions) - set(recipe.space.resolutions)
-        if strange or not phase.resolutions or "largest" not in phase.subnets:
-            raise ConfigError(
-                f"bad recipe: phase '{phase.name}'",
-                f"{where}: resolutions {phase.resolutions} of {recipe.space.resolutions}, subnets {phase.subnets}",
-                "train `largest` in every phase, at resolutions of the space (repeat one to draw it more often)",
-            )
-    return recipe

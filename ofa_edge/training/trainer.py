@@ -1,46 +1,30 @@
-"""The trainer: runs a recipe's phases over a supernet, saves as it goes, and resumes where it was killed.
+"""The trainer of supernets: runs a recipe's phases, each step over several subnets whose gradients are summed."""
 
-Every random draw (order of images, augmentation, subnets, resolution, dropout) comes from a generator seeded by
-(seed, step), so a run that was resumed sees exactly what an uninterrupted one does.
-"""
-
-import json
-import math
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
-from ofa_edge.data.augment import augment
+from ofa_edge import cost
 from ofa_edge.data.dataset import Images
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.network import ElasticMBConv, Supernet
 from ofa_edge.supernet.noise import Noise
+from ofa_edge.supernet.normalise import synchronise
 from ofa_edge.supernet.sorting import sort_channels
-from ofa_edge.training.checkpoint import Position, load_checkpoint, save_checkpoint
+from ofa_edge.supernet.weights import load_static, save_static
+from ofa_edge.training.batches import Batches
+from ofa_edge.training.checkpoint import Position
+from ofa_edge.training.distributed import World
+from ofa_edge.training.losses import alpha_divergence, soft_cross_entropy
+from ofa_edge.training.optimizer import clip_gradients, make_optimizer, set_learning_rate
+from ofa_edge.training.plan import FORWARD_BACKWARD, PhasePlan, plan_run
 from ofa_edge.training.recipe import Phase, Recipe
+from ofa_edge.training.run import Progress, Run
 
-_EPOCH_STREAM, _STEP_STREAM = 0, 1
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What is known after a step. Losses and accuracy are of that step's batch."""
-
-    step: int
-    total_steps: int
-    phase: str
-    epoch: int
-    lr: float
-    loss: float  # of the largest subnet
-    accuracy: float  # of the largest subnet on its training batch, in percent
-    subnet_losses: tuple[float, ...]
-    seconds: float  # since this process started training
+TEACHER = "teacher.safetensors"
 
 
 class Trainer:
@@ -52,149 +36,170 @@ class Trainer:
         train: training images, held-out ones removed.
         folder: where the checkpoint and the log go.
         device: torch device.
+        world: the processes of the run, this one alone by default.
+        after_phase: called by the first process after each phase.
     """
 
-    def __init__(self, recipe: Recipe, space: Space, train: Images, folder: Path, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        space: Space,
+        train: Images,
+        folder: Path,
+        device: str = "cpu",
+        world: World | None = None,
+        after_phase: Callable[[PhasePlan, Supernet], None] = lambda phase, net: None,
+    ) -> None:
         self.recipe, self.space, self.folder, self.device = recipe, space, folder, torch.device(device)
+        self.world, self.after_phase = world or World(), after_phase
         train = train.take(slice(recipe.data.limit))
-        self.images = {r: train.resized(r).pixels for r in sorted({r for p in recipe.phases for r in p.resolutions})}
-        self.labels = torch.from_numpy(train.labels)
-        self.steps_per_epoch = len(train) // recipe.batch
-        self.total_steps = sum(phase.epochs * self.steps_per_epoch for phase in recipe.phases)
-        torch.manual_seed(recipe.seed)
-        self.net = Supernet(space)
+        self.plan = plan_run(recipe, space, len(train), self.world.size)
+        sizes = [size for part in self.plan.phases for size in part.resolutions()]
+        preprocessing = recipe.preprocessing(space.resolutions[-1])
+        self.batches = Batches(train, sizes, preprocessing, recipe.augment, recipe.batch, recipe.seed, self.world)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.net = Supernet(space)
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if recipe.zero_gamma:
             _zero_residual_gammas(self.net)
-        self.optimizer = self._make_optimizer()
-        self.step = 0
+        synchronise(self.net, self.world.group)
+        self.teacher: nn.Module | None = None
+        optimizer = make_optimizer(self.net, recipe.momentum, recipe.weight_decay)
+        digest = recipe.digest if self.world.size == 1 else f"{recipe.digest}/{self.world.size}"
+        self._run = Run(self.net, optimizer, folder, digest, self.plan.steps, self.world)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._run.position.step
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.plan.steps
 
     @property
     def checkpoint(self) -> Path:
         """The file to resume from."""
-        return self.folder / "checkpoint.safetensors"
+        return self._run.checkpoint
 
     def resume(self) -> bool:
         """Continue from the folder's checkpoint, if there is one."""
-        if not self.checkpoint.exists():
-            return False
-        self.step = load_checkpoint(self.checkpoint, self.net, self.optimizer, self.recipe.digest).step
-        return True
-
-    def save(self) -> None:
-        """Write the checkpoint."""
-        save_checkpoint(self.checkpoint, self.net, self.optimizer, Position(self.step, self.recipe.digest))
+        return self._run.resume()
 
     def run(
         self, on_step: Callable[[Progress], None] = lambda _: None, save_every: float = 60.0, stop_at: int | None = None
     ) -> Supernet:
-        """Train to the end (or to step `stop_at`), saving every `save_every` seconds and at the end.
-
-        On an exception, Ctrl-C included, the state after the last whole step is saved before it goes on.
-        """
-        started = saved = time.monotonic()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            for progress in self._steps(started, stop_at):
-                on_step(progress)
-                if progress.step % 50 == 0 or progress.step == self.total_steps:
-                    self._log(progress)
-                if time.monotonic() - saved > save_every:
-                    self.save()
-                    saved = time.monotonic()
-        finally:
-            self.save()
+        """Train to the end (or to step `stop_at`); see `Run.go`."""
+        self._run.go(self._take_step, on_step, save_every, stop_at)
         return self.net
 
-    def _steps(self, started: float, stop_at: int | None) -> Iterator[Progress]:
-        end = self.total_steps if stop_at is None else min(stop_at, self.total_steps)
-        while self.step < end:
-            phase, step_in_phase = self._phase_at(self.step)
-            if step_in_phase == 0:
-                self._begin(phase)
-            lr = self._learning_rate(phase, step_in_phase)
-            accuracy, losses = self._train_step(phase, lr)
-            self.step += 1
-            epoch = self.step // self.steps_per_epoch
-            seconds = time.monotonic() - started
-            yield Progress(
-                self.step, self.total_steps, phase.name, epoch, lr, losses[0], accuracy, tuple(losses), seconds
-            )
+    def _take_step(self, position: Position) -> Progress:
+        step = position.step
+        part = self.plan.at(step)
+        self._prepare(part, step)
+        rng = self.batches.generator(step)
+        resolution = int(rng.choice(part.resolutions()))
+        x, labels = self.batches.get(step, resolution, rng)
+        x, labels = x.to(self.device), labels.to(self.device)
+        subnets = [part.subnet(choice, resolution, rng) for choice in part.phase.subnets]
+        noise_seed = int(rng.integers(2**62))
 
-    def _phase_at(self, step: int) -> tuple[Phase, int]:
-        for phase in self.recipe.phases:
-            length = phase.epochs * self.steps_per_epoch
-            if step < length:
-                return phase, step
-            step -= length
-        raise IndexError(step)
-
-    def _begin(self, phase: Phase) -> None:
-        """Prepare a phase: sort channels if asked to; momentum of another arrangement of channels is dropped."""
-        if phase.sort_channels:
-            sort_channels(self.net)
-        self.optimizer.state.clear()
-
-    def _learning_rate(self, phase: Phase, step: int) -> float:
-        done = step / (phase.epochs * self.steps_per_epoch)
-        cosine = phase.final_lr + (1 - phase.final_lr) * (1 + math.cos(math.pi * done)) / 2
-        return phase.lr * cosine * min(1.0, (step + 1) / max(1, phase.warmup_steps))
-
-    def _batch(self, phase: Phase, rng: np.random.Generator) -> tuple[Tensor, Tensor, int]:
-        epoch, index = divmod(self.step, self.steps_per_epoch)
-        order = np.random.default_rng([self.recipe.seed, _EPOCH_STREAM, epoch]).permutation(len(self.labels))
-        chosen = order[index * self.recipe.batch : (index + 1) * self.recipe.batch]
-        resolution = int(rng.choice(phase.resolutions))
-        pixels = augment(self.images[resolution][chosen], rng, **self.recipe.augment.model_dump())
-        x = torch.from_numpy(self.recipe.preprocessing(resolution).normalise(pixels))
-        x = x.to(self.device, memory_format=torch.channels_last)
-        return x, self.labels[chosen].to(self.device), resolution
-
-    def _train_step(self, phase: Phase, lr: float) -> tuple[float, list[float]]:
-        rng = np.random.default_rng([self.recipe.seed, _STEP_STREAM, self.step])
-        x, labels, resolution = self._batch(phase, rng)
-        noise = Noise(int(rng.integers(2**62)), self.recipe.dropout, 0.0, len(x), slice(None))
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        lr = part.learning_rate(step - part.start)
+        set_learning_rate(self._run.optimizer, lr)
         self.net.train()
-        self.optimizer.zero_grad()
-        logits = self.net(x, self.space.largest(resolution), noise)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
-        losses = [loss.detach()]
-        targets = logits.detach().softmax(1) if phase.distill else labels
-        for choice in phase.subnets:
-            if choice != "largest":
-                loss = F.cross_entropy(self.net(x, self._subnet(choice, resolution, rng)), targets)
-                loss.backward()  # type: ignore[no-untyped-call]
-                losses.append(loss.detach())
-        if self.recipe.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
-        self.optimizer.step()
-        accuracy = (logits.detach().argmax(1) == labels).float().mean() * 100
-        return float(accuracy), [float(loss) for loss in losses]
+        self._run.optimizer.zero_grad()
+        losses, logits = self._backward(part, step, x, labels, subnets, noise_seed)
+        self.world.average_gradients(self.net.parameters())
+        clip_gradients(self.net, self.recipe.clip_norm, self.recipe.clip_value)
+        self._run.optimizer.step()
 
-    def _subnet(self, choice: str, resolution: int, rng: np.random.Generator) -> Subnet:
-        if choice == "smallest":
-            return self.space.smallest(resolution)
-        return self.space.subnet(self.space.sample(rng, 1, resolution)[0])
+        accuracy = (logits.argmax(1) == labels).float().mean() * 100
+        facts = self.world.average(torch.stack([accuracy, *losses])).tolist()
+        macs = position.macs + self._macs(part, subnets)
+        done = step + 1
+        if done == part.end and self.world.first:
+            self.after_phase(part, self.net)
+        return Progress(
+            step=done,
+            total_steps=self.plan.steps,
+            phase=part.phase.name,
+            epoch=done // self.plan.steps_per_epoch,
+            lr=lr,
+            loss=facts[1],
+            accuracy=facts[0],
+            subnet_losses=tuple(facts[1:]),
+            macs=macs,
+            expected_macs=macs + self.plan.macs - self.plan.macs_until(done),
+        )
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        """SGD with Nesterov momentum; no weight decay on batch norm and biases."""
-        plain: list[nn.Parameter] = []
-        decayed: list[nn.Parameter] = []
-        for name, parameter in self.net.named_parameters():
-            (plain if ".bn." in name or name.endswith("bias") else decayed).append(parameter)
-        groups = [{"params": decayed, "weight_decay": self.recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        return torch.optim.SGD(groups, lr=0.1, momentum=self.recipe.momentum, nesterov=self.recipe.momentum > 0)
+    def _backward(
+        self, part: PhasePlan, step: int, x: Tensor, labels: Tensor, subnets: list[Subnet], noise_seed: int
+    ) -> tuple[list[Tensor], Tensor]:
+        """Sum the gradients of all subnets; return their losses and the first one's logits."""
+        phase, recipe = part.phase, self.recipe
+        targets = self._targets(phase, x)
+        losses: list[Tensor] = []
+        first = torch.empty(0)
+        for index, (choice, subnet) in enumerate(zip(phase.subnets, subnets, strict=True)):
+            regularised = recipe.regularise == "all" or choice == "largest"
+            logits = self.net(x, subnet, self._noise(noise_seed + index) if regularised else None)
+            on_labels = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing if regularised else 0.0)
+            if index == 0:
+                first = logits.detach()
+            if phase.distill == "largest" and choice == "largest":
+                loss, targets = on_labels, logits.detach().softmax(1)
+            elif targets is None:
+                loss = on_labels
+            else:
+                distance = alpha_divergence if phase.divergence == "alpha" else soft_cross_entropy
+                loss = distance(logits, targets) + (on_labels if phase.labels else 0.0)
+            weight = 1.0 if choice == "largest" else part.subnet_weight(step - part.start)
+            (weight * loss).backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+        return losses, first
 
-    def _log(self, progress: Progress) -> None:
-        record = {
-            key: round(value, 5) if isinstance(value, float) else value for key, value in asdict(progress).items()
-        }
-        record["subnet_losses"] = [round(loss, 5) for loss in progress.subnet_losses]
-        with (self.folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps(record) + "\n")
+    def _noise(self, seed: int) -> Noise:
+        whole, rows = self.plan.batch, self.world.rows(self.recipe.batch)
+        return Noise(seed, self.recipe.dropout, self.recipe.drop_path, whole, rows)
+
+    def _targets(self, phase: Phase, x: Tensor) -> Tensor | None:
+        """The frozen teacher's probabilities, where the phase has one."""
+        if phase.distill != "teacher":
+            return None
+        assert self.teacher is not None
+        self.teacher.train()  # batch statistics, as in the reference
+        with torch.no_grad():
+            return self.teacher(x).softmax(1)  # type: ignore[no-any-return]
+
+    def _macs(self, part: PhasePlan, subnets: list[Subnet]) -> float:
+        total = FORWARD_BACKWARD * sum(cost.macs(self.space, subnet) for subnet in subnets)
+        if part.phase.distill == "teacher":
+            total += cost.macs(self.space, self.space.largest(subnets[0].resolution))
+        return float(total * self.plan.batch)
+
+    def _prepare(self, part: PhasePlan, step: int) -> None:
+        """What a phase's first step wants done, and, after a restart, what its later steps need."""
+        if step == part.start:
+            self._run.optimizer.state.clear()  # each phase starts afresh, as separate runs would
+        if part.phase.distill == "teacher" and self.teacher is None:
+            self.teacher = self._make_teacher(part, step)
+        if step == part.start and part.phase.sort_channels:
+            sort_channels(self.net, part.finished)
+
+    def _make_teacher(self, part: PhasePlan, step: int) -> nn.Module:
+        path = self.folder / TEACHER
+        first = next(other for other in self.plan.phases if other.phase.distill == "teacher")
+        if step == first.start:
+            teacher = self.net.extract(self.space.largest())
+            if self.world.first:
+                save_static(path, teacher.cpu())
+        else:
+            teacher = load_static(path)
+        teacher.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        synchronise(teacher, self.world.group)
+        return teacher
 
 
 def _zero_residual_gammas(net: Supernet) -> None:

@@ -172,8 +172,8 @@ def test_an_unknown_supernet_or_device(run, package, tmp_path):
         ("search", "--target", "pixel-4", "--seed", "-1"),
         ("bild",),
         ("train",),
-        ("train", "--recipe", "fashion-mnist", "--threads", "0"),
-        ("train", "--recipe", "fashion-mnist", "--pairs", "5"),
+        ("train", "--recipe", "ofa", "--preset", "smoke", "--threads", "0"),
+        ("train", "--recipe", "ofa", "--preset", "smoke", "--pairs", "5"),
         ("cache", "prune", "--keep-mb", "-1"),
     ],
 )
@@ -189,7 +189,7 @@ def test_options_that_are_refused_at_once(run, arguments):
 
 
 def test_an_unknown_or_bad_recipe(run, tmp_path):
-    assert "fashion-mnist" in check_error(run("train", "--recipe", "fashion-mist"))
+    assert "ofa-edge" in check_error(run("train", "--recipe", "ofa-egde"))
     path = tmp_path / "bad.toml"
     path.write_text(RECIPE.replace("batch = 32", "batch = 0"))
     assert "bad recipe: batch" in check_error(run("train", "--recipe", path))
@@ -203,7 +203,7 @@ def test_training_data_that_do_not_fit(run, tmp_path):
     (tmp_path / "data" / "train" / "only").mkdir(parents=True)
     (tmp_path / "data" / "val").mkdir()
     assert "too few classes" in check_error(run("train", "--recipe", own, "--data", tmp_path / "data"))
-    err = check_error(run("train", "--recipe", "fashion-mnist", "--data", tmp_path / "data"))
+    err = check_error(run("train", "--recipe", "ofa", "--preset", "smoke", "--data", tmp_path / "data"))
     assert "not a Fashion-MNIST folder" in err
     assert "train-images-idx3-ubyte.gz" in err
     assert not list(Path.cwd().iterdir())

@@ -6,7 +6,7 @@ import torch
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.errors import ConfigError, UnknownNameError, WeightsError
-from ofa_edge.training.recipe import list_recipes, load_recipe, parse_recipe
+from ofa_edge.training.recipe_files import list_recipes, load_recipe, parse_recipe
 from ofa_edge.training.trainer import Trainer
 
 RECIPE = """
@@ -31,7 +31,7 @@ std = [90.0]
 name = "largest"
 epochs = 2
 lr = 0.1
-warmup_steps = 2
+warmup_epochs = 0.5
 resolutions = [16]
 [[phases]]
 name = "sandwich"
@@ -39,6 +39,7 @@ epochs = 2
 lr = 0.05
 subnets = ["largest", "smallest", "random"]
 resolutions = [12, 16]
+distill = "largest"
 sort_channels = true
 """
 
@@ -124,8 +125,8 @@ def test_a_checkpoint_of_another_recipe_or_a_damaged_one_is_refused(recipe, imag
         ("batch = 16", "batch = 0", "batch"),
         ("batch = 16", "batches = 16", "batch"),
         ("lr = 0.1", 'lr = "high"', "phases.0.lr"),
-        ("resolutions = [16]", "resolutions = [15]", "largest"),
-        ('subnets = ["largest", ', "subnets = [", "sandwich"),
+        ("resolutions = [16]", "resolutions = [15]", "phases"),
+        ('subnets = ["largest", ', "subnets = [", "phases.1"),
         ("seed = 3", "seed =", "TOML"),
     ],
 )
@@ -137,9 +138,9 @@ def test_bad_recipes_name_the_key(old, new, named):
 
 
 def test_recipes_by_name():
-    assert "fashion-mnist" in list_recipes()
-    assert load_recipe("fashion-mnist").make_space(10).widths[0] == 8
-    with pytest.raises(UnknownNameError, match="fashon"):
-        load_recipe("fashon")
+    assert {"ofa", "ofa-edge", "no-shrinking"} == set(list_recipes())
+    assert load_recipe("ofa-edge", "fashion-mnist").make_space(10).widths[0] == 8
+    with pytest.raises(UnknownNameError, match="ofa-egde"):
+        load_recipe("ofa-egde")
     with pytest.raises(ConfigError, match="no such recipe"):
         load_recipe("nowhere.toml")

@@ -1,0 +1,144 @@
+"""Training recipes at equal cost: `ofa`, `ofa-edge`, no shrinking, and subnets trained alone.
+
+    python benchmarks/recipes.py run --folder runs/recipes [--recipe ofa --seed 0]
+    python benchmarks/recipes.py table --folder runs/recipes > docs/results.md
+
+`run` trains what is missing (all recipes and seeds, or those named) and resumes what was interrupted; one thread a
+process, so several may run side by side. `table` prints docs/results.md. Cost is counted in multiply-accumulates of
+forward and backward passes, teachers included. The subnets trained alone get the epochs that the largest net has in
+`ofa-edge` before shrinking, with its schedule.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ofa_edge import cost
+from ofa_edge.data.dataset import load_fashion_mnist
+from ofa_edge.files import write_json
+from ofa_edge.metrics import top1
+from ofa_edge.space import Space, Subnet
+from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.evaluate import batches, logits, measure_top1
+from ofa_edge.supernet.network import initialise
+from ofa_edge.supernet.static import StaticNet
+from ofa_edge.training.plan import plan_run, scale_for
+from ofa_edge.training.recipe import Recipe
+from ofa_edge.training.recipe_files import load_recipe
+from ofa_edge.training.single import SingleRecipe, SingleTrainer
+from ofa_edge.training.trainer import Trainer
+
+PRESET = str(Path(__file__).parent / "recipes.toml")
+SUPERNETS = ("ofa", "ofa-edge", "no-shrinking")
+SEEDS = (0, 1, 2)
+CALIBRATION_IMAGES, RANDOM_SUBNETS = 2000, 40
+
+
+def points(space: Space) -> dict[str, Subnet]:
+    """The subnets that are compared, smallest first."""
+    chosen = {"k3 e3 d2": (3, 3, 2), "k3 e4 d3": (3, 4, 3), "k5 e4 d4": (5, 4, 4), "k5 e6 d3": (5, 6, 3), "k7 e6 d4": (7, 6, 4)}
+    return {name: space.uniform(*values) for name, values in chosen.items()}
+
+
+def recipe_at_equal_cost(name: str, seed: int, images: int) -> Recipe:
+    """A recipe at the scale at which it costs what `ofa` does."""
+    anchor = load_recipe("ofa", PRESET)
+    macs = plan_run(anchor, anchor.make_space(10), images).macs
+    recipe = load_recipe(name, PRESET, {"seed": seed})
+    return recipe.model_copy(update={"scale": round(scale_for(recipe, recipe.make_space(10), images, macs), 6)})
+
+
+def run_supernet(folder: Path, name: str, seed: int) -> None:
+    """Train one supernet and measure its subnets on the test set."""
+    data = load_fashion_mnist()
+    base = load_recipe(name, PRESET)
+    train, _ = data.split(base.data.held_out, base.data.split_seed)
+    recipe = recipe_at_equal_cost(name, seed, len(train))
+    space = recipe.make_space(10)
+    trainer = Trainer(recipe, space, train, folder / f"{name}-{seed}")
+    trainer.resume()
+    cpu = time.process_time()
+    seen = []
+    net = trainer.run(seen.append)
+    seconds = time.process_time() - cpu
+    calibration = train.take(slice(CALIBRATION_IMAGES))
+
+    def measured(subnet: Subnet) -> float:
+        return round(measure_top1(net, subnet, calibration, data.test, recipe.preprocessing(subnet.resolution)), 4)
+
+    rng = np.random.default_rng(1)
+    random = [space.subnet(row) for row in space.sample(rng, RANDOM_SUBNETS)]
+    result = {
+        "recipe": name,
+        "seed": seed,
+        "scale": recipe.scale,
+        "digest": recipe.digest,
+        "steps": trainer.total_steps,
+        "macs": seen[-1].macs if seen else trainer.plan.macs,
+        "cpu_seconds_of_the_last_call": round(seconds, 1),
+        "top1": {key: measured(subnet) for key, subnet in points(space).items()},
+        "random": [[cost.macs(space, subnet), measured(subnet)] for subnet in random],
+    }
+    write_json(folder / f"{name}-{seed}.json", result)
+    print(json.dumps(result["top1"]), flush=True)
+
+
+def run_alone(folder: Path, name: str, seed: int) -> None:
+    """Train each of the compared subnets from scratch and measure it on the test set."""
+    data = load_fashion_mnist()
+    base = load_recipe("ofa-edge", PRESET)
+    train, _ = data.split(base.data.held_out, base.data.split_seed)
+    ours = recipe_at_equal_cost("ofa-edge", seed, len(train))
+    space, phase = ours.make_space(10), ours.phases[0]
+    recipe = SingleRecipe(
+        epochs=phase.epochs * ours.scale,
+        lr=phase.lr,
+        lr_batch=ours.lr_batch or ours.batch,
+        warmup_epochs=phase.warmup_epochs * ours.scale,
+        batch=ours.batch,
+        weight_decay=ours.weight_decay,
+        label_smoothing=ours.label_smoothing,
+        dropout=ours.dropout,
+        augment=ours.augment,
+        seed=seed,
+    )
+    calibration = train.take(slice(CALIBRATION_IMAGES))
+    top1s, macs, seconds = {}, {}, {}
+    for key, subnet in points(space).items():
+        torch.manual_seed(seed)
+        net = StaticNet(space, subnet)
+        initialise(net)
+        sizes = ours.preprocessing(subnet.resolution)
+        trainer = SingleTrainer(net, recipe, train, sizes, folder / f"{name}-{seed}-{subnet.id}")
+        trainer.resume()
+        cpu, seen = time.process_time(), []
+        trainer.run(seen.append)
+        seconds[key] = round(time.process_time() - cpu, 1)
+        calibrate(net, batches(calibration, sizes))
+        top1s[key] = round(top1(logits(net, data.test, sizes), data.test.labels), 4)
+        macs[key] = seen[-1].macs if seen else None
+    result = {"recipe": name, "seed": seed, "settings": recipe.model_dump(mode="json"), "top1": top1s}
+    write_json(folder / f"{name}-{seed}.json", result | {"macs": macs, "cpu_seconds_of_the_last_call": seconds})
+    print(json.dumps(top1s), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("run", "table"))
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--recipe", action="append")
+    parser.add_argument("--seed", type=int, action="append")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for seed in options.seed or SEEDS:
+        for name in options.recipe or (*SUPERNETS, "alone"):
+            if not (options.folder / f"{name}-{seed}.json").is_file():
+                (run_alone if name == "alone" else run_supernet)(options.folder, name, seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The processes of one training run: `torchrun --nproc-per-node N -m ofa_edge train ...`, or one process alone.
+
+Every process draws the same subnets and the same augmentation, and works on its rows of the batch; gradients are
+averaged, batch norms see the whole batch. So N processes with a batch of B do what one with a batch of N x B does, to
+the rounding of floating point. torch's DistributedDataParallel is not used: it expects one backward pass a step over
+the same parameters, and a step here has several, each over another subnet's.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ofa_edge.errors import DeviceLostError
+
+PATIENCE = timedelta(minutes=30)  # the first process measures accuracy between phases while the others wait
+
+
+@dataclass(frozen=True)
+class World:
+    """This process's place among the processes of a run."""
+
+    rank: int = 0
+    size: int = 1
+    group: Any = None
+
+    @classmethod
+    def join(cls, device: str = "cpu") -> "World":
+        """Join the run that torchrun started this process for; a world of one where it did not."""
+        if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) < 2:
+            return cls()
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
+        return cls(dist.get_rank(), dist.get_world_size(), dist.group.WORLD)
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files and speaks."""
+        return self.rank == 0
+
+    def leave(self) -> None:
+        """Leave the run; of no effect for a process alone."""
+        if self.group is not None:
+            dist.destroy_process_group()
+
+    def rows(self, batch: int) -> slice:
+        """This process's rows of the whole batch, `batch` images a process."""
+        return slice(self.rank * batch, (self.rank + 1) * batch)
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Average gradients over the processes, in place. All hold gradients for the same parameters."""
+        if self.group is None:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        self._sum(flat)
+        flat /= self.size
+        start = 0
+        for gradient in gradients:
+            gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
+            start += gradient.numel()
+
+    def average(self, values: Tensor) -> Tensor:
+        """The mean of a tensor over the processes."""
+        if self.group is not None:
+            values = values.clone()
+            self._sum(values)
+            values /= self.size
+        return values
+
+    def _sum(self, values: Tensor) -> None:
+        try:
+            dist.all_reduce(values, group=self.group)
+        except RuntimeError as error:
+            raise lost(error) from error
+
+
+def lost(error: Exception) -> DeviceLostError:
+    """The error of a run that one of its processes left."""
+    return DeviceLostError(
+        "another process of this training run ended",
+        str(error).splitlines()[0] if str(error) else type(error).__name__,
+        "the same command again: the run goes on from its last checkpoint",
+    )

@@ -1,0 +1,46 @@
+"""What subnets learn from: labels, soft targets, and the adaptive alpha-divergence."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+
+ALPHAS = (-1.0, 1.0)
+CLIP = 5.0
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross entropy of logits [N, C] against probabilities [N, C]: KL divergence up to a constant."""
+    return F.cross_entropy(logits, targets)
+
+
+def alpha_divergence(logits: Tensor, targets: Tensor) -> Tensor:
+    """The adaptive alpha-divergence of a student from its teacher's probabilities (AlphaNet, ICML 2021, section 3).
+
+    KL (alpha = 1) punishes a student that misses what the teacher believes, alpha = -1 one that believes what the
+    teacher does not. For each sample the larger of the two acts. With p the teacher's and q the student's probability,
+    the gradient of D_alpha(p || q) is -1/alpha * sum_k q_k (p_k / q_k)^alpha grad log q_k; the power of the ratio is
+    clipped at 5 (equation 8 there), which bounds the gradient.
+
+    Args:
+        logits: the student's [N, C].
+        targets: the teacher's probabilities [N, C].
+
+    Returns:
+        The mean over samples. Its value is the clipped divergence; its gradient is the one above.
+    """
+    log_q = F.log_softmax(logits, dim=1)
+    with torch.no_grad():
+        q = log_q.exp()
+        ratio = targets.clamp_min(1e-12) / q.clamp_min(1e-12)
+        weights, values = [], []
+        for alpha in ALPHAS:
+            power = ratio.pow(alpha).clamp_max(CLIP)
+            weights.append(-q * power / alpha)
+            values.append(
+                (q * power * ratio.log()).sum(1) if alpha == 1 else ((q * power).sum(1) - 1) / alpha / (alpha - 1)
+            )
+        low, high = values
+        weight = torch.where((low > high)[:, None], weights[0], weights[1])
+        value = torch.maximum(low, high).mean()
+    surrogate = (weight * log_q).sum(1).mean()
+    return surrogate + (value - surrogate.detach())

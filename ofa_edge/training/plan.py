@@ -1,0 +1,172 @@
+"""What a run will do before it does it: the steps of each phase, their learning rates, and what they cost.
+
+Cost is counted in multiply-accumulates of one run: a forward and backward pass counts three forward passes, a teacher's
+forward pass one. Recipes are compared at equal cost, never at equal epochs.
+"""
+
+import dataclasses
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ofa_edge import cost
+from ofa_edge.space import Space, Subnet
+from ofa_edge.training.recipe import Choice, Phase, Recipe
+
+FORWARD_BACKWARD = 3
+_SAMPLES = 512  # random subnets behind an expected cost
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """One phase of a run."""
+
+    phase: Phase
+    space: Space  # what is elastic in it
+    start: int  # step of the run that it begins with
+    steps: int
+    lr: float  # the highest
+    warmup_steps: int
+    macs_per_image: float  # expected, of one step
+    finished: tuple[int, ...]  # expand ratios that the phase before has trained: sorting keeps their channels apart
+
+    @property
+    def end(self) -> int:
+        """The step behind its last one."""
+        return self.start + self.steps
+
+    def learning_rate(self, step: int) -> float:
+        """The rate at a step of the phase: linear warm-up, then a cosine to `final_lr`."""
+        phase = self.phase
+        if step < self.warmup_steps:
+            return self.lr * (phase.warmup_from + (1 - phase.warmup_from) * (step + 1) / self.warmup_steps)
+        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        return self.lr * max(phase.final_lr, (1 + math.cos(math.pi * done)) / 2)
+
+    def subnet_weight(self, step: int) -> float:
+        """The weight of the gradients of all subnets but the largest, at a step of the phase."""
+        ramp = self.phase.ramp * self.steps
+        return min(1.0, (step + 1) / ramp) if ramp >= 1 else 1.0
+
+    def resolutions(self) -> tuple[int, ...]:
+        """The input sizes that batches are drawn from."""
+        return self.phase.resolutions or self.space.resolutions
+
+    def subnet(self, choice: Choice, resolution: int, rng: np.random.Generator) -> Subnet:
+        """A subnet for a step."""
+        if choice == "largest":
+            return self.space.largest(resolution)
+        if choice == "smallest":
+            return self.space.smallest(resolution)
+        return self.space.subnet(self.space.sample(rng, 1, resolution)[0])
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """All phases of a run.
+
+    Attributes:
+        batch: images of a step, over all processes.
+        steps_per_epoch: whole batches of the training set.
+    """
+
+    phases: tuple[PhasePlan, ...]
+    batch: int
+    steps_per_epoch: int
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.phases[-1].end
+
+    @property
+    def macs(self) -> float:
+        """Expected cost of the whole run."""
+        return sum(part.macs_per_image * part.steps * self.batch for part in self.phases)
+
+    def at(self, step: int) -> PhasePlan:
+        """The phase that a step of the run is in."""
+        return next(part for part in self.phases if step < part.end)
+
+    def macs_until(self, step: int) -> float:
+        """Expected cost of the first `step` steps."""
+        return sum(part.macs_per_image * self.batch * max(0, min(step, part.end) - part.start) for part in self.phases)
+
+
+def plan_run(recipe: Recipe, space: Space, images: int, processes: int = 1) -> RunPlan:
+    """Lay out a recipe over a training set of that many images."""
+    batch = recipe.batch * processes
+    per_epoch = max(1, min(images, recipe.data.limit or images) // batch)
+    phases: list[PhasePlan] = []
+    start = 0
+    for phase in recipe.phases:
+        steps = max(1, round(phase.epochs * recipe.scale * per_epoch))
+        elastic = restricted(space, phase)
+        before = phases[-1].space.expands if phases else ()
+        part = PhasePlan(
+            phase=phase,
+            space=elastic,
+            start=start,
+            steps=steps,
+            lr=phase.lr * batch / recipe.lr_batch if recipe.lr_batch else phase.lr,
+            warmup_steps=min(steps, round(phase.warmup_epochs * recipe.scale * per_epoch)),
+            macs_per_image=expected_macs(space, elastic, phase),
+            finished=before if len(before) > 1 else (),
+        )
+        phases.append(part)
+        start += steps
+    return RunPlan(tuple(phases), batch, per_epoch)
+
+
+def restricted(space: Space, phase: Phase) -> Space:
+    """The part of a space that a phase trains."""
+    changes = {key: value for key in ("kernels", "expands", "depths") if (value := getattr(phase, key)) is not None}
+    return dataclasses.replace(space, **changes)
+
+
+@functools.cache
+def expected_macs(space: Space, elastic: Space, phase: Phase) -> float:
+    """Expected cost of one image in a step of a phase."""
+    rng = np.random.default_rng(0)
+    table = cost.macs_table(elastic)
+    total = 0.0
+    for resolution in phase.resolutions or space.resolutions:
+        mean = {
+            "largest": float(cost.macs(elastic, elastic.largest(resolution))),
+            "smallest": float(cost.macs(elastic, elastic.smallest(resolution))),
+            "random": float(table(elastic.sample(rng, _SAMPLES, resolution)).mean()),
+        }
+        total += FORWARD_BACKWARD * sum(mean[choice] for choice in phase.subnets)
+        if phase.distill == "teacher":
+            total += cost.macs(space, space.largest(resolution))
+    return total / len(phase.resolutions or space.resolutions)
+
+
+def scale_for(recipe: Recipe, space: Space, images: int, macs: float) -> float:
+    """The `scale` at which a recipe costs that many MACs, to the rounding of steps."""
+    return recipe.scale * macs / plan_run(recipe, space, images).macs
+
+
+def describe(recipe: Recipe, run: RunPlan, images: int) -> list[str]:
+    """A run in words, a line for each phase."""
+    lines = [
+        f"'{recipe.name}' on {recipe.data.dataset}: {images} training images, {recipe.data.held_out} held out, "
+        f"{run.steps_per_epoch} steps of {run.batch} an epoch, {run.macs / 1e12:.1f} T MACs in all"
+    ]
+    for part in run.phases:
+        phase, space = part.phase, part.space
+        elastic = f"kernels {_list(space.kernels)}, expand {_list(space.expands)}, depth {_list(space.depths)}"
+        source = {"none": "labels", "teacher": "the frozen full net", "largest": f"the largest ({phase.divergence})"}
+        lines.append(
+            f"  {phase.name}: {part.steps} steps ({part.steps / run.steps_per_epoch:.1f} epochs), lr {part.lr:.4g}, "
+            f"{' + '.join(phase.subnets)} at {_list(sorted(set(part.resolutions())))} px; {elastic}; "
+            f"from {source[phase.distill]}{', channels sorted first' if phase.sort_channels else ''}; "
+            f"{100 * part.macs_per_image * part.steps * run.batch / run.macs:.0f} % of the cost"
+        )
+    return lines
+
+
+def _list(values: object) -> str:
+    return ",".join(str(value) for value in values)  # type: ignore[attr-defined]

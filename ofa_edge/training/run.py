@@ -1,0 +1,175 @@
+"""A training run in its folder: steps, checkpoint, log, resume. What a step does is not its business.
+
+Every random draw of a step comes from generators seeded by (seed, step), and a step is taken whole or not at all; so a
+run that was killed anywhere and resumed ends with the weights of one that was not.
+"""
+
+import contextlib
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ofa_edge.files import write_bytes
+from ofa_edge.training.checkpoint import Position, load_checkpoint, save_checkpoint
+from ofa_edge.training.distributed import World, lost
+
+CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+LOG_EVERY = 50  # steps
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known after a step. Losses and accuracy are of that step's batch, before its update."""
+
+    step: int
+    total_steps: int
+    phase: str
+    epoch: int
+    lr: float
+    loss: float  # of the first subnet
+    accuracy: float  # of the first subnet on its training batch, in percent
+    subnet_losses: tuple[float, ...]
+    macs: float  # multiply-accumulates of the run so far, backward passes and teachers included
+    expected_macs: float  # of the whole run
+    seconds: float = 0.0  # since this process started training
+
+    @property
+    def share(self) -> float:
+        """How much of the run's cost is done, 0..1."""
+        return min(1.0, self.macs / self.expected_macs)
+
+
+class Run:
+    """Takes steps from where the folder's checkpoint is to the end.
+
+    Args:
+        net, optimizer: what a checkpoint holds.
+        folder: where the checkpoint and the log go.
+        digest: of all that decides the run's result; a checkpoint of another run is refused.
+        total_steps: its end.
+        world: the processes of the run; the first one writes.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        folder: Path,
+        digest: str,
+        total_steps: int,
+        world: World,
+    ) -> None:
+        self.net, self.optimizer, self.folder, self.digest = net, optimizer, folder, digest
+        self.total_steps, self.world = total_steps, world
+        self.position = Position(0, digest)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file to resume from."""
+        return self.folder / CHECKPOINT
+
+    def resume(self) -> bool:
+        """Continue from the folder's checkpoint, if there is one. Raises WeightsError if it is another run's."""
+        if not self.checkpoint.exists():
+            return False
+        self.position = load_checkpoint(self.checkpoint, self.net, self.optimizer, self.digest)
+        if self.world.first:
+            _cut_log(self.folder / LOG, self.position.step)
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        if self.world.first:
+            save_checkpoint(self.checkpoint, self.net, self.optimizer, self.position)
+
+    def go(
+        self,
+        take_step: Callable[[Position], Progress],
+        on_step: Callable[[Progress], None] = lambda _: None,
+        save_every: float = 60.0,
+        stop_at: int | None = None,
+    ) -> None:
+        """Train to the end (or to step `stop_at`), saving every `save_every` seconds and at the end.
+
+        On an exception, Ctrl-C and SIGTERM included, the state after the last whole step is saved before it goes on.
+        """
+        started = saved = time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        end = self.total_steps if stop_at is None else min(stop_at, self.total_steps)
+        try:
+            with _held_back_interrupts() as pending:
+                while self.position.step < end:
+                    progress = self._whole_step(take_step)
+                    progress = Progress(**{**asdict(progress), "seconds": time.monotonic() - started})
+                    on_step(progress)
+                    if progress.step % LOG_EVERY == 0 or progress.step == self.total_steps:
+                        self._log(progress)
+                    if time.monotonic() - saved > save_every:
+                        self.save()
+                        saved = time.monotonic()
+                    if pending.is_set():
+                        raise KeyboardInterrupt
+        finally:
+            self.save()
+
+    def _whole_step(self, take_step: Callable[[Position], Progress]) -> Progress:
+        before = [buffer.detach().clone() for buffer in self.net.buffers()]
+        try:
+            progress = take_step(self.position)
+        except BaseException as error:
+            # Forward passes have moved the running statistics; the weights change at a step's very end only.
+            with torch.no_grad():
+                for buffer, value in zip(self.net.buffers(), before, strict=True):
+                    buffer.copy_(value)
+            if self.world.size > 1 and isinstance(error, RuntimeError) and "onnection" in str(error):
+                raise lost(error) from error
+            raise
+        self.position = Position(progress.step, self.digest, progress.macs)
+        return progress
+
+    def _log(self, progress: Progress) -> None:
+        if not self.world.first:
+            return
+        record = {
+            key: round(value, 5) if isinstance(value, float) else value for key, value in asdict(progress).items()
+        }
+        record["subnet_losses"] = [round(loss, 5) for loss in progress.subnet_losses]
+        with (self.folder / LOG).open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Drop records of steps that the checkpoint does not hold: they will be taken, and logged, again."""
+    if path.is_file():
+        lines = path.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        if kept != lines:
+            write_bytes(path, "".join(kept).encode())
+
+
+@contextlib.contextmanager
+def _held_back_interrupts() -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM set an event, to be looked at between steps; the second SIGINT acts at once."""
+    pending = threading.Event()
+
+    def note(number: int, frame: object) -> None:
+        if pending.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        pending.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield pending
+        return
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield pending
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,156 @@
+"""Training of one static network: fine-tuning a subnet that was cut from a supernet, or training one from scratch."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+
+from ofa_edge import cost
+from ofa_edge.data.dataset import Images
+from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.files import canonical_json, sha256_bytes
+from ofa_edge.supernet.noise import Noise
+from ofa_edge.supernet.normalise import synchronise
+from ofa_edge.supernet.static import StaticNet
+from ofa_edge.training.batches import Batches
+from ofa_edge.training.checkpoint import Position
+from ofa_edge.training.distributed import World
+from ofa_edge.training.losses import soft_cross_entropy
+from ofa_edge.training.optimizer import make_optimizer, set_learning_rate
+from ofa_edge.training.plan import FORWARD_BACKWARD
+from ofa_edge.training.recipe import AugmentRecipe, Positive, Share, Strict
+from ofa_edge.training.run import Progress, Run
+
+
+class SingleRecipe(Strict):
+    """How one network is trained. The defaults are for fine-tuning a subnet of a trained supernet.
+
+    The paper fine-tunes for 25 or 75 epochs and gives no other figure. The rate here is that of its last phase
+    ("expand 2", appendix B), from whose weights fine-tuning goes on.
+    """
+
+    epochs: Annotated[float, Field(gt=0)] = 25.0
+    lr: Annotated[float, Field(gt=0)] = 0.24
+    lr_batch: Positive = 2048  # the batch that lr is for; it is scaled in proportion
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    batch: Positive = 128
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 3e-5
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    distill: Share = 1.0  # weight of the teacher's predictions, where there is a teacher, beside the labels
+    augment: AugmentRecipe = AugmentRecipe()
+    seed: int = 0
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the recipe's content."""
+        return sha256_bytes(canonical_json(self.model_dump(mode="json")))
+
+
+class SingleTrainer:
+    """Trains a static network at its subnet's resolution.
+
+    Args:
+        net: the network; trained in place.
+        recipe: how.
+        train: training images.
+        preprocessing: normalisation, at any size.
+        folder: where the checkpoint and the log go.
+        teacher: a calibrated network whose predictions are learnt too; it sees the images at the same resolution.
+        device: torch device.
+        world: the processes of the run, this one alone by default.
+    """
+
+    def __init__(
+        self,
+        net: StaticNet,
+        recipe: SingleRecipe,
+        train: Images,
+        preprocessing: Preprocessing,
+        folder: Path,
+        *,
+        teacher: StaticNet | None = None,
+        device: str = "cpu",
+        world: World | None = None,
+    ) -> None:
+        self.recipe, self.world, self.device = recipe, world or World(), torch.device(device)
+        self.net, self.teacher = net, teacher
+        size = net.subnet.resolution
+        self.batches = Batches(train, [size], preprocessing, recipe.augment, recipe.batch, recipe.seed, self.world)
+        for module in (net, teacher):
+            if module is not None:
+                module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+                synchronise(module, self.world.group)
+        self.steps = max(1, round(recipe.epochs * self.batches.per_epoch))
+        optimizer = make_optimizer(net, recipe.momentum, recipe.weight_decay)
+        digest = f"{recipe.digest}/{net.space.hash[:12]}/{net.subnet.id}/{self.world.size}"
+        self._run = Run(net, optimizer, folder, digest, self.steps, self.world)
+        self._noise: Noise | None = None
+        net.classifier.register_forward_pre_hook(self._drop)
+
+    def resume(self) -> bool:
+        """Continue from the folder's checkpoint, if there is one."""
+        return self._run.resume()
+
+    def run(self, on_step: Callable[[Progress], None] = lambda _: None, save_every: float = 60.0) -> StaticNet:
+        """Train to the end; see `Run.go`. The network's batch norm statistics are its own then."""
+        self._run.go(self._take_step, on_step, save_every)
+        self._noise = None
+        self.net.calibrated = True
+        return self.net.eval()
+
+    def _drop(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        return (self._noise.features(args[0]),) if self._noise and self.net.training else None
+
+    def _take_step(self, position: Position) -> Progress:
+        step, recipe, subnet = position.step, self.recipe, self.net.subnet
+        rng = self.batches.generator(step)
+        x, labels = (part.to(self.device) for part in self.batches.get(step, subnet.resolution, rng))
+        whole = self.batches.whole_batch
+        self._noise = Noise(int(rng.integers(2**62)), recipe.dropout, 0.0, whole, self.world.rows(recipe.batch))
+        lr = self._learning_rate(step)
+        set_learning_rate(self._run.optimizer, lr)
+        self.net.train()
+        self._run.optimizer.zero_grad()
+        logits = self.net(x)
+        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        if self.teacher is not None and recipe.distill:
+            with torch.no_grad():
+                targets = self.teacher.eval()(x).softmax(1)
+            loss = loss + recipe.distill * soft_cross_entropy(logits, targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.world.average_gradients(self.net.parameters())
+        self._run.optimizer.step()
+        accuracy = (logits.detach().argmax(1) == labels).float().mean() * 100
+        facts = self.world.average(torch.stack([accuracy, loss.detach()])).tolist()
+        per_step = self._macs_per_image() * whole
+        return Progress(
+            step=step + 1,
+            total_steps=self.steps,
+            phase="network",
+            epoch=(step + 1) // self.batches.per_epoch,
+            lr=lr,
+            loss=facts[1],
+            accuracy=facts[0],
+            subnet_losses=(facts[1],),
+            macs=position.macs + per_step,
+            expected_macs=per_step * self.steps,
+        )
+
+    def _macs_per_image(self) -> float:
+        teacher = cost.macs(self.teacher.space, self.teacher.subnet) if self.teacher and self.recipe.distill else 0
+        return float(FORWARD_BACKWARD * cost.macs(self.net.space, self.net.subnet) + teacher)
+
+    def _learning_rate(self, step: int) -> float:
+        recipe = self.recipe
+        peak = recipe.lr * self.batches.whole_batch / recipe.lr_batch
+        warmup = recipe.warmup_epochs * self.batches.per_epoch
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        return peak * (1 + math.cos(math.pi * (step - warmup) / max(1.0, self.steps - warmup))) / 2
