@@ -40,7 +40,13 @@ CALIBRATION_IMAGES, RANDOM_SUBNETS = 2000, 40
 
 def points(space: Space) -> dict[str, Subnet]:
     """The subnets that are compared, smallest first."""
-    chosen = {"k3 e3 d2": (3, 3, 2), "k3 e4 d3": (3, 4, 3), "k5 e4 d4": (5, 4, 4), "k5 e6 d3": (5, 6, 3), "k7 e6 d4": (7, 6, 4)}
+    chosen = {
+        "k3 e3 d2": (3, 3, 2),
+        "k3 e4 d3": (3, 4, 3),
+        "k5 e4 d4": (5, 4, 4),
+        "k5 e6 d3": (5, 6, 3),
+        "k7 e6 d4": (7, 6, 4),
+    }
     return {name: space.uniform(*values) for name, values in chosen.items()}
 
 

@@ -53,7 +53,10 @@ def compare(width: float, pixels: int, batch: int, device: str) -> list[dict[str
     ours.load_state_dict(theirs.state_dict(), strict=False)
     ours.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     theirs.to(device)
-    images, labels = torch.randn(batch, 3, pixels, pixels, device=device), torch.randint(0, 1000, (batch,), device=device)
+    images, labels = (
+        torch.randn(batch, 3, pixels, pixels, device=device),
+        torch.randint(0, 1000, (batch,), device=device),
+    )
     fast = images.contiguous(memory_format=torch.channels_last)
     rng = np.random.default_rng(0)
     mixed = [space.subnet(row) for row in space.sample(rng, 4)]
