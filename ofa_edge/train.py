@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ofa_edge import __version__, cost
-from ofa_edge.data.dataset import Dataset, Images, load_fashion_mnist, load_image_folder
-from ofa_edge.errors import ConfigError, DataError, OutputError, UnknownNameError
+from ofa_edge.data.dataset import Dataset, Images
+from ofa_edge.data.open import CIFAR10, FASHION_MNIST, open_dataset
+from ofa_edge.errors import ConfigError, DataError, OutputError
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import spearman
 from ofa_edge.search.predictor import MIN_PAIRS, AccuracyPredictor
@@ -45,17 +46,8 @@ class TrainOptions:
 def load_data(recipe: Recipe, folder: Path | None) -> Dataset:
     """The recipe's data set, from `folder` if given. Raises DataError if it does not fit the recipe."""
     channels = len(recipe.data.mean)
-    if recipe.data.dataset == "fashion-mnist":
-        data = load_fashion_mnist(folder)
-    elif recipe.data.dataset == "image-folder":
-        if folder is None:
-            raise DataError(
-                "no data folder", f"recipe '{recipe.name}' trains on an image folder", "give it with --data"
-            )
-        data = load_image_folder(folder, channels, recipe.space.resolutions[-1])
-    else:
-        known = ("fashion-mnist", "image-folder")
-        raise UnknownNameError.of("dataset", recipe.data.dataset, known, "use one of them in the recipe's [data]")
+    wanted = None if recipe.data.dataset in (FASHION_MNIST, CIFAR10) else channels  # these have channels of their own
+    data = open_dataset(recipe.data.dataset, folder, size=recipe.space.resolutions[-1], channels=wanted)
     if data.train.pixels.shape[3] != channels:
         raise DataError(
             "the data does not fit the recipe",

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from ofa_edge.data.augment import augment
-from ofa_edge.data.dataset import Images, load_fashion_mnist, load_image_folder
+from ofa_edge.data.dataset import Images
+from ofa_edge.data.fashion_mnist import load_fashion_mnist
+from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.errors import DataError
 
 RNG = np.random.default_rng(0)
