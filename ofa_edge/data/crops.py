@@ -47,7 +47,7 @@ def resample(images: Pixels, boxes: NDArray[np.float64], size: int) -> Pixels:
     result = np.empty((len(images), size, size, images.shape[3]), dtype=np.uint8)
     sides = np.maximum(1, np.floor(boxes[:, 2:] * length + 0.5)).astype(np.int64)
     corners = np.minimum(np.floor(boxes[:, :2] * length + 0.5).astype(np.int64), length - sides)
-    source = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+    source = torch.from_numpy(np.require(images, requirements=["C", "W"])).permute(0, 3, 1, 2)
     for index, ((top, left), (height, width)) in enumerate(zip(corners.tolist(), sides.tolist(), strict=True)):
         box = source[index : index + 1, :, top : top + height, left : left + width]
         made = F.interpolate(box, size=(size, size), mode="bilinear", antialias=True)

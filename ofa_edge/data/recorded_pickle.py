@@ -6,6 +6,7 @@ package is reached, numpy's included; any other name is refused.
 """
 
 import io
+import math
 import pickle
 from typing import Any, NoReturn
 
@@ -14,9 +15,11 @@ import numpy as np
 from ofa_edge.data.preprocess import Pixels
 from ofa_edge.errors import DataError
 
-# How numpy's arrays of plain numbers are written, by old and new versions of Python and numpy.
+# How numpy's arrays of plain numbers are written, by old and new versions of numpy; bytes by Python 3 for Python 2.
 _RECONSTRUCT = frozenset({"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"})
-_NAMES = _RECONSTRUCT | {"numpy.ndarray", "numpy.dtype", "_codecs.encode"}
+_FROM_BUFFER = frozenset({"numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer"})
+_NAMES = _RECONSTRUCT | _FROM_BUFFER | {"numpy.ndarray", "numpy.dtype"}
+_BYTES = "_codecs.encode"
 _HINT = "use the files as they were published, or the binary version"
 
 
@@ -34,9 +37,23 @@ class Recorded:
         self.state = state
 
 
+class _Latin1:
+    """Stands for `_codecs.encode`, of which bytes need one encoding."""
+
+    def __call__(self, text: str, encoding: str) -> bytes:
+        if encoding != "latin1":
+            raise pickle.UnpicklingError(f"it encodes text as {encoding}")
+        return text.encode("latin1")
+
+    def __setstate__(self, state: Any) -> NoReturn:
+        raise pickle.UnpicklingError("it changes what it calls")
+
+
 class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Recorded:
+    def find_class(self, module: str, name: str) -> Recorded | _Latin1:
         full = f"{module}.{name}"
+        if full == _BYTES:
+            return _Latin1()
         if full not in _NAMES:
             raise pickle.UnpicklingError(f"it names {full}, which is no part of the data")
         return Recorded(full)
@@ -60,18 +77,17 @@ def read_recorded(raw: bytes, where: str) -> Any:
 def recorded_bytes_array(value: Any, where: str) -> Pixels:
     """The array that a `Recorded` call would have made, if it is of uint8 and in C order. Raises DataError."""
     try:
-        if not isinstance(value, Recorded) or value.name not in _RECONSTRUCT:
+        if isinstance(value, Recorded) and value.name in _RECONSTRUCT:
+            _, shape, dtype, fortran, data = value.state
+        elif isinstance(value, Recorded) and value.name in _FROM_BUFFER:
+            data, dtype, shape, order = value.arguments
+            fortran = order not in ("C", b"C")
+        else:
             raise ValueError("it is no array")
-        _, shape, dtype, fortran, data = value.state
-        if isinstance(data, Recorded):  # protocol 2 written by Python 3: text and its encoding
-            text, encoding = data.arguments
-            if data.name != "_codecs.encode" or encoding not in ("latin1", b"latin1"):
-                raise ValueError("its bytes are encoded in a way that is not known")
-            data = text.encode("latin1")
         if dtype.name != "numpy.dtype" or dtype.arguments[0] not in ("u1", b"u1") or fortran:
             raise ValueError("it is not an array of uint8 in C order")
-        if not isinstance(data, bytes) or len(data) != int(np.prod(shape, dtype=np.int64)):
+        if not isinstance(data, bytes | bytearray) or len(data) != math.prod(shape):
             raise ValueError(f"its shape is {shape} and its bytes do not fill that")
         return np.frombuffer(data, dtype=np.uint8).reshape(shape)
-    except (TypeError, ValueError, AttributeError, IndexError, UnicodeError) as error:
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise DataError("a pickle without the array", f"{where}: {error}", _HINT) from error
