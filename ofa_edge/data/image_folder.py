@@ -52,7 +52,7 @@ def load_image_folder(
 
     Args:
         folder: where the images are.
-        channels: 1 or 3; None: 1 if every training image is grey, else 3.
+        channels: 1 or 3; None: 1 if every image is grey, else 3.
         size: side of the images in memory, in pixels.
         held_out_share: of each class, where the folder has no test part.
         split_seed: of that split.
@@ -77,7 +77,7 @@ def load_image_folder(
         test = _list_part(test_folder, names)
         notes += _left_out(test_folder, test.others)
     if channels is None:
-        channels = 1 if all(is_grey(path) for files in train.files for path in files) else 3
+        channels = 1 if all(is_grey(path) for part in (train, test) for files in part.files for path in files) else 3
     require_memory(len(train) + len(test), size, channels, str(folder))
     total = len(train) + len(test)
     parts = (

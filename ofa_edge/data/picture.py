@@ -6,7 +6,7 @@
 - CMYK and YCbCr are converted by Pillow's own formulas; colour profiles are not applied.
 - Of an animation, the first frame is taken.
 - The central square is cropped, then brought to the wanted size by `preprocess.resize`. A square of four times that
-  size or more is first averaged over whole boxes of pixels, down to no less than twice the size.
+  size or more is first averaged over boxes of pixels, down to twice the size: photographs are read many times faster.
 """
 
 from pathlib import Path
@@ -54,7 +54,7 @@ def square_pixels(image: Image.Image, channels: int | None, size: int) -> Pixels
     left, top = (image.width - side) // 2, (image.height - side) // 2
     image = image.crop((left, top, left + side, top + side))
     if side >= 4 * size:
-        image = image.reduce(side // (2 * size))
+        image = image.resize((2 * size, 2 * size), Image.Resampling.BOX)
     pixels: Pixels = np.asarray(image, dtype=np.uint8)
     pixels = to_channels(pixels.reshape(1, *image.size[::-1], -1), channels)
     return np.ascontiguousarray(resize(pixels, size)[0])
