@@ -64,20 +64,26 @@ def load_cifar10(path: Path, channels: int | None = None, on_progress: Progress 
     Args:
         path: the folder of the binary or the python version, the folder that holds that folder, either .tar.gz or a
             folder that holds one, or a folder of pictures `train/CLASS/*`, `test/CLASS/*`. Where there are several,
-            the first of this list is taken.
+            the first of this list is taken. Pictures
+            are named after their folder: they need not be the published pixels.
         channels: 3 (as they are) or 1.
         on_progress: called with images read and images in all, for pictures only.
 
     Raises:
         DataError: nothing of that kind is there, or a file is missing or damaged; it is named.
     """
-    found = _find(path)
-    if found is None:
+    where = _find(path)
+    if where is None:
         if any((path / name).is_dir() for name in ("train", "test", "val")):
             return load_image_folder(path, channels or 3, _SIDE, on_progress=on_progress)
         raise DataError("no CIFAR-10 here", f"{path} holds none of its files", _HINT)
-    version, where = found
-    contents = _read_archive(where, version) if where.is_file() else _read_folder(where, version)
+    contents = _read_archive(where) if where.is_file() else _read_folder(where)
+    version = next((version for version in _VERSIONS if any(name in contents for name in version.files)), None)
+    if version is None:
+        raise DataError("no CIFAR-10 here", f"{where} holds none of its files", _HINT)
+    missing = [name for name in version.files if name not in contents]
+    if missing:
+        raise DataError("CIFAR-10 is not whole", f"{where}: {missing[0]} is missing", _HINT)
     parts = []
     for names in (version.train, (version.test,)):
         batches = [_checked(version.read(contents[name], f"{where}: {name}"), f"{where}: {name}") for name in names]
@@ -87,48 +93,46 @@ def load_cifar10(path: Path, channels: int | None = None, on_progress: Progress 
     return Dataset("cifar-10", parts[0], parts[1], labels, _notes(parts[0], parts[1], where))
 
 
-def _find(path: Path) -> tuple[_Version, Path] | None:
-    """The version that `path` holds and where, binary first."""
+def _find(path: Path) -> Path | None:
+    """The folder or archive that `path` is or holds, binary version first."""
     if path.is_file():
-        return next(((version, path) for version in _VERSIONS if "binary" in path.name or version is _PYTHON), None)
+        return path
     for version in _VERSIONS:
         for folder in (path, path / version.folder):
             if any((folder / name).is_file() for name in version.files):
-                return version, folder
-    return next(
-        ((version, path / version.archive) for version in _VERSIONS if (path / version.archive).is_file()), None
-    )
+                return folder
+    return next((path / version.archive for version in _VERSIONS if (path / version.archive).is_file()), None)
 
 
-def _read_folder(folder: Path, version: _Version) -> Mapping[str, bytes]:
+def _wanted() -> set[str]:
+    return {_META, *(name for version in _VERSIONS for name in version.files)}
+
+
+def _read_folder(folder: Path) -> Mapping[str, bytes]:
     contents = {}
-    for name in (*version.files, _META):
-        try:
-            with (folder / name).open("rb") as file:
-                contents[name] = file.read(_LIMIT)
-        except FileNotFoundError as error:
-            if name != _META:
-                raise DataError("CIFAR-10 is not whole", f"{folder / name} is missing", _HINT) from error
-        except OSError as error:
-            raise DataError("damaged data file", f"{folder / name}: {error.strerror}", _HINT) from error
+    for name in sorted(_wanted()):
+        if (folder / name).is_file():
+            try:
+                with (folder / name).open("rb") as file:
+                    contents[name] = file.read(_LIMIT)
+            except OSError as error:
+                raise DataError("damaged data file", f"{folder / name}: {error.strerror}", _HINT) from error
     return contents
 
 
-def _read_archive(path: Path, version: _Version) -> Mapping[str, bytes]:
+def _read_archive(path: Path) -> Mapping[str, bytes]:
     """The wanted files of a tar archive, by their last name. Links and anything else in it are passed over."""
     contents = {}
+    wanted = _wanted()
     try:
         with tarfile.open(path) as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
-                if member.isfile() and name in (*version.files, _META):
+                if member.isfile() and name in wanted:
                     file = archive.extractfile(member)
                     contents[name] = file.read(_LIMIT) if file else b""
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise DataError("damaged data file", f"{path}: {error}", _HINT) from error
-    missing = [name for name in version.files if name not in contents]
-    if missing:
-        raise DataError("CIFAR-10 is not whole", f"{path}: {missing[0]} is missing", _HINT)
     return contents
 
 

@@ -68,7 +68,7 @@ def load_image_folder(
     train_folder, test_folder = _find_parts(folder)
     names = _class_names(train_folder)
     train = _list_part(train_folder, names)
-    notes = _left_out(train_folder, train.others)
+    notes = _unread(folder, test_folder) + _left_out(train_folder, train.others)
     if test_folder is None:
         train, test = _split(train_folder, names, train, held_out_share, split_seed)
         notes += (f"{folder}: no test part; {len(test)} of {len(train) + len(test)} images held out as one",)
@@ -84,7 +84,7 @@ def load_image_folder(
         _read(train, channels, size, lambda done: on_progress(done, total)),
         _read(test, channels, size, lambda done: on_progress(len(train) + done, total)),
     )
-    return Dataset(folder.resolve().name, parts[0], parts[1], names, notes)
+    return Dataset(folder.name or folder.resolve().name, parts[0], parts[1], names, notes)
 
 
 def _find_parts(folder: Path) -> tuple[Path, Path | None]:
@@ -96,7 +96,7 @@ def _find_parts(folder: Path) -> tuple[Path, Path | None]:
         return folder / "train", test
     if test is not None:
         raise DataError("not an image folder", f"{folder} has {test.name}/ and no train/", hint)
-    if not any(entry.is_dir() for entry in _entries(folder)):
+    if not any(_is_folder(entry) for entry in _entries(folder)):
         raise DataError("not an image folder", f"{folder} has no folders", hint)
     return folder, None
 
@@ -112,8 +112,15 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         ) from error
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself; as a file it is named if it should have been an image
+        return False
+
+
 def _class_names(folder: Path) -> tuple[str, ...]:
-    names = tuple(entry.name for entry in _entries(folder) if entry.is_dir())
+    names = tuple(entry.name for entry in _entries(folder) if _is_folder(entry))
     if len(names) < 2:
         raise DataError(
             "too few classes", f"{folder} has {len(names)}: {', '.join(names) or 'none'}", "add a folder for each class"
@@ -133,7 +140,7 @@ def _require_same(names: Sequence[str], others: Sequence[str], train: Path, test
 def _list_part(folder: Path, names: Sequence[str]) -> _Part:
     from ofa_edge.data.picture import SUFFIXES
 
-    files, others = [], [Path(entry.path) for entry in _entries(folder) if not entry.is_dir()]
+    files, others = [], [Path(entry.path) for entry in _entries(folder) if not _is_folder(entry)]
     for name in names:
         found = list(_walk(folder / name))
         images = tuple(path for path in found if path.suffix.lower() in SUFFIXES)
@@ -155,7 +162,7 @@ def _walk(top: Path) -> Iterator[Path]:
         seen.add(_identity(folder))
         inner = []
         for entry in _entries(folder):
-            if entry.is_dir():
+            if _is_folder(entry):
                 inner.append(Path(entry.path))
             else:
                 yield Path(entry.path)
@@ -167,11 +174,16 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def _unread(folder: Path, taken: Path | None) -> tuple[str, ...]:
+    others = [name for name in _TEST_FOLDERS if taken and name != taken.name and (folder / name).is_dir()]
+    return (f"{folder}: {taken.name}/ is the test set, {', '.join(others)}/ left out",) if taken and others else ()
+
+
 def _left_out(folder: Path, others: Sequence[Path]) -> tuple[str, ...]:
     if not others:
         return ()
     first = others[0].relative_to(folder)
-    return (f"{folder}: {len(others)} files that are no images of a class left out, {first} the first",)
+    return (f"{folder}: files left out that are no images of a class: {len(others)}, {first} the first",)
 
 
 def _split(folder: Path, names: Sequence[str], part: _Part, share: float, seed: int) -> tuple[_Part, _Part]:

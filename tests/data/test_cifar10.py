@@ -46,9 +46,11 @@ def test_a_folder_its_parent_and_an_archive_of_both_versions(tmp_path, kind):
     (tmp_path / "b").mkdir()
     archive = tmp_path / "b" / f"cifar-10-{kind}.tar.gz"
     write_archive(archive, folder, files)
-    for path in (archive, tmp_path / "b"):
+    renamed = archive.with_name("cifar.tgz")
+    renamed.symlink_to(archive)
+    for path in (archive, tmp_path / "b", renamed):
         assert_is_the_batches(load_cifar10(path))
-    assert [path.name for path in (tmp_path / "b").iterdir()] == [archive.name]  # nothing was extracted
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {archive.name, renamed.name}  # nothing was extracted
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -108,6 +110,16 @@ def test_labels_out_of_range_and_other_data(tmp_path):
             assert "data_batch_2" in caught.value.why
     with pytest.raises(DataError, match="no CIFAR-10 here"):
         load_cifar10(tmp_path)
+    write_archive(tmp_path / "other.tar.gz", "x", {"readme": b""})
+    with pytest.raises(DataError, match="no CIFAR-10 here") as caught:
+        load_cifar10(tmp_path / "other.tar.gz")
+    assert "other.tar.gz" in caught.value.why
+    cut = tmp_path / "cut.tar.gz"
+    write_archive(cut, "x", FILES["binary"][1])
+    cut.write_bytes(cut.read_bytes()[:-20000])
+    with pytest.raises(DataError, match="damaged") as caught:
+        load_cifar10(cut)
+    assert "cut.tar.gz" in caught.value.why
     (tmp_path / "broken.tar.gz").write_bytes(b"\x1f\x8b no archive")
     with pytest.raises(DataError) as caught:
         load_cifar10(tmp_path / "broken.tar.gz")

@@ -122,7 +122,7 @@ def test_nested_hidden_and_other_files(tmp_path):
     assert np.bincount(data.train.labels).tolist() == [7, 3]
     assert data.class_names == ("cat", "dog")
     assert len(data.notes) == 1
-    assert "2 files" in data.notes[0]
+    assert "class: 2," in data.notes[0]
     assert "notes.txt" in data.notes[0]
 
 
@@ -141,6 +141,28 @@ def test_links_are_followed_once_and_never_round(tmp_path):
     with pytest.raises(DataError, match="cannot be read") as caught:
         load_image_folder(tmp_path / "data", 3, 8)
     assert "dangling.png" in caught.value.why
+
+
+def test_links_to_themselves_are_files_that_cannot_be_read(tmp_path):
+    write_parts(tmp_path)
+    loop = tmp_path / "train" / "loop"
+    loop.symlink_to(loop)
+    data = load_image_folder(tmp_path, 3, 8)
+    assert data.class_names == ("cat", "dog")
+    assert "class: 1, loop" in data.notes[0]
+    image = tmp_path / "train" / "cat" / "loop.png"
+    image.symlink_to(image)
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        load_image_folder(tmp_path, 3, 8)
+    assert "loop.png" in caught.value.why
+
+
+def test_a_second_test_part_is_left_out_and_said(tmp_path):
+    write_parts(tmp_path, ("train", "val", "test"))
+    write_classes(tmp_path / "test", ("of no account",))
+    data = load_image_folder(tmp_path, 3, 8)
+    assert len(data.test) == 6
+    assert "val/ is the test set, test/ left out" in data.notes[0]
 
 
 def test_classes_that_differ_in_case_only(tmp_path):
