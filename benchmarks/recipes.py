@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ofa_edge import cost
-from ofa_edge.data.dataset import load_fashion_mnist
+from ofa_edge.data.fashion_mnist import load_fashion_mnist
 from ofa_edge.files import write_json
 from ofa_edge.metrics import top1
 from ofa_edge.space import Space, Subnet

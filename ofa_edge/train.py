@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ofa_edge import __version__, cost
-from ofa_edge.data.dataset import Dataset, Images, load_fashion_mnist, load_image_folder
-from ofa_edge.errors import ConfigError, DataError, OutputError, UnknownNameError, UnsupportedError
+from ofa_edge.data.dataset import Dataset, Images
+from ofa_edge.errors import ConfigError, OutputError
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import spearman
 from ofa_edge.search.predictor import MIN_PAIRS, AccuracyPredictor
@@ -35,46 +35,6 @@ CALIBRATION_IMAGES, VALIDATION_IMAGES, TEST_IMAGES = 500, 4000, 2000
 RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"
 PAIR_SEED = 1
 Report = Callable[[str, int, int], None]  # stage, done, total
-
-
-def load_data(recipe: Recipe, folder: Path | None) -> Dataset:
-    """The recipe's data set, from `folder` if given. Raises DataError if it does not fit the recipe."""
-    channels = len(recipe.data.mean)
-    if recipe.data.dataset == "fashion-mnist":
-        data = load_fashion_mnist(folder)
-    elif recipe.data.dataset == "image-folder":
-        if folder is None:
-            raise DataError(
-                "no data folder", f"recipe '{recipe.name}' trains on an image folder", "give it with --data"
-            )
-        data = load_image_folder(folder, channels, recipe.space.resolutions[-1])
-    else:
-        known = ("fashion-mnist", "image-folder")
-        raise UnknownNameError.of("dataset", recipe.data.dataset, known, "use one of them in the recipe's [data]")
-    if data.train.pixels.shape[3] != channels:
-        raise DataError(
-            "the data does not fit the recipe",
-            f"{data.name} has {data.train.pixels.shape[3]} channels, the recipe's statistics have {channels}",
-            "give one mean and one std for each channel in the recipe's [data]",
-        )
-    if len(data.train) - recipe.data.held_out < recipe.batch:
-        raise DataError(
-            "too few training images",
-            f"{len(data.train)} images, {recipe.data.held_out} held out, batches of {recipe.batch}",
-            "lower held_out or batch in the recipe, or add images",
-        )
-    return data
-
-
-def check_device(name: str) -> None:
-    """Raise UnsupportedError if torch cannot train on a device of that name here."""
-    import torch
-
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnsupportedError(f"cannot train on device '{name}'", why, "--device cpu") from error
 
 
 def claim_run_folder(folder: Path, recipe: Recipe, *, dry: bool = False) -> None:
@@ -217,8 +177,8 @@ def fit_predictor(space: Space, pairs: list[Pair]) -> AccuracyPredictor:
 def _save(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset) -> None:
     facts = {
         "labels": json.dumps(data.class_names),
-        "mean": json.dumps(recipe.data.mean),
-        "std": json.dumps(recipe.data.std),
+        "mean": json.dumps(recipe.data.statistics[0]),
+        "std": json.dumps(recipe.data.statistics[1]),
         "dataset": data.name,
         "recipe": recipe.name,
         "recipe_digest": recipe.digest,

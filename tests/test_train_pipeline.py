@@ -17,7 +17,8 @@ from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.zoo import open_supernet
-from ofa_edge.train import FIGURES, PAIR_SEED, PHASES, claim_run_folder, export_package, fit_predictor, load_data, train
+from ofa_edge.train import FIGURES, PAIR_SEED, PHASES, claim_run_folder, export_package, fit_predictor, train
+from ofa_edge.training.data import load_data, with_statistics
 from ofa_edge.training import pairs as pairs_module
 from ofa_edge.training.pairs import read_pairs, sample_subnets
 from ofa_edge.training.recipe_files import parse_recipe
@@ -232,8 +233,20 @@ def test_a_users_copy_of_fashion_mnist(idx_folder):
     assert "100 images, 80 held out, batches of 32" in caught.value.why
     colour = RECIPE.replace("[72.9]", "[1.0, 2.0, 3.0]").replace("[90.0]", "[1.0, 2.0, 3.0]")
     colour = colour.replace('"image-folder"', '"fashion-mnist"')
-    with pytest.raises(DataError, match="does not fit the recipe"):
-        load_data(parse_recipe(colour, "test"), idx_folder)
+    assert load_data(parse_recipe(colour, "test"), idx_folder).channels == 3  # as the recipe's statistics want it
+
+
+def test_a_recipe_without_statistics_takes_those_of_its_training_images():
+    text = RECIPE.replace("mean = [72.9]\nstd = [90.0]\n", "")
+    bare = parse_recipe(text, "test")
+    with pytest.raises(ConfigError, match="no pixel statistics"):
+        bare.make_space(3)
+    full = with_statistics(bare, dataset())
+    training, _ = dataset().split(60, 0)
+    assert full.data.mean == (pytest.approx(training.pixels.mean(), abs=0.01),)
+    assert full.data.std == (pytest.approx(training.pixels.std(), abs=0.01),)
+    assert full.digest != bare.digest
+    assert with_statistics(recipe(), dataset()) == recipe()
 
 
 def test_too_many_held_out_images(tmp_path):

@@ -65,12 +65,14 @@ def _train(plan: Any, data: Path | None, folder: Path, threads: int | None, devi
     import torch
 
     from ofa_edge.cli.training_bars import TrainingBars
-    from ofa_edge.train import check_device, claim_run_folder, load_data, train
-    from ofa_edge.training.distributed import World
+    from ofa_edge.train import claim_run_folder, train
+    from ofa_edge.training.data import load_data, with_statistics
+    from ofa_edge.training.distributed import World, check_device
     from ofa_edge.training.plan import describe, plan_run
 
     check_device(device)
     dataset = load_data(plan, data)
+    plan = with_statistics(plan, dataset)
     if threads:
         torch.set_num_threads(threads)
     world = World.join(device)
@@ -78,7 +80,7 @@ def _train(plan: Any, data: Path | None, folder: Path, threads: int | None, devi
         images = len(dataset.train) - plan.data.held_out
         run = plan_run(plan, plan.make_space(len(dataset.class_names)), images, world.size)
         if world.first:
-            click.echo("\n".join(describe(plan, run, images)), err=True)
+            click.echo("\n".join([*dataset.notes, *describe(plan, run, images)]), err=True)
             click.echo(f"  run folder {folder}; a run found there is continued", err=True)
         if dry_run:
             claim_run_folder(folder, plan, dry=True)

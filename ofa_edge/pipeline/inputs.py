@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.data.dataset import Images, load_image_folder
+from ofa_edge.data.dataset import Images
+from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.data.preprocess import resize
 from ofa_edge.errors import DataError
 from ofa_edge.files import sha256_bytes

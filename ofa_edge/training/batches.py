@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ofa_edge.data.augment import augment
+from ofa_edge.data.augment import apply, draw
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.training.distributed import World
@@ -38,7 +38,9 @@ class Batches:
         seed: int,
         world: World,
     ) -> None:
-        self.images = {size: images.resized(size).pixels for size in sorted(set(resolutions))}
+        sizes = sorted(set(resolutions))
+        # Crops are cut out of the images as they come; without them every size is made once, here.
+        self.images = {0: images.pixels} if augmentation.crop else {r: images.resized(r).pixels for r in sizes}
         self.labels = torch.from_numpy(images.labels)
         self.preprocessing, self.augmentation = preprocessing, augmentation
         self.batch, self.seed, self.world = batch, seed, world
@@ -54,7 +56,11 @@ class Batches:
         epoch, index = divmod(step, self.per_epoch)
         order = np.random.default_rng([self.seed, _EPOCH_STREAM, epoch]).permutation(len(self.labels))
         chosen = order[index * self.whole_batch : (index + 1) * self.whole_batch]
-        rows = self.world.rows(self.batch)
-        pixels = augment(self.images[resolution][chosen], rng, **self.augmentation.model_dump())[rows]
+        rows, options = self.world.rows(self.batch), self.augmentation.model_dump()
+        source = self.images.get(resolution, self.images.get(0))
+        assert source is not None, f"no images of {resolution} px"
+        channels = source.shape[3]
+        drawn = draw(rng, self.whole_batch, resolution, channels, **options, fill=self.preprocessing.mean)
+        pixels = apply(source[chosen[rows]], drawn.rows(rows))
         x = torch.from_numpy(self.preprocessing.at(resolution).normalise(pixels))
         return x.contiguous(memory_format=torch.channels_last), self.labels[chosen[rows]]

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ofa_edge.errors import DeviceLostError
+from ofa_edge.errors import DeviceLostError, UnsupportedError
 
 PATIENCE = timedelta(minutes=30)  # the first process measures accuracy between phases while the others wait
 
@@ -86,3 +86,12 @@ def lost(error: Exception) -> DeviceLostError:
         str(error).splitlines()[0] if str(error) else type(error).__name__,
         "the same command again: the run goes on from its last checkpoint",
     )
+
+
+def check_device(name: str) -> None:
+    """Raise UnsupportedError if torch cannot train on a device of that name here."""
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnsupportedError(f"cannot train on device '{name}'", why, "--device cpu") from error

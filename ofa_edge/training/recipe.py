@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.space import Space
 
@@ -36,22 +37,48 @@ class SpaceRecipe(Strict):
 
 
 class DataRecipe(Strict):
-    """The data set, what is held out of its training part, and the statistics of its pixels (0..255)."""
+    """The data set, what is held out of its training part, and the statistics of its pixels (0..255).
+
+    Without `mean` and `std` they are those of the training images, see `ofa_edge.training.data`.
+    """
 
     dataset: str
     held_out: Positive
     split_seed: int = 0
     limit: Positive | None = None  # train on the first images only, for quick tests
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DataRecipe":
+        if (self.mean and len(self.mean)) != (self.std and len(self.std)):
+            raise ValueError("mean and std want one value for each channel, both or neither")
+        return self
+
+    @property
+    def channels(self) -> int | None:
+        """Channels of the images; None: as the data have them."""
+        return None if self.mean is None else len(self.mean)
+
+    @property
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation by channel, once they are known."""
+        if self.mean is None or self.std is None:
+            raise ConfigError("no pixel statistics", "the recipe's [data] has no mean and std", "with_statistics first")
+        return self.mean, self.std
 
 
 class AugmentRecipe(Strict):
-    """See `ofa_edge.data.augment`."""
+    """See `ofa_edge.data.augment`. With `crop`, any shift comes on top."""
 
     flip: bool = True
     shift: Annotated[int, Field(ge=0)] = 2
     erase: Share = 0.0
+    crop: tuple[float, float] | None = None  # share of the area, as (0.08, 1.0)
+    ratio: tuple[float, float] = (0.75, 4 / 3)
+    brightness: Annotated[float, Field(ge=0)] = 0.0
+    saturation: Annotated[float, Field(ge=0)] = 0.0
+    cutout: Annotated[int, Field(ge=0)] = 0
 
 
 class MeasureRecipe(Strict):
@@ -144,10 +171,10 @@ class Recipe(Strict):
 
     def make_space(self, num_classes: int) -> Space:
         """The space for data with that many classes."""
-        return Space(
-            self.name, in_channels=len(self.data.mean), num_classes=num_classes, **self.space.model_dump(mode="python")
-        )
+        channels = len(self.data.statistics[0])
+        return Space(self.name, in_channels=channels, num_classes=num_classes, **self.space.model_dump(mode="python"))
 
     def preprocessing(self, size: int) -> Preprocessing:
         """What the networks expect at an input size."""
-        return Preprocessing(size, len(self.data.mean), self.data.mean, self.data.std)
+        mean, std = self.data.statistics
+        return Preprocessing(size, len(mean), mean, std)
