@@ -18,8 +18,8 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.train import FIGURES, PAIR_SEED, PHASES, claim_run_folder, export_package, fit_predictor, train
-from ofa_edge.training.data import load_data, with_statistics
 from ofa_edge.training import pairs as pairs_module
+from ofa_edge.training.data import load_data, with_statistics
 from ofa_edge.training.pairs import read_pairs, sample_subnets
 from ofa_edge.training.recipe_files import parse_recipe
 
