@@ -161,7 +161,8 @@ class SearchRecord(Record):
     fastest_ms: Positive
     largest_ms: Positive
     evaluations: Count
-    predictor_rmse: NotNegative | None = None  # on held-out subnets, same unit as top-1
+    predictor_rmse: NotNegative | None = None  # same unit as top-1
+    predictor_rmse_source: Literal["held-out", "published"] = "held-out"  # measured on held-out subnets, or a paper's
     measured_images: Count = 0  # held-out training images behind `measured_top1`
     front: tuple[FrontPoint, ...] = ()
     candidates: tuple[CandidateRecord, ...] = ()

@@ -15,7 +15,7 @@ from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.output import claim_output_folder
 from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synthetic_data
-from ofa_edge.search.predictor import AccuracyPredictor
+from ofa_edge.search.load_predictor import Predictor, load_predictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
 from ofa_edge.targets import Precision, Target, load_target, require
@@ -61,7 +61,7 @@ class Plan:
     runtime: Runtime
     precision: Precision
     package: SupernetPackage
-    predictor: AccuracyPredictor | None
+    predictor: Predictor | None
     latency: LatencyModel
     data: BuildData
     device: DevicePlan
@@ -113,7 +113,7 @@ def make_plan(options: BuildOptions, *, claim: bool = True) -> Plan:
     package = open_supernet(options.supernet, untrained=options.untrained)
     latency = load_latency_model(target, package.space, runtime, precision)
     predictor_file = package.file(zoo.PREDICTOR)
-    predictor = AccuracyPredictor.load(predictor_file, package.space) if predictor_file else None
+    predictor = load_predictor(predictor_file, package.space) if predictor_file else None
     largest = float(latency.predict(package.space.largest()).ms)
     relative = None if options.latency_ms is not None else target.defaults.relative_budget
     return Plan(

@@ -121,6 +121,7 @@ def _to_json(
         largest_ms=float(plan.latency.predict(space.largest()).ms),
         evaluations=result.evaluations,
         predictor_rmse=plan.predictor.rmse if plan.predictor else None,
+        predictor_rmse_source=plan.predictor.rmse_source if plan.predictor else "held-out",
         measured_images=len(plan.data.validation) if plan.predictor else 0,
         front=tuple(
             FrontPoint(latency_ms=point.latency_ms, score=_clip(plan, point.accuracy), subnet=point.subnet.id)

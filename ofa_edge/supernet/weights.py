@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from ofa_edge.errors import WeightsError
 from ofa_edge.files import atomic_path
@@ -40,8 +41,8 @@ def load_supernet(path: Path) -> Supernet:
     return net.eval()
 
 
-def save_static(path: Path, net: StaticNet) -> None:
-    """Write an extracted network with its space and subnet; the cache hands it between stages."""
+def save_static(path: Path, net: StaticNet, facts: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Write a static network with its space and subnet. `facts` are kept as the file's metadata."""
     from safetensors.torch import save_file
 
     metadata = {
@@ -49,6 +50,7 @@ def save_static(path: Path, net: StaticNet) -> None:
         "space": json.dumps(net.space.to_json()),
         "subnet": json.dumps(net.subnet.config()),
         "calibrated": json.dumps(net.calibrated),
+        **facts,
     }
     with atomic_path(path) as part:
         save_file({key: value.contiguous() for key, value in net.state_dict().items()}, part, pack(metadata))
