@@ -268,6 +268,7 @@ class Manifest(Record):
     subnet: SubnetRecord
     prediction: LatencyPrediction
     search: SearchRecord | None = None  # None where the subnet was given, not searched
+    budget_ms: Positive | None = None  # what the latency gate holds against
     ladder: tuple[Rung, ...]
     measurements: tuple[DeviceMeasurement, ...] = ()
     verdicts: tuple[Verdict, ...]

@@ -86,7 +86,7 @@ def _plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
     plan = make_plan(
         BuildOptions(
             target=manifest.target.given or manifest.target.name,
-            latency_ms=search.budget_ms if search else None,
+            latency_ms=search.budget_ms if search else manifest.budget_ms,
             precision=manifest.target.precision,
             runtime=manifest.target.runtime,  # type: ignore[arg-type]
             supernet=manifest.supernet.name,

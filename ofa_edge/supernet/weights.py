@@ -8,7 +8,7 @@ from types import MappingProxyType
 from ofa_edge.errors import WeightsError
 from ofa_edge.files import atomic_path
 from ofa_edge.space import Space
-from ofa_edge.supernet.header import FORMAT, HINT, pack, read_weights_file, unpack
+from ofa_edge.supernet.header import FORMAT, HINT, NETWORK_FORMAT, pack, read_weights_file, unpack
 from ofa_edge.supernet.importing.matching import compare, fill, require, shapes_of
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.static import StaticNet
@@ -46,8 +46,9 @@ def save_static(path: Path, net: StaticNet, facts: Mapping[str, str] = MappingPr
     from safetensors.torch import save_file
 
     metadata = {
-        "format": "ofa-edge static 1",
+        "format": NETWORK_FORMAT,
         "space": json.dumps(net.space.to_json()),
+        "space_hash": net.space.hash,
         "subnet": json.dumps(net.subnet.config()),
         "calibrated": json.dumps(net.calibrated),
         **facts,

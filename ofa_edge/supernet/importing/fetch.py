@@ -1,9 +1,10 @@
 """Bring a file from an https address, and only if its SHA-256 is known beforehand."""
 
+import errno
 import hashlib
+import http.client
 import re
 import ssl
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -66,7 +67,9 @@ def fetch(
         try:
             with opener.open(request, timeout=TIMEOUT) as answer, part.open("wb") as file:
                 found = _stream(answer, file, limit, on_bytes)
-        except (OSError, urllib.error.URLError, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                raise  # said in its own words
             reason = getattr(error, "reason", None) or error
             raise WeightsError(
                 "cannot download", f"{url}: {reason}", "download it with another tool and give the file's path"
