@@ -98,8 +98,9 @@ class SubnetRecord(Record):
     """One subnet, drawn in the report block by block."""
 
     id: str
-    stages: tuple[tuple[tuple[int, int], ...], ...]  # per stage, per kept block: (kernel, expand ratio)
+    stages: tuple[tuple[tuple[int, int | float], ...], ...]  # per stage, per kept block: (kernel, expand ratio)
     resolution: int
+    widths: tuple[float, ...] = ()  # ratio of each elastic width, where the space has them
     macs: Count
     params: Count
 
@@ -110,6 +111,7 @@ class SubnetRecord(Record):
             id=subnet.id,
             stages=subnet.stages,
             resolution=subnet.resolution,
+            widths=subnet.widths,
             macs=cost.macs(space, subnet),
             params=cost.params(space, subnet),
         )

@@ -47,7 +47,7 @@ def verify(folder: Path, device: str, data: Path | None = None) -> Verification:
     manifest = read_manifest(folder)
     check_outputs(folder, manifest)
     plan = _plan_of(manifest, device, data)
-    subnet = Subnet(manifest.subnet.stages, manifest.subnet.resolution)
+    subnet = Subnet(manifest.subnet.stages, manifest.subnet.resolution, manifest.subnet.widths)
     if plan.runtime != "tflite" and device == "local":
         raise UsageError(
             f"a {plan.runtime} library for {plan.target.name} does not run on this machine",
