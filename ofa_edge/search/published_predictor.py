@@ -176,8 +176,18 @@ class PublishedPredictor:
 
 
 def block_features(space: Space, genomes: Genomes) -> Floats:
-    """The inputs that say what a network is made of; all zero for skipped blocks: [N, block_inputs]."""
-    return space.one_hot(genomes)[:, : -len(space.resolutions)]
+    """The inputs that say what a network is made of, all zero for skipped blocks: [N, block_inputs].
+
+    MBConv families: kernels, then expand ratios. ResNet: whether the stem's convolution is skipped or kept, the width
+    ratios, then the expand ratios.
+    """
+    hot = space.one_hot(genomes)[:, : -len(space.resolutions)]
+    if not space.width_ratios:
+        return hot
+    blocks, widths = len(space.blocks), space.num_widths * len(space.width_ratios)
+    kernels = blocks * len(space.kernels)
+    kept = space.active(genomes)[:, :1]  # the first block is the stem's, with one expand ratio
+    return np.hstack([~kept, kept, hot[:, -widths:], hot[:, kernels + 1 : -widths]]).astype(np.float32)
 
 
 def block_inputs(space: Space) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ofa_edge.space import make_divisible, squeeze_width
+from ofa_edge.space import squeeze_width
 from ofa_edge.supernet.importing.net_config import (
     BottleneckConfig,
     ConvConfig,
@@ -69,7 +69,7 @@ def _mbconv(name: str, block: MBConvConfig) -> Layout:
 
 
 def _bottleneck(name: str, block: BottleneckConfig) -> Layout:
-    middle = make_divisible(block.mid_channels or round(block.out_channels * block.expand_ratio))
+    middle = block.middle
     layout = _weights(f"{name}.conv1", middle, block.in_channels, 1, 1)
     layout |= _weights(f"{name}.conv2", middle, middle, 3, 3)
     layout |= _weights(f"{name}.conv3", block.out_channels, middle, 1, 1)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from ofa_edge.errors import ConfigError
+from ofa_edge.space import make_divisible
 
 HINT = "use the net.config that was published beside the weights, unchanged"
 Channels = Annotated[int, Field(ge=1, le=1 << 16)]
@@ -71,6 +72,11 @@ class BottleneckConfig(_Layer):
     act_func: str = "relu"
     groups: Literal[1] = 1
     downsample_mode: Literal["avgpool_conv"]
+
+    @property
+    def middle(self) -> int:
+        """Channels inside."""
+        return make_divisible(self.mid_channels or round(self.out_channels * self.expand_ratio))
 
 
 class ShortcutConfig(_Layer):
