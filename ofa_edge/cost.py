@@ -3,6 +3,7 @@
 Counting follows the reference: convolutions, squeeze-and-excite and the classifier; no batch norm, no activations.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.space import BlockSpec, Genomes, Space, Subnet, middle_width, output_size, squeeze_width
+from ofa_edge.space import BlockSpec, Genomes, Space, Subnet, output_size, squeeze_width
 
 OperatorKind = Literal["conv", "pointwise", "depthwise", "dense", "pool", "scale", "add", "h_swish"]
 
@@ -59,23 +60,47 @@ class Operator:
         return self.out_channels * self.out_size**2
 
 
-def stem_operators(space: Space, resolution: int) -> tuple[Operator, ...]:
-    """The first convolution and the static block behind it."""
-    stem, static = space.widths[:2]
-    size = output_size(resolution, space.strides[0])
-    operators = [
-        Operator("conv", space.in_channels, stem, resolution, size, 3, space.strides[0], normalised=True),
-        Operator("h_swish", stem, stem, size, size),
-        Operator("depthwise", stem, stem, size, size, 3, normalised=True),
-        Operator("pointwise", stem, static, size, size, normalised=True),
+def stem_operators(space: Space, resolution: int, widths: tuple[int, ...] | None = None) -> tuple[Operator, ...]:
+    """What stands in front of the stages, at `widths` (see `Space.active_widths`; the largest by default).
+
+    MBConv families: the first convolution and the static block. ResNet: the two convolutions that are always there, and
+    max pooling.
+    """
+    first, second = (widths or space.widths)[:2]
+    stride, shape = space.strides[0], space.shape
+    size = output_size(resolution, stride)
+    operators = [Operator("conv", space.in_channels, first, resolution, size, 3, stride, normalised=True)]
+    if shape.stem_activation == "h_swish":
+        operators.append(Operator("h_swish", first, first, size, size))
+    if shape.width_ratios:
+        return (
+            *operators,
+            Operator("conv", first, second, size, size, 3, normalised=True),
+            Operator("pool", second, second, size, output_size(size, space.strides[1]), 3, space.strides[1]),
+        )
+    operators += [
+        Operator("depthwise", first, first, size, size, 3, normalised=True),
+        Operator("pointwise", first, second, size, size, normalised=True),
     ]
-    return (*operators, Operator("add", static, static, size, size)) if stem == static else tuple(operators)
+    if shape.static_shortcut and first == second:
+        operators.append(Operator("add", second, second, size, size))
+    return tuple(operators)
 
 
-def block_operators(spec: BlockSpec, kernel: int, expand: int, in_size: int) -> tuple[Operator, ...]:
-    """One elastic block on a map of `in_size`."""
-    middle = middle_width(spec.in_channels, expand)
+def block_operators(spec: BlockSpec, kernel: int, expand: float, in_size: int) -> tuple[Operator, ...]:
+    """One elastic block between the widths of `spec`, on a map of `in_size`."""
+    middle = spec.middle(expand)
     size = output_size(in_size, spec.stride)
+    add = Operator("add", spec.out_channels, spec.out_channels, size, size)
+    if spec.kind == "conv":
+        return (Operator("conv", spec.in_channels, middle, in_size, size, kernel, normalised=True), add)
+    if spec.kind == "bottleneck":
+        return (*_bottleneck_operators(spec, kernel, middle, in_size, size), add)
+    operators = [*_mbconv_operators(spec, kernel, middle, in_size, size)]
+    return (*operators, add) if spec.shortcut else tuple(operators)
+
+
+def _mbconv_operators(spec: BlockSpec, kernel: int, middle: int, in_size: int, size: int) -> list[Operator]:
     swish = spec.activation == "h_swish"
     operators = [Operator("pointwise", spec.in_channels, middle, in_size, in_size, normalised=True)]
     if swish:
@@ -92,23 +117,40 @@ def block_operators(spec: BlockSpec, kernel: int, expand: int, in_size: int) -> 
             Operator("scale", middle, middle, size, size),
         ]
     operators.append(Operator("pointwise", middle, spec.out_channels, size, size, normalised=True))
-    if spec.shortcut:
-        operators.append(Operator("add", spec.out_channels, spec.out_channels, size, size))
-    return tuple(operators)
+    return operators
 
 
-def head_operators(space: Space, resolution: int) -> tuple[Operator, ...]:
-    """Final expand, pooling, feature mix and classifier."""
-    last, final, feature = space.widths[-3:]
+def _bottleneck_operators(spec: BlockSpec, kernel: int, middle: int, in_size: int, size: int) -> list[Operator]:
+    """ResNet-D's bottleneck; the one that opens a stage pools its input and projects it."""
+    operators = [
+        Operator("pointwise", spec.in_channels, middle, in_size, in_size, normalised=True),
+        Operator("conv", middle, middle, in_size, size, kernel, spec.stride, normalised=True),
+        Operator("pointwise", middle, spec.out_channels, size, size, normalised=True),
+    ]
+    if not spec.shortcut:
+        if spec.stride > 1:
+            pool = Operator("pool", spec.in_channels, spec.in_channels, in_size, size, spec.stride, spec.stride)
+            operators.append(pool)
+        operators.append(Operator("pointwise", spec.in_channels, spec.out_channels, size, size, normalised=True))
+    return operators
+
+
+def head_operators(space: Space, resolution: int, widths: tuple[int, ...] | None = None) -> tuple[Operator, ...]:
+    """What stands behind the stages, at `widths`: pooling and classifier, and the layers between of MBConv families."""
+    widths, head = widths or space.widths, len(space.shape.head)
     size = stage_input_size(space, resolution, space.num_stages)
-    return (
-        Operator("pointwise", last, final, size, size, normalised=True),
-        Operator("h_swish", final, final, size, size),
-        Operator("pool", final, final, size, 1),
-        Operator("dense", final, feature, 1, 1),
-        Operator("h_swish", feature, feature, 1, 1),
-        Operator("dense", feature, space.num_classes, 1, 1, biased=True),
-    )
+    before, operators = widths[-1 - head], []
+    swish = space.shape.head_activation == "h_swish"
+    if head:
+        operators.append(Operator("pointwise", before, widths[-head], size, size, normalised=True))
+        if swish:
+            operators.append(Operator("h_swish", widths[-head], widths[-head], size, size))
+    operators.append(Operator("pool", widths[-max(1, head)], widths[-max(1, head)], size, 1))
+    if head == 2:
+        operators.append(Operator("dense", widths[-2], widths[-1], 1, 1))
+        if swish:
+            operators.append(Operator("h_swish", widths[-1], widths[-1], 1, 1))
+    return (*operators, Operator("dense", widths[-1], space.num_classes, 1, 1, biased=True))
 
 
 def stage_input_size(space: Space, resolution: int, stage: int) -> int:
@@ -125,13 +167,13 @@ def block_input_size(space: Space, spec: BlockSpec, resolution: int) -> int:
 
 
 def operators(space: Space, subnet: Subnet) -> tuple[Operator, ...]:
-    """All operators of a subnet, in order."""
-    result = list(stem_operators(space, subnet.resolution))
-    for stage, pairs in enumerate(subnet.stages):
-        for position, (kernel, expand) in enumerate(pairs):
-            spec = space.blocks[stage * space.max_depth + position]
-            result += block_operators(spec, kernel, expand, block_input_size(space, spec, subnet.resolution))
-    return (*result, *head_operators(space, subnet.resolution))
+    """All operators of a subnet: stem, blocks in order, head."""
+    widths, resolution = space.active_widths(subnet.widths), subnet.resolution
+    result = list(stem_operators(space, resolution, widths))
+    for block in space.active_blocks(subnet):
+        size = block_input_size(space, block.spec, resolution)
+        result += block_operators(block.spec, block.kernel, block.expand, size)
+    return (*result, *head_operators(space, resolution, widths))
 
 
 def macs(space: Space, subnet: Subnet) -> int:
@@ -153,28 +195,65 @@ class BlockTable:
     Args:
         space: the search space.
         measure: maps a block's operators to a vector of F values; called once for each table entry.
+
+    Attributes:
+        fixed: of stem and head, by resolution: [resolutions, F].
+        entries: of each choice of each block: [resolutions, blocks, kernels, expands, F].
+
+    With W elastic width ratios, both have more rows: `fixed` one for each resolution and ratios of the stem's widths
+    and the last one [resolutions * W**3], `entries` one for each resolution and ratios of a block's two ends
+    [resolutions * W**2], the last varying fastest. Choices that a block does not have are 0.
     """
 
     def __init__(self, space: Space, measure: Measure) -> None:
-        self.space = space
-        fixed = [measure((*stem_operators(space, r), *head_operators(space, r))) for r in space.resolutions]
-        self.fixed = np.array(fixed, dtype=np.float64)  # [resolutions, F]
-        shape = (len(space.resolutions), len(space.blocks), len(space.kernels), len(space.expands), self.fixed.shape[1])
-        self.entries = np.empty(shape)
-        for i, resolution in enumerate(space.resolutions):
+        self.space, self._measure = space, measure
+        self._ratios = max(1, len(space.width_ratios))
+        rows = itertools.product(space.resolutions, *[range(self._ratios)] * 3)
+        self.fixed = np.array([self._fixed(*row) for row in rows], dtype=np.float64)
+        shape = (len(space.blocks), len(space.kernels), len(space.expands), self.fixed.shape[1])
+        self.entries = np.zeros((len(space.resolutions) * self._ratios**2, *shape))
+        ends = itertools.product(space.resolutions, range(self._ratios), range(self._ratios))
+        for row, (resolution, before, after) in enumerate(ends):
             for spec in space.blocks:
-                size = block_input_size(space, spec, resolution)
-                for k, kernel in enumerate(space.kernels):
-                    for e, expand in enumerate(space.expands):
-                        self.entries[i, spec.index, k, e] = measure(block_operators(spec, kernel, expand, size))
+                if before == after or spec.in_slot != spec.out_slot:
+                    self._fill(row, self._at(spec, before, after), resolution)
+
+    def _fixed(self, resolution: int, first: int, second: int, last: int) -> NDArray[np.float64]:
+        ratios, count = self.space.width_ratios, self.space.num_widths
+        chosen = (ratios[first], *[ratios[second]] * (count - 2), ratios[last]) if count else ()
+        widths = self.space.active_widths(chosen)
+        stem = stem_operators(self.space, resolution, widths)
+        return self._measure((*stem, *head_operators(self.space, resolution, widths)))
+
+    def _at(self, spec: BlockSpec, before: int, after: int) -> BlockSpec:
+        """The block between widths of these ratios."""
+        if not self.space.width_ratios:
+            return spec
+        before_widths, after_widths = (
+            self.space.active_widths((self.space.width_ratios[each],) * self.space.num_widths)
+            for each in (before, after)
+        )
+        return spec.narrowed(before_widths[spec.in_slot], after_widths[spec.out_slot])
+
+    def _fill(self, row: int, spec: BlockSpec, resolution: int) -> None:
+        size = block_input_size(self.space, spec, resolution)
+        code = self.space.code
+        for k, kernel in enumerate(code.kernels[spec.index]):
+            for e, expand in enumerate(code.expands[spec.index]):
+                self.entries[row, spec.index, k, e] = self._measure(block_operators(spec, kernel, expand, size))
 
     def __call__(self, genomes: Genomes) -> NDArray[np.float64]:
         """Sum over each genome's active blocks and its stem and head: [N, F]."""
         blocks = len(self.space.blocks)
         resolution = genomes[:, -1].astype(np.intp)
-        index = np.arange(blocks)
-        values = self.entries[resolution[:, None], index, genomes[:, :blocks], genomes[:, blocks : 2 * blocks]]
-        return np.asarray(self.fixed[resolution] + np.einsum("nbf,nb->nf", values, self.space.active(genomes)))
+        fixed, rows = resolution, resolution[:, None]
+        if self.space.width_ratios:
+            widths, count = genomes[:, self.space.code.width_columns()].astype(np.intp), self._ratios
+            before, after = ([getattr(spec, end) for spec in self.space.blocks] for end in ("in_slot", "out_slot"))
+            fixed = ((resolution * count + widths[:, 0]) * count + widths[:, 1]) * count + widths[:, -1]
+            rows = (rows * count + widths[:, before]) * count + widths[:, after]
+        values = self.entries[rows, np.arange(blocks), genomes[:, :blocks], genomes[:, blocks : 2 * blocks]]
+        return np.asarray(self.fixed[fixed] + np.einsum("nbf,nb->nf", values, self.space.active(genomes)))
 
 
 def macs_table(space: Space) -> BlockTable:

@@ -98,8 +98,9 @@ class SubnetRecord(Record):
     """One subnet, drawn in the report block by block."""
 
     id: str
-    stages: tuple[tuple[tuple[int, int], ...], ...]  # per stage, per kept block: (kernel, expand ratio)
+    stages: tuple[tuple[tuple[int, int | float], ...], ...]  # per stage, per kept block: (kernel, expand ratio)
     resolution: int
+    widths: tuple[float, ...] = ()  # ratio of each elastic width, where the space has them
     macs: Count
     params: Count
 
@@ -110,6 +111,7 @@ class SubnetRecord(Record):
             id=subnet.id,
             stages=subnet.stages,
             resolution=subnet.resolution,
+            widths=subnet.widths,
             macs=cost.macs(space, subnet),
             params=cost.params(space, subnet),
         )
@@ -161,7 +163,8 @@ class SearchRecord(Record):
     fastest_ms: Positive
     largest_ms: Positive
     evaluations: Count
-    predictor_rmse: NotNegative | None = None  # on held-out subnets, same unit as top-1
+    predictor_rmse: NotNegative | None = None  # same unit as top-1
+    predictor_rmse_source: Literal["held-out", "published"] = "held-out"  # measured on held-out subnets, or a paper's
     measured_images: Count = 0  # held-out training images behind `measured_top1`
     front: tuple[FrontPoint, ...] = ()
     candidates: tuple[CandidateRecord, ...] = ()
@@ -267,6 +270,7 @@ class Manifest(Record):
     subnet: SubnetRecord
     prediction: LatencyPrediction
     search: SearchRecord | None = None  # None where the subnet was given, not searched
+    budget_ms: Positive | None = None  # what the latency gate holds against
     ladder: tuple[Rung, ...]
     measurements: tuple[DeviceMeasurement, ...] = ()
     verdicts: tuple[Verdict, ...]

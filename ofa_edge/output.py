@@ -23,8 +23,10 @@ MANIFEST = "manifest.json"  # published last: a folder that has one is complete
 MARKER = ".ofa-edge.json"
 
 
-def claim_output_folder(out: Path) -> None:
+def claim_output_folder(out: Path, last: str = MANIFEST) -> None:
     """Check that `out` may be written: it does not exist, is empty, or is an output folder of ours. Changes nothing.
+
+    `last` is the file that folders of this kind have, published last; a folder of ours of another kind is refused.
 
     Raises:
         OutputError: it is a file, a link, holds files that are not ours, or its parent cannot be written.
@@ -37,29 +39,37 @@ def claim_output_folder(out: Path) -> None:
             f"it is not empty and has no {MARKER}; nothing was overwritten",
             "choose another folder with --out, or empty this one",
         )
+    names = _owned(out)
+    if names and last not in names:
+        raise OutputError(
+            f"another kind of output folder: {out}",
+            f"ofa-edge made it, but it has no {last}; nothing was overwritten",
+            "choose another folder with --out",
+        )
     standing = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
     if not os.access(standing, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write: {out}", f"{standing}: permission denied", "choose another folder with --out")
 
 
 @contextlib.contextmanager
-def output_folder(out: Path) -> Iterator[Path]:
+def output_folder(out: Path, last: str = MANIFEST) -> Iterator[Path]:
     """Yield an empty staging folder; on a clean exit its files replace those of the last build in `out`.
 
-    The body writes all outputs and, last, the manifest. On any error the staging folder is removed, `out` is untouched.
+    The body writes all outputs and, last, the file `last`, which is the manifest of a build. On any error the staging
+    folder is removed and `out` is untouched.
 
     Raises:
         OutputError: `out` is not ours, cannot be written, or holds a file of somebody else's by the name of an output.
     """
-    claim_output_folder(out)
+    claim_output_folder(out, last)
     staging: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
         yield staging
-        if not (staging / MANIFEST).is_file():
-            raise ValueError(f"the build wrote no {MANIFEST}")
-        _publish(staging, out)
+        if not (staging / last).is_file():
+            raise ValueError(f"the build wrote no {last}")
+        _publish(staging, out, last)
     except OSError as error:
         if staging is not None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -73,12 +83,12 @@ def output_folder(out: Path) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
 
 
-def _publish(staging: Path, out: Path) -> None:
+def _publish(staging: Path, out: Path, last: str) -> None:
     """Move the staged files into `out`: the old manifest goes first, the new one comes last."""
     out.mkdir(exist_ok=True)
     names = sorted(path.relative_to(staging).as_posix() for path in staging.rglob("*") if not path.is_dir())
     with _locked(out):
-        claim_output_folder(out)
+        claim_output_folder(out, last)
         old = _owned(out) or []
         foreign = [name for name in names if name not in old and (out / name).exists()]
         if foreign:
@@ -88,8 +98,8 @@ def _publish(staging: Path, out: Path) -> None:
                 "move it away, or choose another folder with --out",
             )
         write_json(out / MARKER, _marker(sorted({*old, *names})))  # before any move: a crash leaves all of it ours
-        (out / MANIFEST).unlink(missing_ok=True)
-        for name in (*(name for name in names if name != MANIFEST), MANIFEST):
+        (out / last).unlink(missing_ok=True)
+        for name in (*(name for name in names if name != last), last):
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (staging / name).replace(out / name)
         for name in set(old) - set(names):

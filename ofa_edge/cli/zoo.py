@@ -1,10 +1,13 @@
-"""`ofa-edge zoo list`."""
+"""`ofa-edge zoo list` and `ofa-edge zoo import`."""
 
 import json
+import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
-from ofa_edge.cli.console import table
+from ofa_edge.cli.console import print_json, table
 
 
 @click.group("zoo")
@@ -29,3 +32,98 @@ def list_command() -> None:
     for name, space in UNTRAINED.items():
         rows.append([name, f"{space.count:.3g}", "untrained", "-", f"--untrained --supernet {name}"])
     click.echo(table(rows))
+
+
+class _Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between them."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Parse; a tuple is passed through."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(item) for item in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r}: wanted numbers with commas between them", param, ctx)
+
+
+@zoo_group.command("import")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--out", type=click.Path(path_type=Path), help="Output folder. Default: imported/NAME.")
+@click.option("--as", "wanted", type=click.Choice(["auto", "supernet", "network"]), default="auto", show_default=True)
+@click.option("--space", metavar="NAME|DIR|JSON", help="What it is a network of. Default: found by its shapes.")
+@click.option("--sha256", metavar="HEX", help="What the weights file must be; an https address needs it.")
+@click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line. Default: class 0, ...")
+@click.option("--mean", type=_Numbers(), metavar="M,M,M", help="Of pixels 0..255. Default for 3 channels: ImageNet's.")
+@click.option("--std", type=_Numbers(), metavar="S,S,S", help="Of pixels 0..255. Default for 3 channels: ImageNet's.")
+@click.option("--predictor", type=click.Path(path_type=Path), help="A published accuracy predictor, .pth.")
+@click.option("--predictor-sizes", type=_Numbers(), metavar="R,R,...", help="Its resolutions, where it has its own.")
+@click.option("--resolution", type=click.IntRange(min=8), help="Of a network without a run.config.")
+@click.option("--subnet", is_flag=True, help="Only tell which subnet a net.config is; --out names a JSON file.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was imported as JSON.")
+def import_command(subnet: bool, as_json: bool, **options: Any) -> None:
+    """Take in weights of the reference: a supernet, a full network, or a specialised one with its net.config.
+
+    SOURCE is a file, the folder of a specialised network, or one https address with --sha256.
+    """
+    from ofa_edge.pipeline.import_sources import ImportOptions
+    from ofa_edge.pipeline.importing import import_package, import_subnet
+
+    sizes = options.pop("predictor_sizes")
+    plan = ImportOptions(**options, predictor_sizes=tuple(int(size) for size in sizes) if sizes else None)
+    if subnet:
+        _print_subnet(import_subnet(plan), plan.out, as_json)
+        return
+    folder, facts = import_package(plan, _Bytes() if sys.stderr.isatty() else lambda done, total: None)
+    if as_json:
+        print_json({**facts, "folder": str(folder)})
+    else:
+        click.echo(_imported(folder, facts))
+
+
+def _print_subnet(found: dict[str, Any], out: Path | None, as_json: bool) -> None:
+    from ofa_edge.files import write_json
+
+    if out is not None:
+        write_json(out, found["subnet"])
+    if as_json:
+        print_json(found)
+        return
+    for note in found["notes"]:
+        click.echo(f"note: {note}", err=True)
+    click.echo(json.dumps(found["subnet"]))
+
+
+def _imported(folder: Path, facts: dict[str, Any]) -> str:
+    """What was imported, and the next command."""
+    dialect = ", ".join(f"{count} with {name}" for name, count in facts["dialect"].items()) or "all as written today"
+    lines = [
+        f"imported {facts['kind']} '{facts['source']}': space {facts['space']['name']} ({facts['space_hash'][:12]})",
+        f"  {facts['parameters']:,} parameters, {facts['keys']} keys ({dialect}), {facts['container']}",
+        f"  SHA-256 {facts['sha256']}",
+    ]
+    if facts["predictor"]:
+        predictor = facts["predictor"]
+        lines.append(f"  accuracy predictor: {predictor['form']} form, sizes {predictor['sizes']}")
+    lines += [f"  note: {note}" for note in facts["notes"]]
+    lines.append(f"wrote {folder}/")
+    lines.append(f"next: ofa-edge build --target raspberry-pi-4 --supernet {folder} --data IMAGES")
+    return "\n".join(lines)
+
+
+class _Bytes:
+    """Progress of a download on a terminal."""
+
+    def __init__(self) -> None:
+        self.shown = -1
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """After each piece."""
+        megabytes = done // 1_000_000
+        if megabytes != self.shown:
+            self.shown = megabytes
+            click.echo(f"\r  {megabytes} MB" + (f" of {total // 1_000_000}" if total else ""), err=True, nl=False)
+        if done == total:
+            click.echo("", err=True)

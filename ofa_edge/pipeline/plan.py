@@ -15,7 +15,7 @@ from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.output import claim_output_folder
 from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synthetic_data
-from ofa_edge.search.predictor import AccuracyPredictor
+from ofa_edge.search.load_predictor import Predictor, load_predictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
 from ofa_edge.targets import Precision, Target, load_target, require
@@ -61,7 +61,7 @@ class Plan:
     runtime: Runtime
     precision: Precision
     package: SupernetPackage
-    predictor: AccuracyPredictor | None
+    predictor: Predictor | None
     latency: LatencyModel
     data: BuildData
     device: DevicePlan
@@ -112,10 +112,9 @@ def make_plan(options: BuildOptions, *, claim: bool = True) -> Plan:
         claim_output_folder(out)
     package = open_supernet(options.supernet, untrained=options.untrained)
     latency = load_latency_model(target, package.space, runtime, precision)
-    predictor_file = package.file(zoo.PREDICTOR)
-    predictor = AccuracyPredictor.load(predictor_file, package.space) if predictor_file else None
-    largest = float(latency.predict(package.space.largest()).ms)
-    relative = None if options.latency_ms is not None else target.defaults.relative_budget
+    predictor_file = package.file(zoo.PREDICTOR) if package.subnet is None else None
+    predictor = load_predictor(predictor_file, package.space) if predictor_file else None
+    budget_ms, relative = _budget(options, target, package, latency)
     return Plan(
         options=options,
         target=target,
@@ -127,9 +126,24 @@ def make_plan(options: BuildOptions, *, claim: bool = True) -> Plan:
         data=_data(options, package),
         device=_device(options.device, target, runtime),
         out=out,
-        budget_ms=options.latency_ms if relative is None else relative * largest,  # type: ignore[arg-type]
+        budget_ms=budget_ms,
         relative_budget=relative,
     )
+
+
+def _budget(
+    options: BuildOptions, target: Target, package: SupernetPackage, latency: LatencyModel
+) -> tuple[float, float | None]:
+    """Milliseconds, and their share of the largest subnet's latency where that is where they come from.
+
+    One given network is not searched for: without --latency-ms it is held against the upper end of its own prediction.
+    """
+    if options.latency_ms is not None:
+        return options.latency_ms, None
+    if package.subnet is not None:
+        return float(latency.predict(package.subnet).high90), None
+    relative = target.defaults.relative_budget
+    return relative * float(latency.predict(package.space.largest()).ms), relative
 
 
 def require_tools(runtime: Runtime, arch: str) -> None:
@@ -185,8 +199,9 @@ def input_files(plan: Plan) -> dict[str, tuple[Path, str]]:
         f"targets/{plan.target.path.name}": (plan.target.path, "target"),
         f"targets/{plan.target.latency_path.name}": (plan.target.latency_path, "latency model"),
     }
+    weights = plan.package.weights
     for name, role in (
-        (zoo.WEIGHTS, "weights"),
+        (weights.name if weights else zoo.WEIGHTS, "weights"),
         (zoo.PREDICTOR, "accuracy predictor"),
         (zoo.IMAGES, "images"),
     ):
@@ -198,5 +213,5 @@ def input_files(plan: Plan) -> dict[str, tuple[Path, str]]:
 
 def weights_digest(plan: Plan) -> str:
     """What identifies the weights: the file's SHA-256, or the seed of random ones."""
-    path = plan.package.file(zoo.WEIGHTS)
+    path = plan.package.weights
     return sha256_file(path) if path else f"untrained seed 0 {plan.package.space.hash}"

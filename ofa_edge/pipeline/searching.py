@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import cost
+from ofa_edge.errors import WeightsError
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.manifest import CandidateRecord, FrontPoint, SearchRecord
 from ofa_edge.pipeline.plan import Plan, weights_digest
@@ -23,8 +24,8 @@ _OPTIONS = SearchOptions(distance=8)
 _RESULT = "search.json"
 
 
-def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord]:
-    """The chosen subnet and how it was found.
+def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | None]:
+    """The chosen subnet and how it was found; the only one, and None, where one network was given.
 
     With a predictor, the best candidates are extracted, calibrated and measured on held-out training images, and the
     winner is chosen by measurement. Without one (untrained weights) the subnet with most MACs within the budget is
@@ -33,6 +34,8 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord]:
     Raises:
         BudgetError: no subnet is fast enough; names the fastest one.
     """
+    if plan.package.subnet is not None:
+        return plan.package.subnet, None
 
     def produce(folder: Path) -> None:
         result = predicted_search(plan)
@@ -64,7 +67,13 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord]:
 
 
 def predicted_search(plan: Plan) -> SearchResult:
-    """The search alone: everything in it is predicted. Raises BudgetError."""
+    """The search alone: everything in it is predicted. Raises BudgetError, or WeightsError for one given network."""
+    if plan.package.subnet is not None:
+        raise WeightsError(
+            f"'{plan.package.name}' is one network, not a supernet",
+            "there is nothing to search",
+            f"ofa-edge build --target {plan.target.name} --supernet {plan.package.name}",
+        )
     return search(
         plan.package.space, _latency(plan), _score(plan), plan.budget_ms, seed=plan.options.seed, options=_OPTIONS
     )
@@ -121,6 +130,7 @@ def _to_json(
         largest_ms=float(plan.latency.predict(space.largest()).ms),
         evaluations=result.evaluations,
         predictor_rmse=plan.predictor.rmse if plan.predictor else None,
+        predictor_rmse_source=plan.predictor.rmse_source if plan.predictor else "held-out",
         measured_images=len(plan.data.validation) if plan.predictor else 0,
         front=tuple(
             FrontPoint(latency_ms=point.latency_ms, score=_clip(plan, point.accuracy), subnet=point.subnet.id)

@@ -75,7 +75,9 @@ def test_inputs(plan: Plan, subnet: Subnet) -> NDArray[np.float32]:
 
 
 def extract(runner: StageRunner, plan: Plan, subnet: Subnet) -> CacheEntry:
-    """Slice the subnet out of the supernet and calibrate its batch norms."""
+    """Slice the subnet out of the supernet and calibrate its batch norms; take a given network as it is."""
+    if plan.package.subnet is not None:
+        return _adopt(runner, plan)
 
     def produce(folder: Path) -> None:
         from ofa_edge.supernet.evaluate import extract_calibrated
@@ -91,6 +93,18 @@ def extract(runner: StageRunner, plan: Plan, subnet: Subnet) -> CacheEntry:
         "calibration": plan.data.digests["calibration"],
     }
     return runner.run("extract", inputs, ("torch",), produce)
+
+
+def _adopt(runner: StageRunner, plan: Plan) -> CacheEntry:
+    """The given network, read and written again: a damaged file ends here. Its statistics are its own."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.supernet.weights import load_static, save_static
+
+        assert plan.package.weights is not None
+        save_static(folder / STATIC, load_static(plan.package.weights))
+
+    return runner.run("adopt", {"weights": weights_digest(plan)}, ("torch",), produce)
 
 
 def run_torch(runner: StageRunner, plan: Plan, static: CacheEntry, *, folded: bool) -> CacheEntry:

@@ -47,7 +47,7 @@ def verify(folder: Path, device: str, data: Path | None = None) -> Verification:
     manifest = read_manifest(folder)
     check_outputs(folder, manifest)
     plan = _plan_of(manifest, device, data)
-    subnet = Subnet(manifest.subnet.stages, manifest.subnet.resolution)
+    subnet = Subnet(manifest.subnet.stages, manifest.subnet.resolution, manifest.subnet.widths)
     if plan.runtime != "tflite" and device == "local":
         raise UsageError(
             f"a {plan.runtime} library for {plan.target.name} does not run on this machine",
@@ -86,7 +86,7 @@ def _plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
     plan = make_plan(
         BuildOptions(
             target=manifest.target.given or manifest.target.name,
-            latency_ms=search.budget_ms if search else None,
+            latency_ms=search.budget_ms if search else manifest.budget_ms,
             precision=manifest.target.precision,
             runtime=manifest.target.runtime,  # type: ignore[arg-type]
             supernet=manifest.supernet.name,

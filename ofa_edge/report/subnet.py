@@ -15,25 +15,30 @@ ENDS, GAP = 76.0, 14.0  # width of the stem and the head, and between stages
 def subnet_drawing(manifest: Manifest) -> Markup:
     """All blocks that the supernet has; those that this subnet skips are empty outlines."""
     space, subnet = Space.from_json(manifest.supernet.space), manifest.subnet
-    slot = (WIDTH - 2 * ENDS - (space.num_stages + 1) * GAP) / (space.num_stages * space.max_depth)
-    parts = [_end(0.0, "stem", f"{subnet.resolution} px", f"{space.widths[0]} ch")]
+    widths = space.active_widths(subnet.widths)
+    slot = (WIDTH - 2 * ENDS - (space.num_stages + 1) * GAP) / len(space.blocks)
+    parts = [_end(0.0, "stem", f"{subnet.resolution} px", f"{widths[0]} ch")]
     left = ENDS + GAP
     for index, blocks in enumerate(subnet.stages):
-        size = stage_input_size(space, subnet.resolution, index + 1)
-        middle = left + space.max_depth * slot / 2
-        parts.append(label(middle, 14, f"stage {index + 1}", class_="name", text_anchor="middle"))
-        facts = f"{space.widths[2 + index]} ch, {size} px"
+        first, length = space.blocks[space.first_blocks[index]], space.stage_depths[index][-1]
+        inside = first.kind == "conv"  # of the stem: pooling comes behind it
+        size = stage_input_size(space, subnet.resolution, index + (not inside))
+        middle = left + length * slot / 2
+        name = "stem" if inside else f"stage {index + (not space.width_ratios)}"
+        parts.append(label(middle, 14, name, class_="name", text_anchor="middle"))
+        channels = widths[first.out_slot if space.width_ratios else 2 + index]
+        facts = f"{channels} ch, {size} px"
         parts.append(label(middle, BASE + 40, facts, class_="tick", text_anchor="middle"))
-        for position in range(space.max_depth):
+        for position in range(length):
             x = left + position * slot
             kept = blocks[position] if position < len(blocks) else None
             parts += _block(space, kept, x, slot)
-        left += space.max_depth * slot + GAP
-    parts.append(_end(WIDTH - ENDS, "head", f"{space.widths[-1]} ch", f"{space.num_classes} classes"))
+        left += length * slot + GAP
+    parts.append(_end(WIDTH - ENDS, "head", f"{widths[-1]} ch", f"{space.num_classes} classes"))
     return drawing(WIDTH, BASE + 48, f"The subnet's blocks, {sum(map(len, subnet.stages))} of them", *parts)
 
 
-def _block(space: Space, kept: tuple[int, int] | None, x: float, slot: float) -> list[Markup]:
+def _block(space: Space, kept: tuple[int, float] | None, x: float, slot: float) -> list[Markup]:
     width, middle = slot - 5, x + (slot - 5) / 2
     if kept is None:
         height = TALLEST * space.expands[0] / space.expands[-1]

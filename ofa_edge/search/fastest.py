@@ -1,5 +1,7 @@
 """The neighbours of a subnet, and the fastest subnet of a space."""
 
+import itertools
+
 import numpy as np
 
 from ofa_edge.search.archive import Floats, Score
@@ -10,26 +12,29 @@ def neighbours(space: Space, genome: Genomes) -> Genomes:
     """All canonical genomes one step from `genome` [genome_length]: [N, genome_length].
 
     A step is another (kernel, expand) pair in one kept block, another depth of one stage (the added blocks all hold one
-    pair, whichever), or another resolution.
+    pair, whichever), another elastic width, or another resolution.
     """
-    blocks, rows = len(space.blocks), []
-    pairs = [(kernel, expand) for kernel in range(len(space.kernels)) for expand in range(len(space.expands))]
+    blocks, code, rows = len(space.blocks), space.code, []
+    pairs = [
+        list(itertools.product(range(len(kernels)), range(len(expands))))
+        for kernels, expands in zip(code.kernels, code.expands, strict=True)
+    ]
     kept = space.active(genome[None])[0]
     for block in np.flatnonzero(kept).tolist():
-        for pair in pairs:
+        for pair in pairs[block]:
             rows.append(genome.copy())
             rows[-1][[block, blocks + block]] = pair
-    for stage in range(space.num_stages):
-        inside = np.arange(stage * space.max_depth, (stage + 1) * space.max_depth)
-        added = inside[~kept[inside]]
-        for depth in range(len(space.depths)):
-            for kernel, expand in pairs:
+    for stage, (start, stop) in enumerate(itertools.pairwise(code.first_blocks)):
+        added = np.arange(start, stop)[~kept[start:stop]]
+        for depth in range(len(code.depths[stage])):
+            for kernel, expand in pairs[start]:
                 rows.append(genome.copy())
                 rows[-1][2 * blocks + stage] = depth
                 rows[-1][added], rows[-1][blocks + added] = kernel, expand
-    for resolution in range(len(space.resolutions)):
-        rows.append(genome.copy())
-        rows[-1][-1] = resolution
+    for column in range(code.width_columns().start, code.length):
+        for choice in range(code.sizes[column]):
+            rows.append(genome.copy())
+            rows[-1][column] = choice
     stacked = np.unique(space.canonical(np.array(rows)), axis=0)
     return np.asarray(stacked[(stacked != genome).any(axis=1)])
 

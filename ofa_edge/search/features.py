@@ -21,8 +21,8 @@ class Features:
     """The feature map of one space.
 
     Columns: per block one-hots of the kernel, per block one-hots of the expand ratio (zeros where it is skipped); then,
-    per stage, its depth and the sums of its kernel and expand indices; a one-hot of the resolution; log MACs and its
-    square.
+    per stage, its depth and the sums of its kernel and expand indices; one-hots of elastic widths, if any; a one-hot of
+    the resolution; log MACs and its square.
     """
 
     space: Space
@@ -49,8 +49,14 @@ class Features:
         return len(self.space.blocks) * (len(self.space.kernels) + len(self.space.expands))
 
     @property
+    def _width_columns(self) -> NDArray[np.intp]:
+        """First column of each elastic width."""
+        start, ratios = self.detailed + 3 * self.space.num_stages, len(self.space.width_ratios)
+        return start + ratios * np.arange(self.space.num_widths)
+
+    @property
     def _resolution_column(self) -> int:
-        return self.detailed + 3 * self.space.num_stages
+        return self.detailed + 3 * self.space.num_stages + self.space.num_widths * len(self.space.width_ratios)
 
     @property
     def width(self) -> int:
@@ -69,15 +75,22 @@ class Features:
         """Features of genomes: [N, width]."""
         log_macs = self._centred_log_macs(genomes)
         result = self._sum_blocks(self.blocks, genomes)
-        resolution = genomes[:, -1].astype(np.intp)  # genomes are int8: a sum with a column number would wrap
+        # Genomes are int8: a sum with a column number would wrap.
+        resolution, widths = genomes[:, -1].astype(np.intp), self._widths(genomes)
         result[np.arange(len(genomes)), self._resolution_column + resolution] = 1
+        result[np.arange(len(genomes))[:, None], self._width_columns + widths] = 1
         result[:, -2], result[:, -1] = log_macs, log_macs**2
         return result
 
     def linear(self, weights: Floats, bias: float) -> "LinearFeatures":
         """The function `bias + self(genomes) @ weights`, collapsed into tables."""
         resolutions = weights[self._resolution_column : -2] + bias
-        return LinearFeatures(self, self.blocks @ weights[:, None], resolutions, weights[-2:])
+        widths = weights[self._width_columns[:, None] + np.arange(len(self.space.width_ratios))]
+        return LinearFeatures(self, self.blocks @ weights[:, None], widths, resolutions, weights[-2:])
+
+    def _widths(self, genomes: Genomes) -> NDArray[np.intp]:
+        """Ratio index of each elastic width: [N, widths]."""
+        return genomes[:, self.space.code.width_columns()].astype(np.intp)
 
     def _sum_blocks(self, table: Floats, genomes: Genomes) -> Floats:
         blocks = len(self.space.blocks)
@@ -91,6 +104,7 @@ class LinearFeatures:
 
     features: Features
     blocks: Floats  # [blocks, kernels, expands, 1]
+    widths: Floats  # [elastic widths, ratios]
     resolutions: Floats  # [resolutions], the bias added
     log_macs: Floats  # weights of log MACs and of its square
 
@@ -98,6 +112,8 @@ class LinearFeatures:
         """Values of genomes: [N]."""
         macs = self.features._centred_log_macs(genomes)
         gains = self.features._sum_blocks(self.blocks, genomes)[:, 0]
+        if len(self.widths):
+            gains += self.widths[np.arange(len(self.widths)), self.features._widths(genomes)].sum(axis=1)
         return np.asarray(
             gains + self.resolutions[genomes[:, -1]] + macs * (self.log_macs[0] + macs * self.log_macs[1])
         )

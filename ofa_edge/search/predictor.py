@@ -6,18 +6,18 @@ different widths had the lowest error, below MLPs and Gaussian processes (benchm
 """
 
 import functools
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.errors import DataError, SpaceMismatchError, WeightsError
+from ofa_edge.errors import DataError, WeightsError
 from ofa_edge.files import canonical_json, write_bytes
 from ofa_edge.metrics import spearman
 from ofa_edge.search.features import Features, LinearFeatures
+from ofa_edge.search.predictor_file import HINT, read_predictor_file, require_space
 from ofa_edge.search.regression import fit_linear
 from ofa_edge.space import Genomes, Space
 
@@ -25,7 +25,6 @@ Floats = NDArray[np.float64]
 FORMAT = "ofa-edge accuracy predictor 1"
 FOLDS = 8
 MIN_PAIRS = 3 * FOLDS
-_HINT = "use the predictor that ofa-edge train wrote beside this supernet"
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,11 @@ class AccuracyPredictor:
     def rmse(self) -> float:
         """Expected error of one prediction, estimated on held-out pairs."""
         return self.held_out.rmse
+
+    @property
+    def rmse_source(self) -> Literal["held-out", "published"]:
+        """It was measured."""
+        return "held-out"
 
     @functools.cached_property
     def _function(self) -> LinearFeatures:
@@ -114,39 +118,18 @@ class AccuracyPredictor:
             SpaceMismatchError: it was fitted to another search space.
             WeightsError: it is missing, damaged, or no accuracy predictor.
         """
-        facts, tensors = _read(path)
+        facts, tensors = read_predictor_file(path, FORMAT)
         try:
-            space_hash, held_out = str(facts["space_hash"]), HeldOut(**facts["held_out"])
-            if space_hash != space.hash:
-                raise SpaceMismatchError(
-                    "accuracy predictor of another search space",
-                    f"{path}: fitted to '{facts['space']}' ({space_hash[:12]}), wanted '{space.name}' "
-                    f"({space.hash[:12]})",
-                    _HINT,
-                )
+            held_out = HeldOut(**facts["held_out"])
+            require_space(path, facts, space)
             weights, bias = tensors["weights"], tensors["bias"]
             if weights.shape != (Features(space).width,) or bias.shape != (1,):
                 raise ValueError(f"weights of shape {weights.shape}, bias of shape {bias.shape}")
             if weights.dtype != np.float64 or not np.isfinite([*weights, *bias, *asdict(held_out).values()]).all():
                 raise ValueError("values that are not finite numbers")
         except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError("damaged accuracy predictor", f"{path}: {error}", _HINT) from error
+            raise WeightsError("damaged accuracy predictor", f"{path}: {error}", HINT) from error
         return cls(space, weights, float(bias[0]), held_out)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Floats]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        facts = json.loads(metadata[FORMAT])
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError("damaged or missing accuracy predictor", f"{path}: {error}", _HINT) from error
-    except KeyError as error:
-        raise WeightsError("not an accuracy predictor", f"{path}: its header does not say so", _HINT) from error
-    return facts, tensors
 
 
 def _check_pairs(space: Space, genomes: Genomes, accuracy: Floats) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, WeightsError
 from ofa_edge.files import canonical_json
-from ofa_edge.space import Space
+from ofa_edge.space import Space, Subnet
 
 FORMAT = "ofa-edge supernet 1"
+NETWORK_FORMAT = "ofa-edge static 1"
 HINT = "use a file written by ofa-edge train, whole and unchanged"
 
 
@@ -35,13 +36,14 @@ class WeightsFile:
 
     space: Space
     facts: Mapping[str, str]
+    subnet: Subnet | None = None  # of a static network
 
 
-def read_weights_file(path: Path) -> WeightsFile:
-    """Read the header only.
+def read_weights_file(path: Path, wanted: str = FORMAT) -> WeightsFile:
+    """Read the header only, of a supernet (FORMAT) or of a static network (NETWORK_FORMAT).
 
     Raises:
-        WeightsError: not a supernet of ours, or damaged.
+        WeightsError: not a file of ours, or damaged.
         SpaceMismatchError: the space in the header does not have the hash beside it.
     """
     from safetensors import SafetensorError, safe_open
@@ -53,10 +55,12 @@ def read_weights_file(path: Path) -> WeightsFile:
         raise WeightsError("no weights file", f"{path} does not exist", "check the path given to --supernet") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError("damaged or foreign weights", f"{path}: {error}", HINT) from error
-    if metadata.get("format") != FORMAT:
-        raise WeightsError("not a supernet", f"{path}: format {metadata.get('format')!r}", HINT)
+    if metadata.get("format") != wanted:
+        what = "supernet" if wanted == FORMAT else "static network"
+        raise WeightsError(f"not a {what}", f"{path}: format {metadata.get('format')!r}", HINT)
     try:
         space = Space.from_json(json.loads(metadata["space"]))
+        subnet = space.from_config(json.loads(metadata["subnet"])) if wanted == NETWORK_FORMAT else None
     except (KeyError, json.JSONDecodeError, ConfigError, TypeError) as error:
         raise WeightsError("damaged weights header", f"{path}: {error}", HINT) from error
     if space.hash != metadata.get("space_hash"):
@@ -65,4 +69,4 @@ def read_weights_file(path: Path) -> WeightsFile:
             f"{path}: its space hashes to {space.hash[:12]}, the header says {metadata.get('space_hash', '')[:12]}",
             "use the file as it was written",
         )
-    return WeightsFile(space, metadata)
+    return WeightsFile(space, metadata, subnet)

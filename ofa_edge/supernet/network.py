@@ -1,89 +1,43 @@
-"""The Once-For-All supernet of MobileNetV3: one set of weights, every subnet a slice of it.
+"""The Once-For-All supernet: one set of weights, every subnet a slice of it.
 
 No subnet is ever "active": the subnet is an argument of `forward`. Parameter names are those of the published
-checkpoints.
+checkpoints. What runs for a subnet, and what becomes of it in the extracted network, is one list of steps (`plan`).
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
-from ofa_edge.space import BlockSpec, Space, Subnet
-from ofa_edge.supernet.depthwise import depthwise_conv2d
+from ofa_edge.space import Space, Subnet
+from ofa_edge.supernet.elastic import ElasticBottleneck, ElasticConv, ElasticLinear, ElasticMBConv, ElasticResidual
+from ofa_edge.supernet.layers import GlobalPool
 from ofa_edge.supernet.noise import Noise
 from ofa_edge.supernet.normalise import BatchNorm
-from ofa_edge.supernet.slicing import FULL_KERNEL, BlockSlice, slice_block
-from ofa_edge.supernet.static import BN_EPS, BN_MOMENTUM, Residual, SqueezeExcite, StaticNet, Trunk
+from ofa_edge.supernet.slicing import ConvSlice, Cut, slice_of
+from ofa_edge.supernet.static import StaticNet, frame
+
+__all__ = ["ElasticBlock", "ElasticBottleneck", "ElasticConv", "ElasticMBConv", "Step", "Supernet", "initialise"]
+
+ElasticBlock = ElasticResidual | ElasticBottleneck
 
 
-class _Nested(nn.Module):
-    """Holds one module under one name: the extra level that elastic layers have in the published layout."""
+@dataclass(frozen=True)
+class Step:
+    """One layer of a supernet that a subnet runs.
 
-    def __init__(self, name: str, module: nn.Module) -> None:
-        super().__init__()
-        self.add_module(name, module)
+    Attributes:
+        source: its name in the supernet.
+        target: its name in the extracted network.
+        cut: the slice that the subnet uses; None for a layer that is not elastic.
+    """
 
-
-class _KernelConv(_Nested):
-    """Full depthwise kernels and the matrices that shrink them."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__("conv", nn.Conv2d(channels, channels, FULL_KERNEL, groups=channels, bias=False))
-        self.register_parameter("5to3_matrix", nn.Parameter(torch.eye(9)))
-        self.register_parameter("7to5_matrix", nn.Parameter(torch.eye(25)))
-
-
-class _Part(nn.Module):
-    """A convolution and its batch norm, at full width."""
-
-    def __init__(self, conv: nn.Module, channels: int) -> None:
-        super().__init__()
-        self.conv = conv
-        self.bn = _Nested("bn", BatchNorm(channels, eps=BN_EPS, momentum=BN_MOMENTUM))
-
-
-class ElasticMBConv(nn.Module):
-    """An inverted bottleneck with elastic kernel size and elastic width (Once-For-All, section 3.3)."""
-
-    def __init__(self, space: Space, spec: BlockSpec) -> None:
-        super().__init__()
-        self.spec = spec
-        full = BlockSlice.of(spec, FULL_KERNEL, space.expands[-1])
-        expand = nn.Conv2d(spec.in_channels, full.middle, 1, bias=False)
-        self.inverted_bottleneck = _Part(_Nested("conv", expand), full.middle)
-        self.depth_conv = _Part(_KernelConv(full.middle), full.middle)
-        if spec.squeeze:
-            self.depth_conv.add_module("se", SqueezeExcite(full.middle, full.squeezed))
-        project = nn.Conv2d(full.middle, spec.out_channels, 1, bias=False)
-        self.point_linear = _Part(_Nested("conv", project), spec.out_channels)
-
-    def sliced(self, kernel: int, expand: int) -> dict[str, Tensor]:
-        """The tensors of the static block that this choice makes, under the static block's names."""
-        tensors = dict(self.named_parameters()) | dict(self.named_buffers())
-        return slice_block(tensors, BlockSlice.of(self.spec, kernel, expand))
-
-    def forward(self, x: Tensor, kernel: int, expand: int) -> Tensor:
-        """[N, in, H, W] -> [N, out, H', W'] with the active slice."""
-        active = self.sliced(kernel, expand)
-        act = F.relu if self.spec.activation == "relu" else F.hardswish
-        x = act(self._norm(F.conv2d(x, active["inverted_bottleneck.conv.weight"]), active, "inverted_bottleneck"))
-        x = depthwise_conv2d(x, active["depth_conv.conv.weight"], self.spec.stride)
-        x = act(self._norm(x, active, "depth_conv"))
-        if self.spec.squeeze:
-            gate = "depth_conv.se.fc."
-            pooled = x.mean((2, 3), keepdim=True)
-            squeezed = F.relu(F.conv2d(pooled, active[gate + "reduce.weight"], active[gate + "reduce.bias"]))
-            x = x * F.hardsigmoid(F.conv2d(squeezed, active[gate + "expand.weight"], active[gate + "expand.bias"]))
-        return self._norm(F.conv2d(x, active["point_linear.conv.weight"]), active, "point_linear")
-
-    def _norm(self, x: Tensor, active: dict[str, Tensor], part: str) -> Tensor:
-        """Batch norm on the sliced statistics; in training they are updated in place through the views."""
-        mean, var, weight, bias = (
-            active[f"{part}.bn.{name}"] for name in ("running_mean", "running_var", "weight", "bias")
-        )
-        return cast(BatchNorm, getattr(self, part).bn.bn).normalise(x, weight, bias, mean, var)
+    source: str
+    target: str
+    cut: Cut | None = None
 
 
 class Supernet(nn.Module):
@@ -95,54 +49,116 @@ class Supernet(nn.Module):
         torch.Size([2, 10])
     """
 
+    blocks: nn.ModuleList
+
     def __init__(self, space: Space) -> None:
         super().__init__()
         self.space = space
-        trunk = Trunk.of(space)
-        self.first_conv = trunk.first_conv
-        elastic = [Residual(ElasticMBConv(space, spec), spec.shortcut) for spec in space.blocks]
-        self.blocks = nn.ModuleList([trunk.first_block, *elastic])
-        self.final_expand_layer = trunk.final_expand_layer
-        self.feature_mix_layer = trunk.feature_mix_layer
-        self.classifier = trunk.classifier
+        for name, module in (_resnet(space) if space.width_ratios else _mobile(space)).items():
+            self.add_module(name, module)
         initialise(self)
 
-    def elastic_block(self, index: int) -> ElasticMBConv:
-        """The elastic block of that index (the static first block is not counted)."""
-        return cast(ElasticMBConv, self.blocks[index + 1].conv)
+    def plan(self, subnet: Subnet) -> Iterator[Step]:
+        """What a subnet runs, in order. Blocks of the extracted network are numbered without gaps."""
+        if self.space.width_ratios:
+            yield from self._resnet_plan(subnet)
+            return
+        yield Step("first_conv", "first_conv")
+        yield Step("blocks.0", "blocks.0")
+        for number, block in enumerate(self.space.active_blocks(subnet), start=1):
+            yield Step(self._name(block.spec.index), f"blocks.{number}", slice_of(block))
+        names = [name for name, _ in self.named_children()]
+        yield from (Step(name, name) for name in names[names.index("blocks") + 1 :])
+
+    def _resnet_plan(self, subnet: Subnet) -> Iterator[Step]:
+        middle, stem, *_, last = self.space.active_widths(subnet.widths)
+        blocks = self.space.active_blocks(subnet)
+        inside = [block for block in blocks if block.spec.kind == "conv"]
+        yield Step("input_stem.0", "input_stem.0", ConvSlice(self.space.in_channels, middle))
+        for block in inside:
+            yield Step(self._name(block.spec.index), "input_stem.1", slice_of(block))
+        yield Step("input_stem.2", f"input_stem.{1 + len(inside)}", ConvSlice(middle, stem))
+        yield Step("max_pooling", "max_pooling")
+        for number, block in enumerate(blocks[len(inside) :]):
+            yield Step(self._name(block.spec.index), f"blocks.{number}", slice_of(block))
+        yield Step("pooling", "pooling")
+        yield Step("classifier", "classifier", ConvSlice(last, self.space.num_classes))
+
+    def _name(self, index: int) -> str:
+        """The module of an elastic block."""
+        if self.space.width_ratios:
+            return "input_stem.1" if self.space.blocks[index].kind == "conv" else f"blocks.{index - 1}"
+        return f"blocks.{index + 1}"
+
+    def residual_block(self, index: int) -> ElasticBlock:
+        """The elastic block of that index, with its shortcut."""
+        return cast(ElasticBlock, self.get_submodule(self._name(index)))
+
+    def elastic_block(self, index: int) -> ElasticMBConv | ElasticBottleneck | ElasticConv:
+        """The elastic weights of the block of that index (the static first block is not counted)."""
+        block = self.residual_block(index)
+        return block.conv if isinstance(block, ElasticResidual) else block
+
+    def residual_norms(self) -> list[BatchNorm]:
+        """The batch norms that end the branches beside shortcuts: with scales of 0 those blocks are identities."""
+        blocks = (self.residual_block(spec.index) for spec in self.space.blocks if spec.shortcut)
+        return [block.last_norm for block in blocks]
 
     def forward(self, x: Tensor, subnet: Subnet, noise: Noise | None = None) -> Tensor:
         """Run one subnet in place: images [N, C, r, r] -> logits [N, classes]; `noise` regularises a training step."""
-        x = self.blocks[0](self.first_conv(x))
-        for stage, pairs in enumerate(subnet.stages):
-            for position, (kernel, expand) in enumerate(pairs):
-                block = self.elastic_block(stage * self.space.max_depth + position)
-                out = block(x, kernel, expand)
-                if noise and block.spec.shortcut:
-                    out = noise.path(out, (block.spec.index + 1) / len(self.space.blocks))
-                x = out + x if block.spec.shortcut else out
-        x = self.final_expand_layer(x).mean((2, 3), keepdim=True)
-        x = torch.flatten(self.feature_mix_layer(x), 1)
-        return self.classifier(noise.features(x) if noise else x)  # type: ignore[no-any-return]
+        for step in self.plan(subnet):
+            layer = self.get_submodule(step.source)
+            if step.source == "classifier":
+                x = torch.flatten(x, 1)
+                x = noise.features(x) if noise else x
+            if step.cut is None:
+                x = layer(x)
+            elif noise and isinstance(layer, ElasticBlock):
+                depth = (layer.spec.index + 1) / len(self.space.blocks)
+                x = layer(x, step.cut, partial(noise.path, depth=depth))
+            else:
+                x = layer(x, step.cut)
+        return x
 
     def extract(self, subnet: Subnet) -> StaticNet:
         """Copy a subnet's slice of the weights into a static network, in eval mode, marked as not calibrated."""
         self.space.check(subnet)
-        net = StaticNet(self.space, subnet).to(self.classifier.linear.weight.dtype)
-        state = {key: value for key, value in self.state_dict().items() if not key.startswith("blocks.")}
-        state |= {f"blocks.0.{key}": value for key, value in self.blocks[0].state_dict().items()}
-        position_of = [
-            (stage * self.space.max_depth + position, pair)
-            for stage, pairs in enumerate(subnet.stages)
-            for position, pair in enumerate(pairs)
-        ]
-        for target, (index, (kernel, expand)) in enumerate(position_of, start=1):
-            for key, value in self.elastic_block(index).sliced(kernel, expand).items():
-                state[f"blocks.{target}.conv.{key}"] = value
+        net = StaticNet(self.space, subnet).to(next(self.parameters()).dtype)
+        state: dict[str, Tensor] = {}
+        for step in self.plan(subnet):
+            layer = self.get_submodule(step.source)
+            tensors = layer.state_dict() if step.cut is None else layer.sliced(step.cut)  # type: ignore[operator]
+            state |= {f"{step.target}.{key}": value for key, value in tensors.items()}
         missing, unexpected = net.load_state_dict(state, strict=False)
         if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
             raise AssertionError(f"slice rule and static layout disagree: {missing} {unexpected}")
         return net.eval()
+
+
+def _mobile(space: Space) -> dict[str, nn.Module]:
+    before, first_block, behind = frame(space)
+    elastic = [ElasticResidual(ElasticMBConv(spec, space.expands[-1]), spec) for spec in space.blocks]
+    return {**before, "blocks": nn.ModuleList([first_block, *elastic]), **behind}
+
+
+def _resnet(space: Space) -> dict[str, nn.Module]:
+    middle, stem, *_, last = space.widths
+    act, eps = space.shape.stem_activation, space.shape.bn_eps
+    inside, *specs = space.blocks
+    optional = ElasticConv(middle, middle, 3, act=act, bn_eps=eps)
+    return {
+        "input_stem": nn.ModuleList(
+            [
+                ElasticConv(space.in_channels, middle, 3, space.strides[0], act=act, bn_eps=eps),
+                ElasticResidual(optional, inside),
+                ElasticConv(middle, stem, 3, act=act, bn_eps=eps),
+            ]
+        ),
+        "max_pooling": nn.MaxPool2d(3, space.strides[1], 1),
+        "blocks": nn.ModuleList(ElasticBottleneck(spec, space.expands[-1]) for spec in specs),
+        "pooling": GlobalPool(),
+        "classifier": ElasticLinear(last, space.num_classes),
+    }
 
 
 def initialise(net: nn.Module) -> None:

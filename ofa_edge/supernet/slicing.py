@@ -1,18 +1,26 @@
-"""The one slice rule: which part of a supernet block's weights a subnet uses.
+"""The one slice rule: which part of a supernet's weights a subnet uses.
 
-Forward, extraction and the counts of the tests all go through `slice_block`; nothing else in the project cuts weights.
-Widths come from `ofa_edge.space`, where search and cost models share them.
+Forward, extraction and the counts of the tests all go through here; nothing else in the project cuts weights. Widths
+come from `ofa_edge.space`, where search and cost models share them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ofa_edge.space import BlockSpec, middle_width, squeeze_width
+from ofa_edge.space import ActiveBlock, BlockSpec, squeeze_width
 
 FULL_KERNEL = 7
+
+
+@dataclass(frozen=True)
+class ConvSlice:
+    """The active widths of one convolution or linear layer: its first channels on either side."""
+
+    in_channels: int
+    out_channels: int
 
 
 @dataclass(frozen=True)
@@ -22,12 +30,46 @@ class BlockSlice:
     kernel: int
     middle: int
     squeezed: int  # 0 without squeeze-and-excite
+    in_channels: int
+    out_channels: int
 
     @classmethod
-    def of(cls, spec: BlockSpec, kernel: int, expand: int) -> "BlockSlice":
-        """The slice that a (kernel, expand) choice makes of a block."""
-        middle = middle_width(spec.in_channels, expand)
-        return cls(kernel, middle, squeeze_width(middle) if spec.squeeze else 0)
+    def of(cls, spec: BlockSpec, kernel: int, expand: float) -> "BlockSlice":
+        """The slice that a (kernel, expand) choice makes of a block between the widths of `spec`."""
+        middle = spec.middle(expand)
+        squeezed = squeeze_width(middle) if spec.squeeze else 0
+        return cls(kernel, middle, squeezed, spec.in_channels, spec.out_channels)
+
+    @property
+    def entry(self) -> ConvSlice:
+        """Of the convolution into the block."""
+        return ConvSlice(self.in_channels, self.middle)
+
+    @property
+    def inner(self) -> ConvSlice:
+        """Of a convolution inside the block."""
+        return ConvSlice(self.middle, self.middle)
+
+    @property
+    def exit(self) -> ConvSlice:
+        """Of the convolution out of the block."""
+        return ConvSlice(self.middle, self.out_channels)
+
+    @property
+    def across(self) -> ConvSlice:
+        """Of a projection beside the block."""
+        return ConvSlice(self.in_channels, self.out_channels)
+
+
+Cut = ConvSlice | BlockSlice
+
+
+def slice_of(block: ActiveBlock) -> Cut:
+    """The slice of a block that a subnet keeps."""
+    spec = block.spec
+    if spec.kind == "conv":
+        return ConvSlice(spec.in_channels, spec.out_channels)
+    return BlockSlice.of(spec, block.kernel, block.expand)
 
 
 def sliced_kernel(weight: Tensor, matrices: Mapping[str, Tensor], channels: int, kernel: int) -> Tensor:
@@ -54,31 +96,17 @@ def sliced_kernel(weight: Tensor, matrices: Mapping[str, Tensor], channels: int,
     return active
 
 
-def slice_block(tensors: Mapping[str, Tensor], cut: BlockSlice) -> dict[str, Tensor]:
-    """Cut a supernet block's tensors down to the active block's.
+def sliced_norm(norm: nn.BatchNorm2d, channels: int) -> dict[str, Tensor]:
+    """Scale, shift and statistics of the first channels, as views: `bn.*` [channels]."""
+    names = ("weight", "bias", "running_mean", "running_var")
+    return {f"bn.{name}": getattr(norm, name)[:channels] for name in names}
 
-    Args:
-        tensors: parameters and buffers of an elastic block under the published names (ofa.md section 2).
-        cut: the active sizes.
 
-    Returns:
-        The tensors of the static block under its names, as differentiable views wherever no kernel transform is needed.
-    """
-    depth = "depth_conv.conv."
-    middle, squeezed = cut.middle, cut.squeezed
-    matrices = {key.removeprefix(depth): value for key, value in tensors.items() if key.endswith("_matrix")}
-    result = {
-        "inverted_bottleneck.conv.weight": tensors["inverted_bottleneck.conv.conv.weight"][:middle],
-        "depth_conv.conv.weight": sliced_kernel(tensors[depth + "conv.weight"], matrices, middle, cut.kernel),
-        "point_linear.conv.weight": tensors["point_linear.conv.conv.weight"][:, :middle],
-    }
-    for part, width in (("inverted_bottleneck", middle), ("depth_conv", middle), ("point_linear", None)):
-        for name in ("weight", "bias", "running_mean", "running_var"):
-            result[f"{part}.bn.{name}"] = tensors[f"{part}.bn.bn.{name}"][:width]
-    if squeezed:
-        gate = "depth_conv.se.fc."
-        result[gate + "reduce.weight"] = tensors[gate + "reduce.weight"][:squeezed, :middle]
-        result[gate + "reduce.bias"] = tensors[gate + "reduce.bias"][:squeezed]
-        result[gate + "expand.weight"] = tensors[gate + "expand.weight"][:middle, :squeezed]
-        result[gate + "expand.bias"] = tensors[gate + "expand.bias"][:middle]
+def sliced_gate(fc: nn.ModuleDict, cut: BlockSlice) -> dict[str, Tensor]:
+    """Weights of a squeeze-and-excite module, whose own middle follows the active width."""
+    sizes = {"reduce": (cut.squeezed, cut.middle), "expand": (cut.middle, cut.squeezed)}
+    result = {}
+    for name, (rows, columns) in sizes.items():
+        result[f"se.fc.{name}.weight"] = fc[name].get_parameter("weight")[:rows, :columns]
+        result[f"se.fc.{name}.bias"] = fc[name].get_parameter("bias")[:rows]
     return result

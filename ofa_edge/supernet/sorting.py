@@ -1,43 +1,71 @@
 """Channel sorting: put the middle channels that matter most first, so that narrower subnets keep them.
 
-Once-For-All, section 3.3, "elastic width": importance is the L1 norm of the projection's weights over each channel.
-Nothing that the full block computes changes.
+Once-For-All, section 3.3, "elastic width": the importance of a channel is the L1 norm of the weights that read it.
+Nothing that the full block computes changes. Widths between blocks are not sorted (nor are they in the reference).
 """
 
 import itertools
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ofa_edge.space import Space, middle_width
-from ofa_edge.supernet.network import ElasticMBConv, Supernet
+from ofa_edge.space import BlockSpec
+from ofa_edge.supernet.elastic import ElasticBottleneck, ElasticConv, ElasticDepthwise, ElasticMBConv
+from ofa_edge.supernet.network import Supernet
 
 
-def sort_channels(supernet: Supernet, finished: tuple[int, ...] = ()) -> None:
+def sort_channels(supernet: Supernet, finished: tuple[float, ...] = ()) -> None:
     """Sort the middle channels of every elastic block by importance, in place.
 
     Args:
         supernet: the network to sort.
         finished: expand ratios already trained. Their boundaries are kept: channels are sorted within the groups that
-            they cut, never across. Empty: one sort over all channels.
+            they cut, never across. Empty: one sort over all channels. (The reference's stage n is the n + 1 largest
+            ratios, but for its stage 0, which is the empty tuple.)
     """
     with torch.no_grad():
         for spec in supernet.space.blocks:
             block = supernet.elastic_block(spec.index)
-            project = block.get_parameter("point_linear.conv.conv.weight")
-            importance = project.abs().sum((0, 2, 3))
-            _permute_middle(block, _grouped_order(importance, _bounds(supernet.space, spec.in_channels, finished)))
-            if spec.squeeze:
-                gate = block.get_parameter("depth_conv.se.fc.expand.weight")
-                _permute_squeezed(block, gate.abs().sum((0, 2, 3)).argsort(descending=True, stable=True))
+            bounds = _bounds(spec, (*finished, supernet.space.expands[-1]))
+            if isinstance(block, ElasticMBConv):
+                _sort_mbconv(block, bounds)
+            elif isinstance(block, ElasticBottleneck):
+                _sort_bottleneck(block, bounds)
 
 
-def _bounds(space: Space, in_channels: int, finished: tuple[int, ...]) -> list[int]:
-    widths = {middle_width(in_channels, expand) for expand in finished}
-    return sorted({0, *widths, middle_width(in_channels, space.expands[-1])})
+def _bounds(spec: BlockSpec, expands: tuple[float, ...]) -> list[int]:
+    return sorted({0, *(spec.middle(expand) for expand in expands)})
 
 
-def _grouped_order(importance: Tensor, bounds: list[int]) -> Tensor:
+def _sort_mbconv(block: ElasticMBConv, bounds: list[int]) -> None:
+    depthwise = block.depth_conv
+    order = _order(_weight(block.point_linear), bounds)
+    _permute(order, [_weight(block.point_linear)], dim=1)
+    _permute(order, [depthwise.conv.conv.weight, *_statistics(depthwise), *_outputs(block.inverted_bottleneck)], dim=0)
+    if block.spec.squeeze:
+        reduce, expand = depthwise.se.fc["reduce"], depthwise.se.fc["expand"]
+        assert isinstance(reduce, nn.Conv2d)
+        assert isinstance(expand, nn.Conv2d)
+        assert reduce.bias is not None
+        assert expand.bias is not None
+        _permute(order, [expand.weight, expand.bias], dim=0)
+        _permute(order, [reduce.weight], dim=1)
+        inside = _order(expand.weight, [0, expand.in_channels])
+        _permute(inside, [reduce.weight, reduce.bias], dim=0)
+        _permute(inside, [expand.weight], dim=1)
+
+
+def _sort_bottleneck(block: ElasticBottleneck, bounds: list[int]) -> None:
+    """First what the last convolution reads of the 3x3 one, then what that one reads of the first."""
+    for writer, reader in ((block.conv2, block.conv3), (block.conv1, block.conv2)):
+        order = _order(_weight(reader), bounds)
+        _permute(order, [_weight(reader)], dim=1)
+        _permute(order, _outputs(writer), dim=0)
+
+
+def _order(weight: Tensor, bounds: list[int]) -> Tensor:
+    """Input channels of a weight [out, in, k, k], the most important first within each group."""
+    importance = weight.abs().sum((0, 2, 3))
     groups = [
         start + importance[start:stop].argsort(descending=True, stable=True)
         for start, stop in itertools.pairwise(bounds)
@@ -45,20 +73,21 @@ def _grouped_order(importance: Tensor, bounds: list[int]) -> Tensor:
     return torch.cat(groups)
 
 
-def _permute_middle(block: ElasticMBConv, order: Tensor) -> None:
-    state = block.state_dict()
-    for key, value in state.items():
-        if key in {"point_linear.conv.conv.weight", "depth_conv.se.fc.reduce.weight"}:
-            value.copy_(value[:, order])
-        elif key.startswith("point_linear") or key.endswith(("_matrix", "num_batches_tracked", "fc.reduce.bias")):
-            continue
-        else:
-            value.copy_(value[order])
+def _weight(layer: ElasticConv) -> Tensor:
+    return layer.conv.conv.weight
 
 
-def _permute_squeezed(block: ElasticMBConv, order: Tensor) -> None:
-    state = block.state_dict()
-    gate = "depth_conv.se.fc."
-    for key in (gate + "reduce.weight", gate + "reduce.bias"):
-        state[key].copy_(state[key][order])
-    state[gate + "expand.weight"].copy_(state[gate + "expand.weight"][:, order])
+def _outputs(layer: ElasticConv) -> list[Tensor]:
+    return [_weight(layer), *_statistics(layer)]
+
+
+def _statistics(layer: ElasticConv | ElasticDepthwise) -> list[Tensor]:
+    norm = layer.bn.bn
+    return [norm.get_parameter(name) for name in ("weight", "bias")] + [
+        norm.get_buffer(name) for name in ("running_mean", "running_var")
+    ]
+
+
+def _permute(order: Tensor, tensors: list[Tensor], dim: int) -> None:
+    for tensor in tensors:
+        tensor.copy_(tensor.index_select(dim, order))

@@ -13,8 +13,8 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
 from ofa_edge.files import atomic_path
-from ofa_edge.space import Space
-from ofa_edge.supernet.header import read_weights_file
+from ofa_edge.space import Space, Subnet
+from ofa_edge.supernet.header import NETWORK_FORMAT, read_weights_file
 
 if TYPE_CHECKING:
     from ofa_edge.supernet.network import Supernet
@@ -34,6 +34,7 @@ WEIGHTS, PREDICTOR, PAIRS, IMAGES, LABELS = (
     "images.npz",
     "labels.txt",
 )
+NETWORK = "network.safetensors"  # in place of WEIGHTS: one static network, nothing to search
 SPLITS = ("calibration", "validation", "test")
 
 
@@ -48,6 +49,7 @@ class SupernetPackage:
         labels: class names, in order.
         mean, std: pixel statistics (0..255) by channel.
         dataset: what it was trained on; None if untrained.
+        subnet: the only network, where the folder holds one static network instead of a supernet.
     """
 
     name: str
@@ -57,6 +59,7 @@ class SupernetPackage:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     dataset: str | None
+    subnet: Subnet | None = None
 
     @property
     def trained(self) -> bool:
@@ -67,6 +70,11 @@ class SupernetPackage:
         """The path of one of the package's files, if it has it."""
         path = self.folder / name if self.folder else None
         return path if path is not None and path.is_file() else None
+
+    @property
+    def weights(self) -> Path | None:
+        """The file of its weights; None for an untrained one."""
+        return self.folder / (WEIGHTS if self.subnet is None else NETWORK) if self.folder else None
 
     def preprocessing(self, size: int) -> Preprocessing:
         """What its networks expect at an input size."""
@@ -79,6 +87,12 @@ class SupernetPackage:
         from ofa_edge.supernet.network import Supernet
         from ofa_edge.supernet.weights import load_supernet
 
+        if self.subnet is not None:
+            raise WeightsError(
+                f"'{self.name}' is one network, not a supernet",
+                "there is nothing to search or extract",
+                f"ofa-edge build --target raspberry-pi-4 --supernet {self.name}",
+            )
         if self.folder is not None:
             return load_supernet(self.folder / WEIGHTS)
         with torch.random.fork_rng(devices=[]):
@@ -98,7 +112,7 @@ def open_supernet(name_or_path: str, *, untrained: bool = False) -> SupernetPack
 
     Args:
         name_or_path: `fashion-mnist` (in the package), a published name together with `untrained`, or a folder that
-            `ofa-edge train` wrote.
+            `ofa-edge train` or `ofa-edge zoo import` wrote.
         untrained: random weights are wanted.
 
     Raises:
@@ -131,21 +145,23 @@ def zoo_folder() -> Path:
 
 
 def _read_package(name: str, folder: Path) -> SupernetPackage:
-    weights = read_weights_file(folder / WEIGHTS)
+    single = (folder / NETWORK).is_file() and not (folder / WEIGHTS).is_file()
+    path = folder / (NETWORK if single else WEIGHTS)
+    weights = read_weights_file(path, NETWORK_FORMAT) if single else read_weights_file(path)
     facts = weights.facts
     try:
         labels = tuple(json.loads(facts["labels"]))
         mean, std = (tuple(float(item) for item in json.loads(facts[key])) for key in ("mean", "std"))
         dataset = facts["dataset"]
     except (KeyError, ValueError, TypeError) as error:
-        raise WeightsError("incomplete weights header", f"{folder / WEIGHTS}: {error}", "train again") from error
+        raise WeightsError("incomplete weights header", f"{path}: {error}", "train again") from error
     if len(labels) != weights.space.num_classes or len(mean) != weights.space.in_channels:
         raise ConfigError(
             "labels or channels do not fit the supernet",
-            f"{folder / WEIGHTS}: {len(labels)} labels for {weights.space.num_classes} classes",
+            f"{path}: {len(labels)} labels for {weights.space.num_classes} classes",
             "train again",
         )
-    return SupernetPackage(name, weights.space, folder, labels, mean, std, dataset)
+    return SupernetPackage(name, weights.space, folder, labels, mean, std, dataset, weights.subnet)
 
 
 def save_images(path: Path, splits: dict[str, Images]) -> None:

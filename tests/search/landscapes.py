@@ -57,7 +57,7 @@ def accuracy(space: Space) -> Score:
 @functools.cache
 def every_genome(space: Space) -> Genomes:
     """All canonical genomes of a small space."""
-    genes = itertools.product(*(range(size) for size in space._gene_sizes))
+    genes = itertools.product(*(range(size) for size in space.code.sizes))
     return np.unique(space.canonical(np.array(list(genes), dtype=np.int8)), axis=0)
 
 
@@ -79,9 +79,9 @@ def _knapsack(space: Space, resolution: int, budget_ms: float, rounding: np.ufun
     best[0] = gains.fixed[resolution, 0]
     for stage in range(space.num_stages):
         current, done = best, np.full(bins + 1, -np.inf)
-        for position in range(space.max_depth):
+        for position in range(space.depths[-1]):
             following = np.full(bins + 1, -np.inf)
-            block = stage * space.max_depth + position
+            block = space.first_blocks[stage] + position
             for choice in np.ndindex(times.entries.shape[2:4]):
                 cost = int(rounding(times.entries[resolution, block, *choice, 0] / unit))
                 if cost <= bins:

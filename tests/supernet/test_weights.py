@@ -6,8 +6,9 @@ import torch
 from ofa_edge.errors import SpaceMismatchError, WeightsError
 from ofa_edge.space import Space
 from ofa_edge.supernet.header import read_weights_file
+from ofa_edge.supernet.importing.supernets import load_checkpoint
 from ofa_edge.supernet.network import Supernet
-from ofa_edge.supernet.weights import load_checkpoint, load_static, load_supernet, save_static, save_supernet
+from ofa_edge.supernet.weights import load_static, load_supernet, save_static, save_supernet
 
 TINY = Space("tiny", 0.25, 1, 10, (2, 2, 2, 2, 1, 1), (28,))
 

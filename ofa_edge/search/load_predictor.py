@@ -1,0 +1,40 @@
+"""An accuracy predictor out of its file, whichever kind it is."""
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.search import published_predictor
+from ofa_edge.search.predictor import AccuracyPredictor
+from ofa_edge.search.predictor_file import kinds_of
+from ofa_edge.search.published_predictor import PublishedPredictor
+from ofa_edge.space import Genomes, Space
+
+
+class Predictor(Protocol):
+    """What search needs of an accuracy predictor."""
+
+    @property
+    def rmse(self) -> float:
+        """Expected error of one prediction, in the unit of top-1, 0..1."""
+
+    @property
+    def rmse_source(self) -> Literal["held-out", "published"]:
+        """Whether that error was measured on held-out pairs of this supernet, or is what a paper says."""
+
+    def predict(self, genomes: Genomes) -> NDArray[np.float64]:
+        """Top-1 of canonical genomes [N, genome_length] as fractions of 1: [N]."""
+
+
+def load_predictor(path: Path, space: Space) -> Predictor:
+    """Read a predictor of `space`: one that `ofa-edge train` fitted, or a published one that `zoo import` took in.
+
+    Raises:
+        SpaceMismatchError: it is for another search space.
+        WeightsError: it is missing, damaged, or no accuracy predictor.
+    """
+    if published_predictor.FORMAT in kinds_of(path):
+        return PublishedPredictor.load(path, space)
+    return AccuracyPredictor.load(path, space)

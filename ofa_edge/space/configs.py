@@ -1,0 +1,77 @@
+"""Subnets out of configuration files: our own, and both dialects of the reference."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ofa_edge.errors import ConfigError
+from ofa_edge.space.subnet import Pair, Subnet
+
+if TYPE_CHECKING:
+    from ofa_edge.space.space import Space
+
+
+def read_config(space: "Space", config: Mapping[str, Any]) -> Subnet:
+    """Read a subnet; not yet checked against the space.
+
+    Raises:
+        ConfigError: keys are missing, or lists do not fit each other.
+    """
+    try:
+        widths = _widths(space, config)
+        return Subnet(_stages(space, config), _resolution(space, config), widths)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        third = "w" if space.width_ratios else "ks"
+        raise ConfigError(
+            "not a subnet configuration",
+            f"{type(error).__name__}: {error}",
+            f'give {{"{third}": [...], "e": [...], "d": [...], "r": 224}}',
+        ) from error
+
+
+def _resolution(space: "Space", config: Mapping[str, Any]) -> int:
+    size = config.get("r", config.get("image_size", space.resolutions[-1]))
+    return int(size[0] if isinstance(size, Sequence) else size)
+
+
+def _widths(space: "Space", config: Mapping[str, Any]) -> tuple[float, ...]:
+    if not space.width_ratios:
+        return ()
+    if "widths" in config:
+        return tuple(float(ratio) for ratio in config["widths"])
+    indices = [int(index) for index in config["w"]]
+    if min(indices) < 0:
+        raise ValueError(f"negative width index in {indices}")
+    return tuple(space.width_ratios[index] for index in indices)
+
+
+def _depths(space: "Space", config: Mapping[str, Any]) -> list[int]:
+    """Blocks a stage. The reference samples a depth for Proxyless's single last block too, and ignores it."""
+    if "blocks" in config:
+        return [int(depth) for depth in config["blocks"]]
+    given = [int(depth) for depth in config["d"]]
+    return [shape.blocks(depth, space.depths) for depth, shape in zip(given, space.shape.stages, strict=True)]
+
+
+def _stages(space: "Space", config: Mapping[str, Any]) -> tuple[tuple[Pair, ...], ...]:
+    """(kernel, expand) pairs a stage. The vectors hold all blocks of the supernet, or only those that are kept."""
+    depths = _depths(space, config)
+    free = [not shape.expands for shape in space.shape.stages]
+    expands = [each if float(each) != int(each) else int(each) for each in config["e"]]
+    fixed_kernel = len(space.shape.kernels) == 1
+    kernels = [space.shape.kernels[0]] * len(expands) if fixed_kernel else [int(each) for each in config["ks"]]
+    longest = [depths[-1] for depths in space.stage_depths]
+    kept = sum(depth for depth, own in zip(depths, free, strict=True) if own)
+    full = len(kernels) == sum(most for most, own in zip(longest, free, strict=True) if own) != kept
+    pairs: Iterator[Pair] = zip(kernels, expands, strict=True)
+    stages: list[tuple[Pair, ...]] = []
+    for depth, most, shape in zip(depths, longest, space.shape.stages, strict=True):
+        if shape.expands:
+            stages.append(((kernels[0], shape.expands[0]),) * depth)
+            continue
+        taken = [pair for _, pair in zip(range(max(depth, most) if full else depth), pairs, strict=False)]
+        if len(taken) < depth:
+            raise ValueError(f"{len(kernels)} kernels and {len(expands)} expand ratios for depths {depths}")
+        stages.append(tuple(taken[:depth]))
+    if next(pairs, None) is not None:
+        raise ValueError(f"{len(kernels)} kernels and {len(expands)} expand ratios for depths {depths}")
+    return tuple(stages)

@@ -1,0 +1,45 @@
+"""What can be wrong with a space's fields."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ofa_edge.space.families import FAMILIES
+
+if TYPE_CHECKING:
+    from ofa_edge.space.space import Space
+
+Fault = tuple[str, str, str]  # the field, what is wrong with it, what to try
+
+
+def faults(space: "Space") -> Iterator[Fault]:
+    """Each fault of a space's fields."""
+    if space.family not in FAMILIES:
+        yield "family", f"family = {space.family!r}; known: {', '.join(FAMILIES)}", "use one of them"
+        return
+    shape = FAMILIES[space.family]
+    yield from _unordered(space)
+    if any(kernel not in shape.kernels for kernel in space.kernels):
+        known = ", ".join(map(str, shape.kernels))
+        yield "kernels", f"kernels = {space.kernels!r}", f"use some of {known}"
+    stages = len(shape.stages)
+    if len(space.strides) != stages + 1 or any(stride not in (1, 2) for stride in space.strides):
+        wanted = f"wanted {stages + 1} values of 1 or 2: the stem, then the stages"
+        yield "strides", f"strides = {space.strides!r}; {wanted}", f"for example strides = {list(shape.strides)}"
+    if bool(space.width_ratios) != bool(shape.width_ratios):
+        wanted = "wanted some" if shape.width_ratios else "widths are fixed in this family"
+        yield "width_ratios", f"width_ratios = {space.width_ratios!r}; {wanted}", f"use {list(shape.width_ratios)}"
+    if space.width_mult <= 0 or space.in_channels < 1 or space.num_classes < 2:
+        given = f"width_mult = {space.width_mult}, in_channels = {space.in_channels}, num_classes = {space.num_classes}"
+        yield "width, channels or classes", given, "use a positive width, at least one channel and two classes"
+
+
+def _unordered(space: "Space") -> Iterator[Fault]:
+    least = min(FAMILIES[space.family].depths)
+    for field in ("resolutions", "kernels", "expands", "depths", "width_ratios"):
+        values = getattr(space, field)
+        if field == "width_ratios" and not values:
+            continue
+        in_range = bool(values) and (values[0] >= min(1, least) if field == "depths" else values[0] > 0)
+        if not in_range or list(values) != sorted(set(values)):
+            wanted = "wanted positive values in rising order, each once"
+            yield field, f"{field} = {values!r}; {wanted}", f"sort {field} and drop repeats"
