@@ -18,14 +18,13 @@ from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.errors import ConfigError, OutputError
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import spearman
-from ofa_edge.search.predictor import MIN_PAIRS, AccuracyPredictor
+from ofa_edge.predicting import MIN_PAIRS, measure_and_fit
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.weights import load_supernet, save_supernet
 from ofa_edge.training.distributed import World
-from ofa_edge.training.pairs import Pair, measure_pairs, sample_subnets
 from ofa_edge.training.plan import PhasePlan
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.run import LOG, Progress
@@ -104,17 +103,15 @@ def train(
         return {}
     supernet = load_supernet(folder / zoo.WEIGHTS)
     _save_package_images(folder, calibration, held_out, test)
-    preprocessing = recipe.preprocessing(space.resolutions[-1])
-    pairs = measure_pairs(
+    predictor = measure_and_fit(
         supernet,
-        sample_subnets(space, measure.pairs, PAIR_SEED),
+        measure.pairs,
         calibration,
         held_out,
-        preprocessing,
+        recipe.preprocessing(space.resolutions[-1]),
         folder / zoo.PAIRS,
-        lambda done, total: on_stage("pairs", done, total),
+        on_pair=lambda done, total: on_stage("pairs", done, total),
     )
-    predictor = fit_predictor(space, pairs)
     predictor.save(folder / zoo.PREDICTOR)
     weights_sha256 = sha256_file(folder / zoo.WEIGHTS)
     known = _known_figures(folder, recipe, weights_sha256)
@@ -166,12 +163,6 @@ class _PhaseLog:
         record = {"phase": part.phase.name, "step": part.end, "resolution": resolution, "top1": top1}
         kept = [other for other in records if other["step"] < part.end]
         write_json(self.file, [*kept, {**record, "images": len(self.held_out)}])
-
-
-def fit_predictor(space: Space, pairs: list[Pair]) -> AccuracyPredictor:
-    """Fit the accuracy predictor of a space to measured pairs."""
-    genomes = space.genome(pair.subnet for pair in pairs)
-    return AccuracyPredictor.fit(space, genomes, np.array([pair.top1 for pair in pairs]))
 
 
 def _save(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset) -> None:

@@ -13,11 +13,12 @@ from ofa_edge import train as train_module
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.errors import ConfigError, DataError, OutputError, UnknownNameError
 from ofa_edge.files import sha256_file
+from ofa_edge.predicting import PAIR_SEED, fit_predictor
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.zoo import open_supernet
-from ofa_edge.train import FIGURES, PAIR_SEED, PHASES, claim_run_folder, export_package, fit_predictor, train
+from ofa_edge.train import FIGURES, PHASES, claim_run_folder, export_package, train
 from ofa_edge.training import pairs as pairs_module
 from ofa_edge.training.data import load_data, with_statistics
 from ofa_edge.training.pairs import read_pairs, sample_subnets

@@ -11,6 +11,8 @@ from ofa_edge import __version__
 from ofa_edge.cli.build import build_command
 from ofa_edge.cli.cache import cache_group
 from ofa_edge.cli.devices import devices_group, doctor_command
+from ofa_edge.cli.finetune import finetune_command
+from ofa_edge.cli.predictor import predictor_group
 from ofa_edge.cli.search import search_command
 from ofa_edge.cli.targets import targets_group
 from ofa_edge.cli.train import train_command
@@ -37,6 +39,8 @@ for command in (
     build_command,
     search_command,
     train_command,
+    finetune_command,
+    predictor_group,
     verify_command,
     report_command,
     targets_group,

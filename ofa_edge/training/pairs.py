@@ -1,5 +1,6 @@
 """(subnet, measured accuracy) pairs, which predictors are fitted to: measured one by one, kept as they come."""
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import numpy as np
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
-from ofa_edge.errors import DataError, SpaceMismatchError
+from ofa_edge.errors import ConfigError, DataError, SpaceMismatchError
 from ofa_edge.files import write_json
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.evaluate import measure_top1
@@ -26,6 +27,9 @@ class Pair:
 
 def sample_subnets(space: Space, count: int, seed: int) -> list[Subnet]:
     """`count` distinct subnets: the largest and the smallest at each resolution, then random ones at random sizes."""
+    total = space.count * len(space.resolutions)
+    if count > total:
+        raise ConfigError("more pairs than subnets", f"{count} of a space of {total}", f"--pairs {total}")
     corners = [corner for r in space.resolutions for corner in (space.largest(r), space.smallest(r))]
     rng = np.random.default_rng(seed)
     chosen = dict.fromkeys(corners[:count])
@@ -43,23 +47,46 @@ def measure_pairs(
     file: Path,
     on_pair: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Pair]:
-    """Measure each subnet after calibration; what `file` already holds is not measured again."""
-    known = {pair.subnet: pair for pair in read_pairs(file, supernet.space)} if file.exists() else {}
+    """Measure each subnet after calibration.
+
+    What `file` already holds is not measured again, unless it was measured with other weights or on other images.
+    """
+    source = measured_on(supernet, images)
+    known = {}
+    if file.exists() and _source(file) in (None, source):
+        known = {pair.subnet: pair for pair in read_pairs(file, supernet.space)}
     for done, subnet in enumerate(subnets, start=1):
         if subnet not in known:
             # Rounded here, as in the file, so that a resumed run fits the same predictor to the byte.
             top1 = round(measure_top1(supernet, subnet, calibration, images, preprocessing), 6)
             known[subnet] = Pair(subnet, top1)
             if done % 10 == 0 or done == len(subnets):
-                write_pairs(file, supernet.space, list(known.values()), len(images))
+                write_pairs(file, supernet.space, list(known.values()), len(images), source)
         on_pair(done, len(subnets))
     return [known[subnet] for subnet in subnets]
 
 
-def write_pairs(file: Path, space: Space, pairs: Sequence[Pair], images: int) -> None:
-    """Write pairs as JSON with the space's hash and how many images stand behind each."""
+def measured_on(supernet: Supernet, images: Images) -> str:
+    """Digest of the weights and images behind measured accuracies."""
+    digest = hashlib.sha256(images.pixels.tobytes() + images.labels.tobytes())
+    for value in supernet.state_dict().values():
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_pairs(file: Path, space: Space, pairs: Sequence[Pair], images: int, source: str | None = None) -> None:
+    """Write pairs as JSON with the space's hash, how many images stand behind each, and which (`measured_on`)."""
     rows = [{**pair.subnet.config(), "top1": pair.top1} for pair in pairs]
-    write_json(file, {"space_hash": space.hash, "images": images, "pairs": rows})
+    write_json(file, {"space_hash": space.hash, "images": images, "measured_on": source, "pairs": rows})
+
+
+def _source(file: Path) -> str | None:
+    """What a file of pairs was measured on; None where it does not say, or cannot be read (`read_pairs` says why)."""
+    try:
+        found: str | None = json.loads(file.read_bytes()).get("measured_on")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found
 
 
 def read_pairs(file: Path, space: Space) -> list[Pair]:

@@ -4,7 +4,6 @@ Cost is counted in multiply-accumulates of one run: a forward and backward pass 
 forward pass one. Recipes are compared at equal cost, never at equal epochs.
 """
 
-import dataclasses
 import functools
 import math
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ class PhasePlan:
     lr: float  # the highest
     warmup_steps: int
     macs_per_image: float  # expected, of one step
-    finished: tuple[int, ...]  # expand ratios that the phase before has trained: sorting keeps their channels apart
+    finished: tuple[float, ...]  # expand ratios that the phase before has trained: sorting keeps their channels apart
 
     @property
     def end(self) -> int:
@@ -103,7 +102,9 @@ def plan_run(recipe: Recipe, space: Space, images: int, processes: int = 1) -> R
     start = 0
     for phase in recipe.phases:
         steps = max(1, round(phase.epochs * recipe.scale * per_epoch))
-        elastic = restricted(space, phase)
+        elastic = space.restricted(
+            kernels=phase.kernels, expands=phase.expands, depths=phase.depths, width_ratios=phase.width_ratios
+        )
         before = phases[-1].space.expands if phases else ()
         part = PhasePlan(
             phase=phase,
@@ -118,12 +119,6 @@ def plan_run(recipe: Recipe, space: Space, images: int, processes: int = 1) -> R
         phases.append(part)
         start += steps
     return RunPlan(tuple(phases), batch, per_epoch)
-
-
-def restricted(space: Space, phase: Phase) -> Space:
-    """The part of a space that a phase trains."""
-    changes = {key: value for key in ("kernels", "expands", "depths") if (value := getattr(phase, key)) is not None}
-    return dataclasses.replace(space, **changes)
 
 
 @functools.cache
@@ -158,6 +153,8 @@ def describe(recipe: Recipe, run: RunPlan, images: int) -> list[str]:
     for part in run.phases:
         phase, space = part.phase, part.space
         elastic = f"kernels {_list(space.kernels)}, expand {_list(space.expands)}, depth {_list(space.depths)}"
+        if space.width_ratios:
+            elastic += f", width {_list(space.width_ratios)}"
         source = {"none": "labels", "teacher": "the frozen full net", "largest": f"the largest ({phase.divergence})"}
         lines.append(
             f"  {phase.name}: {part.steps} steps ({part.steps / run.steps_per_epoch:.1f} epochs), lr {part.lr:.4g}, "

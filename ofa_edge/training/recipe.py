@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, sha256_bytes
-from ofa_edge.space import Space
+from ofa_edge.space import Family, Space
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -26,14 +26,16 @@ class Strict(BaseModel):
 
 
 class SpaceRecipe(Strict):
-    """The search space; the number of classes and channels comes from the data."""
+    """The search space; the number of classes and channels comes from the data, what is left out from the family."""
 
-    width_mult: Annotated[float, Field(gt=0)]
-    strides: tuple[int, ...]
+    family: Family = "ofa_mobilenetv3"
+    width_mult: Annotated[float, Field(gt=0)] = 1.0
     resolutions: tuple[int, ...]
-    kernels: tuple[int, ...] = (3, 5, 7)
-    expands: tuple[int, ...] = (3, 4, 6)
-    depths: tuple[int, ...] = (2, 3, 4)
+    strides: tuple[int, ...] | None = None
+    kernels: tuple[int, ...] | None = None
+    expands: tuple[int | float, ...] | None = None
+    depths: tuple[int, ...] | None = None
+    width_ratios: tuple[float, ...] | None = None
 
 
 class DataRecipe(Strict):
@@ -112,7 +114,7 @@ class Phase(Strict):
     kernels: tuple[int, ...] | None = None  # what is elastic in this phase; all of the space by default
     expands: tuple[int | float, ...] | None = None
     depths: tuple[int, ...] | None = None
-    widths: tuple[int, ...] | None = None
+    width_ratios: tuple[float, ...] | None = None
     resolutions: tuple[int, ...] | None = None  # repeat one to draw it more often
     distill: Literal["none", "largest", "teacher"] = "none"
     labels: bool = False
@@ -171,8 +173,9 @@ class Recipe(Strict):
 
     def make_space(self, num_classes: int) -> Space:
         """The space for data with that many classes."""
+        given = {key: value for key, value in self.space.model_dump().items() if value is not None}
         channels = len(self.data.statistics[0])
-        return Space(self.name, in_channels=channels, num_classes=num_classes, **self.space.model_dump(mode="python"))
+        return Space.of(given.pop("family"), self.name, in_channels=channels, num_classes=num_classes, **given)
 
     def preprocessing(self, size: int) -> Preprocessing:
         """What the networks expect at an input size."""

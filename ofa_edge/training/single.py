@@ -92,7 +92,7 @@ class SingleTrainer:
         digest = f"{recipe.digest}/{net.space.hash[:12]}/{net.subnet.id}/{self.world.size}"
         self._run = Run(net, optimizer, folder, digest, self.steps, self.world)
         self._noise: Noise | None = None
-        net.classifier.register_forward_pre_hook(self._drop)
+        net.get_submodule("classifier").register_forward_pre_hook(self._drop)
 
     def resume(self) -> bool:
         """Continue from the folder's checkpoint, if there is one."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 from ofa_edge import cost
 from ofa_edge.data.dataset import Images
 from ofa_edge.space import Space, Subnet
-from ofa_edge.supernet.network import ElasticMBConv, Supernet
+from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.noise import Noise
 from ofa_edge.supernet.normalise import synchronise
 from ofa_edge.supernet.sorting import sort_channels
@@ -62,7 +62,8 @@ class Trainer:
             self.net = Supernet(space)
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if recipe.zero_gamma:
-            _zero_residual_gammas(self.net)
+            for norm in self.net.residual_norms():
+                torch.nn.init.zeros_(norm.weight)
         synchronise(self.net, self.world.group)
         self.teacher: nn.Module | None = None
         optimizer = make_optimizer(self.net, recipe.momentum, recipe.weight_decay)
@@ -200,10 +201,3 @@ class Trainer:
         teacher.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         synchronise(teacher, self.world.group)
         return teacher
-
-
-def _zero_residual_gammas(net: Supernet) -> None:
-    for block in net.blocks[1:]:
-        conv = block.conv
-        if isinstance(conv, ElasticMBConv) and conv.spec.shortcut:
-            torch.nn.init.zeros_(conv.get_parameter("point_linear.bn.bn.weight"))

@@ -1,0 +1,80 @@
+"""`ofa-edge finetune`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ofa_edge.cli.console import print_json
+
+
+@click.command("finetune")
+@click.option(
+    "--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR", help="Where it is cut from."
+)
+@click.option(
+    "--subnet", "chosen", required=True, metavar="SUBNET", help="largest, smallest, a JSON file, or a build's folder."
+)
+@click.option("--resolution", type=click.IntRange(min=1), help="Input size. Default: the subnet's.")
+@click.option("--dataset", metavar="NAME", help="Default: the supernet's own; with --data alone, an image folder.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder.")
+@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Default: 25, as in the paper.")
+@click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="For a batch of 2048. Default: 0.24.")
+@click.option("--batch", type=click.IntRange(min=1), help="Images a step. Default: the supernet's recipe's.")
+@click.option("--distill", type=click.FloatRange(0, 1), help="Weight of the largest net's predictions. Default: 1.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Default: runs/finetune-SUBNET.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
+@click.option("--device", default="cpu", show_default=True, help="torch device: cpu, cuda.")
+@click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
+def finetune_command(
+    supernet: str,
+    chosen: str,
+    resolution: int | None,
+    dataset: str | None,
+    data: Path | None,
+    out: Path | None,
+    threads: int | None,
+    device: str,
+    dry_run: bool,
+    **given: Any,
+) -> None:
+    """Train one subnet by itself and write a package that `build --supernet` takes.
+
+    A run that was interrupted goes on with the same command.
+    """
+    import torch
+
+    from ofa_edge.cli.training_bars import TrainingBars
+    from ofa_edge.finetune import finetune, read_subnet, training_data
+    from ofa_edge.supernet.zoo import open_supernet
+    from ofa_edge.training.distributed import World, check_device
+    from ofa_edge.training.single import SingleRecipe
+
+    check_device(device)
+    package = open_supernet(supernet)
+    subnet = read_subnet(chosen, package.space, resolution)
+    source = training_data(package, dataset, data)
+    values = {"batch": source.batch, **{key: value for key, value in given.items() if value is not None}}
+    recipe = SingleRecipe(augment=source.augment, **values)
+    folder = out or Path("runs") / f"finetune-{subnet.id}"
+    if threads:
+        torch.set_num_threads(threads)
+    world = World.join(device)
+    try:
+        if world.first:
+            click.echo(
+                f"fine-tune subnet {subnet.id} ({subnet.resolution} px) of '{supernet}' for {recipe.epochs:g} epochs "
+                f"of {len(source.train)} images, lr {recipe.lr * recipe.batch * world.size / recipe.lr_batch:.4g}, "
+                f"distillation {recipe.distill:g}, in {folder}",
+                err=True,
+            )
+        if dry_run:
+            return
+        with TrainingBars(quiet=not world.first) as bars:
+            figures = finetune(package, subnet, source, recipe, folder, device=device, world=world, on_step=bars.step)
+    finally:
+        world.leave()
+    if world.first:
+        print_json(figures)
+        click.echo(f"next: ofa-edge build --target raspberry-pi-4 --supernet {folder}", err=True)

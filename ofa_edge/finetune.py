@@ -1,0 +1,210 @@
+"""Fine-tuning: a subnet of a supernet, trained on by itself, becomes a package of one network that `build` takes."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ofa_edge import __version__, cost
+from ofa_edge.data.dataset import Dataset, Images
+from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
+from ofa_edge.errors import ConfigError, DataError, OutputError
+from ofa_edge.files import sha256_file, write_bytes, write_json
+from ofa_edge.metrics import top1
+from ofa_edge.space import Space, Subnet
+from ofa_edge.supernet import zoo
+from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.evaluate import batches, extract_calibrated, logits
+from ofa_edge.supernet.static import StaticNet
+from ofa_edge.supernet.weights import save_static
+from ofa_edge.supernet.zoo import SupernetPackage
+from ofa_edge.training.distributed import World
+from ofa_edge.training.recipe import AugmentRecipe
+from ofa_edge.training.run import Progress
+from ofa_edge.training.single import SingleRecipe, SingleTrainer
+
+CALIBRATION_IMAGES = 500
+FACTS = "finetune.json"
+_HELD_OUT_SHARE = 10  # one in so many, where the supernet's own recipe is not at hand
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The data a supernet was trained on, split as it was then.
+
+    Attributes:
+        train: what training may see.
+        held_out: what the supernet did not see either; for choices.
+        test: for figures.
+        augment: as in the supernet's training.
+        batch: likewise.
+    """
+
+    train: Images
+    held_out: Images
+    test: Images
+    augment: AugmentRecipe
+    batch: int
+
+
+def training_data(package: SupernetPackage, dataset: str | None, folder: Path | None) -> TrainingData:
+    """Open the data of a package's recipe, or other data with the same classes.
+
+    Args:
+        package: the supernet.
+        dataset: a data set's name; by default the recipe's, or an image folder where there is no recipe.
+        folder: where it is.
+
+    Raises:
+        DataError: the data are missing, or their classes or channels are not the supernet's.
+    """
+    facts = _recipe_facts(package)
+    data = facts.get("data", {})
+    default = IMAGE_FOLDER if folder is not None and dataset is None else data.get("dataset", IMAGE_FOLDER)
+    found = open_dataset(
+        dataset or default, folder, size=package.space.resolutions[-1], channels=package.space.in_channels
+    )
+    _check_classes(found, package)
+    same = found.name == package.dataset
+    held_out = data.get("held_out", 0) if same else 0
+    train, kept = found.split(held_out or max(1, len(found.train) // _HELD_OUT_SHARE), data.get("split_seed", 0))
+    try:
+        augment = AugmentRecipe.model_validate(facts.get("augment", {}))
+    except ValidationError:
+        augment = AugmentRecipe()
+    return TrainingData(train, kept, found.test, augment, int(facts.get("batch", 128)))
+
+
+def read_subnet(text: str, space: Space, resolution: int | None) -> Subnet:
+    """A subnet from what a user names it by.
+
+    Args:
+        text: `largest`, `smallest`, a JSON file with a configuration (of ours or of the reference), or the folder or
+            manifest of a build.
+        space: the supernet's.
+        resolution: input size; by default the configuration's, or the space's largest.
+    """
+    if text in ("largest", "smallest"):
+        size = resolution or space.resolutions[-1]
+        return space.largest(size) if text == "largest" else space.smallest(size)
+    path = Path(text)
+    path = path / "manifest.json" if path.is_dir() else path
+    try:
+        value = json.loads(path.read_bytes())
+        record = value.get("subnet", value)
+        if "stages" in record:
+            stages = tuple(tuple((int(k), e) for k, e in stage) for stage in record["stages"])
+            subnet = Subnet(stages, int(record["resolution"]), tuple(record.get("widths", ())))
+            subnet = space.check(subnet)
+        else:
+            subnet = space.from_config(record)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            "not a subnet",
+            f"{path}: {error}",
+            "largest, smallest, a JSON file with ks, e and d, or the folder of a build",
+        ) from error
+    return space.check(subnet.at(resolution)) if resolution else subnet
+
+
+def finetune(
+    package: SupernetPackage,
+    subnet: Subnet,
+    data: TrainingData,
+    recipe: SingleRecipe,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    world: World | None = None,
+    on_step: Callable[[Progress], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Train a subnet by itself in `folder`, which then is a package of one network for `--supernet`.
+
+    It starts from the supernet's weights, calibrated, and learns the labels and, with `recipe.distill`, the predictions
+    of the supernet's largest net. A run of the same subnet and recipe found in the folder is continued.
+
+    Returns:
+        Top-1 on the test images before and after, and what was done.
+    """
+    world = world or World()
+    facts = {"subnet": subnet.config(), "supernet": package.space.hash, "recipe": recipe.model_dump(mode="json")}
+    if world.first:
+        _claim(folder, facts)
+    supernet = package.load()
+    sizes = package.preprocessing(subnet.resolution)
+    calibration = data.train.take(slice(CALIBRATION_IMAGES))
+
+    def accuracy(net: StaticNet) -> float:
+        return round(top1(logits(net, data.test, sizes), data.test.labels), 4)
+
+    net = extract_calibrated(supernet, subnet, calibration, sizes)
+    before = accuracy(net) if world.first else 0.0
+    teacher = None
+    if recipe.distill:
+        teacher = extract_calibrated(supernet, supernet.space.largest(subnet.resolution), calibration, sizes)
+    trainer = SingleTrainer(net, recipe, data.train, sizes, folder, teacher=teacher, device=device, world=world)
+    trainer.resume()
+    trainer.run(on_step).to("cpu")
+    if not world.first:
+        return {}
+    calibrate(net, batches(calibration, sizes))
+    figures = {
+        "version": __version__,
+        **facts,
+        "macs": cost.macs(package.space, subnet),
+        "test_images": len(data.test),
+        "top1_before": before,
+        "top1_after": accuracy(net),
+    }
+    _write(folder, package, net, figures)
+    return figures
+
+
+def _claim(folder: Path, facts: dict[str, Any]) -> None:
+    marker = folder / FACTS
+    if marker.is_file():
+        known = json.loads(marker.read_bytes())
+        if {key: known.get(key) for key in facts} != json.loads(json.dumps(facts)):
+            raise OutputError(f"{folder} holds another run", "of another subnet or recipe", "another folder with --out")
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise OutputError(f"{folder} is not ours", "it has files, and no run of fine-tuning", "another folder")
+    else:
+        write_json(marker, facts)
+
+
+def _write(folder: Path, package: SupernetPackage, net: StaticNet, figures: dict[str, Any]) -> None:
+    header = {
+        "labels": json.dumps(package.labels),
+        "mean": json.dumps(package.mean),
+        "std": json.dumps(package.std),
+        "dataset": package.dataset or "",
+    }
+    images = package.file(zoo.IMAGES)
+    if images is not None:
+        shutil.copyfile(images, folder / zoo.IMAGES)
+    write_bytes(folder / zoo.LABELS, ("\n".join(package.labels) + "\n").encode())
+    save_static(folder / zoo.NETWORK, net, header)
+    write_json(folder / FACTS, {**figures, "weights_sha256": sha256_file(folder / zoo.NETWORK)})
+
+
+def _recipe_facts(package: SupernetPackage) -> dict[str, Any]:
+    path = package.file("recipe.json")
+    try:
+        value: dict[str, Any] = json.loads(path.read_bytes())["recipe"] if path else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return value
+
+
+def _check_classes(data: Dataset, package: SupernetPackage) -> None:
+    if data.class_names != package.labels:
+        strange = sorted(set(data.class_names) ^ set(package.labels)) or ["their order"]
+        raise DataError(
+            "the data's classes are not the supernet's",
+            f"{data.name}: differs in {', '.join(strange[:5])}",
+            f"use data with the classes {', '.join(package.labels[:5])}{', ...' if len(package.labels) > 5 else ''}",
+        )

@@ -1,0 +1,100 @@
+"""The accuracy predictor of a supernet: sample subnets, calibrate and measure each, fit, say how good the fit is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ofa_edge.data.dataset import Images
+from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.errors import ConfigError
+from ofa_edge.search.predictor import MIN_PAIRS, AccuracyPredictor
+from ofa_edge.space import Space
+from ofa_edge.supernet import zoo
+from ofa_edge.supernet.network import Supernet
+from ofa_edge.supernet.zoo import SupernetPackage
+from ofa_edge.training.pairs import Pair, measure_pairs, sample_subnets
+
+__all__ = ["MIN_PAIRS", "PAIR_SEED", "fit_predictor", "measure_and_fit", "train_predictor"]
+
+PAIR_SEED = 1
+
+
+def measure_and_fit(
+    supernet: Supernet,
+    count: int,
+    calibration: Images,
+    images: Images,
+    preprocessing: Preprocessing,
+    file: Path,
+    *,
+    seed: int = PAIR_SEED,
+    on_pair: Callable[[int, int], None] = lambda done, total: None,
+) -> AccuracyPredictor:
+    """Measure subnets and fit a predictor to them.
+
+    Args:
+        supernet: trained.
+        count: subnets to measure: both ends of the space at each resolution, and random ones.
+        calibration: training images for batch norm calibration.
+        images: held-out images that accuracy is measured on.
+        preprocessing: normalisation, at any size.
+        file: where the pairs are kept as they come; those found there are not measured again.
+        seed: of the random subnets.
+        on_pair: progress: done, total.
+    """
+    subnets = sample_subnets(supernet.space, count, seed)
+    return fit_predictor(
+        supernet.space, measure_pairs(supernet, subnets, calibration, images, preprocessing, file, on_pair)
+    )
+
+
+def fit_predictor(space: Space, pairs: list[Pair]) -> AccuracyPredictor:
+    """Fit the accuracy predictor of a space to measured pairs."""
+    genomes = space.genome(pair.subnet for pair in pairs)
+    return AccuracyPredictor.fit(space, genomes, np.array([pair.top1 for pair in pairs]))
+
+
+def train_predictor(
+    package: SupernetPackage,
+    count: int,
+    folder: Path,
+    *,
+    seed: int = PAIR_SEED,
+    images: int | None = None,
+    on_pair: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Make the predictor of a supernet's package, from the calibration and validation images that it carries.
+
+    Args:
+        package: the supernet.
+        count: subnets to measure.
+        folder: gets `predictor.safetensors` and `pairs.json`. Pairs found there are used if they are of the same
+            weights and images, and replaced if not.
+        seed: of the random subnets.
+        images: measure on the first so many validation images.
+        on_pair: progress.
+
+    Returns:
+        The fit's figures: RMSE, Kendall's tau and Spearman's rho on held-out subnets (cross-validation).
+
+    Raises:
+        ConfigError: too few subnets.
+        DataError: the package has no images.
+    """
+    if count < MIN_PAIRS:
+        raise ConfigError("too few pairs", f"{count}, at least {MIN_PAIRS} are needed", f"--pairs {MIN_PAIRS}")
+    validation = package.images("validation").take(slice(images))
+    predictor = measure_and_fit(
+        package.load(),
+        count,
+        package.images("calibration"),
+        validation,
+        package.preprocessing(package.space.resolutions[-1]),
+        folder / zoo.PAIRS,
+        seed=seed,
+        on_pair=on_pair,
+    )
+    digest = predictor.save(folder / zoo.PREDICTOR)
+    return {**predictor.summary(), "images": len(validation), "space_hash": package.space.hash, "sha256": digest}
