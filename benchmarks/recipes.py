@@ -1,26 +1,36 @@
 """Training recipes at equal cost: `ofa`, `ofa-edge`, no shrinking, and subnets trained alone.
 
     python benchmarks/recipes.py run --folder runs/recipes [--recipe ofa --seed 0]
-    python benchmarks/recipes.py table --folder runs/recipes > docs/results.md
+    python benchmarks/recipes.py variants --folder runs/recipes
+    python benchmarks/recipes.py deploy --folder runs/recipes
+    python benchmarks/recipes.py table [--folder runs/recipes] > docs/results.md
 
 `run` trains what is missing (all recipes and seeds, or those named) and resumes what was interrupted; one thread a
-process, so several may run side by side. `table` prints docs/results.md. Cost is counted in multiply-accumulates of
-forward and backward passes, teachers included. The subnets trained alone get the epochs that the largest net has in
-`ofa-edge` before shrinking, with its schedule.
+process, so several may run side by side. `variants` trains the switches of `ofa-edge` at a quarter of the cost,
+measured on held-out images. `deploy` measures what one more network costs once there is a supernet. `table` prints
+docs/results.md, from the recorded results beside this file by default.
+
+Cost is counted in multiply-accumulates of forward and backward passes, teachers included. The subnets trained alone get
+the epochs that the largest net has in `ofa-edge` before shrinking, with its schedule, its rate falling to 0.
 """
 
 import argparse
 import json
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from recipes_report import report
 
 from ofa_edge import cost
+from ofa_edge.cost import macs_table
 from ofa_edge.data.fashion_mnist import load_fashion_mnist
 from ofa_edge.files import write_json
 from ofa_edge.metrics import top1
+from ofa_edge.predicting import measure_and_fit
+from ofa_edge.search.evolution import search
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.evaluate import batches, logits, measure_top1
@@ -33,9 +43,18 @@ from ofa_edge.training.single import SingleRecipe, SingleTrainer
 from ofa_edge.training.trainer import Trainer
 
 PRESET = str(Path(__file__).parent / "recipes.toml")
+RECORDED = Path(__file__).parent / "recipes_results"
 SUPERNETS = ("ofa", "ofa-edge", "no-shrinking")
 SEEDS = (0, 1, 2)
 CALIBRATION_IMAGES, RANDOM_SUBNETS = 2000, 40
+PAIRS, DEPLOYMENTS = 100, (0.3, 0.5, 0.7)  # subnets for the predictor; budgets as shares of the largest net's MACs
+VARIANTS: dict[str, dict[str, object]] = {
+    "as shipped": {},
+    "half the rate while shrinking": {"lr": 1.3},
+    "alpha-divergence": {"lr": 1.3, "divergence": "alpha"},
+    "no label smoothing, no dropout": {"label_smoothing": 0.0, "dropout": 0.0},
+    "largest, smallest and one random": {"subnets": ["largest", "smallest", "random"]},
+}
 
 
 def points(space: Space) -> dict[str, Subnet]:
@@ -132,18 +151,82 @@ def run_alone(folder: Path, name: str, seed: int) -> None:
     print(json.dumps(top1s), flush=True)
 
 
+def run_variant(folder: Path, name: str, seed: int = 0) -> None:
+    """Train `ofa-edge` with one switch changed, at a quarter of the cost, and measure it on held-out images."""
+    data = load_fashion_mnist()
+    base = load_recipe("ofa-edge", PRESET)
+    train, held_out = data.split(base.data.held_out, base.data.split_seed)
+    macs = plan_run(load_recipe("ofa", PRESET), base.make_space(10), len(train)).macs / 4
+    phases = [phase.model_dump(mode="json") for phase in base.phases]
+    changes: dict[str, object] = {}
+    for key, value in VARIANTS[name].items():
+        if key in phases[-1]:
+            phases[-1][key] = value
+        else:
+            changes[key] = value
+    recipe = load_recipe("ofa-edge", PRESET, {**changes, "phases": phases, "seed": seed})
+    space = recipe.make_space(10)
+    recipe = recipe.model_copy(update={"scale": round(scale_for(recipe, space, len(train), macs), 6)})
+    trainer = Trainer(recipe, space, train, folder / f"variant-{name}")
+    trainer.resume()
+    net = trainer.run()
+    calibration = train.take(slice(CALIBRATION_IMAGES))
+    sizes = recipe.preprocessing(space.resolutions[-1])
+    top1s = {
+        key: round(measure_top1(net, subnet, calibration, held_out, sizes), 4) for key, subnet in points(space).items()
+    }
+    write_json(folder / f"variant-{name}.json", {"variant": name, "changes": VARIANTS[name], "top1": top1s})
+    print(name, json.dumps(top1s), flush=True)
+
+
+def run_deploy(folder: Path, seed: int = 0) -> None:
+    """CPU seconds of what comes after training: pairs and predictor once, then search and measurement each time."""
+    data = load_fashion_mnist()
+    base = load_recipe("ofa-edge", PRESET)
+    train, held_out = data.split(base.data.held_out, base.data.split_seed)
+    recipe = recipe_at_equal_cost("ofa-edge", seed, len(train))
+    space = recipe.make_space(10)
+    trainer = Trainer(recipe, space, train, folder / f"ofa-edge-{seed}")
+    if not trainer.resume() or trainer.step < trainer.total_steps:
+        raise SystemExit(f"no finished run in {folder}: `run --recipe ofa-edge` first")
+    calibration, sizes = train.take(slice(CALIBRATION_IMAGES)), recipe.preprocessing(space.resolutions[-1])
+    started = time.process_time()
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "pairs.json"
+        predictor = measure_and_fit(trainer.net, PAIRS, calibration, held_out, sizes, file)
+    once = time.process_time() - started
+    table, largest = macs_table(space), float(cost.macs(space, space.largest()))
+    each = []
+    for fraction in DEPLOYMENTS:
+        started = time.process_time()
+        found = search(space, lambda rows: table(rows)[:, 0], predictor.predict, fraction * largest)
+        measure_top1(trainer.net, space.subnet(found.best[0].genome), calibration, data.test, sizes)
+        each.append(round(time.process_time() - started, 2))
+    write_json(folder / "deploy.json", {"pairs": PAIRS, "once_cpu_seconds": round(once, 1), "each_cpu_seconds": each})
+
+
 def main() -> None:
+    """Run a command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("run", "table"))
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--recipe", action="append")
+    parser.add_argument("command", choices=("run", "variants", "deploy", "table"))
+    parser.add_argument("--folder", type=Path, default=RECORDED)
+    parser.add_argument("--recipe", action="append", choices=(*SUPERNETS, "alone"))
     parser.add_argument("--seed", type=int, action="append")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    for seed in options.seed or SEEDS:
-        for name in options.recipe or (*SUPERNETS, "alone"):
-            if not (options.folder / f"{name}-{seed}.json").is_file():
-                (run_alone if name == "alone" else run_supernet)(options.folder, name, seed)
+    if options.command == "table":
+        print(report(options.folder), end="")
+    elif options.command == "deploy":
+        run_deploy(options.folder)
+    elif options.command == "variants":
+        for name in VARIANTS:
+            if not (options.folder / f"variant-{name}.json").is_file():
+                run_variant(options.folder, name)
+    else:
+        for seed in options.seed or SEEDS:
+            for name in options.recipe or (*SUPERNETS, "alone"):
+                if not (options.folder / f"{name}-{seed}.json").is_file():
+                    (run_alone if name == "alone" else run_supernet)(options.folder, name, seed)
 
 
 if __name__ == "__main__":

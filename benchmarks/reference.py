@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import types
+from typing import ClassVar
 
 RELEASE = "0.1.0.post202307202001"
 _UNUSED = (
@@ -21,7 +22,7 @@ _UNUSED = (
 class _Anything(types.ModuleType):
     """Stands for packages that the reference imports at its top and that its networks never use."""
 
-    __path__: list[str] = []
+    __path__: ClassVar[list[str]] = []
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
