@@ -1,4 +1,8 @@
+import json
+from pathlib import Path
+
 import numpy as np
+import pytest
 
 from ofa_edge import cost
 from ofa_edge.space import Space
@@ -45,3 +49,39 @@ def test_size_follows_the_stride_plan():
 def test_every_choice_up_costs_more():
     assert cost.macs(TINY, TINY.smallest(28)) < cost.macs(TINY, TINY.uniform(5, 4, 3, 28))
     assert cost.macs(TINY, TINY.uniform(5, 4, 3, 28)) < cost.macs(TINY, TINY.largest(28))
+
+
+FACTS = json.loads((Path(__file__).parent / "facts" / "costs.json").read_text())["subnets"]
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: f"{fact['family']}-{fact['macs']}")
+def test_counts_of_the_reference(fact):
+    space = Space.of(fact["family"], "published", width_mult=fact["width_mult"])
+    subnet = space.from_config(fact["config"])
+    assert cost.macs(space, subnet) == fact["macs"]
+    assert cost.params(space, subnet) == fact["params"]
+
+
+@pytest.mark.parametrize("family", ["ofa_proxyless", "ofa_resnet"])
+def test_tables_of_the_other_families(family):
+    space = Space.of(family, "small", width_mult=0.5, resolutions=(64, 96))
+    genomes = space.sample(np.random.default_rng(0), 200)
+    sums = cost.macs_table(space)(genomes)[:, 0]
+    assert sums.tolist() == [cost.macs(space, space.subnet(row)) for row in genomes]
+
+
+def test_a_bottleneck_that_opens_a_stage_counted_by_hand():
+    space = Space.of("ofa_resnet", "r")
+    spec = space.blocks[5].narrowed(208, 336)
+    kinds = [(each.kind, each.kernel, each.stride) for each in cost.block_operators(spec, 3, 0.2, 56)]
+    assert kinds == [
+        ("pointwise", 1, 1),
+        ("conv", 3, 2),
+        ("pointwise", 1, 1),
+        ("pool", 2, 2),
+        ("pointwise", 1, 1),
+        ("add", 1, 1),
+    ]
+    middle = 64  # 0.2 * 336 = 67.2
+    wanted = 56**2 * 208 * middle + 28**2 * (9 * middle**2 + middle * 336 + 208 * 336)
+    assert sum(each.macs for each in cost.block_operators(spec, 3, 0.2, 56)) == wanted

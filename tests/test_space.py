@@ -121,3 +121,113 @@ def test_check_names_what_is_wrong():
     with pytest.raises(ConfigError) as caught:
         TINY.check(Subnet((((3, 3),) * 2,) * 5, 32))
     assert "resolution 32" in caught.value.why
+
+
+PROXYLESS = Space.of("ofa_proxyless", "proxyless", width_mult=1.3)
+RESNET = Space.of("ofa_resnet", "resnet")
+FAMILIES = pytest.mark.parametrize("space", [TINY, PROXYLESS, RESNET], ids=lambda space: space.family)
+
+
+def test_shapes_of_the_other_published_families():
+    assert PROXYLESS.widths == (40, 24, 32, 56, 104, 128, 248, 416, 1664)
+    assert PROXYLESS.stage_depths == ((2, 3, 4),) * 5 + ((1,),)
+    assert PROXYLESS.count == 9 * IMAGENET.count
+    assert RESNET.widths == (32, 64, 256, 512, 1024, 2048)
+    assert RESNET.stage_depths == ((0, 1), (2, 3, 4), (2, 3, 4), (4, 5, 6), (2, 3, 4))
+    assert len(RESNET.blocks) == 1 + 18
+    assert f"{RESNET.count:.2g}" == "2.5e+12"
+
+
+def test_widths_of_resnet_follow_its_ratios():
+    subnet = RESNET.from_config({"d": [0, 1, 0, 2, 0], "e": [0.2] * 18, "w": [0, 1, 2, 0, 1, 2], "image_size": 160})
+    assert subnet.widths == (0.65, 0.8, 1.0, 0.65, 0.8, 1.0)
+    assert subnet.depths == (0, 3, 2, 6, 2)
+    assert RESNET.active_widths(subnet.widths) == (24, 48, 256, 336, 816, 2048)
+    blocks = RESNET.active_blocks(subnet)
+    assert [(block.spec.in_channels, block.spec.out_channels) for block in blocks[:4]] == [
+        (48, 256), (256, 256), (256, 256), (256, 336),
+    ]  # fmt: skip
+    assert [block.spec.shortcut for block in blocks[:4]] == [False, True, True, False]
+
+
+@FAMILIES
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=15, deadline=None)
+def test_genomes_subnets_and_configurations_of_every_family(space, seed):
+    rng = np.random.default_rng(seed)
+    genomes = space.sample(rng, 5)
+    mixed = space.crossover(genomes, space.mutate(genomes, rng, 0.5, 0.5), rng)
+    for rows in (genomes, mixed):
+        assert np.array_equal(space.canonical(rows), rows)
+        subnets = [space.subnet(row) for row in rows]
+        assert np.array_equal(space.genome(subnets), rows)
+        for subnet in subnets:
+            assert space.from_config(json.loads(json.dumps(subnet.config()))) == space.check(subnet)
+        assert space.one_hot(rows).shape[1] == space.code.sizes.sum() - sum(map(len, space.stage_depths))
+
+
+@FAMILIES
+def test_equal_networks_have_equal_ids_and_different_ones_do_not(space):
+    subnets = [space.subnet(row) for row in space.sample(np.random.default_rng(0), 200)]
+    assert len({subnet.id for subnet in subnets}) == len(set(subnets))
+
+
+@FAMILIES
+def test_spaces_of_every_family_come_back_from_json(space):
+    assert Space.from_json(json.loads(json.dumps(space.to_json()))) == space
+    assert len({each.hash for each in (TINY, PROXYLESS, RESNET)}) == 3
+
+
+@FAMILIES
+def test_restriction_leaves_subnets_of_the_space(space):
+    part = space.restricted(expands=space.expands[1:], depths=space.depths[-1:])
+    assert part.largest() == space.largest()
+    for row in part.sample(np.random.default_rng(0), 20):
+        assert space.check(part.subnet(row)).depths == space.largest().depths
+    with pytest.raises(ConfigError, match="no such depths"):
+        space.restricted(depths=(9,))
+
+
+def test_proxyless_ignores_the_depth_of_its_last_block():
+    config = {"ks": [3] * 21, "e": [4] * 21, "d": [2, 3, 4, 2, 3, 4], "image_size": 224}
+    assert PROXYLESS.from_config(config).depths == (2, 3, 4, 2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"d": [2] * 4, "e": [0.2] * 18, "w": [0] * 6},
+        {"d": [2] * 5, "e": [0.2] * 17, "w": [0] * 6},
+        {"d": [2] * 5, "e": [0.2] * 18, "w": [0] * 5},
+        {"d": [2] * 5, "e": [0.2] * 18, "w": [3] * 6},
+        {"d": [2] * 5, "e": [0.2] * 18, "w": [-1] * 6},
+        {"d": [3] * 5, "e": [0.2] * 18, "w": [0] * 6},
+        {"d": [2] * 5, "e": [0.3] * 18, "w": [0] * 6},
+        {"d": [2] * 5, "e": [0.2] * 18},
+        {"ks": [3] * 20, "e": [4] * 20, "d": [2] * 5},
+    ],
+)
+def test_bad_resnet_configurations_are_refused(config):
+    with pytest.raises(ConfigError):
+        RESNET.from_config(config)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"family": "ofa_vgg"},
+        {"width_ratios": ()},
+        {"kernels": (3, 5)},
+        {"depths": (2, 1)},
+        {"strides": (2, 2, 2)},
+        {"expands": (0.0, 0.2)},
+    ],
+)
+def test_bad_resnet_spaces_are_refused(changes):
+    with pytest.raises(ConfigError):
+        Space.of(**{"family": "ofa_resnet", "name": "bad", **changes})
+
+
+def test_fixed_widths_have_no_ratios():
+    with pytest.raises(ConfigError, match="bad width_ratios"):
+        Space("bad", width_ratios=(0.5, 1.0))

@@ -27,11 +27,13 @@ class Site:
         tf: the tensorflow module (imported by the caller: this file must be cheap to import).
         node: what is built.
         args: its inputs: a tensor (NHWC if it has four dimensions), a constant in ONNX's layout, or None if left out.
+        source: the node that computes the first input; None for the image.
     """
 
     tf: ModuleType
     node: Node
     args: tuple[Any, ...]
+    source: Node | None = None
 
     @property
     def x(self) -> Any:
@@ -77,9 +79,10 @@ def check_operators(graph: Graph) -> None:
 def build(tf: ModuleType, graph: Graph, x: Any) -> Any:
     """Build the graph's operators on `x`, a tensor [1, H, W, C]; return the logits' tensor."""
     values = {graph.input: x}
+    sources = {node.output: node for node in graph.nodes}
     for node in graph.nodes:
         args = tuple(values[name] if name in values else graph.constant(name) for name in node.inputs)
-        values[node.output] = BUILDERS[node.op](Site(tf, node, args))
+        values[node.output] = BUILDERS[node.op](Site(tf, node, args, sources.get(node.inputs[0])))
     return values[graph.output]
 
 
@@ -113,18 +116,69 @@ def _padded(site: Site, kernel: Sequence[int], strides: Sequence[int], dilations
     TensorFlow's SAME puts the odd pixel of a stride of 2 behind the image, torch puts half the kernel on both sides:
     SAME is used only where the two are equal, otherwise zeros are added by a PAD, which XNNPACK fuses.
     """
-    x = site.x
+    x, wanted = site.x, _pads(site)
+    if not any(map(any, wanted)):
+        return x, "VALID"
+    if wanted == _same(x, kernel, strides, dilations):
+        return x, "SAME"
+    return site.tf.pad(x, [(0, 0), *wanted, (0, 0)]), "VALID"
+
+
+Pads = tuple[tuple[int, int], ...]  # before and behind, of height and width
+
+
+def _pads(site: Site) -> Pads:
+    """A node's own pads."""
     top, left, bottom, right = site.attribute("pads", (0, 0, 0, 0))
-    wanted = ((top, bottom), (left, right))
+    return (top, bottom), (left, right)
+
+
+def _same(x: Any, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> Pads:
+    """The pads of TensorFlow's SAME."""
     same = []
     for size, taps, stride, dilation in zip(x.shape[1:3], kernel, strides, dilations, strict=True):
         total = max((-(-size // stride) - 1) * stride + (taps - 1) * dilation + 1 - size, 0)
         same.append((total // 2, total - total // 2))
-    if not any(map(any, wanted)):
-        return x, "VALID"
-    if wanted == tuple(same):
-        return x, "SAME"
-    return site.tf.pad(x, [(0, 0), *wanted, (0, 0)]), "VALID"
+    return tuple(same)
+
+
+def _window(site: Site) -> tuple[list[int], list[int]]:
+    """Kernel and strides of a pooling node."""
+    kernel = list(site.attribute("kernel_shape", ()))
+    plain = list(site.attribute("dilations", (1, 1))) == [1, 1] and site.attribute("auto_pad", b"NOTSET") == b"NOTSET"
+    if len(kernel) != 2 or not plain:
+        raise site.node.refused("only undilated 2-d pooling with explicit pads is mapped", "give the pads as numbers")
+    return kernel, list(site.attribute("strides", (1, 1)))
+
+
+def _max_pool(site: Site) -> Any:
+    """Pads can never be the maximum: zeros where nothing is below 0, elsewhere mirrored pixels of the same window."""
+    kernel, strides = _window(site)
+    wanted = _pads(site)
+    if site.attribute("ceil_mode", 0) or any(2 * max(pads) > taps for pads, taps in zip(wanted, kernel, strict=True)):
+        raise site.node.refused("rounding up, or pads of more than half the window", "pad by half the window at most")
+    x, padding = site.x, "VALID"
+    if any(map(any, wanted)):
+        if wanted == _same(x, kernel, strides, (1, 1)):
+            padding = "SAME"
+        else:
+            # Zeros for XNNPACK, which takes no other padding.
+            mode = "CONSTANT" if site.source is not None and site.source.op == "Relu" else "SYMMETRIC"
+            x = site.tf.pad(x, [(0, 0), *wanted, (0, 0)], mode=mode)
+    return site.tf.nn.max_pool2d(x, kernel, strides, padding)
+
+
+def _average_pool(site: Site) -> Any:
+    """Both divide by the pixels inside the map: windows that reach over its far side are SAME's."""
+    kernel, strides = _window(site)
+    x, ceil = site.x, site.attribute("ceil_mode", 0)
+    before = [pads[0] for pads in _same(x, kernel, strides, (1, 1))]
+    if any(map(any, _pads(site))) or (ceil and (any(before) or kernel != strides)):
+        raise site.node.refused(
+            f"kernel {kernel}, strides {strides}, pads {list(map(list, _pads(site)))}, ceil_mode {ceil}",
+            "only average pooling without padding is mapped; with ceil_mode, of strides equal to the kernel",
+        )
+    return site.tf.nn.avg_pool2d(x, kernel, strides, "SAME" if ceil else "VALID")
 
 
 def _gemm(site: Site) -> Any:
@@ -239,6 +293,7 @@ def _identity(site: Site) -> Any:
 BUILDERS: Mapping[str, Builder] = MappingProxyType(
     {
         "Add": _add,
+        "AveragePool": _average_pool,
         "Clip": _clip,
         "Conv": _conv,
         "Flatten": _to_row,
@@ -248,6 +303,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "HardSwish": _hard_swish,
         "Identity": _identity,
         "MatMul": _matmul,
+        "MaxPool": _max_pool,
         "Mul": _mul,
         "ReduceMean": _reduce_mean,
         "Relu": _relu,

@@ -22,6 +22,9 @@ def sort_channels(supernet: Supernet, finished: tuple[float, ...] = ()) -> None:
         finished: expand ratios already trained. Their boundaries are kept: channels are sorted within the groups that
             they cut, never across. Empty: one sort over all channels. (The reference's stage n is the n + 1 largest
             ratios, but for its stage 0, which is the empty tuple.)
+
+    The middle of a squeeze-and-excite gate is sorted as a whole, as in the reference: a finished subnet whose gate is
+    narrower than the full one changes.
     """
     with torch.no_grad():
         for spec in supernet.space.blocks:

@@ -13,17 +13,20 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
 from ofa_edge.files import atomic_path
-from ofa_edge.space import Space, Subnet
+from ofa_edge.space import Family, Space, Subnet
 from ofa_edge.supernet.header import NETWORK_FORMAT, read_weights_file
 
 if TYPE_CHECKING:
     from ofa_edge.supernet.network import Supernet
 
 DEFAULT = "fashion-mnist"
-UNTRAINED = {
-    "ofa_mbv3_d234_e346_k357_w1.0": Space("ofa_mbv3_d234_e346_k357_w1.0", 1.0),
-    "ofa_mbv3_d234_e346_k357_w1.2": Space("ofa_mbv3_d234_e346_k357_w1.2", 1.2),
-}
+_PUBLISHED: tuple[tuple[str, Family, float], ...] = (
+    ("ofa_mbv3_d234_e346_k357_w1.0", "ofa_mobilenetv3", 1.0),
+    ("ofa_mbv3_d234_e346_k357_w1.2", "ofa_mobilenetv3", 1.2),
+    ("ofa_proxyless_d234_e346_k357_w1.3", "ofa_proxyless", 1.3),
+    ("ofa_resnet50", "ofa_resnet", 1.0),
+)
+UNTRAINED = {name: Space.of(family, name, width_mult=width) for name, family, width in _PUBLISHED}
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
@@ -131,7 +134,7 @@ def open_supernet(name_or_path: str, *, untrained: bool = False) -> SupernetPack
         raise WeightsError(
             f"no weights for '{name_or_path}'",
             "the published weights do not ship with ofa-edge",
-            f"--untrained for latency and conversion work, or --supernet {DEFAULT}",
+            "ofa-edge zoo import FILE where you have them; --untrained for latency and conversion work",
         )
     folder = zoo_folder() / DEFAULT if name_or_path == DEFAULT else Path(name_or_path)
     if not folder.is_dir():

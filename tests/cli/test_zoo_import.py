@@ -78,6 +78,9 @@ def test_a_supernet_becomes_a_package(run: Any, net: Supernet, source: Path) -> 
     assert f"SHA-256 {sha256_file(source)}" in out
     assert "mobile_inverted_conv" in out
     assert "next: ofa-edge build --target" in out
+    code, out, _ = run("zoo", "list")
+    assert code == 0
+    assert "--supernet imported/my_net" in out
 
 
 def test_the_same_source_gives_the_same_files(run: Any, source: Path) -> None:

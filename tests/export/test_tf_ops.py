@@ -53,6 +53,29 @@ CASES = {
     "hard sigmoid": ("logits = HardSigmoid<alpha=0.16666667>(input)", EVEN, {}),
     "hard sigmoid, ONNX's slope": ("logits = HardSigmoid(input)", EVEN, {}),
     "global average": ("logits = GlobalAveragePool(input)", ODD, {}),
+    **{
+        f"max pool 3x3 stride {stride} on {shape[2]}x{shape[3]}{after}": (
+            f"{'r = Relu(input)' if after else ''} logits = MaxPool<kernel_shape=[3,3], strides=[{stride},{stride}], "
+            f"pads=[1,1,1,1]>({'r' if after else 'input'})",
+            shape,
+            {},
+        )
+        for stride in (1, 2)
+        for shape in (EVEN, ODD)
+        for after in ("", ", nothing below 0")
+    },
+    "max pool without padding": ("logits = MaxPool<kernel_shape=[2,2], strides=[2,2]>(input)", ODD, {}),
+    "average pool": ("logits = AveragePool<kernel_shape=[2,2], strides=[2,2]>(input)", ODD, {}),
+    "average pool, rounded up": (
+        "logits = AveragePool<kernel_shape=[2,2], strides=[2,2], ceil_mode=1>(input)",
+        ODD,
+        {},
+    ),
+    "average pool, nothing to round": (
+        "logits = AveragePool<kernel_shape=[2,2], strides=[2,2], ceil_mode=1>(input)",
+        EVEN,
+        {},
+    ),
     "mean, dimensions kept": ("logits = ReduceMean<axes=[2,3]>(input)", ODD, {}),
     "mean to a row": ("logits = ReduceMean<axes=[-1,-2], keepdims=0>(input)", ODD, {}),
     "squeeze": ("logits = Squeeze(input, axes)", PIXEL, {"axes": np.array([2, 3])}),
@@ -134,6 +157,30 @@ REFUSED = {
     "a row over a map": ("logits = Add(input, c)", EVEN, {"c": (8,)}, "Add_0.*broadcasts a row"),
     "weights that are computed": ("w = Relu(input) logits = Conv(input, w)", EVEN, {}, "Conv_1.*not a constant"),
     "pads by name": ('logits = Conv<auto_pad="SAME_UPPER">(input, w)', EVEN, {"w": (4, 4, 3, 3)}, "Conv_0.*pads"),
+    "max pool, rounded up": (
+        "logits = MaxPool<kernel_shape=[3,3], ceil_mode=1>(input)",
+        EVEN,
+        {},
+        "MaxPool_0.*rounding up",
+    ),
+    "average pool with pads": (
+        "logits = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(input)",
+        EVEN,
+        {},
+        "AveragePool_0.*without padding",
+    ),
+    "average pool, overlapping and rounded up": (
+        "logits = AveragePool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1>(input)",
+        EVEN,
+        {},
+        "AveragePool_0.*strides equal",
+    ),
+    "pooling with dilation": (
+        "logits = MaxPool<kernel_shape=[3,3], dilations=[2,2]>(input)",
+        ODD,
+        {},
+        "MaxPool_0.*undilated",
+    ),
     "reshape to another map": ("logits = Reshape(input, to)", PIXEL, {"to": np.array([1, 2, 2, 1])}, "Reshape_0"),
 }
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from landscapes import FASHION, TINY, accuracy, best_capacity, every_genome, latency
 
+from ofa_edge.cost import macs_table
 from ofa_edge.errors import BudgetError
 from ofa_edge.search.evolution import SearchOptions, SearchResult, default_budget, search
 from ofa_edge.search.fit import BudgetFit
@@ -42,6 +43,19 @@ def test_a_small_space_is_solved(fraction: float) -> None:
     times, scores = latency(TINY)(everything), accuracy(TINY)(everything)
     result = run(TINY, fraction, options=SearchOptions(evaluations=6000, population=200))
     assert result.best[0].accuracy == scores[times <= result.budget_ms].max()
+
+
+@pytest.mark.parametrize("family", ["ofa_proxyless", "ofa_resnet"])
+def test_the_other_families_are_searched_within_the_budget(family: str) -> None:
+    space = Space.of(family, "small", width_mult=0.25, resolutions=(64, 96))
+    table = macs_table(space)
+    times = latency(space)
+    budget = default_budget(space, times, 0.6)
+    result = search(space, times, lambda rows: np.log(table(rows)[:, 0]), budget, options=SHORT)
+    assert all(space.check(each.subnet) and each.latency_ms <= budget for each in result.best)
+    random = space.sample(np.random.default_rng(9), 3000)
+    within = table(random[times(random) <= budget])[:, 0]
+    assert result.best[0].accuracy > np.log(within.max())
 
 
 @pytest.mark.parametrize("fraction", [0.35, 0.6])

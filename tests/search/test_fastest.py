@@ -3,8 +3,11 @@
 import numpy as np
 from landscapes import FASHION, TINY, every_genome, latency
 
+from ofa_edge.cost import macs_table
 from ofa_edge.search.fastest import fastest_subnets, neighbours
 from ofa_edge.space import Space
+
+RESNET = Space.of("ofa_resnet", "resnet", width_mult=0.25, resolutions=(64, 80, 96))
 
 
 def test_neighbours_are_distinct_canonical_and_not_the_subnet_itself() -> None:
@@ -53,3 +56,18 @@ def test_a_table_in_which_smaller_is_slower() -> None:
     fastest, fastest_ms = fastest_subnets(space, odd)
     assert space.subnet(fastest[0]) == space.uniform(5, 4, 2, 20)
     assert fastest_ms.tolist() == [10.0, 11.0]
+
+
+def test_neighbours_in_a_space_of_elastic_widths() -> None:
+    largest = RESNET.genome([RESNET.largest()])[0]
+    near = neighbours(RESNET, largest)
+    # 18 blocks with 2 other ratios, the stem without its block, 4 stages with 2 other depths, 6 widths, 2 resolutions.
+    assert len(near) == 18 * 2 + 1 + 4 * 2 + 6 * 2 + 2
+    assert (near == RESNET.canonical(near)).all()
+    assert len({RESNET.check(RESNET.subnet(row)) for row in near}) == len(near)
+
+
+def test_the_fastest_resnet_is_the_smallest() -> None:
+    table = macs_table(RESNET)
+    fastest, _ = fastest_subnets(RESNET, lambda rows: table(rows)[:, 0])
+    assert [RESNET.subnet(row) for row in fastest] == [RESNET.smallest(each) for each in RESNET.resolutions]

@@ -9,9 +9,11 @@ from ofa_edge.search.features import Features
 from ofa_edge.space import Space
 
 IMAGENET = Space("w1.2", 1.2)
+PROXYLESS = Space.of("ofa_proxyless", "proxyless")
+RESNET = Space.of("ofa_resnet", "resnet")
 
 
-@pytest.mark.parametrize("space", [FASHION, TINY, IMAGENET], ids=lambda space: space.name)
+@pytest.mark.parametrize("space", [FASHION, TINY, IMAGENET, PROXYLESS], ids=lambda space: space.name)
 def test_the_columns_are_what_they_say(space: Space) -> None:
     genomes = space.sample(np.random.default_rng(0), 50)
     features = Features(space)
@@ -32,9 +34,19 @@ def test_the_columns_are_what_they_say(space: Space) -> None:
     assert values[:, -1] == pytest.approx(values[:, -2] ** 2)
 
 
-def test_the_collapsed_function_is_the_linear_one() -> None:
+def test_elastic_widths_have_columns_of_their_own() -> None:
+    genomes = RESNET.sample(np.random.default_rng(0), 50)
+    features = Features(RESNET)
+    resolutions, ratios = len(RESNET.resolutions), 6 * 3
+    shown = features(genomes)[:, -2 - resolutions - ratios : -2]
+    assert (shown == RESNET.one_hot(genomes)[:, -ratios - resolutions :]).all()
+    assert features.width == features.detailed + 3 * 5 + ratios + resolutions + 2
+
+
+@pytest.mark.parametrize("space", [IMAGENET, PROXYLESS, RESNET], ids=lambda space: space.name)
+def test_the_collapsed_function_is_the_linear_one(space: Space) -> None:
     rng = np.random.default_rng(1)
-    features = Features(IMAGENET)
+    features = Features(space)
     weights = rng.normal(size=features.width)
-    genomes = IMAGENET.sample(rng, 300)
+    genomes = space.sample(rng, 300)
     assert features.linear(weights, 0.5)(genomes) == pytest.approx(features(genomes) @ weights + 0.5, abs=1e-9)

@@ -13,6 +13,7 @@ from ofa_edge.supernet.depthwise import depthwise_conv2d, depthwise_weight_grad
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.slicing import BlockSlice, sliced_kernel
 from ofa_edge.supernet.sorting import sort_channels
+from ofa_edge.supernet.zoo import UNTRAINED
 
 FACTS = Path(__file__).parent.parent / "facts"
 TINY = Space("tiny", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))
@@ -35,11 +36,20 @@ def supernet():
     return net
 
 
-@pytest.mark.parametrize(("width", "parameters"), [(1.0, 7_678_880), (1.2, 10_715_752)])
-def test_layout_of_the_published_checkpoints(width, parameters):
-    net = Supernet(Space("published", width))
-    facts = json.loads((FACTS / f"ofa_mbv3_w{width}.json").read_text())
-    assert [[name, list(value.shape)] for name, value in net.state_dict().items()] == facts
+@pytest.mark.parametrize(
+    ("facts", "name", "parameters"),
+    [
+        ("ofa_mbv3_w1.0", "ofa_mbv3_d234_e346_k357_w1.0", 7_678_880),
+        ("ofa_mbv3_w1.2", "ofa_mbv3_d234_e346_k357_w1.2", 10_715_752),
+        ("ofa_proxyless_w1.3", "ofa_proxyless_d234_e346_k357_w1.3", 7_956_882),
+        ("ofa_resnet50", "ofa_resnet50", 48_105_992),
+    ],
+)
+def test_layout_of_the_published_checkpoints(facts, name, parameters):
+    with torch.device("meta"):
+        net = Supernet(UNTRAINED[name])
+    wanted = json.loads((FACTS / f"{facts}.json").read_text())
+    assert [[name, list(value.shape)] for name, value in net.state_dict().items()] == wanted
     assert sum(parameter.numel() for parameter in net.parameters()) == parameters
 
 
