@@ -1,7 +1,9 @@
 """Downloads: https only, only with a digest, whole or not at all. Against a server on this machine."""
 
+import dataclasses
 import hashlib
 import http.server
+import json
 import ssl
 import subprocess
 import threading
@@ -10,10 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ofa_edge.errors import UsageError, WeightsError
+from ofa_edge.pipeline.import_sources import ImportOptions
+from ofa_edge.pipeline.importing import import_package
+from ofa_edge.space import Space
 from ofa_edge.supernet.importing import fetch as module
 from ofa_edge.supernet.importing.fetch import fetch, is_url, name_of
+from ofa_edge.supernet.network import Supernet
+from ofa_edge.supernet.zoo import open_supernet
 
 CONTENT = bytes(range(256)) * 9000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -37,11 +45,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/gone":
             self.send_error(404)
             return
+        content = getattr(self.server, "content", CONTENT)
         self.send_response(200)
         if self.path != "/unsized":
-            self.send_header("Content-Length", str(len(CONTENT) + 10 * (self.path == "/short")))
+            self.send_header("Content-Length", str(len(content) + 10 * (self.path == "/short")))
         self.end_headers()
-        self.wfile.write(CONTENT)
+        self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -145,6 +154,26 @@ def test_other_schemes(tmp_path: Path, url: str) -> None:
     with pytest.raises(UsageError, match="https"):
         fetch(url, DIGEST, tmp_path / "net")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_import_from_an_address(server: Any, certificate: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    space = Space("tiny", 0.25, resolutions=(32,))
+    torch.save({"state_dict": Supernet(space).state_dict()}, tmp_path / "local.pth")
+    (tmp_path / "space.json").write_text(json.dumps(space.to_json()))
+    server.content = (tmp_path / "local.pth").read_bytes()
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.chdir(tmp_path)
+    url = f"https://localhost:{server.server_address[1]}/nets/ofa_tiny_w1.0?token=secret"
+    digest = hashlib.sha256(server.content).hexdigest()
+    options = ImportOptions(sources=(url,), sha256=digest, space=str(tmp_path / "space.json"))
+    folder, facts = import_package(options)
+    assert folder == Path("imported/ofa_tiny_w1.0")
+    assert (facts["source"], facts["sha256"]) == ("ofa_tiny_w1.0", digest)
+    assert open_supernet(str(folder)).space == space
+    server.content = b"another file"
+    with pytest.raises(WeightsError, match="not the file"):
+        import_package(dataclasses.replace(options, out=Path("other")))
+    assert not Path("other").exists()
 
 
 def test_addresses_and_names() -> None:

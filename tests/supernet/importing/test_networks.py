@@ -164,6 +164,14 @@ def test_ones_own_space_comes_first() -> None:
     assert choose(parsed(own, subnet), own, SPACES.values(), subnet.resolution).notes == ()
 
 
+def test_a_space_of_another_family_is_told() -> None:
+    theirs = SPACES["mobile"]
+    for own in (SPACES["proxyless"], SPACES["resnet"]):
+        with pytest.raises(ConfigError, match="another family") as caught:
+            choose(parsed(theirs, theirs.smallest()), own, [theirs], 32)
+        assert own.family in caught.value.why
+
+
 @pytest.mark.parametrize(
     "own",
     [
