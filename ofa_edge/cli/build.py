@@ -20,7 +20,15 @@ GATE_FAILED, NOT_PROVED = 1, 3
 @click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: the target's.")
 @click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
-@click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR", help="See: zoo list.")
+@click.option(
+    "--supernet",
+    "--network",
+    "supernet",
+    default="fashion-mnist",
+    show_default=True,
+    metavar="NAME|DIR",
+    help="A supernet (see: zoo list), or the folder of one network from zoo import, which is taken as it is.",
+)
 @click.option("--untrained", is_flag=True, help="Random weights for a published supernet: latency and conversion only.")
 @click.option("--data", type=click.Path(path_type=Path), help="Image folder: train/CLASS/..., val/CLASS/...")
 @click.option(

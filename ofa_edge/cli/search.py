@@ -21,7 +21,7 @@ def search_command(as_json: bool, **options: Any) -> None:
     from ofa_edge.pipeline.plan import BuildOptions, make_plan
     from ofa_edge.pipeline.searching import predicted_search
 
-    plan = make_plan(BuildOptions(device="none", **options), claim=False)
+    plan = make_plan(BuildOptions(device="none", **options), claim=False, images=False)
     result = predicted_search(plan)
     if as_json:
         rows = [

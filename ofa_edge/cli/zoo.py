@@ -31,7 +31,24 @@ def list_command() -> None:
     rows.append([package.name, f"{package.space.count:.3g}", str(package.dataset), span, f"--supernet {package.name}"])
     for name, space in UNTRAINED.items():
         rows.append([name, f"{space.count:.3g}", "untrained", "-", f"--untrained --supernet {name}"])
+    rows += _imports(Path("imported"))
     click.echo(table(rows))
+
+
+def _imports(parent: Path) -> list[list[str]]:
+    """What `zoo import` wrote by default; a folder that cannot be read is left for `build` to explain."""
+    from ofa_edge.errors import OfaEdgeError
+    from ofa_edge.supernet.zoo import open_supernet
+
+    rows = []
+    for facts in sorted(parent.glob("*/import.json")):
+        try:
+            package = open_supernet(str(facts.parent))
+        except OfaEdgeError:
+            continue
+        count = "1" if package.subnet else f"{package.space.count:.3g}"
+        rows.append([package.space.name, count, "imported weights", "not measured", f"--supernet {facts.parent}"])
+    return rows
 
 
 class _Numbers(click.ParamType[tuple[float, ...]]):

@@ -123,7 +123,8 @@ def _climb(
 ) -> _Ladder:
     """Run every stage's result on the test images and compare."""
     labels = plan.data.test_labels
-    start = Answers("supernet slice", load_logits(stages.run_torch(runner, plan, static, folded=False)))
+    name = "supernet slice" if plan.package.subnet is None else "given network"
+    start = Answers(name, load_logits(stages.run_torch(runner, plan, static, folded=False)))
     folded = Answers("BN folded", load_logits(stages.run_torch(runner, plan, static, folded=True)))
     exported = Answers(
         "onnx",

@@ -81,8 +81,14 @@ def find_sources(options: ImportOptions, temporary: Path, on_bytes: OnBytes = la
         raise UsageError("nothing to import", f"{', '.join(options.sources)}: no weights", "give the weights file too")
     # The published folders of specialised networks say in their own names what they are; `init` does not.
     folder = named.absolute().parent.name
-    name = folder if named.name in (INIT, NET_CONFIG) and not is_url(options.sources[0]) else named.stem
+    name = folder if named.name in (INIT, NET_CONFIG) and not is_url(options.sources[0]) else bare_name(named.name)
     return Sources(name or "network", weights, found.get(NET_CONFIG), found.get(RUN_CONFIG))
+
+
+def bare_name(name: str) -> str:
+    """A file's name without an ending of weights; published names end in numbers (`..._w1.0`), which stay."""
+    path = Path(name)
+    return path.stem if path.suffix in (".pth", ".pt", ".tar", ".ckpt", ".bin", ".safetensors", ".config") else name
 
 
 def _files_of(path: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from ofa_edge import __version__
 from ofa_edge.errors import ConfigError, UsageError
 from ofa_edge.files import sha256_file, write_bytes, write_json
 from ofa_edge.output import claim_output_folder, output_folder
-from ofa_edge.pipeline.import_sources import ImportOptions, Sources, find_sources, find_space
+from ofa_edge.pipeline.import_sources import ImportOptions, Sources, bare_name, find_sources, find_space
 from ofa_edge.search.published_predictor import PublishedPredictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
@@ -46,7 +46,7 @@ def import_package(options: ImportOptions, on_bytes: OnBytes = lambda done, tota
     """
     with tempfile.TemporaryDirectory(prefix="ofa-edge-") as temporary:
         if any(is_url(source) for source in options.sources):
-            claim_output_folder(options.out or Path("imported") / name_of(options.sources[0]), FACTS)
+            claim_output_folder(options.out or Path("imported") / bare_name(name_of(options.sources[0])), FACTS)
         sources = find_sources(options, Path(temporary), on_bytes)
         out = options.out or Path("imported") / sources.name
         claim_output_folder(out, FACTS)

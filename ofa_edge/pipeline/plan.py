@@ -90,12 +90,13 @@ class Plan:
         return "model.tflite" if self.runtime == "tflite" else "model.so"
 
 
-def make_plan(options: BuildOptions, *, claim: bool = True) -> Plan:
+def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True) -> Plan:
     """Resolve and check everything that can be known without work.
 
     Args:
         options: what the user asked for.
         claim: whether something will be written to the output folder, which must then be ours.
+        images: whether anything will be measured; a package without images will do where not.
 
     Raises:
         UsageError: in one of its forms; nothing has been written.
@@ -123,7 +124,7 @@ def make_plan(options: BuildOptions, *, claim: bool = True) -> Plan:
         package=package,
         predictor=predictor,
         latency=latency,
-        data=_data(options, package),
+        data=_data(options, package, images),
         device=_device(options.device, target, runtime),
         out=out,
         budget_ms=budget_ms,
@@ -161,8 +162,8 @@ def require_tools(runtime: Runtime, arch: str) -> None:
         )
 
 
-def _data(options: BuildOptions, package: SupernetPackage) -> BuildData:
-    if not package.trained:
+def _data(options: BuildOptions, package: SupernetPackage, needed: bool) -> BuildData:
+    if not package.trained or not (needed or package.file(zoo.IMAGES)):
         return synthetic_data(package)
     return folder_data(options.data, package, options.seed) if options.data else package_data(package)
 

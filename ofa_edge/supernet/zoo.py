@@ -134,7 +134,7 @@ def open_supernet(name_or_path: str, *, untrained: bool = False) -> SupernetPack
         raise WeightsError(
             f"no weights for '{name_or_path}'",
             "the published weights do not ship with ofa-edge",
-            f"--untrained for latency and conversion work, or --supernet {DEFAULT}",
+            "ofa-edge zoo import FILE where you have them; --untrained for latency and conversion work",
         )
     folder = zoo_folder() / DEFAULT if name_or_path == DEFAULT else Path(name_or_path)
     if not folder.is_dir():

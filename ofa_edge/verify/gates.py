@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ofa_edge.manifest import DeviceMeasurement, Outcome, Rung, Verdict
 
-ACCURACY_FLOOR = 0.98  # of the supernet slice's top-1 (MLPerf Mobile's lenient quality target)
+ACCURACY_FLOOR = 0.98  # of the first rung's top-1 (MLPerf Mobile's lenient quality target)
 
 
 def parity_verdict(ladder: Sequence[Rung]) -> Verdict:
@@ -34,7 +34,7 @@ def accuracy_verdict(ladder: Sequence[Rung]) -> Verdict:
         )
     share = last / start if start else 1.0
     outcome: Outcome = "pass" if share >= ACCURACY_FLOOR else "fail"
-    words = f"{100 * last:.2f} % top-1 on {ladder[-1].images} images, {100 * share:.2f} % of the supernet slice's"
+    words = f"{100 * last:.2f} % top-1 on {ladder[-1].images} images, {100 * share:.2f} % of the {ladder[0].name}'s"
     code = "above-floor" if outcome == "pass" else "below-floor"
     return Verdict(gate="accuracy", outcome=outcome, code=code, reason=f"{words}; floor {100 * ACCURACY_FLOOR:.0f} %")
 

@@ -1,12 +1,10 @@
-import pickle
-
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ofa_edge.errors import SpaceMismatchError, WeightsError
 from ofa_edge.space import Space
-from ofa_edge.supernet.header import read_weights_file
-from ofa_edge.supernet.importing.supernets import load_checkpoint
+from ofa_edge.supernet.header import pack, read_weights_file
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.weights import load_static, load_supernet, save_static, save_supernet
 
@@ -51,55 +49,30 @@ def test_damaged_foreign_and_missing_files(supernet, tmp_path):
         load_supernet(path)
 
 
+def test_nothing_is_filled_in_in_files_of_our_own(supernet, tmp_path):
+    """Other spellings and missing matrices are for foreign files."""
+    path = tmp_path / "w.safetensors"
+    save_supernet(path, supernet, {})
+    tensors, metadata = load_file(path), pack(read_weights_file(path).facts)
+    for key in list(tensors):
+        if key.endswith("_matrix"):
+            del tensors[key]
+    save_file(tensors, path, metadata)
+    with pytest.raises(WeightsError, match="do not fit") as caught:
+        load_supernet(path)
+    assert "7to5_matrix" in caught.value.why or "5to3_matrix" in caught.value.why
+    save_supernet(path, supernet, {})
+    tensors = load_file(path)
+    tensors["classifier.linear.bias"][0] = torch.nan
+    save_file(tensors, path, metadata)
+    with pytest.raises(WeightsError, match="not finite"):
+        load_supernet(path)
+
+
 def test_a_header_of_another_space_is_refused(supernet, tmp_path):
     save_supernet(tmp_path / "w.safetensors", supernet, {"space_hash": "0" * 64})
     with pytest.raises(SpaceMismatchError, match="another search space"):
         load_supernet(tmp_path / "w.safetensors")
-
-
-def test_checkpoints_in_the_published_dialect(supernet, tmp_path):
-    state = {key.replace(".conv.", ".mobile_inverted_conv.", 1): value for key, value in supernet.state_dict().items()}
-    state |= {key: value for key, value in supernet.state_dict().items() if not key.startswith("blocks")}
-    state = {k: v for k, v in state.items() if k.startswith("blocks") or ".mobile_inverted_conv." not in k}
-    torch.save({"state_dict": state}, tmp_path / "c.pth")
-    assert same(load_checkpoint(tmp_path / "c.pth", TINY).state_dict(), supernet.state_dict())
-
-
-def test_a_static_full_network_fills_a_supernet(supernet, tmp_path):
-    static = supernet.extract(TINY.largest())
-    torch.save({"state_dict": static.state_dict()}, tmp_path / "c.pth")
-    loaded = load_checkpoint(tmp_path / "c.pth", TINY).eval()
-    images = torch.randn(2, 1, 28, 28)
-    with torch.no_grad():
-        torch.testing.assert_close(loaded(images, TINY.largest()), static(images))
-    assert torch.equal(loaded.state_dict()["blocks.1.conv.depth_conv.conv.7to5_matrix"], torch.eye(25))
-
-
-def test_missing_and_unexpected_keys_are_named(supernet, tmp_path):
-    state = dict(supernet.state_dict())
-    del state["classifier.linear.bias"]
-    state["surprise"] = torch.zeros(1)
-    torch.save(state, tmp_path / "c.pth")
-    with pytest.raises(WeightsError) as caught:
-        load_checkpoint(tmp_path / "c.pth", TINY)
-    assert "classifier.linear.bias" in caught.value.why
-    assert "surprise" in caught.value.why
-
-
-class Trap:
-    def __reduce__(self):
-        return (print, ("this must never be printed",))
-
-
-@pytest.mark.parametrize("content", [{"state_dict": Trap()}, [1, 2], {"a": 1}])
-def test_anything_but_tensors_is_refused_and_never_run(content, tmp_path, capsys):
-    torch.save(content, tmp_path / "c.pth")
-    with pytest.raises(WeightsError):
-        load_checkpoint(tmp_path / "c.pth", TINY)
-    (tmp_path / "d.pth").write_bytes(pickle.dumps(content))
-    with pytest.raises(WeightsError):
-        load_checkpoint(tmp_path / "d.pth", TINY)
-    assert "never be printed" not in capsys.readouterr().out
 
 
 def test_the_same_weights_give_the_same_bytes(supernet, tmp_path):

@@ -40,7 +40,7 @@ def test_accuracy_is_held_against_the_supernets_slice():
     assert judged(1.0, ACCURACY_FLOOR) == ("accuracy", "pass", "above-floor")
     assert judged(1.0, ACCURACY_FLOOR - 1e-6) == ("accuracy", "fail", "below-floor")
     assert judged(0.0, 0.0) == ("accuracy", "pass", "above-floor")  # a share of nothing: no division by zero
-    reason = accuracy_verdict([rung(top1=0.9), rung(top1=0.45)]).reason
+    reason = accuracy_verdict([rung("supernet slice", top1=0.9), rung(top1=0.45)]).reason
     assert "45.00 % top-1 on 2000 images, 50.00 % of the supernet slice's; floor 98 %" in reason
 
 

@@ -154,7 +154,7 @@ def _expand(index: int, block: _Block, spec: BlockSpec, expands: Sequence[float]
 
 
 def _ratios(space: Space, widths: Sequence[int]) -> tuple[float, ...]:
-    """The width ratio of each elastic width."""
+    """The width ratio of each elastic width; the smallest, where two round to one width."""
     if len(widths) != space.num_widths:
         raise UnfitError(0, f"{len(widths) - 2} stages, wanted {space.num_widths - 2}")
     choices = {ratio: space.active_widths((ratio,) * space.num_widths) for ratio in space.width_ratios}

@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import re
 import ssl
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -27,7 +28,8 @@ def is_url(source: str) -> bool:
 
 def name_of(url: str) -> str:
     """The file name in an address; no host and no query."""
-    return PurePosixPath(unquote(urlsplit(url).path)).name or "download"
+    name = PurePosixPath(unquote(urlsplit(url).path)).name
+    return name if name not in ("", "..") else "download"
 
 
 def fetch(
@@ -70,6 +72,8 @@ def fetch(
         except (OSError, http.client.HTTPException, ValueError) as error:
             if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                 raise  # said in its own words
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             reason = getattr(error, "reason", None) or error
             raise WeightsError(
                 "cannot download", f"{url}: {reason}", "download it with another tool and give the file's path"
@@ -97,7 +101,11 @@ def require_digest(found: str, wanted: str, where: str) -> None:
 
 class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        _require_https(newurl)
+        try:
+            _require_https(newurl)
+        except UsageError:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

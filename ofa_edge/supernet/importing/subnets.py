@@ -59,6 +59,12 @@ def choose(config: NetConfig, space: Space, spaces: Iterable[Space], image_size:
     Raises:
         ConfigError: the space lacks a choice or has other stages.
     """
+    if space.family != FAMILIES[config.name]:
+        raise ConfigError(
+            "a network of another family",
+            f"the net.config is of {FAMILIES[config.name]}; '{space.name}' is of {space.family}",
+            "name a space of that family with --space",
+        )
     placed = place(config, image_size, [space, *spaces])
     if placed.space == space:
         return placed

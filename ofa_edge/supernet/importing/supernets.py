@@ -98,7 +98,9 @@ def with_ends_of(space: Space, tensors: Mapping[str, Tensor], layout: Shapes) ->
 
 def _refuse_subnets(checkpoint: Checkpoint, found: Match) -> None:
     """A clearer word than hundreds of keys for the usual mistake: the weights of a subnet without its configuration."""
-    if found.missing and not found.unexpected and "flat layers" in found.dialect:
+    # Blocks of a subnet are numbered densely: of the last ones all keys are missing.
+    blocks = {key.split(".")[1] for key in found.missing if key.startswith("blocks.")}
+    if "flat layers" in found.dialect and len(blocks) > 1:
         raise WeightsError(
             "weights of a subnet, not of a supernet",
             f"{checkpoint.name}: {found.why}",

@@ -1,4 +1,4 @@
-"""The reference package's networks, with modules it imports and these tests do not need left empty."""
+"""The reference package, with modules it imports and these tests do not need left empty."""
 
 import importlib.machinery
 import importlib.util
@@ -20,8 +20,8 @@ def _empty(name: str) -> types.ModuleType:
     return module
 
 
-def networks() -> types.SimpleNamespace:
-    """The classes of the reference package. Skips where it is not installed."""
+def reference_package() -> types.SimpleNamespace:
+    """Its networks and its predictors. Skips where it is not installed."""
     if importlib.util.find_spec("ofa") is None:
         pytest.skip("the reference package is not installed")
     added = [name for name in UNUSED if name.partition(".")[0] not in sys.modules and not _installed(name)]
