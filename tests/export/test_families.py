@@ -1,0 +1,57 @@
+"""Small networks of the other families through every conversion."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_net import smooth_images
+
+from ofa_edge.export import tvm
+from ofa_edge.export.fold import fold_batch_norm
+from ofa_edge.export.onnx import export_onnx, run_onnx
+from ofa_edge.export.parity import compare
+from ofa_edge.export.tflite import convert, operators, run_tflite
+from ofa_edge.space import Space
+from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.network import Supernet
+
+# 27 pixels: 14, 7, 4, 2 on the way down, so that pooling meets maps of odd sizes.
+SMALL = {"width_mult": 0.25, "num_classes": 10, "resolutions": (27,)}
+SPACES = {family: Space.of(family, "small", **SMALL) for family in ("ofa_proxyless", "ofa_resnet")}
+
+
+@pytest.fixture(scope="module", params=list(SPACES))
+def exported(request, tmp_path_factory):
+    """(family, the answers of torch to 24 images, the ONNX file)."""
+    space = SPACES[request.param]
+    torch.manual_seed(0)
+    net = Supernet(space).extract(space.uniform(space.kernels[-1], space.expands[1], space.depths[1]))
+    calibrate(net, [torch.from_numpy(smooth_images(64, 1))])
+    path = tmp_path_factory.mktemp(request.param) / "model.onnx"
+    export_onnx(fold_batch_norm(net), (1, 3, 27, 27), path)
+    with torch.no_grad():
+        return request.param, net(torch.from_numpy(smooth_images(24, 2))).numpy(), path
+
+
+def test_onnx(exported):
+    _, wanted, path = exported
+    assert compare(wanted, run_onnx(path, smooth_images(24, 2))).snr_db > 90
+
+
+@pytest.mark.parametrize(("precision", "floor"), [("fp32", 90), ("int8", 4)])
+def test_tflite(exported, tmp_path, precision, floor):
+    """Random weights lose most in int8: rounding weights and activations in torch leaves 6 to 8 dB of them too."""
+    family, wanted, path = exported
+    convert(path, tmp_path / "m.tflite", precision, smooth_images(64, 2) if precision == "int8" else None)
+    assert compare(wanted, run_tflite(tmp_path / "m.tflite", smooth_images(24, 2))).snr_db > floor
+    used = set(operators(tmp_path / "m.tflite"))
+    known = {"CONV_2D", "PAD", "ADD", "MEAN", "FULLY_CONNECTED", "RESHAPE"}
+    extra = {"MAX_POOL_2D", "AVERAGE_POOL_2D"} if family == "ofa_resnet" else {"DEPTHWISE_CONV_2D"}
+    assert used <= known | extra, "activations belong into the operator before them"
+
+
+def test_tvm(exported):
+    _, wanted, path = exported
+    library = tvm.compile_cpu(path, path.with_name("host.so"), {"kind": "llvm", "num-cores": 1})
+    logits = tvm.run_tvm_host(library.path, smooth_images(24, 2))
+    assert compare(wanted, logits).snr_db > 90
+    np.testing.assert_array_equal(logits.argmax(1), wanted.argmax(1))
