@@ -64,6 +64,7 @@ def load_checkpoint(
         net.load_state_dict({key.removeprefix("net."): tensors[key] for key in tensors if key.startswith("net.")})
     except RuntimeError as error:
         raise WeightsError("checkpoint of another network", f"{path}: {str(error).splitlines()[0]}", hint) from error
+    optimizer.state.clear()
     for name, parameter in net.named_parameters():
         momentum = tensors.get(f"momentum.{name}")
         if momentum is not None:

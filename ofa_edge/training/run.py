@@ -123,6 +123,8 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.world.first:
             _cut_log(self.folder / LOG, self.position.step)
+        if not self.checkpoint.exists():
+            self.save()  # a folder that cannot be written is told before a minute's work
         end = self.total_steps if stop_at is None else min(stop_at, self.total_steps)
         with _held_back_interrupts() as pending:
             try:
