@@ -9,6 +9,7 @@ from torch import Tensor
 from ofa_edge.data.augment import apply, draw
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.errors import DataError
 from ofa_edge.training.distributed import World
 from ofa_edge.training.recipe import AugmentRecipe
 
@@ -26,6 +27,9 @@ class Batches:
         batch: images of one process.
         seed: of all draws.
         world: the processes that share a step's batch.
+
+    Raises:
+        DataError: there are fewer images than one step wants.
     """
 
     def __init__(
@@ -38,6 +42,12 @@ class Batches:
         seed: int,
         world: World,
     ) -> None:
+        if len(images) < batch * world.size:
+            raise DataError(
+                "too few training images",
+                f"{len(images)} images, batches of {batch} in {world.size} process{'es' if world.size > 1 else ''}",
+                "lower the batch, or add images",
+            )
         sizes = sorted(set(resolutions))
         # Crops are cut out of the images as they come; without them every size is made once, here.
         self.images = {0: images.pixels} if augmentation.crop else {r: images.resized(r).pixels for r in sizes}
@@ -45,7 +55,7 @@ class Batches:
         self.preprocessing, self.augmentation = preprocessing, augmentation
         self.batch, self.seed, self.world = batch, seed, world
         self.whole_batch = batch * world.size
-        self.per_epoch = max(1, len(images) // self.whole_batch)
+        self.per_epoch = len(images) // self.whole_batch
 
     def generator(self, step: int) -> np.random.Generator:
         """The generator of a step's draws; the same in every process."""

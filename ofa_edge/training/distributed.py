@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ofa_edge.errors import DeviceLostError, UnsupportedError
+from ofa_edge.errors import ConfigError, DeviceLostError, UnsupportedError
 
 PATIENCE = timedelta(minutes=30)  # the first process measures accuracy between phases while the others wait
 
@@ -31,10 +31,24 @@ class World:
 
     @classmethod
     def join(cls, device: str = "cpu") -> "World":
-        """Join the run that torchrun started this process for; a world of one where it did not."""
-        if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) < 2:
+        """Join the run that torchrun started this process for; a world of one where it did not.
+
+        Raises:
+            ConfigError: the environment's variables name no run.
+        """
+        if os.environ.get("WORLD_SIZE", "1") == "1":
             return cls()
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
+        on_gpu = device.startswith("cuda")
+        if device == "cuda":  # every process has a GPU of its own; "cuda" alone is the first one's
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        try:
+            dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+        except ValueError as error:  # a variable is missing or no number
+            raise ConfigError(
+                "the environment names no run to join",
+                f"WORLD_SIZE={os.environ['WORLD_SIZE']}: {error}",
+                "start with torchrun --nproc-per-node N, or unset WORLD_SIZE",
+            ) from error
         return cls(dist.get_rank(), dist.get_world_size(), dist.group.WORLD)
 
     @property
@@ -79,7 +93,14 @@ class World:
             raise lost(error) from error
 
 
-def lost(error: Exception) -> DeviceLostError:
+def is_loss(error: BaseException) -> bool:
+    """Whether an exception comes from a collective operation that another process did not take part in."""
+    if isinstance(error, dist.DistError):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in ("gloo", "onnection", "NCCL"))
+
+
+def lost(error: BaseException) -> DeviceLostError:
     """The error of a run that one of its processes left."""
     return DeviceLostError(
         "another process of this training run ended",

@@ -29,7 +29,7 @@ class PhasePlan:
     lr: float  # the highest
     warmup_steps: int
     macs_per_image: float  # expected, of one step
-    finished: tuple[float, ...]  # expand ratios that the phase before has trained: sorting keeps their channels apart
+    finished: tuple[float, ...]  # expand ratios trained before, if several: sorting keeps their channels apart
 
     @property
     def end(self) -> int:
@@ -100,12 +100,12 @@ def plan_run(recipe: Recipe, space: Space, images: int, processes: int = 1) -> R
     per_epoch = max(1, min(images, recipe.data.limit or images) // batch)
     phases: list[PhasePlan] = []
     start = 0
+    trained: set[float] = set()
     for phase in recipe.phases:
         steps = max(1, round(phase.epochs * recipe.scale * per_epoch))
         elastic = space.restricted(
             kernels=phase.kernels, expands=phase.expands, depths=phase.depths, width_ratios=phase.width_ratios
         )
-        before = phases[-1].space.expands if phases else ()
         part = PhasePlan(
             phase=phase,
             space=elastic,
@@ -114,11 +114,19 @@ def plan_run(recipe: Recipe, space: Space, images: int, processes: int = 1) -> R
             lr=phase.lr * batch / recipe.lr_batch if recipe.lr_batch else phase.lr,
             warmup_steps=min(steps, round(phase.warmup_epochs * recipe.scale * per_epoch)),
             macs_per_image=expected_macs(space, elastic, phase),
-            finished=before if len(before) > 1 else (),
+            finished=tuple(sorted(trained)) if len(trained) > 1 else (),
         )
+        trained |= _trained_expands(elastic, phase)
         phases.append(part)
         start += steps
     return RunPlan(tuple(phases), batch, per_epoch)
+
+
+def _trained_expands(elastic: Space, phase: Phase) -> set[float]:
+    """The expand ratios of the subnets that a phase draws: of the largest and the smallest alone, only the ends."""
+    ratios = elastic.expands
+    of = {"largest": {ratios[-1]}, "smallest": {ratios[0]}, "random": set(ratios)}
+    return set().union(*(of[choice] for choice in phase.subnets))
 
 
 @functools.cache

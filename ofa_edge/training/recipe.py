@@ -46,7 +46,7 @@ class DataRecipe(Strict):
 
     dataset: str
     held_out: Positive
-    split_seed: int = 0
+    split_seed: Annotated[int, Field(ge=0)] = 0
     limit: Positive | None = None  # train on the first images only, for quick tests
     mean: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
@@ -134,7 +134,7 @@ class Recipe(Strict):
 
     name: str
     description: str = ""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     scale: Annotated[float, Field(gt=0)] = 1.0  # of all phases' epochs
     batch: Positive  # of one process
     lr_batch: Positive | None = None  # learning rates are for this batch, and scaled in proportion (Goyal et al., 2017)

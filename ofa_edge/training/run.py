@@ -1,6 +1,6 @@
 """A training run in its folder: steps, checkpoint, log, resume. What a step does is not its business.
 
-Every random draw of a step comes from generators seeded by (seed, step), and a step is taken whole or not at all; so a
+Every random draw of a step comes from generators seeded by (seed, step), and a checkpoint is of whole steps only; so a
 run that was killed anywhere and resumed ends with the weights of one that was not.
 """
 
@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from torch import nn
 
 from ofa_edge.files import write_bytes
 from ofa_edge.training.checkpoint import Position, load_checkpoint, save_checkpoint
-from ofa_edge.training.distributed import World, lost
+from ofa_edge.training.distributed import World, is_loss, lost
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
 LOG_EVERY = 50  # steps
@@ -55,6 +55,7 @@ class Run:
         digest: of all that decides the run's result; a checkpoint of another run is refused.
         total_steps: its end.
         world: the processes of the run; the first one writes.
+        log_every: steps between two lines of the log.
     """
 
     def __init__(
@@ -65,10 +66,12 @@ class Run:
         digest: str,
         total_steps: int,
         world: World,
+        log_every: int = LOG_EVERY,
     ) -> None:
         self.net, self.optimizer, self.folder, self.digest = net, optimizer, folder, digest
-        self.total_steps, self.world = total_steps, world
-        self.position = Position(0, digest)
+        self.total_steps, self.world, self.log_every = total_steps, world, log_every
+        self.position = Position(0, digest, processes=world.size)
+        self._whole = True  # whether net and optimiser are what they were after the last whole step
 
     @property
     def checkpoint(self) -> Path:
@@ -79,15 +82,22 @@ class Run:
         """Continue from the folder's checkpoint, if there is one. Raises WeightsError if it is another run's."""
         if not self.checkpoint.exists():
             return False
-        self.position = load_checkpoint(self.checkpoint, self.net, self.optimizer, self.digest)
-        if self.world.first:
-            _cut_log(self.folder / LOG, self.position.step)
+        self.position = load_checkpoint(self.checkpoint, self.net, self.optimizer, self.digest, self.world.size)
+        self._whole = True
         return True
 
     def save(self) -> None:
         """Write the checkpoint."""
         if self.world.first:
             save_checkpoint(self.checkpoint, self.net, self.optimizer, self.position)
+
+    def save_before_change(self) -> None:
+        """Save, because a step is about to change weights before its gradients are known.
+
+        Until that step is whole nothing else is saved: the checkpoint written here is the one to resume from.
+        """
+        self.save()
+        self._whole = False
 
     def go(
         self,
@@ -99,39 +109,55 @@ class Run:
         """Train to the end (or to step `stop_at`), saving every `save_every` seconds and at the end.
 
         On an exception, Ctrl-C and SIGTERM included, the state after the last whole step is saved before it goes on.
+
+        Args:
+            take_step: computes the gradients of the step at a position, in place, and says what it saw; weights are
+                changed here, once all gradients are there.
+            on_step: told of each step.
+            save_every: seconds between checkpoints.
+            stop_at: a step to stop at.
         """
+        if not self._whole:
+            self.resume()  # an earlier call failed within a step that could not be undone
         started = saved = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.world.first:
+            _cut_log(self.folder / LOG, self.position.step)
+        if not self.checkpoint.exists():
+            self.save()  # a folder that cannot be written is told before a minute's work
         end = self.total_steps if stop_at is None else min(stop_at, self.total_steps)
-        try:
-            with _held_back_interrupts() as pending:
+        with _held_back_interrupts() as pending:
+            try:
                 while self.position.step < end:
-                    progress = self._whole_step(take_step)
-                    progress = Progress(**{**asdict(progress), "seconds": time.monotonic() - started})
-                    on_step(progress)
-                    if progress.step % LOG_EVERY == 0 or progress.step == self.total_steps:
+                    progress = replace(self._whole_step(take_step), seconds=time.monotonic() - started)
+                    if progress.step % self.log_every == 0 or progress.step == self.total_steps:
                         self._log(progress)
+                    on_step(progress)
                     if time.monotonic() - saved > save_every:
                         self.save()
                         saved = time.monotonic()
                     if pending.is_set():
                         raise KeyboardInterrupt
-        finally:
-            self.save()
+            finally:
+                if self._whole:
+                    self.save()
 
     def _whole_step(self, take_step: Callable[[Position], Progress]) -> Progress:
         before = [buffer.detach().clone() for buffer in self.net.buffers()]
         try:
             progress = take_step(self.position)
         except BaseException as error:
-            # Forward passes have moved the running statistics; the weights change at a step's very end only.
+            # Forward passes have moved the running statistics; the weights have not changed yet.
             with torch.no_grad():
                 for buffer, value in zip(self.net.buffers(), before, strict=True):
                     buffer.copy_(value)
-            if self.world.size > 1 and isinstance(error, RuntimeError) and "onnection" in str(error):
+            if self.world.size > 1 and is_loss(error):
                 raise lost(error) from error
             raise
-        self.position = Position(progress.step, self.digest, progress.macs)
+        self._whole = False
+        self.optimizer.step()
+        self.position = replace(self.position, step=progress.step, macs=progress.macs)
+        self._whole = True
         return progress
 
     def _log(self, progress: Progress) -> None:

@@ -24,7 +24,7 @@ from ofa_edge.training.losses import soft_cross_entropy
 from ofa_edge.training.optimizer import make_optimizer, set_learning_rate
 from ofa_edge.training.plan import FORWARD_BACKWARD
 from ofa_edge.training.recipe import AugmentRecipe, Positive, Share, Strict
-from ofa_edge.training.run import Progress, Run
+from ofa_edge.training.run import LOG_EVERY, Progress, Run
 
 
 class SingleRecipe(Strict):
@@ -45,7 +45,7 @@ class SingleRecipe(Strict):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     distill: Share = 1.0  # weight of the teacher's predictions, where there is a teacher, beside the labels
     augment: AugmentRecipe = AugmentRecipe()
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
     @property
     def digest(self) -> str:
@@ -65,6 +65,7 @@ class SingleTrainer:
         teacher: a calibrated network whose predictions are learnt too; it sees the images at the same resolution.
         device: torch device.
         world: the processes of the run, this one alone by default.
+        log_every: steps between two lines of the log.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class SingleTrainer:
         teacher: StaticNet | None = None,
         device: str = "cpu",
         world: World | None = None,
+        log_every: int = LOG_EVERY,
     ) -> None:
         self.recipe, self.world, self.device = recipe, world or World(), torch.device(device)
         self.net, self.teacher = net, teacher
@@ -89,20 +91,27 @@ class SingleTrainer:
                 synchronise(module, self.world.group)
         self.steps = max(1, round(recipe.epochs * self.batches.per_epoch))
         optimizer = make_optimizer(net, recipe.momentum, recipe.weight_decay)
-        digest = f"{recipe.digest}/{net.space.hash[:12]}/{net.subnet.id}/{self.world.size}"
-        self._run = Run(net, optimizer, folder, digest, self.steps, self.world)
+        digest = f"{recipe.digest}/{net.space.hash[:12]}/{net.subnet.id}/{teacher.subnet.id if teacher else 'alone'}"
+        self._run = Run(net, optimizer, folder, digest, self.steps, self.world, log_every)
         self._noise: Noise | None = None
-        net.get_submodule("classifier").register_forward_pre_hook(self._drop)
 
     def resume(self) -> bool:
         """Continue from the folder's checkpoint, if there is one."""
         return self._run.resume()
 
-    def run(self, on_step: Callable[[Progress], None] = lambda _: None, save_every: float = 60.0) -> StaticNet:
-        """Train to the end; see `Run.go`. The network's batch norm statistics are its own then."""
-        self._run.go(self._take_step, on_step, save_every)
-        self._noise = None
-        self.net.calibrated = True
+    def run(
+        self, on_step: Callable[[Progress], None] = lambda _: None, save_every: float = 60.0, stop_at: int | None = None
+    ) -> StaticNet:
+        """Train to the end (or to step `stop_at`); see `Run.go`.
+
+        The network's batch norm statistics are its own at the end: it counts as calibrated then.
+        """
+        dropout = self.net.get_submodule("classifier").register_forward_pre_hook(self._drop)
+        try:
+            self._run.go(self._take_step, on_step, save_every, stop_at)
+        finally:
+            dropout.remove()
+        self.net.calibrated = self._run.position.step == self.steps
         return self.net.eval()
 
     def _drop(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
@@ -126,7 +135,6 @@ class SingleTrainer:
             loss = loss + recipe.distill * soft_cross_entropy(logits, targets)
         loss.backward()  # type: ignore[no-untyped-call]
         self.world.average_gradients(self.net.parameters())
-        self._run.optimizer.step()
         accuracy = (logits.detach().argmax(1) == labels).float().mean() * 100
         facts = self.world.average(torch.stack([accuracy, loss.detach()])).tolist()
         per_step = self._macs_per_image() * whole

@@ -22,7 +22,7 @@ from ofa_edge.training.losses import alpha_divergence, soft_cross_entropy
 from ofa_edge.training.optimizer import clip_gradients, make_optimizer, set_learning_rate
 from ofa_edge.training.plan import FORWARD_BACKWARD, PhasePlan, plan_run
 from ofa_edge.training.recipe import Phase, Recipe
-from ofa_edge.training.run import Progress, Run
+from ofa_edge.training.run import LOG_EVERY, Progress, Run
 
 TEACHER = "teacher.safetensors"
 
@@ -37,7 +37,8 @@ class Trainer:
         folder: where the checkpoint and the log go.
         device: torch device.
         world: the processes of the run, this one alone by default.
-        after_phase: called by the first process after each phase.
+        after_phase: called by the first process after each phase; once more where a run is resumed right there.
+        log_every: steps between two lines of the log.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Trainer:
         device: str = "cpu",
         world: World | None = None,
         after_phase: Callable[[PhasePlan, Supernet], None] = lambda phase, net: None,
+        log_every: int = LOG_EVERY,
     ) -> None:
         self.recipe, self.space, self.folder, self.device = recipe, space, folder, torch.device(device)
         self.world, self.after_phase = world or World(), after_phase
@@ -67,8 +69,7 @@ class Trainer:
         synchronise(self.net, self.world.group)
         self.teacher: nn.Module | None = None
         optimizer = make_optimizer(self.net, recipe.momentum, recipe.weight_decay)
-        digest = recipe.digest if self.world.size == 1 else f"{recipe.digest}/{self.world.size}"
-        self._run = Run(self.net, optimizer, folder, digest, self.plan.steps, self.world)
+        self._run = Run(self.net, optimizer, folder, recipe.digest, self.plan.steps, self.world, log_every)
 
     @property
     def step(self) -> int:
@@ -94,7 +95,13 @@ class Trainer:
     ) -> Supernet:
         """Train to the end (or to step `stop_at`); see `Run.go`."""
         self._run.go(self._take_step, on_step, save_every, stop_at)
+        if self.step == self.plan.steps:
+            self._finish_phase(self.plan.phases[-1])
         return self.net
+
+    def _finish_phase(self, part: PhasePlan) -> None:
+        if self.world.first:
+            self.after_phase(part, self.net)
 
     def _take_step(self, position: Position) -> Progress:
         step = position.step
@@ -114,14 +121,11 @@ class Trainer:
         losses, logits = self._backward(part, step, x, labels, subnets, noise_seed)
         self.world.average_gradients(self.net.parameters())
         clip_gradients(self.net, self.recipe.clip_norm, self.recipe.clip_value)
-        self._run.optimizer.step()
 
         accuracy = (logits.argmax(1) == labels).float().mean() * 100
         facts = self.world.average(torch.stack([accuracy, *losses])).tolist()
         macs = position.macs + self._macs(part, subnets)
         done = step + 1
-        if done == part.end and self.world.first:
-            self.after_phase(part, self.net)
         return Progress(
             step=done,
             total_steps=self.plan.steps,
@@ -183,10 +187,13 @@ class Trainer:
     def _prepare(self, part: PhasePlan, step: int) -> None:
         """What a phase's first step wants done, and, after a restart, what its later steps need."""
         if step == part.start:
+            if step:
+                self._finish_phase(self.plan.at(step - 1))
             self._run.optimizer.state.clear()  # each phase starts afresh, as separate runs would
         if part.phase.distill == "teacher" and self.teacher is None:
             self.teacher = self._make_teacher(part, step)
         if step == part.start and part.phase.sort_channels:
+            self._run.save_before_change()
             sort_channels(self.net, part.finished)
 
     def _make_teacher(self, part: PhasePlan, step: int) -> nn.Module:
