@@ -115,7 +115,7 @@ class SingleTrainer:
         return self.net.eval()
 
     def _drop(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        return (self._noise.features(args[0]),) if self._noise and self.net.training else None
+        return (self._noise.features(torch.flatten(args[0], 1)),) if self._noise and self.net.training else None
 
     def _take_step(self, position: Position) -> Progress:
         step, recipe, subnet = position.step, self.recipe, self.net.subnet

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from tiny_package import images
 from tiny_runs import sandwich, shrinking, trainer
 
-from ofa_edge.space import Space
-from ofa_edge.training.plan import describe, plan_run, restricted, scale_for
+from ofa_edge.training.plan import describe, plan_run, scale_for
 from ofa_edge.training.recipe import Phase
 from ofa_edge.training.recipe_files import list_presets, list_recipes, load_recipe
 
@@ -219,10 +218,3 @@ def test_a_plan_in_words():
             assert ("frozen full net" in line) == (part.phase.distill == "teacher")
             assert " + ".join(part.phase.subnets) in line
         assert sum(int(line.rsplit("; ", 1)[1].split(" %")[0]) for line in lines) == pytest.approx(100, abs=3)
-
-
-def test_a_phase_is_a_part_of_the_space():
-    space = Space("s", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 28))
-    phase = Phase(name="p", epochs=1, lr=0.1, kernels=(3,), expands=(4, 6), depths=(3,))
-    assert restricted(space, phase) == dataclasses.replace(space, kernels=(3,), expands=(4, 6), depths=(3,))
-    assert restricted(space, Phase(name="p", epochs=1, lr=0.1)) == space
