@@ -50,7 +50,7 @@ def run(state: dict[str, Any], form: str, features: np.ndarray) -> float:
 
 
 def plain_blocks(space: Space, subnet: Subnet) -> list[float]:
-    """The inputs of one network, read off its stages one choice at a time (ofa.md's order of both forms)."""
+    """The inputs of one network, read off its stages one choice at a time."""
     hot = lambda value, choices: [float(value == choice) for choice in choices]  # noqa: E731
     if space.width_ratios:
         inputs = hot(len(subnet.stages[0]), (0, 1))
