@@ -24,7 +24,7 @@ def subnet_drawing(manifest: Manifest) -> Markup:
         inside = first.kind == "conv"  # of the stem: pooling comes behind it
         size = stage_input_size(space, subnet.resolution, index + (not inside))
         middle = left + length * slot / 2
-        name = "stem" if inside else f"stage {index + (not space.width_ratios)}"
+        name = "in the stem" if inside else f"stage {index + (not space.width_ratios)}"
         parts.append(label(middle, 14, name, class_="name", text_anchor="middle"))
         channels = widths[first.out_slot if space.width_ratios else 2 + index]
         facts = f"{channels} ch, {size} px"

@@ -106,7 +106,7 @@ def test_input_files_are_named_without_their_folders(workshop, tmp_path):
         ({"latency_ms": float("inf")}, ConfigError, "inf"),
         ({"supernet": "fashon-mnist"}, UnknownNameError, "fashion-mnist"),
         ({"supernet": PUBLISHED}, WeightsError, "do not ship"),
-        ({"supernet": "fashion-mnist", "untrained": True}, UnknownNameError, PUBLISHED),
+        ({"supernet": "fashion-mnist", "untrained": True}, UnknownNameError, "ofa_resnet50"),
         ({"device": "my-pi"}, UnknownNameError, "emulated"),
     ],
 )

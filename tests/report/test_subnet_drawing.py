@@ -1,0 +1,39 @@
+"""The drawing of subnets of every family."""
+
+import re
+
+import pytest
+from manifests import manifest
+
+from ofa_edge.manifest import Manifest, SubnetRecord
+from ofa_edge.report.subnet import WIDTH, subnet_drawing
+from ofa_edge.space import FAMILIES, Space, Subnet
+
+
+def drawn(space: Space, subnet: Subnet) -> str:
+    base = manifest()
+    supernet = base.supernet.model_copy(update={"space": space.to_json(), "space_hash": space.hash})
+    record = SubnetRecord.model_validate_json(SubnetRecord.of(space, subnet).model_dump_json())
+    assert Subnet(record.stages, record.resolution, record.widths) == subnet
+    changed: Manifest = base.model_copy(update={"supernet": supernet, "subnet": record})
+    return str(subnet_drawing(changed))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_block_has_its_place(family: str) -> None:
+    space = Space.of(family, "drawn")
+    for subnet in (space.smallest(224), space.largest()):
+        text = drawn(space, subnet)
+        kept = sum(subnet.depths)
+        assert len(re.findall(r'class="block k\d"', text)) == kept
+        assert text.count('class="skipped"') == len(space.blocks) - kept
+        assert max(float(x) for x in re.findall(r' x="([\d.]+)"', text)) < WIDTH
+
+
+def test_active_widths_are_named() -> None:
+    space = Space.of("ofa_resnet", "drawn")
+    text = drawn(space, space.smallest(224))
+    assert all(f">{size}<" in text for size in ("24 ch", "168 ch, 56 px", "336 ch, 28 px", "664 ch, 14 px", "1328 ch"))
+    assert ">in the stem<" in text
+    assert ">stage 4<" in text
+    assert ">stage 5<" not in text
