@@ -153,24 +153,29 @@ def scale_for(recipe: Recipe, space: Space, images: int, macs: float) -> float:
 
 
 def describe(recipe: Recipe, run: RunPlan, images: int) -> list[str]:
-    """A run in words, a line for each phase."""
+    """A run in words, a line for each phase; `images` are those that it may train on."""
+    used = min(images, recipe.data.limit or images)
     lines = [
-        f"'{recipe.name}' on {recipe.data.dataset}: {images} training images, {recipe.data.held_out} held out, "
-        f"{run.steps_per_epoch} steps of {run.batch} an epoch, {run.macs / 1e12:.1f} T MACs in all"
+        f"'{recipe.name}' on {recipe.data.dataset}: {used}{'' if used == images else f' of {images}'} training images, "
+        f"{recipe.data.held_out} held out, {run.steps_per_epoch} steps of {run.batch} an epoch, {run.steps} steps and "
+        f"{run.macs / 1e12:.2g} T MACs in all"
     ]
-    for part in run.phases:
-        phase, space = part.phase, part.space
+    return lines + [_described(part, run) for part in run.phases]
+
+
+def _described(part: PhasePlan, run: RunPlan) -> str:
+    phase, space = part.phase, part.space
+    elastic = ""
+    if set(phase.subnets) != {"largest"}:
         elastic = f"kernels {_list(space.kernels)}, expand {_list(space.expands)}, depth {_list(space.depths)}"
-        if space.width_ratios:
-            elastic += f", width {_list(space.width_ratios)}"
-        source = {"none": "labels", "teacher": "the frozen full net", "largest": f"the largest ({phase.divergence})"}
-        lines.append(
-            f"  {phase.name}: {part.steps} steps ({part.steps / run.steps_per_epoch:.1f} epochs), lr {part.lr:.4g}, "
-            f"{' + '.join(phase.subnets)} at {_list(sorted(set(part.resolutions())))} px; {elastic}; "
-            f"from {source[phase.distill]}{', channels sorted first' if phase.sort_channels else ''}; "
-            f"{100 * part.macs_per_image * part.steps * run.batch / run.macs:.0f} % of the cost"
-        )
-    return lines
+        elastic += f", width {_list(space.width_ratios)}; " if space.width_ratios else "; "
+    source = {"none": "labels", "teacher": "the frozen full net", "largest": f"the largest ({phase.divergence})"}
+    return (
+        f"  {phase.name}: {part.steps} steps ({part.steps / run.steps_per_epoch:.1f} epochs), lr {part.lr:.4g}, "
+        f"{' + '.join(phase.subnets)} at {_list(sorted(set(part.resolutions())))} px; {elastic}"
+        f"from {source[phase.distill]}{', channels sorted first' if phase.sort_channels else ''}; "
+        f"{100 * part.macs_per_image * part.steps * run.batch / run.macs:.0f} % of the cost"
+    )
 
 
 def _list(values: object) -> str:

@@ -1,0 +1,57 @@
+"""Predictors made for a package after its training."""
+
+import json
+
+import pytest
+from tiny_package import copied_package, shared_package
+
+from ofa_edge.errors import ConfigError, DataError
+from ofa_edge.predicting import train_predictor
+from ofa_edge.search.predictor import AccuracyPredictor
+from ofa_edge.supernet import zoo
+from ofa_edge.supernet.zoo import open_supernet
+from ofa_edge.training import pairs as pairs_module
+
+
+@pytest.fixture
+def package(tmp_path_factory, tmp_path):
+    folder = copied_package(shared_package(tmp_path_factory), tmp_path / "package")
+    (folder / zoo.PREDICTOR).unlink()
+    return open_supernet(str(folder))
+
+
+def test_a_predictor_comes_with_its_error_on_held_out_subnets(package):
+    figures = train_predictor(package, 26, package.folder, images=40)
+    assert figures["pairs"] == 26
+    assert figures["images"] == 40
+    assert -1 <= figures["kendall"] <= 1
+    predictor = AccuracyPredictor.load(package.folder / zoo.PREDICTOR, package.space)
+    assert predictor.summary().items() <= figures.items()
+    stored = json.loads((package.folder / zoo.PAIRS).read_bytes())
+    errors = [
+        predictor.predict(package.space.genome([package.space.from_config(row)]))[0] - row["top1"]
+        for row in stored["pairs"]
+    ]
+    assert sum(error**2 for error in errors) / 26 <= figures["rmse"] ** 2  # seen pairs are predicted better
+
+
+def test_it_goes_on_where_it_was_and_starts_afresh_with_other_images(package, monkeypatch):
+    measured = []
+    real = pairs_module.measure_top1
+    monkeypatch.setattr(pairs_module, "measure_top1", lambda *args: measured.append(args[1]) or real(*args))
+    train_predictor(package, 24, package.folder, images=20)
+    assert len(measured) == 24
+    train_predictor(package, 26, package.folder, images=20)
+    assert len(measured) == 26
+    train_predictor(package, 24, package.folder, images=21)
+    assert len(measured) == 50
+
+
+def test_what_cannot_be_fitted_is_told(package):
+    with pytest.raises(ConfigError, match="too few pairs"):
+        train_predictor(package, 5, package.folder)
+    (package.folder / zoo.IMAGES).unlink()
+    with pytest.raises(DataError, match="has no images"):
+        train_predictor(package, 24, package.folder)
+    with pytest.raises(ConfigError, match="more pairs than subnets"):
+        pairs_module.sample_subnets(package.space.restricted(kernels=(3,), expands=(3,)), 1000, 0)
