@@ -70,8 +70,9 @@ def half_precision(module: Any) -> Any:
     """
     from tvm import ir, relax
 
-    passes = [relax.transform.ToMixedPrecision(out_dtype="float32"), relax.transform.FoldConstant()]
-    return ir.transform.Sequential(passes)(_without_clip(module))
+    fold = relax.transform.FoldConstant()
+    passes = [relax.transform.ToMixedPrecision(out_dtype="float32"), fold]
+    return ir.transform.Sequential(passes)(_without_clip(fold(module)))
 
 
 def last_line(error: BaseException) -> str:
@@ -152,22 +153,36 @@ def _without_clip(module: Any) -> Any:
 
     Given
         y = clip(x, 0, 6)
+    or, which is how the importer writes ONNX's Clip,
+        y = call_tir(minimum, (call_tir(maximum, (x, const(0))), const(6)))
     Result
         y = minimum(nn.relu(x), const(6))
     """
-    from tvm import relax
+    from tvm import ir, relax
 
     @relax.expr_functor.mutator
     class ClipRewriter(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
         def visit_call_(self, call: Any) -> Any:
             call = super().visit_call_(call)
-            if getattr(call.op, "name", "") != "relax.clip":
+            name = getattr(call.op, "name", "")
+            if name == "relax.call_tir":
+                function, operands = call.args[0].name_hint.rstrip("0123456789"), list(call.args[1])
+                if function in ("maximum", "minimum") and isinstance(operands[-1], ir.GenericConst):
+                    return _bounded(function, operands[0], float(operands[-1].value.numpy()))
+            if name != "relax.clip":
                 return call
-            x, dtype = call.args[0], str(call.args[0].ty.dtype)
             low, high = (float(getattr(bound.value, "value", bound.value)) for bound in call.args[1:])
-            floor = relax.op.nn.relu(x) if low == 0.0 else relax.op.maximum(x, relax.const(low, dtype))
-            return relax.op.minimum(self.builder_.emit(floor), relax.const(high, dtype))
+            return _bounded("minimum", self.builder_.emit(_bounded("maximum", call.args[0], low)), high)
 
     rewriter = ClipRewriter(module)
     rewriter.builder_.update_func(module.get_global_var("main"), rewriter.visit_expr(module["main"]))
     return rewriter.builder_.get()
+
+
+def _bounded(function: str, x: Any, bound: float) -> Any:
+    """Maximum or minimum of a tensor and a number, as an operator that ToMixedPrecision knows."""
+    from tvm import relax
+
+    if function == "maximum" and bound == 0.0:
+        return relax.op.nn.relu(x)
+    return getattr(relax.op, function)(x, relax.const(bound, str(x.ty.dtype)))

@@ -55,3 +55,11 @@ def test_tvm(exported):
     logits = tvm.run_tvm_host(library.path, smooth_images(24, 2))
     assert compare(wanted, logits).snr_db > 90
     np.testing.assert_array_equal(logits.argmax(1), wanted.argmax(1))
+
+
+def test_tvm_in_half_precision(exported):
+    _, wanted, path = exported
+    half = tvm.compile_cpu(path, path.with_name("half.so"), tvm.host_target(), precision="fp16")
+    difference = compare(wanted, tvm.run_tvm_host(half.path, smooth_images(24, 2)))
+    assert 20 < difference.snr_db < 90  # random weights multiply the rounding, here as in int8
+    assert difference.argmax_agreement > 0.9
