@@ -22,6 +22,7 @@ from tiny_runs import (
     start_world,
     tensors_of,
     trainer,
+    wait_for,
     wait_for_lines,
 )
 
@@ -160,7 +161,7 @@ def test_the_command_under_torchrun(tmp_path):
     with (tmp_path / "out").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=tmp_path)
     try:
-        wait_for_lines(tmp_path / "run" / "log.jsonl", 1)  # 50 steps
+        wait_for(lambda: (tmp_path / "run" / "checkpoint.safetensors").is_file(), 60)  # written as training begins
         workers = children(process.pid)
         assert len(workers) == 2
         victim = next(pid for pid in workers if environ_of(pid)["RANK"] == "1")
