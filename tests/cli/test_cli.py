@@ -209,10 +209,6 @@ def test_training_data_that_do_not_fit(run, tmp_path):
     assert not list(Path.cwd().iterdir())
 
 
-def test_recipes_are_listed(run):
-    assert run("train", "--list")[:2] == (0, "fashion-mnist\n")
-
-
 # -- what a build prints, and its exit code --
 
 
