@@ -63,9 +63,10 @@ def _accuracy(runs: dict[str, list[dict[str, Any]]]) -> str:
         cells = [f"{mean:.2f} ± {_std(column):.2f}" for mean, column in zip(values.mean(0), values.T, strict=True)]
         macs = [sum(run["macs"].values()) if isinstance(run["macs"], dict) else run["macs"] for run in found]
         random = [100 * np.mean([top1 for _, top1 in run["random"]]) for run in found if "random" in run]
+        spread = f"{np.mean(random):.2f} ± {_std(np.array(random)):.2f}" if random else ""
         lines.append(
-            f"| {NAMES[name]} | {len(found)} | {np.mean(macs) / 1e12:.2f} | {' | '.join(cells)} | {values.mean():.2f} | "
-            f"{f'{np.mean(random):.2f} ± {_std(np.array(random)):.2f}' if random else ''} |"
+            f"| {NAMES[name]} | {len(found)} | {np.mean(macs) / 1e12:.2f} | {' | '.join(cells)} | {values.mean():.2f} "
+            f"| {spread} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -121,8 +122,8 @@ def _hours(runs: dict[str, list[dict[str, Any]]], deploy: dict[str, Any]) -> str
     crossing = next(count for count in range(1, 10_000) if supernet + once + count * each < count * alone)
     lines = [
         "## Cost of N deployments\n",
-        f"CPU hours of one core. One supernet: {supernet:.0f} s of training, {once:.0f} s for {deploy['pairs']} pairs and"
-        f" the predictor, then {each:.1f} s for each search and measurement.",
+        f"CPU hours of one core. One supernet: {supernet:.0f} s of training, {once:.0f} s for {deploy['pairs']} pairs "
+        f"and the predictor, then {each:.1f} s for each search and measurement.",
         f"Alone: {alone:.0f} s a network, the mean over the five above, and no search for its architecture.\n",
         "| N | one supernet | N networks alone | ratio |",
         "|---|---|---|---|",

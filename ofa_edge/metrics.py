@@ -22,7 +22,9 @@ def argmax(logits: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def spearman(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    """Spearman's rank correlation, ties given their mean rank."""
+    """Spearman's rank correlation, ties given their mean rank; 0 where either holds one value only: it has no order."""
     from scipy.stats import spearmanr
 
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
     return float(spearmanr(first, second).statistic)

@@ -36,3 +36,9 @@ def test_spearman_compares_orders_only():
 
 def test_spearman_gives_ties_their_mean_rank():
     assert spearman(np.array([1.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0])) == pytest.approx(np.sqrt(3) / 2)
+
+
+def test_spearman_of_a_constant_is_no_order():
+    """As of an untrained network, which gives every subnet the accuracy of chance."""
+    assert spearman(np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.5, 0.5])) == 0.0
+    assert spearman(np.array([0.5, 0.5]), np.array([1.0, 2.0])) == 0.0

@@ -206,12 +206,17 @@ def ended(process: BaseProcess, seconds: float = 60.0) -> int:
     return process.exitcode
 
 
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"still waiting after {seconds} s"
+        time.sleep(0.002)
+
+
 def wait_for_lines(path: Path, count: int, seconds: float = 60.0) -> None:
     """Wait until a file has that many lines."""
-    deadline = time.monotonic() + seconds
-    while not path.is_file() or path.read_bytes().count(b"\n") < count:
-        assert time.monotonic() < deadline, f"{path}: fewer than {count} lines after {seconds} s"
-        time.sleep(0.002)
+    wait_for(lambda: path.is_file() and path.read_bytes().count(b"\n") >= count, seconds)
 
 
 def run_trainer(recipe: Recipe, folder: Path, images_count: int, save_every: float) -> None:

@@ -1,6 +1,6 @@
 """Batch normalisation for elastic widths and for batches that are spread over processes."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed
@@ -39,14 +39,12 @@ class BatchNorm(nn.BatchNorm2d):
 
     def _over_processes(self, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         """The whole batch's moments are means of the processes' moments: every process holds as many images."""
-        from torch.distributed.nn.functional import all_reduce
-
         world = torch.distributed.get_world_size(self.group)
         # The mean goes round first: the mean of squared deviations loses no digits, the mean of squares would.
-        batch_mean: Tensor = all_reduce(x.mean((0, 2, 3)), group=self.group) / world  # type: ignore[no-untyped-call]
+        batch_mean = _sum(x.mean((0, 2, 3)), self.group) / world
         centred = x - batch_mean.view(1, -1, 1, 1)
         squares = centred.square().mean((0, 2, 3))
-        batch_var: Tensor = all_reduce(squares, group=self.group) / world  # type: ignore[no-untyped-call]
+        batch_var = _sum(squares, self.group) / world
         count = world * x.numel() // x.shape[1]
         momentum = self.momentum or 0.0
         with torch.no_grad():
@@ -54,6 +52,27 @@ class BatchNorm(nn.BatchNorm2d):
             var.lerp_(batch_var.detach() * (count / max(1, count - 1)), momentum)
         scale = weight * torch.rsqrt(batch_var + self.eps)
         return centred * scale.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over processes. Every process's loss depends on it, so its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, group: Any) -> Tensor:
+        ctx.group = group
+        total = values.clone()
+        torch.distributed.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        total = gradient.clone()
+        torch.distributed.all_reduce(total, group=ctx.group)
+        return total, None
+
+
+def _sum(values: Tensor, group: Any) -> Tensor:
+    return cast(Tensor, _Sum.apply(values, group))  # type: ignore[no-untyped-call]
 
 
 def synchronise(net: nn.Module, group: Any) -> None:

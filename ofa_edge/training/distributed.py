@@ -104,7 +104,7 @@ def lost(error: BaseException) -> DeviceLostError:
     """The error of a run that one of its processes left."""
     return DeviceLostError(
         "another process of this training run ended",
-        str(error).splitlines()[0] if str(error) else type(error).__name__,
+        str(error).splitlines()[0].partition(". This is")[0] if str(error) else type(error).__name__,
         "the same command again: the run goes on from its last checkpoint",
     )
 

@@ -209,16 +209,6 @@ def test_training_data_that_do_not_fit(run, tmp_path):
     assert not list(Path.cwd().iterdir())
 
 
-def test_recipes_are_listed(run):
-    code, out, _ = run("train", "--list")
-    assert code == 0
-    recipes, presets = out.split("presets")
-    for name in ("ofa *", "ofa-edge *", "no-shrinking *"):
-        assert name in recipes
-    for name in ("smoke", "fashion-mnist", "cifar10"):
-        assert name in presets
-
-
 # -- what a build prints, and its exit code --
 
 

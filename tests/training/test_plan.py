@@ -88,7 +88,7 @@ def test_steps_belong_to_phases():
     recipe, space = ofa(scale=0.01)
     run = plan_run(recipe, space, 5000)
     seen = [run.at(step) for step in range(run.steps)]
-    assert [part for part in dict.fromkeys(part.phase.name for part in seen)] == list(TABLE)
+    assert list(dict.fromkeys(part.phase.name for part in seen)) == list(TABLE)
     assert all(part.start <= step < part.end for step, part in enumerate(seen))
     assert run.macs_until(0) == 0
     assert run.macs_until(run.steps) == pytest.approx(run.macs)

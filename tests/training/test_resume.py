@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -57,7 +58,7 @@ def test_each_step_by_a_run_of_its_own(whole, tmp_path):
         assert differing(wanted, got) == []
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """What the tests raise inside of steps."""
 
 
@@ -70,7 +71,7 @@ def break_forward(monkeypatch, armed):
         out = real(self, x, subnet, noise)
         if before and armed():
             before.clear()
-            raise Broken
+            raise BrokenError
         return out
 
     def count(self, *arguments, **options):
@@ -86,7 +87,7 @@ def break_forward(monkeypatch, armed):
 def break_gradients(monkeypatch, armed):
     def average(self, parameters):
         if armed():
-            raise Broken
+            raise BrokenError
 
     monkeypatch.setattr(World, "average_gradients", average)
 
@@ -97,7 +98,7 @@ def break_update(monkeypatch, armed):
     def step(self, closure=None):
         real(self, closure)
         if armed():
-            raise Broken
+            raise BrokenError
 
     monkeypatch.setattr(torch.optim.SGD, "step", step)
 
@@ -108,7 +109,7 @@ def break_sorting(monkeypatch, armed):
     def sort(net, finished):
         real(net, finished)
         if armed():
-            raise Broken
+            raise BrokenError
 
     monkeypatch.setattr(trainer_module, "sort_channels", sort)
 
@@ -135,7 +136,7 @@ def test_an_exception_in_every_step(whole, tmp_path, monkeypatch, breaking, agai
     while run.step < STEPS:
         try:
             run.run(save_every=0.0)
-        except Broken:
+        except BrokenError:
             failures += 1
             if again_with == "another trainer":
                 run = trainer(shrinking(), tmp_path)
@@ -149,7 +150,7 @@ def test_the_checkpoint_after_an_exception_is_of_the_last_whole_step(tmp_path, m
     """No step is lost, though no checkpoint was due for a minute."""
     run = trainer(shrinking(), tmp_path)
     break_forward(monkeypatch, lambda: run.step == 5)
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         run.run()
     again = trainer(shrinking(), tmp_path)
     assert again.resume()
@@ -162,7 +163,7 @@ def test_a_measurement_that_fails_is_made_again(whole, tmp_path):
     def measure(part, net):
         seen.append(part.phase.name)
         if seen.count(part.phase.name) == 1:
-            raise Broken
+            raise BrokenError
         assert differing(dict(whole[2])[part.phase.name], tensors_of(net)) == []
 
     while True:
@@ -171,7 +172,7 @@ def test_a_measurement_that_fails_is_made_again(whole, tmp_path):
         try:
             run.run()
             break
-        except Broken:
+        except BrokenError:
             continue
     assert seen == [phase.name for phase in shrinking().phases for _ in range(2)]
     assert differing(whole[1], tensors_of(run.net)) == []
@@ -205,8 +206,7 @@ def save_half(path):
     def save(tensors, filename, metadata=None):
         calls.append(filename)
         if len(calls) == 2:
-            with open(filename, "wb") as file:
-                file.write(b"half of it")
+            Path(filename).write_bytes(b"half of it")
             os._exit(9)
         real(tensors, filename, metadata)
 

@@ -1,0 +1,163 @@
+"""`ofa-edge train`: what it lists, says beforehand, refuses, and makes of a recipe, a preset and an image folder."""
+
+import json
+
+import pytest
+import tiny_runs
+from tiny_runs import image_folder
+
+PRESET = """
+name = "bands"
+description = "three kinds of bands"
+scale = 0.0001
+batch = 8
+[space]
+width_mult = 0.1
+strides = [2, 2, 2, 1, 1, 1]
+resolutions = [12, 16]
+[data]
+dataset = "image-folder"
+held_out = 30
+mean = [72.9]
+std = [90.0]
+[measure]
+pairs = 24
+rank_subnets = 2
+images = 12
+"""
+
+
+@pytest.fixture
+def here(tmp_path):
+    (tmp_path / "bands.toml").write_text(PRESET)
+    (tmp_path / "tiny.toml").write_text(tiny_runs.SHRINKING)
+    image_folder(tmp_path / "data")
+    return tmp_path
+
+
+def refused(result, code=2):
+    """The three parts of an error, after which nothing was written."""
+    status, out, err = result
+    assert status == code
+    assert out == ""
+    what, why, hint = err[err.index("error: ") :].splitlines()[:3]
+    assert why.startswith("  ")
+    assert hint.startswith("  try: ")
+    assert "Traceback" not in err
+    assert "internal error" not in err
+    return what + why + hint
+
+
+def test_the_list(run):
+    status, out, _ = run("train", "--list")
+    assert status == 0
+    recipes, presets = out.split("presets")
+    assert "ofa *" in recipes
+    assert "ofa-edge *" in recipes
+    assert "no-shrinking *" in recipes
+    assert "progressive shrinking" in recipes.lower()
+    for name in ("smoke", "fashion-mnist", "cifar10"):
+        assert name in presets
+
+
+@pytest.mark.parametrize("method", ["ofa", "ofa-edge", "no-shrinking"])
+def test_a_dry_run_prints_the_plan_and_writes_nothing(run, here, method):
+    before = sorted(here.rglob("*"))
+    command = ["train", "--recipe", method, "--preset", here / "bands.toml", "--data", here / "data"]
+    status, out, err = run(*command, "--dry-run", "--seed", "4")
+    assert (status, out) == (0, "")
+    assert f"'{method}-bands' on image-folder: 16 training images, 30 held out, 2 steps of 8 an epoch" in err
+    phases = {
+        "ofa": ["full", "kernel", "depth 1", "depth 2", "expand 1", "expand 2"],
+        "ofa-edge": ["largest", "sandwich"],
+        "no-shrinking": ["random"],
+    }
+    for phase in phases[method]:
+        assert f"\n  {phase}: 1 steps" in err
+    assert f"run folder runs/{method}-bands" in err
+    assert sorted(here.rglob("*")) == before
+
+
+def test_a_dry_run_refuses_what_a_run_would(run, here):
+    (here / "taken").mkdir()
+    (here / "taken" / "thesis.tex").write_text("years of work")
+    command = ["train", "--recipe", here / "tiny.toml", "--data", here / "data", "--dry-run"]
+    assert "is not ours" in refused(run(*command, "--out", here / "taken"))
+    (here / "other").mkdir()
+    (here / "other" / "recipe.json").write_text('{"digest": "0123456789abcdef"}')
+    told = refused(run(*command, "--out", here / "other"))
+    assert "holds another run" in told
+    assert "0123456789ab" in told
+    assert sorted(path.name for path in (here / "other").iterdir()) == ["recipe.json"]
+
+
+def test_a_dry_run_accepts_a_run_to_go_on_with(run, here):
+    command = ["train", "--recipe", here / "tiny.toml", "--data", here / "data", "--out", here / "mine"]
+    from ofa_edge.train import claim_run_folder
+
+    claim_run_folder(here / "mine", tiny_runs.shrinking())
+    assert run(*command, "--dry-run")[0] == 0
+    assert "holds another run" in refused(run(*command, "--dry-run", "--seed", "6"))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--recipe", "tiny.toml", "--device", "gpu"), "cannot train on device 'gpu'"),
+        (("--recipe", "tiny.toml", "--device", "cuda"), "cannot train on device 'cuda'"),
+        (("--recipe", "ofa", "--preset", "smokee"), "unknown preset 'smokee'"),
+        (("--recipe", "ofa"), "recipe 'ofa' is a method"),
+        (("--recipe", "ofaa", "--preset", "smoke"), "unknown recipe 'ofaa'"),
+        (("--recipe", "ofa", "--preset", "nowhere.toml"), "no such preset file"),
+        (("--recipe", "tiny.toml", "--seed", "-1"), "bad recipe: seed"),
+        (("--recipe", "tiny.toml", "--preset", "damaged.toml"), "not a TOML file"),
+        (("--recipe", "tiny.toml", "--preset", "strange.toml"), "bad recipe: batches"),
+    ],
+)
+def test_refusals(run, here, monkeypatch, options, told):
+    import torch
+
+    if "cuda" in options and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    (here / "damaged.toml").write_text("batch = ")
+    (here / "strange.toml").write_text("batches = 3")
+    monkeypatch.chdir(here)
+    assert told in refused(run("train", *options, "--data", here / "data"))
+    assert not (here / "runs").exists()
+
+
+def test_a_method_names_the_presets(run):
+    told = refused(run("train", "--recipe", "ofa"))
+    assert "--preset" in told
+    assert "smoke" in told
+
+
+def test_a_scale_must_be_positive(run, here):
+    status, _, err = run("train", "--recipe", here / "tiny.toml", "--scale", "0")
+    assert status == 2
+    assert "--scale" in err
+
+
+def test_a_recipe_a_preset_and_an_image_folder(run, here):
+    """The command as a user gives it, from nothing to a package; a second call trains nothing."""
+    out = here / "run"
+    command = ["train", "--recipe", "ofa", "--preset", here / "bands.toml", "--data", here / "data", "--out", out]
+    status, printed, err = run(*command, "--threads", "1")
+    assert status == 0, err
+    figures = json.loads(printed)
+    assert figures == json.loads((out / "figures.json").read_bytes())
+    assert f"next: ofa-edge build --target raspberry-pi-4 --supernet {out}" in err
+    assert "internal" not in err
+    names = {path.name for path in out.iterdir()}
+    assert {"supernet.safetensors", "recipe.json", "phases.json", "log.jsonl", "teacher.safetensors"} <= names
+    assert not [name for name in names if name.endswith(".part")]
+    last = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
+    assert (last["step"], last["phase"]) == (6, "expand 2")
+    assert [item["phase"] for item in json.loads((out / "phases.json").read_bytes())][-1] == "expand 2"
+    facts = json.loads((out / "recipe.json").read_bytes())["recipe"]
+    assert (facts["name"], facts["batch"], facts["label_smoothing"]) == ("ofa-bands", 8, 0.1)
+    before = (out / "supernet.safetensors").read_bytes()
+    status, printed, _ = run(*command)
+    assert status == 0
+    assert json.loads(printed)["test"] == figures["test"]
+    assert (out / "supernet.safetensors").read_bytes() == before
