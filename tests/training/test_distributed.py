@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import tiny_runs
 import torch
+from safetensors.torch import load_file
 from tiny_package import images
 from tiny_runs import (
     differing,
@@ -66,7 +67,10 @@ def run_and_spy(recipe, folder):
 @pytest.fixture(scope="module", params=list(RECIPES))
 def both(request, tmp_path_factory):
     """A run over two processes, and the recipe with half of the batch that they had."""
-    recipe, folder = RECIPES[request.param](scale=2.0), tmp_path_factory.mktemp("both")
+    recipe, folder = (
+        RECIPES[request.param](scale=1.0 if request.param == "shrinking" else 2.0),
+        tmp_path_factory.mktemp("both"),
+    )
     processes = start_world(run_and_spy, recipe, folder, folder=folder)
     for rank, process in enumerate(processes):
         assert ended(process) == 0, (folder / f"out-{rank}").read_text()
@@ -124,30 +128,27 @@ def test_only_the_first_process_writes(tmp_path):
     assert list(others.iterdir()) == []
 
 
-@pytest.mark.parametrize("killed", [0, 1])
-def test_a_killed_process_ends_the_run(killed, tmp_path):
-    recipe = shrinking()
-    run = tmp_path / "run"
-    processes = start_world(run_trainer, recipe, run, 32, 0.0, folder=tmp_path)
-    wait_for_lines(run / "log.jsonl", 5)
-    processes[killed].kill()
-    at = time.monotonic()
-    assert ended(processes[killed]) == -signal.SIGKILL
-    assert ended(processes[1 - killed], 30) == 1  # the target lets the error through
-    assert time.monotonic() - at < 15
-    told = (tmp_path / f"out-{1 - killed}").read_text()
-    assert "another process of this training run ended" in told
-    assert "try: the same command again" in told
-    for process in start_world(run_trainer, recipe, run, 32, 0.0, folder=tmp_path):
-        assert ended(process) == 0
-    for process in start_world(run_trainer, recipe, tmp_path / "whole", 32, 60.0, folder=tmp_path):
-        assert ended(process) == 0
-    from safetensors.torch import load_file
-
+def test_a_killed_process_ends_the_run(tmp_path):
+    """Each of the two in turn; then the run goes on to the end of one that nothing happened to."""
+    recipe, run = shrinking(), tmp_path / "run"
+    for killed, steps in ((1, 3), (0, 7)):
+        (tmp_path / f"out-{1 - killed}").unlink(missing_ok=True)
+        processes = start_world(run_trainer, recipe, run, 32, 0.0, folder=tmp_path)
+        wait_for_lines(run / "log.jsonl", steps)
+        processes[killed].kill()
+        at = time.monotonic()
+        assert ended(processes[killed]) == -signal.SIGKILL
+        assert ended(processes[1 - killed], 30) == 1  # the target lets the error through
+        assert time.monotonic() - at < 15
+        told = (tmp_path / f"out-{1 - killed}").read_text()
+        assert "another process of this training run ended" in told
+        assert "try: the same command again" in told
+    for folder in (run, tmp_path / "whole"):
+        for process in start_world(run_trainer, recipe, folder, 32, 60.0, folder=tmp_path):
+            assert ended(process) == 0
     files = [load_file(folder / "checkpoint.safetensors") for folder in (run, tmp_path / "whole")]
     assert differing(*files) == []
-    steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
-    assert steps == list(range(1, 13))
+    assert [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()] == list(range(1, 13))
 
 
 def test_the_command_under_torchrun(tmp_path):
