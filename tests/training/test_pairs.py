@@ -1,7 +1,10 @@
 import json
 
+import numpy as np
 import pytest
+import torch
 
+from ofa_edge.data.dataset import Images
 from ofa_edge.errors import SpaceMismatchError
 from ofa_edge.space import Space
 from ofa_edge.training import pairs as pairs_module
@@ -9,7 +12,7 @@ from ofa_edge.training.pairs import Pair, measure_pairs, read_pairs, sample_subn
 
 SPACE = Space("tiny", 0.25, 1, 3, (2, 2, 2, 2, 1, 1), (12, 16), depths=(1, 2))
 OTHER = Space("tiny", 0.25, 1, 4, (2, 2, 2, 2, 1, 1), (12, 16), depths=(1, 2))
-IMAGES = range(60)  # stands for 60 images: only their number is asked
+IMAGES = Images(np.zeros((60, 4, 4, 1), dtype=np.uint8), np.zeros(60, dtype=np.int64))
 
 
 class Measured:
@@ -24,7 +27,15 @@ class Measured:
 
 
 class Net:
+    """Stands in for a supernet: its space, and weights that tell it from others."""
+
     space = SPACE
+
+    def __init__(self, weight=0.0):
+        self.weight = weight
+
+    def state_dict(self):
+        return {"weight": torch.tensor([self.weight])}
 
 
 @pytest.fixture
@@ -34,8 +45,15 @@ def measured(monkeypatch):
     return stand_in
 
 
-def measure(subnets, file, **options):
-    return measure_pairs(Net(), subnets, None, IMAGES, None, file, **options)
+def measure(subnets, file, net=None, images=IMAGES, **options):
+    return measure_pairs(net or Net(), subnets, None, images, None, file, **options)
+
+
+def test_pairs_of_other_weights_or_images_are_measured_again(measured, tmp_path):
+    subnets = sample_subnets(SPACE, 6, seed=1)
+    for net, images in ((Net(), IMAGES), (Net(), IMAGES), (Net(1.0), IMAGES), (Net(1.0), IMAGES.take(slice(30)))):
+        measure(subnets, tmp_path / "pairs.json", net, images)
+    assert len(measured.subnets) == 3 * len(subnets)
 
 
 def test_a_sample_holds_both_ends_of_every_size_and_no_subnet_twice():
