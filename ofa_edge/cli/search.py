@@ -46,4 +46,6 @@ def search_command(as_json: bool, **options: Any) -> None:
         )
     click.echo(table(lines, right=(2, 3, 4)))
     click.echo(f"\nbudget {plan.budget_ms:.3g} ms, {result.evaluations} subnets evaluated")
-    click.echo(f"next: ofa-edge build --target {options['target']}")
+    supernet = "" if options["supernet"] == "fashion-mnist" else f" --supernet {options['supernet']}"
+    untrained = " --untrained" if options["untrained"] else ""
+    click.echo(f"next: ofa-edge build --target {options['target']}{supernet}{untrained}")

@@ -21,7 +21,7 @@ from ofa_edge.training.checkpoint import Position, load_checkpoint, save_checkpo
 from ofa_edge.training.distributed import World, is_loss, lost
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
-LOG_EVERY = 50  # steps
+LOG_EVERY, LOG_LINES = 50, 100  # steps between two lines of the log, fewer where a short run would have few lines
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Run:
         digest: of all that decides the run's result; a checkpoint of another run is refused.
         total_steps: its end.
         world: the processes of the run; the first one writes.
-        log_every: steps between two lines of the log.
+        log_every: steps between two lines of the log; 50 by default, fewer in a short run.
     """
 
     def __init__(
@@ -66,10 +66,11 @@ class Run:
         digest: str,
         total_steps: int,
         world: World,
-        log_every: int = LOG_EVERY,
+        log_every: int | None = None,
     ) -> None:
         self.net, self.optimizer, self.folder, self.digest = net, optimizer, folder, digest
-        self.total_steps, self.world, self.log_every = total_steps, world, log_every
+        self.total_steps, self.world = total_steps, world
+        self.log_every = log_every or max(1, min(LOG_EVERY, total_steps // LOG_LINES))
         self.position = Position(0, digest, processes=world.size)
         self._whole = True  # whether net and optimiser are what they were after the last whole step
 

@@ -24,7 +24,7 @@ from ofa_edge.training.losses import soft_cross_entropy
 from ofa_edge.training.optimizer import make_optimizer, set_learning_rate
 from ofa_edge.training.plan import FORWARD_BACKWARD
 from ofa_edge.training.recipe import AugmentRecipe, Positive, Share, Strict
-from ofa_edge.training.run import LOG_EVERY, Progress, Run
+from ofa_edge.training.run import Progress, Run
 
 
 class SingleRecipe(Strict):
@@ -79,7 +79,7 @@ class SingleTrainer:
         teacher: StaticNet | None = None,
         device: str = "cpu",
         world: World | None = None,
-        log_every: int = LOG_EVERY,
+        log_every: int | None = None,
     ) -> None:
         self.recipe, self.world, self.device = recipe, world or World(), torch.device(device)
         self.net, self.teacher = net, teacher

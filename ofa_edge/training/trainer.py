@@ -22,7 +22,7 @@ from ofa_edge.training.losses import alpha_divergence, soft_cross_entropy
 from ofa_edge.training.optimizer import clip_gradients, make_optimizer, set_learning_rate
 from ofa_edge.training.plan import FORWARD_BACKWARD, PhasePlan, plan_run
 from ofa_edge.training.recipe import Phase, Recipe
-from ofa_edge.training.run import LOG_EVERY, Progress, Run
+from ofa_edge.training.run import Progress, Run
 
 TEACHER = "teacher.safetensors"
 
@@ -50,7 +50,7 @@ class Trainer:
         device: str = "cpu",
         world: World | None = None,
         after_phase: Callable[[PhasePlan, Supernet], None] = lambda phase, net: None,
-        log_every: int = LOG_EVERY,
+        log_every: int | None = None,
     ) -> None:
         self.recipe, self.space, self.folder, self.device = recipe, space, folder, torch.device(device)
         self.world, self.after_phase = world or World(), after_phase
