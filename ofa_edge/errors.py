@@ -13,6 +13,7 @@ the exit code of the command line.
     |   |-- WeightsError                weights that are damaged, foreign or unsafe to load
     |   |-- SpaceMismatchError          a file made for another search space
     |   |-- DataError                   a data folder that does not fit
+    |   |-- TrainingError               a recipe with which training diverges
     |   |-- OutputError                 an output folder that is not ours, or cannot be written
     |   `-- ToolMissingError            a program or package that this step needs is not installed
     |-- DeviceError                  3  device or infrastructure: nothing was proved either way
@@ -90,6 +91,10 @@ class SpaceMismatchError(UsageError):
 
 class DataError(UsageError):
     """A data folder does not fit what the command needs."""
+
+
+class TrainingError(UsageError):
+    """With this recipe training diverges."""
 
 
 class OutputError(UsageError):

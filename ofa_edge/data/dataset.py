@@ -1,5 +1,6 @@
 """Labelled images in memory: what every source of data is turned into."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.data.preprocess import Pixels, resize
 from ofa_edge.errors import DataError
+from ofa_edge.files import sha256_bytes
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 over the shape, all labels, and the pixels of a thousand images spread over the set."""
+        some = self.pixels[:: max(1, len(self.pixels) // 1000)]
+        return sha256_bytes(repr(self.pixels.shape).encode() + self.labels.tobytes() + some.tobytes())
 
     def take(self, index: NDArray[np.int64] | slice) -> "Images":
         """A part of the set."""

@@ -1,16 +1,18 @@
 """Training batches: shuffled, augmented, normalised, at one resolution each."""
 
+import functools
 from collections.abc import Iterable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ofa_edge.data.augment import apply, draw
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
-from ofa_edge.errors import DataError
 from ofa_edge.training.distributed import World
+from ofa_edge.training.plan import steps_per_epoch
 from ofa_edge.training.recipe import AugmentRecipe
 
 _EPOCH_STREAM, _STEP_STREAM = 0, 1
@@ -42,12 +44,7 @@ class Batches:
         seed: int,
         world: World,
     ) -> None:
-        if len(images) < batch * world.size:
-            raise DataError(
-                "too few training images",
-                f"{len(images)} images, batches of {batch} in {world.size} process{'es' if world.size > 1 else ''}",
-                "lower the batch, or add images",
-            )
+        self.per_epoch = steps_per_epoch(len(images), batch, world.size)
         sizes = sorted(set(resolutions))
         # Crops are cut out of the images as they come; without them every size is made once, here.
         self.images = {0: images.pixels} if augmentation.crop else {r: images.resized(r).pixels for r in sizes}
@@ -55,17 +52,19 @@ class Batches:
         self.preprocessing, self.augmentation = preprocessing, augmentation
         self.batch, self.seed, self.world = batch, seed, world
         self.whole_batch = batch * world.size
-        self.per_epoch = len(images) // self.whole_batch
+        self._order = functools.lru_cache(maxsize=1)(self._shuffled)
 
     def generator(self, step: int) -> np.random.Generator:
         """The generator of a step's draws; the same in every process."""
         return np.random.default_rng([self.seed, _STEP_STREAM, step])
 
+    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng([self.seed, _EPOCH_STREAM, epoch]).permutation(len(self.labels))
+
     def get(self, step: int, resolution: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """This process's images [B, C, r, r] and labels [B] of a step."""
         epoch, index = divmod(step, self.per_epoch)
-        order = np.random.default_rng([self.seed, _EPOCH_STREAM, epoch]).permutation(len(self.labels))
-        chosen = order[index * self.whole_batch : (index + 1) * self.whole_batch]
+        chosen = self._order(epoch)[index * self.whole_batch : (index + 1) * self.whole_batch]
         rows, options = self.world.rows(self.batch), self.augmentation.model_dump()
         source = self.images.get(resolution, self.images.get(0))
         assert source is not None, f"no images of {resolution} px"

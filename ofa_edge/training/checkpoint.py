@@ -52,7 +52,7 @@ def load_checkpoint(
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise WeightsError("damaged checkpoint", f"{path}: {error}", hint) from error
     if metadata.get("recipe") != recipe_digest:
-        raise WeightsError("checkpoint of another recipe", f"{path}: {metadata.get('recipe')}", hint)
+        raise WeightsError("checkpoint of another recipe or of other data", f"{path}: {metadata.get('recipe')}", hint)
     if (before := int(metadata.get("processes", 1))) != processes:
         again = f"torchrun --nproc-per-node {before} -m ofa_edge train ..." if before > 1 else "without torchrun"
         raise WeightsError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ofa_edge import cost
+from ofa_edge.errors import DataError
 from ofa_edge.space import Space, Subnet
 from ofa_edge.training.recipe import Choice, Phase, Recipe
 
@@ -94,10 +95,21 @@ class RunPlan:
         return sum(part.macs_per_image * self.batch * max(0, min(step, part.end) - part.start) for part in self.phases)
 
 
+def steps_per_epoch(images: int, batch: int, processes: int) -> int:
+    """Whole batches of a training set, `batch` images a process. Raises DataError if there is not one."""
+    if images < batch * processes:
+        raise DataError(
+            "too few training images",
+            f"{images} images, batches of {batch} in {processes} process{'es' if processes > 1 else ''}",
+            "lower the batch, or add images",
+        )
+    return images // (batch * processes)
+
+
 def plan_run(recipe: Recipe, space: Space, images: int, processes: int = 1) -> RunPlan:
-    """Lay out a recipe over a training set of that many images."""
+    """Lay out a recipe over a training set of that many images. Raises DataError if they make no batch."""
     batch = recipe.batch * processes
-    per_epoch = max(1, min(images, recipe.data.limit or images) // batch)
+    per_epoch = steps_per_epoch(min(images, recipe.data.limit or images), recipe.batch, processes)
     phases: list[PhasePlan] = []
     start = 0
     trained: set[float] = set()
@@ -158,7 +170,7 @@ def describe(recipe: Recipe, run: RunPlan, images: int) -> list[str]:
     lines = [
         f"'{recipe.name}' on {recipe.data.dataset}: {used}{'' if used == images else f' of {images}'} training images, "
         f"{recipe.data.held_out} held out, {run.steps_per_epoch} steps of {run.batch} an epoch, {run.steps} steps and "
-        f"{run.macs / 1e12:.2g} T MACs in all"
+        f"{run.macs / 1e12:.3g} T MACs in all"
     ]
     return lines + [_described(part, run) for part in run.phases]
 

@@ -6,6 +6,7 @@ run that was killed anywhere and resumed ends with the weights of one that was n
 
 import contextlib
 import json
+import math
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ofa_edge.errors import TrainingError
 from ofa_edge.files import write_bytes
 from ofa_edge.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from ofa_edge.training.distributed import World, is_loss, lost
@@ -147,6 +149,7 @@ class Run:
         before = [buffer.detach().clone() for buffer in self.net.buffers()]
         try:
             progress = take_step(self.position)
+            _check_finite(progress)
         except BaseException as error:
             # Forward passes have moved the running statistics; the weights have not changed yet.
             with torch.no_grad():
@@ -170,6 +173,16 @@ class Run:
         record["subnet_losses"] = [round(loss, 5) for loss in progress.subnet_losses]
         with (self.folder / LOG).open("a") as file:
             file.write(json.dumps(record) + "\n")
+
+
+def _check_finite(progress: Progress) -> None:
+    if not math.isfinite(sum(progress.subnet_losses)):
+        raise TrainingError(
+            "the loss is not a finite number any more",
+            f"step {progress.step}, phase '{progress.phase}': {progress.subnet_losses}; the checkpoint is of the step "
+            "before",
+            "a lower lr, a longer warm-up or clip_norm in the recipe, and another folder with --out",
+        )
 
 
 def _cut_log(path: Path, step: int) -> None:

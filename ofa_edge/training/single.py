@@ -91,7 +91,8 @@ class SingleTrainer:
                 synchronise(module, self.world.group)
         self.steps = max(1, round(recipe.epochs * self.batches.per_epoch))
         optimizer = make_optimizer(net, recipe.momentum, recipe.weight_decay)
-        digest = f"{recipe.digest}/{net.space.hash[:12]}/{net.subnet.id}/{teacher.subnet.id if teacher else 'alone'}"
+        source = f"{net.space.hash[:12]}/{net.subnet.id}/{teacher.subnet.id if teacher else 'alone'}"
+        digest = f"{recipe.digest}/{source}/{train.digest[:16]}"
         self._run = Run(net, optimizer, folder, digest, self.steps, self.world, log_every)
         self._noise: Noise | None = None
 

@@ -69,7 +69,8 @@ class Trainer:
         synchronise(self.net, self.world.group)
         self.teacher: nn.Module | None = None
         optimizer = make_optimizer(self.net, recipe.momentum, recipe.weight_decay)
-        self._run = Run(self.net, optimizer, folder, recipe.digest, self.plan.steps, self.world, log_every)
+        digest = f"{recipe.digest}/{train.digest[:16]}"
+        self._run = Run(self.net, optimizer, folder, digest, self.plan.steps, self.world, log_every)
 
     @property
     def step(self) -> int:

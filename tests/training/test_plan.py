@@ -210,7 +210,7 @@ def test_a_plan_in_words():
         head, *lines = describe(recipe, run, 55_000)
         assert recipe.name in head
         assert "55000 training images" in head
-        assert f"{run.macs / 1e12:.1f} T MACs" in head
+        assert f"{run.macs / 1e12:.3g} T MACs" in head
         assert len(lines) == len(recipe.phases)
         for line, part in zip(lines, run.phases, strict=True):
             assert line.startswith(f"  {part.phase.name}: {part.steps} steps")

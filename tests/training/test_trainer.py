@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ofa_edge.data.dataset import Images
-from ofa_edge.errors import ConfigError, UnknownNameError, WeightsError
+from ofa_edge.errors import ConfigError, TrainingError, UnknownNameError, WeightsError
 from ofa_edge.training.recipe_files import list_recipes, load_recipe, parse_recipe
 from ofa_edge.training.trainer import Trainer
 
@@ -144,3 +144,21 @@ def test_recipes_by_name():
         load_recipe("ofa-egde")
     with pytest.raises(ConfigError, match="no such recipe"):
         load_recipe("nowhere.toml")
+
+
+def test_a_checkpoint_of_other_data_is_refused(recipe, images, tmp_path):
+    make(recipe, images, tmp_path).run(stop_at=1)
+    others = Images(images.pixels[::-1].copy(), images.labels[::-1].copy())
+    with pytest.raises(WeightsError, match="other data"):
+        make(recipe, others, tmp_path).resume()
+
+
+def test_a_run_that_diverges_stops_with_the_weights_before(recipe, images, tmp_path):
+    wild = parse_recipe(RECIPE.replace("lr = 0.1", "lr = 1e18"), "test")
+    trainer = make(wild, images, tmp_path)
+    with pytest.raises(TrainingError, match="not a finite number") as caught:
+        trainer.run()
+    assert "phase 'largest'" in caught.value.why
+    again = make(wild, images, tmp_path)
+    assert again.resume()
+    assert all(value.isfinite().all() for key, value in again.net.state_dict().items() if "running" in key)
