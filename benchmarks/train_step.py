@@ -9,13 +9,17 @@ the figure is the ratio of the medians. Needs the reference package: pip install
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
-from reference import RELEASE, reference_networks
 from torch.nn import functional as F  # noqa: N812
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
+from reference_package import RELEASE, reference_package
 
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.network import Supernet
@@ -45,7 +49,7 @@ def compare(width: float, pixels: int, batch: int, device: str) -> list[dict[str
     """Both implementations on one setting."""
     torch.manual_seed(0)
     space = Space("benchmark", width, 3, 1000, resolutions=(pixels,))
-    theirs = reference_networks().OFAMobileNetV3(
+    theirs = reference_package().networks.OFAMobileNetV3(
         n_classes=1000, width_mult=width, ks_list=[3, 5, 7], expand_ratio_list=[3, 4, 6], depth_list=[2, 3, 4],
         dropout_rate=0.0,
     )  # fmt: skip

@@ -3,11 +3,9 @@
     pip install --no-deps ofa==0.1.0.post202307202001
     python scripts/reference_facts.py tests/facts/costs.json
 
-The reference's profiler adds up in single precision; here the same layers are counted in whole numbers. Its utilities
-import torchvision, which has to be at hand too.
+The reference's profiler adds up in single precision; here the same layers are counted in whole numbers.
 """
 
-import importlib
 import json
 import random
 import sys
@@ -16,6 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
+from reference_package import reference_package
 
 SIZES = (128, 160, 192, 224)
 MOBILE = {"ks_list": [3, 5, 7], "expand_ratio_list": [3, 4, 6], "depth_list": [2, 3, 4]}
@@ -41,7 +42,7 @@ def count(net: nn.Module, size: int) -> tuple[int, int]:
 
 def main() -> None:
     """Sample, extract, count."""
-    networks = importlib.import_module("ofa.imagenet_classification.elastic_nn.networks")
+    networks = reference_package().networks
 
     random.seed(0)
     rows = []

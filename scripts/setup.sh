@@ -57,7 +57,8 @@ if [[ $(cat "$venv/.ofa-edge-setup" 2>/dev/null) != "$stamp" ]]; then
         pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$torch"
     fi
     pip install -c constraints.txt -e '.[cuda,dev]'
-    pip install --no-deps "$(grep -E '^tflite-support==' constraints.txt)"
+    # These two ask for packages that nothing here needs, or that do not fit beside TensorFlow.
+    pip install --no-deps "$(grep -E '^tflite-support==' constraints.txt)" "$(grep -E '^ofa==' constraints.txt)"
     echo "$stamp" >"$venv/.ofa-edge-setup"
 fi
 

@@ -1,13 +1,17 @@
-"""The reference package, with modules it imports and these tests do not need left empty."""
+"""The reference package (PyPI `ofa`, installed with --no-deps), for tests, benchmarks and facts.
 
+It imports packages that its networks never use; where they are not installed, empty ones stand in.
+"""
+
+import functools
+import importlib
 import importlib.machinery
 import importlib.util
 import sys
 import types
 import warnings
 
-import pytest
-
+RELEASE = "0.1.0.post202307202001"
 UNUSED = ("gdown", "horovod", "horovod.torch", "torchvision", "torchvision.transforms", "torchvision.datasets")
 UNUSED += ("torchvision.transforms.functional", "matplotlib", "matplotlib.pyplot", "tqdm", "yaml")
 
@@ -20,10 +24,11 @@ def _empty(name: str) -> types.ModuleType:
     return module
 
 
+@functools.cache
 def reference_package() -> types.SimpleNamespace:
-    """Its networks and its predictors. Skips where it is not installed."""
+    """Its networks, calibration, profiler and predictors. Raises ImportError where it is not installed."""
     if importlib.util.find_spec("ofa") is None:
-        pytest.skip("the reference package is not installed")
+        raise ImportError(f"the reference package is not installed; try: pip install --no-deps ofa=={RELEASE}")
     added = [name for name in UNUSED if name.partition(".")[0] not in sys.modules and not _installed(name)]
     for name in added:
         sys.modules[name] = module = _empty(name)
@@ -33,14 +38,24 @@ def reference_package() -> types.SimpleNamespace:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from ofa.imagenet_classification import networks as static
-            from ofa.imagenet_classification.elastic_nn import networks as elastic
-            from ofa.nas import accuracy_predictor as nas
-            from ofa.tutorial import accuracy_predictor as tutorial
+            static = importlib.import_module("ofa.imagenet_classification.networks")
+            elastic = importlib.import_module("ofa.imagenet_classification.elastic_nn.networks")
+            calibration = importlib.import_module("ofa.imagenet_classification.elastic_nn.utils")
+            common = importlib.import_module("ofa.utils")
+            nas = importlib.import_module("ofa.nas.accuracy_predictor")
+            tutorial = importlib.import_module("ofa.tutorial.accuracy_predictor")
     finally:
         for name in added:
             del sys.modules[name]
-    return types.SimpleNamespace(static=static, elastic=elastic, nas=nas, tutorial=tutorial)
+    return types.SimpleNamespace(
+        static=static,
+        networks=elastic,
+        set_running_statistics=calibration.set_running_statistics,
+        profile=common.profile,
+        init_models=common.init_models,
+        nas=nas,
+        tutorial=tutorial,
+    )
 
 
 def _installed(name: str) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reference_package import reference_package
 from torch import Tensor, nn
 
 from ofa_edge.search.published_predictor import PublishedPredictor
@@ -29,22 +28,17 @@ SPACES = {
 }
 
 
-@pytest.fixture(scope="module")
-def reference() -> SimpleNamespace:
-    return reference_package()
-
-
 @pytest.fixture(scope="module", params=SPACES)
 def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def theirs(reference: SimpleNamespace, family: str) -> Any:
+def theirs(ofa: SimpleNamespace, family: str) -> Any:
     """A supernet of the reference with 7 classes, nothing in it at its initial value."""
     torch.manual_seed(0)
     options = RATIOS if family == "OFAResNets" else {**LISTS, "width_mult": 0.5}
-    net = getattr(reference.elastic, family)(7, dropout_rate=0, **options)
+    net = getattr(ofa.networks, family)(7, dropout_rate=0, **options)
     shake(net)
     return net.eval()
 
@@ -174,16 +168,16 @@ def subnets_of(encoder: Any, space: Space, count: int) -> tuple[list[dict[str, A
     return drawn, space.genome(space.from_config(each) for each in drawn)
 
 
-def test_the_nas_predictor(reference: SimpleNamespace, family: str) -> None:
+def test_the_nas_predictor(ofa: SimpleNamespace, family: str) -> None:
     sizes = [128, 160, 192, 224]
     space = Space.of(SPACES[family].family, "published", resolutions=tuple(sizes))
-    encoder = reference.nas.ResNetArchEncoder(sizes)
+    encoder = ofa.nas.ResNetArchEncoder(sizes)
     if family != "OFAResNets":
         kinds = {"OFAMobileNetV3": "mbv3", "OFAProxylessNASNets": "mbv2"}
-        kind = type("Encoder", (reference.nas.MobileNetArchEncoder,), {"SPACE_TYPE": kinds[family]})
+        kind = type("Encoder", (ofa.nas.MobileNetArchEncoder,), {"SPACE_TYPE": kinds[family]})
         encoder = kind(sizes)
     torch.manual_seed(1)
-    model = reference.nas.AccuracyPredictor(encoder, device="cpu")
+    model = ofa.nas.AccuracyPredictor(encoder, device="cpu")
     model.base_acc.data.fill_(0.76)
     drawn, genomes = subnets_of(encoder, space, 200)
     ours = PublishedPredictor.from_state({key: value.numpy() for key, value in model.state_dict().items()}, space)
@@ -194,11 +188,11 @@ def test_the_nas_predictor(reference: SimpleNamespace, family: str) -> None:
     assert np.abs(ours.predict(genomes) - wanted).max() < 1e-6
 
 
-def test_the_tutorial_predictor(reference: SimpleNamespace) -> None:
+def test_the_tutorial_predictor(ofa: SimpleNamespace) -> None:
     space = Space("w1.2", 1.2, resolutions=tuple(range(112, 225, 16)))
     torch.manual_seed(2)
-    model = reference.tutorial.AccuracyPredictor(pretrained=False, device="cpu")
-    encoder = reference.nas.MobileNetArchEncoder(list(space.resolutions))
+    model = ofa.tutorial.AccuracyPredictor(pretrained=False, device="cpu")
+    encoder = ofa.nas.MobileNetArchEncoder(list(space.resolutions))
     drawn, genomes = subnets_of(encoder, space, 200)
     ours = PublishedPredictor.from_state({k: v.numpy() for k, v in model.model.state_dict().items()}, space)
     wanted = model.predict_accuracy([{**each, "r": [each["image_size"]]} for each in drawn])[:, 0].numpy()
