@@ -25,7 +25,8 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """Depthwise convolution with padding k//2. x [N, C, H, W], weight [C, 1, k, k] -> [N, C, H', W']."""
     kernel = weight.shape[-1]
     small = max(x.shape[2:]) <= (LARGEST_SHIFTED_MAP if stride == 1 else LARGEST_MAP)
-    trained = torch.is_grad_enabled() and weight.requires_grad and x.dtype == weight.dtype
+    full = x.dtype == weight.dtype != torch.bfloat16
+    trained = torch.is_grad_enabled() and weight.requires_grad and full
     if kernel >= 5 and small and trained and x.device.type == "cpu":
         return _Depthwise.apply(x, weight, stride)  # type: ignore[no-any-return, no-untyped-call]
     return F.conv2d(x, weight, None, stride, kernel // 2, 1, x.shape[1])

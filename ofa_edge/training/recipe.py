@@ -147,6 +147,7 @@ class Recipe(Strict):
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     clip_value: Annotated[float, Field(gt=0)] | None = None
     zero_gamma: bool = False  # residual blocks start as identities
+    amp: bool = False  # convolutions in bfloat16 (autocast): for GPUs
     space: SpaceRecipe
     data: DataRecipe
     augment: AugmentRecipe = AugmentRecipe()

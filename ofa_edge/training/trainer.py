@@ -150,7 +150,9 @@ class Trainer:
         first = torch.empty(0)
         for index, (choice, subnet) in enumerate(zip(phase.subnets, subnets, strict=True)):
             regularised = recipe.regularise == "all" or choice == "largest"
-            logits = self.net(x, subnet, self._noise(noise_seed + index) if regularised else None)
+            with self._autocast():
+                logits = self.net(x, subnet, self._noise(noise_seed + index) if regularised else None)
+            logits = logits.float() if recipe.amp else logits
             on_labels = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing if regularised else 0.0)
             if index == 0:
                 first = logits.detach()
@@ -176,8 +178,12 @@ class Trainer:
             return None
         assert self.teacher is not None
         self.teacher.train()  # batch statistics, as in the reference
-        with torch.no_grad():
-            return self.teacher(x).softmax(1)  # type: ignore[no-any-return]
+        with torch.no_grad(), self._autocast():
+            logits: Tensor = self.teacher(x)
+        return (logits.float() if self.recipe.amp else logits).softmax(1)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.amp)
 
     def _macs(self, part: PhasePlan, subnets: list[Subnet]) -> float:
         total = FORWARD_BACKWARD * sum(cost.macs(self.space, subnet) for subnet in subnets)

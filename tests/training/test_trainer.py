@@ -162,3 +162,17 @@ def test_a_run_that_diverges_stops_with_the_weights_before(recipe, images, tmp_p
     again = make(wild, images, tmp_path)
     assert again.resume()
     assert all(value.isfinite().all() for key, value in again.net.state_dict().items() if "running" in key)
+
+
+def test_mixed_precision_learns_too(recipe, images, tmp_path):
+    """bfloat16 works on CPUs as on GPUs: the weights stay in single precision, the loss falls."""
+    seen = []
+    mixed = recipe.model_copy(update={"amp": True})
+    trainer = make(mixed, images, tmp_path)
+    trainer.run(seen.append)
+    assert seen[-1].loss < seen[0].loss - 0.1
+    plain = []
+    make(recipe, images, tmp_path / "plain").run(plain.append)
+    assert seen[0].loss != plain[0].loss
+    assert seen[0].loss == pytest.approx(plain[0].loss, rel=0.05)
+    assert {value.dtype for value in trainer.net.parameters()} == {torch.float32}
