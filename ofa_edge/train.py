@@ -3,7 +3,6 @@
 Every step leaves its result in the run's folder and is skipped when it is already there, so a killed run goes on.
 """
 
-import copy
 import json
 import shutil
 import time
@@ -151,10 +150,9 @@ class _PhaseLog:
     def __call__(self, part: PhasePlan, supernet: Supernet) -> None:
         records = json.loads(self.file.read_bytes()) if self.file.is_file() else []
         resolution = max(part.resolutions())
-        net = copy.deepcopy(supernet).to("cpu")
         preprocessing = self.recipe.preprocessing(resolution)
         top1 = {
-            name: round(measure_top1(net, subnet, self.calibration, self.held_out, preprocessing), 4)
+            name: round(measure_top1(supernet, subnet, self.calibration, self.held_out, preprocessing), 4)
             for name, subnet in (
                 ("largest", part.space.largest(resolution)),
                 ("smallest", part.space.smallest(resolution)),

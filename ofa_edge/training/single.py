@@ -88,7 +88,6 @@ class SingleTrainer:
         for module in (net, teacher):
             if module is not None:
                 module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-                synchronise(module, self.world.group)
         self.steps = max(1, round(recipe.epochs * self.batches.per_epoch))
         optimizer = make_optimizer(net, recipe.momentum, recipe.weight_decay)
         source = f"{net.space.hash[:12]}/{net.subnet.id}/{teacher.subnet.id if teacher else 'alone'}"
@@ -108,10 +107,12 @@ class SingleTrainer:
         The network's batch norm statistics are its own at the end: it counts as calibrated then.
         """
         dropout = self.net.get_submodule("classifier").register_forward_pre_hook(self._drop)
+        synchronise(self.net, self.world.group)
         try:
             self._run.go(self._take_step, on_step, save_every, stop_at)
         finally:
             dropout.remove()
+            synchronise(self.net, None)  # calibration afterwards is one process's own affair
         self.net.calibrated = self._run.position.step == self.steps
         return self.net.eval()
 

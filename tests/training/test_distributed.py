@@ -12,7 +12,7 @@ import pytest
 import tiny_runs
 import torch
 from safetensors.torch import load_file
-from tiny_package import images
+from tiny_package import dataset, images, recipe
 from tiny_runs import (
     differing,
     ended,
@@ -28,8 +28,13 @@ from tiny_runs import (
 )
 
 from ofa_edge.errors import ConfigError, WeightsError
+from ofa_edge.finetune import TrainingData, finetune
 from ofa_edge.supernet.network import Supernet
+from ofa_edge.supernet.zoo import open_supernet
+from ofa_edge.train import train
 from ofa_edge.training.distributed import World
+from ofa_edge.training.recipe import AugmentRecipe
+from ofa_edge.training.single import SingleRecipe
 
 RECIPES = {"shrinking": shrinking, "sandwich": sandwich}
 
@@ -126,6 +131,31 @@ def test_only_the_first_process_writes(tmp_path):
         assert ended(process) == 0
     assert {path.name for path in (tmp_path / "first").iterdir()} == {"checkpoint.safetensors", "log.jsonl"}
     assert list(others.iterdir()) == []
+
+
+def train_package(folder):
+    """The target of a process: all that `ofa-edge train` does."""
+    world = World.join()
+    train(recipe(batch="40", epochs="1"), dataset(), folder, world=world)
+    world.leave()
+
+
+def tune_package(package, folder):
+    """The target of a process: all that `ofa-edge finetune` does."""
+    world = World.join()
+    package, data = open_supernet(str(package)), dataset()
+    source = TrainingData(*data.split(60, 0), data.test, AugmentRecipe(shift=1), 40)
+    finetune(package, package.space.smallest(), source, SingleRecipe(epochs=1, batch=40), folder, world=world)
+    world.leave()
+
+
+def test_the_first_process_alone_measures_afterwards(tmp_path):
+    run, tuned = tmp_path / "run", tmp_path / "tuned"
+    for target, *arguments in ((train_package, run), (tune_package, run, tuned)):
+        for rank, process in enumerate(start_world(target, *arguments, folder=tmp_path)):
+            assert ended(process) == 0, (tmp_path / f"out-{rank}").read_text()
+    assert [phase["phase"] for phase in json.loads((run / "phases.json").read_bytes())] == ["sandwich"]
+    assert open_supernet(str(tuned)).subnet == open_supernet(str(run)).space.smallest()
 
 
 def test_a_killed_process_ends_the_run(tmp_path):
