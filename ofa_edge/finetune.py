@@ -66,7 +66,11 @@ def training_data(package: SupernetPackage, dataset: str | None, folder: Path | 
     data = facts.get("data", {})
     default = IMAGE_FOLDER if folder is not None and dataset is None else data.get("dataset", IMAGE_FOLDER)
     found = open_dataset(
-        dataset or default, folder, size=package.space.resolutions[-1], channels=package.space.in_channels
+        dataset or default,
+        folder,
+        size=package.space.resolutions[-1],
+        channels=package.space.in_channels,
+        split_seed=data.get("split_seed", 0),
     )
     _check_classes(found, package)
     same = found.name == package.dataset

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from tiny_package import LABELS, copied_package, dataset, images, shared_package
 
+from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.errors import ConfigError, DataError, OutputError
 from ofa_edge.finetune import FACTS, TrainingData, finetune, read_subnet, training_data
 from ofa_edge.supernet import zoo
@@ -140,6 +141,14 @@ def test_data_of_ones_own_want_the_supernets_classes(package, folder, tmp_path):
     with pytest.raises(DataError, match="classes are not the supernet's") as caught:
         training_data(package, None, tmp_path / "fewer")
     assert LABELS[0] in caught.value.why
+
+
+def test_an_image_folder_without_a_test_part_is_split_as_in_training(package, folder, tmp_path):
+    shutil.copytree(package.folder, tmp_path / "package")
+    (tmp_path / "package" / "recipe.json").write_text(json.dumps({"recipe": {"data": {"split_seed": 7}}}))
+    found = training_data(open_supernet(str(tmp_path / "package")), None, folder / "train")
+    as_trained = load_image_folder(folder / "train", 1, 16, split_seed=7)
+    assert found.test.digest == as_trained.test.digest != load_image_folder(folder / "train", 1, 16).test.digest
 
 
 def test_of_data_of_ones_own_a_tenth_is_held_out(folder, package):
