@@ -1,7 +1,6 @@
 """Fine-tuning: a subnet of a supernet, trained on by itself, becomes a package of one network that `build` takes."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,10 +134,15 @@ def finetune(
         Top-1 on the test images before and after, and what was done.
     """
     world = world or World()
-    facts = {"subnet": subnet.config(), "supernet": package.space.hash, "recipe": recipe.model_dump(mode="json")}
+    supernet = package.load()
+    facts = {
+        "subnet": subnet.config(),
+        "supernet": package.space.hash,
+        "supernet_weights_sha256": sha256_file(package.weights) if package.weights else None,
+        "recipe": recipe.model_dump(mode="json"),
+    }
     if world.first:
         _claim(folder, facts)
-    supernet = package.load()
     sizes = package.preprocessing(subnet.resolution)
     calibration = data.train.take(slice(CALIBRATION_IMAGES))
 
@@ -171,9 +175,14 @@ def finetune(
 def _claim(folder: Path, facts: dict[str, Any]) -> None:
     marker = folder / FACTS
     if marker.is_file():
-        known = json.loads(marker.read_bytes())
-        if {key: known.get(key) for key in facts} != json.loads(json.dumps(facts)):
-            raise OutputError(f"{folder} holds another run", "of another subnet or recipe", "another folder with --out")
+        try:
+            known = json.loads(marker.read_bytes())
+            same = {key: known.get(key) for key in facts} == json.loads(json.dumps(facts))
+        except (ValueError, AttributeError) as error:
+            raise OutputError(f"{marker.name} is damaged", f"{folder}: {error}", "another folder with --out") from error
+        if not same:
+            why = "of another subnet, recipe or supernet"
+            raise OutputError(f"{folder} holds another run", why, "another folder with --out")
     elif folder.is_dir() and any(folder.iterdir()):
         raise OutputError(f"{folder} is not ours", "it has files, and no run of fine-tuning", "another folder")
     else:
@@ -189,7 +198,7 @@ def _write(folder: Path, package: SupernetPackage, net: StaticNet, figures: dict
     }
     images = package.file(zoo.IMAGES)
     if images is not None:
-        shutil.copyfile(images, folder / zoo.IMAGES)
+        write_bytes(folder / zoo.IMAGES, images.read_bytes())
     write_bytes(folder / zoo.LABELS, ("\n".join(package.labels) + "\n").encode())
     save_static(folder / zoo.NETWORK, net, header)
     write_json(folder / FACTS, {**figures, "weights_sha256": sha256_file(folder / zoo.NETWORK)})

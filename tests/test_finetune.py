@@ -86,6 +86,17 @@ def test_a_second_call_changes_nothing_and_another_recipe_is_refused(poor, data,
         finetune(package, package.space.largest(16), data, RECIPE, folder)
 
 
+def test_another_supernet_of_the_same_space_is_refused(package, data, tuned):
+    with pytest.raises(OutputError, match="another run"):
+        finetune(package, package.space.smallest(16), data, RECIPE, tuned[0])
+
+
+def test_a_damaged_claim_is_told(package, data, tmp_path):
+    (tmp_path / FACTS).write_text("{")
+    with pytest.raises(OutputError, match="damaged"):
+        finetune(package, package.space.smallest(16), data, RECIPE, tmp_path)
+
+
 def test_a_folder_of_somebody_elses_is_refused(package, data, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(OutputError, match="is not ours"):
