@@ -20,9 +20,9 @@ Choice = Literal["largest", "smallest", "random"]
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors; values do not change."""
+    """Unknown keys and infinite numbers are errors; values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SpaceRecipe(Strict):
@@ -30,7 +30,7 @@ class SpaceRecipe(Strict):
 
     family: Family = "ofa_mobilenetv3"
     width_mult: Annotated[float, Field(gt=0)] = 1.0
-    resolutions: tuple[int, ...]
+    resolutions: Annotated[tuple[Positive, ...], Field(min_length=1)]
     strides: tuple[int, ...] | None = None
     kernels: tuple[int, ...] | None = None
     expands: tuple[int | float, ...] | None = None

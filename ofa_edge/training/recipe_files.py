@@ -89,10 +89,13 @@ def _read(kind: str, folder: str, name_or_path: str) -> dict[str, Any]:
     if path.suffix == ".toml":
         if not path.is_file():
             raise ConfigError(f"no such {kind} file", str(path), _LIST)
-        return _parsed(path.read_text(), name_or_path)
+        try:
+            return _parsed(path.read_text(encoding="utf-8"), name_or_path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read the {kind} file", f"{path}: {error}", "save it as UTF-8 text") from error
     if name_or_path not in _names(folder):
         raise UnknownNameError.of(kind, name_or_path, _names(folder), _LIST)
-    return _parsed((_folder(folder) / f"{name_or_path}.toml").read_text(), name_or_path)
+    return _parsed((_folder(folder) / f"{name_or_path}.toml").read_text(encoding="utf-8"), name_or_path)
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:

@@ -110,6 +110,9 @@ def test_a_dry_run_accepts_a_run_to_go_on_with(run, here):
         (("--recipe", "ofaa", "--preset", "smoke"), "unknown recipe 'ofaa'"),
         (("--recipe", "ofa", "--preset", "nowhere.toml"), "no such preset file"),
         (("--recipe", "tiny.toml", "--seed", "-1"), "bad recipe: seed"),
+        (("--recipe", "tiny.toml", "--scale", "inf"), "bad recipe: scale"),
+        (("--recipe", "tiny.toml", "--preset", "sizeless.toml"), "bad recipe: space.resolutions"),
+        (("--recipe", "tiny.toml", "--preset", "latin1.toml"), "cannot read the preset file"),
         (("--recipe", "tiny.toml", "--preset", "damaged.toml"), "not a TOML file"),
         (("--recipe", "tiny.toml", "--preset", "strange.toml"), "bad recipe: batches"),
     ],
@@ -121,6 +124,8 @@ def test_refusals(run, here, monkeypatch, options, told):
         pytest.skip("there is a GPU here")
     (here / "damaged.toml").write_text("batch = ")
     (here / "strange.toml").write_text("batches = 3")
+    (here / "sizeless.toml").write_text("[space]\nresolutions = []")
+    (here / "latin1.toml").write_bytes('name = "é"'.encode("latin1"))
     monkeypatch.chdir(here)
     assert told in refused(run("train", *options, "--data", here / "data"))
     assert not (here / "runs").exists()
