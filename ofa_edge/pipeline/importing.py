@@ -74,10 +74,13 @@ def import_subnet(options: ImportOptions) -> dict[str, Any]:
     from ofa_edge.supernet.importing.net_config import read_net_config
     from ofa_edge.supernet.importing.subnets import choose, place
 
-    sources = find_sources(options, Path())
-    if sources.net_config is None:
-        raise UsageError("no net.config", f"{', '.join(options.sources)}: none of them is one", "give the JSON file")
-    config, size = read_net_config(sources.net_config), _image_size(sources, options)
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-") as temporary:
+        sources = find_sources(options, Path(temporary))
+        if sources.net_config is None:
+            raise UsageError(
+                "no net.config", f"{', '.join(options.sources)}: none of them is one", "give the JSON file"
+            )
+        config, size = read_net_config(sources.net_config), _image_size(sources, options)
     published = list(zoo.UNTRAINED.values())
     if options.space is None:
         placed = place(config, size, published)

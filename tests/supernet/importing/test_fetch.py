@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from ofa_edge.errors import UsageError, WeightsError
+from ofa_edge.errors import ConfigError, UsageError, WeightsError
 from ofa_edge.pipeline.import_sources import ImportOptions
-from ofa_edge.pipeline.importing import import_package
+from ofa_edge.pipeline.importing import import_package, import_subnet
 from ofa_edge.space import Space
 from ofa_edge.supernet.importing import fetch as module
 from ofa_edge.supernet.importing.fetch import fetch, is_url, name_of
@@ -174,6 +174,12 @@ def test_an_import_from_an_address(server: Any, certificate: Path, tmp_path: Pat
     with pytest.raises(WeightsError, match="not the file"):
         import_package(dataclasses.replace(options, out=Path("other")))
     assert not Path("other").exists()
+    # A net.config from an address is read and not left in the user's folder.
+    server.content = json.dumps({"name": "unheard of", "blocks": []}).encode()
+    wanted = hashlib.sha256(server.content).hexdigest()
+    with pytest.raises(ConfigError, match=r"not a net\.config"):
+        import_subnet(dataclasses.replace(options, sha256=wanted, resolution=32))
+    assert not Path("ofa_tiny_w1.0").exists()
 
 
 def test_addresses_and_names() -> None:
