@@ -22,7 +22,7 @@ from ofa_edge.cli.console import print_json
 @click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="For a batch of 2048. Default: 0.24.")
 @click.option("--batch", type=click.IntRange(min=1), help="Images a step. Default: the supernet's recipe's.")
 @click.option("--distill", type=click.FloatRange(0, 1), help="Weight of the largest net's predictions. Default: 1.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Default: runs/finetune-SUBNET.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
 @click.option("--device", default="cpu", show_default=True, help="torch device: cpu, cuda.")
@@ -44,8 +44,10 @@ def finetune_command(
     A run that was interrupted goes on with the same command.
     """
     import torch
+    from pydantic import ValidationError
 
     from ofa_edge.cli.training_bars import TrainingBars
+    from ofa_edge.errors import ConfigError
     from ofa_edge.finetune import finetune, read_subnet, training_data
     from ofa_edge.supernet.zoo import open_supernet
     from ofa_edge.training.distributed import World, check_device
@@ -56,7 +58,11 @@ def finetune_command(
     subnet = read_subnet(chosen, package.space, resolution)
     source = training_data(package, dataset, data)
     values = {"batch": source.batch, **{key: value for key, value in given.items() if value is not None}}
-    recipe = SingleRecipe(augment=source.augment, **values)
+    try:
+        recipe = SingleRecipe(augment=source.augment, **values)
+    except ValidationError as error:  # what click lets through: infinite numbers
+        first = error.errors()[0]
+        raise ConfigError(f"bad --{first['loc'][0]}", first["msg"], "ofa-edge finetune --help") from error
     folder = out or Path("runs") / f"finetune-{subnet.id}"
     if threads:
         torch.set_num_threads(threads)

@@ -22,7 +22,7 @@ def predictor_group() -> None:
     help="Subnets to measure.",
 )
 @click.option("--images", type=click.IntRange(min=1), help="Validation images to measure on. Default: all.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the random subnets.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the random subnets.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: the supernet's own.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
 def predictor_train(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from manifests import manifest
 from tiny_package import RECIPE, copied_package
+from tiny_runs import image_folder
 
 from ofa_edge.errors import ConversionError, DeviceLostError
 from ofa_edge.manifest import Verdict
@@ -174,6 +175,8 @@ def test_an_unknown_supernet_or_device(run, package, tmp_path):
         ("train",),
         ("train", "--recipe", "ofa", "--preset", "smoke", "--threads", "0"),
         ("train", "--recipe", "ofa", "--preset", "smoke", "--pairs", "5"),
+        ("finetune", "--subnet", "smallest", "--seed", "-1"),
+        ("predictor", "train", "--seed", "-1", "--out", "nowhere"),
         ("cache", "prune", "--keep-mb", "-1"),
     ],
 )
@@ -183,6 +186,11 @@ def test_options_that_are_refused_at_once(run, arguments):
     assert out == ""
     assert "Usage: ofa-edge" in err
     assert "Error: " in err
+
+
+def test_fine_tuning_for_ever_is_refused(run, package, tmp_path):
+    command = ("finetune", "--supernet", package, "--subnet", "smallest", "--data", image_folder(tmp_path / "data"))
+    assert "bad --epochs" in check_error(run(*command, "--epochs", "inf"))
 
 
 # -- train --
