@@ -31,7 +31,7 @@ ROUNDS = 5
 
 def vectors(space: Space, subnet: Subnet) -> dict[str, list[int]]:
     """A subnet as the reference wants it: an entry for every block of the supernet."""
-    pairs = [list(stage) + [stage[-1]] * (space.max_depth - len(stage)) for stage in subnet.stages]
+    pairs = [list(stage) + [stage[-1]] * (space.depths[-1] - len(stage)) for stage in subnet.stages]
     flat = [pair for stage in pairs for pair in stage]
     return {"ks": [k for k, _ in flat], "e": [e for _, e in flat], "d": list(subnet.depths)}
 
