@@ -52,11 +52,17 @@ def test_both_dialects_of_the_reference():
         {"ks": [9] * 10, "e": [3] * 10, "d": [2] * 5},
         {"ks": [3] * 10, "e": [3] * 10, "d": [1] * 5},
         {"ks": "x", "e": [3] * 10, "d": [2] * 5},
+        {"ks": [3] * 20, "e": [float("inf")] * 20, "d": [2] * 5},
     ],
 )
 def test_bad_configurations_are_refused(config):
     with pytest.raises(ConfigError):
         IMAGENET.from_config(config)
+
+
+def test_a_resolution_as_text():
+    subnet = IMAGENET.uniform(3, 4, 2, 160)
+    assert IMAGENET.from_config({**subnet.config(), "r": "160"}) == subnet
 
 
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 30))

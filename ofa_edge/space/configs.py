@@ -1,6 +1,6 @@
 """Subnets out of configuration files: our own, and both dialects of the reference."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ofa_edge.errors import ConfigError
@@ -19,7 +19,7 @@ def read_config(space: "Space", config: Mapping[str, Any]) -> Subnet:
     try:
         widths = _widths(space, config)
         return Subnet(_stages(space, config), _resolution(space, config), widths)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         third = "w" if space.width_ratios else "ks"
         raise ConfigError(
             "not a subnet configuration",
@@ -30,7 +30,7 @@ def read_config(space: "Space", config: Mapping[str, Any]) -> Subnet:
 
 def _resolution(space: "Space", config: Mapping[str, Any]) -> int:
     size = config.get("r", config.get("image_size", space.resolutions[-1]))
-    return int(size[0] if isinstance(size, Sequence) else size)
+    return int(size[0] if isinstance(size, list | tuple) else size)
 
 
 def _widths(space: "Space", config: Mapping[str, Any]) -> tuple[float, ...]:
