@@ -31,7 +31,6 @@ from ofa_edge.training.trainer import Trainer
 
 CALIBRATION_IMAGES, VALIDATION_IMAGES, TEST_IMAGES = 500, 4000, 2000
 RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"
-PAIR_SEED = 1
 Report = Callable[[str, int, int], None]  # stage, done, total
 
 

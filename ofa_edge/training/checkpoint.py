@@ -1,6 +1,5 @@
 """Training checkpoints: weights, momentum and step in one safetensors file, replaced atomically."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,7 @@ def load_checkpoint(
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, Any] = file.metadata() or {}
             tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError) as error:
         raise WeightsError("damaged checkpoint", f"{path}: {error}", hint) from error
     if metadata.get("recipe") != recipe_digest:
         raise WeightsError("checkpoint of another recipe or of other data", f"{path}: {metadata.get('recipe')}", hint)
