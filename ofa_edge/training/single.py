@@ -95,6 +95,11 @@ class SingleTrainer:
         self._run = Run(net, optimizer, folder, digest, self.steps, self.world, log_every)
         self._noise: Noise | None = None
 
+    @property
+    def expected_macs(self) -> float:
+        """Multiply-accumulates of the whole run, backward passes and the teacher included."""
+        return self._macs_per_image() * self.batches.whole_batch * self.steps
+
     def resume(self) -> bool:
         """Continue from the folder's checkpoint, if there is one."""
         return self._run.resume()
@@ -150,7 +155,7 @@ class SingleTrainer:
             accuracy=facts[0],
             subnet_losses=(facts[1],),
             macs=position.macs + per_step,
-            expected_macs=per_step * self.steps,
+            expected_macs=self.expected_macs,
         )
 
     def _macs_per_image(self) -> float:
