@@ -2,16 +2,11 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from ofa_edge import __version__, cost
-from ofa_edge.data.dataset import Dataset, Images
-from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
-from ofa_edge.errors import ConfigError, DataError, OutputError
+from ofa_edge.errors import ConfigError, OutputError
 from ofa_edge.files import sha256_file, write_bytes, write_json
 from ofa_edge.metrics import top1
 from ofa_edge.space import Space, Subnet
@@ -22,64 +17,12 @@ from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_static
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.distributed import World
-from ofa_edge.training.recipe import AugmentRecipe
+from ofa_edge.training.package_data import TrainingData
 from ofa_edge.training.run import Progress
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
 
 CALIBRATION_IMAGES = 500
 FACTS = "finetune.json"
-_HELD_OUT_SHARE = 10  # one in so many, where the supernet's own recipe is not at hand
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The data a supernet was trained on, split as it was then.
-
-    Attributes:
-        train: what training may see.
-        held_out: what the supernet did not see either; for choices.
-        test: for figures.
-        augment: as in the supernet's training.
-        batch: likewise.
-    """
-
-    train: Images
-    held_out: Images
-    test: Images
-    augment: AugmentRecipe
-    batch: int
-
-
-def training_data(package: SupernetPackage, dataset: str | None, folder: Path | None) -> TrainingData:
-    """Open the data of a package's recipe, or other data with the same classes.
-
-    Args:
-        package: the supernet.
-        dataset: a data set's name; by default the recipe's, or an image folder where there is no recipe.
-        folder: where it is.
-
-    Raises:
-        DataError: the data are missing, or their classes or channels are not the supernet's.
-    """
-    facts = _recipe_facts(package)
-    data = facts.get("data", {})
-    default = IMAGE_FOLDER if folder is not None and dataset is None else data.get("dataset", IMAGE_FOLDER)
-    found = open_dataset(
-        dataset or default,
-        folder,
-        size=package.space.resolutions[-1],
-        channels=package.space.in_channels,
-        split_seed=data.get("split_seed", 0),
-    )
-    _check_classes(found, package)
-    same = found.name == package.dataset
-    held_out = data.get("held_out", 0) if same else 0
-    train, kept = found.split(held_out or max(1, len(found.train) // _HELD_OUT_SHARE), data.get("split_seed", 0))
-    try:
-        augment = AugmentRecipe.model_validate(facts.get("augment", {}))
-    except ValidationError:
-        augment = AugmentRecipe()
-    return TrainingData(train, kept, found.test, augment, int(facts.get("batch", 128)))
 
 
 def read_subnet(text: str, space: Space, resolution: int | None) -> Subnet:
@@ -202,22 +145,3 @@ def _write(folder: Path, package: SupernetPackage, net: StaticNet, figures: dict
     write_bytes(folder / zoo.LABELS, ("\n".join(package.labels) + "\n").encode())
     save_static(folder / zoo.NETWORK, net, header)
     write_json(folder / FACTS, {**figures, "weights_sha256": sha256_file(folder / zoo.NETWORK)})
-
-
-def _recipe_facts(package: SupernetPackage) -> dict[str, Any]:
-    path = package.file("recipe.json")
-    try:
-        value: dict[str, Any] = json.loads(path.read_bytes())["recipe"] if path else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return value
-
-
-def _check_classes(data: Dataset, package: SupernetPackage) -> None:
-    if data.class_names != package.labels:
-        strange = sorted(set(data.class_names) ^ set(package.labels)) or ["their order"]
-        raise DataError(
-            "the data's classes are not the supernet's",
-            f"{data.name}: differs in {', '.join(strange[:5])}",
-            f"use data with the classes {', '.join(package.labels[:5])}{', ...' if len(package.labels) > 5 else ''}",
-        )

@@ -58,43 +58,43 @@ def fit_predictor(space: Space, pairs: list[Pair]) -> AccuracyPredictor:
 
 def train_predictor(
     package: SupernetPackage,
+    calibration: Images,
+    images: Images,
     count: int,
     folder: Path,
     *,
     seed: int = PAIR_SEED,
-    images: int | None = None,
     on_pair: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Make the predictor of a supernet's package, from the calibration and validation images that it carries.
+    """Make the predictor of a supernet.
 
     Args:
         package: the supernet.
+        calibration: training images.
+        images: held-out images that accuracy is measured on.
         count: subnets to measure.
         folder: gets `predictor.safetensors` and `pairs.json`. Pairs found there are used if they are of the same
             weights and images, and replaced if not.
         seed: of the random subnets.
-        images: measure on the first so many validation images.
         on_pair: progress.
 
     Returns:
         The fit's figures: RMSE, Kendall's tau and Spearman's rho on held-out subnets (cross-validation).
 
     Raises:
-        ConfigError: too few subnets.
-        DataError: the package has no images.
+        ConfigError: too few subnets, or more than there are.
     """
     if count < MIN_PAIRS:
         raise ConfigError("too few pairs", f"{count}, at least {MIN_PAIRS} are needed", f"--pairs {MIN_PAIRS}")
-    validation = package.images("validation").take(slice(images))
     predictor = measure_and_fit(
         package.load(),
         count,
-        package.images("calibration"),
-        validation,
+        calibration,
+        images,
         package.preprocessing(package.space.resolutions[-1]),
         folder / zoo.PAIRS,
         seed=seed,
         on_pair=on_pair,
     )
     digest = predictor.save(folder / zoo.PREDICTOR)
-    return {**predictor.summary(), "images": len(validation), "space_hash": package.space.hash, "sha256": digest}
+    return {**predictor.summary(), "images": len(images), "space_hash": package.space.hash, "sha256": digest}

@@ -87,7 +87,9 @@ def train(
         claim_run_folder(folder, recipe)
     space = recipe.make_space(len(data.class_names))
     train_images, held_out = data.split(recipe.data.held_out, recipe.data.split_seed)
-    held_out, test = held_out.take(slice(measure.images)), data.test.take(slice(measure.images))
+    # What the package carries is what pairs are measured on, so that a predictor made from it later goes on with them.
+    held_out = held_out.take(slice(measure.images)).take(slice(VALIDATION_IMAGES))
+    test = data.test.take(slice(measure.images))
     calibration = train_images.take(slice(CALIBRATION_IMAGES))
     started = time.monotonic()
     if not (folder / zoo.WEIGHTS).is_file():
@@ -180,7 +182,7 @@ def _save_package_images(folder: Path, calibration: Images, held_out: Images, te
     if not (folder / zoo.IMAGES).is_file():
         splits = {
             "calibration": calibration,
-            "validation": held_out.take(slice(VALIDATION_IMAGES)),
+            "validation": held_out,
             "test": test.take(slice(TEST_IMAGES)),
         }
         zoo.save_images(folder / zoo.IMAGES, splits)

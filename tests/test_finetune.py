@@ -12,12 +12,13 @@ from tiny_package import LABELS, copied_package, dataset, images, shared_package
 
 from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.errors import ConfigError, DataError, OutputError
-from ofa_edge.finetune import FACTS, TrainingData, finetune, read_subnet, training_data
+from ofa_edge.finetune import FACTS, finetune, read_subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.weights import load_static, save_supernet
 from ofa_edge.supernet.zoo import open_supernet
+from ofa_edge.training.package_data import TrainingData, training_data
 from ofa_edge.training.recipe import AugmentRecipe
 from ofa_edge.training.single import SingleRecipe
 

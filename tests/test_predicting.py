@@ -11,6 +11,7 @@ from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.training import pairs as pairs_module
+from ofa_edge.training.package_data import predictor_images
 
 
 @pytest.fixture
@@ -20,8 +21,13 @@ def package(tmp_path_factory, tmp_path):
     return open_supernet(str(folder))
 
 
+def fit(package, count, images):
+    calibration, held_out = predictor_images(package, None, None)
+    return train_predictor(package, calibration, held_out.take(slice(images)), count, package.folder)
+
+
 def test_a_predictor_comes_with_its_error_on_held_out_subnets(package):
-    figures = train_predictor(package, 26, package.folder, images=40)
+    figures = fit(package, 26, 40)
     assert figures["pairs"] == 26
     assert figures["images"] == 40
     assert -1 <= figures["kendall"] <= 1
@@ -39,19 +45,19 @@ def test_it_goes_on_where_it_was_and_starts_afresh_with_other_images(package, mo
     measured = []
     real = pairs_module.measure_top1
     monkeypatch.setattr(pairs_module, "measure_top1", lambda *args: measured.append(args[1]) or real(*args))
-    train_predictor(package, 24, package.folder, images=20)
+    fit(package, 24, 20)
     assert len(measured) == 24
-    train_predictor(package, 26, package.folder, images=20)
+    fit(package, 26, 20)
     assert len(measured) == 26
-    train_predictor(package, 24, package.folder, images=21)
+    fit(package, 24, 21)
     assert len(measured) == 50
 
 
 def test_what_cannot_be_fitted_is_told(package):
     with pytest.raises(ConfigError, match="too few pairs"):
-        train_predictor(package, 5, package.folder)
+        fit(package, 5, None)
     (package.folder / zoo.IMAGES).unlink()
     with pytest.raises(DataError, match="has no images"):
-        train_predictor(package, 24, package.folder)
+        fit(package, 24, None)
     with pytest.raises(ConfigError, match="more pairs than subnets"):
         pairs_module.sample_subnets(package.space.restricted(kernels=(3,), expands=(3,)), 1000, 0)

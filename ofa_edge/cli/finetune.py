@@ -16,7 +16,7 @@ from ofa_edge.cli.console import print_json
     "--subnet", "chosen", required=True, metavar="SUBNET", help="largest, smallest, a JSON file, or a build's folder."
 )
 @click.option("--resolution", type=click.IntRange(min=1), help="Input size. Default: the subnet's.")
-@click.option("--dataset", metavar="NAME", help="Default: the supernet's own; with --data alone, an image folder.")
+@click.option("--dataset", metavar="NAME", help="Default: the supernet's own, or an image folder.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder.")
 @click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Default: 25, as in the paper.")
 @click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="For a batch of 2048. Default: 0.24.")
@@ -48,9 +48,10 @@ def finetune_command(
 
     from ofa_edge.cli.training_bars import TrainingBars
     from ofa_edge.errors import ConfigError
-    from ofa_edge.finetune import finetune, read_subnet, training_data
+    from ofa_edge.finetune import finetune, read_subnet
     from ofa_edge.supernet.zoo import open_supernet
     from ofa_edge.training.distributed import World, check_device
+    from ofa_edge.training.package_data import training_data
     from ofa_edge.training.single import SingleRecipe
 
     check_device(device)

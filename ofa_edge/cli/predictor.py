@@ -21,16 +21,25 @@ def predictor_group() -> None:
     show_default=True,
     help="Subnets to measure.",
 )
-@click.option("--images", type=click.IntRange(min=1), help="Validation images to measure on. Default: all.")
+@click.option("--dataset", metavar="NAME", help="Default: the images inside the supernet's folder.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder, for a supernet that carries no images.")
+@click.option("--images", type=click.IntRange(min=1), help="Held-out images to measure on. Default: all.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the random subnets.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: the supernet's own.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
 def predictor_train(
-    supernet: str, pairs: int, images: int | None, seed: int, out: Path | None, threads: int | None
+    supernet: str,
+    pairs: int,
+    dataset: str | None,
+    data: Path | None,
+    images: int | None,
+    seed: int,
+    out: Path | None,
+    threads: int | None,
 ) -> None:
     """Measure subnets of a supernet and fit its accuracy predictor.
 
-    Each subnet is cut out, its batch norms calibrated, its top-1 measured on validation images. Prints the error and
+    Each subnet is cut out, its batch norms calibrated, its top-1 measured on held-out images. Prints the error and
     the rank correlation on subnets that the fit did not see. An interrupted run goes on with the same command.
     """
     import torch
@@ -38,21 +47,24 @@ def predictor_train(
     from ofa_edge.cli.training_bars import TrainingBars
     from ofa_edge.predicting import train_predictor
     from ofa_edge.supernet.zoo import DEFAULT, open_supernet
+    from ofa_edge.training.package_data import predictor_images
 
     package = open_supernet(supernet)
     if out is None and (supernet == DEFAULT or package.folder is None):
         raise click.UsageError("give --out DIR: the predictor that ships with ofa-edge is not overwritten")
     if threads:
         torch.set_num_threads(threads)
+    calibration, held_out = predictor_images(package, dataset, data)
     folder = out or package.folder
     assert folder is not None
     with TrainingBars() as bars:
         figures = train_predictor(
             package,
+            calibration,
+            held_out.take(slice(images)),
             pairs,
             folder,
             seed=seed,
-            images=images,
             on_pair=lambda done, total: bars.stage("pairs", done, total),
         )
     print_json({"predictor": str(folder / "predictor.safetensors"), **figures})

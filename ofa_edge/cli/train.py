@@ -71,7 +71,8 @@ def _train(plan: Any, data: Path | None, folder: Path, threads: int | None, devi
     from ofa_edge.training.plan import describe, plan_run
 
     check_device(device)
-    dataset = load_data(plan, data)
+    with TrainingBars(quiet=not World.will_be_first()) as bars:
+        dataset = load_data(plan, data, bars.reading)
     plan = with_statistics(plan, dataset)
     if threads:
         torch.set_num_threads(threads)

@@ -44,6 +44,10 @@ class TrainingBars(contextlib.AbstractContextManager["TrainingBars"]):
         """After a measured subnet."""
         self._update(name, done / total, f"{done} of {total} subnets measured")
 
+    def reading(self, done: int, total: int) -> None:
+        """After some images of a folder."""
+        self._update("read", done / total if total else 0.0, f"{done} images")
+
     def _update(self, name: str, share: float, facts: str) -> None:
         from rich.progress import TaskID
 

@@ -57,6 +57,8 @@ def import_package(options: ImportOptions, on_bytes: OnBytes = lambda done, tota
         mean, std = _statistics(options, space)
         predictor = _predictor(options, space) if options.predictor else None
         facts = _facts(imported, checkpoint, sources, digest, predictor)
+        if options.labels is None:
+            facts["notes"].append("its classes have no names: give --labels FILE to build with a folder of your images")
         header = {
             "labels": json.dumps(labels),
             "mean": json.dumps(mean),

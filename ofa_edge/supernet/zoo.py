@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from ofa_edge.supernet.network import Supernet
 
 DEFAULT = "fashion-mnist"
-_PUBLISHED: tuple[tuple[str, Family, float], ...] = (
-    ("ofa_mbv3_d234_e346_k357_w1.0", "ofa_mobilenetv3", 1.0),
-    ("ofa_mbv3_d234_e346_k357_w1.2", "ofa_mobilenetv3", 1.2),
-    ("ofa_proxyless_d234_e346_k357_w1.3", "ofa_proxyless", 1.3),
-    ("ofa_resnet50", "ofa_resnet", 1.0),
+_PUBLISHED: tuple[tuple[str, Family, float, int], ...] = (  # name, family, width, smallest input size in training
+    ("ofa_mbv3_d234_e346_k357_w1.0", "ofa_mobilenetv3", 1.0, 128),
+    ("ofa_mbv3_d234_e346_k357_w1.2", "ofa_mobilenetv3", 1.2, 160),
+    ("ofa_proxyless_d234_e346_k357_w1.3", "ofa_proxyless", 1.3, 128),
+    ("ofa_resnet50", "ofa_resnet", 1.0, 128),
 )
-UNTRAINED = {name: Space.of(family, name, width_mult=width) for name, family, width in _PUBLISHED}
+UNTRAINED = {
+    name: Space.of(family, name, width_mult=width, resolutions=tuple(range(smallest, 225, 16)))
+    for name, family, width, smallest in _PUBLISHED
+}
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 

@@ -51,6 +51,11 @@ class World:
             ) from error
         return cls(dist.get_rank(), dist.get_world_size(), dist.group.WORLD)
 
+    @staticmethod
+    def will_be_first() -> bool:
+        """Whether this process, before it has joined, is the one that speaks."""
+        return os.environ.get("RANK", "0") == "0"
+
     @property
     def first(self) -> bool:
         """Whether this is the process that writes files and speaks."""

@@ -78,8 +78,8 @@ class AugmentRecipe(Strict):
     erase: Share = 0.0
     crop: tuple[float, float] | None = None  # share of the area, as (0.08, 1.0)
     ratio: tuple[float, float] = (0.75, 4 / 3)
-    brightness: Annotated[float, Field(ge=0)] = 0.0
-    saturation: Annotated[float, Field(ge=0)] = 0.0
+    brightness: Share = 0.0
+    saturation: Share = 0.0
     cutout: Annotated[int, Field(ge=0)] = 0
 
 
@@ -170,7 +170,7 @@ class Recipe(Strict):
     @property
     def digest(self) -> str:
         """SHA-256 of what decides the weights; what is measured afterwards is not part of it."""
-        return sha256_bytes(canonical_json(self.model_dump(mode="json", exclude={"measure"})))
+        return sha256_bytes(canonical_json(self.model_dump(mode="json", exclude={"measure", "description"})))
 
     def make_space(self, num_classes: int) -> Space:
         """The space for data with that many classes."""

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
-from ofa_edge.errors import TrainingError
+from ofa_edge.errors import OutputError, TrainingError
 from ofa_edge.files import write_bytes
 from ofa_edge.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from ofa_edge.training.distributed import World, is_loss, lost
@@ -122,8 +123,18 @@ class Run:
         """
         if not self._whole:
             self.resume()  # an earlier call failed within a step that could not be undone
-        started = saved = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
+        with _alone_in(self.folder) if self.world.first else contextlib.nullcontext():
+            self._go(take_step, on_step, save_every, stop_at)
+
+    def _go(
+        self,
+        take_step: Callable[[Position], Progress],
+        on_step: Callable[[Progress], None],
+        save_every: float,
+        stop_at: int | None,
+    ) -> None:
+        started = saved = time.monotonic()
         if self.world.first:
             _cut_log(self.folder / LOG, self.position.step)
         if not self.checkpoint.exists():
@@ -173,6 +184,21 @@ class Run:
         record["subnet_losses"] = [round(loss, 5) for loss in progress.subnet_losses]
         with (self.folder / LOG).open("a") as file:
             file.write(json.dumps(record) + "\n")
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock. Raises OutputError if another run does."""
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        why = f"{folder} is locked by another process"
+        raise OutputError("a run is going on in this folder", why, "wait for it, or --out another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _check_finite(progress: Progress) -> None:

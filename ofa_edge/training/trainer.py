@@ -9,11 +9,13 @@ from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
 from ofa_edge import cost
 from ofa_edge.data.dataset import Images
+from ofa_edge.errors import WeightsError
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.noise import Noise
 from ofa_edge.supernet.normalise import synchronise
 from ofa_edge.supernet.sorting import sort_channels
+from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import load_static, save_static
 from ofa_edge.training.batches import Batches
 from ofa_edge.training.checkpoint import Position
@@ -211,7 +213,15 @@ class Trainer:
             if self.world.first:
                 save_static(path, teacher.cpu())
         else:
-            teacher = load_static(path)
+            teacher = self._saved_teacher(path)
         teacher.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         synchronise(teacher, self.world.group)
         return teacher
+
+    def _saved_teacher(self, path: Path) -> StaticNet:
+        try:
+            return load_static(path)
+        except WeightsError as error:
+            raise WeightsError(
+                "no teacher to go on with", error.why, f"remove {self.checkpoint} to start again"
+            ) from error

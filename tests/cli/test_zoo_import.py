@@ -73,7 +73,8 @@ def test_a_supernet_becomes_a_package(run: Any, net: Supernet, source: Path) -> 
     assert (facts["kind"], facts["source"], facts["keys"]) == ("supernet", "my_net", len(net.state_dict()))
     assert facts["parameters"] == sum(value.numel() for value in net.parameters())
     assert facts["dialect"]["mobile_inverted_conv"] > 100
-    assert facts["notes"] == ["left out beside the weights: epoch"]
+    assert facts["notes"][0] == "left out beside the weights: epoch"
+    assert "--labels" in facts["notes"][1]
     assert str(source.parent) not in (folder / FACTS).read_text()
     assert f"SHA-256 {sha256_file(source)}" in out
     assert "mobile_inverted_conv" in out

@@ -28,11 +28,12 @@ from tiny_runs import (
 )
 
 from ofa_edge.errors import ConfigError, WeightsError
-from ofa_edge.finetune import TrainingData, finetune
+from ofa_edge.finetune import finetune
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.train import train
 from ofa_edge.training.distributed import World
+from ofa_edge.training.package_data import TrainingData
 from ofa_edge.training.recipe import AugmentRecipe
 from ofa_edge.training.single import SingleRecipe
 
@@ -129,7 +130,7 @@ def test_only_the_first_process_writes(tmp_path):
     others = tmp_path / "others"
     for process in start_world(silent_run, sandwich(), tmp_path / "first", others, folder=tmp_path):
         assert ended(process) == 0
-    assert {path.name for path in (tmp_path / "first").iterdir()} == {"checkpoint.safetensors", "log.jsonl"}
+    assert {path.name for path in (tmp_path / "first").iterdir()} == {".lock", "checkpoint.safetensors", "log.jsonl"}
     assert list(others.iterdir()) == []
 
 

@@ -10,8 +10,10 @@ import pytest
 import safetensors.torch
 import tiny_runs
 import torch
+from filelock import FileLock
 from tiny_runs import differing, ended, image_folder, sandwich, shrinking, start, tensors_of, trainer, wait_for_lines
 
+from ofa_edge.errors import OutputError
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.training import trainer as trainer_module
 from ofa_edge.training.distributed import World
@@ -278,3 +280,12 @@ def test_the_command_interrupted_terminated_and_killed(tmp_path):
         (phase.name, 2 * index) for index, phase in enumerate(shrinking().phases, start=1)
     ]
     assert all(set(record["top1"]) == {"largest", "smallest"} and record["resolution"] == 16 for record in phases)
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    """The second is told before it touches anything."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with FileLock(folder / ".lock"), pytest.raises(OutputError, match="a run is going on"):
+        trainer(sandwich(), folder).run()
+    assert [path.name for path in folder.iterdir()] == [".lock"]
