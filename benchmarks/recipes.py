@@ -16,6 +16,7 @@ the epochs that the largest net has in `ofa-edge` before shrinking, with its sch
 
 import argparse
 import json
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -167,7 +168,7 @@ def run_variant(folder: Path, name: str, seed: int = 0) -> None:
     recipe = load_recipe("ofa-edge", PRESET, {**changes, "phases": phases, "seed": seed})
     space = recipe.make_space(10)
     recipe = recipe.model_copy(update={"scale": round(scale_for(recipe, space, len(train), macs), 6)})
-    trainer = Trainer(recipe, space, train, folder / f"variant-{name}")
+    trainer = Trainer(recipe, space, train, _variant_file(folder, name).with_suffix(""))
     trainer.resume()
     net = trainer.run()
     calibration = train.take(slice(CALIBRATION_IMAGES))
@@ -175,8 +176,12 @@ def run_variant(folder: Path, name: str, seed: int = 0) -> None:
     top1s = {
         key: round(measure_top1(net, subnet, calibration, held_out, sizes), 4) for key, subnet in points(space).items()
     }
-    write_json(folder / f"variant-{name}.json", {"variant": name, "changes": VARIANTS[name], "top1": top1s})
+    write_json(_variant_file(folder, name), {"variant": name, "changes": VARIANTS[name], "top1": top1s})
     print(name, json.dumps(top1s), flush=True)
+
+
+def _variant_file(folder: Path, name: str) -> Path:
+    return folder / f"variant-{re.sub('[^a-z]+', '-', name)}.json"
 
 
 def run_deploy(folder: Path, seed: int = 0) -> None:
@@ -220,7 +225,7 @@ def main() -> None:
         run_deploy(options.folder)
     elif options.command == "variants":
         for name in VARIANTS:
-            if not (options.folder / f"variant-{name}.json").is_file():
+            if not _variant_file(options.folder, name).is_file():
                 run_variant(options.folder, name)
     else:
         for seed in options.seed or SEEDS:
