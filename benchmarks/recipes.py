@@ -153,7 +153,7 @@ def run_alone(folder: Path, name: str, seed: int) -> None:
 
 
 def run_variant(folder: Path, name: str, seed: int = 0) -> None:
-    """Train `ofa-edge` with one switch changed (and what belongs to it), at a quarter of the cost, and measure it on held-out images."""
+    """Train `ofa-edge` at a quarter of the cost with one switch changed (and what belongs to it); measure it held out."""
     data = load_fashion_mnist()
     base = load_recipe("ofa-edge", PRESET)
     train, held_out = data.split(base.data.held_out, base.data.split_seed)
