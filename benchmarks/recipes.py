@@ -153,7 +153,7 @@ def run_alone(folder: Path, name: str, seed: int) -> None:
 
 
 def run_variant(folder: Path, name: str, seed: int = 0) -> None:
-    """Train `ofa-edge` at a quarter of the cost with one switch changed (and what belongs to it); measure it held out."""
+    """Train `ofa-edge` at a quarter of the cost with one switch changed, and what belongs to it."""
     data = load_fashion_mnist()
     base = load_recipe("ofa-edge", PRESET)
     train, held_out = data.split(base.data.held_out, base.data.split_seed)
@@ -181,7 +181,7 @@ def run_variant(folder: Path, name: str, seed: int = 0) -> None:
 
 
 def _variant_file(folder: Path, name: str) -> Path:
-    return folder / f"variant-{re.sub('[^a-z]+', '-', name)}.json"
+    return folder / f"variant-{re.sub('[^a-z]+', '-', name).strip('-')}.json"
 
 
 def run_deploy(folder: Path, seed: int = 0) -> None:

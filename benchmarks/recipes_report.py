@@ -62,10 +62,10 @@ def _accuracy(runs: dict[str, list[dict[str, Any]]]) -> str:
     lines.append("|---" * (len(points) + 5) + "|")
     for name, found in runs.items():
         values = _matrix(found)
-        cells = [f"{mean:.2f} ± {_std(column):.2f}" for mean, column in zip(values.mean(0), values.T, strict=True)]
+        cells = [_cell(column) for column in values.T]
         macs = [sum(run["macs"].values()) if isinstance(run["macs"], dict) else run["macs"] for run in found]
         random = [100 * np.mean([top1 for _, top1 in run["random"]]) for run in found if "random" in run]
-        spread = f"{np.mean(random):.2f} ± {_std(np.array(random)):.2f}" if random else ""
+        spread = _cell(np.array(random)) if random else ""
         lines.append(
             f"| {NAMES[name]} | {len(found)} | {np.mean(macs) / 1e12:.2f} | {' | '.join(cells)} | {values.mean():.2f} "
             f"| {spread} |"
@@ -73,8 +73,9 @@ def _accuracy(runs: dict[str, list[dict[str, Any]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _std(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+def _cell(values: np.ndarray) -> str:
+    """The mean over seeds, and the standard deviation where there are several."""
+    return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")
 
 
 def _goals(runs: dict[str, list[dict[str, Any]]]) -> str:
@@ -105,8 +106,8 @@ def _variants(variants: list[dict[str, Any]]) -> str:
     points = list(variants[0]["top1"])
     lines = [
         "## Switches of `ofa-edge`\n",
-        "At a quarter of the cost, one seed, on the 5,000 held-out images. The shipped values were chosen by trials of this",
-        "size on the same images, never on the test images. Differences below half a point are noise.\n",
+        "At a quarter of the cost, one seed, on the 5,000 held-out images. The shipped values were chosen by trials of",
+        "this size on the same images, never on the test images. Differences below half a point are noise.\n",
         f"| variant | {' | '.join(points)} | mean |",
         "|---" * (len(points) + 2) + "|",
     ]
