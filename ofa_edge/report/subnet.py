@@ -9,7 +9,7 @@ from ofa_edge.space import Space
 
 WIDTH = 920.0
 BASE, TALLEST = 128.0, 84.0  # the line that blocks stand on, and the height of the largest expand ratio
-ENDS, GAP = 76.0, 14.0  # width of the stem and the head, and between stages
+ENDS, GAP = 86.0, 14.0  # width of the stem and the head, and between stages
 
 
 def subnet_drawing(manifest: Manifest) -> Markup:
@@ -24,7 +24,7 @@ def subnet_drawing(manifest: Manifest) -> Markup:
         inside = first.kind == "conv"  # of the stem: pooling comes behind it
         size = stage_input_size(space, subnet.resolution, index + (not inside))
         middle = left + length * slot / 2
-        name = "in the stem" if inside else f"stage {index + (not space.width_ratios)}"
+        name = "in stem" if inside else f"stage {index + (not space.width_ratios)}"
         parts.append(label(middle, 14, name, class_="name", text_anchor="middle"))
         channels = widths[first.out_slot if space.width_ratios else 2 + index]
         facts = f"{channels} ch, {size} px"
@@ -44,11 +44,13 @@ def _block(space: Space, kept: tuple[int, float] | None, x: float, slot: float) 
         height = TALLEST * space.expands[0] / space.expands[-1]
         return [element("rect", x=x, y=BASE - height, width=width, height=height, rx=3, class_="skipped")]
     kernel, expand = kept
-    height = TALLEST * expand / space.expands[-1]
+    elastic = expand in space.expands  # the stem's own convolution of ResNets is not
+    height = TALLEST * (expand if elastic else space.expands[0]) / space.expands[-1]
+    ratio = f"e{expand}" if isinstance(expand, int) or expand >= 1 else f"{expand:g}".lstrip("0")
     return [
         element("rect", x=x, y=BASE - height, width=width, height=height, rx=3, class_=f"block k{kernel}"),
         label(middle, BASE - height / 2 + 4, f"k{kernel}", class_="kernel", text_anchor="middle"),
-        label(middle, BASE + 16, f"e{expand}", class_="tick", text_anchor="middle"),
+        label(middle, BASE + 16, ratio if elastic else "", class_="tick", text_anchor="middle"),
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 from manifests import manifest
 
 from ofa_edge.manifest import Manifest, SubnetRecord
-from ofa_edge.report.subnet import WIDTH, subnet_drawing
+from ofa_edge.report.subnet import TALLEST, WIDTH, subnet_drawing
 from ofa_edge.space import FAMILIES, Space, Subnet
 
 
@@ -30,10 +30,19 @@ def test_every_block_has_its_place(family: str) -> None:
         assert max(float(x) for x in re.findall(r' x="([\d.]+)"', text)) < WIDTH
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_block_is_taller_than_the_largest_ratio(family: str) -> None:
+    """The stem's convolution in ResNets has ratio 1 of a space whose largest is 0.35."""
+    text = drawn(space := Space.of(family, "drawn"), space.largest())
+    heights = [float(height) for height in re.findall(r'height="([\d.]+)" rx="3" class="block', text)]
+    assert len(heights) == len(space.blocks)
+    assert max(heights) <= TALLEST
+
+
 def test_active_widths_are_named() -> None:
     space = Space.of("ofa_resnet", "drawn")
     text = drawn(space, space.smallest(224))
     assert all(f">{size}<" in text for size in ("24 ch", "168 ch, 56 px", "336 ch, 28 px", "664 ch, 14 px", "1328 ch"))
-    assert ">in the stem<" in text
+    assert ">in stem<" in text
     assert ">stage 4<" in text
     assert ">stage 5<" not in text
