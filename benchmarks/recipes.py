@@ -205,7 +205,7 @@ def run_deploy(folder: Path, seed: int = 0) -> None:
     for fraction in DEPLOYMENTS:
         started = time.process_time()
         found = search(space, lambda rows: table(rows)[:, 0], predictor.predict, fraction * largest)
-        measure_top1(trainer.net, space.subnet(found.best[0].genome), calibration, data.test, sizes)
+        measure_top1(trainer.net, found.best[0].subnet, calibration, data.test, sizes)
         each.append(round(time.process_time() - started, 2))
     write_json(folder / "deploy.json", {"pairs": PAIRS, "once_cpu_seconds": round(once, 1), "each_cpu_seconds": each})
 
