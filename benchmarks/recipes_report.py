@@ -40,8 +40,9 @@ row: the others have not been run yet.
 
 Fashion-MNIST at 16 px, OFA-MobileNetV3 at width 0.25 (strides 1,2,2,2,1,1), 55,000 training images, batch 128, one CPU
 thread. Every supernet recipe spends the same multiply-accumulates: forward and backward passes of all subnets, teachers
-included. That is little: `ofa` at 1/75 of the paper's epochs, so 2.4 epochs of the full net and 8 in all. What comes
-out need not hold at the paper's scale; the same command with another `scale` in benchmarks/recipes.toml says.
+included. That is little: `ofa` at 1/75 of the paper's epochs, so 2.4 epochs of the full net and 8 in all. Much of its
+distance is that: its later phases have rates too small to make up for a full net that is not done. What comes out need
+not hold at the paper's scale; the same command with another `scale` in benchmarks/recipes.toml says.
 Top-1 on the 10,000 test images, each subnet calibrated on 2,000 training images. Mean over seeds, and the standard
 deviation over seeds behind it.
 """
