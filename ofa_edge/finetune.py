@@ -17,11 +17,10 @@ from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_static
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.distributed import World
-from ofa_edge.training.package_data import TrainingData
+from ofa_edge.training.package_data import CALIBRATION_IMAGES, TrainingData
 from ofa_edge.training.run import Progress
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
 
-CALIBRATION_IMAGES = 500
 FACTS = "finetune.json"
 
 

@@ -24,12 +24,13 @@ from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.weights import load_supernet, save_supernet
 from ofa_edge.training.distributed import World
+from ofa_edge.training.package_data import CALIBRATION_IMAGES
 from ofa_edge.training.plan import PhasePlan
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.run import LOG, Progress
 from ofa_edge.training.trainer import Trainer
 
-CALIBRATION_IMAGES, VALIDATION_IMAGES, TEST_IMAGES = 500, 4000, 2000
+VALIDATION_IMAGES, TEST_IMAGES = 4000, 2000
 RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"
 Report = Callable[[str, int, int], None]  # stage, done, total
 

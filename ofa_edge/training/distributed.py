@@ -75,9 +75,7 @@ class World:
         if self.group is None:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        self._sum(flat)
-        flat /= self.size
+        flat = self.average(torch.cat([gradient.flatten() for gradient in gradients]))
         start = 0
         for gradient in gradients:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
@@ -85,17 +83,14 @@ class World:
 
     def average(self, values: Tensor) -> Tensor:
         """The mean of a tensor over the processes."""
-        if self.group is not None:
-            values = values.clone()
-            self._sum(values)
-            values /= self.size
-        return values
-
-    def _sum(self, values: Tensor) -> None:
+        if self.group is None:
+            return values
+        total = values.clone()
         try:
-            dist.all_reduce(values, group=self.group)
+            dist.all_reduce(total, group=self.group)
         except RuntimeError as error:
             raise lost(error) from error
+        return total / self.size
 
 
 def is_loss(error: BaseException) -> bool:

@@ -19,6 +19,14 @@ FORWARD_BACKWARD = 3
 _SAMPLES = 512  # random subnets behind an expected cost
 
 
+def warmup_cosine(step: int, steps: int, warmup: int, start: float = 0.0, floor: float = 0.0) -> float:
+    """The share of the highest rate at a step: linear from `start` over `warmup` steps, then a cosine to `floor`."""
+    if step < warmup:
+        return start + (1 - start) * (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return max(floor, (1 + math.cos(math.pi * done)) / 2)
+
+
 @dataclass(frozen=True)
 class PhasePlan:
     """One phase of a run."""
@@ -40,10 +48,7 @@ class PhasePlan:
     def learning_rate(self, step: int) -> float:
         """The rate at a step of the phase: linear warm-up, then a cosine to `final_lr`."""
         phase = self.phase
-        if step < self.warmup_steps:
-            return self.lr * (phase.warmup_from + (1 - phase.warmup_from) * (step + 1) / self.warmup_steps)
-        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        return self.lr * max(phase.final_lr, (1 + math.cos(math.pi * done)) / 2)
+        return self.lr * warmup_cosine(step, self.steps, self.warmup_steps, phase.warmup_from, phase.final_lr)
 
     def subnet_weight(self, step: int) -> float:
         """The weight of the gradients of all subnets but the largest, at a step of the phase."""

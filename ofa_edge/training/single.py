@@ -1,6 +1,5 @@
 """Training of one static network: fine-tuning a subnet that was cut from a supernet, or training one from scratch."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +21,7 @@ from ofa_edge.training.checkpoint import Position
 from ofa_edge.training.distributed import World
 from ofa_edge.training.losses import soft_cross_entropy
 from ofa_edge.training.optimizer import make_optimizer, set_learning_rate
-from ofa_edge.training.plan import FORWARD_BACKWARD
+from ofa_edge.training.plan import FORWARD_BACKWARD, warmup_cosine
 from ofa_edge.training.recipe import AugmentRecipe, Positive, Share, Strict
 from ofa_edge.training.run import Progress, Run
 
@@ -94,11 +93,15 @@ class SingleTrainer:
         digest = f"{recipe.digest}/{source}/{train.digest[:16]}"
         self._run = Run(net, optimizer, folder, digest, self.steps, self.world, log_every)
         self._noise: Noise | None = None
+        per_image = FORWARD_BACKWARD * cost.macs(net.space, net.subnet)
+        if teacher and recipe.distill:
+            per_image += cost.macs(teacher.space, teacher.subnet)
+        self._macs_per_step = float(per_image * self.batches.whole_batch)
 
     @property
     def expected_macs(self) -> float:
         """Multiply-accumulates of the whole run, backward passes and the teacher included."""
-        return self._macs_per_image() * self.batches.whole_batch * self.steps
+        return self._macs_per_step * self.steps
 
     def resume(self) -> bool:
         """Continue from the folder's checkpoint, if there is one."""
@@ -144,7 +147,6 @@ class SingleTrainer:
         self.world.average_gradients(self.net.parameters())
         accuracy = (logits.detach().argmax(1) == labels).float().mean() * 100
         facts = self.world.average(torch.stack([accuracy, loss.detach()])).tolist()
-        per_step = self._macs_per_image() * whole
         return Progress(
             step=step + 1,
             total_steps=self.steps,
@@ -154,18 +156,11 @@ class SingleTrainer:
             loss=facts[1],
             accuracy=facts[0],
             subnet_losses=(facts[1],),
-            macs=position.macs + per_step,
+            macs=position.macs + self._macs_per_step,
             expected_macs=self.expected_macs,
         )
 
-    def _macs_per_image(self) -> float:
-        teacher = cost.macs(self.teacher.space, self.teacher.subnet) if self.teacher and self.recipe.distill else 0
-        return float(FORWARD_BACKWARD * cost.macs(self.net.space, self.net.subnet) + teacher)
-
     def _learning_rate(self, step: int) -> float:
         recipe = self.recipe
-        peak = recipe.lr * self.batches.whole_batch / recipe.lr_batch
-        warmup = recipe.warmup_epochs * self.batches.per_epoch
-        if step < warmup:
-            return peak * (step + 1) / warmup
-        return peak * (1 + math.cos(math.pi * (step - warmup) / max(1.0, self.steps - warmup))) / 2
+        warmup = min(self.steps, round(recipe.warmup_epochs * self.batches.per_epoch))
+        return recipe.lr * self.batches.whole_batch / recipe.lr_batch * warmup_cosine(step, self.steps, warmup)

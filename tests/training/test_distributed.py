@@ -17,6 +17,7 @@ from tiny_runs import (
     differing,
     ended,
     image_folder,
+    in_float64,
     run_trainer,
     sandwich,
     shrinking,
@@ -42,19 +43,6 @@ RECIPES = {"shrinking": shrinking, "sandwich": sandwich}
 
 def losses_of(folder):
     return [json.loads(line)["subnet_losses"] for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def in_float64(run):
-    """With seventeen digits a difference that grows from rounding stays far below one that grows from a mistake."""
-    run.net.double()
-    real = run.batches.get
-
-    def get(*arguments):
-        x, labels = real(*arguments)
-        return x.double(), labels
-
-    run.batches.get = get
-    return run
 
 
 def run_and_spy(recipe, folder):

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from tiny_package import images
-from tiny_runs import differing, ended, start_world, tensors_of
+from tiny_runs import differing, ended, in_float64, start_world, tensors_of
 from torch.nn import functional as F  # noqa: N812
 
 from ofa_edge.data.preprocess import Preprocessing
@@ -190,26 +190,14 @@ def test_too_few_images_for_a_batch(tmp_path):
 def run_one_of_two(folder):
     """The target of a process: half of each batch, in float64."""
     world = World.join()
-    _in_float64(single(folder, recipe=RECIPE.model_copy(update={"batch": 4}), world=world)).run()
+    in_float64(single(folder, recipe=RECIPE.model_copy(update={"batch": 4}), world=world)).run()
     world.leave()
-
-
-def _in_float64(run):
-    run.net.double()
-    real = run.batches.get
-
-    def get(*arguments):
-        x, labels = real(*arguments)
-        return x.double(), labels
-
-    run.batches.get = get
-    return run
 
 
 def test_two_processes(tmp_path):
     for rank, process in enumerate(start_world(run_one_of_two, tmp_path / "two", folder=tmp_path)):
         assert ended(process) == 0, (tmp_path / f"out-{rank}").read_text()
-    _in_float64(single(tmp_path / "one")).run()
+    in_float64(single(tmp_path / "one")).run()
     losses = [
         [json.loads(line)["loss"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
         for name in ("one", "two")
