@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from shaken import shake
 from torch import nn
 
 from ofa_edge.space import Space, Subnet
@@ -48,15 +49,7 @@ class Twins:
         """Both in eval mode."""
         torch.manual_seed(0)
         theirs, ours = reference_net(ofa, space).double().eval(), Supernet(space).double().eval()
-        for module in theirs.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.2)
-                module.running_var.uniform_(0.5, 2)
-                module.weight.data.uniform_(0.5, 1.5)
-                module.bias.data.normal_(0, 0.2)
-        for name, parameter in theirs.named_parameters():
-            if "matrix" in name:
-                parameter.data.add_(0.1 * torch.randn_like(parameter))
+        shake(theirs)
         twins = cls(space, ours, theirs)
         twins.copy()
         return twins

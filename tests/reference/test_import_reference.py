@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from shaken import shake
 from torch import Tensor, nn
 
 from ofa_edge.search.published_predictor import PublishedPredictor
@@ -39,20 +40,8 @@ def theirs(ofa: SimpleNamespace, family: str) -> Any:
     torch.manual_seed(0)
     options = RATIOS if family == "OFAResNets" else {**LISTS, "width_mult": 0.5}
     net = getattr(ofa.networks, family)(7, dropout_rate=0, **options)
-    shake(net)
+    shake(net, matrices=0.05)
     return net.eval()
-
-
-def shake(net: nn.Module) -> None:
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.2)
-            module.running_var.uniform_(0.5, 2)
-            module.weight.data.uniform_(0.5, 1.5)
-            module.bias.data.normal_(0, 0.2)
-    for name, parameter in net.named_parameters():
-        if "matrix" in name:
-            parameter.data.add_(0.05 * torch.randn_like(parameter))
 
 
 def images(size: int = 64) -> Tensor:

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from shaken import shake
 from torch import nn
 
 from ofa_edge import cost
@@ -46,15 +47,7 @@ def supernet(request):
     """A supernet in float64 with nothing at its initial value: running statistics, scales and matrices included."""
     torch.manual_seed(0)
     net = Supernet(SPACES[request.param]).double().eval()
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.3)
-            module.running_var.uniform_(0.5, 2)
-            module.weight.data.uniform_(0.5, 1.5)
-            module.bias.data.normal_(0, 0.3)
-    for name, parameter in net.named_parameters():
-        if "matrix" in name:
-            parameter.data.add_(0.1 * torch.randn_like(parameter))
+    shake(net, spread=0.3)
     return net
 
 
