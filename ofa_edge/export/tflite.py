@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ofa_edge
-from ofa_edge.errors import ConversionError, DataError, UnsupportedError
+from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
 from ofa_edge.export.artifact import Precision
 from ofa_edge.export.graph import Graph, read_graph
 from ofa_edge.export.native_log import without_lines
+from ofa_edge.export.rewrites import names
 from ofa_edge.export.tf_ops import check_operators
 from ofa_edge.files import atomic_path
 
@@ -29,7 +31,13 @@ MIN_CALIBRATION_IMAGES = 50
 _LITERT_BANNER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 
 
-def convert(onnx_path: Path, out: Path, precision: Precision, calibration: NDArray[np.float32] | None = None) -> None:
+def convert(
+    onnx_path: Path,
+    out: Path,
+    precision: Precision,
+    calibration: NDArray[np.float32] | None = None,
+    skip: Collection[str] = (),
+) -> None:
     """Convert an ONNX model to a TFLite file: input `input` [1, H, W, C], output `logits` [1, classes].
 
     fp32 and fp16 models take and give float32 (fp16 is how weights are stored). An int8 model is integer throughout,
@@ -40,8 +48,10 @@ def convert(onnx_path: Path, out: Path, precision: Precision, calibration: NDArr
         out: the file to write, whole or not at all.
         precision: "fp32", "fp16" or "int8".
         calibration: images [N, C, H, W] float32, normalised, that set the ranges of int8 activations; int8 only.
+        skip: names of rewrites to leave out (`rewrites.names`); all of them give plain conversion.
 
     Raises:
+        UnknownNameError: no rewrite of this precision goes by a name in `skip`.
         ConversionError: a node that the map to TensorFlow does not know, or a failure of TensorFlow's converter.
         DataError: int8 without calibration images, with too few, or with images that do not fit the model.
         UnsupportedError: a precision that TFLite files do not come in.
@@ -53,11 +63,14 @@ def convert(onnx_path: Path, out: Path, precision: Precision, calibration: NDArr
             f"precisions: {', '.join(get_args(Precision))}",
             "choose one with --precision",
         )
+    for name in skip:
+        if name not in names(precision):
+            raise UnknownNameError.of(f"{precision} rewrite", name, names(precision), "leave the name out of `skip`")
     graph = read_graph(onnx_path)
     check_operators(graph)
     images = _checked(calibration, graph) if precision == "int8" else None
     with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder, atomic_path(out) as part:
-        arguments = [str(onnx_path), str(part), precision]
+        arguments = [str(onnx_path), str(part), precision, ",".join(skip)]
         if images is not None:
             arguments.append(str(Path(folder) / "calibration.npy"))
             np.save(arguments[-1], images)

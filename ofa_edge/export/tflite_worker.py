@@ -1,4 +1,4 @@
-"""The process that holds TensorFlow: `python -m ofa_edge.export.tflite_worker ONNX OUT PRECISION [CALIBRATION.npy]`.
+"""The process that holds TensorFlow: `python -m ofa_edge.export.tflite_worker ONNX OUT PRECISION SKIP [IMAGES.npy]`.
 
 Exit code 0 and a written file, or 1 and the three parts of a ConversionError as JSON on stdout. `tflite.convert` calls
 it with checked arguments.
@@ -23,9 +23,9 @@ from ofa_edge.export.tflite import operators
 
 def main(arguments: list[str]) -> int:
     """Convert; report an error of ours as JSON, let any other end the process with its traceback."""
-    onnx_path, out, precision, *calibration = arguments
+    onnx_path, out, precision, skip, *calibration = arguments
     try:
-        graph = rewrite(read_graph(Path(onnx_path)), cast(Precision, precision))
+        graph = rewrite(read_graph(Path(onnx_path)), cast(Precision, precision), skip.split(","))
         images = np.load(calibration[0], allow_pickle=False) if calibration else None
         Path(out).write_bytes(_convert(graph, cast(Precision, precision), images))
         _check_layout(Path(out))

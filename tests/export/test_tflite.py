@@ -7,10 +7,11 @@ import pytest
 from onnx_text import save_model
 from tiny_net import SHAPE
 
-from ofa_edge.errors import ConversionError, DataError, UnsupportedError
+from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
 from ofa_edge.export import tflite
 from ofa_edge.export.native_log import without_lines
 from ofa_edge.export.parity import compare
+from ofa_edge.export.rewrites import names
 from ofa_edge.export.tflite import convert, dequantise, operators, quantise, run_tflite
 from ofa_edge.files import sha256_file
 
@@ -155,4 +156,17 @@ def test_a_process_that_dies(onnx_path, tmp_path, monkeypatch, died, message):
     monkeypatch.setattr(tflite.subprocess, "run", lambda *_, **__: died)
     with pytest.raises(ConversionError, match=message):
         convert(onnx_path, tmp_path / "model.tflite", "fp32")
+    assert not list(tmp_path.iterdir())
+
+
+def test_skipped_rewrites_give_plain_conversion(onnx_path, tflite_paths, images, tmp_path):
+    plain = tmp_path / "plain.tflite"
+    convert(onnx_path, plain, "fp32", skip=names("fp32"))
+    assert operators(plain).count("DEPTHWISE_CONV_2D") == 6, "both 7x7 stay whole"
+    assert compare(run_tflite(plain, images), run_tflite(tflite_paths["fp32"], images)).snr_db > 100
+
+
+def test_an_unknown_rewrite_is_named(onnx_path, tmp_path):
+    with pytest.raises(UnknownNameError, match="split_depthwis'.*\n.*split_depthwise"):
+        convert(onnx_path, tmp_path / "m.tflite", "fp32", skip=["split_depthwis"])
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """Rewrites of the graph on its way to TFLite: each exact in real arithmetic, each one file, in one visible order."""
 
-from collections.abc import Callable
+from collections.abc import Collection
+from typing import Protocol
 
 from ofa_edge.export.artifact import Precision
 from ofa_edge.export.graph import Graph
@@ -9,7 +10,14 @@ from ofa_edge.export.rewrites.hard_activations import open_hard_sigmoid, open_ha
 from ofa_edge.export.rewrites.sink_scales import sink_scales
 from ofa_edge.export.rewrites.split_depthwise import split_depthwise
 
-Rewrite = Callable[[Graph], Graph]
+
+class Rewrite(Protocol):
+    """A function from one graph to another, with a name."""
+
+    __name__: str
+
+    def __call__(self, graph: Graph, /) -> Graph:
+        """Rewrite a graph."""
 
 
 def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
@@ -28,8 +36,14 @@ def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
     )
 
 
-def rewrite(graph: Graph, precision: Precision) -> Graph:
-    """Apply the rewrites of a precision."""
+def names(precision: Precision) -> tuple[str, ...]:
+    """The names of a precision's rewrites, in order."""
+    return tuple(each.__name__ for each in rewrites_for(precision))
+
+
+def rewrite(graph: Graph, precision: Precision, skip: Collection[str] = ()) -> Graph:
+    """Apply the rewrites of a precision but for those named in `skip`."""
     for each in rewrites_for(precision):
-        graph = each(graph)
+        if each.__name__ not in skip:
+            graph = each(graph)
     return graph
