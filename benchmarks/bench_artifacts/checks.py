@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+import ofa_edge
 from bench_artifacts.conversions import folder_of, read_conversion
 from bench_artifacts.networks import INPUTS, LABELS, REFERENCE, Network, read_facts
 from bench_artifacts.running import LOADERS, answers
 from bench_artifacts.tools import Tool, cores_for, tools_for
-
-import ofa_edge
 from ofa_edge.device.emulated import open_emulated
 from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import Request
@@ -42,7 +42,7 @@ def check_all(chosen: Sequence[Network], work: Path, say: Callable[[str], None] 
             if found is not None and found["digest"] == digest and set(found["instructions"]) == set(cores):
                 continue
             found = {"digest": digest, **(_compared(tool, folder) if tool.timed else {})}
-            found["instructions"] = {core: _counted(tool, network, folder, core) for core in cores}
+            found["instructions"] = {core: _counted(tool, folder, core) for core in cores}
             write_json(folder / tool.name / CHECK, found)
             say(f"{network.key:20} {tool.name:20} {_told(found)}")
 
@@ -97,7 +97,7 @@ def compared(runtime: str, threads: int, model: Path, folder: Path) -> dict[str,
     return found
 
 
-def _counted(tool: Tool, network: Network, folder: Path, core: str) -> int | str:
+def _counted(tool: Tool, folder: Path, core: str) -> int | str:
     """Instructions of one inference, or why they were not counted."""
     try:
         connection = open_emulated(core)
@@ -105,7 +105,7 @@ def _counted(tool: Tool, network: Network, folder: Path, core: str) -> int | str
         request = Request(
             artifact=tool.file(folder),
             runtime="tvm" if runner else "tflite",
-            inputs=_image(tool, folder),
+            inputs=np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)[:1].copy(),
             classes=read_facts(folder)["classes"],
             runner=runner,
             latency=None,
@@ -113,15 +113,7 @@ def _counted(tool: Tool, network: Network, folder: Path, core: str) -> int | str
         found = measure(connection, request)
     except OfaEdgeError as error:
         return f"{error.what}: {error.why}"
-    del network
     return found.instructions_per_inference or "; ".join(found.notes)
-
-
-def _image(tool: Tool, folder: Path) -> np.ndarray:
-    """One image; where a model takes NCHW, turned so that the device's runner, which turns it to NHWC, is right."""
-    del tool
-    image: np.ndarray = np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)[:1].copy()
-    return image
 
 
 if __name__ == "__main__":

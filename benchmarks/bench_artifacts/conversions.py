@@ -13,11 +13,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import ofa_edge
 from bench_artifacts import peers
 from bench_artifacts.networks import CALIBRATION, STATIC, Network, prepare
 from bench_artifacts.tools import TOOLS, Tool, tools_for
-
-import ofa_edge
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
 
 RECORD, LOG = "conversion.json", "log.txt"
@@ -70,7 +69,11 @@ def read_conversion(tool: Tool, folder: Path) -> Conversion | None:
 
 
 def convert_all(
-    chosen: Sequence[Network], work: Path, only: Sequence[str] = (), retry: bool = False, say: Callable[[str], None] = print
+    chosen: Sequence[Network],
+    work: Path,
+    only: Sequence[str] = (),
+    retry: bool = False,
+    say: Callable[[str], None] = print,
 ) -> None:
     """Make what is missing or out of date; a tool that fails is recorded with its reason, and the rest goes on.
 
@@ -81,9 +84,11 @@ def convert_all(
         retry: try again what failed before with the same inputs.
         say: told of each conversion.
     """
-    wanted = {name for name in only or [tool.name for tool in TOOLS]}
+    wanted = set(only or [tool.name for tool in TOOLS])
     wanted |= {tool.source for tool in TOOLS if tool.name in wanted and tool.source}
-    ready = {name: peers.ensure(name, work, say) for name in sorted({t.peer for t in TOOLS if t.name in wanted and t.peer})}
+    ready = {
+        name: peers.ensure(name, work, say) for name in sorted({t.peer for t in TOOLS if t.name in wanted and t.peer})
+    }
     for network in chosen:
         folder = folder_of(network, work)
         prepare(network, folder)

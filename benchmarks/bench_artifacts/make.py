@@ -7,6 +7,7 @@ What other projects' tools do is in with_litert_torch.py and with_onnx2tf.py: th
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def main(arguments: list[str]) -> None:
         {"onnx": onnx, "program": program, "tvm-default": tvm_default}[name](*paths)
 
 
-def _folded(source: Path):  # noqa: ANN202
+def _folded(source: Path) -> tuple[Any, tuple[int, int, int, int]]:
     from ofa_edge.export.fold import fold_batch_norm
     from ofa_edge.supernet.weights import load_static
 

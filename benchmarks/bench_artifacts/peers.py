@@ -5,13 +5,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.files import sha256_bytes, write_json
 
 _HERE = Path(__file__).parent
 _MADE = "made.json"
+_SHOWN = ("litert-torch", "onnx2tf", "torch", "torchao", "ai-edge-quantizer", "tensorflow", "onnx", "numpy", "protobuf")
 _FIRST = {"litert-torch": "torch"}  # by itself: a CPU build is served for an exact version only
 
 
@@ -37,19 +38,22 @@ def ensure(name: str, work: Path, say: Callable[[str], None]) -> Environment:
     pins = _HERE / f"{name}.txt"
     folder = work / "environments" / f"{name}-{sha256_bytes(pins.read_bytes())[:12]}"
     python, script = folder / "bin" / "python", _HERE / f"with_{name.replace('-', '_')}.py"
-    versions = dict(line.split("==") for line in pins.read_text().splitlines() if "==" in line)
-    shown = {package: versions[package] for package in _SHOWN if package in versions}
     if (folder / _MADE).is_file():
-        return Environment(python, script, shown, json.loads((folder / _MADE).read_bytes())["reason"])
+        return Environment(python, script, pinned(name), json.loads((folder / _MADE).read_bytes())["reason"])
     say(f"installing {name} into {folder}")
     shutil.rmtree(folder, ignore_errors=True)
-    reason = _make(folder, pins, [f"{_FIRST[name]}=={versions[_FIRST[name]]}"] if name in _FIRST else [])
+    first = _FIRST.get(name)
+    reason = _make(folder, pins, [f"{first}=={pinned(name)[first]}"] if first else [])
     if folder.is_dir():
         write_json(folder / _MADE, {"reason": reason})
-    return Environment(python, script, shown, reason)
+    return Environment(python, script, pinned(name), reason)
 
 
-_SHOWN = ("litert-torch", "onnx2tf", "torch", "torchao", "ai-edge-quantizer", "tensorflow", "onnx", "numpy", "protobuf")
+def pinned(name: str) -> dict[str, str]:
+    """The versions of a peer's packages that matter."""
+    lines = (_HERE / f"{name}.txt").read_text().splitlines()
+    versions = dict(line.split("==") for line in lines if "==" in line)
+    return {package: versions[package] for package in _SHOWN if package in versions}
 
 
 def _make(folder: Path, pins: Path, first: list[str]) -> str | None:
@@ -63,8 +67,3 @@ def _make(folder: Path, pins: Path, first: list[str]) -> str | None:
             lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()]
             return f"cannot be installed: {lines[0][:200]}"
     return None
-
-
-def describe(environment: Environment) -> dict[str, object]:
-    """For the record."""
-    return {key: value for key, value in asdict(environment).items() if key in ("versions", "reason")}

@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ofa_edge
+from bench_artifacts.checks import read_check
 from bench_artifacts.conversions import folder_of, read_conversion
 from bench_artifacts.networks import INPUTS, Network
 from bench_artifacts.tools import Tool, tools_for
-
-import ofa_edge
+from ofa_edge.files import canonical_json, sha256_bytes, sha256_file
 
 ROUNDS, TURN_S, WARM_RUNS = 15, 0.15, 2
 SETTLE_S = 0.5
@@ -37,7 +38,7 @@ def measure(
         average before and after; `on_cpu`: share of the wall time of one-threaded turns that they had a CPU.
     """
     folder = folder_of(network, work)
-    chosen = [tool for tool in tools_for(network) if tool.timed and _is_there(tool, folder)]
+    chosen = [tool for tool in tools_for(network) if _is_there(tool, folder)]
     before, started = os.getloadavg(), time.time()
     values: dict[str, list[float]] = {tool.name: [] for tool in chosen}
     cpu = wall = 0.0
@@ -61,9 +62,25 @@ def measure(
     }
 
 
+def key(network: Network, work: Path) -> str:
+    """Digest of the files that `measure` would time."""
+    folder = folder_of(network, work)
+    files = {tool.name: sha256_file(tool.file(folder)) for tool in tools_for(network) if _is_there(tool, folder)}
+    return sha256_bytes(canonical_json(files))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What `measure` gave, as it was written."""
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    return found
+
+
 def _is_there(tool: Tool, folder: Path) -> bool:
-    done = read_conversion(tool, folder)
-    return tool.file(folder).is_file() and (not tool.suffix or (done is not None and done.ok))
+    if not tool.timed or not tool.file(folder).is_file():
+        return False
+    done, found = read_conversion(tool, folder), read_check(tool, folder)
+    # What could not run when it was checked would end the process that times the others of its runtime.
+    return not tool.suffix or (done is not None and done.ok and found is not None and "failed" not in found)
 
 
 @contextmanager

@@ -33,9 +33,7 @@ def main(arguments: list[str]) -> None:
                 [onnx.load(source).graph.input[0].name, str(Path(folder) / "images.npy"), [[[[0.0] * channels]]],
                  [[[[1.0] * channels]]]]
             ]  # fmt: skip
-        onnx2tf.convert(
-            input_onnx_file_path=str(source), output_folder_path=folder, non_verbose=True, **options
-        )
+        onnx2tf.convert(input_onnx_file_path=str(source), output_folder_path=folder, non_verbose=True, **options)
         name = "full_integer_quant" if rest else "float32"
         out.write_bytes((Path(folder) / f"{source.stem}_{name}.tflite").read_bytes())
 

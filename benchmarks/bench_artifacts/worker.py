@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from bench_artifacts.running import LOADERS, Model
 
 
