@@ -33,12 +33,11 @@ def check_all(chosen: Sequence[Network], work: Path, say: Callable[[str], None] 
     for network in chosen:
         folder = folder_of(network, work)
         for tool in tools_for(network):
-            done = read_conversion(tool, folder)
-            if not tool.suffix or done is None or not done.ok:
+            done, cores = read_conversion(tool, folder), cores_for(tool, network)
+            if not tool.suffix or done is None or not done.ok or not (tool.timed or cores):
                 continue
             found = read_check(tool, folder)
             digest = sha256_file(tool.file(folder))
-            cores = cores_for(tool, network)
             if found is not None and found["digest"] == digest and set(found["instructions"]) == set(cores):
                 continue
             found = {"digest": digest, **(_compared(tool, folder) if tool.timed else {})}

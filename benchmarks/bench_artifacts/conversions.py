@@ -25,11 +25,13 @@ _ROOT = Path(ofa_edge.__file__).parents[1]
 _SCRIPTS = Path(__file__).parent
 _PACKAGES = {"onnx": ("torch", "onnx", "onnxsim"), "program": ("torch",), "tvm": ("apache-tvm",)}
 _TENSORFLOW = ("tensorflow-cpu",)
-_READ_BY = {  # the parts of the project that decide a tool's result, so that a change there converts again
-    "onnx": ("ofa_edge/export/onnx.py", "ofa_edge/export/fold.py"),
-    "program": ("ofa_edge/export/fold.py",),
-    "tvm": ("ofa_edge/export",),
-    "tflite": ("ofa_edge/export",),
+_EXPORT = _ROOT / "ofa_edge" / "export"
+# A change of the project's code converts again what it may have changed: for the export to ONNX two files, for the rest
+# all of export/ but for what certainly belongs to another runtime, by the beginning of its name.
+_ONNX_FILES = ("onnx.py", "fold.py")
+_OTHERS = {
+    "tflite": ("tvm", "sched", "relax", "cuda", "_cuda"),
+    "tvm": ("tflite", "tf_ops", "rewrites", "cuda", "_cuda"),
 }
 
 
@@ -146,14 +148,22 @@ def _key(tool: Tool, folder: Path, source: Path, environment: peers.Environment 
         family = tool.name if tool.name in _PACKAGES else "tvm" if tool.runtime.startswith("tvm") else "tflite"
         made_by = [
             {package: metadata.version(package) for package in _PACKAGES.get(family, _TENSORFLOW)},
-            [_digest(_ROOT / part) for part in _READ_BY[family]],
+            _code(family),
         ]
     return sha256_bytes(canonical_json([tool.name, sha256_file(source), inputs, made_by]))
 
 
-def _digest(path: Path) -> str:
-    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
-    return sha256_bytes("".join(sha256_file(each) for each in files).encode())
+def _code(family: str) -> str:
+    """Digest of the project's files that decide what a family of tools makes."""
+    if family in _OTHERS:
+        files = [path for path in sorted(_EXPORT.rglob("*.py")) if _belongs(path, family)]
+    else:
+        files = [_EXPORT / name for name in _ONNX_FILES]
+    return sha256_bytes("".join(sha256_file(path) for path in files).encode())
+
+
+def _belongs(path: Path, family: str) -> bool:
+    return not path.relative_to(_EXPORT).parts[0].startswith(_OTHERS[family])
 
 
 def _command(

@@ -58,7 +58,7 @@ def _head(results: Sequence[Result], machine: dict[str, Any]) -> str:
         f"{' under a hypervisor' if machine['hypervisor'] else ''}, {machine['cores']} cores, {vectors},"
         f" {machine['system']}. All models of one network run in turn, {_span(rounds)} rounds; a turn's median is one"
         " value, ratios are taken within a round, and the interval behind a ratio is the 95 % bootstrap interval of its"
-        " median over rounds. Input and output are not in the time, but for TVM's copy of the image.\n",
+        " median over rounds. Copies of the input and the output are not in the time.\n",
         f"How busy the machine was: load average {min(loads):.1f} to {max(loads):.1f} around the measurements (about 1"
         " is the benchmark itself);"
         f" turns of one thread had a CPU for {_percent(min(timing['on_cpu'] for timing in timings))} to"
