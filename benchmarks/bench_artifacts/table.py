@@ -72,9 +72,10 @@ def _head(results: Sequence[Result], machine: dict[str, Any]) -> str:
 def _goals(groups: dict[str, list[Result]]) -> str:
     lines = [
         "## Against the goals\n",
-        "Geometric mean over networks, lowest and highest behind it; a goal is one for each",
+        "Geometric mean over the networks, lowest and highest behind it. A goal is held against each network, but where it",
+        "says that it is an average.\n",
+        f"| goal | | {' | '.join(_SHORT[name] + ' | ' for name in groups)} |",
     ]
-    lines += ["network.\n", f"| goal | | {' | '.join(_SHORT[name] + ' | ' for name in groups)} |"]
     lines.append("|---" * (2 + 2 * len(groups)) + "|")
     for goal in goals.GOALS:
         sign = "≤" if goal.side == "most" else "≥"
@@ -172,7 +173,7 @@ def _peers(results: Sequence[Result]) -> str:
 def _peer_row(result: Result, name: str, ours: str) -> str:
     fault, found = result.fault(name), result.tool(name)
     start = f"| {result.role} | {_TITLES[name]} |"
-    if fault and not result.ms(name):
+    if fault and not (found.get("size") and result.ms(name)):
         return f"{start} {fault} | | | | | |"
     top1 = f"{100 * found['top1']:.2f}" if "top1" in found else ""
     ratio = _ratio(result.ratio(ours, name)) if name != ours else ""
@@ -184,9 +185,7 @@ def _peer_row(result: Result, name: str, ours: str) -> str:
 
 def _sevens(results: Sequence[Result]) -> str:
     lines = ["## What the share of 7x7 does\n"]
-    lines.append(
-        "Our fp32 over plain fp32 by how much of the network's depthwise work is 7x7: the split is all of the gain.\n"
-    )
+    lines.append("Our fp32 over plain fp32, by how many of a network's depthwise convolutions are 7x7.\n")
     lines += [
         "| 7x7 of depthwise | networks | our fp32 / plain fp32, geometric mean | lowest | highest |",
         "|---" * 5 + "|",
