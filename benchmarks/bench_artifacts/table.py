@@ -72,8 +72,8 @@ def _head(results: Sequence[Result], machine: dict[str, Any]) -> str:
 def _goals(groups: dict[str, list[Result]]) -> str:
     lines = [
         "## Against the goals\n",
-        "Geometric mean over the networks, lowest and highest behind it. A goal is held against each network, but where",
-        "it says that it is an average.\n",
+        "Geometric mean over the networks, lowest and highest behind it. A goal is held against each network, but",
+        "where it says that it is an average.\n",
         f"| goal | | {' | '.join(_SHORT[name] + ' | ' for name in groups)} |",
     ]
     lines.append("|---" * (2 + 2 * len(groups)) + "|")
