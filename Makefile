@@ -20,7 +20,7 @@ test: setup
 
 NETS ?= 12
 bench-artifacts: setup
-	@for step in convert check measure record; do \
+	@for step in convert check count measure record; do \
 		$(VENV)/bin/python benchmarks/artifacts.py $$step --nets $(NETS) || exit 1; done
 	@mkdir -p runs docs/benchmarks
 	@$(VENV)/bin/python benchmarks/artifacts.py table > runs/artifacts.md && mv runs/artifacts.md docs/benchmarks/artifacts.md

@@ -1,22 +1,23 @@
 """Artifacts of every tool on the same networks: latency, size, accuracy, cost of conversion, instructions.
 
     python benchmarks/artifacts.py convert    # every model of every tool; hours of CPU, resumes after a kill
-    python benchmarks/artifacts.py check      # answers against torch and the labels; instructions on emulated cores
+    python benchmarks/artifacts.py check      # answers against torch and the labels
+    python benchmarks/artifacts.py count      # instructions on emulated cores
     python benchmarks/artifacts.py measure    # latency on this machine, which should do nothing else meanwhile
     python benchmarks/artifacts.py record     # what was found, into benchmarks/artifacts_results
     python benchmarks/artifacts.py table > docs/benchmarks/artifacts.md
 
 `make bench-artifacts` runs them all; NETS=3 takes three networks of each supernet. The work folder (by default
 runs/bench-artifacts) holds all models, and the environments of litert-torch and onnx2tf, which `convert` installs there
-from pinned versions (5 GB). `convert` and `check` do not mind a busy machine; `measure` does, and the page says how
-busy it was.
+from pinned versions (5 GB). `convert`, `check` and `count` do not mind a busy machine; `measure` does, and the page
+says how busy it was.
 """
 
 import argparse
 from pathlib import Path
 
 from bench_artifacts import record, timing
-from bench_artifacts.checks import check_all
+from bench_artifacts.checks import check_all, count_all
 from bench_artifacts.conversions import convert_all, folder_of
 from bench_artifacts.networks import GROUPS, Network, networks
 from bench_artifacts.table import page
@@ -47,7 +48,7 @@ def measure(chosen: list[Network], work: Path, rounds: int, again: bool) -> None
 def main() -> None:
     """Run a command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("convert", "check", "measure", "record", "table"))
+    parser.add_argument("command", choices=("convert", "check", "count", "measure", "record", "table"))
     parser.add_argument("--work", type=Path, default=WORK, help="the work folder")
     parser.add_argument("--results", type=Path, default=RECORDED, help="where `record` writes and `table` reads")
     parser.add_argument("--nets", type=int, default=None, help="so many networks of each supernet (all: 12)")
@@ -67,6 +68,8 @@ def main() -> None:
         convert_all(chosen, work, options.tool, options.retry, say)
     elif options.command == "check":
         check_all(chosen, work, say)
+    elif options.command == "count":
+        count_all(chosen, work, say)
     elif options.command == "measure":
         measure(chosen, work, options.rounds, options.again)
     else:

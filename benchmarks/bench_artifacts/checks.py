@@ -25,39 +25,59 @@ from ofa_edge.export.parity import compare
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.metrics import top1
 
-CHECK = "check.json"
+CHECK, COUNT = "check.json", "count.json"
+Say = Callable[[str], None]
 
 
-def check_all(chosen: Sequence[Network], work: Path, say: Callable[[str], None] = print) -> None:
-    """Check and count what was converted and not yet checked."""
+def check_all(chosen: Sequence[Network], work: Path, say: Say = print) -> None:
+    """Compare the answers of what was converted and not yet checked."""
+
+    def check(tool: Tool, network: Network, folder: Path) -> dict[str, Any]:
+        del network
+        return _compared(tool, folder)
+
+    _each(chosen, work, CHECK, lambda tool, network: tool.timed and bool(tool.suffix), check, say)
+
+
+def count_all(chosen: Sequence[Network], work: Path, say: Say = print) -> None:
+    """Count the instructions of what was converted and not yet counted."""
+
+    def count(tool: Tool, network: Network, folder: Path) -> dict[str, Any]:
+        return {core: _counted(tool, folder, core) for core in cores_for(tool, network)}
+
+    _each(chosen, work, COUNT, lambda tool, network: bool(cores_for(tool, network)), count, say)
+
+
+def _each(
+    chosen: Sequence[Network],
+    work: Path,
+    name: str,
+    wanted: Callable[[Tool, Network], bool],
+    find: Callable[[Tool, Network, Path], dict[str, Any]],
+    say: Say,
+) -> None:
+    """Write a file `name` beside each model that is wanted, unless one is there that was found of the same model."""
     for network in chosen:
         folder = folder_of(network, work)
         for tool in tools_for(network):
-            done, cores = read_conversion(tool, folder), cores_for(tool, network)
-            if not tool.suffix or done is None or not done.ok or not (tool.timed or cores):
+            done = read_conversion(tool, folder)
+            if done is None or not done.ok or not wanted(tool, network):
                 continue
-            found = read_check(tool, folder)
             digest = sha256_file(tool.file(folder))
-            if found is not None and found["digest"] == digest and set(found["instructions"]) == set(cores):
-                continue
-            found = {"digest": digest, **(_compared(tool, folder) if tool.timed else {})}
-            found["instructions"] = {core: _counted(tool, folder, core) for core in cores}
-            write_json(folder / tool.name / CHECK, found)
-            say(f"{network.key:20} {tool.name:20} {_told(found)}")
+            before = read_found(tool, folder, name)
+            if before is None or before["digest"] != digest:
+                found = find(tool, network, folder)
+                write_json(folder / tool.name / name, {"digest": digest, "found": found})
+                say(f"{network.key:20} {tool.name:20} {found}")
 
 
-def read_check(tool: Tool, folder: Path) -> dict[str, Any] | None:
-    """What was recorded of a tool on the network in `folder`."""
-    path = folder / tool.name / CHECK
+def read_found(tool: Tool, folder: Path, name: str) -> dict[str, Any] | None:
+    """The digest of the model and what was `found` of it: CHECK or COUNT. None: nothing yet."""
+    path = folder / tool.name / name
     if not path.is_file():
         return None
     found: dict[str, Any] = json.loads(path.read_bytes())
     return found
-
-
-def _told(found: dict[str, Any]) -> str:
-    counts = [f"{core} {value}" for core, value in found["instructions"].items()]
-    return "  ".join([f"{key} {found[key]}" for key in ("snr_db", "top1", "failed") if key in found] + counts)
 
 
 def _compared(tool: Tool, folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_artifacts import timing
-from bench_artifacts.checks import read_check
+from bench_artifacts.checks import CHECK, COUNT, read_found
 from bench_artifacts.conversions import folder_of, read_conversion
 from bench_artifacts.networks import Network, read_facts
 from bench_artifacts.peers import pinned
@@ -71,10 +71,11 @@ def _network(network: Network, work: Path) -> dict[str, Any]:
 
 
 def _tool(tool: Tool, folder: Path) -> dict[str, Any]:
-    done = read_conversion(tool, folder)
-    found = {key: value for key, value in (read_check(tool, folder) or {}).items() if key != "digest"}
     if not tool.suffix:
         return {}
+    done = read_conversion(tool, folder)
     if done is None:
         return {"reason": "not converted"}
-    return {**{key: value for key, value in asdict(done).items() if key != "key"}, **found}
+    check, count = (read_found(tool, folder, name) or {"found": {}} for name in (CHECK, COUNT))
+    costs = {key: value for key, value in asdict(done).items() if key != "key"}
+    return {**costs, **check["found"], **({"instructions": count["found"]} if count["found"] else {})}

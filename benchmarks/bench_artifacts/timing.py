@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import ofa_edge
-from bench_artifacts.checks import read_check
+from bench_artifacts.checks import CHECK, read_found
 from bench_artifacts.conversions import folder_of, read_conversion
 from bench_artifacts.networks import INPUTS, Network
 from bench_artifacts.tools import Tool, tools_for
@@ -78,9 +78,9 @@ def read(path: Path) -> dict[str, Any]:
 def _is_there(tool: Tool, folder: Path) -> bool:
     if not tool.timed or not tool.file(folder).is_file():
         return False
-    done, found = read_conversion(tool, folder), read_check(tool, folder)
+    done, check = read_conversion(tool, folder), read_found(tool, folder, CHECK)
     # What could not run when it was checked would end the process that times the others of its runtime.
-    return not tool.suffix or (done is not None and done.ok and found is not None and "failed" not in found)
+    return not tool.suffix or (done is not None and done.ok and check is not None and "failed" not in check["found"])
 
 
 @contextmanager
