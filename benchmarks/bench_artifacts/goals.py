@@ -130,7 +130,7 @@ def row(goal: Goal, results: Sequence[Result]) -> tuple[str, str] | None:
     found = f"{middle} ({lowest} to {highest})" if len(values) > 1 else middle
     if goal.over == "mean":
         return found, "met" if goal.meets(mean) else "**missed**"
-    kept = sum(map(goal.meets, values))
-    if kept == len(values):
-        return found, "met" if len(values) == 1 else f"met by all {kept}"
-    return found, f"**missed**, met by {kept} of {len(values)}"
+    kept, missed = sum(map(goal.meets, values)), "**missed**"
+    if len(values) == 1:
+        return found, "met" if kept else missed
+    return found, f"met by all {kept}" if kept == len(values) else f"{missed}, met by {kept} of {len(values)}"

@@ -49,7 +49,7 @@ def machine() -> dict[str, Any]:
             flag for flag in ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8") if flag in flags
         ],
         "hypervisor": "hypervisor" in flags,
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in _PACKAGES},
         "peers": {name: pinned(name) for name in sorted({tool.peer for tool in TOOLS if tool.peer})},
