@@ -109,7 +109,8 @@ def _convert(tool: Tool, folder: Path, ready: Mapping[str, peers.Environment], r
     if not source.is_file():
         why = f"no {source.parent.name} to start from"
         return _record(tool, folder, Conversion(sha256_bytes(why.encode()), why, 0.0, 0.0, None))
-    key = _key(tool, folder, source, environment)
+    given = sha256_file(source)
+    key = _key(tool, folder, given, environment)
     before = read_conversion(tool, folder)
     if before is not None and before.key == key and (tool.file(folder).is_file() if before.ok else not retry):
         return before
@@ -118,6 +119,8 @@ def _convert(tool: Tool, folder: Path, ready: Mapping[str, peers.Environment], r
     part = tool.file(folder).with_stem("part")
     command, variables = _command(tool, folder, source, part, environment)
     reason, wall, cpu = _run(command, variables, folder / tool.name)
+    if sha256_file(source) != given:  # all tools start from this file
+        raise SystemExit(f"{tool.name} changed {source}: remove its folder, and give the tool a copy")
     if reason is None and not part.is_file():
         reason = "it wrote no file"
     if reason is None:
@@ -140,7 +143,7 @@ def _record(tool: Tool, folder: Path, done: Conversion) -> Conversion:
     return done
 
 
-def _key(tool: Tool, folder: Path, source: Path, environment: peers.Environment | None) -> str:
+def _key(tool: Tool, folder: Path, given: str, environment: peers.Environment | None) -> str:
     inputs = [sha256_file(folder / name) for name in tool.inputs()]
     if environment is not None:
         made_by: Any = [environment.versions, sha256_file(environment.script)]
@@ -150,7 +153,7 @@ def _key(tool: Tool, folder: Path, source: Path, environment: peers.Environment 
             {package: metadata.version(package) for package in _PACKAGES.get(family, _TENSORFLOW)},
             _code(family),
         ]
-    return sha256_bytes(canonical_json([tool.name, sha256_file(source), inputs, made_by]))
+    return sha256_bytes(canonical_json([tool.name, given, inputs, made_by]))
 
 
 def _code(family: str) -> str:

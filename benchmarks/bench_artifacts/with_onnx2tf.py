@@ -4,6 +4,7 @@ Its defaults throughout; int8 as its documentation has it (-oiqt, full integer).
 dynamic range, int8 and int16 files as well: it has no option for fewer.
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ def main(arguments: list[str]) -> None:
     np.save(_PICTURES, rng.random((20, 128, 128, 3), dtype=np.float32))
     options: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copy(source, folder)  # it writes names into the file that it is given
         if rest:
             images = np.load(rest[0], allow_pickle=False).transpose(0, 2, 3, 1)
             np.save(Path(folder) / "images.npy", images)
@@ -33,7 +35,7 @@ def main(arguments: list[str]) -> None:
                 [onnx.load(source).graph.input[0].name, str(Path(folder) / "images.npy"), [[[[0.0] * channels]]],
                  [[[[1.0] * channels]]]]
             ]  # fmt: skip
-        onnx2tf.convert(input_onnx_file_path=str(source), output_folder_path=folder, non_verbose=True, **options)
+        onnx2tf.convert(input_onnx_file_path=str(copy), output_folder_path=folder, non_verbose=True, **options)
         name = "full_integer_quant" if rest else "float32"
         out.write_bytes((Path(folder) / f"{source.stem}_{name}.tflite").read_bytes())
 
