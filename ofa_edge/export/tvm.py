@@ -184,8 +184,16 @@ def find_linker(triple: str, cross_compiler: str | None = None) -> Linker:
     return functools.partial(_link, program)
 
 
-def build(module: Any, target: Any, out: Path, linker: Linker, name: str) -> Any:
+def build(module: Any, target: Any, out: Path, linker: Linker, name: str, pipeline: Any = None) -> Any:
     """Compile a Relax module for `target` and write it to `out`; return the executable for inspection.
+
+    Args:
+        module: the `tvm.IRModule`.
+        target: a `tvm.target.Target`.
+        out: the `.so` to write.
+        linker: of `find_linker`.
+        name: what messages call the model.
+        pipeline: the Relax passes to run; by default TVM's for the target.
 
     Raises:
         ConversionError: TVM or the linker failed.
@@ -196,7 +204,8 @@ def build(module: Any, target: Any, out: Path, linker: Linker, name: str) -> Any
     try:
         with target:
             # Asked for by target: tvm.compile's own default pipeline fuses nothing.
-            executable = tvm.compile(module, target=target, relax_pipeline=relax.get_default_pipeline(target))
+            passes = pipeline or relax.get_default_pipeline(target)
+            executable = tvm.compile(module, target=target, relax_pipeline=passes)
         with atomic_path(out) as part:
             executable.export_library(str(part), fcompile=linker)
     except (OSError, OfaEdgeError):

@@ -34,6 +34,7 @@ def work(request: dict[str, Any], scratch: Path) -> dict[str, Any]:
     import tvm_ffi
 
     from ofa_edge.export import tvm
+    from ofa_edge.export._cuda.schedules.apply import finish, schedule
     from ofa_edge.export.relax import import_onnx, require_tvm
 
     require_tvm()
@@ -58,9 +59,9 @@ def work(request: dict[str, Any], scratch: Path) -> dict[str, Any]:
             raise
 
     tvm_ffi.register_global_func("tvm_callback_cuda_compile", compile_kernels, override=True)
-    module = import_onnx(onnx, request["precision"])
+    scheduled = schedule(import_onnx(onnx, request["precision"]), target)
     try:
-        tvm.build(module, target, scratch / request["name"], linker, onnx.name)
+        tvm.build(scheduled.module, target, scratch / request["name"], linker, onnx.name, finish(target))
     except ConversionError:
         if failures:
             raise failures[0] from None

@@ -1,0 +1,118 @@
+"""From a Relax module to one whose functions are all scheduled for a CUDA device, and which rule took which."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from ofa_edge.export._cuda.schedules import elementwise, product, vector, window
+from ofa_edge.export._cuda.schedules.nest import Nest, read_nest
+
+FALLBACK = "TVM's default"
+# Multiprocessors of the devices here: Jetson Nano, Jetson Xavier NX, Jetson Orin Nano (their data sheets).
+_PROCESSORS = MappingProxyType({"sm_53": 1, "sm_72": 6, "sm_87": 8})
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A module in which every function has its threads.
+
+    Attributes:
+        module: the `tvm.IRModule`, ready for `finish`.
+        rules: the rule that took each function; `FALLBACK` where none did.
+    """
+
+    module: Any
+    rules: Mapping[str, str]
+
+
+def schedule(module: Any, target: Any) -> Scheduled:
+    """Lower a Relax module to fused functions in NHWC and give each its threads.
+
+    Args:
+        module: of `relax.import_onnx`.
+        target: a `tvm.target.Target` of kind cuda.
+    """
+    from tvm import ir, tirx
+    from tvm.s_tir import dlight
+
+    with target:
+        module = ir.transform.Sequential(_fusion())(_channels_last(module))
+        processors = _PROCESSORS.get(str(target.attrs["arch"]), 4)
+        rules, taken = {}, {}
+        for variable, function in module.functions_items():
+            if isinstance(function, tirx.PrimFunc):
+                rules[variable.name_hint], done = _apply(function, processors)
+                if done is not None:
+                    taken[variable] = done
+        for variable, function in taken.items():
+            module[variable] = function
+        gpu = dlight.gpu
+        default = [gpu.Matmul(), gpu.GEMV(), gpu.Reduction(), gpu.GeneralReduction(), gpu.Fallback()]
+        return Scheduled(dlight.ApplyDefaultSchedule(*default)(module), MappingProxyType(rules))
+
+
+def context() -> Any:
+    """How to compile what `schedule` returns: the kernels' compiler unrolls, not TVM, whose source grew tenfold."""
+    from tvm.ir.transform import PassContext
+
+    return PassContext(opt_level=3, config={"tirx.UnrollLoop": {"explicit_unroll": False}})
+
+
+def finish(target: Any) -> Any:
+    """The passes that remain after `schedule`, as TVM's own pipeline for CUDA has them."""
+    from tvm import ir
+    from tvm.relax.backend.cuda import pipeline
+
+    return ir.transform.Sequential([*pipeline.dataflow_lower_passes(target), *pipeline.finalize_passes(target)])
+
+
+def _apply(function: Any, processors: int) -> tuple[str, Any]:
+    """The first rule that takes a function. A schedule is spent by the rule that refuses it, so each gets its own."""
+    from tvm.s_tir.schedule import ScheduleError
+
+    rules: dict[str, Callable[[Nest], Any]] = {
+        "elementwise": elementwise.schedule,
+        "vector": vector.schedule,
+        "window": window.schedule,
+        "product": lambda nest: product.schedule(nest, processors),
+    }
+    for name, rule in rules.items():
+        nest = read_nest(function)
+        if nest is None:
+            break
+        if nest.main is None and name != "elementwise":
+            continue
+        try:
+            done = rule(nest)
+        except ScheduleError:  # TVM cannot do one of the rule's steps on this function
+            continue
+        if done is not None:
+            return name, done.mod["main"].with_attr("tirx.is_scheduled", True)
+    return FALLBACK, None
+
+
+def _channels_last(module: Any) -> Any:
+    """NHWC with HWIO weights: neighbouring channels lie side by side, and their count is a multiple of 8."""
+    from tvm import ir, relax
+
+    from ofa_edge.export.relax import without_clip
+
+    layouts = {"relax.nn.conv2d": ["NHWC", "HWIO"], "relax.nn.max_pool2d": ["NHWC"], "relax.nn.avg_pool2d": ["NHWC"]}
+    t = relax.transform
+    before = [t.DecomposeOpsForInference(), t.CanonicalizeBindings(), t.FoldConstant(), t.ConvertLayout(layouts)]
+    after = [t.Normalize(), t.FoldConstant(), t.CanonicalizeBindings(), t.EliminateCommonSubexpr()]
+    return ir.transform.Sequential([*before, *after, t.DeadCodeElimination()])(without_clip(t.FoldConstant()(module)))
+
+
+def _fusion() -> list[Any]:
+    from tvm.relax import transform as t
+
+    return [
+        t.LegalizeOps(),
+        t.AnnotateTIROpPattern(),
+        t.FoldConstant(),
+        t.FuseOps(),
+        t.FuseTIR(),
+        t.DeadCodeElimination(),
+    ]
