@@ -42,10 +42,10 @@ def _gate(nest: Nest) -> Any | None:
     Given
         g[c] = f(sum over k of x[k] * w[k, c]);  y[p, c] = g[c] * z[p, c]
     Result
-        a block computes the sums of 32 channels into shared memory, then writes those channels of some pixels.
+        a block computes the sums of 32 channels, each thread keeps its own, then writes those channels of some pixels.
     """
     sch = nest.sch
-    last = close(nest, "shared")
+    last = close(nest)
     inline_before(nest)
     *pixels, channels = sch.get_loops(last)
     pixel, parts = sch.fuse(*pixels), _parts(nest.terms)
