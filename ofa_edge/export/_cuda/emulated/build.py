@@ -38,7 +38,7 @@ def build_kernels(source: str, folder: Path) -> Path:
     """
     file = folder / "kernels.cc"
     file.write_text(translate(source))
-    return _compile(file, folder / KERNELS, (f"-I{_HERE}", f"-I{_HERE / 'include'}"))
+    return _compile(file, folder / KERNELS, (f"-I{_HERE}",))
 
 
 def translate(source: str) -> str:
@@ -48,8 +48,8 @@ def translate(source: str) -> str:
         ConversionError: the source uses a part of CUDA that the emulation does not know.
     """
     found = list(_KERNEL.finditer(source))
-    parts = [source[: found[0].start()]] if found else []
-    entries = []
+    parts: list[str] = []  # what stands ahead of the kernels prepares CUDA's own headers
+    entries: list[str] = []
     for number, kernel in enumerate(found):
         end = found[number + 1].start() if number + 1 < len(found) else len(source)
         body = source[kernel.start() : end]

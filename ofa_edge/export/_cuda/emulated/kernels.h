@@ -15,8 +15,13 @@
 #include <ucontext.h>
 #include <vector>
 
+#include "half.h"
+
 #define __global__
 #define __launch_bounds__(...)
+using uint = unsigned;
+using uchar = unsigned char;
+using ushort = unsigned short;
 
 struct Index {
   unsigned x, y, z;

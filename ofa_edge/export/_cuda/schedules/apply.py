@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ofa_edge.export._cuda.schedules import elementwise, product, vector, window
+from ofa_edge.export._cuda.schedules.layout import channels_last
 from ofa_edge.export._cuda.schedules.nest import Nest, read_nest
 
 FALLBACK = "TVM's default"
@@ -37,7 +38,7 @@ def schedule(module: Any, target: Any) -> Scheduled:
     from tvm.s_tir import dlight
 
     with target:
-        module = ir.transform.Sequential(_fusion())(_channels_last(module))
+        module = ir.transform.Sequential(_fusion())(channels_last(module))
         processors = _PROCESSORS.get(str(target.attrs["arch"]), 4)
         rules, taken = {}, {}
         for variable, function in module.functions_items():
@@ -90,19 +91,6 @@ def _apply(function: Any, processors: int) -> tuple[str, Any]:
         if done is not None:
             return name, done.mod["main"].with_attr("tirx.is_scheduled", True)
     return FALLBACK, None
-
-
-def _channels_last(module: Any) -> Any:
-    """NHWC with HWIO weights: neighbouring channels lie side by side, and their count is a multiple of 8."""
-    from tvm import ir, relax
-
-    from ofa_edge.export.relax import without_clip
-
-    layouts = {"relax.nn.conv2d": ["NHWC", "HWIO"], "relax.nn.max_pool2d": ["NHWC"], "relax.nn.avg_pool2d": ["NHWC"]}
-    t = relax.transform
-    before = [t.DecomposeOpsForInference(), t.CanonicalizeBindings(), t.FoldConstant(), t.ConvertLayout(layouts)]
-    after = [t.Normalize(), t.FoldConstant(), t.CanonicalizeBindings(), t.EliminateCommonSubexpr()]
-    return ir.transform.Sequential([*before, *after, t.DeadCodeElimination()])(without_clip(t.FoldConstant()(module)))
 
 
 def _fusion() -> list[Any]:

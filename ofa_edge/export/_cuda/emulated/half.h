@@ -64,7 +64,15 @@ inline bool operator!=(half a, half b) { return float(a) != float(b); }
 inline half __float2half_rn(float value) { return half(value); }
 inline half __float2half(float value) { return half(value); }
 inline float __half2float(half value) { return float(value); }
-inline half __hmax(half a, half b) { return a > b ? a : b; }
-inline half __hmin(half a, half b) { return a < b ? a : b; }
-inline half max(half a, half b) { return __hmax(a, b); }
-inline half min(half a, half b) { return __hmin(a, b); }
+inline half max(half a, half b) { return a > b ? a : b; }
+inline half min(half a, half b) { return a < b ? a : b; }
+
+struct alignas(4) half2 {
+  half x, y;
+};
+struct alignas(8) half4 {
+  half x, y, z, w;
+};
+inline half2 make_half2(half x, half y) { return {x, y}; }
+inline half4 make_half4(half x, half y, half z, half w) { return {x, y, z, w}; }
+inline unsigned __pack_half2(half x, half y) { return static_cast<unsigned>(y.bits) << 16 | x.bits; }

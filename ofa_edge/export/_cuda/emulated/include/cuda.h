@@ -1,1 +1,0 @@
-// Stands for CUDA's header where the kernels are compiled for this machine: nothing of it is used.
