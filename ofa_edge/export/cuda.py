@@ -28,7 +28,9 @@ from ofa_edge.export.relax import INT8_REASON
 from ofa_edge.files import atomic_path
 
 EMULATED = "emulated.so"  # the same kernels with host code for this machine
-NOT_RUN = "compiled without a GPU: launches and resources are checked against the architecture's limits, nothing is timed"
+NOT_RUN = (
+    "compiled without a GPU: launches and resources are checked against the architecture's limits, nothing is timed"
+)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from ofa_edge import __version__
+from ofa_edge import __version__, cost
 from ofa_edge.cache import CacheEntry, StageCache
 from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.manifest import (
@@ -21,6 +21,7 @@ from ofa_edge.manifest import (
     SubnetRecord,
     SupernetRecord,
     TargetRecord,
+    Tolerance,
     Verdict,
     write_manifest,
 )
@@ -29,7 +30,7 @@ from ofa_edge.pipeline import stages
 from ofa_edge.pipeline.on_device import DeviceResult, run_on_device
 from ofa_edge.pipeline.plan import Plan, input_files
 from ofa_edge.pipeline.searching import run_search
-from ofa_edge.pipeline.stages import MODEL, OnStage, StageRunner, load_logits
+from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
 from ofa_edge.report import write_report
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
@@ -37,6 +38,10 @@ from ofa_edge.verify.gates import accuracy_verdict, latency_verdict, parity_verd
 from ofa_edge.verify.ladder import CONVERTED, EXACT, ON_DEVICE, Answers, first_rung, rung
 
 REPORT = "report.html"
+EMULATED_IMAGES, EMULATED_MACS = (
+    32,
+    1_000_000_000,
+)  # the most that CUDA kernels are emulated on; about 20 M MACs a second
 PACKAGES = (
     "torch",
     "onnx",
@@ -98,16 +103,16 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
 
 
 def _collect(plan: Plan, onnx: CacheEntry, model: CacheEntry) -> _Built:
-    """The artifact and what goes with it. A TVM library for a CPU comes with its C++ runner, which drives no GPU."""
+    """The artifact and what goes with it: a TVM library comes with its C++ runner, and with its kernels' source."""
     if plan.runtime == "tflite":
         return _Built(model.path("model.tflite"), onnx.path(MODEL))
     facts = (("model.json", model.path("model.json")),)
     if plan.cuda:
-        return _Built(model.path("model.so"), onnx.path(MODEL), facts)
+        facts = (*facts, (KERNELS, model.path(KERNELS)))
     from ofa_edge.device.runners.build import build_tvm_runner
     from ofa_edge.device.sysroot import cache_folder
 
-    folder = build_tvm_runner(plan.target.hardware.arch, cache_folder())
+    folder = build_tvm_runner(plan.target.hardware.arch, cache_folder(), plan.cuda)
     runner = tuple((f"runner/{path.name}", path) for path in sorted(folder.iterdir()) if path.suffix != ".json")
     return _Built(model.path("model.so"), onnx.path(MODEL), (*facts, *runner))
 
@@ -139,6 +144,8 @@ def _climb(
         rung(exported, start, EXACT, labels),
         rung(converted, start, CONVERTED[plan.precision], labels),
     ]
+    if plan.cuda:
+        rungs.append(_emulated(runner, plan, model, subnet, converted))
     tvm_runner = next((path.parent for name, path in built.extra if name.startswith("runner/")), None)
     device = run_on_device(runner, plan, built.artifact, subnet, tvm_runner)
     if device is not None:
@@ -146,6 +153,23 @@ def _climb(
         answers = Answers("on device", device.logits, note=what or device.record.name)
         rungs.append(rung(answers, converted, ON_DEVICE[plan.precision], labels))
     return _Ladder(tuple(rungs), device)
+
+
+def _emulated(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet, converted: Answers) -> Rung:
+    """The library's CUDA kernels on this machine's CPU, on as many images as a minute or so allows."""
+    from ofa_edge.device.runners.build import build_tvm_runner
+    from ofa_edge.device.sysroot import cache_folder
+
+    allowed = max(
+        1, min(EMULATED_IMAGES, EMULATED_MACS // cost.macs(plan.package.space, subnet), len(converted.logits))
+    )
+    tvm_runner = build_tvm_runner(platform.machine(), cache_folder(), cuda=True)
+    entry = stages.run_cuda_emulated(runner, plan, model, subnet, tvm_runner, allowed)
+    note = f"the kernels for {plan.target.hardware.gpu} as C++ on this machine's CPU; no GPU ran them"
+    answers = Answers(f"tvm {plan.precision}, emulated kernels", load_logits(entry), note=note)
+    reference = Answers(converted.name, converted.logits[:allowed])
+    # Too few images for a drop in accuracy to mean anything.
+    return rung(answers, reference, Tolerance(snr_db=ON_DEVICE[plan.precision].snr_db), None)
 
 
 def _converted(
@@ -158,7 +182,7 @@ def _converted(
     logits = load_logits(stages.run_tvm_host(runner, plan, onnx, subnet))
     note = "the same Relax module compiled for this machine's CPU"
     if plan.cuda:
-        note += f"; the kernels for {plan.target.hardware.gpu} were compiled and not run"
+        note += f"; for the kernels for {plan.target.hardware.gpu} see the next rung"
     return Answers(f"tvm {plan.precision}, host CPU", logits, note=note)
 
 
@@ -266,7 +290,10 @@ def _skipped(plan: Plan, ladder: _Ladder) -> tuple[str, ...]:
     if ladder.device is None:
         skipped.append(f"run on a device: {plan.device.why or '--device none'}")
     if plan.cuda:
-        skipped.append(f"run of the {plan.target.hardware.gpu} kernels: there is no such GPU here")
+        skipped.append(
+            f"run of the {plan.target.hardware.gpu} kernels on a GPU: there is none here. They are compiled, held against"
+            " the architecture's limits, and ran emulated; their speed is not known"
+        )
     if not plan.package.trained:
         skipped.append("accuracy: the weights are random")
     return tuple(skipped)

@@ -32,7 +32,9 @@ class _Kernel:
     shares: list[float] = field(default_factory=list)
 
     def launch(self) -> Launch:
-        grid, block = (tuple(self.threads.get(f"{kind}.{axis}", 1) for axis in _AXES) for kind in ("blockIdx", "threadIdx"))
+        grid, block = (
+            tuple(self.threads.get(f"{kind}.{axis}", 1) for axis in _AXES) for kind in ("blockIdx", "threadIdx")
+        )
         return Launch((grid[0], grid[1], grid[2]), (block[0], block[1], block[2]), min(self.shares, default=1.0))
 
 

@@ -100,7 +100,7 @@ extern "C" __attribute__((visibility("default"))) const char* emulated_launch(
 def _compile(source: Path, out: Path, flags: Sequence[str], libraries: Sequence[str] = ()) -> Path:
     compiler = shutil.which("g++")
     if compiler is None:
-        raise ToolMissingError("no C++ compiler: g++", "kernels are emulated by C++ made of them", "apt-get install g++")
+        raise ToolMissingError("no C++ compiler: g++", "kernels are emulated as C++", "apt-get install g++")
     with atomic_path(out) as part:
         command = [compiler, *_FLAGS, *_QUIET, *flags, "-o", str(part), str(source), *libraries]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
