@@ -106,7 +106,7 @@ def _collect(plan: Plan, onnx: CacheEntry, model: CacheEntry) -> _Built:
     """The artifact and what goes with it: a TVM library comes with its C++ runner, and with its kernels' source."""
     if plan.runtime == "tflite":
         return _Built(model.path("model.tflite"), onnx.path(MODEL))
-    facts = (("model.json", model.path("model.json")),)
+    facts: tuple[tuple[str, Path], ...] = (("model.json", model.path("model.json")),)
     if plan.cuda:
         facts = (*facts, (KERNELS, model.path(KERNELS)))
     from ofa_edge.device.runners.build import build_tvm_runner
@@ -291,8 +291,8 @@ def _skipped(plan: Plan, ladder: _Ladder) -> tuple[str, ...]:
         skipped.append(f"run on a device: {plan.device.why or '--device none'}")
     if plan.cuda:
         skipped.append(
-            f"run of the {plan.target.hardware.gpu} kernels on a GPU: there is none here. They are compiled, held against"
-            " the architecture's limits, and ran emulated; their speed is not known"
+            f"run of the {plan.target.hardware.gpu} kernels on a GPU: there is none here. They are compiled, held"
+            " against the architecture's limits, and ran emulated; their speed is not known"
         )
     if not plan.package.trained:
         skipped.append("accuracy: the weights are random")

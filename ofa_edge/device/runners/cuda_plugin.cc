@@ -357,7 +357,7 @@ class CudaModule final : public ffi::ModuleObj {
     const Driver& driver = gpu.Use();
     if (module_ == nullptr) {
       void* module = nullptr;
-      gpu.Check(driver.module_load(&module, code_.data()), "cuModuleLoadData: the kernels do not load on this GPU,");
+      gpu.Check(driver.module_load(&module, code_.data()), "cuModuleLoadData of the library's kernels");
       module_ = module;
     }
     void* function = nullptr;

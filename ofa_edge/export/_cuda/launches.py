@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-_AXES = ("x", "y", "z")
-
 
 @dataclass(frozen=True)
 class Launch:
@@ -32,10 +30,11 @@ class _Kernel:
     shares: list[float] = field(default_factory=list)
 
     def launch(self) -> Launch:
-        grid, block = (
-            tuple(self.threads.get(f"{kind}.{axis}", 1) for axis in _AXES) for kind in ("blockIdx", "threadIdx")
-        )
-        return Launch((grid[0], grid[1], grid[2]), (block[0], block[1], block[2]), min(self.shares, default=1.0))
+        return Launch(self._size("blockIdx"), self._size("threadIdx"), min(self.shares, default=1.0))
+
+    def _size(self, kind: str) -> tuple[int, int, int]:
+        x, y, z = (self.threads.get(f"{kind}.{axis}", 1) for axis in "xyz")
+        return x, y, z
 
 
 def read_launches(function: Any) -> list[Launch]:
@@ -83,7 +82,7 @@ def _writes_result(block: Any) -> bool:
 
 
 def _share(realize: Any, loops: list[Any]) -> float:
-    """Wanted turns of a block's loops over all turns; a loop that no index depends on repeats them and does not count."""
+    """Wanted turns of a block's loops over all turns; a loop that no index depends on only repeats: not counted."""
     from tvm.tirx.analysis import undefined_vars
 
     used = {variable for value in realize.iter_values for variable in undefined_vars(value)}

@@ -2,8 +2,8 @@
 
 It loads stand-ins for CUDA's libraries, which is why it is a process of its own: its parent may one day use a real GPU.
 The result is {"kernels": [{name, rule, grid, block, useful}], "nvrtc": "12.6"}, or {"error": [class, what, why, hint]}.
-Beside the library lies the kernels' source; where it is asked for, a second library holds the same kernels and host code
-for this machine, for the emulation.
+Beside the library lies the kernels' source; where it is asked for, a second library holds the same kernels and host
+code for this machine, for the emulation.
 """
 
 import importlib.util
