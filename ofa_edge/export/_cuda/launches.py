@@ -78,7 +78,7 @@ def _sums(block: Any) -> bool:
 
 
 def _writes_result(block: Any) -> bool:
-    return bool(block.iter_vars) and any(write.buffer.scope() == "global" for write in block.writes)
+    return bool(block.iter_vars) and any(write.source.scope() == "global" for write in block.writes)
 
 
 def _share(realize: Any, loops: list[Any]) -> float:
