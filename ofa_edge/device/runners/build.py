@@ -26,7 +26,16 @@ CUDA_PLUGIN = "libofa_edge_cuda.so"
 _SOURCE = Path(__file__).with_name("tvm_runner.cc")
 _CUDA_SOURCE = Path(__file__).with_name("cuda_plugin.cc")
 _SUMS = "sha256.json"
-_FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Wl,--no-as-needed", "-Wl,--build-id=none", "-Wl,-rpath,$ORIGIN")
+_OLD_GLIBC = Path(__file__).with_name("old_glibc.h")
+_FLAGS = (
+    "-std=c++17",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-Wl,--no-as-needed",
+    "-Wl,--build-id=none",
+    "-Wl,-rpath,$ORIGIN",
+)
 _SHARED = ("-shared", "-fPIC")
 _LIMIT_S = 900
 
@@ -116,7 +125,7 @@ def _key(arch: str, compiler: str, versions: dict[str, str], cuda: bool) -> str:
     """Digest of all that the runner is made of."""
     says = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     libraries = [asdict(library) for library in _LIBRARIES]
-    sources = [sha256_file(source) for source in (_SOURCE, *([_CUDA_SOURCE] if cuda else []))]
+    sources = [sha256_file(source) for source in (_SOURCE, _OLD_GLIBC, *([_CUDA_SOURCE] if cuda else []))]
     parts = [arch, says, versions, libraries, list(_FLAGS), list(_SHARED), sources]
     return sha256_bytes(canonical_json(parts))
 
@@ -185,11 +194,11 @@ def _download(distribution: str, version: str, arch: str, folder: Path) -> Path:
 
 
 def _compile_runner(compiler: str, version: str, out: Path) -> None:
-    _compile(compiler, _SOURCE, out, RUNNER, (f'-DTVM_VERSION="{version}"', "-ldl"))
+    _compile(compiler, _SOURCE, out, RUNNER, (f'-DTVM_VERSION="{version}"', "-Wl,--wrap=__libc_start_main"))
 
 
 def _compile_plugin(compiler: str, out: Path) -> None:
-    _compile(compiler, _CUDA_SOURCE, out, CUDA_PLUGIN, (*_SHARED, f"-Wl,-soname,{CUDA_PLUGIN}", "-ldl"))
+    _compile(compiler, _CUDA_SOURCE, out, CUDA_PLUGIN, (*_SHARED, f"-Wl,-soname,{CUDA_PLUGIN}"))
 
 
 def _compile(compiler: str, source: Path, out: Path, name: str, flags: Sequence[str]) -> None:

@@ -3,7 +3,8 @@
 //
 // Loading this library registers "device_api.cuda" and "ffi.Module.load_from_bytes.cuda". One device, its default
 // stream. "ofa_edge.cuda.close" gives modules and context back and reports what failed where nothing may be thrown.
-#include <dlfcn.h>
+#include "old_glibc.h"
+
 #include <tvm/ffi/cast.h>
 #include <tvm/ffi/extra/module.h>
 #include <tvm/ffi/function.h>
@@ -274,6 +275,7 @@ class Reader {
 struct Signature {
   std::vector<DLDataType> types;
   std::vector<int> dimensions;  // 0-2: grid, 3-5: block, kShared: bytes of dynamic shared memory
+  void* function = nullptr;     // the driver's, from the first launch on
 
   static constexpr int kShared = 6;
 
@@ -343,10 +345,9 @@ class CudaModule final : public ffi::ModuleObj {
     if (found == signatures_.end()) return std::nullopt;
     const auto self = ffi::GetRef<ffi::Module>(this);
     auto* kernel = &*found;  // stays where it is as long as `self` keeps the module
-    auto function = std::make_shared<void*>(nullptr);
-    return ffi::Function::FromPacked([this, self, kernel, function](ffi::PackedArgs args, ffi::Any*) {
-      if (*function == nullptr) *function = Load(kernel->first);
-      Launch(*function, kernel->first, kernel->second, args);
+    return ffi::Function::FromPacked([this, self, kernel](ffi::PackedArgs args, ffi::Any*) {
+      if (kernel->second.function == nullptr) kernel->second.function = Load(kernel->first);
+      Launch(kernel->second.function, kernel->first, kernel->second, args);
     });
   }
 

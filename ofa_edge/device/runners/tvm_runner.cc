@@ -11,7 +11,9 @@
 // with --latency and --count, which use the first image. One line of JSON on stdout says what happened. Options and
 // fields are those of litert_runner.py. Exit status: 0 ok, 1 the run failed, 2 wrong usage; the reason is on stderr.
 
-#include <dlfcn.h>
+#define OFA_PROGRAM
+#include "old_glibc.h"
+
 #include <sys/resource.h>
 #include <tvm/ffi/container/tensor.h>
 #include <tvm/ffi/extra/module.h>
@@ -21,9 +23,9 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -172,7 +174,8 @@ class Model {
     std::string why;
     const bool plugin = options.device != "cpu" && LoadCudaPlugin(&why);
     if (options.device == "cuda" && !plugin) throw std::runtime_error("no GPU can be used: " + why);
-    library_ = ffi::Module::LoadFromFile(std::filesystem::absolute(options.model).string());
+    char path[PATH_MAX];  // with a folder: dlopen looks elsewhere for a bare name
+    library_ = ffi::Module::LoadFromFile(realpath(options.model.c_str(), path) ? path : options.model);
     on_gpu_ = HoldsCuda(*library_);
     if (options.device == "cuda" && !on_gpu_) throw std::runtime_error(options.model + " holds no CUDA kernels");
     vm_ = Get(*library_, "vm_load_executable")().cast<ffi::Module>();
