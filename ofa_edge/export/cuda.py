@@ -21,7 +21,6 @@ from ofa_edge.errors import ConfigError, ConversionError, UnsupportedError
 from ofa_edge.export._cuda import elf, nvrtc
 from ofa_edge.export._cuda.limits import Kernel, check
 from ofa_edge.export._cuda.resources import read_resources
-from ofa_edge.export._cuda.schedules.apply import FALLBACK
 from ofa_edge.export._cuda.worker import SOURCE
 from ofa_edge.export.artifact import Artifact, Precision
 from ofa_edge.export.relax import INT8_REASON
@@ -54,13 +53,13 @@ class CudaLibrary:
     def to_json(self) -> dict[str, Any]:
         """The manifest's entry."""
         facts = {"arch": self.arch, "kernels": len(self.kernels), "bytes": self.cubin_bytes, "nvrtc": self.nvrtc}
-        kernels = [kernel.to_json() for kernel in self.kernels]
+        kernels = [{"arch": self.arch, **kernel.to_json()} for kernel in self.kernels]
         return {**self.artifact.to_json(), "cubin": facts, "kernels": kernels, "note": NOT_RUN}
 
     @property
     def fallback(self) -> tuple[str, ...]:
         """Kernels that no rule of ours took."""
-        return tuple(kernel.name for kernel in self.kernels if kernel.rule == FALLBACK)
+        return tuple(kernel.name for kernel in self.kernels if not kernel.own_rule)
 
 
 def compile_cuda(

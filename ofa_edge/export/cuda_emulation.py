@@ -61,9 +61,8 @@ def run_emulated(
             check=False,
         )
         if done.returncode != 0:
-            raise ConversionError(
-                "the emulated CUDA kernels failed",
-                done.stderr.strip()[-800:] or f"exit status {done.returncode}: a kernel went outside its memory",
-                "report it with the model",
-            )
+            reason = done.stderr.strip()[-800:]
+            if done.returncode < 0:
+                reason = f"a kernel went outside its memory (signal {-done.returncode}): {reason}"
+            raise ConversionError("the emulated CUDA kernels failed", reason, "report it with the model")
         return np.fromfile(scratch / "out.f32", "<f4").reshape(len(inputs), -1)

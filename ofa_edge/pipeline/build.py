@@ -1,6 +1,7 @@
 """The build itself: stages in order, then the ladder, the verdicts, the report, and last the manifest."""
 
 import datetime
+import json
 import platform
 import shutil
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from ofa_edge.cache import CacheEntry, StageCache
 from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.manifest import (
     FileRecord,
+    KernelRecord,
     Label,
     LatencyPrediction,
     Manifest,
@@ -92,7 +94,7 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     ladder = _climb(runner, plan, subnet, static, onnx, model, built)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
-        manifest = _manifest(plan, runner, subnet, search, ladder, outputs, command)
+        manifest = _manifest(plan, runner, subnet, search, ladder, outputs, command, _kernels(plan, model))
         write_report(folder / REPORT, manifest)
         outputs.append(_record(REPORT, "report", folder / REPORT))
         manifest = manifest.model_copy(update={"outputs": tuple(outputs)})
@@ -209,6 +211,7 @@ def _manifest(
     ladder: _Ladder,
     outputs: Sequence[FileRecord],
     command: Sequence[str],
+    kernels: tuple[KernelRecord, ...],
 ) -> Manifest:
     prediction = _prediction(plan, subnet)
     measurements = (ladder.device.record,) if ladder.device else ()
@@ -247,7 +250,15 @@ def _manifest(
         outputs=tuple(outputs),
         versions=_versions(),
         skipped=_skipped(plan, ladder),
+        kernels=kernels,
     )
+
+
+def _kernels(plan: Plan, model: CacheEntry) -> tuple[KernelRecord, ...]:
+    if not plan.cuda:
+        return ()
+    facts = json.loads(model.path("model.json").read_bytes())
+    return tuple(KernelRecord.model_validate_json(json.dumps(kernel)) for kernel in facts["kernels"])
 
 
 def _verdicts(plan: Plan, ladder: _Ladder) -> tuple[Verdict, ...]:

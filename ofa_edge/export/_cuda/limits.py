@@ -11,6 +11,7 @@ from typing import Any
 from ofa_edge.errors import ConversionError
 from ofa_edge.export._cuda.launches import Launch
 from ofa_edge.export._cuda.resources import Resources
+from ofa_edge.export._cuda.schedules.apply import FALLBACK
 
 _MAX_GRID = (2**31 - 1, 65535, 65535)
 _MAX_BLOCK = (1024, 1024, 64)
@@ -42,7 +43,13 @@ class Kernel:
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's entry."""
-        return {"name": self.name, "rule": self.rule, **asdict(self.launch), **asdict(self.resources)}
+        facts = {"name": self.name, "rule": self.rule, "own_rule": self.own_rule}
+        return {**facts, **asdict(self.launch), **asdict(self.resources)}
+
+    @property
+    def own_rule(self) -> bool:
+        """Whether a rule of ours made it, not TVM's default."""
+        return self.rule != FALLBACK
 
     @classmethod
     def of_json(cls, facts: Mapping[str, Any], resources: Resources) -> "Kernel":

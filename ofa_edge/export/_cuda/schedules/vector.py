@@ -18,7 +18,7 @@ def schedule(nest: Nest) -> Any | None:
     Result
         a block computes 32 neighbouring outputs; its threads' second axis shares each sum.
     """
-    if nest.main is None or nest.outputs > _MOST_OUTPUTS or nest.outputs != nest.spatial[-1] or nest.terms < 4:
+    if nest.main is None or nest.outputs > _MOST_OUTPUTS or nest.outputs != nest.spatial[-1]:
         return None
     if nest.broadcasts:
         return _gate(nest)
@@ -64,8 +64,9 @@ def _gate(nest: Nest) -> Any | None:
 
 
 def _share(sch: Any, terms: Any, count: int) -> None:
-    _, part = sch.split(terms, [None, _parts(count)])
-    sch.bind(part, "threadIdx.y")
+    if _parts(count) > 1:
+        _, part = sch.split(terms, [None, _parts(count)])
+        sch.bind(part, "threadIdx.y")
 
 
 def _parts(terms: int) -> int:
