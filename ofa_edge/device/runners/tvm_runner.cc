@@ -33,6 +33,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #ifndef TVM_VERSION
@@ -169,7 +170,16 @@ class Model {
  public:
   explicit Model(const Options& options)
       : input_(ffi::Tensor::FromNDAlloc(AlignedMemory(), ffi::ShapeView(options.shape.data(), options.shape.size()),
-                                        DLDataType{kDLFloat, 32, 1}, DLDevice{kDLCPU, 0})) {
+                                        DLDataType{kDLFloat, 32, 1}, DLDevice{kDLCPU, 0})) {}
+
+  ~Model() {
+    try {
+      Close();
+    } catch (const std::exception&) {  // the failure that ends the run came before this one
+    }
+  }
+
+  void Load(const Options& options) {
     const auto start = Clock::now();
     std::string why;
     const bool plugin = options.device != "cpu" && LoadCudaPlugin(&why);
@@ -177,6 +187,7 @@ class Model {
     char path[PATH_MAX];  // with a folder: dlopen looks elsewhere for a bare name
     library_ = ffi::Module::LoadFromFile(realpath(options.model.c_str(), path) ? path : options.model);
     on_gpu_ = HoldsCuda(*library_);
+    open_ = on_gpu_;
     if (options.device == "cuda" && !on_gpu_) throw std::runtime_error(options.model + " holds no CUDA kernels");
     vm_ = Get(*library_, "vm_load_executable")().cast<ffi::Module>();
     const ffi::Function start_vm = Get(*vm_, "vm_initialization");
@@ -197,7 +208,7 @@ class Model {
 
   // Gives a GPU back; a failure that no destructor could throw is thrown here.
   void Close() {
-    if (!on_gpu_) return;
+    if (!std::exchange(open_, false)) return;
     output_ = nullptr;
     main_ = ffi::Function(nullptr);
     device_input_ = std::nullopt;
@@ -262,7 +273,7 @@ class Model {
   }
 
   ffi::Tensor input_;
-  bool on_gpu_ = false;
+  bool on_gpu_ = false, open_ = false;
   ffi::Optional<ffi::Tensor> device_input_;
   ffi::Function copy_{nullptr}, synchronise_{nullptr};
   ffi::Optional<ffi::Module> library_, vm_;  // in this order: the machine's code lives in the library
@@ -342,6 +353,7 @@ int Main(int argc, char** argv) {
   setenv("TVM_NUM_THREADS", std::to_string(options.threads).c_str(), 1);  // read when the first parallel loop runs
   const std::vector<float> images = ReadFloats(options.inputs);
   Model model(options);
+  model.Load(options);
   if (images.empty() || images.size() % model.input_size() != 0) {
     throw std::runtime_error(options.inputs + " holds " + std::to_string(images.size()) + " values, not images of " +
                              std::to_string(model.input_size()));
