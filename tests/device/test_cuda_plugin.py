@@ -56,6 +56,14 @@ def library(net):  # noqa: F811
     return place
 
 
+def answers(net, inputs):  # noqa: F811
+    """ONNX Runtime's logits of the first three images."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(net, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, {"input": inputs[i : i + 1]})[0] for i in range(3)])
+
+
 class Run:
     """One run of the runner: its exit status, what it said, and the driver's account."""
 
@@ -92,14 +100,11 @@ def place(tmp_path, inputs):  # noqa: F811
 
 
 def test_one_documented_command_runs_the_kernels(runner, library, place, net, inputs):  # noqa: F811
-    import onnxruntime
-
     run = Run(runner, library, place)
     assert run.done.returncode == 0, run.done.stderr
     assert json.loads(run.done.stdout)["device"] == "cuda"
-    session = onnxruntime.InferenceSession(net, providers=["CPUExecutionProvider"])
-    wanted = np.concatenate([session.run(None, {"input": inputs[i : i + 1]})[0] for i in range(3)])
-    np.testing.assert_allclose(np.fromfile(run.out, np.float32).reshape(-1, CLASSES), wanted, atol=1e-5)
+    logits = np.fromfile(run.out, np.float32).reshape(-1, CLASSES)
+    np.testing.assert_allclose(logits, answers(net, inputs), atol=1e-5)
 
 
 def test_everything_is_given_back_and_every_launch_is_the_compilers(runner, library, place):
@@ -265,6 +270,42 @@ def test_the_runner_for_aarch64_starts_on_jetpack_4():
         check_jetpack_4(build_tvm_runner("aarch64", user_cache_path("ofa-edge"), cuda=True))
     except ToolMissingError as error:
         pytest.skip(f"{error.what}: {error.why}")
+
+
+def test_the_artifact_itself_runs_on_an_emulated_aarch64(library, place, net, inputs):  # noqa: F811
+    """The very files that go to a Jetson: its runner, and model.so. Only the driver and the kernels are ours."""
+    from platformdirs import user_cache_path
+
+    qemu, system = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static"), Path("/usr/aarch64-linux-gnu")
+    if qemu is None or not (system / "lib" / "libstdc++.so.6").is_file():
+        pytest.skip("no QEMU, or no C++ library for aarch64: apt-get install qemu-user g++-aarch64-linux-gnu")
+    try:
+        runner = build_tvm_runner("aarch64", user_cache_path("ofa-edge"), cuda=True)
+    except ToolMissingError as error:
+        pytest.skip(f"{error.what}: {error.why}")
+    build_driver(place, "aarch64")
+    build_kernels((library / "kernels.cu").read_text(), place, "aarch64")
+    settings = {
+        "LD_LIBRARY_PATH": str(place),
+        "OFA_EDGE_CUDA_KERNELS": str(place / "libkernels.so"),
+        "OFA_EDGE_CUDA_LOG": str(place / "log"),
+        "OFA_EDGE_CUDA_ARCH": "5.3",
+    }
+    command = [qemu, "-L", str(system), *(word for key, value in settings.items() for word in ("-E", f"{key}={value}"))]
+    command += [str(runner / RUNNER), str(library / "model.so"), str(place / "in.f32"), str(place / "out.f32")]
+    done = subprocess.run(
+        [*command, "--shape", ",".join(map(str, (1, *SHAPE)))], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["device"] == "cuda"
+    wanted = answers(net, inputs)
+    np.testing.assert_allclose(np.fromfile(place / "out.f32", np.float32).reshape(-1, CLASSES), wanted, atol=1e-5)
+    assert json.loads((place / "log").read_text().splitlines()[-1]) == {
+        "call": "exit",
+        "memory": 0,
+        "modules": 0,
+        "contexts": 0,
+    }
 
 
 def test_only_the_plugin_asks_for_the_driver(runner):

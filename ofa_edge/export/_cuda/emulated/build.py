@@ -1,5 +1,6 @@
 """Build the two libraries of an emulation: the network's kernels for this machine, and the driver that runs them."""
 
+import platform
 import re
 import shutil
 import subprocess
@@ -19,18 +20,27 @@ _FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-U_FO
 _QUIET = ("-Wno-unknown-pragmas", "-Wl,--build-id=none")
 
 
-def build_driver(folder: Path) -> Path:
+def build_driver(folder: Path, arch: str | None = None) -> Path:
     """Compile the driver into `folder`; a program finds it there by LD_LIBRARY_PATH.
+
+    Args:
+        folder: where it goes.
+        arch: the CPU's, as uname says; this machine's by default.
 
     Raises:
         ToolMissingError: no C++ compiler.
     """
     flags = (f"-Wl,-soname,{DRIVER}", "-Wall", "-Wextra")
-    return _compile(_HERE / "driver.cc", folder / DRIVER, flags, ("-ldl",))
+    return _compile(_HERE / "driver.cc", folder / DRIVER, arch, flags, ("-ldl",))
 
 
-def build_kernels(source: str, folder: Path) -> Path:
-    """Compile CUDA source, as TVM writes it, for this machine.
+def build_kernels(source: str, folder: Path, arch: str | None = None) -> Path:
+    """Compile CUDA source, as TVM writes it, for a CPU.
+
+    Args:
+        source: the translation unit.
+        folder: where the library goes.
+        arch: the CPU's, as uname says; this machine's by default.
 
     Raises:
         ConversionError: the source uses a part of CUDA that the emulation does not know.
@@ -38,7 +48,7 @@ def build_kernels(source: str, folder: Path) -> Path:
     """
     file = folder / "kernels.cc"
     file.write_text(translate(source))
-    return _compile(file, folder / KERNELS, (f"-I{_HERE}",))
+    return _compile(file, folder / KERNELS, arch, (f"-I{_HERE}",))
 
 
 def translate(source: str) -> str:
@@ -97,10 +107,12 @@ extern "C" __attribute__((visibility("default"))) const char* emulated_launch(
 """
 
 
-def _compile(source: Path, out: Path, flags: Sequence[str], libraries: Sequence[str] = ()) -> Path:
-    compiler = shutil.which("g++")
+def _compile(source: Path, out: Path, arch: str | None, flags: Sequence[str], libraries: Sequence[str] = ()) -> Path:
+    name = "g++" if arch in (None, platform.machine()) else f"{arch}-linux-gnu-g++"
+    compiler = shutil.which(name)
     if compiler is None:
-        raise ToolMissingError("no C++ compiler: g++", "kernels are emulated as C++", "apt-get install g++")
+        package = "g++" if name == "g++" else f"g++-{arch}-linux-gnu"
+        raise ToolMissingError(f"no C++ compiler: {name}", "kernels are emulated as C++", f"apt-get install {package}")
     with atomic_path(out) as part:
         command = [compiler, *_FLAGS, *_QUIET, *flags, "-o", str(part), str(source), *libraries]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
