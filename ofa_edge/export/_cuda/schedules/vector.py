@@ -4,7 +4,7 @@ from typing import Any
 
 from ofa_edge.export._cuda.schedules.nest import Nest, ceil_div, close, inline_before
 
-LANES = 32  # outputs a block: one warp reads 32 neighbours
+_LANES = (8, 16, 32)  # outputs a block; a warp that reads 32 neighbours reads fastest
 _PARTS = (16, 8, 4, 2)  # threads that share one sum
 _MOST_OUTPUTS = 8192  # more fill a GPU without sharing sums
 _PIXELS = 64  # of a gated map that a block writes
@@ -16,7 +16,7 @@ def schedule(nest: Nest) -> Any | None:
     Given
         y[c] = sum over k of x[k] * w[k, c], or of x[k, c]
     Result
-        a block computes 32 neighbouring outputs; its threads' second axis shares each sum.
+        a block computes up to 32 neighbouring outputs; its threads' second axis shares each sum.
     """
     if nest.main is None or nest.outputs > _MOST_OUTPUTS or nest.outputs != nest.spatial[-1]:
         return None
@@ -27,7 +27,7 @@ def schedule(nest: Nest) -> Any | None:
     inline_before(nest)
     loops = sch.get_loops(nest.main)
     outputs, terms = sch.fuse(*loops[: len(nest.spatial)]), sch.fuse(*loops[len(nest.spatial) :])
-    block, lane = sch.split(outputs, [None, LANES])
+    block, lane = sch.split(outputs, [None, _lanes(nest.outputs)])
     _share(sch, terms, nest.terms)
     sch.bind(block, "blockIdx.x")
     sch.bind(lane, "threadIdx.x")
@@ -42,7 +42,7 @@ def _gate(nest: Nest) -> Any | None:
     Given
         g[c] = f(sum over k of x[k] * w[k, c]);  y[p, c] = g[c] * z[p, c]
     Result
-        a block computes the sums of 32 channels, each thread keeps its own, then writes those channels of some pixels.
+        a block computes the sums of up to 32 channels, each thread keeps its own, and writes them for some pixels.
     """
     sch = nest.sch
     last = close(nest)
@@ -51,7 +51,7 @@ def _gate(nest: Nest) -> Any | None:
     pixel, parts = sch.fuse(*pixels), _parts(nest.terms)
     each = ceil_div(min(_PIXELS, max(parts, int(sch.get(pixel).extent))), parts)
     y, inner, shared = sch.split(pixel, [None, each, parts])
-    block, lane = sch.split(channels, [None, LANES])
+    block, lane = sch.split(channels, [None, _lanes(nest.outputs)])
     sch.reorder(y, block, shared, lane, inner)
     for loop, axis in ((y, "blockIdx.y"), (block, "blockIdx.x"), (shared, "threadIdx.y"), (lane, "threadIdx.x")):
         sch.bind(loop, axis)
@@ -67,6 +67,10 @@ def _share(sch: Any, terms: Any, count: int) -> None:
     if _parts(count) > 1:
         _, part = sch.split(terms, [None, _parts(count)])
         sch.bind(part, "threadIdx.y")
+
+
+def _lanes(outputs: int) -> int:
+    return next((lanes for lanes in _LANES if outputs <= lanes), _LANES[-1])
 
 
 def _parts(terms: int) -> int:
