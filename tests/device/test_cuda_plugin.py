@@ -50,7 +50,8 @@ def library(net):  # noqa: F811
     """A library for sm_53 whose host code is for this machine, with what drives it: model.so, driver, kernels."""
     target = dict(load_target("jetson-nano").runtime.tvm.target)
     place = net.parent / "cuda"
-    cuda.compile_cuda(net, place / "model.so", target, None, "fp32", place)
+    built = cuda.compile_cuda(net, place / "model.so", target, None, "fp32", place)
+    (place / "model.json").write_text(json.dumps(built.to_json()))
     build_driver(place)
     build_kernels((place / "kernels.cu").read_text(), place)
     return place
@@ -117,10 +118,12 @@ def test_everything_is_given_back_and_every_launch_is_the_compilers(runner, libr
     order = [call["kernel"] for call in launches]
     assert len(order) % 3 == 0
     assert order == order[: len(order) // 3] * 3  # three images, the same kernels
+    told = {kernel["name"]: kernel for kernel in json.loads((library / "model.json").read_text())["kernels"]}
     declared = (library / "kernels.cu").read_text()
     for call in launches:
         x, y, z = call["block"]
         assert f"__launch_bounds__({x * y * z}) {call['kernel']}(" in declared
+        assert (call["grid"], call["block"]) == (told[call["kernel"]]["grid"], told[call["kernel"]]["block"])
         assert call["shared"] == 0
         assert call["parameters"] == declared.split(f" {call['kernel']}(", 1)[1].split(")")[0].count("*")
     kinds = [re.sub(r"\d", "", name.removeprefix("fused_").split("_")[0]) for name in order[: len(order) // 3]]

@@ -52,7 +52,8 @@ def _walk(node: Any, loops: list[Any], kernel: _Kernel | None, kernels: list[_Ke
             if kernel is None:
                 kernel = _Kernel()
                 kernels.append(kernel)
-            kernel.threads[str(binding.thread_tag)] = int(node.extent)
+            tag, extent = str(binding.thread_tag), int(node.extent)
+            kernel.threads[tag] = max(extent, kernel.threads.get(tag, 1))  # one launch serves all loops of a kernel
         _walk(node.body, [*loops, node], kernel, kernels)
     elif kind == "SBlockRealize":
         block = node.block
