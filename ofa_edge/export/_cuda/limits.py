@@ -43,8 +43,9 @@ class Kernel:
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's entry."""
-        facts = {"name": self.name, "rule": self.rule, "own_rule": self.own_rule}
-        return {**facts, **asdict(self.launch), **asdict(self.resources)}
+        facts = {"name": self.name, "rule": self.rule, "own_rule": self.own_rule, "useful": self.launch.useful}
+        sizes = {"grid": list(self.launch.grid), "block": list(self.launch.block)}
+        return {**facts, **sizes, **asdict(self.resources)}
 
     @property
     def own_rule(self) -> bool:
