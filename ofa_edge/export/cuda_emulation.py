@@ -35,7 +35,8 @@ def run_emulated(
         Logits, [N, classes] float32.
 
     Raises:
-        ConversionError: the kernels use what the emulation does not know, or the run failed.
+        UnsupportedError: the kernels use what the emulation does not know.
+        ConversionError: the run failed.
         ToolMissingError: no C++ compiler.
     """
     with tempfile.TemporaryDirectory(prefix="ofa-edge-emulated-") as name:

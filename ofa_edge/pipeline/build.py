@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ofa_edge import __version__, cost
 from ofa_edge.cache import CacheEntry, StageCache
+from ofa_edge.errors import UnsupportedError
 from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.manifest import (
     FileRecord,
@@ -64,6 +65,7 @@ class _Ladder:
 
     rungs: tuple[Rung, ...]
     device: DeviceResult | None
+    not_emulated: str = ""  # why CUDA kernels could not be run on the CPU either
 
 
 @dataclass(frozen=True)
@@ -144,31 +146,35 @@ def _climb(
         rung(exported, start, EXACT, labels),
         rung(converted, start, CONVERTED[plan.precision], labels),
     ]
+    not_emulated = ""
     if plan.cuda:
-        rungs.append(_emulated(runner, plan, model, subnet, converted))
+        try:
+            rungs.append(_emulated(runner, plan, model, subnet, start))
+        except UnsupportedError as error:
+            not_emulated = f"{error.what}: {error.why}"
     tvm_runner = next((path.parent for name, path in built.extra if name.startswith("runner/")), None)
     device = run_on_device(runner, plan, built.artifact, subnet, tvm_runner)
     if device is not None:
         what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
         answers = Answers("on device", device.logits, note=what or device.record.name)
         rungs.append(rung(answers, converted, ON_DEVICE[plan.precision], labels))
-    return _Ladder(tuple(rungs), device)
+    return _Ladder(tuple(rungs), device, not_emulated)
 
 
-def _emulated(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet, converted: Answers) -> Rung:
+def _emulated(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet, start: Answers) -> Rung:
     """The library's CUDA kernels on this machine's CPU, on as many images as a minute or so allows."""
     from ofa_edge.device.runners.build import build_tvm_runner
     from ofa_edge.device.sysroot import cache_folder
 
     affordable = EMULATED_MACS // cost.macs(plan.package.space, subnet)
-    allowed = max(1, min(EMULATED_IMAGES, affordable, len(converted.logits)))
+    allowed = max(1, min(EMULATED_IMAGES, affordable, len(start.logits)))
     tvm_runner = build_tvm_runner(platform.machine(), cache_folder(), cuda=True)
     entry = stages.run_cuda_emulated(runner, plan, model, subnet, tvm_runner, allowed)
     note = f"the kernels for {plan.target.hardware.gpu} as C++ on this machine's CPU; no GPU ran them"
     answers = Answers(f"tvm {plan.precision}, emulated kernels", load_logits(entry), note=note)
-    reference = Answers(converted.name, converted.logits[:allowed])
     # Too few images for a drop in accuracy to mean anything.
-    return rung(answers, reference, Tolerance(snr_db=ON_DEVICE[plan.precision].snr_db), None)
+    tolerance = Tolerance(snr_db=CONVERTED[plan.precision].snr_db)
+    return rung(answers, Answers(start.name, start.logits[:allowed]), tolerance, None)
 
 
 def _converted(
@@ -298,9 +304,10 @@ def _skipped(plan: Plan, ladder: _Ladder) -> tuple[str, ...]:
     if ladder.device is None:
         skipped.append(f"run on a device: {plan.device.why or '--device none'}")
     if plan.cuda:
+        emulated = f"were not even emulated ({ladder.not_emulated})" if ladder.not_emulated else "ran emulated"
         skipped.append(
             f"run of the {plan.target.hardware.gpu} kernels on a GPU: there is none here. They are compiled, held"
-            " against the architecture's limits, and ran emulated; their speed is not known"
+            f" against the architecture's limits, and {emulated}; their speed is not known"
         )
     if not plan.package.trained:
         skipped.append("accuracy: the weights are random")

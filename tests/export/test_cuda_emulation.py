@@ -11,7 +11,7 @@ from test_cuda import JETSON_NANO
 from tvm_models import CLASSES, Graph, images, reference, save
 
 from ofa_edge.device.runners.build import RUNNER, build_tvm_runner
-from ofa_edge.errors import ConversionError
+from ofa_edge.errors import ConversionError, UnsupportedError
 from ofa_edge.export import cuda
 from ofa_edge.export._cuda import nvrtc
 from ofa_edge.export._cuda.emulated.build import build_kernels, translate
@@ -98,16 +98,20 @@ def test_float16_is_rounded_as_numpy_does(good):
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("old", "new", "words"),
     [
-        (GOOD.replace("__syncthreads()", "__shfl_down_sync(1, 2, 3)"), "it uses __shfl_down_sync"),
-        (GOOD.replace("__shared__ alignas(64) float all_ptr[64]", "extern __shared__ float all_ptr[]"), "__shared__"),
-        ("int nothing;", "no kernel"),
+        ("__syncthreads()", "__shfl_down_sync(1, 2, 3)", "it uses __shfl_down_sync"),
+        ("__shared__ alignas(64) float all_ptr[64]", "extern __shared__ float all_ptr[]", "__shared__"),
     ],
 )
-def test_what_the_emulation_does_not_know_is_refused(source, words):
-    with pytest.raises(ConversionError, match=words):
-        translate(source)
+def test_what_the_emulation_does_not_know_is_refused(old, new, words):
+    with pytest.raises(UnsupportedError, match=words):
+        translate(GOOD.replace(old, new))
+
+
+def test_source_without_kernels_is_refused():
+    with pytest.raises(ConversionError, match="no kernel"):
+        translate("int nothing;")
 
 
 def every_operator():

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from ofa_edge.errors import ConversionError, ToolMissingError
+from ofa_edge.errors import ConversionError, ToolMissingError, UnsupportedError
 from ofa_edge.files import atomic_path
 
 DRIVER = "libcuda.so.1"
@@ -43,7 +43,8 @@ def build_kernels(source: str, folder: Path, arch: str | None = None) -> Path:
         arch: the CPU's, as uname says; this machine's by default.
 
     Raises:
-        ConversionError: the source uses a part of CUDA that the emulation does not know.
+        UnsupportedError: the source uses a part of CUDA that the emulation does not know.
+        ConversionError: it holds no kernel, or does not compile.
         ToolMissingError: no C++ compiler.
     """
     file = folder / "kernels.cc"
@@ -55,7 +56,8 @@ def translate(source: str) -> str:
     """CUDA source as C++: shared memory of each kernel in a section of its own, and a table of the kernels.
 
     Raises:
-        ConversionError: the source uses a part of CUDA that the emulation does not know.
+        UnsupportedError: the source uses a part of CUDA that the emulation does not know.
+        ConversionError: it holds no kernel.
     """
     found = list(_KERNEL.finditer(source))
     parts: list[str] = []  # what stands ahead of the kernels prepares CUDA's own headers
@@ -64,7 +66,7 @@ def translate(source: str) -> str:
         end = found[number + 1].start() if number + 1 < len(found) else len(source)
         body = source[kernel.start() : end]
         if unknown := _UNKNOWN.search(_SHARED.sub("", body)):
-            raise ConversionError(
+            raise UnsupportedError(
                 f"kernel {kernel[1]} cannot be emulated", f"it uses {unknown[0].strip()}", "see docs/jetson.md"
             )
         section = f"shared_{number}"
