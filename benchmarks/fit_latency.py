@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from latency_data import GPU_STORAGE, Data, block_tables, cells, cpu, gpu, jetsons, ncnn, standard_cpu
+from latency_data import GPU_LOWERING, Data, block_tables, cells, cpu, gpu, jetsons, ncnn, standard_cpu
 from latency_entries import CPU_ENTRIES, GPU_ENTRIES, Entry
 from numpy.typing import NDArray
 
 from ofa_edge.files import write_bytes
-from ofa_edge.latency.analytic import TERMS, Z50, Z90, Storage
+from ofa_edge.latency.analytic import TERMS, Z50, Z90, Lowering
 from ofa_edge.latency.fit import Estimate, Fit, Observation, Prior, Setting, fit
 from ofa_edge.latency.protocol import CrossValidation
 
@@ -158,7 +158,7 @@ def summary(held_out: str, residuals: Sequence[Residual], width: Width) -> Cross
 def model_json(
     entry: Entry,
     estimate: Estimate,
-    storage: Storage,
+    lowering: Lowering,
     *,
     width: Width,
     checks: Sequence[CrossValidation],
@@ -184,8 +184,7 @@ def model_json(
         "log_scatter": round(width.scatter, 4),
         "reach50": round(width.half, 4),
         "reach90": round(width.most, 4),
-        "activation_bytes": storage.activation_bytes,
-        "weight_bytes": storage.weight_bytes,
+        **dataclasses.asdict(lowering),
     }
 
 
@@ -304,11 +303,11 @@ def fit_entries(
     for entry in entries:
         checks = next(item for item in every if study.data.settings[entry.setting].backend in item.backends)
         estimate = estimate_for(study, entry)
-        storage = study.data.storage[entry.setting] if entry.runtime == "tflite" else GPU_STORAGE[entry.precision]
+        lowering = study.data.lowering[entry.setting] if entry.runtime == "tflite" else GPU_LOWERING[entry.precision]
         model = model_json(
             entry,
             estimate,
-            storage,
+            lowering,
             width=checks.width_of(entry),
             checks=checks.of(entry),
         )

@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from ofa_edge.cost import Operator
 from ofa_edge.latency import published_nets as nets
-from ofa_edge.latency.analytic import Storage, amounts
+from ofa_edge.latency.analytic import Lowering, amounts
 from ofa_edge.latency.fit import Observation, Setting
 from ofa_edge.space import squeeze_width
 
-CPU_STORAGE = {"fp32": Storage(4, 4), "fp16": Storage(4, 4), "int8": Storage(1, 1)}
-GPU_STORAGE = {"fp32": Storage(4, 4), "fp16": Storage(2, 2)}
+CPU_LOWERING = {"fp32": Lowering(4, 4), "fp16": Lowering(4, 4), "int8": Lowering(1, 1)}
+GPU_LOWERING = {"fp32": Lowering(4, 4), "fp16": Lowering(2, 2)}
 
 
 @dataclass
@@ -25,18 +25,18 @@ class Data:
     """Settings by name and their observations."""
 
     settings: dict[str, Setting] = field(default_factory=dict)
-    storage: dict[str, Storage] = field(default_factory=dict)
+    lowering: dict[str, Lowering] = field(default_factory=dict)
     observations: list[Observation] = field(default_factory=list)
 
-    def add(self, setting: Setting, storage: Storage) -> str:
+    def add(self, setting: Setting, lowering: Lowering) -> str:
         """Declare a setting; return its name."""
         self.settings[setting.name] = setting
-        self.storage[setting.name] = storage
+        self.lowering[setting.name] = lowering
         return setting.name
 
     def observe(self, setting: str, name: str, network: Sequence[Operator], ms: float, *, whole: bool = True) -> None:
         """Record one latency; the family is the part of `name` before the colon."""
-        taken = amounts(network, self.storage[setting])
+        taken = amounts(network, self.lowering[setting])
         taken[-1] = float(whole)
         self.observations.append(Observation(setting, name.partition(":")[0], name, taken, ms))
 
@@ -84,11 +84,13 @@ def cpu(data: Data, soc: str, backend: str, precision: str, threads: int, *, lab
     core, single, shared, int8 = SOCS[soc]
     half = precision == "fp16" and soc in ("bcm2712", "sd855", "sd855-prime")  # ncnn's fp16 arithmetic
     peak = core * threads * (int8 if precision == "int8" else 2.0 if half else 1.0)
-    storage = Storage(2, 2) if half else CPU_STORAGE[precision]
+    lowering = Lowering(2, 2) if half else CPU_LOWERING[precision]
+    if backend == "xnnpack":  # what is built for it is rewritten for it; MobileNet V1 and V2 stay as they are
+        lowering = replace(lowering, depthwise_taps=25, hard_swish=2 if precision == "int8" else 1)
     name = f"{soc}/{backend}/{precision}/{threads}{label}"
     base = cpu_base(peak, core, single if threads == 1 else shared)
     return data.add(
-        Setting(name, soc.removesuffix("-prime"), STACKS.get(backend, backend), backend, precision, base), storage
+        Setting(name, soc.removesuffix("-prime"), STACKS.get(backend, backend), backend, precision, base), lowering
     )
 
 
@@ -237,7 +239,7 @@ def gpu(data: Data, device: str, backend: str, precision: str) -> str:
     peak, memory = GPUS[device]
     base = gpu_base(peak * (2 if precision == "fp16" else 1), memory)
     return data.add(
-        Setting(f"{device}/{backend}/{precision}", device, backend, backend, precision, base), GPU_STORAGE[precision]
+        Setting(f"{device}/{backend}/{precision}", device, backend, backend, precision, base), GPU_LOWERING[precision]
     )
 
 

@@ -21,7 +21,7 @@ SOURCES = {
 _SHARED = ("xnnpack", "mlperf", "hosted", "benchmarks", "slim", "note10", "proxyless", "hwnasbench", "nnmeter")
 _GPU = ("torch2trt", "tf2trt", "eagle", "ncnn")
 
-XNNPACK = "LiteRT 2 (XNNPACK)"
+XNNPACK = "LiteRT 2 (XNNPACK), rewritten for it"
 OLD_PIXEL = "TensorFlow Lite 2020 (own kernels)"
 RUY = "TensorFlow Lite 2.4.1 (ruy)"
 RELAX = "TVM 0.27 (Relax, untuned)"
@@ -32,7 +32,7 @@ _HALF = (
 )
 _STRUCTURE = (
     " The shares of the single terms lean on all CPU settings fitted together (TFLite's own kernels and XNNPACK on "
-    "7 SoCs)."
+    "7 SoCs). Depthwise kernels of more than 25 taps count as the sums of smaller ones that the exporter makes of them."
 )
 
 

@@ -29,28 +29,48 @@ TERMS = (
     "conv",  # million MACs of k x k convolutions over all channels
     "pointwise",  # million MACs of 1x1 convolutions
     "depthwise",  # million MACs of depthwise convolutions of at most 25 taps
-    "wide_depthwise",  # million MACs of depthwise convolutions of more than 25 taps: other kernels run them
+    "wide_depthwise",  # million MACs of depthwise convolutions of more than 25 taps that are not split: slow kernels
     "elementwise",  # million elements through hard-swish, scale, add and pool
     "activations",  # million bytes of activations read and written
     "weights",  # million bytes of weights read
     "operators",  # operators dispatched
     "call",  # 1 for a whole network, 0 for a part of one
 )
-_ARITHMETIC = {"conv": 0, "pointwise": 1, "dense": 1, "depthwise": 2}
+_ARITHMETIC = {"conv": 0, "pointwise": 1, "dense": 1}
 _WIDE_TAPS = 25
 # Half-widths of the central 50 % and 90 % of a Gaussian, in standard deviations.
 Z50, Z90 = 0.674490, 1.644854
 
 
 @dataclass(frozen=True)
-class Storage:
-    """Bytes of one value while the network runs (not in the file)."""
+class Lowering:
+    """What becomes of a network on its way to a runtime.
+
+    Attributes:
+        activation_bytes, weight_bytes: of one value while the network runs (not in the file).
+        depthwise_taps: larger depthwise kernels run as sums of smaller ones of at most so many taps (the exporter's
+            split for TFLite); None where they run whole, and cost `wide_depthwise`.
+        hard_swish: elementwise operators that one hard-swish becomes: two for TFLite in int8, where XNNPACK has none.
+    """
 
     activation_bytes: int
     weight_bytes: int
+    depthwise_taps: int | None = None
+    hard_swish: int = 1
+
+    def parts(self, operator: Operator) -> int:
+        """How many convolutions run for one depthwise convolution.
+
+        The first takes the rows around the centre that fit, each other one two rows. Rows that only ever meet padding
+        are cut off before.
+        """
+        kernel = min(operator.kernel, 2 * operator.in_size - 1)
+        if self.depthwise_taps is None or kernel**2 <= self.depthwise_taps:
+            return 1
+        return 1 + kernel // 2 - (self.depthwise_taps // kernel - 1) // 2
 
 
-def amounts(part: Iterable[Operator], storage: Storage) -> Floats:
+def amounts(part: Iterable[Operator], lowering: Lowering) -> Floats:
     """How much of each term a sequence of operators takes: [len(TERMS)], with `call` at 0.
 
     Fully connected layers count as 1x1 convolutions: their arithmetic is the same, and `weights` bears their traffic.
@@ -58,14 +78,23 @@ def amounts(part: Iterable[Operator], storage: Storage) -> Floats:
     total = [0.0] * len(TERMS)
     for operator in part:
         elements = operator.in_elements + operator.out_elements
-        if operator.kind in _ARITHMETIC:
-            wide = operator.kind == "depthwise" and operator.kernel**2 > _WIDE_TAPS
-            total[3 if wide else _ARITHMETIC[operator.kind]] += operator.macs
+        operators = 1
+        if operator.kind == "depthwise":
+            whole = lowering.depthwise_taps is None and operator.kernel**2 > _WIDE_TAPS
+            total[3 if whole else 2] += operator.macs
+            additions = lowering.parts(operator) - 1
+            elements += additions * (operator.in_elements + 4 * operator.out_elements)
+            total[4] += additions * operator.out_elements
+            operators += 2 * additions
+        elif operator.kind in _ARITHMETIC:
+            total[_ARITHMETIC[operator.kind]] += operator.macs
         else:
-            total[4] += max(operator.in_elements, operator.out_elements)
-        total[5] += elements * storage.activation_bytes
-        total[6] += operator.weights * storage.weight_bytes
-        total[7] += 1e6
+            operators = lowering.hard_swish if operator.kind == "h_swish" else 1
+            elements *= operators
+            total[4] += operators * max(operator.in_elements, operator.out_elements)
+        total[5] += elements * lowering.activation_bytes
+        total[6] += operator.weights * lowering.weight_bytes
+        total[7] += operators * 1e6
     return np.array(total) * 1e-6
 
 
@@ -79,7 +108,7 @@ class Coefficients:
         log_scatter: standard deviation by which networks that were not fitted stray beyond the coefficients' errors.
         reach50, reach90: half-widths of the intervals of ln(latency), in standard deviations: those of a Gaussian, or
             more where cross-validation asked for more.
-        storage: bytes of a value.
+        lowering: how the runtime gets the network.
     """
 
     ms: Floats
@@ -87,7 +116,7 @@ class Coefficients:
     log_scatter: float
     reach50: float
     reach90: float
-    storage: Storage
+    lowering: Lowering
 
     def interval(self, contributions: Floats) -> Interval:
         """From milliseconds spent in each term, [..., T], to an interval over [...]."""
@@ -100,7 +129,7 @@ class Coefficients:
 
     def predict(self, network: Iterable[Operator], *, whole: bool = True) -> Interval:
         """Latency of any operators, of a space or not: an interval of floats; `whole` adds the cost of a call."""
-        taken = amounts(network, self.storage)
+        taken = amounts(network, self.lowering)
         taken[-1] = float(whole)
         return self.interval((self.ms * taken)[None]).at(0)
 
@@ -126,7 +155,7 @@ class AnalyticModel:
     @cached_property
     def _table(self) -> BlockTable:
         coefficients = self.coefficients
-        return BlockTable(self.space, lambda part: coefficients.ms * amounts(part, coefficients.storage))
+        return BlockTable(self.space, lambda part: coefficients.ms * amounts(part, coefficients.lowering))
 
     def predict(self, subnet: Subnet) -> Interval:
         """Latency of one subnet, in milliseconds."""

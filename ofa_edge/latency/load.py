@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
-from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Storage
+from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
 from ofa_edge.latency.protocol import CrossValidation, Key, LatencyModel, Provenance
 from ofa_edge.space import Space
 from ofa_edge.targets import Target, require
@@ -62,6 +62,8 @@ class ModelFacts(_Table):
     reach90: float = Field(ge=1.64)
     activation_bytes: Literal[1, 2, 4]
     weight_bytes: Literal[1, 2, 4]
+    depthwise_taps: int | None = Field(default=None, ge=1)  # see `Lowering`, as of the next
+    hard_swish: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -89,7 +91,7 @@ class ModelFacts(_Table):
             log_scatter=self.log_scatter,
             reach50=self.reach50,
             reach90=self.reach90,
-            storage=Storage(self.activation_bytes, self.weight_bytes),
+            lowering=Lowering(self.activation_bytes, self.weight_bytes, self.depthwise_taps, self.hard_swish),
         )
         facts = self.provenance.model_dump()
         checks = tuple(CrossValidation(**item) for item in facts.pop("cross_validation"))

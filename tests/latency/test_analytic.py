@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 from ofa_edge.cost import Operator, operators
-from ofa_edge.latency.analytic import TERMS, Z50, Z90, AnalyticModel, Coefficients, Storage, amounts
+from ofa_edge.export.graph import Graph, Node
+from ofa_edge.export.rewrites.crop_kernels import crop_kernels
+from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS, split_depthwise
+from ofa_edge.latency.analytic import TERMS, Z50, Z90, AnalyticModel, Coefficients, Lowering, amounts
 from ofa_edge.latency.protocol import Interval, Key, LatencyModel, Provenance
 from ofa_edge.space import Space
 
@@ -16,7 +19,7 @@ PROVENANCE = Provenance("analytic", "nothing", (), "none")
 
 def coefficients(**ms: float) -> Coefficients:
     values = np.array([ms.get(term, 0.0) for term in TERMS])
-    return Coefficients(values, 0.01 * np.eye(len(TERMS)), 0.1, Z50, Z90, Storage(4, 4))
+    return Coefficients(values, 0.01 * np.eye(len(TERMS)), 0.1, Z50, Z90, Lowering(4, 4))
 
 
 def model(**ms: float) -> AnalyticModel:
@@ -28,7 +31,7 @@ EVERYTHING = dict(zip(TERMS, (0.05, 0.04, 0.2, 0.25, 0.1, 0.3, 0.2, 0.006, 0.07)
 
 def test_amounts_of_a_depthwise_convolution_by_hand() -> None:
     operator = Operator("depthwise", 8, 8, 10, 5, 3, 2)
-    taken = dict(zip(TERMS, amounts([operator], Storage(1, 4)), strict=True))
+    taken = dict(zip(TERMS, amounts([operator], Lowering(1, 4)), strict=True))
     assert taken["depthwise"] == pytest.approx(9 * 8 * 25 * 1e-6)
     assert taken["activations"] == pytest.approx((8 * 100 + 8 * 25) * 1e-6)
     assert taken["weights"] == pytest.approx(9 * 8 * 4 * 1e-6)
@@ -37,20 +40,45 @@ def test_amounts_of_a_depthwise_convolution_by_hand() -> None:
 
 
 def test_a_depthwise_convolution_of_more_than_25_taps_is_a_term_of_its_own() -> None:
-    five, seven = (amounts([Operator("depthwise", 8, 8, 9, 9, k)], Storage(4, 4)) for k in (5, 7))
+    five, seven = (amounts([Operator("depthwise", 8, 8, 9, 9, k)], Lowering(4, 4)) for k in (5, 7))
     assert five[TERMS.index("wide_depthwise")] == 0 < five[TERMS.index("depthwise")]
     assert seven[TERMS.index("depthwise")] == 0 < seven[TERMS.index("wide_depthwise")]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "size", "parts"), [(3, 9, 1), (5, 9, 1), (7, 9, 3), (7, 4, 3), (7, 3, 1), (9, 9, 5)]
+)
+def test_large_depthwise_kernels_are_split_as_the_exporter_splits_them(kernel: int, size: int, parts: int) -> None:
+    channels, lowering = 8, Lowering(4, 4, depthwise_taps=MAX_TAPS)
+    operator = Operator("depthwise", channels, channels, size, size, kernel)
+    weight = np.ones((channels, 1, kernel, kernel), np.float32)
+    attributes = {"group": channels, "pads": [kernel // 2] * 4}
+    node = Node("Conv", "conv", ("x", "w"), "y", attributes)
+    graph = Graph((node,), {"w": weight}, "x", "y", (1, channels, size, size), {"x": (size, size)})
+    exported = [each.op for each in split_depthwise(crop_kernels(graph)).nodes]
+    assert (lowering.parts(operator), parts) == (exported.count("Conv"), parts)
+    taken = dict(zip(TERMS, amounts([operator], lowering), strict=True))
+    assert taken["wide_depthwise"] == 0 < taken["depthwise"]
+    assert taken["operators"] == len(exported)
+    # Every part reads the input and writes a map; every addition reads two and writes one.
+    assert taken["activations"] == pytest.approx((2 * parts + 3 * (parts - 1)) * channels * size**2 * 4e-6)
+
+
+def test_hard_swish_counts_once_for_each_operator_that_it_becomes() -> None:
+    swish = [Operator("h_swish", 8, 8, 9, 9)]
+    one, two = (amounts(swish, Lowering(1, 1, hard_swish=number)) for number in (1, 2))
+    np.testing.assert_allclose(two, 2 * one)
+
+
 def test_a_dense_layer_counts_as_pointwise_and_its_weights_as_traffic() -> None:
-    taken = dict(zip(TERMS, amounts([Operator("dense", 100, 10, 1, 1)], Storage(4, 1)), strict=True))
+    taken = dict(zip(TERMS, amounts([Operator("dense", 100, 10, 1, 1)], Lowering(4, 1)), strict=True))
     assert taken["pointwise"] == pytest.approx(1000e-6)
     assert taken["weights"] == pytest.approx(1000e-6)
 
 
 def test_prediction_is_the_sum_of_its_terms() -> None:
     subnet = SPACE.smallest()
-    taken = amounts(operators(SPACE, subnet), Storage(4, 4))
+    taken = amounts(operators(SPACE, subnet), Lowering(4, 4))
     assert model(operators=0.5).predict(subnet).ms == pytest.approx(0.5 * taken[TERMS.index("operators")])
     assert model(call=2.0).predict(subnet).ms == pytest.approx(2.0)
     both = model(pointwise=3.0, activations=0.2).predict(subnet).ms
