@@ -184,7 +184,7 @@ def find_linker(triple: str, cross_compiler: str | None = None) -> Linker:
     return functools.partial(_link, program)
 
 
-def build(module: Any, target: Any, out: Path, linker: Linker, name: str, pipeline: Any = None) -> Any:
+def build(module: Any, target: Any, out: Path, linker: Linker, name: str, *, is_lowered: bool = False) -> Any:
     """Compile a Relax module for `target` and write it to `out`; return the executable for inspection.
 
     Args:
@@ -193,7 +193,8 @@ def build(module: Any, target: Any, out: Path, linker: Linker, name: str, pipeli
         out: the `.so` to write.
         linker: of `find_linker`.
         name: what messages call the model.
-        pipeline: the Relax passes to run; by default TVM's for the target.
+        is_lowered: the module's functions are scheduled and its Relax passes are done; else TVM's pipeline for the
+            target does that.
 
     Raises:
         ConversionError: TVM or the linker failed.
@@ -204,8 +205,8 @@ def build(module: Any, target: Any, out: Path, linker: Linker, name: str, pipeli
     try:
         with target:
             # Asked for by target: tvm.compile's own default pipeline fuses nothing.
-            passes = pipeline or relax.get_default_pipeline(target)
-            executable = tvm.compile(module, target=target, relax_pipeline=passes)
+            pipeline = tvm.transform.Sequential([]) if is_lowered else relax.get_default_pipeline(target)
+            executable = tvm.compile(module, target=target, relax_pipeline=pipeline)
         with atomic_path(out) as part:
             executable.export_library(str(part), fcompile=linker)
     except (OSError, OfaEdgeError):

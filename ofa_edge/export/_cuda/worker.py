@@ -61,7 +61,7 @@ def work(request: dict[str, Any], scratch: Path) -> dict[str, Any]:
     for kind, link, name in builds:
         try:
             with context():
-                tvm.build(scheduled.module, kind, scratch / name, link, onnx.name, finish(kind))
+                tvm.build(finish(scheduled.module, kind), kind, scratch / name, link, onnx.name, is_lowered=True)
         except ConversionError:
             if kernels.failure:
                 raise kernels.failure from None

@@ -60,12 +60,14 @@ def context() -> Any:
     return PassContext(opt_level=3, config={"tirx.UnrollLoop": {"explicit_unroll": False}})
 
 
-def finish(target: Any) -> Any:
-    """The passes that remain after `schedule`, as TVM's own pipeline for CUDA has them."""
+def finish(module: Any, target: Any) -> Any:
+    """Run the passes that remain after `schedule`, as TVM's own pipeline for CUDA has them."""
     from tvm import ir
     from tvm.relax.backend.cuda import pipeline
 
-    return ir.transform.Sequential([*pipeline.dataflow_lower_passes(target), *pipeline.finalize_passes(target)])
+    passes = [*pipeline.dataflow_lower_passes(target), *pipeline.finalize_passes(target)]
+    with target:
+        return ir.transform.Sequential(passes)(module)
 
 
 def _apply(function: Any, processors: int) -> tuple[str, Any]:
