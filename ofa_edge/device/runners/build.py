@@ -26,7 +26,7 @@ CUDA_PLUGIN = "libofa_edge_cuda.so"
 _SOURCE = Path(__file__).with_name("tvm_runner.cc")
 _CUDA_SOURCE = Path(__file__).with_name("cuda_plugin.cc")
 _SUMS = "sha256.json"
-_OLD_GLIBC = Path(__file__).with_name("old_glibc.h")
+_HEADERS = tuple(sorted(Path(__file__).parent.glob("*.h")))
 _FLAGS = (
     "-std=c++17",
     "-O2",
@@ -125,7 +125,7 @@ def _key(arch: str, compiler: str, versions: dict[str, str], cuda: bool) -> str:
     """Digest of all that the runner is made of."""
     says = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     libraries = [asdict(library) for library in _LIBRARIES]
-    sources = [sha256_file(source) for source in (_SOURCE, _OLD_GLIBC, *([_CUDA_SOURCE] if cuda else []))]
+    sources = [sha256_file(source) for source in (_SOURCE, *_HEADERS, *([_CUDA_SOURCE] if cuda else []))]
     parts = [arch, says, versions, libraries, list(_FLAGS), list(_SHARED), sources]
     return sha256_bytes(canonical_json(parts))
 
