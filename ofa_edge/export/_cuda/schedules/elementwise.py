@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from ofa_edge.export._cuda.schedules.nest import Nest, extents
+from ofa_edge.export._cuda.schedules.nest import Nest, ceil_div, extents
 
-_THREADS = 128
+_THREADS, _WARP = 128, 32
 _LANES = (4, 2, 1)
 
 
@@ -18,7 +18,8 @@ def schedule(nest: Nest) -> Any | None:
         sch.compute_inline(block)
     total = math.prod(extents(sch, last)[0])
     lanes = next(width for width in _LANES if total % width == 0) if _is_pointwise(sch, last) else 1
-    block, thread, lane = sch.split(sch.fuse(*sch.get_loops(last)), [None, _THREADS, lanes])
+    threads = min(_THREADS, ceil_div(total // lanes, _WARP) * _WARP)
+    block, thread, lane = sch.split(sch.fuse(*sch.get_loops(last)), [None, threads, lanes])
     sch.bind(block, "blockIdx.x")
     sch.bind(thread, "threadIdx.x")
     if lanes > 1:
