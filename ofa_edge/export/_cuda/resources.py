@@ -1,8 +1,8 @@
-"""What each kernel of a cubin takes: registers, shared memory, stack. Read from the cubin itself, as cuobjdump does.
+"""What each kernel of a cubin takes: registers, shared memory, stack. Read from the cubin itself: no tool is needed.
 
-Source: the `.nv.info` section is a list of attributes; their numbers are those that `cuobjdump -elf` and ptxas's own
-report were found to agree with (EIATTR_REGCOUNT, EIATTR_FRAME_SIZE). Each is a format, a number, and a value: in place
-for the short formats, of its own length for format 4.
+The format is not published. The `.nv.info` section is a list of attributes (EIATTR_REGCOUNT, EIATTR_FRAME_SIZE), each a
+format, a number, and a value: in place for the short formats, of its own length for format 4. What is read here was held
+against `ptxas -v` of CUDA 12.6.85: the same for the 50 kernels of a network, for sm_53 and for sm_87.
 """
 
 import struct
