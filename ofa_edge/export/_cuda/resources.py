@@ -1,7 +1,7 @@
 """What each kernel of a cubin takes: registers, shared memory, stack. Read from the cubin itself: no tool is needed.
 
 The format is not published. The `.nv.info` section is a list of attributes (EIATTR_REGCOUNT, EIATTR_FRAME_SIZE), each a
-format, a number, and a value: in place for the short formats, of its own length for format 4. What is read here was held
+format, a number, and a value: in place for short formats, of its own length for format 4. What is read here was held
 against `ptxas -v` of CUDA 12.6.85: the same for the 50 kernels of a network, for sm_53 and for sm_87.
 """
 
