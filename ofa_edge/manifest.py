@@ -204,6 +204,27 @@ class Rung(Record):
     note: str = ""
 
 
+class KernelRecord(Record):
+    """A CUDA kernel of the artifact: how it is launched and what it takes. Nothing here was timed.
+
+    Attributes:
+        rule: what scheduled it; `own_rule` is false where that was TVM's default.
+        useful: share of the threads' turns that compute something wanted.
+        registers: a thread; shared: bytes a block; stack: bytes a thread, of spilled registers.
+    """
+
+    name: str
+    arch: str
+    rule: str
+    own_rule: bool = True
+    grid: tuple[Count, Count, Count]
+    block: tuple[Count, Count, Count]
+    useful: Fraction
+    registers: Count
+    shared: Count
+    stack: Count
+
+
 class LatencyMeasurement(Record):
     """Measured milliseconds of one inference, batch 1, on a physical device."""
 
@@ -279,6 +300,7 @@ class Manifest(Record):
     outputs: tuple[FileRecord, ...]  # relative to the manifest; the manifest itself excepted
     versions: dict[str, str]
     skipped: tuple[str, ...] = ()  # what this build left out, each with its reason
+    kernels: tuple[KernelRecord, ...] = ()  # of a CUDA library
 
     @property
     def outcome(self) -> Outcome:

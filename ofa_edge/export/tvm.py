@@ -184,8 +184,17 @@ def find_linker(triple: str, cross_compiler: str | None = None) -> Linker:
     return functools.partial(_link, program)
 
 
-def build(module: Any, target: Any, out: Path, linker: Linker, name: str) -> Any:
+def build(module: Any, target: Any, out: Path, linker: Linker, name: str, *, is_lowered: bool = False) -> Any:
     """Compile a Relax module for `target` and write it to `out`; return the executable for inspection.
+
+    Args:
+        module: the `tvm.IRModule`.
+        target: a `tvm.target.Target`.
+        out: the `.so` to write.
+        linker: of `find_linker`.
+        name: what messages call the model.
+        is_lowered: the module's functions are scheduled and its Relax passes are done; else TVM's pipeline for the
+            target does that.
 
     Raises:
         ConversionError: TVM or the linker failed.
@@ -196,7 +205,8 @@ def build(module: Any, target: Any, out: Path, linker: Linker, name: str) -> Any
     try:
         with target:
             # Asked for by target: tvm.compile's own default pipeline fuses nothing.
-            executable = tvm.compile(module, target=target, relax_pipeline=relax.get_default_pipeline(target))
+            pipeline = tvm.transform.Sequential([]) if is_lowered else relax.get_default_pipeline(target)
+            executable = tvm.compile(module, target=target, relax_pipeline=pipeline)
         with atomic_path(out) as part:
             executable.export_library(str(part), fcompile=linker)
     except (OSError, OfaEdgeError):

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from ofa_edge import __version__
 from ofa_edge.cache import CacheEntry, StageCache
+from ofa_edge.device.runners.build import RUNNER
 from ofa_edge.files import write_bytes
 from ofa_edge.manifest import StageRecord
 from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.space import Subnet
 
 MODEL = "model.onnx"
+KERNELS = "kernels.cu"
 LOGITS = "logits.npy"
 STATIC = "static.safetensors"
 OnStage = Callable[[str, bool, float | None], None]  # name, served from the cache, seconds (None: it starts)
@@ -209,7 +211,8 @@ def to_tvm(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> CacheEntry:
         if plan.cuda:
             from ofa_edge.export.cuda import compile_cuda
 
-            facts = compile_cuda(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision).to_json()
+            built = compile_cuda(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision, folder)
+            facts = built.to_json()
         else:
             from ofa_edge.export.tvm import compile_cpu
 
@@ -243,6 +246,27 @@ def run_tvm_host(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subn
         "test": plan.data.digests["test"],
     }
     return runner.run("run-tvm-host", inputs, ("apache-tvm",), produce)
+
+
+def run_cuda_emulated(
+    runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet, tvm_runner: Path, images: int
+) -> CacheEntry:
+    """Answers of the library's own CUDA kernels to the first `images` images, emulated on this machine's CPU."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.cuda_emulation import run_emulated
+
+        emulation, arch = model.path(KERNELS).parent, str(plan.tvm_target["arch"])
+        inputs = test_inputs(plan, subnet)[:images]
+        save_array(folder / LOGITS, run_emulated(emulation, tvm_runner / RUNNER, inputs, arch))
+
+    inputs = {
+        "kernels": model.files[KERNELS],
+        "host": model.files["emulated.so"],
+        "test": plan.data.digests["test"],
+        "images": images,
+    }
+    return runner.run("run-cuda-emulated", inputs, ("apache-tvm",), produce)
 
 
 def file_size(path: Path) -> int:

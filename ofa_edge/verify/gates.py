@@ -23,8 +23,9 @@ def parity_verdict(ladder: Sequence[Rung]) -> Verdict:
 
 
 def accuracy_verdict(ladder: Sequence[Rung]) -> Verdict:
-    """The artifact's top-1 against a floor relative to the supernet's slice."""
-    start, last = ladder[0].top1, ladder[-1].top1
+    """The artifact's top-1 against a floor relative to the supernet's slice; rungs on fewer images do not count."""
+    judged = [rung for rung in ladder if rung.images == ladder[0].images]
+    start, last = ladder[0].top1, judged[-1].top1
     if start is None or last is None:
         return Verdict(
             gate="accuracy",
@@ -34,7 +35,7 @@ def accuracy_verdict(ladder: Sequence[Rung]) -> Verdict:
         )
     share = last / start if start else 1.0
     outcome: Outcome = "pass" if share >= ACCURACY_FLOOR else "fail"
-    words = f"{100 * last:.2f} % top-1 on {ladder[-1].images} images, {100 * share:.2f} % of the {ladder[0].name}'s"
+    words = f"{100 * last:.2f} % top-1 on {judged[-1].images} images, {100 * share:.2f} % of the {ladder[0].name}'s"
     code = "above-floor" if outcome == "pass" else "below-floor"
     return Verdict(gate="accuracy", outcome=outcome, code=code, reason=f"{words}; floor {100 * ACCURACY_FLOOR:.0f} %")
 
