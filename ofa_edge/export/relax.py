@@ -72,7 +72,7 @@ def half_precision(module: Any) -> Any:
 
     fold = relax.transform.FoldConstant()
     passes = [relax.transform.ToMixedPrecision(out_dtype="float32"), fold]
-    return ir.transform.Sequential(passes)(_without_clip(fold(module)))
+    return ir.transform.Sequential(passes)(without_clip(fold(module)))
 
 
 def last_line(error: BaseException) -> str:
@@ -148,8 +148,10 @@ def _name_culprit(model: "onnx.ModelProto", path: Path, error: Exception) -> Con
     )
 
 
-def _without_clip(module: Any) -> Any:
-    """Write `clip` as relu and minimum: ToMixedPrecision of TVM 0.27 fails on clip's bounds, which are not tensors.
+def without_clip(module: Any) -> Any:
+    """Write `clip` as relu and minimum: ToMixedPrecision and ConvertLayout of TVM 0.27 do not know clip.
+
+    Constants must be folded: a bound that is a variable stays.
 
     Given
         y = clip(x, 0, 6)

@@ -17,6 +17,7 @@ from ofa_edge.manifest import (
     LatencyPrediction,
     Manifest,
     Rung,
+    SchedulesRecord,
     SearchRecord,
     SubnetRecord,
     SupernetRecord,
@@ -68,6 +69,7 @@ class _Built:
     artifact: Path
     onnx: Path
     extra: tuple[tuple[str, Path], ...] = ()
+    schedules: SchedulesRecord | None = None
 
 
 def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnStage) -> Manifest:
@@ -89,7 +91,7 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     ladder = _climb(runner, plan, subnet, static, onnx, model, built)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
-        manifest = _manifest(plan, runner, subnet, search, ladder, outputs, command)
+        manifest = _manifest(plan, runner, subnet, search, ladder, outputs, command, built.schedules)
         write_report(folder / REPORT, manifest)
         outputs.append(_record(REPORT, "report", folder / REPORT))
         manifest = manifest.model_copy(update={"outputs": tuple(outputs)})
@@ -109,7 +111,8 @@ def _collect(plan: Plan, onnx: CacheEntry, model: CacheEntry) -> _Built:
 
     folder = build_tvm_runner(plan.target.hardware.arch, cache_folder())
     runner = tuple((f"runner/{path.name}", path) for path in sorted(folder.iterdir()) if path.suffix != ".json")
-    return _Built(model.path("model.so"), onnx.path(MODEL), (*facts, *runner))
+    schedules = SchedulesRecord.model_validate_json(stages.schedules_json(model))
+    return _Built(model.path("model.so"), onnx.path(MODEL), (*facts, *runner), schedules)
 
 
 def _climb(
@@ -188,6 +191,7 @@ def _manifest(
     ladder: _Ladder,
     outputs: Sequence[FileRecord],
     command: Sequence[str],
+    schedules: SchedulesRecord | None,
 ) -> Manifest:
     prediction = _prediction(plan, subnet)
     measurements = (ladder.device.record,) if ladder.device else ()
@@ -218,6 +222,7 @@ def _manifest(
         prediction=prediction,
         search=search,
         budget_ms=plan.budget_ms,
+        schedules=schedules,
         ladder=ladder.rungs,
         measurements=measurements,
         verdicts=_verdicts(plan, ladder),

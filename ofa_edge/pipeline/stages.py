@@ -213,14 +213,18 @@ def to_tvm(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> CacheEntry:
         else:
             from ofa_edge.export.tvm import compile_cpu
 
-            compile_cpu(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision)
-            facts = {"target": dict(plan.tvm_target)}
-        facts.pop("artifact", None)  # holds a path; the cache has the digest
+            facts = compile_cpu(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision).to_json()
+            facts["target"] = dict(plan.tvm_target)
         write_bytes(folder / "model.json", json.dumps(facts, sort_keys=True).encode())
 
     inputs = {"model": onnx.files[MODEL], "target": dict(plan.tvm_target), "precision": plan.precision}
     packages = ("apache-tvm", *(("nvidia-cuda-nvrtc-cu12",) if plan.cuda else ()))
     return runner.run("tvm", inputs, tuple(p for p in packages if _installed(p)), produce)
+
+
+def schedules_json(model: CacheEntry) -> bytes:
+    """How the functions of a library of `to_tvm` were scheduled, as it wrote it. Libraries for CPUs only."""
+    return json.dumps(json.loads(model.path("model.json").read_bytes())["schedules"]).encode()
 
 
 def run_tvm_host(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet) -> CacheEntry:
