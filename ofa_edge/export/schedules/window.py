@@ -52,7 +52,9 @@ def schedule_depthwise(nest: Nest, isa: Isa, knobs: Knobs, bits: int) -> None:
     """Schedule a depthwise convolution."""
     schedule = nest.schedule
     batch, y, x, channel, dy, dx, unit = _loops(nest)
-    height, width, channels, taps = extents(schedule, (y, x, channel, dy))
+    height, width, channels, taps, inputs = extents(schedule, (y, x, channel, dy, unit))
+    if inputs > 1:
+        raise NotCoveredError(f"a grouped convolution of {inputs} channels a group")
     tile = window_tile(width, channels, taps, isa, knobs, bits)
     band = _band_rows(nest, tile, knobs, bits)
     y_out, y_in = schedule.split(y, [None, band])
