@@ -29,12 +29,12 @@ from ofa_edge.export.schedules.tiles import (
     filled,
     finish_tile,
     on_stack,
-    registers_of,
     spread,
     unroll,
 )
 
 NAME = "pointwise"
+_STREAM_BYTES = 16  # from the level 2 cache while one multiply-add or load is issued
 
 
 def schedule_pointwise(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits: int) -> int | None:
@@ -78,18 +78,26 @@ def rows_outermost(rows: int, channels: int, knobs: Knobs) -> bool:
 
 
 def product_tile(rows: int, channels: int, isa: Isa, knobs: Knobs, bits: int) -> Tile:
-    """Most multiply-adds for each load, among the tiles that fit."""
+    """The tile that keeps multiply-adds waiting least, among those that fit.
+
+    One input channel is `rows * vectors` multiply-adds, a load for each row and each vector, and as many bytes of
+    weights, which come from the level 2 cache.
+    """
     lanes = isa.lanes(bits)
     row_loads = 1 / knobs.unroll if isa.lane_operands else 1.0
 
     def score(tile: Tile) -> float | None:
-        row = registers_of(tile, lanes)
         operands = tile.rows if isa.lane_operands else 1
-        if tile.rows * row + row + operands > isa.registers or not on_stack(tile, bits):
+        if (tile.rows + 1) * tile.vectors + operands > isa.registers or not on_stack(tile, bits):
             return None
-        return tile.rows * row / (tile.rows * row_loads + row) * filled(tile, lanes)
+        products = tile.rows * tile.vectors
+        # A vector of 12 comes in two loads, of 8 and 4.
+        loads = tile.rows * row_loads + tile.vectors * tile.lanes.bit_count()
+        streamed = tile.vectors * isa.vector_bytes / _STREAM_BYTES
+        limit = max(products, loads, streamed)
+        return (products / limit + 0.1 * products / (products + loads)) * filled(tile, lanes)
 
-    return best_tile(rows, channels, lanes, (knobs.rows, knobs.vectors), score)
+    return best_tile(rows, channels, divisors(channels, lanes), (knobs.rows, knobs.vectors), score)
 
 
 def _flatten(nest: Nest) -> tuple[Any, Any, Any]:

@@ -1,6 +1,5 @@
 """Tiles that fit into registers, and loops that every rule needs: vectors, the first value, what follows, threads."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ class Tile:
     Attributes:
         rows: pixels.
         vectors: vectors of channels.
-        lanes: channels of one vector; not always one register.
+        lanes: channels of one vector, which has a register of its own and need not fill it.
     """
 
     rows: int
@@ -40,29 +39,21 @@ def vector_of(channels: int, lanes: int) -> int:
     return lanes
 
 
-def lane_choices(channels: int, lanes: int) -> list[int]:
-    """Vectors that divide `channels`: a register or less, or one and a half, which LLVM makes of two."""
-    choices = [vector_of(channels, lanes)]
-    if choices[0] < lanes and channels % (3 * lanes // 2) == 0:
-        choices.append(3 * lanes // 2)
-    return choices
-
-
 def best_tile(
-    rows: int, channels: int, lanes: int, limits: tuple[int, int], fits: Callable[[Tile], float | None]
+    rows: int, channels: int, widths: Sequence[int], limits: tuple[int, int], fits: Callable[[Tile], float | None]
 ) -> Tile:
     """The tile of highest score; `fits` gives None where registers do not suffice.
 
     Args:
         rows: pixels, which the tile must divide.
         channels: output channels, which it must divide too.
-        lanes: of one register.
+        widths: of vectors, each a divisor of `channels`.
         limits: most rows and most vectors.
         fits: the score of a tile.
     """
-    best = Tile(1, 1, vector_of(channels, lanes))
+    best = Tile(1, 1, max(widths))
     best_score = -1.0
-    for width in lane_choices(channels, lanes):
+    for width in widths:
         for vectors in divisors(channels // width, limits[1]):
             for height in divisors(rows, limits[0]):
                 tile = Tile(height, vectors, width)
@@ -72,11 +63,6 @@ def best_tile(
     return best
 
 
-def registers_of(tile: Tile, lanes: int) -> int:
-    """Registers of one row of a tile."""
-    return tile.vectors * -(-tile.lanes // lanes)
-
-
 def on_stack(tile: Tile, bits: int) -> bool:
     """Whether TVM keeps the tile's sums on the stack, from which LLVM lifts them into registers."""
     return tile.rows * tile.vectors * tile.lanes * bits // 8 < _STACK_BYTES
@@ -84,9 +70,7 @@ def on_stack(tile: Tile, bits: int) -> bool:
 
 def filled(tile: Tile, lanes: int) -> float:
     """Share of the arithmetic unit that a tile keeps busy: too few sums wait, half-empty registers waste."""
-    row = registers_of(tile, lanes)
-    waste = tile.vectors * tile.lanes / (row * lanes)
-    return min(1.0, tile.rows * row / _CHAINS) * math.sqrt(waste)
+    return min(1.0, tile.rows * tile.vectors / _CHAINS) * tile.lanes / lanes
 
 
 def vectorize_last(schedule: Any, loops: Sequence[Any], width: int) -> list[Any]:

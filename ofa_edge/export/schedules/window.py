@@ -38,9 +38,9 @@ from ofa_edge.export.schedules.tiles import (
     filled,
     finish_tile,
     on_stack,
-    registers_of,
     spread,
     unroll,
+    vector_of,
     vectorize_last,
 )
 
@@ -106,12 +106,11 @@ def window_tile(width: int, channels: int, taps: int, isa: Isa, knobs: Knobs, bi
     lanes = isa.lanes(bits)
 
     def score(tile: Tile) -> float | None:
-        row = registers_of(tile, lanes)
-        if tile.rows * row + row + 1 > isa.registers or not on_stack(tile, bits):
+        if (tile.rows + 1) * tile.vectors + 1 > isa.registers or not on_stack(tile, bits):
             return None
         return tile.rows * tile.vectors / (tile.rows + taps - 1 + tile.vectors) * filled(tile, lanes)
 
-    return best_tile(width, channels, lanes, (knobs.window_columns, knobs.window_vectors), score)
+    return best_tile(width, channels, [vector_of(channels, lanes)], (knobs.window_columns, knobs.window_vectors), score)
 
 
 def _loops(nest: Nest) -> list[Any]:

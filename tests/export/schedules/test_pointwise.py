@@ -6,7 +6,6 @@ from ofa_edge.export.schedules.isa import Isa
 from ofa_edge.export.schedules.knobs import Knobs, default_knobs
 from ofa_edge.export.schedules.packing import pack_array
 from ofa_edge.export.schedules.pointwise import product_tile, rows_outermost
-from ofa_edge.export.schedules.tiles import registers_of
 
 AVX512, AVX2, NEON = Isa("avx512", 64, 32, True), Isa("avx2", 32, 16, True), Isa("neon", 16, 32, lane_operands=True)
 
@@ -71,13 +70,15 @@ def test_tiles_divide_and_fit(isa, channels, rows):
     tile = product_tile(rows, channels, isa, default_knobs(isa), 32)
     assert rows % tile.rows == 0
     assert channels % (tile.vectors * tile.lanes) == 0
-    assert (tile.rows + 1) * registers_of(tile, isa.lanes()) < isa.registers
+    assert tile.lanes <= isa.lanes()
+    assert (tile.rows + 1) * tile.vectors < isa.registers
 
 
 def test_tiles_are_large_where_shapes_allow():
     for isa in (AVX512, AVX2, NEON):
         tile = product_tile(196, 960, isa, default_knobs(isa), 32)
-        assert tile.rows * registers_of(tile, isa.lanes()) >= 8, isa
+        assert tile.rows * tile.vectors >= 8
+        assert tile.lanes == isa.lanes()
 
 
 def test_order_reads_the_smaller_side_again():

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from compiled import rules, run
 
-
 # A convolution comes first: without one, TVM sees no reason to turn the network to channels last.
 CONV = "x = Conv(input, w) "
 
