@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ofa_edge.errors import ConfigError, ConversionError, OfaEdgeError, ToolMissingError, UnknownNameError
 from ofa_edge.export.artifact import Artifact, Precision
 from ofa_edge.export.relax import import_onnx, last_line, require_tvm
-from ofa_edge.export.schedules import Chooser, ScheduleFacts, cpu_module
+from ofa_edge.export.schedules import Chooser, ScheduleFacts, broken_functions, cpu_module, defaults
 from ofa_edge.export.schedules.timing import time_functions
 from ofa_edge.files import atomic_path
 
@@ -51,7 +51,7 @@ def compile_cpu(
     target: Mapping[str, object],
     cross_compiler: str | None = None,
     precision: Precision = "fp32",
-    chooser: Chooser | None = None,
+    chooser: Chooser = defaults,
 ) -> CpuLibrary:
     """Compile an ONNX model to a shared library for a CPU, with the rules of `schedules`.
 
@@ -65,7 +65,7 @@ def compile_cpu(
             mtriple and mcpu the library is for this machine (see `host_target`).
         cross_compiler: the program that links; by default g++ for the target's architecture.
         precision: "fp32" or "fp16".
-        chooser: knobs of single functions, by what they compute; the defaults without it.
+        chooser: knobs of single functions, by what they compute.
 
     Raises:
         ConfigError: the target is not one that TVM knows; UnknownNameError: LLVM has no such CPU.
@@ -76,18 +76,34 @@ def compile_cpu(
     require_tvm()
     tvm_target = make_target(target, "llvm")
     linker = find_linker(str(tvm_target.attrs["mtriple"]), cross_compiler)
-    facts: list[ScheduleFacts] = []
-
-    def lower(module: Any) -> Any:
-        lowered, found = cpu_module(module, tvm_target, *([] if chooser is None else [chooser]))
-        facts.append(found)
-        return lowered
-
-    build(import_onnx(onnx_path, precision), tvm_target, out, linker, onnx_path.name, lower)
-    schedules = facts[0]
+    module = import_onnx(onnx_path, precision)
+    schedules = _build_scheduled(module, tvm_target, out, linker, onnx_path.name, chooser)
     if schedules.fallbacks and runs_here(tvm_target):
         schedules = schedules.timed(time_functions(out, onnx_path))
     return CpuLibrary(Artifact.of(out, "tvm", precision), schedules)
+
+
+def _build_scheduled(module: Any, target: Any, out: Path, linker: Linker, name: str, chooser: Chooser) -> ScheduleFacts:
+    """Build with the rules; where one made what cannot be compiled, again without it for that function."""
+    lowered, schedules = _lowered(module, target, name, chooser, {})
+    try:
+        build(lowered, target, out, linker, name, is_lowered=True)
+    except ConversionError:
+        broken = broken_functions(lowered, target, schedules)
+        if not broken:
+            raise
+        lowered, schedules = _lowered(module, target, name, chooser, broken)
+        build(lowered, target, out, linker, name, is_lowered=True)
+    return schedules
+
+
+def _lowered(
+    module: Any, target: Any, name: str, chooser: Chooser, refused: Mapping[str, str]
+) -> tuple[Any, ScheduleFacts]:
+    try:
+        return cpu_module(module, target, chooser, refused)
+    except Exception as error:
+        raise _cannot_compile(name, target, error) from error
 
 
 def runs_here(target: Any) -> bool:
@@ -229,7 +245,8 @@ def build(
     out: Path,
     linker: Linker,
     name: str,
-    lower: Callable[[Any], Any] | None = None,
+    *,
+    is_lowered: bool = False,
 ) -> Any:
     """Compile a Relax module for `target` and write it to `out`; return the executable for inspection.
 
@@ -239,7 +256,8 @@ def build(
         out: the library to write.
         linker: of `find_linker`.
         name: of the model, for errors.
-        lower: from the module to scheduled functions and calls of them; TVM's pipeline for the target without it.
+        is_lowered: the module's functions are scheduled (`schedules.cpu_module`); else TVM's pipeline for the target
+            does that.
 
     Raises:
         ConversionError: TVM or the linker failed.
@@ -249,19 +267,22 @@ def build(
 
     try:
         # Asked for by target: tvm.compile's own default pipeline fuses nothing.
-        pipeline = relax.get_default_pipeline(target) if lower is None else tvm.transform.Sequential([])
+        pipeline = tvm.transform.Sequential([]) if is_lowered else relax.get_default_pipeline(target)
         with target:
-            module = module if lower is None else lower(module)
             executable = tvm.compile(module, target=target, relax_pipeline=pipeline)
         with atomic_path(out) as part:
             executable.export_library(str(part), fcompile=linker)
     except (OSError, OfaEdgeError):
         raise
     except Exception as error:
-        raise ConversionError(
-            f"TVM cannot compile {name} for {target.kind.name}", last_line(error), "ofa-edge build --runtime tflite"
-        ) from error
+        raise _cannot_compile(name, target, error) from error
     return executable
+
+
+def _cannot_compile(name: str, target: Any, error: Exception) -> ConversionError:
+    return ConversionError(
+        f"TVM cannot compile {name} for {target.kind.name}", last_line(error), "ofa-edge build --runtime tflite"
+    )
 
 
 def _link(program: str, output: str, objects: Sequence[str]) -> None:

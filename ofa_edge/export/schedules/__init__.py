@@ -4,7 +4,7 @@
 docstring. docs/tvm.md says what each does and why.
 """
 
-from ofa_edge.export.schedules.apply import Chooser, cpu_module
+from ofa_edge.export.schedules.apply import Chooser, broken_functions, cpu_module, defaults
 from ofa_edge.export.schedules.facts import FunctionFacts, ScheduleFacts
 from ofa_edge.export.schedules.isa import Isa, isa_of
 from ofa_edge.export.schedules.knobs import Knobs, default_knobs
@@ -17,8 +17,10 @@ __all__ = [
     "Knobs",
     "ScheduleFacts",
     "Scheduled",
+    "broken_functions",
     "cpu_module",
     "default_knobs",
+    "defaults",
     "isa_of",
     "schedule",
     "workload_key",

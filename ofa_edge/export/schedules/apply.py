@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from ofa_edge.export.relax import last_line
 from ofa_edge.export.schedules.facts import FunctionFacts, ScheduleFacts
 from ofa_edge.export.schedules.isa import isa_of
 from ofa_edge.export.schedules.knobs import Knobs
 from ofa_edge.export.schedules.layout import prepare
 from ofa_edge.export.schedules.packing import pack_array
-from ofa_edge.export.schedules.rules import Scheduled, schedule, workload_key
+from ofa_edge.export.schedules.rules import FALLBACK, Scheduled, schedule, workload_key
 
 _PACKED = "_packed"
 Chooser = Callable[[str], Knobs | None]
@@ -46,13 +48,16 @@ def fuse(module: Any, target: Any) -> tuple[Any, str]:
         return ir.transform.Sequential(steps)(module), layout
 
 
-def schedule_module(module: Any, target: Any, chooser: Chooser = defaults) -> tuple[Any, tuple[FunctionFacts, ...]]:
+def schedule_module(
+    module: Any, target: Any, chooser: Chooser = defaults, refused: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Any, tuple[FunctionFacts, ...]]:
     """Schedule every function of a fused module, and lay out the weights as their functions now want them.
 
     Args:
         module: of `fuse`.
         target: LLVM target of a CPU.
         chooser: the knobs of each function.
+        refused: why not to schedule a function, by its name in the library.
 
     Returns:
         The module, and what became of each function.
@@ -67,8 +72,11 @@ def schedule_module(module: Any, target: Any, chooser: Chooser = defaults) -> tu
             continue
         name, key = str(variable.name_hint), workload_key(func)
         sites = calls.get(name, [])
-        result = done[name] = schedule(func, target, chooser(key), _constants(sites))
+        result = schedule(func, target, chooser(key), _constants(sites))
         library_name = name if result.packed is None else name + _PACKED
+        if library_name in refused:
+            library_name, result = name, Scheduled(None, FALLBACK, refused[library_name])
+        done[name] = result
         facts.append(FunctionFacts(library_name, result.rule, result.why, len(sites), work_of(func), key))
     packed: dict[str, tuple[Any, int, int]] = {}
     for variable in module.get_global_vars():
@@ -93,12 +101,37 @@ def lower(module: Any, target: Any) -> Any:
         )
 
 
-def cpu_module(module: Any, target: Any, chooser: Chooser = defaults) -> tuple[Any, ScheduleFacts]:
-    """A Relax module ready for code generation, and what the rules did."""
+def cpu_module(
+    module: Any, target: Any, chooser: Chooser = defaults, refused: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Any, ScheduleFacts]:
+    """A Relax module ready for code generation, and what the rules did; arguments as in `schedule_module`."""
     isa = isa_of(target)
     fused, layout = fuse(module, target)
-    scheduled, functions = schedule_module(fused, target, chooser)
+    scheduled, functions = schedule_module(fused, target, chooser, refused)
     return lower(scheduled, target), ScheduleFacts(isa.name, isa.threads, functions, layout)
+
+
+def broken_functions(module: Any, target: Any, facts: ScheduleFacts) -> dict[str, str]:
+    """Scheduled functions that cannot be compiled, each tried by itself, and why: a rule met a shape it cannot do.
+
+    Args:
+        module: of `cpu_module`, which failed to compile.
+        target: for which.
+        facts: of `cpu_module`.
+    """
+    from tvm import ir, tirx
+
+    broken = {}
+    scheduled = {each.name for each in facts.functions if each.rule != FALLBACK}
+    for variable, func in module.functions_items():
+        name = str(variable.name_hint)
+        if name not in scheduled:
+            continue
+        try:
+            tirx.build(ir.IRModule({name: func.with_attr("global_symbol", name)}), target=target)
+        except Exception as error:  # TVM raises many types
+            broken[name] = f"does not compile: {last_line(error)[:200]}"
+    return broken
 
 
 def work_of(func: Any) -> int:

@@ -52,8 +52,7 @@ def schedule(func: Any, target: Any, knobs: Knobs | None = None, constants: Coll
     except NotCoveredError as error:
         return Scheduled(None, FALLBACK, str(error))
     except Exception as error:  # TVM raises many types, and no shape may break a build
-        text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        return Scheduled(None, FALLBACK, f"{type(error).__name__}: {text[:200]}")
+        return Scheduled(None, FALLBACK, f"{type(error).__name__}: {_reason(error)}")
     made = made.with_attr("tirx.is_scheduled", True)
     symbol = func.attrs.get("global_symbol") if func.attrs else None
     made = made.with_attr("global_symbol", symbol) if symbol else made.without_attr("global_symbol")
@@ -66,6 +65,13 @@ def workload_key(func: Any) -> str:
 
     plain = func.without_attr("global_symbol") if func.attrs and "global_symbol" in func.attrs else func
     return hashlib.sha256(str(tvm_ffi.structural_hash(plain)).encode()).hexdigest()[:16]
+
+
+def _reason(error: Exception) -> str:
+    """What an error says in one line; a failed schedule primitive prints the whole function after it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = next((line for line in lines if line.startswith("Error message")), lines[0] if lines else "no message")
+    return told[:200]
 
 
 def _apply(

@@ -99,11 +99,12 @@ def finish_tile(nest: Nest, anchor: Any, first: Any, depth: int, width: int) -> 
     schedule = nest.schedule
     schedule.reverse_compute_at(nest.epilogue, anchor)
     inner = schedule.get_loops(nest.epilogue)[depth:]
-    unroll(schedule, vectorize_last(schedule, inner, width))
-    start = schedule.decompose_reduction(nest.reduction, first)
-    *outer, last = schedule.get_loops(start)[depth:]
-    schedule.vectorize(last)
-    unroll(schedule, outer)
+    if inner:  # a tile of one value has no loops left
+        unroll(schedule, vectorize_last(schedule, inner, width))
+    start = schedule.get_loops(schedule.decompose_reduction(nest.reduction, first))[depth:]
+    if start:
+        schedule.vectorize(start[-1])
+        unroll(schedule, start[:-1])
 
 
 def spread(schedule: Any, loops: Sequence[Any], isa: Isa, work: int, knobs: Knobs) -> Any:
