@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ofa_edge.errors import ConfigError, ConversionError, OfaEdgeError, ToolMissingError, UnknownNameError
 from ofa_edge.export.artifact import Artifact, Precision
 from ofa_edge.export.relax import import_onnx, last_line, require_tvm
-from ofa_edge.export.schedules import Chooser, ScheduleFacts, broken_functions, cpu_module, defaults
+from ofa_edge.export.schedules import Chooser, ScheduleFacts, broken_functions, cpu_module, defaults, isa_of
 from ofa_edge.export.schedules.timing import time_functions
 from ofa_edge.files import atomic_path
 
@@ -76,7 +76,7 @@ def compile_cpu(
     require_tvm()
     tvm_target = make_target(target, "llvm")
     linker = find_linker(str(tvm_target.attrs["mtriple"]), cross_compiler)
-    module = import_onnx(onnx_path, precision)
+    module = import_onnx(onnx_path, precision, half_sums=isa_of(tvm_target).half)
     schedules = _build_scheduled(module, tvm_target, out, linker, onnx_path.name, chooser)
     if schedules.fallbacks and runs_here(tvm_target):
         schedules = schedules.timed(time_functions(out, onnx_path))
