@@ -29,6 +29,7 @@ Linker = Callable[[str, Sequence[str]], None]
 
 # Instruction sets that a hypervisor may hide although the CPU's name implies them.
 _VECTOR_FEATURE = re.compile(r"avx|amx|fma|f16c|gfni|vaes|vpclmul|sse4")
+_DECIDING_FEATURE = re.compile(rf"{_VECTOR_FEATURE.pattern}|neon|fullfp16|fp16fml|dotprod|sve|i8mm|bf16|lse|v[89]\.\d")
 _ALIGNMENT = 64  # bytes; what TVM's generated code may assume of a tensor
 _CPU, _POOLED = 1, 2  # DLPack's kDLCPU; TVM's pooled allocator
 
@@ -113,7 +114,7 @@ def runs_here(target: Any) -> bool:
     host = Target(host_target())
     if target.attrs["mtriple"].split("-")[0] != platform.machine():
         return False
-    features = {str(name) for name in codegen.llvm_get_cpu_features(target) if _VECTOR_FEATURE.match(str(name))}
+    features = {str(name) for name in codegen.llvm_get_cpu_features(target) if _DECIDING_FEATURE.match(str(name))}
     return features <= {str(name) for name in codegen.llvm_get_cpu_features(host)}
 
 
