@@ -225,6 +225,26 @@ class KernelRecord(Record):
     stack: Count
 
 
+class FallbackRecord(Record):
+    """A compiled function that none of our schedule rules took: it has TVM's default."""
+
+    function: str
+    why: str
+    calls: Count  # in one inference
+    share: Fraction
+
+
+class SchedulesRecord(Record):
+    """How the functions of a TVM library for a CPU were scheduled."""
+
+    isa: str
+    threads: Annotated[int, Field(ge=1)]
+    layout: str  # "NHWC", or why the network stayed as it was
+    rules: dict[str, Count]  # functions by rule
+    share_of: Literal["time", "work"]  # measured on this machine; or multiply-adds, where the library does not run here
+    fallbacks: tuple[FallbackRecord, ...] = ()
+
+
 class LatencyMeasurement(Record):
     """Measured milliseconds of one inference, batch 1, on a physical device."""
 
@@ -292,6 +312,7 @@ class Manifest(Record):
     prediction: LatencyPrediction
     search: SearchRecord | None = None  # None where the subnet was given, not searched
     budget_ms: Positive | None = None  # what the latency gate holds against
+    schedules: SchedulesRecord | None = None  # of a TVM library for a CPU
     ladder: tuple[Rung, ...]
     measurements: tuple[DeviceMeasurement, ...] = ()
     verdicts: tuple[Verdict, ...]

@@ -20,6 +20,7 @@ from ofa_edge.manifest import (
     LatencyPrediction,
     Manifest,
     Rung,
+    SchedulesRecord,
     SearchRecord,
     SubnetRecord,
     SupernetRecord,
@@ -75,6 +76,8 @@ class _Built:
     artifact: Path
     onnx: Path
     extra: tuple[tuple[str, Path], ...] = ()
+    schedules: SchedulesRecord | None = None  # of a library for a CPU
+    kernels: tuple[KernelRecord, ...] = ()  # of one for a GPU
 
 
 def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnStage) -> Manifest:
@@ -96,7 +99,7 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     ladder = _climb(runner, plan, subnet, static, onnx, model, built)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
-        manifest = _manifest(plan, runner, subnet, search, ladder, outputs, command, _kernels(plan, model))
+        manifest = _manifest(plan, runner, subnet, search, ladder, outputs, command, built)
         write_report(folder / REPORT, manifest)
         outputs.append(_record(REPORT, "report", folder / REPORT))
         manifest = manifest.model_copy(update={"outputs": tuple(outputs)})
@@ -108,15 +111,21 @@ def _collect(plan: Plan, onnx: CacheEntry, model: CacheEntry) -> _Built:
     """The artifact and what goes with it: a TVM library comes with its C++ runner, and with its kernels' source."""
     if plan.runtime == "tflite":
         return _Built(model.path("model.tflite"), onnx.path(MODEL))
-    facts: tuple[tuple[str, Path], ...] = (("model.json", model.path("model.json")),)
-    if plan.cuda:
-        facts = (*facts, (KERNELS, model.path(KERNELS)))
     from ofa_edge.device.runners.build import build_tvm_runner
     from ofa_edge.device.sysroot import cache_folder
 
     folder = build_tvm_runner(plan.target.hardware.arch, cache_folder(), plan.cuda)
-    runner = tuple((f"runner/{path.name}", path) for path in sorted(folder.iterdir()) if path.suffix != ".json")
-    return _Built(model.path("model.so"), onnx.path(MODEL), (*facts, *runner))
+    names = ("model.json", KERNELS) if plan.cuda else ("model.json",)
+    extra = [(name, model.path(name)) for name in names]
+    extra += [(f"runner/{path.name}", path) for path in sorted(folder.iterdir()) if path.suffix != ".json"]
+    facts = json.loads(model.path("model.json").read_bytes())
+    return _Built(
+        model.path("model.so"),
+        onnx.path(MODEL),
+        tuple(extra),
+        None if plan.cuda else SchedulesRecord.model_validate_json(json.dumps(facts["schedules"])),
+        tuple(KernelRecord.model_validate_json(json.dumps(kernel)) for kernel in facts.get("kernels", ())),
+    )
 
 
 def _climb(
@@ -217,7 +226,7 @@ def _manifest(
     ladder: _Ladder,
     outputs: Sequence[FileRecord],
     command: Sequence[str],
-    kernels: tuple[KernelRecord, ...],
+    built: _Built,
 ) -> Manifest:
     prediction = _prediction(plan, subnet)
     measurements = (ladder.device.record,) if ladder.device else ()
@@ -248,6 +257,7 @@ def _manifest(
         prediction=prediction,
         search=search,
         budget_ms=plan.budget_ms,
+        schedules=built.schedules,
         ladder=ladder.rungs,
         measurements=measurements,
         verdicts=_verdicts(plan, ladder),
@@ -256,15 +266,8 @@ def _manifest(
         outputs=tuple(outputs),
         versions=_versions(),
         skipped=_skipped(plan, ladder),
-        kernels=kernels,
+        kernels=built.kernels,
     )
-
-
-def _kernels(plan: Plan, model: CacheEntry) -> tuple[KernelRecord, ...]:
-    if not plan.cuda:
-        return ()
-    facts = json.loads(model.path("model.json").read_bytes())
-    return tuple(KernelRecord.model_validate_json(json.dumps(kernel)) for kernel in facts["kernels"])
 
 
 def _verdicts(plan: Plan, ladder: _Ladder) -> tuple[Verdict, ...]:

@@ -216,9 +216,8 @@ def to_tvm(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> CacheEntry:
         else:
             from ofa_edge.export.tvm import compile_cpu
 
-            compile_cpu(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision)
-            facts = {"target": dict(plan.tvm_target)}
-        facts.pop("artifact", None)  # holds a path; the cache has the digest
+            facts = compile_cpu(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision).to_json()
+            facts["target"] = dict(plan.tvm_target)
         write_bytes(folder / "model.json", json.dumps(facts, sort_keys=True).encode())
 
     inputs = {"model": onnx.files[MODEL], "target": dict(plan.tvm_target), "precision": plan.precision}

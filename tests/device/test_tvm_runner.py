@@ -57,7 +57,7 @@ def runner(folder):
 
 @pytest.fixture(scope="module")
 def model(net):
-    return compile_cpu(net, net.with_name("model.so"), {"kind": "llvm", "num-cores": 1}).path
+    return compile_cpu(net, net.with_name("model.so"), {"kind": "llvm", "num-cores": 1}).artifact.path
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_emulated_cortex_a72_answers_the_same(emulated, net, inputs, expected):
         runner = build_tvm_runner("aarch64", user_cache_path("ofa-edge"))
     except ToolMissingError as error:
         pytest.skip(f"{error.what}: {error.why}")
-    model = compile_cpu(net, net.with_name("a72.so"), CORTEX_A72).path
+    model = compile_cpu(net, net.with_name("a72.so"), CORTEX_A72).artifact.path
     measurement = measure(emulated, Request(model, "tvm", inputs, CLASSES, runner=runner))
     np.testing.assert_allclose(measurement.outputs, expected, atol=1e-5)
     assert measurement.fingerprint.device_kind == "emulated"
