@@ -81,7 +81,8 @@ class TargetRecord(Record):
     cpu: str
     runtime: str
     threads: Annotated[int, Field(ge=1)]
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Literal["fp32", "fp16", "dynamic", "int8"]
+    fp16_accumulation: bool = False  # whether the runtime may add in half precision
 
 
 class SupernetRecord(Record):

@@ -34,7 +34,7 @@ from ofa_edge.report import write_report
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.verify.gates import accuracy_verdict, latency_verdict, parity_verdict
-from ofa_edge.verify.ladder import CONVERTED, EXACT, ON_DEVICE, Answers, first_rung, rung
+from ofa_edge.verify.ladder import EXACT, Answers, conversion_tolerance, device_tolerance, first_rung, rung
 
 REPORT = "report.html"
 PACKAGES = (
@@ -137,14 +137,15 @@ def _climb(
         first_rung(start, labels),
         rung(folded, start, EXACT, labels),
         rung(exported, start, EXACT, labels),
-        rung(converted, start, CONVERTED[plan.precision], labels),
+        rung(converted, start, conversion_tolerance(plan.precision, plan.fp16_accumulation), labels),
     ]
     tvm_runner = next((path.parent for name, path in built.extra if name.startswith("runner/")), None)
     device = run_on_device(runner, plan, built.artifact, subnet, tvm_runner)
     if device is not None:
         what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
         answers = Answers("on device", device.logits, note=what or device.record.name)
-        rungs.append(rung(answers, converted, ON_DEVICE[plan.precision], labels))
+        tolerance = device_tolerance(plan.precision, plan.fp16_accumulation)
+        rungs.append(rung(answers, converted, tolerance, labels))
     return _Ladder(tuple(rungs), device)
 
 
@@ -154,7 +155,7 @@ def _converted(
     if plan.runtime == "tflite":
         logits = load_logits(stages.run_tflite(runner, plan, model, subnet))
         size = stages.file_size(built.artifact)
-        return Answers(f"tflite {plan.precision}", logits, file=plan.artifact_name, size=size)
+        return Answers(f"tflite {plan.precision_name}", logits, file=plan.artifact_name, size=size)
     logits = load_logits(stages.run_tvm_host(runner, plan, onnx, subnet))
     note = "the same Relax module compiled for this machine's CPU"
     if plan.cuda:
@@ -206,6 +207,7 @@ def _manifest(
             runtime=plan.runtime,
             threads=plan.target.runtime.threads,
             precision=plan.precision,
+            fp16_accumulation=plan.fp16_accumulation,
         ),
         supernet=SupernetRecord(
             name=plan.package.name,

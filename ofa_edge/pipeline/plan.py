@@ -18,7 +18,7 @@ from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synth
 from ofa_edge.search.load_predictor import Predictor, load_predictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
-from ofa_edge.targets import Precision, Target, load_target, require
+from ofa_edge.targets import Precision, Target, load_target, require, require_fp16_accumulation
 
 Runtime = Literal["tflite", "tvm"]
 _INSTALL = {
@@ -42,6 +42,7 @@ class BuildOptions:
     device: str = "auto"
     out: Path | None = None
     seed: int = 0
+    fp16_accumulation: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Plan:
     out: Path
     budget_ms: float
     relative_budget: float | None  # None where the user gave milliseconds
+    fp16_accumulation: bool = False
 
     @property
     def cuda(self) -> bool:
@@ -83,6 +85,11 @@ class Plan:
                 f"{self.target.name} has no TVM target", f"{self.target.path}: no [runtime.tvm]", "--runtime tflite"
             )
         return cast(Mapping[str, object], options.target)
+
+    @property
+    def precision_name(self) -> str:
+        """The precision in words, the accumulation with it."""
+        return self.precision + (", fp16 sums" if self.fp16_accumulation else "")
 
     @property
     def artifact_name(self) -> str:
@@ -103,8 +110,10 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     """
     target = load_target(options.target)
     runtime = options.runtime or target.runtime.kind
-    precision = options.precision or target.defaults.precision
+    precision = options.precision or ("fp16" if options.fp16_accumulation else target.defaults.precision)
     require(target, runtime, precision)
+    if options.fp16_accumulation:
+        require_fp16_accumulation(target, runtime, precision)
     require_tools(runtime, target.hardware.arch)
     if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:
         raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
@@ -129,6 +138,7 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         out=out,
         budget_ms=budget_ms,
         relative_budget=relative,
+        fp16_accumulation=options.fp16_accumulation,
     )
 
 

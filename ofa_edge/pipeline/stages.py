@@ -156,7 +156,7 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
     supernet = Path(plan.package.name).name  # no path of this machine goes into an artifact
     description = {
         "name": f"{supernet} {subnet.id}",
-        "description": f"Subnet {subnet.id} of {supernet} for {plan.target.name}, {plan.precision}"
+        "description": f"Subnet {subnet.id} of {supernet} for {plan.target.name}, {plan.precision_name}"
         + ("" if plan.package.trained else "; UNTRAINED: random weights"),
         "version": __version__,
     }
@@ -173,13 +173,17 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
 
         bare = folder / "bare.tflite"
         calibration = preprocessing.apply(plan.data.calibration.pixels) if plan.precision == "int8" else None
-        convert(onnx.path(MODEL), bare, plan.precision, calibration)
+        convert(onnx.path(MODEL), bare, plan.precision, calibration, fp16_accumulation=plan.fp16_accumulation)
         write_metadata(bare, folder / "model.tflite", preprocessing, plan.package.labels, facts=facts, **description)
         bare.unlink()
+
+    from ofa_edge.export.rewrites import names
 
     inputs = {
         "model": onnx.files[MODEL],
         "precision": plan.precision,
+        "fp16_accumulation": plan.fp16_accumulation,
+        "rewrites": names(plan.precision),
         "calibration": plan.data.digests["calibration"] if plan.precision == "int8" else None,
         "labels": list(plan.package.labels),
         "facts": facts,

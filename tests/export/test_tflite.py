@@ -9,7 +9,9 @@ from tiny_net import SHAPE
 
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
 from ofa_edge.export import tflite
+from ofa_edge.export.flatbuffer import operator_names, unpack
 from ofa_edge.export.native_log import without_lines
+from ofa_edge.export.onnx import run_onnx
 from ofa_edge.export.parity import compare
 from ofa_edge.export.rewrites import names
 from ofa_edge.export.tflite import convert, dequantise, operators, quantise, run_tflite
@@ -26,7 +28,9 @@ def interpreter(path):
 
 
 # The random network's logits lie close together: a trained one is some 10 dB better in int8.
-@pytest.mark.parametrize(("precision", "floor"), [("fp32", (100, 1)), ("fp16", (50, 1)), ("int8", (14, 0.8))])
+@pytest.mark.parametrize(
+    ("precision", "floor"), [("fp32", (100, 1)), ("fp16", (50, 1)), ("dynamic", (30, 1)), ("int8", (14, 0.8))]
+)
 def test_answers_against_torch(tflite_paths, images, reference, precision, floor):
     difference = compare(reference, run_tflite(tflite_paths[precision], images))
     snr_db, agreement = floor
@@ -34,7 +38,7 @@ def test_answers_against_torch(tflite_paths, images, reference, precision, floor
     assert difference.argmax_agreement >= agreement
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "dynamic", "int8"])
 def test_interface(tflite_paths, precision):
     loaded = interpreter(tflite_paths[precision])
     assert loaded.get_signature_list() == {"serving_default": {"inputs": ["input"], "outputs": ["logits"]}}
@@ -48,7 +52,12 @@ def test_operators_of_each_precision(tflite_paths):
     for names in used.values():
         assert "TRANSPOSE" not in names
         assert names.count("DEPTHWISE_CONV_2D") == 1 + 2 * 3 + 3  # both 7x7 are sums of three
-    assert used["fp32"].count("HARD_SWISH") == used["fp16"].count("HARD_SWISH") == 11
+    assert (
+        used["fp32"].count("HARD_SWISH")
+        == used["fp16"].count("HARD_SWISH")
+        == used["dynamic"].count("HARD_SWISH")
+        == 11
+    )
     assert not {"HARD_SWISH", "DEQUANTIZE", "QUANTIZE"} & set(used["int8"])
     assert {"MUL", "RELU6"} & set(used["fp32"]) == {"MUL"}, "the gate's ReLU6 belongs into the convolution before it"
 
@@ -62,6 +71,68 @@ def test_int8_is_integer_throughout_with_a_scale_per_channel(tflite_paths):
     for each in weights:
         channels = each["shape"][0 if each["quantization_parameters"]["quantized_dimension"] == 0 else 3]
         assert len(each["quantization_parameters"]["scales"]) == channels
+
+
+def weights_by_operator(path):
+    model = unpack(path.read_bytes())
+    graph, names = model.subgraphs[0], operator_names(model)
+    return [(names[op.opcodeIndex], graph.tensors[op.inputs[1]]) for op in graph.operators if len(op.inputs) == 3]
+
+
+def test_dynamic_range_keeps_depthwise_weights_float(onnx_path, tflite_paths, images, tmp_path):
+    plain = tmp_path / "plain.tflite"
+    convert(onnx_path, plain, "dynamic", skip=["float_depthwise"])
+    kinds = {
+        (path == plain, name, weight.type) for path in (plain, tflite_paths["dynamic"])
+        for name, weight in weights_by_operator(path) if weight.shape.prod() >= 1024
+    }  # fmt: skip
+    int8, float32 = 9, 0
+    assert {(True, "DEPTHWISE_CONV_2D", int8), (False, "DEPTHWISE_CONV_2D", float32)} <= kinds
+    assert {(True, "CONV_2D", int8), (False, "CONV_2D", int8)} <= kinds
+    assert (False, "DEPTHWISE_CONV_2D", int8) not in kinds
+    assert (False, "CONV_2D", float32) not in kinds
+    reference = run_tflite(tflite_paths["fp32"], images)
+    snr = {path: compare(reference, run_tflite(path, images)).snr_db for path in (plain, tflite_paths["dynamic"])}
+    assert snr[tflite_paths["dynamic"]] > snr[plain] > 20, "float weights can only be nearer"
+
+
+def test_fp16_accumulation_is_a_mark_in_the_file(onnx_path, tflite_paths, tmp_path):
+    marked = tmp_path / "marked.tflite"
+    convert(onnx_path, marked, "fp16", fp16_accumulation=True)
+
+    def support(path):
+        model = unpack(path.read_bytes())
+        return {entry.name: bytes(model.buffers[entry.buffer].data) for entry in model.metadata}[
+            b"reduced_precision_support"
+        ]
+
+    assert (support(marked), support(tflite_paths["fp16"])) == (b"fp16accfp16", b"fp16accfp32")
+    for precision in ("fp32", "dynamic", "int8"):
+        with pytest.raises(UnsupportedError, match=f"no fp16 accumulation of {precision}"):
+            convert(onnx_path, tmp_path / "m.tflite", precision, fp16_accumulation=True)
+
+
+def dead_layer(folder):
+    body = "c = Conv(input, w, b) r = Relu(c) p = GlobalAveragePool(r) f = Flatten(p) logits = Gemm<transB=1>(f, v)"
+    bias = np.full(4, -1000, np.float32)
+    return save_model(folder / "dead.onnx", body, (1, 4, 6, 6), w=(4, 4, 1, 1), b=bias, v=(3, 4))
+
+
+def test_a_layer_that_is_always_zero_has_no_int8_scale(tmp_path):
+    x = np.random.default_rng(0).normal(size=(64, 4, 6, 6)).astype(np.float32)
+    path = dead_layer(tmp_path)
+    with pytest.raises(ConversionError, match=r"nothing but zeros after CONV_2D, node 0\n.*is 0 on every calibration"):
+        convert(path, tmp_path / "m.tflite", "int8", x)
+    assert [each.name for each in tmp_path.iterdir()] == ["dead.onnx"]
+    convert(path, tmp_path / "m.tflite", "fp16")
+
+
+def test_a_branch_that_is_always_zero_is_no_fault(tmp_path):
+    body = "c = Conv(input, w) s = Add(input, c) p = GlobalAveragePool(s) f = Flatten(p) logits = Gemm<transB=1>(f, v)"
+    path = save_model(tmp_path / "m.onnx", body, (1, 4, 6, 6), w=np.zeros((4, 4, 1, 1), np.float32), v=(3, 4))
+    x = np.random.default_rng(0).normal(size=(64, 4, 6, 6)).astype(np.float32)
+    convert(path, tmp_path / "m.tflite", "int8", x)
+    assert compare(run_onnx(path, x), run_tflite(tmp_path / "m.tflite", x)).snr_db > 20
 
 
 def test_fp16_halves_the_weights(tflite_paths):
