@@ -240,7 +240,7 @@ class DeviceMeasurement(Record):
 class Verdict(Record):
     """The end of one gate: an outcome, a reason code for programs, and the reason in words."""
 
-    gate: Literal["parity", "accuracy", "latency"]
+    gate: Literal["parity", "accuracy", "delegation", "latency"]
     outcome: Outcome
     code: ReasonCode
     reason: str

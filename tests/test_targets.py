@@ -136,7 +136,7 @@ def test_every_precision_is_either_offered_or_refused_with_a_reason() -> None:
 def test_fp16_accumulation_is_refused_where_nothing_adds_so(
     name: str, runtime: str, precision: str, words: str
 ) -> None:
-    with pytest.raises(UnsupportedError, match="(?i)fp16.accumulation") as caught:
+    with pytest.raises(UnsupportedError, match=r"(?i)fp16.accumulation") as caught:
         require_fp16_accumulation(load_target(name), runtime, precision)
     assert words in caught.value.why
 

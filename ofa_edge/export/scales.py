@@ -13,9 +13,9 @@ DEAD_SCALE = 1e-8
 def check_scales(path: Path) -> None:
     """Name an activation that was 0 on every calibration image, in a model that LiteRT did not run.
 
-    The ratio of its neighbours' scales to its own can be more than XNNPACK takes: LiteRT then refuses the model, or ends
-    the whole process. Where the ratio is not, such a model runs and is right (a branch whose weights are 0): so this is
-    asked only after a failure.
+    The ratio of its neighbours' scales to its own can be more than XNNPACK takes: LiteRT then refuses the model, or
+    ends the whole process. Where the ratio is not, such a model runs and is right (a branch whose weights are 0): so
+    this is asked only after a failure.
 
     Raises:
         ConversionError: naming the first such operator and its result.

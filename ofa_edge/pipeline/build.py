@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ofa_edge import __version__
 from ofa_edge.cache import CacheEntry, StageCache
+from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.manifest import (
     FileRecord,
@@ -33,7 +34,7 @@ from ofa_edge.pipeline.stages import MODEL, OnStage, StageRunner, load_logits
 from ofa_edge.report import write_report
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
-from ofa_edge.verify.gates import accuracy_verdict, latency_verdict, parity_verdict
+from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
 from ofa_edge.verify.ladder import EXACT, Answers, conversion_tolerance, device_tolerance, first_rung, rung
 
 REPORT = "report.html"
@@ -86,10 +87,11 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     model = stages.to_tflite(runner, plan, onnx, subnet) if plan.runtime == "tflite" else None
     model = model or stages.to_tvm(runner, plan, onnx)
     built = _collect(plan, onnx, model)
+    inspection = stages.inspect_tflite(runner, plan, model) if plan.runtime == "tflite" else None
     ladder = _climb(runner, plan, subnet, static, onnx, model, built)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
-        manifest = _manifest(plan, runner, subnet, search, ladder, outputs, command)
+        manifest = _manifest(plan, runner, subnet, search, ladder, inspection, outputs, command)
         write_report(folder / REPORT, manifest)
         outputs.append(_record(REPORT, "report", folder / REPORT))
         manifest = manifest.model_copy(update={"outputs": tuple(outputs)})
@@ -187,6 +189,7 @@ def _manifest(
     subnet: Subnet,
     search: SearchRecord | None,
     ladder: _Ladder,
+    inspection: Inspection | None,
     outputs: Sequence[FileRecord],
     command: Sequence[str],
 ) -> Manifest:
@@ -222,7 +225,7 @@ def _manifest(
         budget_ms=plan.budget_ms,
         ladder=ladder.rungs,
         measurements=measurements,
-        verdicts=_verdicts(plan, ladder),
+        verdicts=_verdicts(plan, ladder, inspection),
         stages=tuple(runner.records),
         inputs=tuple(_record(name, role, path) for name, (path, role) in input_files(plan).items()),
         outputs=tuple(outputs),
@@ -231,12 +234,13 @@ def _manifest(
     )
 
 
-def _verdicts(plan: Plan, ladder: _Ladder) -> tuple[Verdict, ...]:
+def _verdicts(plan: Plan, ladder: _Ladder, inspection: Inspection | None) -> tuple[Verdict, ...]:
     measurements = (ladder.device.record,) if ladder.device else ()
     is_target = ladder.device is not None and ladder.device.is_target
     return (
         parity_verdict(ladder.rungs),
         accuracy_verdict(ladder.rungs),
+        *([] if inspection is None else [delegation_verdict(inspection, measurements)]),
         latency_verdict(measurements, plan.budget_ms, is_target, plan.device.why),
     )
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -13,13 +14,15 @@ from numpy.typing import NDArray
 
 from ofa_edge import __version__
 from ofa_edge.cache import CacheEntry, StageCache
-from ofa_edge.files import write_bytes
+from ofa_edge.export.inspect.findings import Inspection
+from ofa_edge.files import write_bytes, write_json
 from ofa_edge.manifest import StageRecord
 from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.space import Subnet
 
 MODEL = "model.onnx"
 LOGITS = "logits.npy"
+INSPECTION = "inspection.json"
 STATIC = "static.safetensors"
 OnStage = Callable[[str, bool, float | None], None]  # name, served from the cache, seconds (None: it starts)
 
@@ -203,6 +206,19 @@ def run_tflite(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subne
 
     inputs = {"model": model.files["model.tflite"], "test": plan.data.digests["test"]}
     return runner.run("run-tflite", inputs, ("ai-edge-litert",), produce)
+
+
+def inspect_tflite(runner: StageRunner, plan: Plan, model: CacheEntry) -> Inspection:
+    """What `ofa-edge inspect` says of the TFLite file. LiteRT is asked, so the answer is of this machine."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.inspect import inspect_model
+
+        write_json(folder / INSPECTION, inspect_model(model.path("model.tflite")).to_json())
+
+    inputs = {"model": model.files["model.tflite"], "machine": platform.machine()}
+    entry = runner.run("inspect", inputs, ("ai-edge-litert",), produce)
+    return Inspection.from_json(json.loads(entry.path(INSPECTION).read_bytes()))
 
 
 def to_tvm(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> CacheEntry:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import ConfigError, UsageError
+from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.manifest import DeviceMeasurement, Manifest, Outcome, Rung, Verdict, read_manifest, weightiest
 from ofa_edge.pipeline.on_device import measure_artifact
 from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
 from ofa_edge.space import Subnet
-from ofa_edge.verify.gates import accuracy_verdict, latency_verdict, parity_verdict
+from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
 from ofa_edge.verify.ladder import Answers, device_tolerance, first_rung, rung
 
 
@@ -67,6 +68,7 @@ def verify(folder: Path, device: str, data: Path | None = None) -> Verification:
     verdicts = (
         parity_verdict(rungs),
         accuracy_verdict(rungs),
+        *([delegation_verdict(inspect_model(artifact), [result.record])] if plan.runtime == "tflite" else []),
         latency_verdict([result.record], plan.budget_ms, result.is_target),
     )
     return Verification(result.record, rungs, verdicts)

@@ -49,9 +49,9 @@ def test_interface(tflite_paths, precision):
 
 def test_operators_of_each_precision(tflite_paths):
     used = {precision: operators(path) for precision, path in tflite_paths.items()}
-    for names in used.values():
-        assert "TRANSPOSE" not in names
-        assert names.count("DEPTHWISE_CONV_2D") == 1 + 2 * 3 + 3  # both 7x7 are sums of three
+    for found in used.values():
+        assert "TRANSPOSE" not in found
+        assert found.count("DEPTHWISE_CONV_2D") == 1 + 2 * 3 + 3  # both 7x7 are sums of three
     assert (
         used["fp32"].count("HARD_SWISH")
         == used["fp16"].count("HARD_SWISH")
@@ -238,6 +238,6 @@ def test_skipped_rewrites_give_plain_conversion(onnx_path, tflite_paths, images,
 
 
 def test_an_unknown_rewrite_is_named(onnx_path, tmp_path):
-    with pytest.raises(UnknownNameError, match="split_depthwis'.*\n.*split_depthwise"):
+    with pytest.raises(UnknownNameError, match=r"split_depthwis'.*\n.*split_depthwise"):
         convert(onnx_path, tmp_path / "m.tflite", "fp32", skip=["split_depthwis"])
     assert not list(tmp_path.iterdir())

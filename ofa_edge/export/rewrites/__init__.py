@@ -58,7 +58,8 @@ def file_rewrites_for(precision: Precision) -> tuple[FileRewrite, ...]:
 
 def names(precision: Precision) -> tuple[str, ...]:
     """The names of a precision's rewrites, in order, those of the file last."""
-    return tuple(each.__name__ for each in (*rewrites_for(precision), *file_rewrites_for(precision)))
+    before = tuple(each.__name__ for each in rewrites_for(precision))
+    return before + tuple(each.__name__ for each in file_rewrites_for(precision))
 
 
 def rewrite(graph: Graph, precision: Precision, skip: Collection[str] = ()) -> Graph:
