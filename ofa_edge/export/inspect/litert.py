@@ -12,6 +12,7 @@ from pathlib import Path
 import ofa_edge
 
 _TIMEOUT_S = 600
+_WORKER = ("-m", "ofa_edge.export.inspect.litert_worker")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def ask_litert(path: Path, profile: bool = False) -> Delegation:
     """Load a file with LiteRT and its default delegate."""
     root = str(Path(ofa_edge.__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
-    command = [sys.executable, "-m", "ofa_edge.export.inspect.litert_worker", str(path.resolve())]
+    command = [sys.executable, *_WORKER, str(path.resolve())]
     command += ["profile"] if profile else []
     try:
         done = subprocess.run(
