@@ -29,7 +29,7 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import load_images, open_supernet, save_images
 from ofa_edge.targets import builtin_folder
 
-STAGES = ["search", "extract", "onnx", "tflite", "run-torch", "run-folded", "run-onnx", "run-tflite"]
+STAGES = ["search", "extract", "onnx", "tflite", "inspect", "run-torch", "run-folded", "run-onnx", "run-tflite"]
 RUNS = {"run-torch", "run-folded", "run-onnx", "run-tflite"}
 
 
@@ -142,6 +142,7 @@ def test_the_verdicts_claim_no_more_than_was_seen(first):
     assert [(item.gate, item.outcome, item.code) for item in manifest.verdicts] == [
         ("parity", "pass", "all-rungs-within-tolerance"),
         ("accuracy", "pass", "above-floor"),
+        ("delegation", "pass", "all-delegated"),
         ("latency", "unverified", "no-device"),
     ]
     assert manifest.outcome == "unverified"
@@ -376,7 +377,7 @@ def test_the_command_line_prints_the_result(first, workshop, tmp_path, monkeypat
     printed = capsys.readouterr()
     for words in (manifest.subnet.id, "tflite fp32", "unverified", "60 % of the largest", f"wrote {out}/"):
         assert words in printed.out
-    assert "8 from cache" in printed.out
+    assert f"{len(STAGES)} from cache" in printed.out
     assert [line.split()[0] for line in printed.err.splitlines() if "from cache" in line] == STAGES
     assert "\x1b" not in printed.out + printed.err
     assert run_main([*arguments, "--json"]) == 0
