@@ -85,7 +85,7 @@ def _describe(plan: "Plan") -> str:
         f"budget {plan.budget_ms:.3g} ms{share}\n"
         f"  supernet {plan.package.name}{trained}, images: {plan.data.source}\n"
         f"  device {where}; output {plan.out}"
-    )
+    ) + "".join(f"\n  warning: {words}" for words in (plan.calibration.warnings if plan.calibration else ()))
 
 
 def summary(manifest: "Manifest", out: Path) -> str:
@@ -133,7 +133,17 @@ def _ladder(manifest: "Manifest") -> str:
                 rung.note,
             ]
         )
-    return table(rows, right=(1, 2, 3, 4, 5))
+    lines = [table(rows, right=(1, 2, 3, 4, 5))]
+    for rung in manifest.ladder:
+        if rung.drop is not None:
+            drop = rung.drop
+            lines.append(
+                f"  {rung.name} loses {100 * drop.drop:.2f} points of top-1 against {rung.reference} (95 %: "
+                f"{100 * drop.low95:.2f} .. {100 * drop.high95:.2f}; {drop.lost} images lost, {drop.won} won)"
+            )
+    if manifest.calibration is not None:
+        lines += [f"  warning: {words}" for words in manifest.calibration.warnings]
+    return "\n".join(lines)
 
 
 def _verdicts(manifest: "Manifest") -> str:

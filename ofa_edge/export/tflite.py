@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ofa_edge
+from ofa_edge.data.calibration import MIN_IMAGES, check_normalised
+from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
 from ofa_edge.export.artifact import Precision
 from ofa_edge.export.flatbuffer import operator_names, unpack
@@ -26,9 +28,6 @@ from ofa_edge.export.rewrites import names
 from ofa_edge.export.scales import check_scales
 from ofa_edge.export.tf_ops import check_operators
 from ofa_edge.files import atomic_path
-
-MIN_CALIBRATION_IMAGES = 50
-"""Fewer images leave the activations' ranges to chance; a few hundred are usual."""
 
 _LITERT_BANNER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 
@@ -41,6 +40,7 @@ def convert(
     skip: Collection[str] = (),
     *,
     fp16_accumulation: bool = False,
+    preprocessing: Preprocessing | None = None,
 ) -> None:
     """Convert an ONNX model to a TFLite file: input `input` [1, H, W, C], output `logits` [1, classes].
 
@@ -56,6 +56,7 @@ def convert(
         skip: names of rewrites to leave out (`rewrites.names`); all of them give plain conversion.
         fp16_accumulation: mark an fp16 model as one that may be added in half precision; a CPU without fp16 arithmetic
             goes on adding in fp32.
+        preprocessing: of the network's input, where it is known: calibration images that it cannot give are refused.
 
     Raises:
         UnknownNameError: no rewrite of this precision goes by a name in `skip`.
@@ -78,7 +79,7 @@ def convert(
             raise UnknownNameError.of(f"{precision} rewrite", name, names(precision), "leave the name out of `skip`")
     graph = read_graph(onnx_path)
     check_operators(graph)
-    images = _checked(calibration, graph) if precision == "int8" else None
+    images = _checked(calibration, graph, preprocessing) if precision == "int8" else None
     with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder, atomic_path(out) as part:
         calibrating = Path(folder) / "calibration.npy"
         if images is not None:
@@ -142,19 +143,23 @@ def operators(path: Path) -> tuple[str, ...]:
     return tuple(names[op.opcodeIndex] for op in model.subgraphs[0].operators)
 
 
-def _checked(images: NDArray[np.float32] | None, graph: Graph) -> NDArray[np.float32]:
+def _checked(
+    images: NDArray[np.float32] | None, graph: Graph, preprocessing: Preprocessing | None
+) -> NDArray[np.float32]:
     """The calibration images, if they can calibrate this model."""
-    hint = f"give {MIN_CALIBRATION_IMAGES} or more training images, normalised as in training; 500 are usual"
-    if images is None:
+    hint = f"give {MIN_IMAGES} or more training images, normalised as in training; 500 are usual"
+    if images is None or not len(images):
         raise DataError("int8 needs calibration images", "the ranges of its activations are measured on them", hint)
     wanted = graph.input_shape[1:]
     if images.ndim != 4 or images.shape[1:] != wanted:
         why = f"the model takes [N, {', '.join(map(str, wanted))}], the images are {list(images.shape)}"
         raise DataError("calibration images of the wrong shape", why, "preprocess them as the model's input")
-    if len(images) < MIN_CALIBRATION_IMAGES:
+    if len(images) < MIN_IMAGES:
         raise DataError(f"{len(images)} calibration images are too few", "ranges would be left to chance", hint)
     if not np.isfinite(images).all():
         raise DataError("calibration images with values that are not finite", "NaN or infinity among the pixels", hint)
+    if preprocessing is not None:
+        check_normalised(float(images.min()), float(images.max()), preprocessing)
     return np.ascontiguousarray(images, np.float32)
 
 

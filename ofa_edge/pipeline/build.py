@@ -4,7 +4,7 @@ import datetime
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ofa_edge.cache import CacheEntry, StageCache
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.manifest import (
+    CalibrationRecord,
     FileRecord,
     Label,
     LatencyPrediction,
@@ -135,11 +136,12 @@ def _climb(
         size=stages.file_size(built.onnx),
     )
     converted = _converted(runner, plan, onnx, model, subnet, built)
+    tolerance = conversion_tolerance(plan.precision, plan.fp16_accumulation)
     rungs = [
         first_rung(start, labels),
         rung(folded, start, EXACT, labels),
         rung(exported, start, EXACT, labels),
-        rung(converted, start, conversion_tolerance(plan.precision, plan.fp16_accumulation), labels),
+        rung(converted, start, tolerance, labels, with_drop=plan.precision != "fp32"),
     ]
     tvm_runner = next((path.parent for name, path in built.extra if name.startswith("runner/")), None)
     device = run_on_device(runner, plan, built.artifact, subnet, tvm_runner)
@@ -223,6 +225,7 @@ def _manifest(
         prediction=prediction,
         search=search,
         budget_ms=plan.budget_ms,
+        calibration=None if plan.calibration is None else CalibrationRecord(**asdict(plan.calibration)),
         ladder=ladder.rungs,
         measurements=measurements,
         verdicts=_verdicts(plan, ladder, inspection),

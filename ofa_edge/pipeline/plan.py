@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from ofa_edge.data.calibration import Calibration, review_calibration
 from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
@@ -70,6 +71,7 @@ class Plan:
     budget_ms: float
     relative_budget: float | None  # None where the user gave milliseconds
     fp16_accumulation: bool = False
+    calibration: Calibration | None = None  # of the images that set int8 ranges
 
     @property
     def cuda(self) -> bool:
@@ -125,6 +127,7 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     predictor_file = package.file(zoo.PREDICTOR) if package.subnet is None else None
     predictor = load_predictor(predictor_file, package.space) if predictor_file else None
     budget_ms, relative = _budget(options, target, package, latency)
+    data = _data(options, package, images)
     return Plan(
         options=options,
         target=target,
@@ -133,12 +136,13 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         package=package,
         predictor=predictor,
         latency=latency,
-        data=_data(options, package, images),
+        data=data,
         device=_device(options.device, target, runtime),
         out=out,
         budget_ms=budget_ms,
         relative_budget=relative,
         fp16_accumulation=options.fp16_accumulation,
+        calibration=_calibration(package, data) if precision == "int8" and images else None,
     )
 
 
@@ -176,6 +180,11 @@ def _data(options: BuildOptions, package: SupernetPackage, needed: bool) -> Buil
     if not package.trained or not (needed or package.file(zoo.IMAGES)):
         return synthetic_data(package)
     return folder_data(options.data, package, options.seed) if options.data else package_data(package)
+
+
+def _calibration(package: SupernetPackage, data: BuildData) -> Calibration:
+    preprocessing = package.preprocessing(package.space.resolutions[-1])
+    return review_calibration(data.calibration, preprocessing, package.labels, data.labelled)
 
 
 def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:

@@ -176,7 +176,14 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
 
         bare = folder / "bare.tflite"
         calibration = preprocessing.apply(plan.data.calibration.pixels) if plan.precision == "int8" else None
-        convert(onnx.path(MODEL), bare, plan.precision, calibration, fp16_accumulation=plan.fp16_accumulation)
+        convert(
+            onnx.path(MODEL),
+            bare,
+            plan.precision,
+            calibration,
+            fp16_accumulation=plan.fp16_accumulation,
+            preprocessing=preprocessing,
+        )
         write_metadata(bare, folder / "model.tflite", preprocessing, plan.package.labels, facts=facts, **description)
         bare.unlink()
 

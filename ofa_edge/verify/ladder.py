@@ -4,14 +4,14 @@ Each rung is compared with the supernet's slice, so that errors add up in sight;
 on this machine, so that what the device does is not mistaken for what the conversion did.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.export.parity import compare
-from ofa_edge.manifest import Rung, Tolerance
-from ofa_edge.metrics import top1
+from ofa_edge.manifest import DropRecord, Rung, Tolerance
+from ofa_edge.metrics import argmax, paired_drop, top1
 from ofa_edge.targets import Precision
 
 # Two orders of magnitude above what sound builds show, far below what one wrong pad or scale does (10 to 30 dB).
@@ -67,8 +67,23 @@ def first_rung(answers: Answers, labels: NDArray[np.int64] | None) -> Rung:
     )
 
 
-def rung(answers: Answers, reference: Answers, tolerance: Tolerance, labels: NDArray[np.int64] | None) -> Rung:
-    """Compare one stage with `reference` on the same images, and judge it."""
+def accuracy_drop(answers: Answers, reference: Answers, labels: NDArray[np.int64] | None) -> DropRecord | None:
+    """What one stage's answers lose in top-1, with a confidence interval; None without labels."""
+    if labels is None:
+        return None
+    found = paired_drop(argmax(reference.logits) == labels, argmax(answers.logits) == labels)
+    return DropRecord(**asdict(found))
+
+
+def rung(
+    answers: Answers,
+    reference: Answers,
+    tolerance: Tolerance,
+    labels: NDArray[np.int64] | None,
+    *,
+    with_drop: bool = False,
+) -> Rung:
+    """Compare one stage with `reference` on the same images, and judge it; `with_drop` adds the drop's interval."""
     difference = compare(reference.logits, answers.logits)
     drop = None if labels is None else top1(reference.logits, labels) - top1(answers.logits, labels)
     faults = []
@@ -87,6 +102,7 @@ def rung(answers: Answers, reference: Answers, tolerance: Tolerance, labels: NDA
         snr_db=difference.snr_db,
         argmax_agreement=difference.argmax_agreement,
         top1=None if labels is None else top1(answers.logits, labels),
+        drop=accuracy_drop(answers, reference, labels) if with_drop else None,
         images=len(answers.logits),
         tolerance=tolerance,
         outcome="fail" if faults else "pass",

@@ -7,6 +7,7 @@ import pytest
 from onnx_text import save_model
 from tiny_net import SHAPE
 
+from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
 from ofa_edge.export import tflite
 from ofa_edge.export.flatbuffer import operator_names, unpack
@@ -180,6 +181,7 @@ def test_quantising():
 
 BAD_CALIBRATION = {
     "none": (None, "needs calibration images"),
+    "an empty set": (np.zeros((0, *SHAPE[1:]), np.float32), "needs calibration images"),
     "too few": (np.zeros((49, *SHAPE[1:]), np.float32), "49 calibration images are too few"),
     "another size": (np.zeros((64, 3, 28, 28), np.float32), r"wrong shape\n.*3, 27, 27\].*\[64, 3, 28, 28\]"),
     "channels last": (np.zeros((64, 27, 27, 3), np.float32), "wrong shape"),
@@ -192,6 +194,14 @@ def test_bad_calibration(onnx_path, tmp_path, case):
     images, message = BAD_CALIBRATION[case]
     with pytest.raises(DataError, match=message):
         convert(onnx_path, tmp_path / "model.tflite", "int8", images)
+    assert not list(tmp_path.iterdir())
+
+
+def test_calibration_of_another_range(onnx_path, tmp_path, calibration):
+    preprocessing = Preprocessing(27, 3, (120.0,) * 3, (60.0,) * 3)
+    raw = 60 * calibration.clip(-2, 2) + 120
+    with pytest.raises(DataError, match=r"not normalised as the network's input\n  values 0 to 240; .* -2 to 2.25"):
+        convert(onnx_path, tmp_path / "m.tflite", "int8", raw, preprocessing=preprocessing)
     assert not list(tmp_path.iterdir())
 
 

@@ -113,3 +113,12 @@ def test_the_more_a_precision_gives_up_the_more_it_is_allowed():
     ]
     assert allowed == sorted(allowed, reverse=True)
     assert len(set(allowed)) == 5
+
+
+def test_a_drop_comes_with_its_interval():
+    worse = Answers("tflite int8", logits(wrong=4))
+    made = rung(worse, START, Tolerance(top1_drop=0.5), LABELS, with_drop=True)
+    assert (made.drop.drop, made.drop.lost, made.drop.won, made.drop.images) == (pytest.approx(0.1), 4, 0, 40)
+    assert made.drop.low95 < 0.1 < made.drop.high95
+    assert rung(worse, START, Tolerance(), LABELS).drop is None
+    assert rung(worse, START, Tolerance(), None, with_drop=True).drop is None
