@@ -44,7 +44,7 @@ def test_our_own_files_have_no_fault(tflite_paths, precision):
     assert Inspection.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
-def test_precisions_are_told(tflite_paths, plain_paths):
+def test_precisions_are_told(tflite_paths):
     said = {name: inspect_model(path).facts["precision"] for name, path in tflite_paths.items()}
     assert said == {
         "fp32": "fp32",
