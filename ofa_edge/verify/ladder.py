@@ -24,8 +24,8 @@ HALF_SUMS = Tolerance(snr_db=30.0, top1_drop=0.005)
 _ON_DEVICE: dict[Precision, Tolerance] = {
     "fp32": EXACT,
     "fp16": HALF,
-    # Scales of activations are found while running, from floats that differ in their last bits.
-    "dynamic": Tolerance(snr_db=30.0, top1_drop=0.005),
+    # Scales of activations are found while running, from floats that differ in their last bits: steps may flip.
+    "dynamic": HALF,
     # Whole files of integers answer alike but for single steps of the last rounding.
     "int8": Tolerance(snr_db=25.0, top1_drop=0.005),
 }
