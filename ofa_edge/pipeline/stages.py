@@ -223,7 +223,13 @@ def inspect_tflite(runner: StageRunner, plan: Plan, model: CacheEntry) -> Inspec
 
         write_json(folder / INSPECTION, inspect_model(model.path("model.tflite")).to_json())
 
-    inputs = {"model": model.files["model.tflite"], "machine": platform.machine()}
+    from ofa_edge.export.inspect.tflite_rules import RULES
+
+    inputs = {
+        "model": model.files["model.tflite"],
+        "machine": platform.machine(),
+        "rules": [rule.__name__ for rule in RULES],
+    }
     entry = runner.run("inspect", inputs, ("ai-edge-litert",), produce)
     return Inspection.from_json(json.loads(entry.path(INSPECTION).read_bytes()))
 

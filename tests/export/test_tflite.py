@@ -17,6 +17,7 @@ from ofa_edge.export.parity import compare
 from ofa_edge.export.rewrites import names
 from ofa_edge.export.tflite import convert, dequantise, operators, quantise, run_tflite
 from ofa_edge.files import sha256_file
+from ofa_edge.verify.ladder import Answers, conversion_tolerance, rung
 
 
 def interpreter(path):
@@ -251,3 +252,20 @@ def test_an_unknown_rewrite_is_named(onnx_path, tmp_path):
     with pytest.raises(UnknownNameError, match=r"split_depthwis'.*\n.*split_depthwise"):
         convert(onnx_path, tmp_path / "m.tflite", "fp32", skip=["split_depthwis"])
     assert not list(tmp_path.iterdir())
+
+
+CASES = [("fp32", name) for name in names("fp32")] + [("int8", "open_hard_swish"), ("dynamic", "float_depthwise")]
+
+
+@pytest.mark.parametrize(("precision", "left_out"), CASES)
+def test_the_ladder_passes_with_and_without_each_rewrite(
+    onnx_path, tflite_paths, images, calibration, reference, tmp_path, precision, left_out
+):
+    without = tmp_path / "without.tflite"
+    convert(onnx_path, without, precision, calibration if precision == "int8" else None, skip=[left_out])
+    start = Answers("torch", reference)
+    for path in (tflite_paths[precision], without):
+        made = rung(Answers(path.name, run_tflite(path, images)), start, conversion_tolerance(precision), None)
+        assert made.outcome == "pass", made.note
+    different = sha256_file(without) != sha256_file(tflite_paths[precision])
+    assert different == (left_out != "crop_kernels"), "no kernel of this network is larger than its map"

@@ -314,7 +314,7 @@ def test_smaller_precisions(first, workshop, tmp_path, precision, share):
     assert last.drop.low95 <= last.drop.drop <= last.drop.high95
     assert (small.calibration is not None) == (precision == "int8")
     if small.calibration is not None:
-        assert (small.calibration.images, small.calibration.classes) == (80, 3)
+        assert (small.calibration.images, small.calibration.classes) == (160, 3)
     assert "points of top-1" in (tmp_path / "out" / "report.html").read_text()
     assert last.tolerance.snr_db < 80
     assert last.snr_db > last.tolerance.snr_db
