@@ -81,7 +81,8 @@ class TargetRecord(Record):
     cpu: str
     runtime: str
     threads: Annotated[int, Field(ge=1)]
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Literal["fp32", "fp16", "dynamic", "int8"]
+    fp16_accumulation: bool = False  # whether the runtime may add in half precision
 
 
 class SupernetRecord(Record):
@@ -187,6 +188,33 @@ class Tolerance(Record):
     top1_drop: Fraction | None = None
 
 
+class DropRecord(Record):
+    """Top-1 lost against a rung's reference on the same images, with Newcombe's paired 95 % interval."""
+
+    drop: Annotated[float, Field(ge=-1, le=1)]
+    low95: Annotated[float, Field(ge=-1, le=1)]
+    high95: Annotated[float, Field(ge=-1, le=1)]
+    lost: Count  # images that only the reference has right
+    won: Count
+    images: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low95 <= self.drop <= self.high95:
+            raise ValueError("the interval must hold the drop")
+        return self
+
+
+class CalibrationRecord(Record):
+    """The images that set the ranges of int8 activations. `low` and `high` are of the network's input."""
+
+    images: Annotated[int, Field(ge=1)]
+    classes: Count | None = None  # None where labels mean nothing
+    low: Finite
+    high: Finite
+    warnings: tuple[str, ...] = ()
+
+
 class Rung(Record):
     """One step of the parity ladder, compared with the rung that `reference` names on the same images."""
 
@@ -198,6 +226,7 @@ class Rung(Record):
     snr_db: Finite | None = None
     argmax_agreement: Fraction | None = None
     top1: Fraction | None = None
+    drop: DropRecord | None = None  # of what a quantised or half-size file loses
     images: Count = 0
     tolerance: Tolerance | None = None
     outcome: Outcome
@@ -280,7 +309,7 @@ class DeviceMeasurement(Record):
 class Verdict(Record):
     """The end of one gate: an outcome, a reason code for programs, and the reason in words."""
 
-    gate: Literal["parity", "accuracy", "latency"]
+    gate: Literal["parity", "accuracy", "delegation", "latency"]
     outcome: Outcome
     code: ReasonCode
     reason: str
@@ -313,6 +342,7 @@ class Manifest(Record):
     search: SearchRecord | None = None  # None where the subnet was given, not searched
     budget_ms: Positive | None = None  # what the latency gate holds against
     schedules: SchedulesRecord | None = None  # of a TVM library for a CPU
+    calibration: CalibrationRecord | None = None  # of an int8 artifact
     ladder: tuple[Rung, ...]
     measurements: tuple[DeviceMeasurement, ...] = ()
     verdicts: tuple[Verdict, ...]
@@ -353,7 +383,7 @@ class Manifest(Record):
         return self
 
     def _shows_accuracy(self) -> bool:
-        if any(rung.top1 is not None for rung in self.ladder):
+        if any(rung.top1 is not None or rung.drop is not None for rung in self.ladder):
             return True
         search = self.search
         return search is not None and (

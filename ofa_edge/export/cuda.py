@@ -91,8 +91,8 @@ def compile_cuda(
         ConversionError: names the node and operator that TVM cannot take; or the file does not hold the kernels.
         UnsupportedError: int8.
     """
-    if precision == "int8":
-        raise UnsupportedError("TVM with int8 is not supported", INT8_REASON, "--precision fp16")
+    if precision not in ("fp32", "fp16"):
+        raise UnsupportedError(f"TVM with {precision} is not supported", INT8_REASON, "--precision fp16")
     arch = target.get("arch")
     if not isinstance(arch, str) or not arch.startswith("sm_"):
         raise ConfigError(

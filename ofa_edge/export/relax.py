@@ -37,8 +37,10 @@ def import_onnx(path: Path, precision: Precision = "fp32", *, half_sums: bool = 
         UnsupportedError: int8.
         ToolMissingError: TVM is not installed.
     """
-    if precision == "int8":
-        raise UnsupportedError("TVM with int8 is not supported", INT8_REASON, "--precision fp16, or --runtime tflite")
+    if precision not in ("fp32", "fp16"):
+        raise UnsupportedError(
+            f"TVM with {precision} is not supported", INT8_REASON, "--precision fp16, or --runtime tflite"
+        )
     require_tvm()
     model = _load(path)
     _check_input(model, path)

@@ -5,15 +5,17 @@ import json
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
 from ofa_edge import __version__, cost
 from ofa_edge.cache import CacheEntry, StageCache
 from ofa_edge.errors import UnsupportedError
+from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.manifest import (
+    CalibrationRecord,
     FileRecord,
     KernelRecord,
     Label,
@@ -38,8 +40,8 @@ from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_
 from ofa_edge.report import write_report
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
-from ofa_edge.verify.gates import accuracy_verdict, latency_verdict, parity_verdict
-from ofa_edge.verify.ladder import CONVERTED, EXACT, ON_DEVICE, Answers, first_rung, rung
+from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
+from ofa_edge.verify.ladder import EXACT, Answers, conversion_tolerance, device_tolerance, first_rung, rung
 
 REPORT = "report.html"
 # The most that CUDA kernels are emulated on: a minute or less.
@@ -96,10 +98,11 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     model = stages.to_tflite(runner, plan, onnx, subnet) if plan.runtime == "tflite" else None
     model = model or stages.to_tvm(runner, plan, onnx)
     built = _collect(plan, onnx, model)
+    inspection = stages.inspect_tflite(runner, plan, model) if plan.runtime == "tflite" else None
     ladder = _climb(runner, plan, subnet, static, onnx, model, built)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
-        manifest = _manifest(plan, runner, subnet, search, ladder, outputs, command, built)
+        manifest = _manifest(plan, runner, subnet, search, ladder, inspection, outputs, command, built)
         write_report(folder / REPORT, manifest)
         outputs.append(_record(REPORT, "report", folder / REPORT))
         manifest = manifest.model_copy(update={"outputs": tuple(outputs)})
@@ -149,11 +152,12 @@ def _climb(
         size=stages.file_size(built.onnx),
     )
     converted = _converted(runner, plan, onnx, model, subnet, built)
+    tolerance = conversion_tolerance(plan.precision, plan.fp16_accumulation)
     rungs = [
         first_rung(start, labels),
         rung(folded, start, EXACT, labels),
         rung(exported, start, EXACT, labels),
-        rung(converted, start, CONVERTED[plan.precision], labels),
+        rung(converted, start, tolerance, labels, with_drop=plan.precision != "fp32"),
     ]
     not_emulated = ""
     if plan.cuda:
@@ -166,7 +170,7 @@ def _climb(
     if device is not None:
         what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
         answers = Answers("on device", device.logits, note=what or device.record.name)
-        rungs.append(rung(answers, converted, ON_DEVICE[plan.precision], labels))
+        rungs.append(rung(answers, converted, device_tolerance(plan.precision, plan.fp16_accumulation), labels))
     return _Ladder(tuple(rungs), device, not_emulated)
 
 
@@ -182,7 +186,7 @@ def _emulated(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet
     note = f"the kernels for {plan.target.hardware.gpu} as C++ on this machine's CPU; no GPU ran them"
     answers = Answers(f"tvm {plan.precision}, emulated kernels", load_logits(entry), note=note)
     # Too few images for a drop in accuracy to mean anything.
-    tolerance = Tolerance(snr_db=CONVERTED[plan.precision].snr_db)
+    tolerance = Tolerance(snr_db=conversion_tolerance(plan.precision, plan.fp16_accumulation).snr_db)
     return rung(answers, Answers(start.name, start.logits[:allowed]), tolerance, None)
 
 
@@ -192,7 +196,7 @@ def _converted(
     if plan.runtime == "tflite":
         logits = load_logits(stages.run_tflite(runner, plan, model, subnet))
         size = stages.file_size(built.artifact)
-        return Answers(f"tflite {plan.precision}", logits, file=plan.artifact_name, size=size)
+        return Answers(f"tflite {plan.precision_name}", logits, file=plan.artifact_name, size=size)
     logits = load_logits(stages.run_tvm_host(runner, plan, onnx, subnet))
     note = "the same Relax module compiled for this machine's CPU"
     if plan.cuda:
@@ -224,6 +228,7 @@ def _manifest(
     subnet: Subnet,
     search: SearchRecord | None,
     ladder: _Ladder,
+    inspection: Inspection | None,
     outputs: Sequence[FileRecord],
     command: Sequence[str],
     built: _Built,
@@ -245,6 +250,7 @@ def _manifest(
             runtime=plan.runtime,
             threads=plan.target.runtime.threads,
             precision=plan.precision,
+            fp16_accumulation=plan.fp16_accumulation,
         ),
         supernet=SupernetRecord(
             name=plan.package.name,
@@ -258,9 +264,10 @@ def _manifest(
         search=search,
         budget_ms=plan.budget_ms,
         schedules=built.schedules,
+        calibration=None if plan.calibration is None else CalibrationRecord(**asdict(plan.calibration)),
         ladder=ladder.rungs,
         measurements=measurements,
-        verdicts=_verdicts(plan, ladder),
+        verdicts=_verdicts(plan, ladder, inspection),
         stages=tuple(runner.records),
         inputs=tuple(_record(name, role, path) for name, (path, role) in input_files(plan).items()),
         outputs=tuple(outputs),
@@ -270,12 +277,13 @@ def _manifest(
     )
 
 
-def _verdicts(plan: Plan, ladder: _Ladder) -> tuple[Verdict, ...]:
+def _verdicts(plan: Plan, ladder: _Ladder, inspection: Inspection | None) -> tuple[Verdict, ...]:
     measurements = (ladder.device.record,) if ladder.device else ()
     is_target = ladder.device is not None and ladder.device.is_target
     return (
         parity_verdict(ladder.rungs),
         accuracy_verdict(ladder.rungs),
+        *([] if inspection is None else [delegation_verdict(inspection, measurements)]),
         latency_verdict(measurements, plan.budget_ms, is_target, plan.device.why),
     )
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from ofa_edge import __version__
 from ofa_edge.cache import CacheEntry, StageCache
 from ofa_edge.device.runners.build import RUNNER
-from ofa_edge.files import write_bytes
+from ofa_edge.export.inspect.findings import Inspection
+from ofa_edge.files import write_bytes, write_json
 from ofa_edge.manifest import StageRecord
 from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.space import Subnet
@@ -22,6 +24,7 @@ from ofa_edge.space import Subnet
 MODEL = "model.onnx"
 KERNELS = "kernels.cu"
 LOGITS = "logits.npy"
+INSPECTION = "inspection.json"
 STATIC = "static.safetensors"
 OnStage = Callable[[str, bool, float | None], None]  # name, served from the cache, seconds (None: it starts)
 
@@ -158,7 +161,7 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
     supernet = Path(plan.package.name).name  # no path of this machine goes into an artifact
     description = {
         "name": f"{supernet} {subnet.id}",
-        "description": f"Subnet {subnet.id} of {supernet} for {plan.target.name}, {plan.precision}"
+        "description": f"Subnet {subnet.id} of {supernet} for {plan.target.name}, {plan.precision_name}"
         + ("" if plan.package.trained else "; UNTRAINED: random weights"),
         "version": __version__,
     }
@@ -175,13 +178,24 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
 
         bare = folder / "bare.tflite"
         calibration = preprocessing.apply(plan.data.calibration.pixels) if plan.precision == "int8" else None
-        convert(onnx.path(MODEL), bare, plan.precision, calibration)
+        convert(
+            onnx.path(MODEL),
+            bare,
+            plan.precision,
+            calibration,
+            fp16_accumulation=plan.fp16_accumulation,
+            preprocessing=preprocessing,
+        )
         write_metadata(bare, folder / "model.tflite", preprocessing, plan.package.labels, facts=facts, **description)
         bare.unlink()
+
+    from ofa_edge.export.rewrites import names
 
     inputs = {
         "model": onnx.files[MODEL],
         "precision": plan.precision,
+        "fp16_accumulation": plan.fp16_accumulation,
+        "rewrites": names(plan.precision),
         "calibration": plan.data.digests["calibration"] if plan.precision == "int8" else None,
         "labels": list(plan.package.labels),
         "facts": facts,
@@ -201,6 +215,25 @@ def run_tflite(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subne
 
     inputs = {"model": model.files["model.tflite"], "test": plan.data.digests["test"]}
     return runner.run("run-tflite", inputs, ("ai-edge-litert",), produce)
+
+
+def inspect_tflite(runner: StageRunner, plan: Plan, model: CacheEntry) -> Inspection:
+    """What `ofa-edge inspect` says of the TFLite file. LiteRT is asked, so the answer is of this machine."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.inspect import inspect_model
+
+        write_json(folder / INSPECTION, inspect_model(model.path("model.tflite")).to_json())
+
+    from ofa_edge.export.inspect.tflite_rules import RULES
+
+    inputs = {
+        "model": model.files["model.tflite"],
+        "machine": platform.machine(),
+        "rules": [rule.__name__ for rule in RULES],
+    }
+    entry = runner.run("inspect", inputs, ("ai-edge-litert",), produce)
+    return Inspection.from_json(json.loads(entry.path(INSPECTION).read_bytes()))
 
 
 def to_tvm(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> CacheEntry:

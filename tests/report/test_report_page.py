@@ -10,7 +10,15 @@ from manifests import NET, facts, manifest
 
 from ofa_edge.errors import OutputError
 from ofa_edge.files import sha256_file
-from ofa_edge.manifest import DeviceMeasurement, FallbackRecord, LatencyMeasurement, SchedulesRecord, Verdict
+from ofa_edge.manifest import (
+    CalibrationRecord,
+    DeviceMeasurement,
+    DropRecord,
+    FallbackRecord,
+    LatencyMeasurement,
+    SchedulesRecord,
+    Verdict,
+)
 from ofa_edge.report import render_report, write_report
 from ofa_edge.report.page import not_verified, predictor_optimism, size_text
 
@@ -178,6 +186,22 @@ def test_a_build_that_proved_everything_says_so() -> None:
     assert "median latency measured on pi-in-the-lab" in text
     assert "p50 18.2 ms (95 %: 18 ms to 18.4 ms), p90 19.1 ms" in text
     assert '<span class="badge big pass">pass</span>' in html
+
+
+def test_what_a_precision_loses_is_told_with_its_interval() -> None:
+    drop = DropRecord(drop=0.003, low95=-0.002, high95=0.008, lost=12, won=6, images=2000)
+    ladder = tuple(
+        rung.model_copy(update={"drop": drop}) if rung.name.startswith("tflite") else rung for rung in manifest().ladder
+    )
+    calibration = CalibrationRecord(images=500, classes=9, low=-1.0, high=2.5, warnings=("no image of shoes",))
+    text = Page(render_report(manifest(ladder=ladder, calibration=calibration))).text
+    assert "tflite fp32 loses 0.30 points of top-1 against supernet slice: 95 % interval -0.20 to 0.80" in text
+    assert "12 images lost and 6 won of 2,000" in text
+    assert (
+        "int8 ranges from 500 training images of 9 classes, input values -1.00 to 2.50. Warning: no image of shoes."
+        in text
+    )
+    assert "points of top-1" not in Page(render_report(manifest())).text
 
 
 def test_an_untrained_build_shows_no_accuracy() -> None:
