@@ -124,10 +124,11 @@ def _read_shapes(path: Path, content: bytes) -> _Shapes:
         raise
     except (struct.error, ValueError, TypeError, AttributeError, IndexError, OverflowError, KeyError) as error:
         raise ConfigError("not a TFLite model", f"{path}: {type(error).__name__}: {error}", "build again") from error
-    if content[4:8] != b"TFL3" or len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or len(scores) != 2:
+    square = len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2] and shape[3] in (1, 3)
+    if not square or len(scores) != 2 or scores[0] != 1:
         raise ConfigError(
             "not a model that the app can run",
-            f"{path}: input {list(shape)}, output {list(scores)}; wanted [1, S, S, C] and [1, classes]",
+            f"{path}: input {list(shape)}, output {list(scores)}; wanted [1, S, S, 1 or 3] and [1, classes]",
             "use an artifact of ofa-edge build",
         )
     if any(kind not in _IO_TYPES for kind in types):
