@@ -70,7 +70,7 @@ def build(out: Path) -> dict[str, Any]:
         files[f"lib/arm64-v8a/{SHIM}"] = shim(work).read_bytes()
         files[f"lib/arm64-v8a/{RUNTIME_LIBRARY}"] = runtime().read_bytes()
         unaligned, aligned, signed = (work / f"{name}.apk" for name in ("unaligned", "aligned", "signed"))
-        write_zip(unaligned, files)
+        write_zip(unaligned, files, toolchain_folder())
         run(["zipalign", "-f", "-p", "4", unaligned, aligned])
         sign(aligned, signed, key)
         run(["zipalign", "-c", "-p", "4", signed])
@@ -203,7 +203,8 @@ def debug_key() -> Key:
 def sign(aligned: Path, signed: Path, key: Key) -> None:
     """Signature schemes v2 and v3; v1 is for Androids before 7, which the app does not run on."""
     options = ["--ks", key.keystore, "--ks-pass", key.password, "--ks-key-alias", key.alias]
-    run(["apksigner", "sign", *options, "--min-sdk-version", str(MIN_SDK), "--out", signed, aligned])
+    schemes = ["--v1-signing-enabled", "false", "--v2-signing-enabled", "true", "--v3-signing-enabled", "true"]
+    run(["apksigner", "sign", *options, *schemes, "--min-sdk-version", str(MIN_SDK), "--out", signed, aligned])
 
 
 def run(argv: Sequence[object]) -> str:

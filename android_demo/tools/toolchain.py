@@ -71,6 +71,7 @@ _BUILD_TOOLS = (
     DebianTool("keytool", "openjdk-17-jre-headless"),
     DebianTool("clang", "clang"),
     DebianTool("ld.lld", "lld"),
+    DebianTool("libdeflate-gzip", "libdeflate-tools"),
     DebianTool(str(JNI_HEADERS / "jni.h"), "android-libnativehelper-dev"),
 )
 _TEST_TOOLS = (
