@@ -49,6 +49,11 @@ public final class ModelStore {
         return bytes;
     }
 
+    /** What a model says about itself, without loading it. */
+    public ModelMetadata metadata(BundledModel model) throws Fault {
+        return ModelMetadata.read(modelBytes(model));
+    }
+
     /** A model ready to classify. The caller closes it. */
     public Classifier open(BundledModel model, int threads) throws Fault {
         byte[] bytes = modelBytes(model);

@@ -7,7 +7,6 @@ final class Faults {
     static final String HOT = "too-hot";
     static final String THROTTLED = "throttled";
     static final String INTERRUPTED = "interrupted";
-    static final String BUSY = "busy";
 
     private Faults() {}
 }

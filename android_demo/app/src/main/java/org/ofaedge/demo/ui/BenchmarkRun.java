@@ -1,0 +1,241 @@
+package org.ofaedge.demo.ui;
+
+import android.content.Context;
+import android.content.pm.PackageManager;
+import android.os.SystemClock;
+import java.io.File;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.ofaedge.demo.R;
+import org.ofaedge.demo.core.Accuracy;
+import org.ofaedge.demo.core.BenchmarkReport;
+import org.ofaedge.demo.core.BenchmarkRequest;
+import org.ofaedge.demo.core.BundledModel;
+import org.ofaedge.demo.core.BundledSamples;
+import org.ofaedge.demo.core.Classifier;
+import org.ofaedge.demo.core.Fault;
+import org.ofaedge.demo.core.Json;
+import org.ofaedge.demo.core.LatencySession;
+import org.ofaedge.demo.core.ModelStore;
+
+/** One benchmark, from the look at the battery to the JSON file. It always leaves a file, also of what went wrong. */
+public final class BenchmarkRun {
+    /** Calls come on the benchmark's own thread. */
+    public interface Listener {
+        void onStep(String text);
+    }
+
+    private static final int BATTERY_PERCENT = 50;
+    private static final int EXTRA_SESSIONS = 3; // in place of throttled ones
+    private static final long COOL_STEP_MS = 2000;
+
+    private final Context context;
+    private final Listener listener;
+    private final Map<String, Object> conditions = new TreeMap<String, Object>();
+    private volatile boolean stopped;
+    private Accuracy accuracy;
+
+    public BenchmarkRun(Context context, Listener listener) {
+        this.context = context.getApplicationContext();
+        this.listener = listener;
+    }
+
+    /** The run ends at the next step, with an error in its file. */
+    public void stop() {
+        stopped = true;
+    }
+
+    /** Null before the pass over the images was made. */
+    Accuracy accuracy() {
+        return accuracy;
+    }
+
+    /** Runs by an intent's extras. Not for the main thread. The result is also in the file that `file` names. */
+    public Map<String, Object> run(Map<String, Object> extras) {
+        String out = BenchmarkRequest.outOf(extras);
+        Map<String, Object> json;
+        try {
+            Files.remove(file(context, out));
+            Files.remove(logitsFile(out));
+            json = measure(BenchmarkRequest.parse(extras));
+        } catch (Fault fault) {
+            boolean bad = fault.code.equals(Faults.BATTERY) || fault.code.equals(Faults.HOT)
+                    || fault.code.equals(Faults.THROTTLED);
+            json = failed(bad ? BenchmarkReport.INCONCLUSIVE : "error", fault, extras);
+        } catch (IOException | RuntimeException | OutOfMemoryError error) {
+            json = failed("error", new Fault(Fault.FAILED, String.valueOf(error), error), extras);
+        }
+        return write(context, out, json);
+    }
+
+    /** Where adb finds the result: /sdcard/Android/data/org.ofaedge.demo/files/OUT.json. */
+    public static File file(Context context, String out) {
+        return new File(folder(context), out + ".json");
+    }
+
+    /** Writes the report of a request that is not run. */
+    public static void refuse(Context context, Map<String, Object> extras, Fault fault) {
+        Map<String, Object> json = BenchmarkReport.failed("error", fault, BenchmarkRequest.idOf(extras),
+                version(context), new TreeMap<String, Object>());
+        write(context, BenchmarkRequest.outOf(extras), json);
+    }
+
+    private static Map<String, Object> write(Context context, String out, Map<String, Object> json) {
+        try {
+            Files.write(file(context, out), Json.write(json).getBytes("UTF-8"));
+        } catch (IOException error) {
+            android.util.Log.e("ofa-edge", "the result cannot be written", error);
+        }
+        return json;
+    }
+
+    private static File folder(Context context) {
+        File outside = context.getExternalFilesDir(null);
+        return outside != null ? outside : context.getFilesDir();
+    }
+
+    private File logitsFile(String out) {
+        return new File(folder(context), out + ".logits.f32");
+    }
+
+    private Map<String, Object> failed(String status, Fault fault, Map<String, Object> extras) {
+        return BenchmarkReport.failed(status, fault, BenchmarkRequest.idOf(extras), version(context), conditions);
+    }
+
+    private Map<String, Object> measure(BenchmarkRequest request) throws Fault, IOException {
+        ModelStore store = DemoApplication.store(context);
+        BenchmarkReport.Run run = new BenchmarkReport.Run();
+        run.request = request;
+        run.model = store.bundle().model(request.model);
+        run.runtime = store.runtime();
+        run.threads = request.threads == 0 ? run.model.threads : request.threads;
+        if (!request.sha256.isEmpty() && !request.sha256.equals(run.model.sha256)) {
+            throw new Fault(Fault.WRONG_ARTIFACT, run.model.name + " is " + run.model.sha256);
+        }
+        BenchmarkReport.Device device = DeviceFacts.read(context);
+        conditions.put("battery_before", DeviceFacts.battery(context));
+        if (request.preflight) {
+            checkBattery();
+            waitUntilCool(request.coolWaitSeconds);
+        } else {
+            run.notes.add("battery and temperature were not looked at before");
+        }
+        conditions.put("thermal_before", DeviceFacts.thermalStatus(context));
+        measureAccuracy(store, run);
+        if (request.latency) {
+            measureLatency(run);
+        }
+        conditions.put("battery_after", DeviceFacts.battery(context));
+        conditions.put("thermal_after", DeviceFacts.thermalStatus(context));
+        if (!device.fingerprint.get("boot_id").equals(DeviceFacts.bootId(context))) {
+            throw new Fault(Fault.FAILED, "the device restarted");
+        }
+        device.conditions = conditions;
+        return BenchmarkReport.finished(run, device, version(context));
+    }
+
+    private void checkBattery() throws Fault {
+        Map<String, Object> battery = DeviceFacts.battery(context);
+        Object percent = battery.get("percent");
+        boolean charging = Boolean.TRUE.equals(battery.get("charging"));
+        listener.onStep(context.getString(R.string.step_checking));
+        if (percent instanceof Integer && (Integer) percent < BATTERY_PERCENT && !charging) {
+            throw new Fault(Faults.BATTERY, "the battery has " + percent + " %: charge it, or wait for "
+                    + BATTERY_PERCENT + " %");
+        }
+    }
+
+    private void waitUntilCool(int seconds) throws Fault {
+        long deadline = SystemClock.elapsedRealtime() + 1000L * seconds;
+        int status = DeviceFacts.thermalStatus(context);
+        while (status > 0) {
+            if (SystemClock.elapsedRealtime() >= deadline) {
+                throw new Fault(Faults.HOT, "thermal status " + status + " after " + seconds + " s of waiting");
+            }
+            listener.onStep(context.getString(R.string.step_cooling, status));
+            checkStopped();
+            SystemClock.sleep(COOL_STEP_MS);
+            status = DeviceFacts.thermalStatus(context);
+        }
+    }
+
+    /** Loads the model in any case: its memory and its operators belong to the report. */
+    private void measureAccuracy(ModelStore store, BenchmarkReport.Run run) throws Fault, IOException {
+        BundledSamples set = store.bundle().samplesOf(run.model);
+        Classifier classifier = store.open(run.model, run.threads);
+        try {
+            run.operators = classifier.engine().operators();
+            run.undelegated = classifier.engine().undelegatedOperators();
+            if (set == null) {
+                run.notes.add("no sample images are bundled for this model");
+            } else if (run.request.accuracy) {
+                long start = System.nanoTime();
+                accuracy = Accuracy.measure(classifier, store.samples(set), run.request.images, new Images());
+                run.wallNanos = System.nanoTime() - start;
+                run.accuracy = accuracy;
+                run.logitsFile = logitsFile(run.request.out).getName();
+                Files.write(logitsFile(run.request.out), accuracy.logitBytes());
+            }
+            conditions.put("memory", DeviceFacts.memory());
+        } finally {
+            classifier.close();
+        }
+    }
+
+    private final class Images implements Accuracy.Progress {
+        @Override
+        public boolean stopAfter(int images, int of) {
+            if (images % 25 == 0 || images == of) {
+                listener.onStep(context.getString(R.string.step_accuracy, images, of));
+            }
+            return stopped;
+        }
+    }
+
+    /** Throttled sessions do not count; a few may be made again, after the phone has cooled. */
+    private void measureLatency(BenchmarkReport.Run run) throws Fault {
+        Sessions sessions = new Sessions(context);
+        List<Object> facts = new ArrayList<Object>();
+        conditions.put("sessions", facts);
+        int throttled = 0;
+        while (run.sessions.size() < run.request.plan.sessions) {
+            int number = run.sessions.size() + 1;
+            checkStopped();
+            listener.onStep(context.getString(R.string.step_session, number, run.request.plan.sessions));
+            Map<?, ?> json = sessions.run(run.model.name, run.threads, run.request.plan);
+            Map<String, Object> kept = new TreeMap<String, Object>();
+            for (String key : new String[] {"pid", "thermal_worst", "cpuset", "memory"}) {
+                kept.put(key, json.get(key));
+            }
+            Long worst = (Long) json.get("thermal_worst");
+            boolean valid = !run.request.preflight || worst == null || worst <= 0;
+            kept.put("valid", valid);
+            facts.add(kept);
+            if (valid) {
+                run.sessions.add(LatencySession.ofJson(json));
+            } else if (++throttled > EXTRA_SESSIONS) {
+                throw new Fault(Faults.THROTTLED, throttled + " sessions reached thermal status " + worst);
+            } else {
+                waitUntilCool(run.request.coolWaitSeconds);
+            }
+        }
+        checkStopped();
+    }
+
+    private void checkStopped() throws Fault {
+        if (stopped) {
+            throw new Fault(Faults.INTERRUPTED, "the app left the screen, or was stopped: measure again");
+        }
+    }
+
+    private static String version(Context context) {
+        try {
+            return context.getPackageManager().getPackageInfo(context.getPackageName(), 0).versionName;
+        } catch (PackageManager.NameNotFoundException error) {
+            return "unknown";
+        }
+    }
+}
