@@ -29,7 +29,7 @@ public final class BenchmarkRequest {
     public final String out;
 
     private BenchmarkRequest(Extras extras) throws Fault {
-        model = extras.text("model", null, "[a-z0-9_-][a-z0-9._-]{0,63}");
+        model = extras.text("model", null, Fields.NAME);
         threads = extras.whole("threads", 0, 1, MOST_THREADS);
         String run = extras.text("run", "all", "all|accuracy|latency");
         accuracy = !run.equals("latency");
@@ -41,7 +41,7 @@ public final class BenchmarkRequest {
         coolWaitSeconds = extras.whole("cool_wait_seconds", 120, 0, 1800);
         sha256 = extras.text("sha256", "", "|[0-9a-f]{64}");
         id = extras.text("id", "", "[A-Za-z0-9._-]{0,64}");
-        out = extras.text("out", DEFAULT_OUT, "[a-z0-9_-][a-z0-9._-]{0,63}");
+        out = extras.text("out", DEFAULT_OUT, Fields.NAME);
         extras.refuseOthers();
     }
 

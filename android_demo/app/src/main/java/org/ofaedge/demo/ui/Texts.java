@@ -54,6 +54,8 @@ final class Texts {
         }
         if (!model.trained) {
             text.append('\n').append(context.getString(R.string.not_trained));
+        } else if (!model.verified) {
+            text.append('\n').append(context.getString(R.string.not_verified));
         }
         return text.toString();
     }
