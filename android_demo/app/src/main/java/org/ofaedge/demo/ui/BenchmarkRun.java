@@ -28,6 +28,9 @@ public final class BenchmarkRun {
         void onStep(String text);
     }
 
+    /** Codes of runs that the system or a second request ended. */
+    public static final String INTERRUPTED = "interrupted";
+    public static final String BUSY = "busy";
     private static final int BATTERY_PERCENT = 50;
     private static final int EXTRA_SESSIONS = 3; // in place of throttled ones
     private static final long COOL_STEP_MS = 2000;
@@ -227,7 +230,7 @@ public final class BenchmarkRun {
 
     private void checkStopped() throws Fault {
         if (stopped) {
-            throw new Fault(Faults.INTERRUPTED, "the app left the screen, or was stopped: measure again");
+            throw new Fault(INTERRUPTED, "the app left the screen, or was stopped: measure again");
         }
     }
 

@@ -111,7 +111,7 @@ final class Sessions {
         try {
             event = events.poll(seconds, TimeUnit.SECONDS);
         } catch (InterruptedException error) {
-            throw new Fault(Faults.INTERRUPTED, "stopped", error);
+            throw new Fault(BenchmarkRun.INTERRUPTED, "stopped", error);
         }
         if (event instanceof Fault) {
             throw (Fault) event;
@@ -126,7 +126,7 @@ final class Sessions {
         try {
             Thread.sleep(500);
         } catch (InterruptedException error) {
-            throw new Fault(Faults.INTERRUPTED, "stopped", error);
+            throw new Fault(BenchmarkRun.INTERRUPTED, "stopped", error);
         }
     }
 }

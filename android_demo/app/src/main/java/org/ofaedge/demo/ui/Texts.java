@@ -23,6 +23,8 @@ final class Texts {
             return R.string.fault_damaged;
         } else if (code.equals(Fault.FAILED)) {
             return R.string.fault_failed;
+        } else if (code.equals(Fault.NO_MEMORY)) {
+            return R.string.fault_no_memory;
         } else if (code.equals(Fault.NO_METADATA)) {
             return R.string.fault_no_metadata;
         } else if (code.equals(Fault.NO_RUNTIME)) {
