@@ -18,21 +18,23 @@ public class BenchmarkReportTest {
         ModelStore store = bundle.store();
         BenchmarkReport.Run run = new BenchmarkReport.Run();
         run.request = BenchmarkRequest.parse(Collections.<String, Object>singletonMap("model", "good"));
-        run.model = store.bundle().model("good");
+        run.artifact = Artifact.bundled(store.bundle().model("good"));
         run.runtime = store.runtime();
         run.threads = 4;
         run.operators = 3;
-        run.logitsFile = "benchmark.logits.f32";
+        run.outputsFile = "benchmark.logits.f32";
         run.wallNanos = 5000000;
-        Classifier classifier = store.open(run.model, 4);
+        Classifier classifier = store.open(store.bundle().model("good"), 4);
         SampleSet samples = store.samples(store.bundle().samples.get(0));
-        run.accuracy = Accuracy.measure(classifier, samples, 0, new Accuracy.Progress() {
+        Inputs inputs = Inputs.of(samples, classifier.metadata.preprocessing);
+        run.outputs = Outputs.measure(classifier.engine(), inputs, 0, new Outputs.Progress() {
             @Override
             public boolean stopAfter(int images, int of) {
                 return false;
             }
         });
-        float[] values = classifier.metadata.preprocessing.whole(samples.image(alien ? 5 : 0));
+        run.accuracy = new Accuracy(run.outputs, samples);
+        float[] values = inputs.at(alien ? 5 : 0);
         for (int i = 0; i < 5; i++) {
             run.sessions.add(LatencySession.measure(bundle.engine, values, classifier.loadNanos,
                     new LatencyPlan(1, 20, 0, 1), bundle.engine));
@@ -66,6 +68,7 @@ public class BenchmarkReportTest {
         Map<?, ?> accuracy = (Map<?, ?>) json.get("accuracy");
         assertEquals(0.9, accuracy.get("top1"));
         assertEquals(20, ((List<?>) accuracy.get("answers")).size());
+        assertEquals(10L, ((Map<?, ?>) json.get("outputs")).get("classes"));
         assertEquals(5, ((List<?>) ((Map<?, ?>) json.get("latency")).get("samples_ns")).size());
         assertTrue(Digest.isSha256((String) ((Map<?, ?>) json.get("artifact")).get("sha256")));
     }

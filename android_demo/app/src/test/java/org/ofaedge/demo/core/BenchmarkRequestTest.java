@@ -53,7 +53,7 @@ public class BenchmarkRequestTest {
             {"run", "both"}, {"sessions", 0}, {"sessions", 26}, {"min_runs", 0}, {"min_seconds", -1},
             {"min_seconds", 601}, {"min_seconds", 1.5f}, {"warmup_limit_seconds", 0}, {"preflight", "true"},
             {"out", "a/b"}, {"out", ".."}, {"out", "-x y"}, {"id", "a b"}, {"images", 0}, {"sha256", "abc"},
-            {"cool_wait_seconds", 1801}, {"thread", 4}, {"threads", new int[] {4}}};
+            {"cool_wait_seconds", 1801}, {"thread", 4}, {"inputs", "../x"}, {"file", "other.tflite"}, {"threads", new int[] {4}}};
         for (Object[] pair : wrong) {
             try {
                 BenchmarkRequest.parse(extras(pair));
@@ -73,6 +73,23 @@ public class BenchmarkRequestTest {
         } catch (Fault fault) {
             assertTrue(fault.getMessage().contains("--es model"));
         }
+    }
+
+    @Test
+    public void aPushedFileNeedsItsDigest() throws Exception {
+        Map<String, Object> extras = extras("file", "Candidate-1.tflite", "inputs", "test.f32");
+        extras.remove("model");
+        try {
+            BenchmarkRequest.parse(extras);
+            fail("taken without a digest");
+        } catch (Fault fault) {
+            assertTrue(fault.getMessage().contains("sha256"));
+        }
+        extras.put("sha256", Digest.sha256(new byte[0]));
+        BenchmarkRequest request = BenchmarkRequest.parse(extras);
+        assertEquals("Candidate-1.tflite", request.file);
+        assertEquals("test.f32", request.inputs);
+        assertEquals("", request.model);
     }
 
     @Test

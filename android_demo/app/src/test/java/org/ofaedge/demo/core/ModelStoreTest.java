@@ -96,27 +96,64 @@ public class ModelStoreTest {
         Classifier classifier = store.open(store.bundle().model("good"), 1);
         SampleSet samples = store.samples(store.bundle().samples.get(0));
         final int[] told = new int[1];
-        Accuracy.Progress count = new Accuracy.Progress() {
+        Outputs.Progress count = new Outputs.Progress() {
             @Override
             public boolean stopAfter(int images, int of) {
                 told[0]++;
-                return false;
+                return images == 7;
             }
         };
-        Accuracy accuracy = Accuracy.measure(classifier, samples, 0, count);
-        assertEquals(20, told[0]);
+        Inputs inputs = Inputs.of(samples, classifier.metadata.preprocessing);
+        try {
+            Outputs.measure(classifier.engine(), inputs, 0, count);
+            fail("was not stopped");
+        } catch (Fault fault) {
+            assertEquals(7, told[0]);
+        }
+        told[0] = 100;
+        Outputs outputs = Outputs.measure(classifier.engine(), inputs, 5, count);
+        assertEquals(5, new Accuracy(outputs, samples).correct);
+        try {
+            Outputs.measure(classifier.engine(), inputs, 21, count);
+            fail("21 of 20 images");
+        } catch (Fault fault) {
+            assertEquals(Fault.BAD_REQUEST, fault.code);
+        }
+        Accuracy accuracy = BenchmarkReportTest.run(bundle, false).accuracy;
         assertEquals(18, accuracy.correct);
         assertEquals(0.9, accuracy.top1(), 0);
         assertEquals(18, accuracy.mistakes.get(0).image);
         assertEquals(0, accuracy.mistakes.get(0).truth);
         assertEquals(8, accuracy.mistakes.get(0).answer);
-        assertEquals(20 * 10 * 4, accuracy.logitBytes().length);
-        assertEquals(5, Accuracy.measure(classifier, samples, 5, count).images);
+    }
+
+    @Test
+    public void pushedInputsAreTheValuesThemselves() throws Exception {
+        java.nio.ByteBuffer file = java.nio.ByteBuffer.allocate(2 * 3 * 4).order(java.nio.ByteOrder.LITTLE_ENDIAN);
+        file.asFloatBuffer().put(new float[] {1, 2, 3, -4.5f, 5, 6});
+        Inputs inputs = Inputs.of(file.array(), 3);
+        assertEquals(2, inputs.count());
+        org.junit.Assert.assertArrayEquals(new float[] {-4.5f, 5, 6}, inputs.at(1), 0);
+        for (int length : new int[] {0, 11, 20}) {
+            try {
+                Inputs.of(new byte[length], 3);
+                fail(length + " bytes were taken");
+            } catch (Fault fault) {
+                assertEquals(Fault.BAD_REQUEST, fault.code);
+            }
+        }
+    }
+
+    @Test
+    public void anotherArtifactThanTheCallerMeansIsRefused() throws Exception {
+        Artifact artifact = Artifact.pushed("candidate.tflite", new byte[] {1, 2});
+        artifact.check("");
+        artifact.check(Digest.sha256(new byte[] {1, 2}));
         try {
-            Accuracy.measure(classifier, samples, 21, count);
-            fail("21 of 20 images");
+            artifact.check(Digest.sha256(new byte[] {1, 3}));
+            fail("taken");
         } catch (Fault fault) {
-            assertEquals(Fault.BAD_REQUEST, fault.code);
+            assertEquals(Fault.WRONG_ARTIFACT, fault.code);
         }
     }
 
