@@ -31,7 +31,9 @@ public final class BenchmarkActivity extends Activity implements BenchmarkRun.Li
         getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON
                 | WindowManager.LayoutParams.FLAG_SHOW_WHEN_LOCKED | WindowManager.LayoutParams.FLAG_TURN_SCREEN_ON);
         if (state != null) {
-            finish(); // made again after the system had ended it: that run is lost, and its caller waits in vain
+            Fault lost = new Fault(Fault.INTERRUPTED, "the system ended the app during the run");
+            BenchmarkRun.refuse(this, extras(getIntent()), lost);
+            finish();
             return;
         }
         begin(getIntent());
@@ -70,7 +72,7 @@ public final class BenchmarkActivity extends Activity implements BenchmarkRun.Li
         if (run == null) {
             begin(intent);
         } else if (!BenchmarkRequest.outOf(extras).equals(out)) {
-            BenchmarkRun.refuse(this, extras, new Fault("busy", "a benchmark is running"));
+            BenchmarkRun.refuse(this, extras, new Fault(Fault.BUSY, "a benchmark is running"));
         } else {
             Log.w(TAG, "a benchmark with this name is running; the second request is ignored");
         }

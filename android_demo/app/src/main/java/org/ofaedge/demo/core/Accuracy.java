@@ -6,27 +6,31 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** A model's answers to labelled images, image by image. */
+/** A model's answers to labelled images against the truth, image by image. */
 public final class Accuracy {
     public final String samples;
     public final int images;
     public final int correct;
-    public final int classes;
     public final List<Mistake> mistakes;
-    final long[] answers;
-    final long[] truths;
-    /** [images * classes], row by row. */
-    final float[] logits;
+    private final long[] truths;
+    private final long[] answers;
 
-    private Accuracy(String samples, long[] truths, long[] answers, float[] logits, List<Mistake> mistakes) {
-        this.samples = samples;
-        this.images = answers.length;
-        this.correct = answers.length - mistakes.size();
-        this.classes = logits.length / answers.length;
-        this.truths = truths;
-        this.answers = answers;
-        this.logits = logits;
-        this.mistakes = Collections.unmodifiableList(mistakes);
+    /** Of the outputs of the first images of a set. */
+    public Accuracy(Outputs outputs, SampleSet set) {
+        List<Mistake> wrong = new ArrayList<Mistake>();
+        samples = set.name();
+        images = outputs.images;
+        truths = new long[images];
+        answers = new long[images];
+        for (int i = 0; i < images; i++) {
+            truths[i] = set.label(i);
+            answers[i] = new Answer(outputs.at(i), 0, 0).top();
+            if (truths[i] != answers[i]) {
+                wrong.add(new Mistake(i, (int) truths[i], (int) answers[i]));
+            }
+        }
+        correct = images - wrong.size();
+        mistakes = Collections.unmodifiableList(wrong);
     }
 
     /** One image that was not recognised. */
@@ -42,49 +46,11 @@ public final class Accuracy {
         }
     }
 
-    /** Told after each image; says whether to stop. */
-    public interface Progress {
-        boolean stopAfter(int images, int of);
-    }
-
-    /** Runs the first `count` images (0: all); throws Fault (failed) where it was stopped. */
-    public static Accuracy measure(Classifier classifier, SampleSet set, int count, Progress progress) throws Fault {
-        if (count > set.count) {
-            throw new Fault(Fault.BAD_REQUEST, "images is " + count + "; " + set.name() + " has " + set.count);
-        }
-        int total = count == 0 ? set.count : count;
-        int classes = classifier.metadata.classes;
-        long[] truths = new long[total];
-        long[] answers = new long[total];
-        float[] logits = new float[total * classes];
-        List<Mistake> mistakes = new ArrayList<Mistake>();
-        for (int i = 0; i < total; i++) {
-            Answer answer = classifier.whole(set.image(i));
-            truths[i] = set.label(i);
-            answers[i] = answer.top();
-            System.arraycopy(answer.logits, 0, logits, i * classes, classes);
-            if (truths[i] != answers[i]) {
-                mistakes.add(new Mistake(i, (int) truths[i], (int) answers[i]));
-            }
-            if (progress.stopAfter(i + 1, total)) {
-                throw new Fault(Fault.FAILED, "stopped after " + (i + 1) + " of " + total + " images");
-            }
-        }
-        return new Accuracy(set.name(), truths, answers, logits, mistakes);
-    }
-
     public double top1() {
         return (double) correct / images;
     }
 
-    /** The logits as little-endian float32, row by row: what numpy.fromfile reads. */
-    public byte[] logitBytes() {
-        java.nio.ByteBuffer bytes = java.nio.ByteBuffer.allocate(4 * logits.length);
-        bytes.order(java.nio.ByteOrder.LITTLE_ENDIAN).asFloatBuffer().put(logits);
-        return bytes.array();
-    }
-
-    Map<String, Object> toJson(String outputs, byte[] content) {
+    Map<String, Object> toJson() {
         List<Object> list = new ArrayList<Object>();
         for (Mistake mistake : mistakes) {
             list.add(new long[] {mistake.image, mistake.truth, mistake.answer});
@@ -97,9 +63,6 @@ public final class Accuracy {
         json.put("truths", truths);
         json.put("answers", answers);
         json.put("mistakes", list);
-        json.put("classes", classes);
-        json.put("logits_file", outputs);
-        json.put("logits_sha256", Digest.sha256(content));
         return json;
     }
 }

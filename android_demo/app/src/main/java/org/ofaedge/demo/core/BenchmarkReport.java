@@ -29,16 +29,18 @@ public final class BenchmarkReport {
     /** A run that came to its end, with what it found. */
     public static final class Run {
         public BenchmarkRequest request;
-        public BundledModel model;
+        public Artifact artifact;
         public String runtime = "";
         public int threads;
         public int operators;
         public int undelegated;
-        /** Null where it was not asked for. */
+        /** Null where no pass over images was made. */
+        public Outputs outputs;
+        public String outputsFile = "";
+        /** Null where the images have no labels. */
         public Accuracy accuracy;
-        public String logitsFile = "";
         public List<LatencySession> sessions = new ArrayList<LatencySession>();
-        /** Wall time of the accuracy pass. */
+        /** Wall time of the pass over the images. */
         public long wallNanos;
         public List<String> notes = new ArrayList<String>();
     }
@@ -53,11 +55,11 @@ public final class BenchmarkReport {
         Map<String, Object> json = head(app, run.request.id);
         json.put("status", "ok");
         json.put("request", run.request.toJson(run.threads));
-        json.put("artifact", artifact(run.model));
+        json.put("artifact", run.artifact.toJson());
         json.put("measurement", measurement(run, device, latency));
         json.put("latency", latency == null ? null : details(run, latency));
-        json.put("accuracy", run.accuracy == null ? null
-                : run.accuracy.toJson(run.logitsFile, run.accuracy.logitBytes()));
+        json.put("outputs", run.outputs == null ? null : run.outputs.toJson(run.outputsFile));
+        json.put("accuracy", run.accuracy == null ? null : run.accuracy.toJson());
         json.put("conditions", device.conditions);
         return json;
     }
@@ -85,16 +87,6 @@ public final class BenchmarkReport {
         return json;
     }
 
-    private static Map<String, Object> artifact(BundledModel model) {
-        Map<String, Object> json = new LinkedHashMap<String, Object>();
-        json.put("name", model.name);
-        json.put("file", model.file);
-        json.put("sha256", model.sha256);
-        json.put("size", model.size);
-        json.put("manifest_sha256", model.manifestSha256);
-        return json;
-    }
-
     private static Map<String, Object> measurement(Run run, Device device, LatencySummary latency) {
         Map<String, Object> prints = new TreeMap<String, Object>(device.fingerprint);
         prints.put("device_kind", device.kind.name());
@@ -111,7 +103,7 @@ public final class BenchmarkReport {
         json.put("fingerprint", prints);
         json.put("latency_ms", latency == null ? null : latency.toJson());
         json.put("instructions_per_inference", null);
-        json.put("emulation_wall_ms", device.kind.emulated && run.accuracy != null ? run.wallNanos / 1e6 : null);
+        json.put("emulation_wall_ms", device.kind.emulated && run.outputs != null ? run.wallNanos / 1e6 : null);
         json.put("note", join(run.notes));
         return json;
     }
@@ -136,15 +128,12 @@ public final class BenchmarkReport {
 
     /** Figures of runs that answered differently are not about one network. */
     private static void checkSameAnswers(Run run) throws Fault {
-        float[] wanted = run.sessions.get(0).logits;
-        if (run.accuracy != null) {
-            wanted = java.util.Arrays.copyOf(run.accuracy.logits, run.accuracy.classes);
-        }
+        float[] wanted = run.outputs != null ? run.outputs.at(0) : run.sessions.get(0).logits;
         for (LatencySession session : run.sessions) {
             for (int i = 0; i < wanted.length; i++) {
                 double most = 1e-5 + 1e-4 * Math.abs(wanted[i]);
                 if (session.logits.length != wanted.length || !(Math.abs(session.logits[i] - wanted[i]) <= most)) {
-                    throw new Fault(Fault.FAILED, "the timed runs answered differently from the accuracy pass");
+                    throw new Fault(Fault.FAILED, "the timed runs answered differently from the pass over the images");
                 }
             }
         }

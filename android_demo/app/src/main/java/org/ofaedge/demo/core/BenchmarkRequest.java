@@ -8,9 +8,16 @@ import java.util.Map;
 /** What a benchmark is to do. Made from an intent's extras, each value checked: see {@link #parse}. */
 public final class BenchmarkRequest {
     public static final int MOST_THREADS = 16;
+    /** Of pushed files: no path, no hidden name. */
+    private static final String FILE = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}";
     public static final String DEFAULT_OUT = "benchmark";
 
+    /** A bundled model's name, or "" where `file` is given. */
     public final String model;
+    /** A model file that adb has pushed, or "". */
+    public final String file;
+    /** A file of inputs that adb has pushed, or "": the bundled samples then. */
+    public final String inputs;
     /** 0: as the model's target says. */
     public final int threads;
     public final boolean accuracy;
@@ -29,7 +36,9 @@ public final class BenchmarkRequest {
     public final String out;
 
     private BenchmarkRequest(Extras extras) throws Fault {
-        model = extras.text("model", null, "[a-z0-9_-][a-z0-9._-]{0,63}");
+        model = extras.text("model", "", Fields.NAME);
+        file = extras.text("file", "", FILE);
+        inputs = extras.text("inputs", "", FILE);
         threads = extras.whole("threads", 0, 1, MOST_THREADS);
         String run = extras.text("run", "all", "all|accuracy|latency");
         accuracy = !run.equals("latency");
@@ -41,8 +50,14 @@ public final class BenchmarkRequest {
         coolWaitSeconds = extras.whole("cool_wait_seconds", 120, 0, 1800);
         sha256 = extras.text("sha256", "", "|[0-9a-f]{64}");
         id = extras.text("id", "", "[A-Za-z0-9._-]{0,64}");
-        out = extras.text("out", DEFAULT_OUT, "[a-z0-9_-][a-z0-9._-]{0,63}");
+        out = extras.text("out", DEFAULT_OUT, Fields.NAME);
         extras.refuseOthers();
+        if (model.isEmpty() == file.isEmpty()) {
+            throw new Fault(Fault.BAD_REQUEST, "give --es model NAME, or --es file NAME of a pushed file: one of the two");
+        }
+        if (!file.isEmpty() && sha256.isEmpty()) {
+            throw new Fault(Fault.BAD_REQUEST, "sha256 is missing: a pushed file is taken by its digest only");
+        }
     }
 
     /** Throws Fault (bad-request) that names the extra, what it was, and what it may be. */
@@ -65,6 +80,8 @@ public final class BenchmarkRequest {
     Map<String, Object> toJson(int threadsUsed) {
         Map<String, Object> json = new LinkedHashMap<String, Object>();
         json.put("model", model);
+        json.put("file", file);
+        json.put("inputs", inputs);
         json.put("threads", threadsUsed);
         json.put("run", accuracy && latency ? "all" : accuracy ? "accuracy" : "latency");
         json.put("images", images);
@@ -80,9 +97,9 @@ public final class BenchmarkRequest {
 
     /** Extras by name, each read as the one type that it may have. */
     private static final class Extras {
-        private static final List<String> KNOWN = Arrays.asList("model", "threads", "run", "images", "sessions",
-                "min_runs", "min_seconds", "warmup_limit_seconds", "preflight", "cool_wait_seconds", "sha256", "id",
-                "out");
+        private static final List<String> KNOWN = Arrays.asList("model", "file", "inputs", "threads", "run", "images",
+                "sessions", "min_runs", "min_seconds", "warmup_limit_seconds", "preflight", "cool_wait_seconds",
+                "sha256", "id", "out");
         private final Map<String, Object> values;
 
         Extras(Map<String, Object> values) {
@@ -91,9 +108,6 @@ public final class BenchmarkRequest {
 
         String text(String name, String missing, String pattern) throws Fault {
             if (!values.containsKey(name)) {
-                if (missing == null) {
-                    throw new Fault(Fault.BAD_REQUEST, name + " is missing: give --es " + name + " VALUE");
-                }
                 return missing;
             }
             Object value = values.get(name);

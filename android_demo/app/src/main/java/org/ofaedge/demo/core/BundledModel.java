@@ -18,6 +18,8 @@ public final class BundledModel {
     public final long params;
     public final String supernet;
     public final boolean trained;
+    /** Whether the build passed parity and accuracy. */
+    public final boolean verified;
     public final String manifestSha256;
     public final Double top1;
     public final long top1Images;
@@ -44,6 +46,7 @@ public final class BundledModel {
         params = fields.whole("params", 0, Long.MAX_VALUE);
         supernet = fields.text("supernet");
         trained = fields.flag("trained");
+        verified = fields.flag("verified");
         manifestSha256 = fields.sha256("manifest_sha256");
         top1 = fields.numberOrNull("top1");
         top1Images = top1 == null ? 0 : fields.whole("top1_images", 1, Long.MAX_VALUE);
@@ -54,7 +57,7 @@ public final class BundledModel {
         predicted = prediction == null ? null : new Prediction(prediction);
         Fields measurement = fields.objectOrNull("measured_ms");
         measured = measurement == null ? null : new Measured(measurement);
-        threads = (int) fields.whole("threads", 1, BenchmarkRequest.MOST_THREADS);
+        threads = (int) fields.whole("threads", 1, 1024);
         samples = fields.textOrNull("samples");
     }
 

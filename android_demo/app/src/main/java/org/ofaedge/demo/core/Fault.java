@@ -7,8 +7,11 @@ public final class Fault extends Exception {
     public static final String BAD_BUNDLE = "bad-bundle";
     public static final String BAD_REQUEST = "bad-request";
     public static final String BAD_SAMPLES = "bad-samples";
+    public static final String BUSY = "busy";
     public static final String DAMAGED = "damaged";
     public static final String FAILED = "failed";
+    public static final String INTERRUPTED = "interrupted";
+    public static final String NO_MEMORY = "no-memory";
     public static final String NO_METADATA = "no-metadata";
     public static final String NO_RUNTIME = "no-runtime";
     public static final String UNKNOWN_MODEL = "unknown-model";

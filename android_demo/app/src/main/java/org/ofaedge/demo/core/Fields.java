@@ -6,6 +6,9 @@ import java.util.Map;
 
 /** The fields of one JSON object, each read as the type it must have. */
 final class Fields {
+    /** Of models, samples and results. */
+    static final String NAME = "[a-z0-9][a-z0-9._-]{0,63}";
+
     private final Map<?, ?> map;
     private final String where;
 
@@ -86,7 +89,7 @@ final class Fields {
     }
 
     static boolean isName(String name) {
-        return name.matches("[a-z0-9_-][a-z0-9._-]{0,63}");
+        return name.matches(NAME);
     }
 
     Fault wrong(String key, String why) {

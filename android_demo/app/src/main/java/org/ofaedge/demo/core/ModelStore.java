@@ -63,6 +63,12 @@ public final class ModelStore {
         if (metadata.classes != model.classes || !ModelMetadata.lines(labels).equals(metadata.labels)) {
             throw new Fault(Fault.DAMAGED, model.labelsFile + " and the model's own labels differ");
         }
+        return open(bytes, threads);
+    }
+
+    /** A model from elsewhere, whose digest the caller has checked, ready to classify. The caller closes it. */
+    public Classifier open(byte[] bytes, int threads) throws Fault {
+        ModelMetadata metadata = ModelMetadata.read(bytes);
         long start = System.nanoTime();
         Engine engine = engines.open(bytes, threads);
         long loadNanos = System.nanoTime() - start;

@@ -13,13 +13,13 @@ import org.ofaedge.demo.R;
 import org.ofaedge.demo.core.Accuracy;
 import org.ofaedge.demo.core.BenchmarkReport;
 import org.ofaedge.demo.core.BenchmarkRequest;
-import org.ofaedge.demo.core.BundledModel;
-import org.ofaedge.demo.core.BundledSamples;
 import org.ofaedge.demo.core.Classifier;
 import org.ofaedge.demo.core.Fault;
+import org.ofaedge.demo.core.Inputs;
 import org.ofaedge.demo.core.Json;
 import org.ofaedge.demo.core.LatencySession;
 import org.ofaedge.demo.core.ModelStore;
+import org.ofaedge.demo.core.Outputs;
 
 /** One benchmark, from the look at the battery to the JSON file. It always leaves a file, also of what went wrong. */
 public final class BenchmarkRun {
@@ -48,7 +48,7 @@ public final class BenchmarkRun {
         stopped = true;
     }
 
-    /** Null before the pass over the images was made. */
+    /** Null before the pass over labelled images was made. */
     Accuracy accuracy() {
         return accuracy;
     }
@@ -92,7 +92,8 @@ public final class BenchmarkRun {
         return json;
     }
 
-    private static File folder(Context context) {
+    /** Where results are left for adb, and where adb leaves pushed files. */
+    static File folder(Context context) {
         File outside = context.getExternalFilesDir(null);
         return outside != null ? outside : context.getFilesDir();
     }
@@ -108,13 +109,12 @@ public final class BenchmarkRun {
     private Map<String, Object> measure(BenchmarkRequest request) throws Fault, IOException {
         ModelStore store = DemoApplication.store(context);
         BenchmarkReport.Run run = new BenchmarkReport.Run();
+        Subject subject = new Subject(context, store, request.model, request.file, request.inputs);
         run.request = request;
-        run.model = store.bundle().model(request.model);
+        run.artifact = subject.artifact();
+        run.artifact.check(request.sha256);
         run.runtime = store.runtime();
-        run.threads = request.threads == 0 ? run.model.threads : request.threads;
-        if (!request.sha256.isEmpty() && !request.sha256.equals(run.model.sha256)) {
-            throw new Fault(Fault.WRONG_ARTIFACT, run.model.name + " is " + run.model.sha256);
-        }
+        run.threads = request.threads == 0 ? run.artifact.threads : request.threads;
         BenchmarkReport.Device device = DeviceFacts.read(context);
         conditions.put("battery_before", DeviceFacts.battery(context));
         if (request.preflight) {
@@ -124,7 +124,7 @@ public final class BenchmarkRun {
             run.notes.add("battery and temperature were not looked at before");
         }
         conditions.put("thermal_before", DeviceFacts.thermalStatus(context));
-        measureAccuracy(store, run);
+        answerAll(subject, run);
         if (request.latency) {
             measureLatency(run);
         }
@@ -163,21 +163,22 @@ public final class BenchmarkRun {
     }
 
     /** Loads the model in any case: its memory and its operators belong to the report. */
-    private void measureAccuracy(ModelStore store, BenchmarkReport.Run run) throws Fault, IOException {
-        BundledSamples set = store.bundle().samplesOf(run.model);
-        Classifier classifier = store.open(run.model, run.threads);
+    private void answerAll(Subject subject, BenchmarkReport.Run run) throws Fault, IOException {
+        Classifier classifier = subject.open(run.threads);
         try {
             run.operators = classifier.engine().operators();
             run.undelegated = classifier.engine().undelegatedOperators();
-            if (set == null) {
+            Inputs inputs = subject.inputs(classifier.metadata.preprocessing);
+            if (inputs == null) {
                 run.notes.add("no sample images are bundled for this model");
             } else if (run.request.accuracy) {
                 long start = System.nanoTime();
-                accuracy = Accuracy.measure(classifier, store.samples(set), run.request.images, new Images());
+                run.outputs = Outputs.measure(classifier.engine(), inputs, run.request.images, new Images());
                 run.wallNanos = System.nanoTime() - start;
-                run.accuracy = accuracy;
-                run.logitsFile = logitsFile(run.request.out).getName();
-                Files.write(logitsFile(run.request.out), accuracy.logitBytes());
+                run.accuracy = subject.samples() == null ? null : new Accuracy(run.outputs, subject.samples());
+                run.outputsFile = logitsFile(run.request.out).getName();
+                Files.write(logitsFile(run.request.out), run.outputs.bytes());
+                accuracy = run.accuracy;
             }
             conditions.put("memory", DeviceFacts.memory());
         } finally {
@@ -185,7 +186,7 @@ public final class BenchmarkRun {
         }
     }
 
-    private final class Images implements Accuracy.Progress {
+    private final class Images implements Outputs.Progress {
         @Override
         public boolean stopAfter(int images, int of) {
             if (images % 25 == 0 || images == of) {
@@ -205,7 +206,7 @@ public final class BenchmarkRun {
             int number = run.sessions.size() + 1;
             checkStopped();
             listener.onStep(context.getString(R.string.step_session, number, run.request.plan.sessions));
-            Map<?, ?> json = sessions.run(run.model.name, run.threads, run.request.plan);
+            Map<?, ?> json = sessions.run(run.request, run.threads);
             Map<String, Object> kept = new TreeMap<String, Object>();
             for (String key : new String[] {"pid", "thermal_worst", "cpuset", "memory"}) {
                 kept.put(key, json.get(key));
@@ -227,7 +228,7 @@ public final class BenchmarkRun {
 
     private void checkStopped() throws Fault {
         if (stopped) {
-            throw new Fault(Faults.INTERRUPTED, "the app left the screen, or was stopped: measure again");
+            throw new Fault(Fault.INTERRUPTED, "the app left the screen, or was stopped: measure again");
         }
     }
 

@@ -6,7 +6,6 @@ final class Faults {
     static final String BATTERY = "battery-low";
     static final String HOT = "too-hot";
     static final String THROTTLED = "throttled";
-    static final String INTERRUPTED = "interrupted";
 
     private Faults() {}
 }

@@ -69,7 +69,7 @@ final class Recogniser {
                 } catch (Fault error) {
                     tell(null, error);
                 } catch (OutOfMemoryError error) {
-                    tell(null, new Fault(Fault.FAILED, "not enough memory", error));
+                    tell(null, new Fault(Fault.NO_MEMORY, String.valueOf(error.getMessage()), error));
                 }
             }
         });
@@ -99,7 +99,7 @@ final class Recogniser {
             tell(model, error);
         } catch (OutOfMemoryError error) {
             free();
-            fault = new Fault(Fault.FAILED, "not enough memory", error);
+            fault = new Fault(Fault.NO_MEMORY, String.valueOf(error.getMessage()), error);
             tell(model, fault);
         }
     }

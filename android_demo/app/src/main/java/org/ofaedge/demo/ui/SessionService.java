@@ -13,10 +13,9 @@ import android.os.RemoteException;
 import java.io.File;
 import java.io.IOException;
 import java.util.Map;
-import org.ofaedge.demo.core.BundledModel;
-import org.ofaedge.demo.core.BundledSamples;
 import org.ofaedge.demo.core.Classifier;
 import org.ofaedge.demo.core.Fault;
+import org.ofaedge.demo.core.Inputs;
 import org.ofaedge.demo.core.Json;
 import org.ofaedge.demo.core.LatencyPlan;
 import org.ofaedge.demo.core.LatencySession;
@@ -26,21 +25,24 @@ import org.ofaedge.demo.core.ModelStore;
 public final class SessionService extends Service {
     static final int START = 1; // messages
     static final int DONE = 2;
-    static final String MODEL = "model";
+    static final String MODEL = "model"; // keys: the request's own extras
+    static final String FILE = "file";
+    static final String INPUTS = "inputs";
+    static final String SHA256 = "sha256";
     static final String THREADS = "threads";
     static final String MIN_RUNS = "min_runs";
     static final String MIN_SECONDS = "min_seconds";
     static final String WARMUP_LIMIT = "warmup_limit_seconds";
     static final String CODE = "code"; // of the fault, null where there is none
     static final String REASON = "reason";
-    private static final String FILE = "session.json";
+    private static final String RESULT = "session.json";
 
     private HandlerThread thread;
     private Messenger messenger;
 
     /** Where a session leaves its result for the app's main process. */
     static File resultFile(File filesDir) {
-        return new File(filesDir, FILE);
+        return new File(filesDir, RESULT);
     }
 
     @Override
@@ -92,16 +94,18 @@ public final class SessionService extends Service {
 
     private Map<String, Object> measure(Bundle request) throws Fault {
         ModelStore store = DemoApplication.store(this);
-        BundledModel model = store.bundle().model(request.getString(MODEL));
+        Subject subject = new Subject(this, store, request.getString(MODEL), request.getString(FILE),
+                request.getString(INPUTS));
+        subject.artifact().check(request.getString(SHA256));
         LatencyPlan plan = new LatencyPlan(1, request.getInt(MIN_RUNS), request.getDouble(MIN_SECONDS),
                 request.getDouble(WARMUP_LIMIT));
-        float[] values = firstInput(store, model);
-        Classifier classifier = store.open(model, request.getInt(THREADS));
+        Classifier classifier = subject.open(request.getInt(THREADS));
+        Inputs inputs = subject.inputs(classifier.metadata.preprocessing);
+        float[] first = inputs == null ? new float[classifier.engine().input().count()] : inputs.at(0);
         ThermalWatch watch = new ThermalWatch(this);
         try {
-            LatencySession session = LatencySession.measure(classifier.engine(),
-                    values != null ? values : new float[classifier.engine().input().count()], classifier.loadNanos,
-                    plan, LatencySession.CLOCK);
+            LatencySession session = LatencySession.measure(classifier.engine(), first, classifier.loadNanos, plan,
+                    LatencySession.CLOCK);
             Map<String, Object> json = session.toJson();
             json.put("pid", Process.myPid());
             json.put("thermal_worst", watch.stop());
@@ -114,14 +118,5 @@ public final class SessionService extends Service {
             watch.stop();
             classifier.close();
         }
-    }
-
-    /** The first sample image, as the accuracy pass has it; null without samples. Made before the model is loaded. */
-    private static float[] firstInput(ModelStore store, BundledModel model) throws Fault {
-        BundledSamples set = store.bundle().samplesOf(model);
-        if (set == null) {
-            return null;
-        }
-        return store.metadata(model).preprocessing.whole(store.samples(set).image(0));
     }
 }

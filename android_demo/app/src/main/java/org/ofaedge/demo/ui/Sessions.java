@@ -17,9 +17,9 @@ import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import org.ofaedge.demo.core.BenchmarkRequest;
 import org.ofaedge.demo.core.Fault;
 import org.ofaedge.demo.core.Json;
-import org.ofaedge.demo.core.LatencyPlan;
 
 /** Starts sessions, one after the other, each in a new process, and brings back what they found. */
 final class Sessions {
@@ -33,11 +33,11 @@ final class Sessions {
     }
 
     /** Not for the main thread. Throws Fault where the session failed, died or took too long. */
-    Map<?, ?> run(String model, int threads, LatencyPlan plan) throws Fault {
+    Map<?, ?> run(BenchmarkRequest request, int threads) throws Fault {
         File file = SessionService.resultFile(context.getFilesDir());
         try {
             Files.remove(file);
-            measure(model, threads, plan);
+            measure(request, threads);
             Map<?, ?> json = (Map<?, ?>) Json.read(new String(Files.read(file), "UTF-8"), Fault.FAILED);
             Long pid = (Long) json.get("pid");
             if (pid == null || pid == lastPid) {
@@ -50,7 +50,7 @@ final class Sessions {
         }
     }
 
-    private void measure(String model, int threads, LatencyPlan plan) throws Fault {
+    private void measure(BenchmarkRequest request, int threads) throws Fault {
         final BlockingQueue<Object> events = new LinkedBlockingQueue<Object>();
         ServiceConnection connection = new ServiceConnection() {
             @Override
@@ -76,8 +76,8 @@ final class Sessions {
             if (!context.bindService(new Intent(context, SessionService.class), connection, flags)) {
                 throw new Fault(Fault.FAILED, "the session's process cannot be started");
             }
-            start(next(events, SLACK_SECONDS), replies, model, threads, plan);
-            event = next(events, SLACK_SECONDS + 4 * (long) (plan.minSeconds + plan.warmupLimitSeconds));
+            start(next(events, SLACK_SECONDS), replies, request, threads);
+            event = next(events, SLACK_SECONDS + 4 * (long) (request.plan.minSeconds + request.plan.warmupLimitSeconds));
         } finally {
             context.unbindService(connection);
         }
@@ -88,16 +88,18 @@ final class Sessions {
         }
     }
 
-    private static void start(Object binder, Messenger replies, String model, int threads, LatencyPlan plan)
-            throws Fault {
-        Bundle request = new Bundle();
-        request.putString(SessionService.MODEL, model);
-        request.putInt(SessionService.THREADS, threads);
-        request.putInt(SessionService.MIN_RUNS, plan.minRuns);
-        request.putDouble(SessionService.MIN_SECONDS, plan.minSeconds);
-        request.putDouble(SessionService.WARMUP_LIMIT, plan.warmupLimitSeconds);
+    private static void start(Object binder, Messenger replies, BenchmarkRequest request, int threads) throws Fault {
+        Bundle extras = new Bundle();
+        extras.putString(SessionService.MODEL, request.model);
+        extras.putString(SessionService.FILE, request.file);
+        extras.putString(SessionService.INPUTS, request.inputs);
+        extras.putString(SessionService.SHA256, request.sha256);
+        extras.putInt(SessionService.THREADS, threads);
+        extras.putInt(SessionService.MIN_RUNS, request.plan.minRuns);
+        extras.putDouble(SessionService.MIN_SECONDS, request.plan.minSeconds);
+        extras.putDouble(SessionService.WARMUP_LIMIT, request.plan.warmupLimitSeconds);
         Message message = Message.obtain(null, SessionService.START);
-        message.setData(request);
+        message.setData(extras);
         message.replyTo = replies;
         try {
             ((Messenger) binder).send(message);
@@ -111,7 +113,7 @@ final class Sessions {
         try {
             event = events.poll(seconds, TimeUnit.SECONDS);
         } catch (InterruptedException error) {
-            throw new Fault(Faults.INTERRUPTED, "stopped", error);
+            throw new Fault(Fault.INTERRUPTED, "stopped", error);
         }
         if (event instanceof Fault) {
             throw (Fault) event;
@@ -126,7 +128,7 @@ final class Sessions {
         try {
             Thread.sleep(500);
         } catch (InterruptedException error) {
-            throw new Fault(Faults.INTERRUPTED, "stopped", error);
+            throw new Fault(Fault.INTERRUPTED, "stopped", error);
         }
     }
 }

@@ -23,6 +23,8 @@ final class Texts {
             return R.string.fault_damaged;
         } else if (code.equals(Fault.FAILED)) {
             return R.string.fault_failed;
+        } else if (code.equals(Fault.NO_MEMORY)) {
+            return R.string.fault_no_memory;
         } else if (code.equals(Fault.NO_METADATA)) {
             return R.string.fault_no_metadata;
         } else if (code.equals(Fault.NO_RUNTIME)) {
@@ -54,6 +56,8 @@ final class Texts {
         }
         if (!model.trained) {
             text.append('\n').append(context.getString(R.string.not_trained));
+        } else if (!model.verified) {
+            text.append('\n').append(context.getString(R.string.not_verified));
         }
         return text.toString();
     }
