@@ -91,6 +91,8 @@ public final class MainActivity extends Activity implements Recogniser.Listener 
         });
         if (models.getCount() > 0) {
             select(models.getItem(Math.max(0, picker.getSelectedItemPosition())));
+        } else {
+            showText(getString(R.string.no_models));
         }
     }
 
@@ -143,7 +145,9 @@ public final class MainActivity extends Activity implements Recogniser.Listener 
     private void show(int next) {
         source = next;
         truth = -1;
-        hideFault();
+        if (model != null) {
+            hideFault();
+        }
         rows.clear();
         findViewById(R.id.picture).setVisibility(next == CAMERA ? View.GONE : View.VISIBLE);
         findViewById(R.id.sample_bar).setVisibility(next == SAMPLES ? View.VISIBLE : View.GONE);
