@@ -12,7 +12,7 @@ public final class LatencyPlan {
     /** Of the median of the last 10 runs against the 10 before. */
     static final double TOLERANCE = 0.02;
     /** Raw samples kept of one session: a stop for networks of microseconds and wishes of minutes. */
-    static final int MOST_RUNS = 1 << 20;
+    static final int MOST_RUNS = 1 << 18;
 
     public LatencyPlan(int sessions, int minRuns, double minSeconds, double warmupLimitSeconds) {
         this.sessions = sessions;

@@ -61,12 +61,14 @@ public final class TfliteEngine implements Engine {
             throw new Fault(Fault.FAILED, values.length + " values for an input of " + input.count());
         }
         in.clear();
-        for (float value : values) {
-            if (input.type == Tensor.FLOAT32) {
-                in.putFloat(value);
-            } else {
-                in.put(input.quantise(value));
+        if (input.type == Tensor.FLOAT32) {
+            in.asFloatBuffer().put(values);
+        } else {
+            byte[] stored = new byte[values.length];
+            for (int i = 0; i < stored.length; i++) {
+                stored[i] = input.quantise(values[i]);
             }
+            in.put(stored);
         }
         check(nativeSet(open(), in), "set the input");
     }

@@ -38,6 +38,7 @@ public final class BenchmarkScreen extends Activity implements BenchmarkRun.List
     protected void onCreate(Bundle state) {
         super.onCreate(state);
         setContentView(R.layout.benchmark);
+        getActionBar().setDisplayHomeAsUpEnabled(true);
         ListView list = (ListView) findViewById(R.id.list);
         head = LayoutInflater.from(this).inflate(R.layout.benchmark_head, list, false);
         mistakes = new Mistakes();
@@ -193,7 +194,7 @@ public final class BenchmarkScreen extends Activity implements BenchmarkRun.List
             ImageView picture = (ImageView) row.findViewById(R.id.picture);
             picture.setImageBitmap(Pictures.bitmap(samples.image(mistake.image)));
             ((TextView) row.findViewById(R.id.text)).setText(
-                    getString(R.string.mistake_row, mistake.image, label(mistake.truth), label(mistake.answer)));
+                    getString(R.string.mistake_row, mistake.image + 1, label(mistake.truth), label(mistake.answer)));
             return row;
         }
 

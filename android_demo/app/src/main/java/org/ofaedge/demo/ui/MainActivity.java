@@ -40,6 +40,7 @@ public final class MainActivity extends Activity implements Recogniser.Listener 
     private AnswerRows rows;
     private ModelAdapter models;
     private BundledModel model;
+    private Fault modelFault; // of the selected model, or null
     private int source = CAMERA;
     private int sample;
     private int truth = -1;
@@ -91,6 +92,8 @@ public final class MainActivity extends Activity implements Recogniser.Listener 
         });
         if (models.getCount() > 0) {
             select(models.getItem(Math.max(0, picker.getSelectedItemPosition())));
+        } else {
+            showText(getString(R.string.no_models));
         }
     }
 
@@ -131,6 +134,7 @@ public final class MainActivity extends Activity implements Recogniser.Listener 
         nativeCalls.clear();
         wholeFrames.clear();
         rows.clear();
+        modelFault = null;
         hideFault();
         ((TextView) findViewById(R.id.latency)).setText(R.string.waiting);
         recogniser.select(next);
@@ -143,7 +147,11 @@ public final class MainActivity extends Activity implements Recogniser.Listener 
     private void show(int next) {
         source = next;
         truth = -1;
-        hideFault();
+        if (modelFault != null) {
+            showFault(modelFault); // the recogniser does not repeat it
+        } else if (model != null) {
+            hideFault();
+        }
         rows.clear();
         findViewById(R.id.picture).setVisibility(next == CAMERA ? View.GONE : View.VISIBLE);
         findViewById(R.id.sample_bar).setVisibility(next == SAMPLES ? View.VISIBLE : View.GONE);
@@ -248,6 +256,9 @@ public final class MainActivity extends Activity implements Recogniser.Listener 
     public void onFault(BundledModel about, Fault fault) {
         if (about != null && fault.code.equals(Fault.DAMAGED)) {
             models.markDamaged(about.name);
+        }
+        if (about != null && about == model) {
+            modelFault = fault;
         }
         if (about == null || about == model) {
             rows.clear();

@@ -64,8 +64,8 @@ final class Recogniser {
             @Override
             public void run() {
                 try {
-                    long start = System.nanoTime();
-                    recognise(picture.load(), whole, start);
+                    Image image = picture.load();
+                    recognise(image, whole, System.nanoTime());
                 } catch (Fault error) {
                     tell(null, error);
                 } catch (OutOfMemoryError error) {
