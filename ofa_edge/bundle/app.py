@@ -12,6 +12,7 @@ from ofa_edge.files import sha256_bytes, write_bytes
 from ofa_edge.output import locked_folder, output_folder
 
 ASSETS = Path("app/src/main/assets")
+_LARGE = 8_000_000  # bytes of sample images, which an APK should not grow by unasked
 _APP_FILES = ("app/src/main/AndroidManifest.xml", "tools/build_apk.py")
 
 
@@ -167,8 +168,12 @@ def _content(
             if taken.setdefault(chosen.entry.name, digests) != digests:
                 chosen = chosen.renamed(f"{chosen.entry.name[:50]}-{sha256_bytes(''.join(digests).encode())[:12]}")
                 taken[chosen.entry.name] = digests
+            if chosen.entry.size > _LARGE:
+                notes.append(
+                    f"samples {chosen.entry.name} take {chosen.entry.size / 1e6:.0f} MB: --images N takes fewer"
+                )
         found.append((candidate, chosen))
-    return found, tuple(notes)
+    return found, tuple(dict.fromkeys(notes))
 
 
 def _fresh(content: Sequence[tuple[Candidate, SampleSet | None]]) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -85,3 +86,19 @@ def test_reports_are_the_toolkits_device_measurements(classes, tmp_path):
     assert measured["emulated"].emulation_wall_ms == 5.0
     assert measured["physical"].fingerprint["runner_threads"] == "4"
     assert reports["error"]["error"] == {"code": "bad-request", "reason": "threads is 0"}
+
+
+def test_both_builders_make_the_same_app():
+    """The SDK versions stand in the manifest, for the builder without Gradle, and in app/build.gradle."""
+    gradle = (SOURCES.parent / "build.gradle").read_text()
+    manifest = (SOURCES / "main/AndroidManifest.xml").read_text()
+    pairs = {
+        r"applicationId '([\w.]+)'": r'package="([\w.]+)"',
+        r"minSdk (\d+)": r'minSdkVersion="(\d+)"',
+        r"targetSdk (\d+)": r'targetSdkVersion="(\d+)"',
+    }
+    for here, there in pairs.items():
+        assert re.search(here, gradle)[1] == re.search(there, manifest)[1]
+    for folder in ("src/main/assets", "src/licences"):
+        assert f"'{folder}'" in gradle
+    assert "android.permission.INTERNET" not in manifest

@@ -204,6 +204,12 @@ def test_two_supernets_of_one_name_keep_their_images_apart(app, builds, with_ima
     check_digests(app)
 
 
+def test_images_that_blow_the_app_up_are_told(app, builds, with_images):
+    with_images(Images(np.zeros((500, 128, 128, 1), np.uint8), np.zeros(500, np.int64)))
+    assert add_models(app, builds).notes == ("samples tiny take 8 MB: --images N takes fewer",)
+    assert add_models(app, builds, images=20).notes == ()
+
+
 def test_images_are_spread_over_a_sorted_set():
     labels = np.repeat(np.arange(5), 100)
     images = Images(np.zeros((500, 2, 2, 1), np.uint8), labels)
