@@ -2,11 +2,13 @@
 VENV ?= .venv
 export VENV
 
-.PHONY: help setup demo test clean
+.PHONY: help setup demo test apk test-android clean
 help:
-	@echo 'make demo   set up what is missing, build for raspberry-pi-4, verify it, open out/raspberry-pi-4/report.html'
-	@echo 'make test   set up what is missing, run lint, types, architecture and tests'
-	@echo 'make setup  only set up'
+	@echo 'make demo          set up what is missing, build for raspberry-pi-4, verify it, open out/raspberry-pi-4/report.html'
+	@echo 'make test          set up what is missing, run lint, types, architecture and tests'
+	@echo 'make apk           fetch what is missing, build the Android app with the bundled models (docs/android.md)'
+	@echo 'make test-android  fetch what is missing, run the tests of the Android app'
+	@echo 'make setup         only set up'
 
 setup:
 	@bash scripts/setup.sh
@@ -17,5 +19,12 @@ demo: setup
 test: setup
 	@bash scripts/check.sh
 
+apk: setup
+	@$(VENV)/bin/python android_demo/tools/build_apk.py
+
+test-android: setup
+	@$(VENV)/bin/python android_demo/tools/fetch_toolchain.py --tests
+	@OFA_EDGE_ANDROID_REQUIRED=1 $(VENV)/bin/pytest -n $${JOBS:-2} --dist loadfile tests/android
+
 clean:
-	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf out build dist android_demo/build .mypy_cache .ruff_cache .pytest_cache .hypothesis

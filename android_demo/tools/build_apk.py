@@ -89,8 +89,11 @@ def build(out: Path) -> dict[str, Any]:
 
 
 def check_assets(assets: Path) -> None:
-    """Every asset as `bundle.json` has it. Raises ConfigError naming the first that is not."""
-    for name, digest in read_bundle(assets).files().items():
+    """Every asset as `bundle.json` has it, and at least one model. Raises ConfigError naming the first that is not."""
+    bundle = read_bundle(assets)
+    if not bundle.models:
+        raise ConfigError("no model is bundled", f"{assets} has none", "ofa-edge bundle out/pixel-4")
+    for name, digest in bundle.files().items():
         if not (assets / name).is_file() or sha256_file(assets / name) != digest:
             raise ConfigError(
                 f"the app's assets are not those of {BUNDLE}",

@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from ofa_edge.bundle.record import Bundle, read_bundle
@@ -18,13 +19,13 @@ from ofa_edge.cache import StageCache
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.export.metadata import read_metadata
 from ofa_edge.manifest import Manifest, read_manifest
-from ofa_edge.pipeline import searching
-from ofa_edge.pipeline.build import build
+from ofa_edge.pipeline import build as pipeline
 from ofa_edge.pipeline.plan import BuildOptions, make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = "android_demo/app/src/main/java/org/ofaedge/demo/core"
 PRECISIONS = ("fp16", "fp32", "int8")
+RESOLUTIONS = {"fp16": 20, "fp32": 28, "int8": 24}  # the test images have 28 pixels: two are resized
 TARGET = "pixel-4"
 IMAGES = 500
 _IGNORED = shutil.ignore_patterns(".toolchain", "build", "assets", ".gradle")
@@ -101,12 +102,17 @@ class Demo:
 
 
 def build_model(cache: Path, out: Path, precision: str) -> None:
-    """A build of the default supernet for the Pixel 4, on no device: a short search, and 500 test images."""
-    searching._OPTIONS = replace(searching._OPTIONS, evaluations=600)
+    """A build of the default supernet for the Pixel 4, on no device: no search, and 500 test images."""
     options = BuildOptions(target=TARGET, precision=precision, device="none", out=out)  # type: ignore[arg-type]
     plan = make_plan(options)
+    space = plan.package.space
+    rng = np.random.default_rng(PRECISIONS.index(precision))
+    subnet = space.subnet(space.sample(rng, 1, RESOLUTIONS[precision])[0])
     data = dataclasses.replace(plan.data, test=plan.data.test.take(slice(IMAGES)))
-    build(dataclasses.replace(plan, data=data), StageCache(cache), ["ofa-edge", "build"], lambda *stage: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "run_search", lambda runner, plan: (subnet, None))
+        plan = dataclasses.replace(plan, data=data)
+        pipeline.build(plan, StageCache(cache), ["ofa-edge", "build"], lambda *stage: None)
 
 
 def sample_pixels(assets: Path, name: str) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""The app's own Java and C on this machine's JVM: what it feeds a network and what it gets, against Python, by value."""
+"""The app's own Java and C on this machine's JVM: what it feeds a network and what it gets, against Python's."""
 
 import shutil
 import subprocess
