@@ -12,8 +12,6 @@ import java.util.TreeMap;
  */
 public final class BenchmarkReport {
     public static final int SCHEMA = 1;
-    /** Said where the device got hot or the battery low, and a figure would not be one. */
-    public static final String INCONCLUSIVE = "inconclusive";
 
     private BenchmarkReport() {}
 
@@ -64,14 +62,15 @@ public final class BenchmarkReport {
         return json;
     }
 
-    /** The report of a run that gave no result: status "error", or "inconclusive" with the reason's code. */
-    public static Map<String, Object> failed(String status, Fault fault, String id, String app,
-            Map<String, Object> conditions) {
+    /** The report of a run that gave no result: status "error", or "inconclusive" where the device was not fit. */
+    public static Map<String, Object> failed(Fault fault, String id, String app, Map<String, Object> conditions) {
+        boolean unfit = fault.code.equals(Fault.BATTERY_LOW) || fault.code.equals(Fault.TOO_HOT)
+                || fault.code.equals(Fault.THROTTLED);
         Map<String, Object> error = new LinkedHashMap<String, Object>();
         error.put("code", fault.code);
         error.put("reason", String.valueOf(fault.getMessage()));
         Map<String, Object> json = head(app, id);
-        json.put("status", status);
+        json.put("status", unfit ? "inconclusive" : "error");
         json.put("error", error);
         json.put("conditions", conditions);
         return json;

@@ -7,6 +7,7 @@ public final class Fault extends Exception {
     public static final String BAD_BUNDLE = "bad-bundle";
     public static final String BAD_REQUEST = "bad-request";
     public static final String BAD_SAMPLES = "bad-samples";
+    public static final String BATTERY_LOW = "battery-low";
     public static final String BUSY = "busy";
     public static final String DAMAGED = "damaged";
     public static final String FAILED = "failed";
@@ -14,6 +15,8 @@ public final class Fault extends Exception {
     public static final String NO_MEMORY = "no-memory";
     public static final String NO_METADATA = "no-metadata";
     public static final String NO_RUNTIME = "no-runtime";
+    public static final String THROTTLED = "throttled";
+    public static final String TOO_HOT = "too-hot";
     public static final String UNKNOWN_MODEL = "unknown-model";
     public static final String UNSUPPORTED_MODEL = "unsupported-model";
     public static final String WRONG_ARTIFACT = "wrong-artifact";

@@ -5,8 +5,6 @@ import android.content.pm.PackageManager;
 import android.os.SystemClock;
 import java.io.File;
 import java.io.IOException;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.ofaedge.demo.R;
@@ -17,9 +15,10 @@ import org.ofaedge.demo.core.Classifier;
 import org.ofaedge.demo.core.Fault;
 import org.ofaedge.demo.core.Inputs;
 import org.ofaedge.demo.core.Json;
-import org.ofaedge.demo.core.LatencySession;
 import org.ofaedge.demo.core.ModelStore;
 import org.ofaedge.demo.core.Outputs;
+import org.ofaedge.demo.core.SessionLoop;
+import org.ofaedge.demo.core.SteadyDevice;
 
 /** One benchmark, from the look at the battery to the JSON file. It always leaves a file, also of what went wrong. */
 public final class BenchmarkRun {
@@ -28,8 +27,6 @@ public final class BenchmarkRun {
         void onStep(String text);
     }
 
-    private static final int BATTERY_PERCENT = 50;
-    private static final int EXTRA_SESSIONS = 3; // in place of throttled ones
     private static final long COOL_STEP_MS = 2000;
 
     private final Context context;
@@ -62,11 +59,9 @@ public final class BenchmarkRun {
             Files.remove(logitsFile(out));
             json = measure(BenchmarkRequest.parse(extras));
         } catch (Fault fault) {
-            boolean bad = fault.code.equals(Faults.BATTERY) || fault.code.equals(Faults.HOT)
-                    || fault.code.equals(Faults.THROTTLED);
-            json = failed(bad ? BenchmarkReport.INCONCLUSIVE : "error", fault, extras);
+            json = failed(fault, extras);
         } catch (IOException | RuntimeException | OutOfMemoryError error) {
-            json = failed("error", new Fault(Fault.FAILED, String.valueOf(error), error), extras);
+            json = failed(new Fault(Fault.FAILED, String.valueOf(error), error), extras);
         }
         return write(context, out, json);
     }
@@ -78,8 +73,8 @@ public final class BenchmarkRun {
 
     /** Writes the report of a request that is not run. */
     public static void refuse(Context context, Map<String, Object> extras, Fault fault) {
-        Map<String, Object> json = BenchmarkReport.failed("error", fault, BenchmarkRequest.idOf(extras),
-                version(context), new TreeMap<String, Object>());
+        Map<String, Object> json = BenchmarkReport.failed(fault, BenchmarkRequest.idOf(extras), version(context),
+                new TreeMap<String, Object>());
         write(context, BenchmarkRequest.outOf(extras), json);
     }
 
@@ -102,8 +97,8 @@ public final class BenchmarkRun {
         return new File(folder(context), out + ".logits.f32");
     }
 
-    private Map<String, Object> failed(String status, Fault fault, Map<String, Object> extras) {
-        return BenchmarkReport.failed(status, fault, BenchmarkRequest.idOf(extras), version(context), conditions);
+    private Map<String, Object> failed(Fault fault, Map<String, Object> extras) {
+        return BenchmarkReport.failed(fault, BenchmarkRequest.idOf(extras), version(context), conditions);
     }
 
     private Map<String, Object> measure(BenchmarkRequest request) throws Fault, IOException {
@@ -117,16 +112,17 @@ public final class BenchmarkRun {
         run.threads = request.threads == 0 ? run.artifact.threads : request.threads;
         BenchmarkReport.Device device = DeviceFacts.read(context);
         conditions.put("battery_before", DeviceFacts.battery(context));
-        if (request.preflight) {
-            checkBattery();
-            waitUntilCool(request.coolWaitSeconds);
+        SteadyDevice steady = request.preflight ? new SteadyDevice(new Phone(), request.coolWaitSeconds) : null;
+        if (steady != null) {
+            listener.onStep(context.getString(R.string.step_checking));
+            steady.check();
         } else {
             run.notes.add("battery and temperature were not looked at before");
         }
         conditions.put("thermal_before", DeviceFacts.thermalStatus(context));
         answerAll(subject, run);
         if (request.latency) {
-            measureLatency(run);
+            measureLatency(run, steady);
         }
         conditions.put("battery_after", DeviceFacts.battery(context));
         conditions.put("thermal_after", DeviceFacts.thermalStatus(context));
@@ -137,28 +133,33 @@ public final class BenchmarkRun {
         return BenchmarkReport.finished(run, device, version(context));
     }
 
-    private void checkBattery() throws Fault {
-        Map<String, Object> battery = DeviceFacts.battery(context);
-        Object percent = battery.get("percent");
-        boolean charging = Boolean.TRUE.equals(battery.get("charging"));
-        listener.onStep(context.getString(R.string.step_checking));
-        if (percent instanceof Integer && (Integer) percent < BATTERY_PERCENT && !charging) {
-            throw new Fault(Faults.BATTERY, "the battery has " + percent + " %: charge it, or wait for "
-                    + BATTERY_PERCENT + " %");
+    private final class Phone implements SteadyDevice.Probe {
+        @Override
+        public int batteryPercent() {
+            Object percent = DeviceFacts.battery(context).get("percent");
+            return percent instanceof Integer ? (Integer) percent : -1;
         }
-    }
 
-    private void waitUntilCool(int seconds) throws Fault {
-        long deadline = SystemClock.elapsedRealtime() + 1000L * seconds;
-        int status = DeviceFacts.thermalStatus(context);
-        while (status > 0) {
-            if (SystemClock.elapsedRealtime() >= deadline) {
-                throw new Fault(Faults.HOT, "thermal status " + status + " after " + seconds + " s of waiting");
-            }
+        @Override
+        public boolean charging() {
+            return Boolean.TRUE.equals(DeviceFacts.battery(context).get("charging"));
+        }
+
+        @Override
+        public int thermalStatus() {
+            return DeviceFacts.thermalStatus(context);
+        }
+
+        @Override
+        public long millis() {
+            return SystemClock.elapsedRealtime();
+        }
+
+        @Override
+        public void waitToCool(int status) throws Fault {
             listener.onStep(context.getString(R.string.step_cooling, status));
             checkStopped();
             SystemClock.sleep(COOL_STEP_MS);
-            status = DeviceFacts.thermalStatus(context);
         }
     }
 
@@ -196,34 +197,20 @@ public final class BenchmarkRun {
         }
     }
 
-    /** Throttled sessions do not count; a few may be made again, after the phone has cooled. */
-    private void measureLatency(BenchmarkReport.Run run) throws Fault {
-        Sessions sessions = new Sessions(context);
-        List<Object> facts = new ArrayList<Object>();
-        conditions.put("sessions", facts);
-        int throttled = 0;
-        while (run.sessions.size() < run.request.plan.sessions) {
-            int number = run.sessions.size() + 1;
-            checkStopped();
-            listener.onStep(context.getString(R.string.step_session, number, run.request.plan.sessions));
-            Map<?, ?> json = sessions.run(run.request, run.threads);
-            Map<String, Object> kept = new TreeMap<String, Object>();
-            for (String key : new String[] {"pid", "thermal_worst", "cpuset", "memory"}) {
-                kept.put(key, json.get(key));
+    private void measureLatency(final BenchmarkReport.Run run, SteadyDevice steady) throws Fault {
+        final Sessions processes = new Sessions(context);
+        SessionLoop loop = new SessionLoop();
+        conditions.put("sessions", loop.facts);
+        loop.run(run.request.plan.sessions, steady, new SessionLoop.Source() {
+            @Override
+            public Map<?, ?> session(int number, int of) throws Fault {
+                checkStopped();
+                listener.onStep(context.getString(R.string.step_session, number, of));
+                return processes.run(run.request, run.threads);
             }
-            Long worst = (Long) json.get("thermal_worst");
-            boolean valid = !run.request.preflight || worst == null || worst <= 0;
-            kept.put("valid", valid);
-            facts.add(kept);
-            if (valid) {
-                run.sessions.add(LatencySession.ofJson(json));
-            } else if (++throttled > EXTRA_SESSIONS) {
-                throw new Fault(Faults.THROTTLED, throttled + " sessions reached thermal status " + worst);
-            } else {
-                waitUntilCool(run.request.coolWaitSeconds);
-            }
-        }
+        });
         checkStopped();
+        run.sessions = loop.sessions;
     }
 
     private void checkStopped() throws Fault {

@@ -15,6 +15,8 @@ import org.ofaedge.demo.core.Orientation;
 
 /** Pictures between Android and the core. */
 final class Pictures {
+    /** Code of the fault of what is no picture. */
+    static final String UNREADABLE = "picture-unreadable";
     private static final int MOST_BYTES = 64 << 20;
     private static final int MOST_PIXELS = 4 << 20; // larger pictures are decoded at half their sides, or a quarter...
 
@@ -85,6 +87,6 @@ final class Pictures {
 
     private static Fault unreadable(Exception cause) {
         String why = cause == null ? "not a picture" : String.valueOf(cause.getMessage());
-        return new Fault(Faults.PICTURE, why, cause);
+        return new Fault(UNREADABLE, why, cause);
     }
 }

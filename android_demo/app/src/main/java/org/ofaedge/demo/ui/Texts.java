@@ -32,7 +32,7 @@ final class Texts {
         } else if (code.equals(Fault.UNSUPPORTED_MODEL)) {
             return R.string.fault_unsupported_model;
         }
-        return code.equals(Faults.PICTURE) ? R.string.picture_unreadable : R.string.fault_other;
+        return code.equals(Pictures.UNREADABLE) ? R.string.picture_unreadable : R.string.fault_other;
     }
 
     /** Precision, size, target; then the latencies, each with where it comes from. */

@@ -97,11 +97,14 @@ public class BenchmarkReportTest {
     @Test
     public void anErrorIsAReportToo() throws Exception {
         Fault fault = new Fault(Fault.BAD_REQUEST, "threads is Integer 0");
-        Map<String, Object> json = readBack(BenchmarkReport.failed("error", fault, "n-1", "0.1.0",
-                new TreeMap<String, Object>()));
+        Map<String, Object> json = readBack(BenchmarkReport.failed(fault, "n-1", "0.1.0", new TreeMap<String, Object>()));
         assertEquals("error", json.get("status"));
         assertEquals("n-1", json.get("id"));
         assertEquals("bad-request", ((Map<?, ?>) json.get("error")).get("code"));
+        for (String code : new String[] {Fault.BATTERY_LOW, Fault.TOO_HOT, Fault.THROTTLED}) {
+            json = BenchmarkReport.failed(new Fault(code, ""), "", "0.1.0", new TreeMap<String, Object>());
+            assertEquals("inconclusive", json.get("status"));
+        }
     }
 
     @SuppressWarnings("unchecked")

@@ -16,8 +16,7 @@ public final class PrintReports {
                     BenchmarkReport.finished(run, BenchmarkReportTest.device(emulated), "0.1.0"));
         }
         Fault fault = new Fault(Fault.BAD_REQUEST, "threads is 0");
-        write(arguments[0], "error", BenchmarkReport.failed("error", fault, "n-1", "0.1.0",
-                new TreeMap<String, Object>()));
+        write(arguments[0], "error", BenchmarkReport.failed(fault, "n-1", "0.1.0", new TreeMap<String, Object>()));
     }
 
     private static void write(String folder, String name, Map<String, Object> json) throws Exception {
