@@ -18,7 +18,7 @@ APP = Path(__file__).resolve().parents[1]
 FOLDER_VARIABLE = "OFA_EDGE_ANDROID_TOOLCHAIN"
 RECORD = "toolchain.json"  # written last
 JNI_HEADERS = Path("/usr/include/android/nativehelper")
-JUNIT = (Path("/usr/share/java/junit4.jar"), Path("/usr/share/java/hamcrest.jar"))
+JUNIT = Path("/usr/share/java/junit4.jar")
 RUNTIME_LIBRARY = "liblitert-lm.so"
 
 Purpose = Literal["build", "test"]
@@ -67,8 +67,8 @@ _BUILD_TOOLS = (
     DebianTool("aapt", "aapt"),
     DebianTool("zipalign", "zipalign"),
     DebianTool("apksigner", "apksigner"),
-    DebianTool("javac", "openjdk-17-jdk-headless"),
-    DebianTool("keytool", "openjdk-17-jre-headless"),
+    DebianTool("javac", "default-jdk-headless"),
+    DebianTool("keytool", "default-jre-headless"),
     DebianTool("clang", "clang"),
     DebianTool("ld.lld", "lld"),
     DebianTool("libdeflate-gzip", "libdeflate-tools"),
@@ -77,7 +77,7 @@ _BUILD_TOOLS = (
 _TEST_TOOLS = (
     DebianTool("dexdump", "dexdump"),
     DebianTool("readelf", "binutils"),
-    DebianTool(str(JUNIT[0]), "junit4"),
+    DebianTool(str(JUNIT), "junit4"),
     DebianTool("qemu-aarch64-static", "qemu-user-static"),
     DebianTool("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu"),
 )

@@ -9,7 +9,7 @@ from ofa_edge.bundle.record import BUNDLE, Bundle, ModelEntry, SampleEntry, read
 from ofa_edge.bundle.samples import DEFAULT_IMAGES, SampleSet, samples_of
 from ofa_edge.errors import ConfigError, UnknownNameError, UsageError
 from ofa_edge.files import sha256_bytes, write_bytes
-from ofa_edge.output import locked_folder, output_folder
+from ofa_edge.output import MARKER, locked_folder, output_folder
 
 ASSETS = Path("app/src/main/assets")
 _LARGE = 8_000_000  # bytes of sample images, which an APK should not grow by unasked
@@ -76,7 +76,7 @@ def add_models(
     candidates = [check_build(build, name, allow_unverified=allow_unverified) for build in builds]
     _refuse_duplicates(builds, candidates)
     with locked_folder(app):
-        old = read_bundle(assets)
+        old = _standing(assets)
         new = [item for item in candidates if _is_new(item.entry, old, replace)]
         content, notes = _content(candidates, images, old)
         replaced = {item.entry.name for item in candidates}
@@ -102,7 +102,7 @@ def remove_models(app: Path, names: Sequence[str]) -> Bundled:
     """
     assets = app_assets(app)
     with locked_folder(app):
-        old = read_bundle(assets)
+        old = _standing(assets)
         for name in names:
             if name not in old.names:
                 raise UnknownNameError.of("bundled model", name, old.names, f"ofa-edge bundle --list --app {app}")
@@ -110,6 +110,15 @@ def remove_models(app: Path, names: Sequence[str]) -> Bundled:
         bundle = _bundle(models, {item.name: item for item in old.samples})
         _publish(assets, bundle, {})
     return Bundled(bundle, removed=tuple(dict.fromkeys(names)))
+
+
+def _standing(assets: Path) -> Bundle:
+    """What is bundled. Files without a `bundle.json` are what a call left that was killed while it moved them in."""
+    if (assets / MARKER).is_file() and not (assets / BUNDLE).is_file():
+        raise ConfigError(
+            "the last bundling was cut off", f"{assets} has files and no {BUNDLE}", f"rm -r {assets}, and bundle again"
+        )
+    return read_bundle(assets)
 
 
 def _refuse_duplicates(builds: Sequence[Path], candidates: Sequence[Candidate]) -> None:

@@ -179,6 +179,16 @@ def test_somebody_elses_assets_are_left_alone(app, builds):
     assert content(app_assets(app)) == {"mine.txt": b"mine"}
 
 
+def test_a_call_that_was_killed_half_way_is_told(app, builds):
+    add_models(app, builds[:1])
+    (app_assets(app) / BUNDLE).unlink()
+    with pytest.raises(ConfigError, match="cut off"):
+        add_models(app, builds[1:])
+    shutil.rmtree(app_assets(app))
+    add_models(app, builds)
+    check_digests(app)
+
+
 def test_not_the_apps_folder(tmp_path, builds):
     with pytest.raises(ConfigError, match="not the Android demo's folder"):
         add_models(tmp_path, builds)
