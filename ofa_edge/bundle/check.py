@@ -15,6 +15,7 @@ from ofa_edge.output import MANIFEST
 from ofa_edge.space import Space
 
 APP_ARCH = "aarch64"  # of the app's runtime: arm64-v8a
+PRECISIONS = ("fp32", "fp16", "dynamic", "int8")  # that were run with the app's runtime
 _IO_TYPES = {0: "float32", 3: "uint8", 9: "int8"}  # of TFLite's schema, those that the app reads and writes
 _PROOFS = ("parity", "accuracy")  # gates that every build has
 
@@ -64,6 +65,10 @@ def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool
     if target.arch != APP_ARCH:
         raise UnsupportedError(
             f"built for {target.arch}", f"{folder}: the app's runtime is for {APP_ARCH} (arm64-v8a)", again
+        )
+    if target.precision not in PRECISIONS:
+        raise UnsupportedError(
+            f"the app does not run {target.precision} models", f"{folder}: it runs {', '.join(PRECISIONS)}", again
         )
     check_outputs(folder, manifest)
     verified = _proved(folder, manifest, allow_unverified)

@@ -56,7 +56,7 @@ class ModelEntry(Record):
     labels: RelativePath
     labels_sha256: Digest
     classes: AtLeastOne
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Annotated[str, Field(pattern=r"^[a-z0-9]{1,16}$")]
     target: str
     subnet: str
     resolution: AtLeastOne
