@@ -2,13 +2,14 @@
 VENV ?= .venv
 export VENV
 
-.PHONY: help setup demo test apk test-android clean
+.PHONY: help setup demo test apk test-android bench-artifacts clean
 help:
-	@echo 'make demo          set up what is missing, build for raspberry-pi-4, verify it, open out/raspberry-pi-4/report.html'
-	@echo 'make test          set up what is missing, run lint, types, architecture and tests'
-	@echo 'make apk           fetch what is missing, build the Android app with the bundled models (docs/android.md)'
-	@echo 'make test-android  fetch what is missing, run the tests of the Android app'
-	@echo 'make setup         only set up'
+	@echo 'make demo             set up what is missing, build for raspberry-pi-4, verify it, open out/raspberry-pi-4/report.html'
+	@echo 'make test             set up what is missing, run lint, types, architecture and tests'
+	@echo 'make apk              fetch what is missing, build the Android app with the bundled models (docs/android.md)'
+	@echo 'make test-android     fetch what is missing, run the tests of the Android app'
+	@echo 'make bench-artifacts  compare the artifacts of several tools (hours), write docs/benchmarks/artifacts.md; NETS=3: quick'
+	@echo 'make setup            only set up'
 
 setup:
 	@bash scripts/setup.sh
@@ -25,6 +26,13 @@ apk: setup
 test-android: setup
 	@$(VENV)/bin/python android_demo/tools/fetch_toolchain.py --tests
 	@OFA_EDGE_ANDROID_REQUIRED=1 $(VENV)/bin/pytest -n $${JOBS:-2} --dist loadfile tests/android
+
+NETS ?= 12
+bench-artifacts: setup
+	@for step in convert check count measure record; do \
+		$(VENV)/bin/python benchmarks/artifacts.py $$step --nets $(NETS) || exit 1; done
+	@mkdir -p runs docs/benchmarks
+	@$(VENV)/bin/python benchmarks/artifacts.py table > runs/artifacts.md && mv runs/artifacts.md docs/benchmarks/artifacts.md
 
 clean:
 	rm -rf out build dist android_demo/build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge import __version__, cost
-from ofa_edge.errors import ConfigError, OutputError
+from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file, write_bytes, write_json
 from ofa_edge.metrics import top1
 from ofa_edge.space import Space, Subnet
@@ -16,6 +16,7 @@ from ofa_edge.supernet.evaluate import batches, extract_calibrated, logits
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_static
 from ofa_edge.supernet.zoo import SupernetPackage
+from ofa_edge.training.claim import claim_run
 from ofa_edge.training.distributed import World
 from ofa_edge.training.package_data import CALIBRATION_IMAGES, TrainingData
 from ofa_edge.training.run import Progress
@@ -84,7 +85,7 @@ def finetune(
         "recipe": recipe.model_dump(mode="json"),
     }
     if world.first:
-        _claim(folder, facts)
+        claim_run(folder, FACTS, facts, tuple(facts))
     sizes = package.preprocessing(subnet.resolution)
     calibration = data.train.take(slice(CALIBRATION_IMAGES))
 
@@ -112,23 +113,6 @@ def finetune(
     }
     _write(folder, package, net, figures)
     return figures
-
-
-def _claim(folder: Path, facts: dict[str, Any]) -> None:
-    marker = folder / FACTS
-    if marker.is_file():
-        try:
-            known = json.loads(marker.read_bytes())
-            same = {key: known.get(key) for key in facts} == json.loads(json.dumps(facts))
-        except (ValueError, AttributeError) as error:
-            raise OutputError(f"{marker.name} is damaged", f"{folder}: {error}", "another folder with --out") from error
-        if not same:
-            why = "of another subnet, recipe or supernet"
-            raise OutputError(f"{folder} holds another run", why, "another folder with --out")
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise OutputError(f"{folder} is not ours", "it has files, and no run of fine-tuning", "another folder")
-    else:
-        write_json(marker, facts)
 
 
 def _write(folder: Path, package: SupernetPackage, net: StaticNet, figures: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ofa_edge import __version__, cost
 from ofa_edge.data.dataset import Dataset, Images
-from ofa_edge.errors import ConfigError, OutputError
+from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import spearman
 from ofa_edge.predicting import MIN_PAIRS, measure_and_fit
@@ -23,6 +23,7 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.weights import load_supernet, save_supernet
+from ofa_edge.training.claim import claim_run
 from ofa_edge.training.distributed import World
 from ofa_edge.training.package_data import CALIBRATION_IMAGES
 from ofa_edge.training.plan import PhasePlan
@@ -37,23 +38,8 @@ Report = Callable[[str, int, int], None]  # stage, done, total
 
 def claim_run_folder(folder: Path, recipe: Recipe, *, dry: bool = False) -> None:
     """Make the run's folder, or check that it holds a run of this recipe; `dry` only checks. Raises OutputError."""
-    marker = folder / RECIPE
-    if marker.is_file():
-        try:
-            made_by = json.loads(marker.read_bytes())["digest"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise OutputError(
-                f"{marker.name} is damaged", f"{folder}: {error}", "choose another folder with --out"
-            ) from error
-        if made_by != recipe.digest:
-            raise OutputError(
-                f"{folder} holds another run", f"its recipe is {str(made_by)[:12]}", "choose another folder with --out"
-            )
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise OutputError(f"{folder} is not ours", "it has files, and no run of this recipe", "choose another folder")
-    if not dry:
-        write_json(marker, {"digest": recipe.digest, "recipe": recipe.model_dump(mode="json")})
+    facts = {"digest": recipe.digest, "recipe": recipe.model_dump(mode="json")}
+    claim_run(folder, RECIPE, facts, ("digest",), dry=dry)
 
 
 def train(

@@ -163,6 +163,10 @@ def require_tools(runtime: Runtime, arch: str) -> None:
 
 
 def _data(options: BuildOptions, package: SupernetPackage, needed: bool) -> BuildData:
+    if options.data and not package.trained:
+        raise ConfigError(
+            "--data with random weights", "accuracy on them would mean nothing", "leave out --data or --untrained"
+        )
     if not package.trained or not (needed or package.file(zoo.IMAGES)):
         return synthetic_data(package)
     return folder_data(options.data, package, options.seed) if options.data else package_data(package)
@@ -183,6 +187,9 @@ def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
                 f"{target.path}: no [emulation] table: nothing here runs its GPU",
                 "--device none",
             )
+        why_not = emulation_available(target.hardware.arch) if name == "emulated" else None
+        if why_not:
+            raise ToolMissingError("no emulated device", why_not, "--device none, or ofa-edge doctor")
         return DevicePlan(name)
     if target.name == "host":
         return DevicePlan("local")

@@ -3,6 +3,7 @@
 import json
 import shutil
 from importlib import util as importlib_util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,6 +109,7 @@ def test_input_files_are_named_without_their_folders(workshop, tmp_path):
         ({"supernet": PUBLISHED}, WeightsError, "do not ship"),
         ({"supernet": "fashion-mnist", "untrained": True}, UnknownNameError, "ofa_resnet50"),
         ({"device": "my-pi"}, UnknownNameError, "emulated"),
+        ({"supernet": PUBLISHED, "untrained": True, "data": Path("mine")}, ConfigError, "accuracy"),
     ],
 )
 def test_refusals_leave_nothing_behind(workshop, tmp_path, monkeypatch, changes, error, words):
@@ -161,6 +163,8 @@ def test_no_emulator_is_a_reason_not_an_error(workshop, tmp_path, monkeypatch):
     device = planned(workshop, tmp_path, device="auto").device
     assert device.name == "none"
     assert "no QEMU here" in device.why
+    with pytest.raises(ToolMissingError, match="no QEMU here"):  # asked for by name
+        planned(workshop, tmp_path, device="emulated")
     monkeypatch.setattr(emulated, "emulation_available", lambda arch: None)
     assert planned(workshop, tmp_path, device="auto").device.name == "emulated"
     assert planned(workshop, tmp_path, device="auto", target="host").device.name == "local"

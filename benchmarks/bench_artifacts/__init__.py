@@ -1,0 +1,1 @@
+"""The parts of benchmarks/artifacts.py: networks, conversions, peers, checks, timing, and the page."""
