@@ -18,8 +18,9 @@ import org.ofaedge.demo.core.TfliteEngine;
 /**
  * Runs every bundled model over its sample images on a JVM, with the app's own core and shim.
  *
- * <p>RunBundle RUNTIME SHIM ASSETS OUT THREADS. Writes OUT/NAME.inputs (what the network was fed) and OUT/NAME.logits, both
- * float32, little endian; prints NAME, images, operators, operators without a delegate, or NAME and the code of a fault.
+ * <p>RunBundle RUNTIME SHIM ASSETS OUT THREADS IMAGES. Writes OUT/NAME.inputs (what the network was fed) and OUT/NAME.logits,
+ * both float32, little endian, of the first images; prints NAME, images, operators, operators without a delegate, or NAME and
+ * the code of a fault.
  */
 public final class RunBundle {
     private RunBundle() {}
@@ -37,25 +38,28 @@ public final class RunBundle {
         }
         for (BundledModel model : store.bundle().models) {
             try {
-                run(store, model, Paths.get(arguments[3]), Integer.parseInt(arguments[4]));
+                run(store, model, Paths.get(arguments[3]), Integer.parseInt(arguments[4]),
+                        Integer.parseInt(arguments[5]));
             } catch (Fault fault) {
                 System.out.println(model.name + " " + fault.code);
             }
         }
     }
 
-    private static void run(ModelStore store, BundledModel model, Path out, int threads) throws Fault, IOException {
+    private static void run(ModelStore store, BundledModel model, Path out, int threads, int most)
+            throws Fault, IOException {
         BundledSamples facts = store.bundle().samplesOf(model);
         SampleSet samples = store.samples(facts);
         try (Classifier classifier = store.open(model, threads);
                 OutputStream inputs = Files.newOutputStream(out.resolve(model.name + ".inputs"));
                 OutputStream logits = Files.newOutputStream(out.resolve(model.name + ".logits"))) {
-            for (int i = 0; i < samples.count; i++) {
+            int count = Math.min(most, samples.count);
+            for (int i = 0; i < count; i++) {
                 inputs.write(bytes(classifier.metadata.preprocessing.whole(samples.image(i))));
                 Answer answer = classifier.whole(samples.image(i));
                 logits.write(bytes(answer.logits));
             }
-            System.out.println(model.name + " " + samples.count + " " + classifier.engine().operators() + " "
+            System.out.println(model.name + " " + count + " " + classifier.engine().operators() + " "
                     + classifier.engine().undelegatedOperators());
         }
     }
