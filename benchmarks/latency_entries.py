@@ -30,6 +30,10 @@ _HALF = (
     " fp16 files hold half-size weights, which XNNPACK unpacks to fp32 when it loads them, so these are the fp32 "
     "coefficients; where a core computes in fp16 it may be faster."
 )
+_DYNAMIC = (
+    " No figure for dynamic range exists: these are the fp32 coefficients. Its products of int8 weights should be "
+    "faster where the CPU has a dot product; its depthwise convolutions run in fp32."
+)
 _STRUCTURE = (
     " The shares of the single terms lean on all CPU settings fitted together (TFLite's own kernels and XNNPACK on "
     "7 SoCs). Depthwise kernels of more than 25 taps count as the sums of smaller ones that the exporter makes of them."
@@ -66,13 +70,15 @@ def _cpu(
     sources = (*_SHARED, "ncnn")
 
     def entry(precision: str, backend: str, version: str, fitted_to: str) -> Entry:
-        compute = "fp32" if precision == "fp16" else precision
+        compute = "int8" if precision == "int8" else "fp32"
+        how = "analytic" if precision == "dynamic" else kind
         setting = f"{soc}/{backend}/{compute}/{threads}"
-        return Entry(target, device, "tflite", version, precision, threads, kind, setting, fitted_to, sources, checks)
+        return Entry(target, device, "tflite", version, precision, threads, how, setting, fitted_to, sources, checks)
 
     entries = [
         entry("fp32", "xnnpack", XNNPACK, words + _STRUCTURE),
         entry("fp16", "xnnpack", XNNPACK, words + _STRUCTURE + _HALF),
+        entry("dynamic", "xnnpack", XNNPACK, words + _STRUCTURE + _DYNAMIC),
         entry("int8", "xnnpack", XNNPACK, words + _STRUCTURE),
     ]
     if target == "raspberry-pi-4":

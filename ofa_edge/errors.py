@@ -11,6 +11,7 @@ the exit code of the command line.
     |   |-- UnsupportedError            a combination that the hardware or runtime cannot do
     |   |-- BudgetError                 no subnet meets the latency budget
     |   |-- WeightsError                weights that are damaged, foreign or unsafe to load
+    |   |-- ModelFileError              a model file that is damaged, or of a kind nobody knows
     |   |-- SpaceMismatchError          a file made for another search space
     |   |-- DataError                   a data folder that does not fit
     |   |-- TrainingError               a recipe with which training diverges
@@ -83,6 +84,10 @@ class BudgetError(UsageError):
 
 class WeightsError(UsageError):
     """Weights are damaged, belong to another network, or are unsafe to load."""
+
+
+class ModelFileError(UsageError):
+    """A model file is damaged, or of no known kind."""
 
 
 class SpaceMismatchError(UsageError):

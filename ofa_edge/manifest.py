@@ -81,7 +81,8 @@ class TargetRecord(Record):
     cpu: str
     runtime: str
     threads: Annotated[int, Field(ge=1)]
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Literal["fp32", "fp16", "dynamic", "int8"]
+    fp16_accumulation: bool = False  # whether the runtime may add in half precision
 
 
 class SupernetRecord(Record):
@@ -187,6 +188,33 @@ class Tolerance(Record):
     top1_drop: Fraction | None = None
 
 
+class DropRecord(Record):
+    """Top-1 lost against a rung's reference on the same images, with Newcombe's paired 95 % interval."""
+
+    drop: Annotated[float, Field(ge=-1, le=1)]
+    low95: Annotated[float, Field(ge=-1, le=1)]
+    high95: Annotated[float, Field(ge=-1, le=1)]
+    lost: Count  # images that only the reference has right
+    won: Count
+    images: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low95 <= self.drop <= self.high95:
+            raise ValueError("the interval must hold the drop")
+        return self
+
+
+class CalibrationRecord(Record):
+    """The images that set the ranges of int8 activations. `low` and `high` are of the network's input."""
+
+    images: Annotated[int, Field(ge=1)]
+    classes: Count | None = None  # None where labels mean nothing
+    low: Finite
+    high: Finite
+    warnings: tuple[str, ...] = ()
+
+
 class Rung(Record):
     """One step of the parity ladder, compared with the rung that `reference` names on the same images."""
 
@@ -198,10 +226,52 @@ class Rung(Record):
     snr_db: Finite | None = None
     argmax_agreement: Fraction | None = None
     top1: Fraction | None = None
+    drop: DropRecord | None = None  # of what a quantised or half-size file loses
     images: Count = 0
     tolerance: Tolerance | None = None
     outcome: Outcome
     note: str = ""
+
+
+class KernelRecord(Record):
+    """A CUDA kernel of the artifact: how it is launched and what it takes. Nothing here was timed.
+
+    Attributes:
+        rule: what scheduled it; `own_rule` is false where that was TVM's default.
+        useful: share of the threads' turns that compute something wanted.
+        registers: a thread; shared: bytes a block; stack: bytes a thread, of spilled registers.
+    """
+
+    name: str
+    arch: str
+    rule: str
+    own_rule: bool = True
+    grid: tuple[Count, Count, Count]
+    block: tuple[Count, Count, Count]
+    useful: Fraction
+    registers: Count
+    shared: Count
+    stack: Count
+
+
+class FallbackRecord(Record):
+    """A compiled function that none of our schedule rules took: it has TVM's default."""
+
+    function: str
+    why: str
+    calls: Count  # in one inference
+    share: Fraction
+
+
+class SchedulesRecord(Record):
+    """How the functions of a TVM library for a CPU were scheduled."""
+
+    isa: str
+    threads: Annotated[int, Field(ge=1)]
+    layout: str  # "NHWC", or why the network stayed as it was
+    rules: dict[str, Count]  # functions by rule
+    share_of: Literal["time", "work"]  # measured on this machine; or multiply-adds, where the library does not run here
+    fallbacks: tuple[FallbackRecord, ...] = ()
 
 
 class LatencyMeasurement(Record):
@@ -239,7 +309,7 @@ class DeviceMeasurement(Record):
 class Verdict(Record):
     """The end of one gate: an outcome, a reason code for programs, and the reason in words."""
 
-    gate: Literal["parity", "accuracy", "latency"]
+    gate: Literal["parity", "accuracy", "delegation", "latency"]
     outcome: Outcome
     code: ReasonCode
     reason: str
@@ -271,6 +341,8 @@ class Manifest(Record):
     prediction: LatencyPrediction
     search: SearchRecord | None = None  # None where the subnet was given, not searched
     budget_ms: Positive | None = None  # what the latency gate holds against
+    schedules: SchedulesRecord | None = None  # of a TVM library for a CPU
+    calibration: CalibrationRecord | None = None  # of an int8 artifact
     ladder: tuple[Rung, ...]
     measurements: tuple[DeviceMeasurement, ...] = ()
     verdicts: tuple[Verdict, ...]
@@ -279,6 +351,7 @@ class Manifest(Record):
     outputs: tuple[FileRecord, ...]  # relative to the manifest; the manifest itself excepted
     versions: dict[str, str]
     skipped: tuple[str, ...] = ()  # what this build left out, each with its reason
+    kernels: tuple[KernelRecord, ...] = ()  # of a CUDA library
 
     @property
     def outcome(self) -> Outcome:
@@ -310,7 +383,7 @@ class Manifest(Record):
         return self
 
     def _shows_accuracy(self) -> bool:
-        if any(rung.top1 is not None for rung in self.ladder):
+        if any(rung.top1 is not None or rung.drop is not None for rung in self.ladder):
             return True
         search = self.search
         return search is not None and (

@@ -25,7 +25,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
 
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "dynamic", "int8"]
+Feature = Literal["fp32", "fp16", "dynamic", "int8", "fp16-accumulation"]
 RuntimeKind = Literal["tflite", "tvm"]
 Architecture = Literal["aarch64", "x86_64", "armv7l"]
 
@@ -51,7 +52,8 @@ class Hardware(_Table):
     cores: int = Field(ge=1)
     gpu: str | None = None
     peak_gmacs_fp32: float = Field(gt=0)  # 1e9 multiply-accumulates a second
-    peak_gmacs_fp16: float | None = Field(default=None, gt=0)  # none: no arithmetic of its own, runs as fp32
+    # None: no fp16 arithmetic. fp16 files then run as fp32, and `build --fp16-accumulation` is refused.
+    peak_gmacs_fp16: float | None = Field(default=None, gt=0)
     peak_gmacs_int8: float | None = Field(default=None, gt=0)
     memory_gbps: float = Field(gt=0)  # 1e9 bytes a second
 
@@ -77,7 +79,7 @@ class Runtime(_Table):
     threads: int = Field(ge=1)
     precisions: tuple[Precision, ...] = Field(min_length=1)
     alternatives: tuple[RuntimeKind, ...] = ()
-    unsupported: dict[Precision, str] = Field(default_factory=dict)  # precision -> why not, in hardware terms
+    unsupported: dict[Feature, str] = Field(default_factory=dict)  # precision or option -> why not, in hardware terms
     tvm: TvmOptions | None = None
 
     @model_validator(mode="after")
@@ -182,6 +184,29 @@ def require(target: Target, runtime: str, precision: str) -> None:
         reason,
         f"ofa-edge build --target {target.name} --runtime {runtime} --precision {choice}",
     )
+
+
+def require_fp16_accumulation(target: Target, runtime: str, precision: str) -> None:
+    """Refuse sums in half precision where nothing would add them so.
+
+    Raises:
+        UnsupportedError: not a TFLite fp16 artifact, or the target's core has no fp16 arithmetic.
+    """
+    command = f"ofa-edge build --target {target.name}"
+    if (runtime, precision) != ("tflite", "fp16"):
+        raise UnsupportedError(
+            f"--fp16-accumulation does not go with {runtime} {precision}",
+            "it lets XNNPACK add in half precision, for which weights and activations must be fp16",
+            f"{command} --runtime tflite --precision fp16 --fp16-accumulation",
+        )
+    missing = f"{target.path.name} gives no hardware.peak_gmacs_fp16: the core adds in fp32 whatever the file allows"
+    reasons = target.runtime.unsupported
+    if target.hardware.peak_gmacs_fp16 is None or "fp16-accumulation" in reasons:
+        raise UnsupportedError(
+            f"fp16 accumulation on {target.name} is not supported",
+            reasons.get("fp16-accumulation", missing),
+            f"{command} --precision fp16",
+        )
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------

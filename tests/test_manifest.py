@@ -45,6 +45,9 @@ def test_the_subnet_record_holds_what_the_cost_model_counts() -> None:
     assert record.id == SUBNET.id
 
 
+DROP = {"drop": 0.003, "low95": -0.002, "high95": 0.008, "lost": 12, "won": 6, "images": 2000}
+
+
 def change(parts: dict[str, Any], path: str, value: object) -> dict[str, Any]:
     """`parts` as JSON with the value at a dotted path replaced."""
     whole = json.loads(manifest(**parts).model_dump_json())
@@ -74,6 +77,8 @@ def change(parts: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("verdicts.0.code", "Not A Code", "String should match"),
         ("ladder.0.top1", 91.8, "less than or equal to 1"),
         ("ladder.2.file", "../model.onnx", "stays inside"),
+        ("ladder.3.drop", {**DROP, "low95": 0.01}, "interval must hold the drop"),
+        ("calibration", {"images": 0, "low": -1.0, "high": 1.0}, "greater than or equal to 1"),
         ("search.front.0.score", 91.8, "fraction of 1"),
         ("search.budget_source", "option", "relative_budget"),
         ("outputs.0.path", "/etc/passwd", "stays inside"),

@@ -7,7 +7,15 @@ import pytest
 
 from ofa_edge import targets
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
-from ofa_edge.targets import builtin_folder, list_targets, load_target, nearest_key, read_target, require
+from ofa_edge.targets import (
+    builtin_folder,
+    list_targets,
+    load_target,
+    nearest_key,
+    read_target,
+    require,
+    require_fp16_accumulation,
+)
 
 SHIPPED = ["host", "jetson-nano", "jetson-orin-nano", "pixel-4", "pixel-7", "raspberry-pi-4", "raspberry-pi-5"]
 PI4 = (builtin_folder() / "raspberry-pi-4.toml").read_text()
@@ -116,6 +124,33 @@ def test_every_precision_is_either_offered_or_refused_with_a_reason() -> None:
                     assert "lists" not in caught.value.why, f"{target.name} {runtime} {precision}: no reason given"
 
 
+@pytest.mark.parametrize(
+    ("name", "runtime", "precision", "words"),
+    [
+        ("raspberry-pi-4", "tflite", "fp16", "Cortex-A72 is Armv8.0"),
+        ("host", "tflite", "fp16", "x86"),
+        ("raspberry-pi-5", "tflite", "int8", "weights and activations must be fp16"),
+        ("jetson-nano", "tvm", "fp16", "XNNPACK"),
+    ],
+)
+def test_fp16_accumulation_is_refused_where_nothing_adds_so(
+    name: str, runtime: str, precision: str, words: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=r"(?i)fp16.accumulation") as caught:
+        require_fp16_accumulation(load_target(name), runtime, precision)
+    assert words in caught.value.why
+
+
+def test_fp16_accumulation_needs_a_figure_for_fp16_arithmetic(tmp_path: Path) -> None:
+    require_fp16_accumulation(load_target("raspberry-pi-5"), "tflite", "fp16")
+    text = (targets.builtin_folder() / "raspberry-pi-5.toml").read_text()
+    path = tmp_path / "mine.toml"
+    path.write_text("".join(line for line in text.splitlines(True) if not line.startswith("peak_gmacs_fp16")))
+    with pytest.raises(UnsupportedError) as caught:
+        require_fp16_accumulation(read_target(path), "tflite", "fp16")
+    assert "mine.toml gives no hardware.peak_gmacs_fp16" in caught.value.why
+
+
 # -- bad files --
 
 
@@ -135,7 +170,7 @@ def test_every_precision_is_either_offered_or_refused_with_a_reason() -> None:
         ('cpu = "cortex-a72"', "", "missing key 'hardware.cpu'"),
         ('kind = "llvm", ', "", 'for example kind = "llvm"'),
         ('alternatives = ["tvm"]', 'alternatives = ["tflite"]', "alternatives names tflite again"),
-        ('["fp32", "fp16", "int8"]', '["fp16"]', "defaults.precision fp32 is not in runtime.precisions"),
+        ('["fp32", "fp16", "dynamic", "int8"]', '["fp16"]', "defaults.precision fp32 is not in runtime.precisions"),
     ],
 )
 def test_a_bad_file_is_named_with_key_and_fault(tmp_path: Path, old: str, new: str, said: str) -> None:

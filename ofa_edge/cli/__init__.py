@@ -13,6 +13,7 @@ from ofa_edge.cli.bundle import bundle_command
 from ofa_edge.cli.cache import cache_group
 from ofa_edge.cli.devices import devices_group, doctor_command
 from ofa_edge.cli.finetune import finetune_command
+from ofa_edge.cli.inspect import inspect_command
 from ofa_edge.cli.predictor import predictor_group
 from ofa_edge.cli.search import search_command
 from ofa_edge.cli.targets import targets_group
@@ -45,6 +46,7 @@ for command in (
     verify_command,
     report_command,
     bundle_command,
+    inspect_command,
     targets_group,
     devices_group,
     zoo_group,

@@ -18,7 +18,12 @@ GATE_FAILED, NOT_PROVED = 1, 3
 @click.command("build")
 @click.option("--target", required=True, metavar="NAME", help="Target name or TOML file; see: ofa-edge targets list.")
 @click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: the target's.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "dynamic", "int8"]), help="Default: the target's.")
+@click.option(
+    "--fp16-accumulation",
+    is_flag=True,
+    help="Let the device add in half precision too (with --precision fp16, where its core can).",
+)
 @click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
 @click.option(
     "--supernet",
@@ -76,11 +81,11 @@ def _describe(plan: "Plan") -> str:
     )
     trained = "" if plan.package.trained else "  UNTRAINED: random weights"
     return (
-        f"build for {plan.target.name}: {plan.runtime} {plan.precision}, "
+        f"build for {plan.target.name}: {plan.runtime} {plan.precision_name}, "
         f"budget {plan.budget_ms:.3g} ms{share}\n"
         f"  supernet {plan.package.name}{trained}, images: {plan.data.source}\n"
         f"  device {where}; output {plan.out}"
-    )
+    ) + "".join(f"\n  warning: {words}" for words in (plan.calibration.warnings if plan.calibration else ()))
 
 
 def summary(manifest: "Manifest", out: Path) -> str:
@@ -91,11 +96,12 @@ def summary(manifest: "Manifest", out: Path) -> str:
 
 def _headline(manifest: "Manifest") -> str:
     subnet, target, prediction = manifest.subnet, manifest.target, manifest.prediction
+    accumulation = ", fp16 sums" if target.fp16_accumulation else ""
     depths = ",".join(str(len(stage)) for stage in subnet.stages)
     lines = [
         f"subnet {subnet.id}  d {depths}  r {subnet.resolution}  {subnet.macs / 1e6:.2f} M MACs  "
         f"{subnet.params / 1e3:.0f} k parameters",
-        f"for {target.name} ({target.runtime} {target.precision}, {target.threads} threads)   "
+        f"for {target.name} ({target.runtime} {target.precision}{accumulation}, {target.threads} threads)   "
         f"predicted {prediction.ms:.3g} ms ({prediction.low90:.3g} .. {prediction.high90:.3g} at 90 %, "
         f"{prediction.provenance})",
     ]
@@ -127,7 +133,17 @@ def _ladder(manifest: "Manifest") -> str:
                 rung.note,
             ]
         )
-    return table(rows, right=(1, 2, 3, 4, 5))
+    lines = [table(rows, right=(1, 2, 3, 4, 5))]
+    for rung in manifest.ladder:
+        if rung.drop is not None:
+            drop = rung.drop
+            lines.append(
+                f"  {rung.name} loses {100 * drop.drop:.2f} points of top-1 against {rung.reference} (95 %: "
+                f"{100 * drop.low95:.2f} .. {100 * drop.high95:.2f}; {drop.lost} images lost, {drop.won} won)"
+            )
+    if manifest.calibration is not None:
+        lines += [f"  warning: {words}" for words in manifest.calibration.warnings]
+    return "\n".join(lines)
 
 
 def _verdicts(manifest: "Manifest") -> str:

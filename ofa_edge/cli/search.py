@@ -10,7 +10,7 @@ from ofa_edge.cli.console import print_json, table
 @click.command("search")
 @click.option("--target", required=True, metavar="NAME", help="Target name or TOML file.")
 @click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: the target's.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "dynamic", "int8"]), help="Default: the target's.")
 @click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
 @click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR")
 @click.option("--untrained", is_flag=True, help="Random weights for a published supernet; MACs are maximised.")

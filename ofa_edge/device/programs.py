@@ -19,6 +19,7 @@ from ofa_edge.errors import DeviceRunError, UnsupportedError
 _LITERT_RUNNER = "litert_runner.py"
 _TVM_RUNNER = "tvm_runner"
 _TVM_LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")
+_CUDA_PLUGIN = "libofa_edge_cuda.so"  # there for a library with CUDA kernels
 
 
 class Program(Protocol):
@@ -132,7 +133,9 @@ class TvmProgram:
 
     def files(self) -> Mapping[str, Path]:
         """See `Program`."""
-        return {**{name: self.folder / name for name in (_TVM_RUNNER, *_TVM_LIBRARIES)}, "model.so": self.artifact}
+        plugin = [_CUDA_PLUGIN] if (self.folder / _CUDA_PLUGIN).is_file() else []
+        names = (_TVM_RUNNER, *_TVM_LIBRARIES, *plugin)
+        return {**{name: self.folder / name for name in names}, "model.so": self.artifact}
 
     def environment(self, work: PurePosixPath) -> dict[str, str]:
         """See `Program`."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ofa_edge.files import sha256_file
 
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "dynamic", "int8"]
 Runtime = Literal["tflite", "tvm"]
 
 
@@ -18,7 +18,7 @@ class Artifact:
     Attributes:
         path: the model file.
         runtime: what loads it.
-        precision: of its weights (fp16) or of its weights and activations (fp32, int8).
+        precision: of its weights (fp16; dynamic: int8) or of its weights and activations (fp32, int8).
         sha256: hex digest of the model file.
         size: of the model file, in bytes.
         extra: files that must travel with it (a runner, a runtime library), with their digests.

@@ -14,14 +14,22 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ofa_edge import errors
 from ofa_edge.errors import ConfigError, ConversionError, UnsupportedError
 from ofa_edge.export._cuda import elf, nvrtc
+from ofa_edge.export._cuda.limits import Kernel, check
+from ofa_edge.export._cuda.resources import read_resources
+from ofa_edge.export._cuda.worker import SOURCE
 from ofa_edge.export.artifact import Artifact, Precision
 from ofa_edge.export.relax import INT8_REASON
 from ofa_edge.files import atomic_path
+
+EMULATED = "emulated.so"  # the same kernels with host code for this machine
+NOT_RUN = (
+    "compiled without a GPU: launches and resources are checked against the architecture's limits, nothing is timed"
+)
 
 
 @dataclass(frozen=True)
@@ -31,21 +39,27 @@ class CudaLibrary:
     Attributes:
         artifact: the file.
         arch: of the cubin inside, as its own header says: "sm_53".
-        kernels: names of the kernels inside, sorted.
+        kernels: those inside, by name, each with its launch, what it takes and the rule that made it.
         cubin_bytes: size of the cubin.
         nvrtc: version of the compiler of the kernels.
     """
 
     artifact: Artifact
     arch: str
-    kernels: tuple[str, ...]
+    kernels: tuple[Kernel, ...]
     cubin_bytes: int
     nvrtc: str
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's entry."""
         facts = {"arch": self.arch, "kernels": len(self.kernels), "bytes": self.cubin_bytes, "nvrtc": self.nvrtc}
-        return {**self.artifact.to_json(), "cubin": facts}
+        kernels = [{"arch": self.arch, **kernel.to_json()} for kernel in self.kernels]
+        return {**self.artifact.to_json(), "cubin": facts, "kernels": kernels, "note": NOT_RUN}
+
+    @property
+    def fallback(self) -> tuple[str, ...]:
+        """Kernels that no rule of ours took."""
+        return tuple(kernel.name for kernel in self.kernels if not kernel.own_rule)
 
 
 def compile_cuda(
@@ -54,6 +68,7 @@ def compile_cuda(
     target: Mapping[str, object],
     cross_compiler: str | None = None,
     precision: Precision = "fp32",
+    emulation: Path | None = None,
 ) -> CudaLibrary:
     """Compile an ONNX model for a CUDA device and its CPU, and prove that the kernels are in the file.
 
@@ -67,6 +82,8 @@ def compile_cuda(
         target: as `[runtime.tvm] target` of a target file: kind "cuda", arch "sm_53", and the CPU as host.
         cross_compiler: the program that links; by default g++ for the host's architecture.
         precision: "fp32" or "fp16".
+        emulation: a folder that gets what `cuda_emulation.run_emulated` needs: the kernels' source, and a library with
+            the same kernels and host code for this machine.
 
     Raises:
         ToolMissingError: NVRTC, CUDA's headers, TVM or a compiler is not installed.
@@ -74,8 +91,8 @@ def compile_cuda(
         ConversionError: names the node and operator that TVM cannot take; or the file does not hold the kernels.
         UnsupportedError: int8.
     """
-    if precision == "int8":
-        raise UnsupportedError("TVM with int8 is not supported", INT8_REASON, "--precision fp16")
+    if precision not in ("fp32", "fp16"):
+        raise UnsupportedError(f"TVM with {precision} is not supported", INT8_REASON, "--precision fp16")
     arch = target.get("arch")
     if not isinstance(arch, str) or not arch.startswith("sm_"):
         raise ConfigError(
@@ -88,15 +105,30 @@ def compile_cuda(
         "target": dict(target),
         "cross_compiler": cross_compiler,
         "precision": precision,
+        "emulated": EMULATED if emulation else None,
     }
     with tempfile.TemporaryDirectory(prefix="ofa-edge-cuda-") as scratch:
         result = _in_child(request, Path(scratch))
         built = Path(scratch, out.name)
-        cubin = verify_library(built, arch, result["kernels"])
+        cubin = verify_library(built, arch, [facts["name"] for facts in result["kernels"]])
+        kernels = _check_kernels(built, cubin, result["kernels"])
         with atomic_path(out) as part:
             shutil.copyfile(built, part)
-    kernels = tuple(sorted(cubin.kernels))
+        for name in (SOURCE, EMULATED) if emulation else ():
+            with atomic_path(cast(Path, emulation) / name) as part:
+                shutil.copyfile(Path(scratch, name), part)
     return CudaLibrary(Artifact.of(out, "tvm", precision), cubin.arch, kernels, cubin.size, result["nvrtc"])
+
+
+def _check_kernels(library: Path, cubin: elf.Cubin, facts: Iterable[Mapping[str, Any]]) -> tuple[Kernel, ...]:
+    """Hold every kernel against its architecture's limits."""
+    with library.open("rb") as file:
+        file.seek(cubin.offset)
+        taken = read_resources(file.read(cubin.size))
+    kernels = tuple(Kernel.of_json(fact, taken[fact["name"]]) for fact in facts)
+    for kernel in kernels:
+        check(kernel, cubin.arch)
+    return kernels
 
 
 def verify_library(library: Path, arch: str, kernels: Iterable[str]) -> elf.Cubin:

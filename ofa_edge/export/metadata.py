@@ -15,20 +15,19 @@ from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
-from numpy.typing import NDArray
 from tensorflow_lite_support.metadata import metadata_schema_py_generated as tables
 
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError
+from ofa_edge.export.flatbuffer import pack, unpack
 from ofa_edge.files import pretty_json, write_bytes
 
 LABELS_FILE = "labels.txt"
 FACTS_FILE = "ofa_edge.json"
 
 _FIELD = b"TFLITE_METADATA"
-_METADATA_ID, _MODEL_ID = b"M001", b"TFL3"
+_METADATA_ID = b"M001"
 _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a ZIP can hold
-_ALIGNMENT = 16  # of constants, as TFLite's schema asks
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def write_metadata(
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(src.read_bytes())
+    model = unpack(src.read_bytes())
     _check(model, src, labels)
     packed = _with_parser_version(_model_table(preprocessing, name, description, version, author))
     buffer, entry = schema.BufferT(), schema.MetadataT()
@@ -92,11 +91,9 @@ def write_metadata(
     entry.name, entry.buffer = _FIELD, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    builder = _AlignedBuilder(len(packed))
-    builder.Finish(model.Pack(builder), _MODEL_ID)
     lines = "".join(f"{label}\n" for label in labels)
     files = {LABELS_FILE: lines.encode(), FACTS_FILE: pretty_json(dict(facts or {}))}
-    write_bytes(out, _with_files(bytes(builder.Output()), files))
+    write_bytes(out, _with_files(pack(model), files))
 
 
 def read_metadata(path: Path) -> Metadata:
@@ -224,11 +221,3 @@ def _with_files(model: bytes, files: Mapping[str, bytes]) -> bytes:
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, content)
     return target.getvalue()
-
-
-class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    """Keeps a model's constants at multiples of 16 bytes; flatbuffers' own Python builder forgets `force_align`."""
-
-    def CreateNumpyVector(self, x: NDArray[Any]) -> int:  # noqa: N802 (flatbuffers' name)
-        self.Prep(_ALIGNMENT, x.nbytes)
-        return int(super().CreateNumpyVector(x))

@@ -17,16 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ofa_edge
+from ofa_edge.data.calibration import MIN_IMAGES, check_normalised
+from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
 from ofa_edge.export.artifact import Precision
+from ofa_edge.export.flatbuffer import operator_names, unpack
 from ofa_edge.export.graph import Graph, read_graph
 from ofa_edge.export.native_log import without_lines
 from ofa_edge.export.rewrites import names
+from ofa_edge.export.scales import check_scales
 from ofa_edge.export.tf_ops import check_operators
 from ofa_edge.files import atomic_path
-
-MIN_CALIBRATION_IMAGES = 50
-"""Fewer images leave the activations' ranges to chance; a few hundred are usual."""
 
 _LITERT_BANNER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 
@@ -37,24 +38,31 @@ def convert(
     precision: Precision,
     calibration: NDArray[np.float32] | None = None,
     skip: Collection[str] = (),
+    *,
+    fp16_accumulation: bool = False,
+    preprocessing: Preprocessing | None = None,
 ) -> None:
     """Convert an ONNX model to a TFLite file: input `input` [1, H, W, C], output `logits` [1, classes].
 
-    fp32 and fp16 models take and give float32 (fp16 is how weights are stored). An int8 model is integer throughout,
-    input and output too, with one scale per output channel of each weight. The same input gives the same bytes.
+    fp32, fp16 and dynamic models take and give float32: fp16 is how weights are stored, dynamic stores large weights in
+    int8 and finds the scales of activations while running. An int8 model is integer throughout, input and output too,
+    with one scale per output channel of each weight. The same input gives the same bytes.
 
     Args:
         onnx_path: a model of `onnx.export_onnx`.
         out: the file to write, whole or not at all.
-        precision: "fp32", "fp16" or "int8".
+        precision: "fp32", "fp16", "dynamic" or "int8".
         calibration: images [N, C, H, W] float32, normalised, that set the ranges of int8 activations; int8 only.
         skip: names of rewrites to leave out (`rewrites.names`); all of them give plain conversion.
+        fp16_accumulation: mark an fp16 model as one that may be added in half precision; a CPU without fp16 arithmetic
+            goes on adding in fp32.
+        preprocessing: of the network's input, where it is known: calibration images that it cannot give are refused.
 
     Raises:
         UnknownNameError: no rewrite of this precision goes by a name in `skip`.
         ConversionError: a node that the map to TensorFlow does not know, or a failure of TensorFlow's converter.
         DataError: int8 without calibration images, with too few, or with images that do not fit the model.
-        UnsupportedError: a precision that TFLite files do not come in.
+        UnsupportedError: a precision that TFLite files do not come in; fp16 accumulation of anything but fp16.
         OutputError: `out` cannot be written.
     """
     if precision not in get_args(Precision):
@@ -63,18 +71,26 @@ def convert(
             f"precisions: {', '.join(get_args(Precision))}",
             "choose one with --precision",
         )
+    if fp16_accumulation and precision != "fp16":
+        why = "the mark says that half-size weights may be added in half precision"
+        raise UnsupportedError(f"no fp16 accumulation of {precision} models", why, "--precision fp16")
     for name in skip:
         if name not in names(precision):
             raise UnknownNameError.of(f"{precision} rewrite", name, names(precision), "leave the name out of `skip`")
     graph = read_graph(onnx_path)
     check_operators(graph)
-    images = _checked(calibration, graph) if precision == "int8" else None
+    images = _checked(calibration, graph, preprocessing) if precision == "int8" else None
     with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder, atomic_path(out) as part:
-        arguments = [str(onnx_path), str(part), precision, ",".join(skip)]
+        calibrating = Path(folder) / "calibration.npy"
         if images is not None:
-            arguments.append(str(Path(folder) / "calibration.npy"))
-            np.save(arguments[-1], images)
-        _run_worker(arguments)
+            np.save(calibrating, images)
+        facts = {
+            "precision": precision,
+            "skip": sorted(skip),
+            "fp16_accumulation": fp16_accumulation,
+            "images": None if images is None else str(calibrating),
+        }
+        _run_worker([str(onnx_path), str(part), json.dumps(facts)], part)
 
 
 def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDArray[np.float32]:
@@ -122,35 +138,33 @@ def dequantise(values: NDArray[Any], scale: float, zero_point: int) -> NDArray[n
 
 def operators(path: Path) -> tuple[str, ...]:
     """The operators of a TFLite file in the order they run, by their names in TFLite's schema ("CONV_2D")."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-    model = schema.Model.GetRootAs(path.read_bytes())
-    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
-    graph = model.Subgraphs(0)
-    used = (codes[graph.Operators(i).OpcodeIndex()] for i in range(graph.OperatorsLength()))
-    # Codes below 127 stand in the field of the first schema, later ones in the wider field beside it.
-    return tuple(names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())] for code in used)
+    model = unpack(path.read_bytes())
+    names = operator_names(model)
+    return tuple(names[op.opcodeIndex] for op in model.subgraphs[0].operators)
 
 
-def _checked(images: NDArray[np.float32] | None, graph: Graph) -> NDArray[np.float32]:
+def _checked(
+    images: NDArray[np.float32] | None, graph: Graph, preprocessing: Preprocessing | None
+) -> NDArray[np.float32]:
     """The calibration images, if they can calibrate this model."""
-    hint = f"give {MIN_CALIBRATION_IMAGES} or more training images, normalised as in training; 500 are usual"
-    if images is None:
+    hint = f"give {MIN_IMAGES} or more training images, normalised as in training; 500 are usual"
+    if images is None or not len(images):
         raise DataError("int8 needs calibration images", "the ranges of its activations are measured on them", hint)
     wanted = graph.input_shape[1:]
     if images.ndim != 4 or images.shape[1:] != wanted:
         why = f"the model takes [N, {', '.join(map(str, wanted))}], the images are {list(images.shape)}"
         raise DataError("calibration images of the wrong shape", why, "preprocess them as the model's input")
-    if len(images) < MIN_CALIBRATION_IMAGES:
+    if len(images) < MIN_IMAGES:
         raise DataError(f"{len(images)} calibration images are too few", "ranges would be left to chance", hint)
     if not np.isfinite(images).all():
         raise DataError("calibration images with values that are not finite", "NaN or infinity among the pixels", hint)
+    if preprocessing is not None:
+        check_normalised(float(images.min()), float(images.max()), preprocessing)
     return np.ascontiguousarray(images, np.float32)
 
 
-def _run_worker(arguments: list[str]) -> None:
-    """Run `tflite_worker`; raise its error here."""
+def _run_worker(arguments: list[str], part: Path) -> None:
+    """Run `tflite_worker`, which writes `part`; raise its error here."""
     root = str(Path(ofa_edge.__file__).resolve().parents[1])
     environment = {
         **os.environ,
@@ -165,6 +179,8 @@ def _run_worker(arguments: list[str]) -> None:
     try:
         raise ConversionError(**json.loads(done.stdout))
     except (json.JSONDecodeError, TypeError):
+        if done.returncode < 0 and part.stat().st_size:
+            check_scales(part)  # LiteRT was running what was written
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         ended = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
         raise ConversionError(

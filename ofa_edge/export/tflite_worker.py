@@ -1,14 +1,15 @@
-"""The process that holds TensorFlow: `python -m ofa_edge.export.tflite_worker ONNX OUT PRECISION SKIP [IMAGES.npy]`.
+"""The process that holds TensorFlow: `python -m ofa_edge.export.tflite_worker ONNX OUT SETTINGS`.
 
-Exit code 0 and a written file, or 1 and the three parts of a ConversionError as JSON on stdout. `tflite.convert` calls
-it with checked arguments.
+SETTINGS is JSON (`Settings`). Exit code 0 and a written file, or 1 and the three parts of a ConversionError as JSON on
+stdout. `tflite.convert` calls it with checked arguments.
 """
 
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,26 +17,39 @@ from numpy.typing import NDArray
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.artifact import Precision
 from ofa_edge.export.graph import Graph, read_graph
-from ofa_edge.export.rewrites import rewrite
+from ofa_edge.export.rewrites import file_rewrites_for, rewrite
+from ofa_edge.export.scales import check_scales
 from ofa_edge.export.tf_ops import build
 from ofa_edge.export.tflite import operators
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What `tflite.convert` was asked for. `images` names a .npy file."""
+
+    precision: Precision
+    skip: tuple[str, ...] = ()
+    fp16_accumulation: bool = False
+    images: str | None = None
+
+
 def main(arguments: list[str]) -> int:
     """Convert; report an error of ours as JSON, let any other end the process with its traceback."""
-    onnx_path, out, precision, skip, *calibration = arguments
+    onnx_path, out, facts = arguments
+    settings = Settings(**json.loads(facts))
     try:
-        graph = rewrite(read_graph(Path(onnx_path)), cast(Precision, precision), skip.split(","))
-        images = np.load(calibration[0], allow_pickle=False) if calibration else None
-        Path(out).write_bytes(_convert(graph, cast(Precision, precision), images))
+        graph = rewrite(read_graph(Path(onnx_path)), settings.precision, settings.skip)
+        Path(out).write_bytes(convert_graph(graph, settings))
         _check_layout(Path(out))
+        _check_runs(Path(out), settings.precision)
     except ConversionError as error:
         print(json.dumps({"what": error.what, "why": error.why, "hint": error.hint}))
         return 1
     return 0
 
 
-def _convert(graph: Graph, precision: Precision, images: NDArray[np.float32] | None) -> bytes:
+def convert_graph(graph: Graph, settings: Settings) -> bytes:
+    """The TFLite file of a rewritten graph. Imports TensorFlow."""
     import tensorflow as tf
 
     _, channels, height, width = graph.input_shape
@@ -45,12 +59,23 @@ def _convert(graph: Graph, precision: Precision, images: NDArray[np.float32] | N
         input_signature=[tf.TensorSpec([1, height, width, channels], tf.float32, name="input")],
         autograph=False,
     )
+    content = _run_converter(tf, module, settings)
+    for each in file_rewrites_for(settings.precision):
+        if each.__name__ not in settings.skip:
+            content = each(content, _run_converter(tf, module, Settings("fp32")))
+    return content
+
+
+def _run_converter(tf: Any, module: Any, settings: Settings) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([module.run.get_concrete_function()], module)
-    if precision != "fp32":
+    if settings.precision != "fp32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "fp16":
+    if settings.precision == "fp16":
         converter.target_spec.supported_types = [tf.float16]
-    if images is not None:
+    if settings.fp16_accumulation:
+        converter.target_spec._experimental_supported_accumulation_type = tf.float16
+    if settings.images is not None:
+        images = np.load(settings.images, allow_pickle=False)
         converter.representative_dataset = lambda: _batches(images)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
@@ -59,7 +84,7 @@ def _convert(graph: Graph, precision: Precision, images: NDArray[np.float32] | N
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConversionError(
-            f"TensorFlow's converter refused the network in {precision}",
+            f"TensorFlow's converter refused the network in {settings.precision}",
             first,
             "the operators named above are the place; try another --precision, or --runtime tvm",
         ) from error
@@ -79,6 +104,23 @@ def _check_layout(path: Path) -> None:
             "the map to TensorFlow builds NHWC throughout, the converter put one in",
             "report this with the ONNX file: it costs speed on every device",
         )
+
+
+def _check_runs(path: Path, precision: Precision) -> None:
+    """One inference with LiteRT, here, where its end by a signal ends no process of the user's."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(str(path), num_threads=1)
+        interpreter.allocate_tensors()
+        interpreter.invoke()
+    except (RuntimeError, ValueError) as error:
+        check_scales(path)
+        raise ConversionError(
+            f"LiteRT refuses the {precision} model",
+            " ".join(str(error).split()) or type(error).__name__,
+            "another --precision; and report this with the ONNX file",
+        ) from error
 
 
 if __name__ == "__main__":

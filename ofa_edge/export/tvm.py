@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from ofa_edge.errors import ConfigError, ConversionError, OfaEdgeError, ToolMissingError, UnknownNameError
 from ofa_edge.export.artifact import Artifact, Precision
 from ofa_edge.export.relax import import_onnx, last_line, require_tvm
+from ofa_edge.export.schedules import Chooser, ScheduleFacts, broken_functions, cpu_module, defaults, isa_of
+from ofa_edge.export.schedules.timing import time_functions
 from ofa_edge.files import atomic_path
 
 Runner = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -26,8 +29,21 @@ Linker = Callable[[str, Sequence[str]], None]
 
 # Instruction sets that a hypervisor may hide although the CPU's name implies them.
 _VECTOR_FEATURE = re.compile(r"avx|amx|fma|f16c|gfni|vaes|vpclmul|sse4")
+_DECIDING_FEATURE = re.compile(rf"{_VECTOR_FEATURE.pattern}|neon|fullfp16|fp16fml|dotprod|sve|i8mm|bf16|lse|v[89]\.\d")
 _ALIGNMENT = 64  # bytes; what TVM's generated code may assume of a tensor
 _CPU, _POOLED = 1, 2  # DLPack's kDLCPU; TVM's pooled allocator
+
+
+@dataclass(frozen=True)
+class CpuLibrary:
+    """A compiled library and how its functions were scheduled."""
+
+    artifact: Artifact
+    schedules: ScheduleFacts
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest's entry."""
+        return {**self.artifact.to_json(), "schedules": self.schedules.to_json()}
 
 
 def compile_cpu(
@@ -36,10 +52,12 @@ def compile_cpu(
     target: Mapping[str, object],
     cross_compiler: str | None = None,
     precision: Precision = "fp32",
-) -> Artifact:
-    """Compile an ONNX model to a shared library for a CPU.
+    chooser: Chooser = defaults,
+) -> CpuLibrary:
+    """Compile an ONNX model to a shared library for a CPU, with the rules of `schedules`.
 
-    Two calls with the same input, target and tools write the same bytes.
+    Two calls with the same input, target and tools write the same bytes. A function that no rule takes is compiled by
+    TVM's default and named in the result, with its share of the time where the library runs on this machine.
 
     Args:
         onnx_path: one float32 input of fixed shape, batch 1.
@@ -48,6 +66,7 @@ def compile_cpu(
             mtriple and mcpu the library is for this machine (see `host_target`).
         cross_compiler: the program that links; by default g++ for the target's architecture.
         precision: "fp32" or "fp16".
+        chooser: knobs of single functions, by what they compute.
 
     Raises:
         ConfigError: the target is not one that TVM knows; UnknownNameError: LLVM has no such CPU.
@@ -58,8 +77,45 @@ def compile_cpu(
     require_tvm()
     tvm_target = make_target(target, "llvm")
     linker = find_linker(str(tvm_target.attrs["mtriple"]), cross_compiler)
-    build(import_onnx(onnx_path, precision), tvm_target, out, linker, onnx_path.name)
-    return Artifact.of(out, "tvm", precision)
+    module = import_onnx(onnx_path, precision, half_sums=isa_of(tvm_target).half)
+    schedules = _build_scheduled(module, tvm_target, out, linker, onnx_path.name, chooser)
+    if schedules.fallbacks and runs_here(tvm_target):
+        schedules = schedules.timed(time_functions(out, onnx_path))
+    return CpuLibrary(Artifact.of(out, "tvm", precision), schedules)
+
+
+def _build_scheduled(module: Any, target: Any, out: Path, linker: Linker, name: str, chooser: Chooser) -> ScheduleFacts:
+    """Build with the rules; where one made what cannot be compiled, again without it for that function."""
+    lowered, schedules = _lowered(module, target, name, chooser, {})
+    try:
+        build(lowered, target, out, linker, name, is_lowered=True)
+    except ConversionError:
+        broken = broken_functions(lowered, target, schedules)
+        if not broken:
+            raise
+        lowered, schedules = _lowered(module, target, name, chooser, broken)
+        build(lowered, target, out, linker, name, is_lowered=True)
+    return schedules
+
+
+def _lowered(
+    module: Any, target: Any, name: str, chooser: Chooser, refused: Mapping[str, str]
+) -> tuple[Any, ScheduleFacts]:
+    try:
+        return cpu_module(module, target, chooser, refused)
+    except Exception as error:
+        raise _cannot_compile(name, target, error) from error
+
+
+def runs_here(target: Any) -> bool:
+    """Whether this machine has every feature of an LLVM target."""
+    from tvm.target import Target, codegen
+
+    host = Target(host_target())
+    if target.attrs["mtriple"].split("-")[0] != platform.machine():
+        return False
+    features = {str(name) for name in codegen.llvm_get_cpu_features(target) if _DECIDING_FEATURE.match(str(name))}
+    return features <= {str(name) for name in codegen.llvm_get_cpu_features(host)}
 
 
 def host_target(cores: int = 1) -> dict[str, object]:
@@ -184,8 +240,25 @@ def find_linker(triple: str, cross_compiler: str | None = None) -> Linker:
     return functools.partial(_link, program)
 
 
-def build(module: Any, target: Any, out: Path, linker: Linker, name: str) -> Any:
+def build(
+    module: Any,
+    target: Any,
+    out: Path,
+    linker: Linker,
+    name: str,
+    *,
+    is_lowered: bool = False,
+) -> Any:
     """Compile a Relax module for `target` and write it to `out`; return the executable for inspection.
+
+    Args:
+        module: a Relax module.
+        target: a `tvm.target.Target`.
+        out: the library to write.
+        linker: of `find_linker`.
+        name: of the model, for errors.
+        is_lowered: the module's functions are scheduled (`schedules.cpu_module`); else TVM's pipeline for the target
+            does that.
 
     Raises:
         ConversionError: TVM or the linker failed.
@@ -194,18 +267,23 @@ def build(module: Any, target: Any, out: Path, linker: Linker, name: str) -> Any
     from tvm import relax
 
     try:
+        # Asked for by target: tvm.compile's own default pipeline fuses nothing.
+        pipeline = tvm.transform.Sequential([]) if is_lowered else relax.get_default_pipeline(target)
         with target:
-            # Asked for by target: tvm.compile's own default pipeline fuses nothing.
-            executable = tvm.compile(module, target=target, relax_pipeline=relax.get_default_pipeline(target))
+            executable = tvm.compile(module, target=target, relax_pipeline=pipeline)
         with atomic_path(out) as part:
             executable.export_library(str(part), fcompile=linker)
     except (OSError, OfaEdgeError):
         raise
     except Exception as error:
-        raise ConversionError(
-            f"TVM cannot compile {name} for {target.kind.name}", last_line(error), "ofa-edge build --runtime tflite"
-        ) from error
+        raise _cannot_compile(name, target, error) from error
     return executable
+
+
+def _cannot_compile(name: str, target: Any, error: Exception) -> ConversionError:
+    return ConversionError(
+        f"TVM cannot compile {name} for {target.kind.name}", last_line(error), "ofa-edge build --runtime tflite"
+    )
 
 
 def _link(program: str, output: str, objects: Sequence[str]) -> None:

@@ -139,7 +139,7 @@ def load_latency_model(
         target: the target.
         space: the space whose subnets are to be predicted.
         runtime: "tflite" or "tvm".
-        precision: "fp32", "fp16" or "int8".
+        precision: "fp32", "fp16", "dynamic" or "int8".
         version: another runtime version that the file knows; by default the first, which is what `build` produces for.
 
     Raises:

@@ -1,26 +1,33 @@
 """The build itself: stages in order, then the ladder, the verdicts, the report, and last the manifest."""
 
 import datetime
+import json
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from ofa_edge import __version__
+from ofa_edge import __version__, cost
 from ofa_edge.cache import CacheEntry, StageCache
+from ofa_edge.errors import UnsupportedError
+from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.manifest import (
+    CalibrationRecord,
     FileRecord,
+    KernelRecord,
     Label,
     LatencyPrediction,
     Manifest,
     Rung,
+    SchedulesRecord,
     SearchRecord,
     SubnetRecord,
     SupernetRecord,
     TargetRecord,
+    Tolerance,
     Verdict,
     write_manifest,
 )
@@ -29,14 +36,16 @@ from ofa_edge.pipeline import stages
 from ofa_edge.pipeline.on_device import DeviceResult, run_on_device
 from ofa_edge.pipeline.plan import Plan, input_files
 from ofa_edge.pipeline.searching import run_search
-from ofa_edge.pipeline.stages import MODEL, OnStage, StageRunner, load_logits
+from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
 from ofa_edge.report import write_report
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
-from ofa_edge.verify.gates import accuracy_verdict, latency_verdict, parity_verdict
-from ofa_edge.verify.ladder import CONVERTED, EXACT, ON_DEVICE, Answers, first_rung, rung
+from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
+from ofa_edge.verify.ladder import EXACT, Answers, conversion_tolerance, device_tolerance, first_rung, rung
 
 REPORT = "report.html"
+# The most that CUDA kernels are emulated on: a minute or less.
+EMULATED_IMAGES, EMULATED_MACS = 32, 10_000_000_000
 PACKAGES = (
     "torch",
     "onnx",
@@ -59,6 +68,7 @@ class _Ladder:
 
     rungs: tuple[Rung, ...]
     device: DeviceResult | None
+    not_emulated: str = ""  # why CUDA kernels could not be run on the CPU either
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,8 @@ class _Built:
     artifact: Path
     onnx: Path
     extra: tuple[tuple[str, Path], ...] = ()
+    schedules: SchedulesRecord | None = None  # of a library for a CPU
+    kernels: tuple[KernelRecord, ...] = ()  # of one for a GPU
 
 
 def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnStage) -> Manifest:
@@ -86,10 +98,11 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     model = stages.to_tflite(runner, plan, onnx, subnet) if plan.runtime == "tflite" else None
     model = model or stages.to_tvm(runner, plan, onnx)
     built = _collect(plan, onnx, model)
+    inspection = stages.inspect_tflite(runner, plan, model) if plan.runtime == "tflite" else None
     ladder = _climb(runner, plan, subnet, static, onnx, model, built)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
-        manifest = _manifest(plan, runner, subnet, search, ladder, outputs, command)
+        manifest = _manifest(plan, runner, subnet, search, ladder, inspection, outputs, command, built)
         write_report(folder / REPORT, manifest)
         outputs.append(_record(REPORT, "report", folder / REPORT))
         manifest = manifest.model_copy(update={"outputs": tuple(outputs)})
@@ -98,18 +111,24 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
 
 
 def _collect(plan: Plan, onnx: CacheEntry, model: CacheEntry) -> _Built:
-    """The artifact and what goes with it. A TVM library for a CPU comes with its C++ runner, which drives no GPU."""
+    """The artifact and what goes with it: a TVM library comes with its C++ runner, and with its kernels' source."""
     if plan.runtime == "tflite":
         return _Built(model.path("model.tflite"), onnx.path(MODEL))
-    facts = (("model.json", model.path("model.json")),)
-    if plan.cuda:
-        return _Built(model.path("model.so"), onnx.path(MODEL), facts)
     from ofa_edge.device.runners.build import build_tvm_runner
     from ofa_edge.device.sysroot import cache_folder
 
-    folder = build_tvm_runner(plan.target.hardware.arch, cache_folder())
-    runner = tuple((f"runner/{path.name}", path) for path in sorted(folder.iterdir()) if path.suffix != ".json")
-    return _Built(model.path("model.so"), onnx.path(MODEL), (*facts, *runner))
+    folder = build_tvm_runner(plan.target.hardware.arch, cache_folder(), plan.cuda)
+    names = ("model.json", KERNELS) if plan.cuda else ("model.json",)
+    extra = [(name, model.path(name)) for name in names]
+    extra += [(f"runner/{path.name}", path) for path in sorted(folder.iterdir()) if path.suffix != ".json"]
+    facts = json.loads(model.path("model.json").read_bytes())
+    return _Built(
+        model.path("model.so"),
+        onnx.path(MODEL),
+        tuple(extra),
+        None if plan.cuda else SchedulesRecord.model_validate_json(json.dumps(facts["schedules"])),
+        tuple(KernelRecord.model_validate_json(json.dumps(kernel)) for kernel in facts.get("kernels", ())),
+    )
 
 
 def _climb(
@@ -133,19 +152,42 @@ def _climb(
         size=stages.file_size(built.onnx),
     )
     converted = _converted(runner, plan, onnx, model, subnet, built)
+    tolerance = conversion_tolerance(plan.precision, plan.fp16_accumulation)
     rungs = [
         first_rung(start, labels),
         rung(folded, start, EXACT, labels),
         rung(exported, start, EXACT, labels),
-        rung(converted, start, CONVERTED[plan.precision], labels),
+        rung(converted, start, tolerance, labels, with_drop=plan.precision != "fp32"),
     ]
+    not_emulated = ""
+    if plan.cuda:
+        try:
+            rungs.append(_emulated(runner, plan, model, subnet, start))
+        except UnsupportedError as error:
+            not_emulated = f"{error.what}: {error.why}"
     tvm_runner = next((path.parent for name, path in built.extra if name.startswith("runner/")), None)
     device = run_on_device(runner, plan, built.artifact, subnet, tvm_runner)
     if device is not None:
         what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
         answers = Answers("on device", device.logits, note=what or device.record.name)
-        rungs.append(rung(answers, converted, ON_DEVICE[plan.precision], labels))
-    return _Ladder(tuple(rungs), device)
+        rungs.append(rung(answers, converted, device_tolerance(plan.precision, plan.fp16_accumulation), labels))
+    return _Ladder(tuple(rungs), device, not_emulated)
+
+
+def _emulated(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet, start: Answers) -> Rung:
+    """The library's CUDA kernels on this machine's CPU, on as many images as a minute or so allows."""
+    from ofa_edge.device.runners.build import build_tvm_runner
+    from ofa_edge.device.sysroot import cache_folder
+
+    affordable = EMULATED_MACS // cost.macs(plan.package.space, subnet)
+    allowed = max(1, min(EMULATED_IMAGES, affordable, len(start.logits)))
+    tvm_runner = build_tvm_runner(platform.machine(), cache_folder(), cuda=True)
+    entry = stages.run_cuda_emulated(runner, plan, model, subnet, tvm_runner, allowed)
+    note = f"the kernels for {plan.target.hardware.gpu} as C++ on this machine's CPU; no GPU ran them"
+    answers = Answers(f"tvm {plan.precision}, emulated kernels", load_logits(entry), note=note)
+    # Too few images for a drop in accuracy to mean anything.
+    tolerance = Tolerance(snr_db=conversion_tolerance(plan.precision, plan.fp16_accumulation).snr_db)
+    return rung(answers, Answers(start.name, start.logits[:allowed]), tolerance, None)
 
 
 def _converted(
@@ -154,11 +196,11 @@ def _converted(
     if plan.runtime == "tflite":
         logits = load_logits(stages.run_tflite(runner, plan, model, subnet))
         size = stages.file_size(built.artifact)
-        return Answers(f"tflite {plan.precision}", logits, file=plan.artifact_name, size=size)
+        return Answers(f"tflite {plan.precision_name}", logits, file=plan.artifact_name, size=size)
     logits = load_logits(stages.run_tvm_host(runner, plan, onnx, subnet))
     note = "the same Relax module compiled for this machine's CPU"
     if plan.cuda:
-        note += f"; the kernels for {plan.target.hardware.gpu} were compiled and not run"
+        note += f"; for the kernels for {plan.target.hardware.gpu} see the next rung"
     return Answers(f"tvm {plan.precision}, host CPU", logits, note=note)
 
 
@@ -186,8 +228,10 @@ def _manifest(
     subnet: Subnet,
     search: SearchRecord | None,
     ladder: _Ladder,
+    inspection: Inspection | None,
     outputs: Sequence[FileRecord],
     command: Sequence[str],
+    built: _Built,
 ) -> Manifest:
     prediction = _prediction(plan, subnet)
     measurements = (ladder.device.record,) if ladder.device else ()
@@ -206,6 +250,7 @@ def _manifest(
             runtime=plan.runtime,
             threads=plan.target.runtime.threads,
             precision=plan.precision,
+            fp16_accumulation=plan.fp16_accumulation,
         ),
         supernet=SupernetRecord(
             name=plan.package.name,
@@ -218,23 +263,27 @@ def _manifest(
         prediction=prediction,
         search=search,
         budget_ms=plan.budget_ms,
+        schedules=built.schedules,
+        calibration=None if plan.calibration is None else CalibrationRecord(**asdict(plan.calibration)),
         ladder=ladder.rungs,
         measurements=measurements,
-        verdicts=_verdicts(plan, ladder),
+        verdicts=_verdicts(plan, ladder, inspection),
         stages=tuple(runner.records),
         inputs=tuple(_record(name, role, path) for name, (path, role) in input_files(plan).items()),
         outputs=tuple(outputs),
         versions=_versions(),
         skipped=_skipped(plan, ladder),
+        kernels=built.kernels,
     )
 
 
-def _verdicts(plan: Plan, ladder: _Ladder) -> tuple[Verdict, ...]:
+def _verdicts(plan: Plan, ladder: _Ladder, inspection: Inspection | None) -> tuple[Verdict, ...]:
     measurements = (ladder.device.record,) if ladder.device else ()
     is_target = ladder.device is not None and ladder.device.is_target
     return (
         parity_verdict(ladder.rungs),
         accuracy_verdict(ladder.rungs),
+        *([] if inspection is None else [delegation_verdict(inspection, measurements)]),
         latency_verdict(measurements, plan.budget_ms, is_target, plan.device.why),
     )
 
@@ -266,7 +315,11 @@ def _skipped(plan: Plan, ladder: _Ladder) -> tuple[str, ...]:
     if ladder.device is None:
         skipped.append(f"run on a device: {plan.device.why or '--device none'}")
     if plan.cuda:
-        skipped.append(f"run of the {plan.target.hardware.gpu} kernels: there is no such GPU here")
+        emulated = f"were not even emulated ({ladder.not_emulated})" if ladder.not_emulated else "ran emulated"
+        skipped.append(
+            f"run of the {plan.target.hardware.gpu} kernels on a GPU: there is none here. They are compiled, held"
+            f" against the architecture's limits, and {emulated}; their speed is not known"
+        )
     if not plan.package.trained:
         skipped.append("accuracy: the weights are random")
     return tuple(skipped)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from ofa_edge.data.calibration import Calibration, review_calibration
 from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
@@ -18,7 +19,7 @@ from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synth
 from ofa_edge.search.load_predictor import Predictor, load_predictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
-from ofa_edge.targets import Precision, Target, load_target, require
+from ofa_edge.targets import Precision, Target, load_target, require, require_fp16_accumulation
 
 Runtime = Literal["tflite", "tvm"]
 _INSTALL = {
@@ -42,6 +43,7 @@ class BuildOptions:
     device: str = "auto"
     out: Path | None = None
     seed: int = 0
+    fp16_accumulation: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Plan:
     out: Path
     budget_ms: float
     relative_budget: float | None  # None where the user gave milliseconds
+    fp16_accumulation: bool = False
+    calibration: Calibration | None = None  # of the images that set int8 ranges
 
     @property
     def cuda(self) -> bool:
@@ -83,6 +87,11 @@ class Plan:
                 f"{self.target.name} has no TVM target", f"{self.target.path}: no [runtime.tvm]", "--runtime tflite"
             )
         return cast(Mapping[str, object], options.target)
+
+    @property
+    def precision_name(self) -> str:
+        """The precision in words, the accumulation with it."""
+        return self.precision + (", fp16 sums" if self.fp16_accumulation else "")
 
     @property
     def artifact_name(self) -> str:
@@ -103,8 +112,10 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     """
     target = load_target(options.target)
     runtime = options.runtime or target.runtime.kind
-    precision = options.precision or target.defaults.precision
+    precision = options.precision or ("fp16" if options.fp16_accumulation else target.defaults.precision)
     require(target, runtime, precision)
+    if options.fp16_accumulation:
+        require_fp16_accumulation(target, runtime, precision)
     require_tools(runtime, target.hardware.arch)
     if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:
         raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
@@ -116,6 +127,7 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     predictor_file = package.file(zoo.PREDICTOR) if package.subnet is None else None
     predictor = load_predictor(predictor_file, package.space) if predictor_file else None
     budget_ms, relative = _budget(options, target, package, latency)
+    data = _data(options, package, images)
     return Plan(
         options=options,
         target=target,
@@ -124,11 +136,13 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         package=package,
         predictor=predictor,
         latency=latency,
-        data=_data(options, package, images),
+        data=data,
         device=_device(options.device, target, runtime),
         out=out,
         budget_ms=budget_ms,
         relative_budget=relative,
+        fp16_accumulation=options.fp16_accumulation,
+        calibration=_calibration(package, data) if precision == "int8" and images else None,
     )
 
 
@@ -170,6 +184,11 @@ def _data(options: BuildOptions, package: SupernetPackage, needed: bool) -> Buil
     if not package.trained or not (needed or package.file(zoo.IMAGES)):
         return synthetic_data(package)
     return folder_data(options.data, package, options.seed) if options.data else package_data(package)
+
+
+def _calibration(package: SupernetPackage, data: BuildData) -> Calibration:
+    preprocessing = package.preprocessing(package.space.resolutions[-1])
+    return review_calibration(data.calibration, preprocessing, package.labels, data.labelled)
 
 
 def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:

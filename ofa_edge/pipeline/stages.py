@@ -2,6 +2,7 @@
 
 import io
 import json
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -13,13 +14,17 @@ from numpy.typing import NDArray
 
 from ofa_edge import __version__
 from ofa_edge.cache import CacheEntry, StageCache
-from ofa_edge.files import write_bytes
+from ofa_edge.device.runners.build import RUNNER
+from ofa_edge.export.inspect.findings import Inspection
+from ofa_edge.files import write_bytes, write_json
 from ofa_edge.manifest import StageRecord
 from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.space import Subnet
 
 MODEL = "model.onnx"
+KERNELS = "kernels.cu"
 LOGITS = "logits.npy"
+INSPECTION = "inspection.json"
 STATIC = "static.safetensors"
 OnStage = Callable[[str, bool, float | None], None]  # name, served from the cache, seconds (None: it starts)
 
@@ -156,7 +161,7 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
     supernet = Path(plan.package.name).name  # no path of this machine goes into an artifact
     description = {
         "name": f"{supernet} {subnet.id}",
-        "description": f"Subnet {subnet.id} of {supernet} for {plan.target.name}, {plan.precision}"
+        "description": f"Subnet {subnet.id} of {supernet} for {plan.target.name}, {plan.precision_name}"
         + ("" if plan.package.trained else "; UNTRAINED: random weights"),
         "version": __version__,
     }
@@ -173,13 +178,24 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
 
         bare = folder / "bare.tflite"
         calibration = preprocessing.apply(plan.data.calibration.pixels) if plan.precision == "int8" else None
-        convert(onnx.path(MODEL), bare, plan.precision, calibration)
+        convert(
+            onnx.path(MODEL),
+            bare,
+            plan.precision,
+            calibration,
+            fp16_accumulation=plan.fp16_accumulation,
+            preprocessing=preprocessing,
+        )
         write_metadata(bare, folder / "model.tflite", preprocessing, plan.package.labels, facts=facts, **description)
         bare.unlink()
+
+    from ofa_edge.export.rewrites import names
 
     inputs = {
         "model": onnx.files[MODEL],
         "precision": plan.precision,
+        "fp16_accumulation": plan.fp16_accumulation,
+        "rewrites": names(plan.precision),
         "calibration": plan.data.digests["calibration"] if plan.precision == "int8" else None,
         "labels": list(plan.package.labels),
         "facts": facts,
@@ -201,6 +217,25 @@ def run_tflite(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subne
     return runner.run("run-tflite", inputs, ("ai-edge-litert",), produce)
 
 
+def inspect_tflite(runner: StageRunner, plan: Plan, model: CacheEntry) -> Inspection:
+    """What `ofa-edge inspect` says of the TFLite file. LiteRT is asked, so the answer is of this machine."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.inspect import inspect_model
+
+        write_json(folder / INSPECTION, inspect_model(model.path("model.tflite")).to_json())
+
+    from ofa_edge.export.inspect.tflite_rules import RULES
+
+    inputs = {
+        "model": model.files["model.tflite"],
+        "machine": platform.machine(),
+        "rules": [rule.__name__ for rule in RULES],
+    }
+    entry = runner.run("inspect", inputs, ("ai-edge-litert",), produce)
+    return Inspection.from_json(json.loads(entry.path(INSPECTION).read_bytes()))
+
+
 def to_tvm(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> CacheEntry:
     """Compile for the target: a library, and beside it what was found inside."""
 
@@ -209,13 +244,13 @@ def to_tvm(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> CacheEntry:
         if plan.cuda:
             from ofa_edge.export.cuda import compile_cuda
 
-            facts = compile_cuda(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision).to_json()
+            built = compile_cuda(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision, folder)
+            facts = built.to_json()
         else:
             from ofa_edge.export.tvm import compile_cpu
 
-            compile_cpu(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision)
-            facts = {"target": dict(plan.tvm_target)}
-        facts.pop("artifact", None)  # holds a path; the cache has the digest
+            facts = compile_cpu(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision).to_json()
+            facts["target"] = dict(plan.tvm_target)
         write_bytes(folder / "model.json", json.dumps(facts, sort_keys=True).encode())
 
     inputs = {"model": onnx.files[MODEL], "target": dict(plan.tvm_target), "precision": plan.precision}
@@ -243,6 +278,27 @@ def run_tvm_host(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subn
         "test": plan.data.digests["test"],
     }
     return runner.run("run-tvm-host", inputs, ("apache-tvm",), produce)
+
+
+def run_cuda_emulated(
+    runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet, tvm_runner: Path, images: int
+) -> CacheEntry:
+    """Answers of the library's own CUDA kernels to the first `images` images, emulated on this machine's CPU."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.cuda_emulation import run_emulated
+
+        emulation, arch = model.path(KERNELS).parent, str(plan.tvm_target["arch"])
+        inputs = test_inputs(plan, subnet)[:images]
+        save_array(folder / LOGITS, run_emulated(emulation, tvm_runner / RUNNER, inputs, arch))
+
+    inputs = {
+        "kernels": model.files[KERNELS],
+        "host": model.files["emulated.so"],
+        "test": plan.data.digests["test"],
+        "images": images,
+    }
+    return runner.run("run-cuda-emulated", inputs, ("apache-tvm",), produce)
 
 
 def file_size(path: Path) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import ConfigError, UsageError
+from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.manifest import (
@@ -20,8 +21,8 @@ from ofa_edge.manifest import (
 from ofa_edge.pipeline.on_device import measure_artifact
 from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
 from ofa_edge.space import Subnet
-from ofa_edge.verify.gates import accuracy_verdict, latency_verdict, parity_verdict
-from ofa_edge.verify.ladder import ON_DEVICE, Answers, first_rung, rung
+from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
+from ofa_edge.verify.ladder import Answers, device_tolerance, first_rung, rung
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,12 @@ def verify(folder: Path, device: str, data: Path | None = None) -> Verification:
     answers = Answers("on device", result.logits, note=result.record.name)
     rungs: tuple[Rung, ...] = (first_rung(answers, labels),)
     if reference is not None:
-        tolerance = ON_DEVICE[plan.precision]
+        tolerance = device_tolerance(plan.precision, plan.fp16_accumulation)
         rungs = (first_rung(reference, labels), rung(answers, reference, tolerance, labels))
     verdicts = (
         parity_verdict(rungs),
         accuracy_verdict(rungs),
+        *([delegation_verdict(inspect_model(artifact), [result.record])] if plan.runtime == "tflite" else []),
         latency_verdict([result.record], plan.budget_ms, result.is_target),
     )
     return Verification(result.record, rungs, verdicts)
@@ -88,6 +90,7 @@ def _plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
             target=manifest.target.given or manifest.target.name,
             latency_ms=search.budget_ms if search else manifest.budget_ms,
             precision=manifest.target.precision,
+            fp16_accumulation=manifest.target.fp16_accumulation,
             runtime=manifest.target.runtime,  # type: ignore[arg-type]
             supernet=manifest.supernet.name,
             untrained=not manifest.supernet.trained,

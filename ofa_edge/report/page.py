@@ -36,6 +36,7 @@ def render_report(manifest: Manifest) -> str:
         stages=stage_chart(manifest.stages),
         drawing=subnet_drawing(manifest),
         not_verified=not_verified(manifest),
+        fallback=[kernel.name for kernel in manifest.kernels if not kernel.own_rule],
         kernels=manifest.supernet.space.get("kernels", []),
         expands=manifest.supernet.space.get("expands", []),
         artifact=next((record for record in manifest.outputs if record.role == "artifact"), None),

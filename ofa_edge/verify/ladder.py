@@ -4,27 +4,45 @@ Each rung is compared with the supernet's slice, so that errors add up in sight;
 on this machine, so that what the device does is not mistaken for what the conversion did.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.export.parity import compare
-from ofa_edge.manifest import Rung, Tolerance
-from ofa_edge.metrics import top1
+from ofa_edge.manifest import DropRecord, Rung, Tolerance
+from ofa_edge.metrics import argmax, paired_drop, top1
 from ofa_edge.targets import Precision
 
 # Two orders of magnitude above what sound builds show, far below what one wrong pad or scale does (10 to 30 dB).
 EXACT = Tolerance(snr_db=80.0, top1_drop=0.002)
 HALF = Tolerance(snr_db=40.0, top1_drop=0.005)
 QUANTISED = Tolerance(snr_db=12.0, top1_drop=0.015)
-ON_DEVICE: dict[Precision, Tolerance] = {
+DYNAMIC = Tolerance(snr_db=25.0, top1_drop=0.01)
+# Sums in half precision keep 11 bits of 24: sound builds show about 50 dB.
+HALF_SUMS = Tolerance(snr_db=30.0, top1_drop=0.005)
+_ON_DEVICE: dict[Precision, Tolerance] = {
     "fp32": EXACT,
     "fp16": HALF,
+    # Scales of activations are found while running, from floats that differ in their last bits: steps may flip.
+    "dynamic": HALF,
     # Whole files of integers answer alike but for single steps of the last rounding.
     "int8": Tolerance(snr_db=25.0, top1_drop=0.005),
 }
-CONVERTED: dict[Precision, Tolerance] = {"fp32": EXACT, "fp16": HALF, "int8": QUANTISED}
+_CONVERTED: dict[Precision, Tolerance] = {"fp32": EXACT, "fp16": HALF, "dynamic": DYNAMIC, "int8": QUANTISED}
+
+
+def conversion_tolerance(precision: Precision, fp16_accumulation: bool = False) -> Tolerance:
+    """What a converted file on this machine is held to, against the supernet's slice.
+
+    With `fp16_accumulation` a machine whose CPU has fp16 arithmetic adds in half precision here already.
+    """
+    return HALF_SUMS if fp16_accumulation else _CONVERTED[precision]
+
+
+def device_tolerance(precision: Precision, fp16_accumulation: bool = False) -> Tolerance:
+    """What a device is held to, against the same file on this machine."""
+    return HALF_SUMS if fp16_accumulation else _ON_DEVICE[precision]
 
 
 @dataclass(frozen=True)
@@ -49,8 +67,23 @@ def first_rung(answers: Answers, labels: NDArray[np.int64] | None) -> Rung:
     )
 
 
-def rung(answers: Answers, reference: Answers, tolerance: Tolerance, labels: NDArray[np.int64] | None) -> Rung:
-    """Compare one stage with `reference` on the same images, and judge it."""
+def accuracy_drop(answers: Answers, reference: Answers, labels: NDArray[np.int64] | None) -> DropRecord | None:
+    """What one stage's answers lose in top-1, with a confidence interval; None without labels."""
+    if labels is None:
+        return None
+    found = paired_drop(argmax(reference.logits) == labels, argmax(answers.logits) == labels)
+    return DropRecord(**asdict(found))
+
+
+def rung(
+    answers: Answers,
+    reference: Answers,
+    tolerance: Tolerance,
+    labels: NDArray[np.int64] | None,
+    *,
+    with_drop: bool = False,
+) -> Rung:
+    """Compare one stage with `reference` on the same images, and judge it; `with_drop` adds the drop's interval."""
     difference = compare(reference.logits, answers.logits)
     drop = None if labels is None else top1(reference.logits, labels) - top1(answers.logits, labels)
     faults = []
@@ -69,6 +102,7 @@ def rung(answers: Answers, reference: Answers, tolerance: Tolerance, labels: NDA
         snr_db=difference.snr_db,
         argmax_agreement=difference.argmax_agreement,
         top1=None if labels is None else top1(answers.logits, labels),
+        drop=accuracy_drop(answers, reference, labels) if with_drop else None,
         images=len(answers.logits),
         tolerance=tolerance,
         outcome="fail" if faults else "pass",

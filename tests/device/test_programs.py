@@ -30,6 +30,9 @@ def test_tvm_reads_raw_images_in_their_own_layout(tmp_path, images):
     assert program.command(WORK, "in.f32", "out.f32")[-2:] == ["--shape", "1,2,12,12"]
     assert program.environment(WORK) == {"LD_LIBRARY_PATH": "/tmp/ofa-edge.x"}
     assert program.files()["model.so"] == tmp_path / "any.so"
+    assert len(program.files()) == 4
+    (tmp_path / "libofa_edge_cuda.so").touch()
+    assert program.files()["libofa_edge_cuda.so"] == tmp_path / "libofa_edge_cuda.so"
     logits = np.arange(15, dtype=np.float32).reshape(3, 5)
     logits.tofile(tmp_path / "out.f32")
     np.testing.assert_array_equal(program.read_outputs(tmp_path / "out.f32"), logits)

@@ -57,7 +57,7 @@ def runner(folder):
 
 @pytest.fixture(scope="module")
 def model(net):
-    return compile_cpu(net, net.with_name("model.so"), {"kind": "llvm", "num-cores": 1}).path
+    return compile_cpu(net, net.with_name("model.so"), {"kind": "llvm", "num-cores": 1}).artifact.path
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,8 @@ def test_one_pass_over_all_images(runner, model, images, expected, tmp_path):
     logits = np.fromfile(out, np.float32).reshape(-1, CLASSES)
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     assert said.pop("load_ns") > 0
-    assert said == {"runtime": "tvm", "version": "0.27.0.post1", "threads": 2, "outputs": len(expected)}
+    told = {"runtime": "tvm", "version": "0.27.0.post1", "device": "cpu", "threads": 2, "outputs": len(expected)}
+    assert said == told
 
 
 def test_latency_session(runner, model, images, expected, tmp_path):
@@ -161,7 +162,7 @@ def test_emulated_cortex_a72_answers_the_same(emulated, net, inputs, expected):
         runner = build_tvm_runner("aarch64", user_cache_path("ofa-edge"))
     except ToolMissingError as error:
         pytest.skip(f"{error.what}: {error.why}")
-    model = compile_cpu(net, net.with_name("a72.so"), CORTEX_A72).path
+    model = compile_cpu(net, net.with_name("a72.so"), CORTEX_A72).artifact.path
     measurement = measure(emulated, Request(model, "tvm", inputs, CLASSES, runner=runner))
     np.testing.assert_allclose(measurement.outputs, expected, atol=1e-5)
     assert measurement.fingerprint.device_kind == "emulated"

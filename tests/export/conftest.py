@@ -51,7 +51,20 @@ def tflite_paths(onnx_path: Path, calibration: np.ndarray, tmp_path_factory: pyt
     from ofa_edge.export.tflite import convert
 
     folder = tmp_path_factory.mktemp("tflite")
-    paths = {precision: folder / f"{precision}.tflite" for precision in ("fp32", "fp16", "int8")}
+    paths = {precision: folder / f"{precision}.tflite" for precision in ("fp32", "fp16", "dynamic", "int8")}
     for precision, path in paths.items():
         convert(onnx_path, path, precision, calibration if precision == "int8" else None)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def plain_paths(onnx_path: Path, calibration: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """TinyNet as a plain converter would write it, without any rewrite of ours, by precision."""
+    from ofa_edge.export.rewrites import names
+    from ofa_edge.export.tflite import convert
+
+    folder = tmp_path_factory.mktemp("plain")
+    paths = {precision: folder / f"plain-{precision}.tflite" for precision in ("fp32", "dynamic", "int8")}
+    for precision, path in paths.items():
+        convert(onnx_path, path, precision, calibration if precision == "int8" else None, skip=names(precision))
     return paths

@@ -56,11 +56,11 @@ def test_library_for_jetson_nano_carries_its_kernels(nano):
     (found,) = elf.find_cubins(data)
     assert found.offset > 0
     assert found.arch == nano.arch == "sm_53"
-    assert found.kernels == set(nano.kernels)
+    assert found.kernels == {kernel.name for kernel in nano.kernels}
     assert found.size == nano.cubin_bytes
-    assert any("conv2d" in name for name in nano.kernels)
+    assert any("conv2d" in kernel.name for kernel in nano.kernels)
     assert b"__global__" not in data  # machine code, not source text
-    for name in nano.kernels:  # the host's code asks for them by name
+    for name in found.kernels:  # the host's code asks for them by name
         assert data[: found.offset].count(name.encode()) + data[found.offset + found.size :].count(name.encode())
 
 
@@ -73,6 +73,11 @@ def test_manifest_entry(nano):
         "bytes": nano.cubin_bytes,
         "nvrtc": "12.6",
     }
+    assert len(entry["kernels"]) == len(nano.kernels)
+    depthwise = next(kernel for kernel in entry["kernels"] if kernel["rule"] == "window")
+    told = {"name", "arch", "rule", "own_rule", "grid", "block", "useful", "registers", "shared", "stack"}
+    assert set(depthwise) == told
+    assert "without a GPU" in entry["note"]
 
 
 def test_parent_process_stays_clean(nano):

@@ -7,6 +7,7 @@ from tiny_net import smooth_images
 
 from ofa_edge.export import tvm
 from ofa_edge.export.fold import fold_batch_norm
+from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.onnx import export_onnx, run_onnx
 from ofa_edge.export.parity import compare
 from ofa_edge.export.tflite import convert, operators, run_tflite
@@ -37,7 +38,7 @@ def test_onnx(exported):
     assert compare(wanted, run_onnx(path, smooth_images(24, 2))).snr_db > 90
 
 
-@pytest.mark.parametrize(("precision", "floor"), [("fp32", 90), ("int8", 4)])
+@pytest.mark.parametrize(("precision", "floor"), [("fp32", 90), ("dynamic", 10), ("int8", 4)])
 def test_tflite(exported, tmp_path, precision, floor):
     """Random weights lose most in int8: rounding weights and activations in torch leaves 6 to 8 dB of them too."""
     family, wanted, path = exported
@@ -47,11 +48,12 @@ def test_tflite(exported, tmp_path, precision, floor):
     known = {"CONV_2D", "PAD", "ADD", "MEAN", "FULLY_CONNECTED", "RESHAPE"}
     extra = {"MAX_POOL_2D", "AVERAGE_POOL_2D"} if family == "ofa_resnet" else {"DEPTHWISE_CONV_2D"}
     assert used <= known | extra, "activations belong into the operator before them"
+    assert inspect_model(tmp_path / "m.tflite").faults == ()
 
 
 def test_tvm(exported):
     _, wanted, path = exported
-    library = tvm.compile_cpu(path, path.with_name("host.so"), {"kind": "llvm", "num-cores": 1})
+    library = tvm.compile_cpu(path, path.with_name("host.so"), {"kind": "llvm", "num-cores": 1}).artifact
     logits = tvm.run_tvm_host(library.path, smooth_images(24, 2))
     assert compare(wanted, logits).snr_db > 90
     np.testing.assert_array_equal(logits.argmax(1), wanted.argmax(1))
@@ -59,7 +61,7 @@ def test_tvm(exported):
 
 def test_tvm_in_half_precision(exported):
     _, wanted, path = exported
-    half = tvm.compile_cpu(path, path.with_name("half.so"), tvm.host_target(), precision="fp16")
+    half = tvm.compile_cpu(path, path.with_name("half.so"), tvm.host_target(), precision="fp16").artifact
     difference = compare(wanted, tvm.run_tvm_host(half.path, smooth_images(24, 2)))
     assert 20 < difference.snr_db < 90  # random weights multiply the rounding, here as in int8
     assert difference.argmax_agreement > 0.9

@@ -7,8 +7,9 @@ from onnx_text import save_graph, save_model
 from ofa_edge.export.graph import read_graph
 from ofa_edge.export.onnx import run_onnx
 from ofa_edge.export.parity import compare
-from ofa_edge.export.rewrites import rewrite, rewrites_for
+from ofa_edge.export.rewrites import file_rewrites_for, names, rewrite, rewrites_for
 from ofa_edge.export.rewrites.crop_kernels import crop_kernels
+from ofa_edge.export.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
 from ofa_edge.export.rewrites.sink_scales import sink_scales
 from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS, split_depthwise
@@ -26,7 +27,7 @@ def operators(graph):
     return Counter(node.op for node in graph.nodes)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "dynamic", "int8"])
 def test_the_whole_list_keeps_the_answers(onnx_path, images, reference, precision, tmp_path):
     graph = rewrite(read_graph(onnx_path), precision)
     answers = run_onnx(save_graph(tmp_path / "after.onnx", graph), images)
@@ -40,6 +41,9 @@ def test_the_whole_list_keeps_the_answers(onnx_path, images, reference, precisio
 
 
 def test_the_order_is_what_it_says():
+    assert rewrites_for("dynamic") == rewrites_for("fp16") == rewrites_for("fp32")
+    assert [file_rewrites_for(each) for each in ("fp32", "fp16", "dynamic", "int8")] == [(), (), (float_depthwise,), ()]
+    assert names("dynamic")[-1] == "float_depthwise"
     assert rewrites_for("fp32") == (crop_kernels, split_depthwise, open_hard_sigmoid, sink_scales)
     assert rewrites_for("int8") == (crop_kernels, split_depthwise, open_hard_sigmoid, open_hard_swish, sink_scales)
 
@@ -67,8 +71,10 @@ def test_large_depthwise_kernels_are_split(tmp_path, kernel, parts, size, stride
         ("group=4, pads=[6,6,6,6], dilations=[2,2]", (4, 1, 7, 7)),
         ("group=1, pads=[3,3,3,3]", (4, 4, 7, 7)),
         ("group=4, pads=[3,3,3,3]", (8, 1, 7, 7)),
+        ("group=4, pads=[2,2,3,3]", (4, 1, 6, 6)),
+        ("group=4, pads=[3,3,2,2]", (4, 1, 7, 6)),
     ],
-    ids=["small enough", "no padding", "dilated", "dense", "multiplier"],
+    ids=["small enough", "no padding", "dilated", "dense", "multiplier", "even", "even columns"],
 )
 def test_other_convolutions_are_left_alone(tmp_path, attributes, weight):
     path = save_model(tmp_path / "m.onnx", f"logits = Conv<{attributes}>(input, w)", (1, 4, 15, 15), w=weight)

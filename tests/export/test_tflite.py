@@ -7,13 +7,17 @@ import pytest
 from onnx_text import save_model
 from tiny_net import SHAPE
 
+from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
 from ofa_edge.export import tflite
+from ofa_edge.export.flatbuffer import operator_names, unpack
 from ofa_edge.export.native_log import without_lines
+from ofa_edge.export.onnx import run_onnx
 from ofa_edge.export.parity import compare
 from ofa_edge.export.rewrites import names
 from ofa_edge.export.tflite import convert, dequantise, operators, quantise, run_tflite
 from ofa_edge.files import sha256_file
+from ofa_edge.verify.ladder import Answers, conversion_tolerance, rung
 
 
 def interpreter(path):
@@ -26,7 +30,9 @@ def interpreter(path):
 
 
 # The random network's logits lie close together: a trained one is some 10 dB better in int8.
-@pytest.mark.parametrize(("precision", "floor"), [("fp32", (100, 1)), ("fp16", (50, 1)), ("int8", (14, 0.8))])
+@pytest.mark.parametrize(
+    ("precision", "floor"), [("fp32", (100, 1)), ("fp16", (50, 1)), ("dynamic", (30, 1)), ("int8", (14, 0.8))]
+)
 def test_answers_against_torch(tflite_paths, images, reference, precision, floor):
     difference = compare(reference, run_tflite(tflite_paths[precision], images))
     snr_db, agreement = floor
@@ -34,7 +40,7 @@ def test_answers_against_torch(tflite_paths, images, reference, precision, floor
     assert difference.argmax_agreement >= agreement
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "dynamic", "int8"])
 def test_interface(tflite_paths, precision):
     loaded = interpreter(tflite_paths[precision])
     assert loaded.get_signature_list() == {"serving_default": {"inputs": ["input"], "outputs": ["logits"]}}
@@ -48,7 +54,12 @@ def test_operators_of_each_precision(tflite_paths):
     for found in used.values():
         assert "TRANSPOSE" not in found
         assert found.count("DEPTHWISE_CONV_2D") == 1 + 2 * 3 + 3  # both 7x7 are sums of three
-    assert used["fp32"].count("HARD_SWISH") == used["fp16"].count("HARD_SWISH") == 11
+    assert (
+        used["fp32"].count("HARD_SWISH")
+        == used["fp16"].count("HARD_SWISH")
+        == used["dynamic"].count("HARD_SWISH")
+        == 11
+    )
     assert not {"HARD_SWISH", "DEQUANTIZE", "QUANTIZE"} & set(used["int8"])
     assert {"MUL", "RELU6"} & set(used["fp32"]) == {"MUL"}, "the gate's ReLU6 belongs into the convolution before it"
 
@@ -62,6 +73,68 @@ def test_int8_is_integer_throughout_with_a_scale_per_channel(tflite_paths):
     for each in weights:
         channels = each["shape"][0 if each["quantization_parameters"]["quantized_dimension"] == 0 else 3]
         assert len(each["quantization_parameters"]["scales"]) == channels
+
+
+def weights_by_operator(path):
+    model = unpack(path.read_bytes())
+    graph, names = model.subgraphs[0], operator_names(model)
+    return [(names[op.opcodeIndex], graph.tensors[op.inputs[1]]) for op in graph.operators if len(op.inputs) == 3]
+
+
+def test_dynamic_range_keeps_depthwise_weights_float(onnx_path, tflite_paths, images, tmp_path):
+    plain = tmp_path / "plain.tflite"
+    convert(onnx_path, plain, "dynamic", skip=["float_depthwise"])
+    kinds = {
+        (path == plain, name, weight.type) for path in (plain, tflite_paths["dynamic"])
+        for name, weight in weights_by_operator(path) if weight.shape.prod() >= 1024
+    }  # fmt: skip
+    int8, float32 = 9, 0
+    assert {(True, "DEPTHWISE_CONV_2D", int8), (False, "DEPTHWISE_CONV_2D", float32)} <= kinds
+    assert {(True, "CONV_2D", int8), (False, "CONV_2D", int8)} <= kinds
+    assert (False, "DEPTHWISE_CONV_2D", int8) not in kinds
+    assert (False, "CONV_2D", float32) not in kinds
+    reference = run_tflite(tflite_paths["fp32"], images)
+    snr = {path: compare(reference, run_tflite(path, images)).snr_db for path in (plain, tflite_paths["dynamic"])}
+    assert snr[tflite_paths["dynamic"]] > snr[plain] > 20, "float weights can only be nearer"
+
+
+def test_fp16_accumulation_is_a_mark_in_the_file(onnx_path, tflite_paths, tmp_path):
+    marked = tmp_path / "marked.tflite"
+    convert(onnx_path, marked, "fp16", fp16_accumulation=True)
+
+    def support(path):
+        model = unpack(path.read_bytes())
+        return {entry.name: bytes(model.buffers[entry.buffer].data) for entry in model.metadata}[
+            b"reduced_precision_support"
+        ]
+
+    assert (support(marked), support(tflite_paths["fp16"])) == (b"fp16accfp16", b"fp16accfp32")
+    for precision in ("fp32", "dynamic", "int8"):
+        with pytest.raises(UnsupportedError, match=f"no fp16 accumulation of {precision}"):
+            convert(onnx_path, tmp_path / "m.tflite", precision, fp16_accumulation=True)
+
+
+def dead_layer(folder):
+    body = "c = Conv(input, w, b) r = Relu(c) p = GlobalAveragePool(r) f = Flatten(p) logits = Gemm<transB=1>(f, v)"
+    bias = np.full(4, -1000, np.float32)
+    return save_model(folder / "dead.onnx", body, (1, 4, 6, 6), w=(4, 4, 1, 1), b=bias, v=(3, 4))
+
+
+def test_a_layer_that_is_always_zero_has_no_int8_scale(tmp_path):
+    x = np.random.default_rng(0).normal(size=(64, 4, 6, 6)).astype(np.float32)
+    path = dead_layer(tmp_path)
+    with pytest.raises(ConversionError, match=r"nothing but zeros after CONV_2D, node 0\n.*is 0 on every calibration"):
+        convert(path, tmp_path / "m.tflite", "int8", x)
+    assert [each.name for each in tmp_path.iterdir()] == ["dead.onnx"]
+    convert(path, tmp_path / "m.tflite", "fp16")
+
+
+def test_a_branch_that_is_always_zero_is_no_fault(tmp_path):
+    body = "c = Conv(input, w) s = Add(input, c) p = GlobalAveragePool(s) f = Flatten(p) logits = Gemm<transB=1>(f, v)"
+    path = save_model(tmp_path / "m.onnx", body, (1, 4, 6, 6), w=np.zeros((4, 4, 1, 1), np.float32), v=(3, 4))
+    x = np.random.default_rng(0).normal(size=(64, 4, 6, 6)).astype(np.float32)
+    convert(path, tmp_path / "m.tflite", "int8", x)
+    assert compare(run_onnx(path, x), run_tflite(tmp_path / "m.tflite", x)).snr_db > 20
 
 
 def test_fp16_halves_the_weights(tflite_paths):
@@ -109,6 +182,7 @@ def test_quantising():
 
 BAD_CALIBRATION = {
     "none": (None, "needs calibration images"),
+    "an empty set": (np.zeros((0, *SHAPE[1:]), np.float32), "needs calibration images"),
     "too few": (np.zeros((49, *SHAPE[1:]), np.float32), "49 calibration images are too few"),
     "another size": (np.zeros((64, 3, 28, 28), np.float32), r"wrong shape\n.*3, 27, 27\].*\[64, 3, 28, 28\]"),
     "channels last": (np.zeros((64, 27, 27, 3), np.float32), "wrong shape"),
@@ -121,6 +195,14 @@ def test_bad_calibration(onnx_path, tmp_path, case):
     images, message = BAD_CALIBRATION[case]
     with pytest.raises(DataError, match=message):
         convert(onnx_path, tmp_path / "model.tflite", "int8", images)
+    assert not list(tmp_path.iterdir())
+
+
+def test_calibration_of_another_range(onnx_path, tmp_path, calibration):
+    preprocessing = Preprocessing(27, 3, (120.0,) * 3, (60.0,) * 3)
+    raw = 60 * calibration.clip(-2, 2) + 120
+    with pytest.raises(DataError, match=r"not normalised as the network's input\n  values 0 to 240; .* -2 to 2.25"):
+        convert(onnx_path, tmp_path / "m.tflite", "int8", raw, preprocessing=preprocessing)
     assert not list(tmp_path.iterdir())
 
 
@@ -170,3 +252,20 @@ def test_an_unknown_rewrite_is_named(onnx_path, tmp_path):
     with pytest.raises(UnknownNameError, match=r"split_depthwis'.*\n.*split_depthwise"):
         convert(onnx_path, tmp_path / "m.tflite", "fp32", skip=["split_depthwis"])
     assert not list(tmp_path.iterdir())
+
+
+CASES = [("fp32", name) for name in names("fp32")] + [("int8", "open_hard_swish"), ("dynamic", "float_depthwise")]
+
+
+@pytest.mark.parametrize(("precision", "left_out"), CASES)
+def test_the_ladder_passes_with_and_without_each_rewrite(
+    onnx_path, tflite_paths, images, calibration, reference, tmp_path, precision, left_out
+):
+    without = tmp_path / "without.tflite"
+    convert(onnx_path, without, precision, calibration if precision == "int8" else None, skip=[left_out])
+    start = Answers("torch", reference)
+    for path in (tflite_paths[precision], without):
+        made = rung(Answers(path.name, run_tflite(path, images)), start, conversion_tolerance(precision), None)
+        assert made.outcome == "pass", made.note
+    different = sha256_file(without) != sha256_file(tflite_paths[precision])
+    assert different == (left_out != "crop_kernels"), "no kernel of this network is larger than its map"

@@ -28,7 +28,7 @@ def net(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def library(net):
-    return tvm.compile_cpu(net, net.with_name("host.so"), {"kind": "llvm", "num-cores": 1})
+    return tvm.compile_cpu(net, net.with_name("host.so"), {"kind": "llvm", "num-cores": 1}).artifact
 
 
 def test_host_library_agrees_with_onnx_runtime(net, library):
@@ -93,7 +93,7 @@ assert "tvm" not in sys.modules
 
 def test_fp16_is_near_but_not_equal(net):
     inputs = images(4)
-    half = tvm.compile_cpu(net, net.with_name("half.so"), tvm.host_target(), precision="fp16")
+    half = tvm.compile_cpu(net, net.with_name("half.so"), tvm.host_target(), precision="fp16").artifact
     logits, exact = tvm.run_tvm_host(half.path, inputs), reference(net, inputs)
     assert logits.dtype == np.float32
     error = np.abs(logits - exact).max()
@@ -101,8 +101,8 @@ def test_fp16_is_near_but_not_equal(net):
 
 
 def test_aarch64_library_is_repeatable(net, tmp_path):
-    first = tvm.compile_cpu(net, tmp_path / "a.so", CORTEX_A72)
-    again = tvm.compile_cpu(net, tmp_path / "b.so", CORTEX_A72)
+    first = tvm.compile_cpu(net, tmp_path / "a.so", CORTEX_A72).artifact
+    again = tvm.compile_cpu(net, tmp_path / "b.so", CORTEX_A72).artifact
     header = first.path.read_bytes()[:64]
     assert header[:4] == b"\x7fELF"
     assert int.from_bytes(header[18:20], "little") == EM_AARCH64
@@ -219,3 +219,14 @@ def test_host_target_switches_off_what_the_kernel_hides(monkeypatch):
     hidden = tvm.host_target()["mattr"]
     assert all(name.startswith("-") for name in hidden)
     assert not {"-sse2", "-sse4.1", "-sse4.2"} & set(hidden)
+
+
+def test_what_runs_here_is_decided_by_features():
+    host = tvm.host_target()
+    assert tvm.runs_here(tvm.make_target(host, "llvm"))
+    triple = "aarch64-linux-gnu" if str(host["mtriple"]).startswith("x86_64") else "x86_64-linux-gnu"
+    assert not tvm.runs_here(tvm.make_target({"kind": "llvm", "mtriple": triple}, "llvm"))
+    if triple.startswith("aarch64"):
+        amx = {**host, "mattr": [*host.get("mattr", []), "+amx-fp16", "+avx512fp16", "+amx-int8", "+amx-tile"]}
+        flags = tvm._cpu_flags()
+        assert tvm.runs_here(tvm.make_target(amx, "llvm")) == ({"amxfp16", "avx512fp16"} <= flags)

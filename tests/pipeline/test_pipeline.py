@@ -1,4 +1,4 @@
-"""Whole builds of a tiny supernet. Conversions start TensorFlow, so there are four: fp32 twice, int8 and fp16 once."""
+"""Whole builds of a tiny supernet. Conversions start TensorFlow, so there are five: fp32 twice, the others once."""
 
 import errno
 import json
@@ -18,7 +18,7 @@ from tiny_package import copied_package
 
 from ofa_edge import __version__, cost
 from ofa_edge.cli import main
-from ofa_edge.errors import BudgetError, OutputError
+from ofa_edge.errors import BudgetError, OutputError, ToolMissingError
 from ofa_edge.files import sha256_file
 from ofa_edge.manifest import Manifest, read_manifest
 from ofa_edge.output import MARKER
@@ -29,7 +29,7 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import load_images, open_supernet, save_images
 from ofa_edge.targets import builtin_folder
 
-STAGES = ["search", "extract", "onnx", "tflite", "run-torch", "run-folded", "run-onnx", "run-tflite"]
+STAGES = ["search", "extract", "onnx", "tflite", "inspect", "run-torch", "run-folded", "run-onnx", "run-tflite"]
 RUNS = {"run-torch", "run-folded", "run-onnx", "run-tflite"}
 
 
@@ -142,6 +142,7 @@ def test_the_verdicts_claim_no_more_than_was_seen(first):
     assert [(item.gate, item.outcome, item.code) for item in manifest.verdicts] == [
         ("parity", "pass", "all-rungs-within-tolerance"),
         ("accuracy", "pass", "above-floor"),
+        ("delegation", "pass", "all-delegated"),
         ("latency", "unverified", "no-device"),
     ]
     assert manifest.outcome == "unverified"
@@ -302,13 +303,19 @@ def test_two_builds_at_once_share_one_cache(first, own_cache, tmp_path):
 # -- other precisions --
 
 
-@pytest.mark.parametrize(("precision", "share"), [("fp16", 0.6), ("int8", 0.5)])
+@pytest.mark.parametrize(("precision", "share"), [("fp16", 0.6), ("dynamic", 0.9), ("int8", 0.5)])
 def test_smaller_precisions(first, workshop, tmp_path, precision, share):
     _, manifest = first
     small, _ = workshop.build(tmp_path / "out", precision=precision)
     assert small.target.precision == precision
     last = small.ladder[-1]
     assert last.name == f"tflite {precision}"
+    assert last.drop.drop == pytest.approx(small.ladder[0].top1 - last.top1)
+    assert last.drop.low95 <= last.drop.drop <= last.drop.high95
+    assert (small.calibration is not None) == (precision == "int8")
+    if small.calibration is not None:
+        assert (small.calibration.images, small.calibration.classes) == (160, 3)
+    assert "points of top-1" in (tmp_path / "out" / "report.html").read_text()
     assert last.tolerance.snr_db < 80
     assert last.snr_db > last.tolerance.snr_db
     assert small.verdicts[0].outcome == ("fail" if any(rung.outcome == "fail" for rung in small.ladder) else "pass")
@@ -320,6 +327,21 @@ def test_smaller_precisions(first, workshop, tmp_path, precision, share):
 
 
 KINDS = ("onnx", "tflite")
+
+
+def test_a_tvm_build_says_how_its_functions_were_scheduled(first, workshop, tmp_path):
+    try:
+        manifest, _ = workshop.build(tmp_path / "out", runtime="tvm")
+    except ToolMissingError as error:
+        pytest.skip(f"{error.what}: {error.why}")
+    assert manifest.schedules.isa == "neon"
+    assert manifest.schedules.threads == 4
+    assert manifest.schedules.fallbacks == ()
+    assert manifest.schedules.rules["depthwise"] > 0
+    written = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert written["schedules"] == manifest.schedules.model_dump(mode="json", exclude_none=True) | {"fallbacks": []}
+    assert "Compiled functions" in (tmp_path / "out" / "report.html").read_text()
+    assert first[1].schedules is None
 
 
 # -- errors leave the last result as it was --
@@ -376,7 +398,7 @@ def test_the_command_line_prints_the_result(first, workshop, tmp_path, monkeypat
     printed = capsys.readouterr()
     for words in (manifest.subnet.id, "tflite fp32", "unverified", "60 % of the largest", f"wrote {out}/"):
         assert words in printed.out
-    assert "8 from cache" in printed.out
+    assert f"{len(STAGES)} from cache" in printed.out
     assert [line.split()[0] for line in printed.err.splitlines() if "from cache" in line] == STAGES
     assert "\x1b" not in printed.out + printed.err
     assert run_main([*arguments, "--json"]) == 0

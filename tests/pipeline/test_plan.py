@@ -56,6 +56,10 @@ def test_defaults_come_from_the_target(workshop, tmp_path):
 def test_options_go_before_the_targets_defaults(workshop, tmp_path):
     plan = planned(workshop, tmp_path, precision="int8", latency_ms=0.9, seed=4)
     assert (plan.precision, plan.budget_ms, plan.relative_budget) == ("int8", 0.9, None)
+    plan = planned(workshop, tmp_path, precision="dynamic")
+    assert (plan.precision, plan.latency.provenance.kind, plan.fp16_accumulation) == ("dynamic", "analytic", False)
+    plan = planned(workshop, tmp_path, target="raspberry-pi-5", fp16_accumulation=True)
+    assert (plan.precision, plan.precision_name, plan.fp16_accumulation) == ("fp16", "fp16, fp16 sums", True)
     plan = planned(workshop, tmp_path, runtime="tvm")
     assert (plan.runtime, plan.artifact_name, plan.cuda) == ("tvm", "model.so", False)
     plan = planned(workshop, tmp_path, target="jetson-nano")
@@ -100,6 +104,8 @@ def test_input_files_are_named_without_their_folders(workshop, tmp_path):
         ({"target": "jetson-nano", "runtime": "tflite"}, UnsupportedError, "tvm"),
         ({"target": "jetson-nano", "device": "emulated"}, UnsupportedError, "GPU"),
         ({"precision": "int8", "runtime": "tvm"}, UnsupportedError, "TFLite path"),
+        ({"fp16_accumulation": True}, UnsupportedError, "Armv8.0"),
+        ({"fp16_accumulation": True, "precision": "fp32"}, UnsupportedError, "must be fp16"),
         ({"target": "rasberry-pi"}, UnknownNameError, "raspberry-pi-4"),
         ({"target": "nowhere.toml"}, ConfigError, "nowhere.toml"),
         ({"latency_ms": 0.0}, ConfigError, "0"),

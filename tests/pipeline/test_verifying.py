@@ -27,6 +27,7 @@ def test_verify_on_this_machine(first):
     assert [(item.gate, item.outcome, item.code) for item in result.verdicts] == [
         ("parity", "pass", "all-rungs-within-tolerance"),
         ("accuracy", "pass", "above-floor"),
+        ("delegation", "pass", "all-delegated"),
         ("latency", "unverified", "not-the-target"),
     ]
     assert result.outcome == "unverified"

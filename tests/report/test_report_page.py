@@ -10,7 +10,15 @@ from manifests import NET, facts, manifest
 
 from ofa_edge.errors import OutputError
 from ofa_edge.files import sha256_file
-from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement, Verdict
+from ofa_edge.manifest import (
+    CalibrationRecord,
+    DeviceMeasurement,
+    DropRecord,
+    FallbackRecord,
+    LatencyMeasurement,
+    SchedulesRecord,
+    Verdict,
+)
 from ofa_edge.report import render_report, write_report
 from ofa_edge.report.page import not_verified, predictor_optimism, size_text
 
@@ -104,6 +112,19 @@ def test_it_fetches_nothing_and_runs_nothing() -> None:
     assert "default-src 'none'" in html
 
 
+def test_functions_that_no_rule_took_are_named() -> None:
+    text = Page(render_report(manifest())).text
+    assert "Compiled functions" not in text
+    record = SchedulesRecord(isa="neon", threads=4, layout="NHWC", rules={"pointwise": 3}, share_of="work")
+    text = Page(render_report(manifest(schedules=record))).text
+    for words in ("neon, 4 threads, NHWC", "pointwise 3", "Every function has a schedule of its own."):
+        assert words in text, words
+    slow = FallbackRecord(function="conv2d7", why="a grouped <convolution>", calls=2, share=0.25)
+    text = Page(render_report(manifest(schedules=record.model_copy(update={"fallbacks": (slow,)})))).text
+    for words in ("conv2d7", "a grouped <convolution>", "25.00 %", "share of work"):
+        assert words in text, words
+
+
 HOSTILE = "\"><script>alert(1)</script><b x='"
 
 
@@ -165,6 +186,22 @@ def test_a_build_that_proved_everything_says_so() -> None:
     assert "median latency measured on pi-in-the-lab" in text
     assert "p50 18.2 ms (95 %: 18 ms to 18.4 ms), p90 19.1 ms" in text
     assert '<span class="badge big pass">pass</span>' in html
+
+
+def test_what_a_precision_loses_is_told_with_its_interval() -> None:
+    drop = DropRecord(drop=0.003, low95=-0.002, high95=0.008, lost=12, won=6, images=2000)
+    ladder = tuple(
+        rung.model_copy(update={"drop": drop}) if rung.name.startswith("tflite") else rung for rung in manifest().ladder
+    )
+    calibration = CalibrationRecord(images=500, classes=9, low=-1.0, high=2.5, warnings=("no image of shoes",))
+    text = Page(render_report(manifest(ladder=ladder, calibration=calibration))).text
+    assert "tflite fp32 loses 0.30 points of top-1 against supernet slice: 95 % interval -0.20 to 0.80" in text
+    assert "12 images lost and 6 won of 2,000" in text
+    assert (
+        "int8 ranges from 500 training images of 9 classes, input values -1.00 to 2.50. Warning: no image of shoes."
+        in text
+    )
+    assert "points of top-1" not in Page(render_report(manifest())).text
 
 
 def test_an_untrained_build_shows_no_accuracy() -> None:

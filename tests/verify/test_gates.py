@@ -1,9 +1,11 @@
 import itertools
+import json
 
 import pytest
 
+from ofa_edge.export.inspect import Finding, Inspection
 from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement, Rung
-from ofa_edge.verify.gates import ACCURACY_FLOOR, accuracy_verdict, latency_verdict, parity_verdict
+from ofa_edge.verify.gates import ACCURACY_FLOOR, accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
 
 
 def rung(name="onnx", outcome="pass", top1=0.9, note=""):
@@ -49,6 +51,34 @@ def test_accuracy_of_random_weights_is_not_judged(tops):
     verdict = accuracy_verdict([rung(top1=value) for value in tops])
     assert code(verdict) == ("accuracy", "unverified", "untrained")
     assert "%" not in verdict.reason
+
+
+def inspected(*findings):
+    facts = {"precision": "fp32", "LiteRT 2.3.0": "1 XNNPACK partition, 60 of 60 operators delegated"}
+    return Inspection("model.tflite", "tflite", 1000, facts, {"CONV_2D": 60}, findings)
+
+
+def test_delegation_is_gated_on_faults():
+    note = Finding("no-metadata", "note", "no metadata", "")
+    verdict = delegation_verdict(inspected(note))
+    assert code(verdict) == ("delegation", "pass", "all-delegated")
+    assert "60 of 60 operators delegated" in verdict.reason
+    faults = [Finding(name, "fault", f"{name} it is", "") for name in ("int8-hard-swish", "several-partitions")]
+    verdict = delegation_verdict(inspected(*faults, note))
+    assert code(verdict) == ("delegation", "fail", "int8-hard-swish")
+    assert verdict.reason == "int8-hard-swish it is; 1 more: ofa-edge inspect model.tflite"
+
+
+def test_delegation_is_gated_on_what_the_device_says():
+    def on(left):
+        item = DeviceMeasurement(
+            name="pi", kind="physical", connection="ssh", fingerprint={"runner_undelegated": json.dumps(left)}
+        )
+        return delegation_verdict(inspected(), [device(), item])
+
+    assert code(on({})) == ("delegation", "pass", "all-delegated")
+    assert code(on({"HARD_SWISH": 3})) == ("delegation", "fail", "undelegated-on-device")
+    assert "pi leaves to LiteRT's own kernels: HARD_SWISH 3" in on({"HARD_SWISH": 3}).reason
 
 
 def test_latency_on_the_target_is_gated():

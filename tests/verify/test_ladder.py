@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 
 from ofa_edge.manifest import Tolerance
-from ofa_edge.verify.ladder import CONVERTED, EXACT, HALF, ON_DEVICE, QUANTISED, Answers, first_rung, rung
+from ofa_edge.targets import PRECISIONS
+from ofa_edge.verify.ladder import EXACT, Answers, conversion_tolerance, device_tolerance, first_rung, rung
 
 LABELS = np.arange(40) % 4
+CASES = [*((precision, False) for precision in PRECISIONS), ("fp16", True)]
+CONVERTED = [conversion_tolerance(*case) for case in CASES]
+ON_DEVICE = [device_tolerance(*case) for case in CASES]
 
 
 def logits(noise: float = 0.0, wrong: int = 0) -> np.ndarray:
@@ -76,7 +80,7 @@ def test_a_gain_in_top1_is_no_drop():
     assert rung(Answers("onnx", logits()), low, Tolerance(top1_drop=0.0), LABELS).outcome == "pass"
 
 
-@pytest.mark.parametrize("tolerance", [EXACT, HALF, QUANTISED, *ON_DEVICE.values(), *CONVERTED.values()])
+@pytest.mark.parametrize("tolerance", [EXACT, *ON_DEVICE, *CONVERTED])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_logits_that_are_not_finite_fail_every_tolerance_in_use(tolerance, value):
     broken = logits()
@@ -87,7 +91,7 @@ def test_logits_that_are_not_finite_fail_every_tolerance_in_use(tolerance, value
         assert np.isfinite([made.max_abs, made.snr_db]).all()  # the manifest is JSON
 
 
-@pytest.mark.parametrize("tolerance", [EXACT, HALF, QUANTISED, *ON_DEVICE.values()])
+@pytest.mark.parametrize("tolerance", [EXACT, *ON_DEVICE, *CONVERTED])
 def test_the_tolerances_in_use_tell_a_wrong_network_from_a_sound_one(tolerance):
     assert rung(Answers("on device", logits(1e-6)), START, tolerance, LABELS).outcome == "pass"
     shuffled = Answers("on device", np.roll(logits(), 1, axis=0))
@@ -101,3 +105,20 @@ def test_without_labels_there_is_no_top1():
     assert made.top1 is None
     assert made.outcome == "pass"  # a drop that means nothing is not judged
     assert made.argmax_agreement == 0
+
+
+def test_the_more_a_precision_gives_up_the_more_it_is_allowed():
+    allowed = [
+        conversion_tolerance(*case).snr_db for case in [("fp32",), ("fp16",), ("fp16", True), ("dynamic",), ("int8",)]
+    ]
+    assert allowed == sorted(allowed, reverse=True)
+    assert len(set(allowed)) == 5
+
+
+def test_a_drop_comes_with_its_interval():
+    worse = Answers("tflite int8", logits(wrong=4))
+    made = rung(worse, START, Tolerance(top1_drop=0.5), LABELS, with_drop=True)
+    assert (made.drop.drop, made.drop.lost, made.drop.won, made.drop.images) == (pytest.approx(0.1), 4, 0, 40)
+    assert made.drop.low95 < 0.1 < made.drop.high95
+    assert rung(worse, START, Tolerance(), LABELS).drop is None
+    assert rung(worse, START, Tolerance(), None, with_drop=True).drop is None

@@ -22,9 +22,21 @@ from ofa_edge.errors import ConversionError, ToolMissingError, UnsupportedError
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_json
 
 RUNNER = "tvm_runner"
+CUDA_PLUGIN = "libofa_edge_cuda.so"
 _SOURCE = Path(__file__).with_name("tvm_runner.cc")
+_CUDA_SOURCE = Path(__file__).with_name("cuda_plugin.cc")
 _SUMS = "sha256.json"
-_FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Wl,--no-as-needed", "-Wl,--build-id=none", "-Wl,-rpath,$ORIGIN")
+_HEADERS = tuple(sorted(Path(__file__).parent.glob("*.h")))
+_FLAGS = (
+    "-std=c++17",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-Wl,--no-as-needed",
+    "-Wl,--build-id=none",
+    "-Wl,-rpath,$ORIGIN",
+)
+_SHARED = ("-shared", "-fPIC")
 _LIMIT_S = 900
 
 
@@ -52,15 +64,16 @@ _WHEELS = {
 }
 
 
-def build_tvm_runner(arch: str, cache: Path) -> Path:
+def build_tvm_runner(arch: str, cache: Path, cuda: bool = False) -> Path:
     """Build the runner, or find it built.
 
     Args:
         arch: as uname says: "aarch64", "x86_64".
         cache: a folder of ours, kept between builds.
+        cuda: with the library that drives an NVIDIA GPU.
 
     Returns:
-        A folder that holds `tvm_runner` and its two libraries; push all three to one place and run the first.
+        A folder that holds `tvm_runner` and its libraries; push all of them to one place and run the first.
 
     Raises:
         ToolMissingError: no compiler for `arch` (names the Debian package), TVM not installed, or no network to fetch
@@ -69,7 +82,7 @@ def build_tvm_runner(arch: str, cache: Path) -> Path:
     """
     compiler = _compiler(arch)
     versions = {library.distribution: _version(library.distribution) for library in _LIBRARIES}
-    folder = cache / "tvm-runner" / f"{arch}-{_key(arch, compiler, versions)[:16]}"
+    folder = cache / "tvm-runner" / f"{arch}-{_key(arch, compiler, versions, cuda)[:16]}"
     if _is_whole(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +91,9 @@ def build_tvm_runner(arch: str, cache: Path) -> Path:
         made.mkdir()
         for library in _LIBRARIES:
             _fetch(library, versions[library.distribution], arch, made)
-        _compile(compiler, versions["apache-tvm"], made)
+        _compile_runner(compiler, versions["apache-tvm"], made)
+        if cuda:
+            _compile_plugin(compiler, made)
         write_json(made / _SUMS, {path.name: sha256_file(path) for path in sorted(made.iterdir())})
         _install(made, folder)
     return folder
@@ -106,11 +121,12 @@ def _version(distribution: str) -> str:
         ) from error
 
 
-def _key(arch: str, compiler: str, versions: dict[str, str]) -> str:
+def _key(arch: str, compiler: str, versions: dict[str, str], cuda: bool) -> str:
     """Digest of all that the runner is made of."""
     says = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     libraries = [asdict(library) for library in _LIBRARIES]
-    parts = [arch, says, versions, libraries, list(_FLAGS), sha256_file(_SOURCE)]
+    sources = [sha256_file(source) for source in (_SOURCE, *_HEADERS, *([_CUDA_SOURCE] if cuda else []))]
+    parts = [arch, says, versions, libraries, list(_FLAGS), list(_SHARED), sources]
     return sha256_bytes(canonical_json(parts))
 
 
@@ -177,14 +193,21 @@ def _download(distribution: str, version: str, arch: str, folder: Path) -> Path:
     return wheels[0]
 
 
-def _compile(compiler: str, version: str, out: Path) -> None:
-    ffi = _site(_LIBRARIES[1]) / "tvm_ffi" / "include"
-    command = [compiler, *_FLAGS, f'-DTVM_VERSION="{version}"', "-isystem", str(ffi), str(_SOURCE), "-L", str(out)]
-    command += ["-o", str(out / RUNNER), *(f"-l{library.link_name}" for library in _LIBRARIES)]
-    done = _run(command)
+def _compile_runner(compiler: str, version: str, out: Path) -> None:
+    _compile(compiler, _SOURCE, out, RUNNER, (f'-DTVM_VERSION="{version}"', "-Wl,--wrap=__libc_start_main"))
+
+
+def _compile_plugin(compiler: str, out: Path) -> None:
+    _compile(compiler, _CUDA_SOURCE, out, CUDA_PLUGIN, (*_SHARED, f"-Wl,-soname,{CUDA_PLUGIN}"))
+
+
+def _compile(compiler: str, source: Path, out: Path, name: str, flags: Sequence[str]) -> None:
+    headers = [f"-isystem{_site(library) / Path(library.member).parts[0] / 'include'}" for library in _LIBRARIES]
+    command = [compiler, *_FLAGS, *headers, str(source), "-L", str(out), "-o", str(out / name)]
+    done = _run([*command, *(f"-l{library.link_name}" for library in _LIBRARIES), *flags])
     if done.returncode != 0:
         raise ConversionError(
-            f"{Path(compiler).name} cannot compile {_SOURCE.name}", done.stderr.strip()[-1000:], "ofa-edge doctor"
+            f"{Path(compiler).name} cannot compile {source.name}", done.stderr.strip()[-1000:], "ofa-edge doctor"
         )
 
 

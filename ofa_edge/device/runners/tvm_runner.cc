@@ -1,12 +1,18 @@
 // Runs a library that TVM compiled for this CPU. Needs libtvm_runtime.so and libtvm_ffi.so beside it, nothing else.
+// A library with CUDA kernels runs on this machine's GPU; for that libofa_edge_cuda.so must lie there too.
 //
 //   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T]                 one pass over all images
 //   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T] --latency ...   one session of timed runs
 //   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T] --count N       N marked runs
 //
+// --device cpu|cuda says where; without it the library decides: cuda where it holds CUDA kernels.
+//
 // INPUTS is raw little-endian float32, [N, C, H, W] normalised; OUTPUTS becomes raw float32 [N, classes], or [1, classes]
 // with --latency and --count, which use the first image. One line of JSON on stdout says what happened. Options and
 // fields are those of litert_runner.py. Exit status: 0 ok, 1 the run failed, 2 wrong usage; the reason is on stderr.
+
+#define OFA_PROGRAM
+#include "old_glibc.h"
 
 #include <sys/resource.h>
 #include <tvm/ffi/container/tensor.h>
@@ -17,9 +23,9 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -27,6 +33,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #ifndef TVM_VERSION
@@ -41,6 +48,7 @@ namespace {
 constexpr int kMark = 0x0FAE0000;  // see _qemu/insncount.c
 constexpr size_t kAlignment = 64;  // bytes; what TVM's generated code may assume of a tensor
 constexpr int kPooledAllocator = 2;
+constexpr const char* kCudaPlugin = "libofa_edge_cuda.so";
 constexpr size_t kWindow = 10;  // runs over which a warm-up median is taken
 
 struct UsageError : std::runtime_error {
@@ -48,7 +56,7 @@ struct UsageError : std::runtime_error {
 };
 
 struct Options {
-  std::string model, inputs, outputs;
+  std::string model, inputs, outputs, device;
   std::vector<int64_t> shape;
   long threads = 1;
   bool latency = false;
@@ -88,6 +96,7 @@ Options Parse(int argc, char** argv) {
   std::vector<std::string*> places = {&o.model, &o.inputs, &o.outputs};
   std::map<std::string, std::function<void(const std::string&)>> named = {
       {"--shape", [&](const std::string& v) { o.shape = Shape(v); }},
+      {"--device", [&](const std::string& v) { o.device = v; }},
       {"--threads", [&](const std::string& v) { o.threads = Number<long>(v, "--threads"); }},
       {"--count", [&](const std::string& v) { o.count = Number<long>(v, "--count"); }},
       {"--min-runs", [&](const std::string& v) { o.min_runs = Number<long>(v, "--min-runs"); }},
@@ -115,6 +124,7 @@ Options Parse(int argc, char** argv) {
     }
   }
   if (place < places.size()) throw UsageError("needed: MODEL.so INPUTS OUTPUTS --shape 1,C,H,W");
+  if (o.device != "" && o.device != "cpu" && o.device != "cuda") throw UsageError("--device must be cpu or cuda");
   if (o.shape.empty()) throw UsageError("--shape is missing");
   if (o.threads == 0) throw UsageError("--threads must be 1 or more");
   if (o.latency && o.count > 0) throw UsageError("--latency and --count exclude each other");
@@ -134,25 +144,100 @@ int64_t Nanoseconds(Clock::time_point since) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - since).count();
 }
 
+ffi::Function Global(const char* name) {
+  auto function = ffi::Function::GetGlobal(name);
+  if (!function.has_value()) throw std::runtime_error(std::string("TVM's runtime has no function ") + name);
+  return function.value();
+}
+
+// Registers what drives a GPU. Returns whether it is there; the reason why not goes to `why`.
+bool LoadCudaPlugin(std::string* why) {
+  if (dlopen(kCudaPlugin, RTLD_NOW | RTLD_GLOBAL) != nullptr) return true;
+  *why = dlerror();
+  return false;
+}
+
+bool HoldsCuda(const ffi::Module& module) {
+  if (std::strcmp(module->kind(), "cuda") == 0) return true;
+  for (const ffi::Any& import : module->imports()) {
+    if (HoldsCuda(import.cast<ffi::Module>())) return true;
+  }
+  return false;
+}
+
 // A compiled network with one float32 input and one float32 output.
 class Model {
  public:
   explicit Model(const Options& options)
       : input_(ffi::Tensor::FromNDAlloc(AlignedMemory(), ffi::ShapeView(options.shape.data(), options.shape.size()),
-                                        DLDataType{kDLFloat, 32, 1}, DLDevice{kDLCPU, 0})) {
+                                        DLDataType{kDLFloat, 32, 1}, DLDevice{kDLCPU, 0})) {}
+
+  ~Model() {
+    try {
+      Close();
+    } catch (const std::exception&) {  // the failure that ends the run came before this one
+    }
+  }
+
+  void Load(const Options& options) {
     const auto start = Clock::now();
-    library_ = ffi::Module::LoadFromFile(std::filesystem::absolute(options.model).string());
+    std::string why;
+    const bool plugin = options.device != "cpu" && LoadCudaPlugin(&why);
+    if (options.device == "cuda" && !plugin) throw std::runtime_error("no GPU can be used: " + why);
+    char path[PATH_MAX];  // with a folder: dlopen looks elsewhere for a bare name
+    library_ = ffi::Module::LoadFromFile(realpath(options.model.c_str(), path) ? path : options.model);
+    on_gpu_ = HoldsCuda(*library_);
+    open_ = on_gpu_;
+    if (options.device == "cuda" && !on_gpu_) throw std::runtime_error(options.model + " holds no CUDA kernels");
     vm_ = Get(*library_, "vm_load_executable")().cast<ffi::Module>();
-    Get(*vm_, "vm_initialization")(static_cast<int>(kDLCPU), 0, kPooledAllocator);
+    const ffi::Function start_vm = Get(*vm_, "vm_initialization");
+    const int cpu = kDLCPU, gpu = kDLCUDA;
+    if (on_gpu_) {
+      start_vm(gpu, 0, kPooledAllocator, cpu, 0, kPooledAllocator);
+      const ffi::Function allocate = Global("runtime.TVMTensorAllocWithScope");
+      const ffi::Shape shape(options.shape.begin(), options.shape.end());
+      device_input_ = allocate(shape, input_.dtype(), DLDevice{kDLCUDA, 0}, nullptr).cast<ffi::Tensor>();
+      copy_ = Global("runtime.TVMTensorCopyFromTo");
+      synchronise_ = Global("runtime.Device_StreamSync");
+    } else {
+      start_vm(cpu, 0, kPooledAllocator);
+    }
     main_ = Get(*vm_, "main");
     load_ns_ = Nanoseconds(start);
   }
+
+  // Gives a GPU back; a failure that no destructor could throw is thrown here.
+  void Close() {
+    if (!std::exchange(open_, false)) return;
+    output_ = nullptr;
+    main_ = ffi::Function(nullptr);
+    device_input_ = std::nullopt;
+    vm_ = std::nullopt;
+    Global("vm.builtin.memory_manager.clear")();
+    library_ = std::nullopt;
+    Global("ofa_edge.cuda.close")();
+  }
+
+  const char* device() const { return on_gpu_ ? "cuda" : "cpu"; }
 
   int64_t load_ns() const { return load_ns_; }
   size_t input_size() const { return input_.numel(); }
   float* input() { return static_cast<float*>(input_.data_ptr()); }
 
-  void Invoke() { output_ = main_(input_); }
+  // Brings the input to where the network runs. Call it after `input()` was written to.
+  void Send() {
+    if (on_gpu_) copy_(input_, *device_input_);
+  }
+
+  // One inference. A GPU is done with it when this returns.
+  void Invoke() {
+    if (!on_gpu_) {
+      output_ = main_(input_);
+      return;
+    }
+    output_ = main_(*device_input_);
+    synchronise_(DLDevice{kDLCUDA, 0}, 0);
+  }
 
   // Nanoseconds of one inference, without copying the input or the output.
   int64_t Timed() {
@@ -168,6 +253,14 @@ class Model {
     if (type.code != kDLFloat || type.bits != 32 || type.lanes != 1) {
       throw std::runtime_error("the model's output is not float32");
     }
+    if (on_gpu_) {
+      std::vector<float> values(output.numel());
+      DLTensor host = *output.GetDLTensorPtr();
+      host.data = values.data();
+      host.device = {kDLCPU, 0};
+      copy_(output, &host);
+      return values;
+    }
     const auto* data = static_cast<const float*>(output.data_ptr());
     return std::vector<float>(data, data + output.numel());
   }
@@ -180,6 +273,9 @@ class Model {
   }
 
   ffi::Tensor input_;
+  bool on_gpu_ = false, open_ = false;
+  ffi::Optional<ffi::Tensor> device_input_;
+  ffi::Function copy_{nullptr}, synchronise_{nullptr};
   ffi::Optional<ffi::Module> library_, vm_;  // in this order: the machine's code lives in the library
   ffi::Function main_{nullptr};
   ffi::Any output_;
@@ -257,18 +353,21 @@ int Main(int argc, char** argv) {
   setenv("TVM_NUM_THREADS", std::to_string(options.threads).c_str(), 1);  // read when the first parallel loop runs
   const std::vector<float> images = ReadFloats(options.inputs);
   Model model(options);
+  model.Load(options);
   if (images.empty() || images.size() % model.input_size() != 0) {
     throw std::runtime_error(options.inputs + " holds " + std::to_string(images.size()) + " values, not images of " +
                              std::to_string(model.input_size()));
   }
   std::ostringstream facts;
-  facts << "{\"runtime\": \"tvm\", \"version\": \"" TVM_VERSION "\", \"threads\": " << options.threads
+  facts << "{\"runtime\": \"tvm\", \"version\": \"" TVM_VERSION "\", \"device\": \"" << model.device()
+        << "\", \"threads\": " << options.threads
         << ", \"load_ns\": " << model.load_ns();
   const bool all = !options.latency && options.count == 0;
   const size_t count = all ? images.size() / model.input_size() : 1;
   std::vector<float> logits;
   for (size_t i = 0; i < count; ++i) {
     std::memcpy(model.input(), &images[i * model.input_size()], model.input_size() * sizeof(float));
+    model.Send();
     if (options.latency) {
       Latency(model, options, facts);
     } else if (options.count > 0) {
@@ -279,6 +378,7 @@ int Main(int argc, char** argv) {
     const std::vector<float> row = model.Output();
     logits.insert(logits.end(), row.begin(), row.end());
   }
+  model.Close();
   WriteFloats(options.outputs, logits);
   std::cout << facts.str() << ", \"outputs\": " << count << "}" << std::endl;
   return std::cout ? 0 : 1;

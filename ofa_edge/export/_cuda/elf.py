@@ -11,7 +11,7 @@ _MAGIC = b"\x7fELF\x02\x01\x01"  # 64 bit, little endian, version 1
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
-_SHT_DYNSYM = 11
+_SHT_SYMTAB, _SHT_DYNSYM = 2, 11
 _SHN_UNDEF = 0
 # cubins of ABI version 8 (CUDA 13) keep the architecture in bits 8 to 15 of the flags, older ones in bits 0 to 7
 _WIDE_ABI = 8
@@ -74,6 +74,18 @@ def undefined_symbols(data: bytes) -> list[str]:
                 if index == _SHN_UNDEF and name:
                     names.add(_string(text, name))
     return sorted(names)
+
+
+def symbol_names(data: bytes) -> list[str]:
+    """Names of a file's own symbols by their index."""
+    table = sections(data)
+    for section in table:
+        if section.kind == _SHT_SYMTAB:
+            strings = table[section.link]
+            text = data[strings.offset : strings.offset + strings.size]
+            rows = _SYMBOL.iter_unpack(data[section.offset : section.offset + section.size])
+            return [_string(text, row[0]) for row in rows]
+    return []
 
 
 def find_cubins(data: bytes) -> list[Cubin]:

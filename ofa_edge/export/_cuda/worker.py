@@ -1,19 +1,23 @@
 """The child process of `cuda.compile_cuda`: python -m ofa_edge.export._cuda.worker REQUEST.json RESULT.json.
 
 It loads stand-ins for CUDA's libraries, which is why it is a process of its own: its parent may one day use a real GPU.
-The result is {"kernels": [...], "nvrtc": "12.6"}, or {"error": [class, what, why, hint]}.
+The result is {"kernels": [{name, rule, grid, block, useful}], "nvrtc": "12.6"}, or {"error": [class, what, why, hint]}.
+Beside the library lies the kernels' source; where it is asked for, a second library holds the same kernels and host
+code for this machine, for the emulation.
 """
 
 import importlib.util
 import json
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import ConversionError, OfaEdgeError, ToolMissingError
 from ofa_edge.export._cuda import nvrtc, stubs
 
+SOURCE = "kernels.cu"
 _KERNEL = re.compile(r'extern "C" __global__ void(?: __launch_bounds__\([^)]*\))? (\w+)\(')
 
 
@@ -34,6 +38,7 @@ def work(request: dict[str, Any], scratch: Path) -> dict[str, Any]:
     import tvm_ffi
 
     from ofa_edge.export import tvm
+    from ofa_edge.export._cuda.schedules.apply import context, finish, schedule
     from ofa_edge.export.relax import import_onnx, require_tvm
 
     require_tvm()
@@ -46,27 +51,66 @@ def work(request: dict[str, Any], scratch: Path) -> dict[str, Any]:
     onnx, arch = Path(request["onnx"]), str(request["target"]["arch"])
     target = tvm.make_target(request["target"], "cuda")
     linker = tvm.find_linker(str(target.host.attrs["mtriple"]), request["cross_compiler"])
-    sources: list[str] = []
-    failures: list[OfaEdgeError] = []
-
-    def compile_kernels(source: str) -> bytes:
-        sources.append(source)
+    kernels = _Kernels(arch)
+    tvm_ffi.register_global_func("tvm_callback_cuda_compile", kernels.compile, override=True)
+    scheduled = schedule(import_onnx(onnx, request["precision"]), target)
+    builds = [(target, linker, request["name"])]
+    if request["emulated"]:
+        host = tvm.make_target({**request["target"], "host": tvm.host_target()}, "cuda")
+        builds.append((host, tvm.find_linker(str(host.host.attrs["mtriple"])), request["emulated"]))
+    for kind, link, name in builds:
         try:
-            return nvrtc.compile_cubin(source, arch)
-        except OfaEdgeError as error:
-            failures.append(error)  # TVM keeps only the text of what is raised here
+            with context():
+                tvm.build(finish(scheduled.module, kind), kind, scratch / name, link, onnx.name, is_lowered=True)
+        except ConversionError:
+            if kernels.failure:
+                raise kernels.failure from None
             raise
+    (scratch / SOURCE).write_text(kernels.source)
+    return {"kernels": _launches(scheduled, kernels.source), "nvrtc": nvrtc.version()}
 
-    tvm_ffi.register_global_func("tvm_callback_cuda_compile", compile_kernels, override=True)
-    module = import_onnx(onnx, request["precision"])
-    try:
-        tvm.build(module, target, scratch / request["name"], linker, onnx.name)
-    except ConversionError:
-        if failures:
-            raise failures[0] from None
-        raise
-    kernels = sorted({name for source in sources for name in _KERNEL.findall(source)})
-    return {"kernels": kernels, "nvrtc": nvrtc.version()}
+
+class _Kernels:
+    """TVM's callback: CUDA source to machine code. The same source comes once more for the emulation's host code."""
+
+    def __init__(self, arch: str) -> None:
+        self.arch = arch
+        self.source = ""
+        self.failure: OfaEdgeError | None = None  # TVM keeps only the text of what is raised here
+        self._cubin = b""
+
+    def compile(self, source: str) -> bytes:
+        try:
+            if not self.source:
+                self.source, self._cubin = source, nvrtc.compile_cubin(source, self.arch)
+            if source != self.source:
+                raise ConversionError(
+                    "TVM wrote other kernels for the emulation than for the device",
+                    "what the emulation shows would say nothing about the device",
+                    "report it with the model",
+                )
+        except OfaEdgeError as error:
+            self.failure = error
+            raise
+        return self._cubin
+
+
+def _launches(scheduled: Any, source: str) -> list[dict[str, Any]]:
+    """Each kernel of the source with its launch and the rule that made it, by name."""
+    from tvm import tirx
+
+    from ofa_edge.export._cuda.launches import read_launches
+
+    found = {}
+    for variable, function in scheduled.module.functions_items():
+        if isinstance(function, tirx.PrimFunc):
+            for number, launch in enumerate(read_launches(function)):
+                name = f"{variable.name_hint}_kernel" + (f"_{number}" if number else "")
+                found[name] = {"name": name, "rule": scheduled.rules[variable.name_hint], **asdict(launch)}
+    names = sorted(set(_KERNEL.findall(source)))
+    if missing := [name for name in names if name not in found]:
+        raise ConversionError(f"kernel {missing[0]} has no launch", "its loops could not be read", "report it")
+    return [found[name] for name in names]
 
 
 def _tvm_cuda() -> Path:

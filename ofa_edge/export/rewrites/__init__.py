@@ -1,4 +1,8 @@
-"""Rewrites of the graph on its way to TFLite: each exact in real arithmetic, each one file, in one visible order."""
+"""Rewrites on the way to TFLite: each exact in real arithmetic, each one file, in one visible order per precision.
+
+Most rewrite the graph before TensorFlow sees it (`rewrites_for`). What the converter has no setting for is rewritten in
+the file that it gives (`file_rewrites_for`).
+"""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -6,6 +10,7 @@ from typing import Protocol
 from ofa_edge.export.artifact import Precision
 from ofa_edge.export.graph import Graph
 from ofa_edge.export.rewrites.crop_kernels import crop_kernels
+from ofa_edge.export.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
 from ofa_edge.export.rewrites.sink_scales import sink_scales
 from ofa_edge.export.rewrites.split_depthwise import split_depthwise
@@ -18,6 +23,15 @@ class Rewrite(Protocol):
 
     def __call__(self, graph: Graph, /) -> Graph:
         """Rewrite a graph."""
+
+
+class FileRewrite(Protocol):
+    """A function from a converted file to another, with a name; it may look at the same network in fp32."""
+
+    __name__: str
+
+    def __call__(self, converted: bytes, plain: bytes, /) -> bytes:
+        """Rewrite a TFLite file."""
 
 
 def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
@@ -36,9 +50,16 @@ def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
     )
 
 
+def file_rewrites_for(precision: Precision) -> tuple[FileRewrite, ...]:
+    """The rewrites of the converted file, in order, and why each is there."""
+    # XNNPACK has no depthwise kernel for float activations and int8 weights.
+    return (float_depthwise,) if precision == "dynamic" else ()
+
+
 def names(precision: Precision) -> tuple[str, ...]:
-    """The names of a precision's rewrites, in order."""
-    return tuple(each.__name__ for each in rewrites_for(precision))
+    """The names of a precision's rewrites, in order, those of the file last."""
+    before = tuple(each.__name__ for each in rewrites_for(precision))
+    return before + tuple(each.__name__ for each in file_rewrites_for(precision))
 
 
 def rewrite(graph: Graph, precision: Precision, skip: Collection[str] = ()) -> Graph:

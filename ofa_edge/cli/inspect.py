@@ -1,0 +1,97 @@
+"""`ofa-edge inspect`."""
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ofa_edge.cli.console import file_size, print_json, table
+
+if TYPE_CHECKING:
+    from ofa_edge.export.inspect import Finding, Inspection
+
+COLOURS = {"fault": "red", "warning": "yellow", "note": "cyan"}
+WIDTH, NAME_WIDTH, NAMED, PROFILED = 100, 78, 4, 10
+FAULTY = 1
+
+
+@click.command("inspect")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--profile", is_flag=True, help="Time each operator of a TFLite file alone, on this machine.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, with every node.")
+def inspect_command(model: Path, profile: bool, as_json: bool) -> int:
+    """Say what is in a .tflite, .onnx or .so file, what of it is slow or inexact, and how to mend it.
+
+    Works on any such file, whoever made it. Exit code 0: no fault (warnings and notes do not count); 1: at least one
+    finding of severity "fault"; 2: the file cannot be read.
+    """
+    from ofa_edge.export.inspect import inspect_model
+
+    found = inspect_model(model, profile)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        click.echo(describe(found))
+    return FAULTY if found.faults else 0
+
+
+def describe(found: "Inspection") -> str:
+    """An inspection for people."""
+    operators = ", ".join(f"{name} {count}" for name, count in found.operators.items())
+    total = sum(found.operators.values())
+    facts = [[name, value] for name, value in found.facts.items()]
+    facts += [["operators", f"{total}: {operators}"]] if operators else []
+    parts = [f"{found.file}: {found.kind}, {file_size(found.size)}", _wrapped(facts)]
+    parts += [_finding(each) for each in found.findings]
+    if found.profile:
+        parts.append(_profile(found))
+    return "\n".join([*parts, _conclusion(found)])
+
+
+def _wrapped(rows: list[list[str]]) -> str:
+    """Two columns, the second broken into lines."""
+    return table(
+        [
+            [name if number == 0 else "", line]
+            for name, value in rows
+            for number, line in enumerate(textwrap.wrap(value, WIDTH - 20) or [""])
+        ]
+    )
+
+
+def _finding(finding: "Finding") -> str:
+    head = click.style(f"{finding.severity:<7}", fg=COLOURS[finding.severity], bold=True)
+    first, *rest = textwrap.wrap(finding.what, WIDTH - 10)
+    lines = [f"\n{head} {first}", *(f"        {line}" for line in rest)]
+    if finding.nodes:
+        more = f"and {len(finding.nodes) - NAMED} more (all with --json)" if len(finding.nodes) > NAMED else ""
+        short = [_clipped(node) for node in finding.nodes[:NAMED]] + ([more] if more else [])
+        lines += [f"        {'where' if at == 0 else '':<6} {node}" for at, node in enumerate(short)]
+    if finding.cost:
+        lines += _indented("cost", finding.cost)
+    return "\n".join([*lines, *_indented("fix", finding.fix)])
+
+
+def _clipped(name: str) -> str:
+    return name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 4] + " ..."
+
+
+def _indented(name: str, text: str) -> list[str]:
+    first, *rest = textwrap.wrap(text, WIDTH - 15)
+    return [f"        {name:<6} {first}", *(f"{'':15}{line}" for line in rest)]
+
+
+def _profile(found: "Inspection") -> str:
+    """The dearest operators."""
+    total = sum(found.profile.values())
+    dearest = sorted(found.profile.items(), key=lambda item: -item[1])[:PROFILED]
+    rows = [["operator, run alone", "ms", "share"]]
+    rows += [[_clipped(name), f"{ms:.3f}", f"{100 * ms / total:.1f} %"] for name, ms in dearest]
+    return f"\nthe {len(dearest)} dearest of {len(found.profile)} operators:\n" + table(rows, right=(1, 2))
+
+
+def _conclusion(found: "Inspection") -> str:
+    counts = {severity: sum(each.severity == severity for each in found.findings) for severity in COLOURS}
+    words = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items() if count)
+    return f"\n{words or 'nothing to mend'}" + ("" if found.faults or not words else "; no fault")

@@ -1,0 +1,45 @@
+"""TFLite files as objects of their schema, to read and to change, and back to bytes."""
+
+from typing import Any
+
+import flatbuffers  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+_MODEL_ID = b"TFL3"
+_ALIGNMENT = 16  # of constants, as TFLite's schema asks
+
+
+def unpack(content: bytes) -> Any:
+    """The model (the schema's `ModelT`) that a TFLite file holds. What lies behind the flatbuffer is left out."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromPackedBuf(content)
+
+
+def pack(model: Any) -> bytes:
+    """The inverse of `unpack`. The same model gives the same bytes."""
+    builder = _AlignedBuilder(1024)
+    builder.Finish(model.Pack(builder), _MODEL_ID)
+    return bytes(builder.Output())
+
+
+def operator_names(model: Any) -> tuple[str, ...]:
+    """By index of its operator code, each operator's name in TFLite's schema ("CONV_2D"); "custom NAME" of others."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    builtin = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+
+    def name(code: Any) -> str:
+        # Codes below 127 stand in the field of the first schema, later ones in the wider field beside it.
+        found = builtin.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
+        return f"custom {(code.customCode or b'?').decode(errors='replace')}" if found == "CUSTOM" else found
+
+    return tuple(name(code) for code in model.operatorCodes or ())
+
+
+class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
+    """Keeps a model's constants at multiples of 16 bytes; flatbuffers' own Python builder forgets `force_align`."""
+
+    def CreateNumpyVector(self, x: NDArray[Any]) -> int:  # noqa: N802 (flatbuffers' name)
+        self.Prep(_ALIGNMENT, x.nbytes)
+        return int(super().CreateNumpyVector(x))

@@ -1,0 +1,59 @@
+"""What is inside a model file, and what of it costs speed or accuracy: TFLite, ONNX, shared libraries.
+
+Any file of these kinds can be read, also one that ofa-edge did not make. One file a kind (`tflite_file`, `onnx_file`,
+`library`), and for TFLite one for the rules that need only the file and one for what LiteRT itself does with it.
+"""
+
+from pathlib import Path
+
+from ofa_edge.errors import ModelFileError
+from ofa_edge.export.inspect.findings import Finding, Inspection, Severity
+
+__all__ = ["Finding", "Inspection", "Severity", "inspect_model"]
+
+_ELF = b"\x7fELF"
+_TFLITE = b"TFL3"
+_SUFFIXES = {".tflite": "tflite", ".onnx": "onnx", ".so": "library"}
+
+
+def inspect_model(path: Path, profile: bool = False) -> Inspection:
+    """Read a model file and name its faults.
+
+    Args:
+        path: a .tflite, .onnx or .so file; told apart by what is in it, and by its name where that says nothing.
+        profile: also time each operator of a TFLite file, alone, on this machine.
+
+    Raises:
+        ModelFileError: no such file, or it is damaged, or none of these kinds.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path.name}", f"{path}: {error.strerror}", "check the path") from error
+    kind = _kind(start, path.suffix)
+    if kind == "tflite":
+        from ofa_edge.export.inspect.tflite_file import inspect_tflite
+
+        return inspect_tflite(path, profile)
+    if kind == "library":
+        from ofa_edge.export.inspect.library import inspect_library
+
+        return inspect_library(path)
+    if kind == "onnx":
+        from ofa_edge.export.inspect.onnx_file import inspect_onnx
+
+        return inspect_onnx(path)
+    raise ModelFileError(
+        f"{path.name} is no model file",
+        f"{path}: neither a TFLite model, nor a shared library, nor named .onnx" if start else f"{path}: it is empty",
+        "give a .tflite, .onnx or .so file",
+    )
+
+
+def _kind(start: bytes, suffix: str) -> str:
+    if start[4:8] == _TFLITE:
+        return "tflite"
+    if start.startswith(_ELF):
+        return "library"
+    return _SUFFIXES.get(suffix, "") if start else ""  # ONNX has no magic number

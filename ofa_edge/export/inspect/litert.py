@@ -1,0 +1,62 @@
+"""What LiteRT does with a TFLite file on this machine, asked in a process that may die."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import ofa_edge
+
+_TIMEOUT_S = 600
+_WORKER = ("-m", "ofa_edge.export.inspect.litert_worker")
+
+
+@dataclass(frozen=True)
+class Delegation:
+    """How LiteRT runs the first subgraph.
+
+    Attributes:
+        operators: how many there are.
+        partitions: parts that XNNPACK runs.
+        kept: indices of the operators that LiteRT runs itself.
+        refused: why LiteRT does not run the file; "" where it does.
+        ms: least time of each operator alone, by index; empty unless it was asked for.
+    """
+
+    operators: int = 0
+    partitions: int = 0
+    kept: tuple[int, ...] = ()
+    refused: str = ""
+    ms: Mapping[int, float] = field(default_factory=dict)
+
+
+def version() -> str:
+    """Of the installed LiteRT."""
+    return metadata.version("ai-edge-litert")
+
+
+def ask_litert(path: Path, profile: bool = False) -> Delegation:
+    """Load a file with LiteRT and its default delegate."""
+    root = str(Path(ofa_edge.__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    command = [sys.executable, *_WORKER, str(path.resolve())]
+    command += ["profile"] if profile else []
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, errors="replace", check=False, timeout=_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return Delegation(refused=f"it did not finish within {_TIMEOUT_S} s")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        return Delegation(refused=f"the process ended by {ended}: {last}")
+    facts = json.loads(done.stdout.strip().splitlines()[-1])
+    if "refused" in facts:
+        return Delegation(refused=facts["refused"])
+    ms = {int(index): value for index, value in facts.get("ms", {}).items()}
+    return Delegation(facts["operators"], facts["partitions"], tuple(facts["kept"]), "", ms)

@@ -1,0 +1,102 @@
+"""The time of each operator of a TFLite file, cut out as a model of its own and run alone."""
+
+import copy
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ofa_edge.export.flatbuffer import operator_names, pack, unpack
+
+RUNS, WARM_UP = 15, 3
+
+
+def times(path: Path) -> dict[str, float]:
+    """Least milliseconds of one thread for each operator of the first subgraph, by its index.
+
+    Operators that do not run alone (custom ones, control flow, shapes known only while running) are left out. The sum
+    is more than the whole takes: alone, nothing is fused and each pays a call.
+    """
+    model = unpack(path.read_bytes())
+    folded = _unpack_halves(model)
+    found = {}
+    for index in range(len(model.subgraphs[0].operators)):
+        if index in folded:
+            continue
+        try:
+            found[str(index)] = _least_ms(cut_out(model, index))
+        except (RuntimeError, ValueError):
+            continue
+    return found
+
+
+def _unpack_halves(model: Any) -> set[int]:
+    """Make fp16 weights constants in fp32, as XNNPACK does when it loads a file; the operators that this replaces."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph, names, folded = model.subgraphs[0], operator_names(model), set()
+    for index, op in enumerate(graph.operators):
+        source = graph.tensors[op.inputs[0]] if names[op.opcodeIndex] == "DEQUANTIZE" else None
+        if (
+            source is not None
+            and source.type == schema.TensorType.FLOAT16
+            and model.buffers[source.buffer].data is not None
+        ):
+            halves = np.frombuffer(bytes(model.buffers[source.buffer].data), np.float16)
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(halves.astype(np.float32).tobytes(), np.uint8)
+            graph.tensors[op.outputs[0]].buffer = len(model.buffers)
+            model.buffers.append(buffer)
+            folded.add(index)
+    return folded
+
+
+def cut_out(model: Any, index: int) -> bytes:
+    """The TFLite file of one operator: its constants stay constants, what it reads becomes the inputs."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = model.subgraphs[0]
+    op = copy.copy(graph.operators[index])
+    single, part = schema.ModelT(), schema.SubGraphT()
+    single.version, single.operatorCodes = model.version, [model.operatorCodes[op.opcodeIndex]]
+    single.buffers, single.subgraphs = [schema.BufferT()], [part]
+    part.tensors, part.inputs = [], []
+    places: dict[int, int] = {}
+
+    def place(old: int) -> int:
+        if old < 0 or old in places:
+            return places.get(old, -1)
+        tensor = copy.copy(graph.tensors[old])
+        buffer = model.buffers[tensor.buffer]
+        constant = buffer.data is not None and len(buffer.data) > 0
+        tensor.buffer = len(single.buffers) if constant else 0
+        if constant:
+            single.buffers.append(buffer)
+        places[old] = len(part.tensors)
+        part.tensors.append(tensor)
+        if not constant and old not in op.outputs:
+            part.inputs.append(places[old])
+        return places[old]
+
+    op.inputs, op.outputs = [place(int(each)) for each in op.inputs], [place(int(each)) for each in op.outputs]
+    op.opcodeIndex, part.operators, part.outputs = 0, [op], list(op.outputs)
+    return pack(single)
+
+
+def _least_ms(content: bytes) -> float:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    random = np.random.default_rng(0)
+    for each in interpreter.get_input_details():
+        values = random.normal(size=each["shape"]) * (40 if np.issubdtype(each["dtype"], np.integer) else 1)
+        interpreter.set_tensor(each["index"], values.astype(each["dtype"]))
+    least = float("inf")
+    for number in range(WARM_UP + RUNS):
+        start = time.thread_time_ns()
+        interpreter.invoke()
+        if number >= WARM_UP:
+            least = min(least, (time.thread_time_ns() - start) / 1e6)
+    return least

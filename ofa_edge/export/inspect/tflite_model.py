@@ -1,0 +1,124 @@
+"""A TFLite file as the rules see it: its operators in order, each with its tensors. Reads any file, or says why not."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofa_edge.errors import ModelFileError
+from ofa_edge.export.flatbuffer import operator_names, unpack
+
+_DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
+QUANTISED = frozenset({"INT8", "UINT8", "INT4"})
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor.
+
+    Attributes:
+        name, kind: "FLOAT32", "INT8", ... as in the schema.
+        shape: as the file has it; -1 where its signature says that a size is only known while running.
+        scales: how many quantisation scales it has; 0 where none.
+        constant: whether the file holds its values.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    scales: int
+    constant: bool
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator. Optional inputs that are left out are missing from `inputs`."""
+
+    index: int
+    graph: int
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    options: Any
+
+    @property
+    def label(self) -> str:
+        """How a finding names it: its place (with the subgraph's before it, past the first), what it is, its result."""
+        place = f"{self.graph}:{self.index}" if self.graph else str(self.index)
+        return f"{place} {self.name} {self.outputs[0].name if self.outputs else ''}".rstrip()
+
+
+@dataclass(frozen=True)
+class Subgraph:
+    """One graph of the file; the first is what `invoke` runs."""
+
+    operators: tuple[Operator, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A TFLite file, read. `raw` is the schema's own object."""
+
+    subgraphs: tuple[Subgraph, ...]
+    metadata: tuple[str, ...]
+    description: str
+    raw: Any
+
+
+def read_model(path: Path) -> Model:
+    """Read a TFLite file of any origin.
+
+    Raises:
+        ModelFileError: it is damaged, or cut short.
+    """
+    try:
+        raw = unpack(path.read_bytes())
+        names = operator_names(raw)
+        kinds = _tensor_kinds()
+        subgraphs = tuple(_subgraph(raw, at, names, kinds) for at in range(len(raw.subgraphs)))
+        metadata = tuple((entry.name or b"").decode(errors="replace") for entry in raw.metadata or ())
+        description = (raw.description or b"").decode(errors="replace")
+    except _DAMAGE as error:
+        raise ModelFileError(
+            f"{path.name} is a damaged TFLite file",
+            f"{path}: {type(error).__name__} while reading its tables: {error}",
+            "copy or build the file again",
+        ) from error
+    if not subgraphs:
+        raise ModelFileError(f"{path.name} holds no graph", f"{path}: no subgraph in it", "build the file again")
+    return Model(subgraphs, metadata, description, raw)
+
+
+def _tensor_kinds() -> dict[int, str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return {code: name for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
+
+
+def _subgraph(raw: Any, at: int, names: tuple[str, ...], kinds: dict[int, str]) -> Subgraph:
+    graph = raw.subgraphs[at]
+    tensors = [_tensor(raw, each, kinds) for each in ([] if graph.tensors is None else graph.tensors)]
+
+    def pick(indices: Any) -> tuple[Tensor, ...]:
+        return tuple(tensors[index] for index in ([] if indices is None else indices) if index >= 0)
+
+    operators = tuple(
+        Operator(number, at, names[op.opcodeIndex], pick(op.inputs), pick(op.outputs), op.builtinOptions)
+        for number, op in enumerate([] if graph.operators is None else graph.operators)
+    )
+    return Subgraph(operators, pick(graph.inputs), pick(graph.outputs))
+
+
+def _tensor(raw: Any, tensor: Any, kinds: dict[int, str]) -> Tensor:
+    shape = tensor.shape if tensor.shapeSignature is None or not len(tensor.shapeSignature) else tensor.shapeSignature
+    quantised = tensor.quantization is not None and tensor.quantization.scale is not None
+    buffer = raw.buffers[tensor.buffer]
+    return Tensor(
+        (tensor.name or b"").decode(errors="replace"),
+        kinds.get(tensor.type, f"type {tensor.type}"),
+        () if shape is None else tuple(int(size) for size in shape),
+        len(tensor.quantization.scale) if quantised else 0,
+        (buffer.data is not None and len(buffer.data) > 0) or buffer.offset > 1,  # behind the flatbuffer, if too large
+    )

@@ -1,0 +1,146 @@
+"""The parts of a fused function, found once for all rules: its reduction, what feeds it and what follows."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+_REDUCE = 2  # tvm.tirx.IterVar.CommReduce
+
+
+class NotCoveredError(Exception):
+    """No rule takes a function; the message says why."""
+
+
+@dataclass(frozen=True)
+class Nest:
+    """A schedule with its blocks sorted and its elementwise chains joined.
+
+    Attributes:
+        schedule: a `tvm.s_tir.Schedule`.
+        pads: blocks that feed the reduction, in order.
+        reduction: the one block that sums or compares; its result has scope "local".
+        epilogue: what is done to each of its results: bias, activation, residual. Always there (a copy at least).
+        tail: what follows over more elements than the reduction gives, such as a gate's multiplication; or None.
+        params: the function's parameters; a buffer is a variable.
+    """
+
+    schedule: Any
+    pads: tuple[Any, ...]
+    reduction: Any
+    epilogue: Any
+    tail: Any | None
+    params: tuple[Any, ...]
+
+
+def blocks_of(schedule: Any) -> list[Any]:
+    """The blocks of a function, in order."""
+    return list(schedule.get_child_blocks(schedule.get_sblock("root")))
+
+
+def is_reduction(schedule: Any, block: Any) -> bool:
+    """Whether a block has an axis that its result has not."""
+    return any(axis.iter_type == _REDUCE for axis in schedule.get(block).iter_vars)
+
+
+def extents(schedule: Any, loops: Iterable[Any]) -> list[int]:
+    """Lengths of loops."""
+    return [int(schedule.get(loop).extent) for loop in loops]
+
+
+def elements(schedule: Any, block: Any) -> int:
+    """How many values a block writes."""
+    return math.prod(int(axis.dom.extent) for axis in schedule.get(block).iter_vars if axis.iter_type != _REDUCE)
+
+
+def open_nest(func: Any, schedule: Any) -> Nest | None:
+    """Sort a function's blocks, and inline each elementwise one into the next; None where nothing is reduced.
+
+    Raises:
+        NotCoveredError: several reductions.
+    """
+    blocks = blocks_of(schedule)
+    reductions = [index for index, block in enumerate(blocks) if is_reduction(schedule, block)]
+    if not reductions:
+        return None
+    if len(reductions) > 1:
+        raise NotCoveredError(f"{len(reductions)} reductions")
+    index = reductions[0]
+    pads, reduction, following = tuple(blocks[:index]), blocks[index], blocks[index + 1 :]
+    size = elements(schedule, reduction)
+    wider = next((i for i, block in enumerate(following) if elements(schedule, block) != size), len(following))
+    same, tail = following[:wider], following[wider:]
+    for chain in (same, tail):
+        for block in chain[:-1]:
+            schedule.compute_inline(block)
+    if same:
+        schedule.set_scope(reduction, 0, "local")
+        epilogue = same[-1]
+    else:
+        epilogue = schedule.cache_write(reduction, 0, "local")
+    return Nest(schedule, pads, reduction, epilogue, tail[-1] if tail else None, tuple(func.params))
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What one term of a reduction reads.
+
+    Attributes:
+        kind: "dense" (data times weights, summed over input channels too), "depthwise" (each channel by itself), or
+            "pool" (one operand).
+        weight: index of the weights among the function's parameters, or None.
+    """
+
+    kind: str
+    weight: int | None
+
+
+def reads_of(nest: Nest) -> Reads:
+    """Recognise a reduction by what it reads, not by its name: output channels last, weights [..., output channels].
+
+    Raises:
+        NotCoveredError: another layout or another operation.
+    """
+    from tvm import tirx
+
+    block = nest.schedule.get(nest.reduction)
+    body = block.body
+    if not isinstance(body, tirx.BufferStore):
+        raise NotCoveredError("more than one statement in the reduction")
+    channel = body.indices[-1]
+    if not any(channel.same_as(axis.var) for axis in block.iter_vars if axis.iter_type != _REDUCE):
+        raise NotCoveredError("its last axis is no channel axis")
+    if len(block.reads) == 1:
+        if not _depends(_index(block.reads[0], -1), [channel]):
+            raise NotCoveredError("it reduces its innermost axis")
+        return Reads("pool", None)
+    if len(block.reads) != 2 or not (isinstance(body.value, tirx.Add) and isinstance(body.value.b, tirx.Mul)):
+        raise NotCoveredError("no sum of products")
+    pixels = [axis.var for axis in block.iter_vars if axis.iter_type != _REDUCE and not axis.var.same_as(channel)]
+    for region, other in (block.reads, block.reads[::-1]):
+        leading = [_index(region, axis) for axis in range(len(region.region) - 1)]
+        if _index(region, -1).same_as(channel) and not any(_depends(index, [channel, *pixels]) for index in leading):
+            weight = next((i for i, buffer in enumerate(nest.params) if buffer.same_as(region.source)), None)
+            indices = (_index(other, axis) for axis in range(len(other.region)))
+            return Reads("depthwise" if any(_depends(index, [channel]) for index in indices) else "dense", weight)
+    raise NotCoveredError("its weights do not lie [..., output channels]")
+
+
+def is_padded(nest: Nest) -> bool:
+    """Whether a block before the reduction puts in values that are not in its input."""
+    from tvm import ir, tirx
+
+    bodies = (nest.schedule.get(block).body for block in nest.pads)
+    values = (body.value for body in bodies if isinstance(body, tirx.BufferStore))
+    return any(isinstance(value, ir.Call) and value.op.name == "tirx.if_then_else" for value in values)
+
+
+def _index(region: Any, axis: int) -> Any:
+    return region.region[axis].min
+
+
+def _depends(index: Any, variables: Iterable[Any]) -> bool:
+    from tvm.tirx.analysis import undefined_vars
+
+    used = undefined_vars(index)
+    return any(variable.same_as(var) for variable in variables for var in used)

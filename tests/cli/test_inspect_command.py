@@ -1,0 +1,85 @@
+"""`ofa-edge inspect`: exit codes, what is printed, and what is not."""
+
+import json
+
+import pytest
+
+from ofa_edge.cli import inspect as command
+from ofa_edge.cli.inspect import describe
+from ofa_edge.export.inspect import Finding, Inspection
+
+NODES = tuple(f"{number} DEPTHWISE_CONV_2D x" for number in range(6))
+FAULT = Finding("depthwise-over-25-taps", "fault", "depthwise 7x7", "split it", NODES, "31 % of the time")
+NOTE = Finding("no-metadata", "note", "no metadata", "ofa-edge build writes it")
+
+
+def inspection(*findings, profile=None):
+    facts = {"precision": "fp32", "inputs": "input float32 [1, 27, 27, 3]"}
+    return Inspection("m.tflite", "tflite", 138_000, facts, {"CONV_2D": 20, "ADD": 8}, findings, profile or {})
+
+
+@pytest.fixture
+def given(monkeypatch, tmp_path):
+    """Let `inspect` find the given."""
+    (tmp_path / "m.tflite").write_bytes(b"")
+
+    def give(found):
+        monkeypatch.setattr("ofa_edge.export.inspect.inspect_model", lambda *_: found)
+        return tmp_path / "m.tflite"
+
+    return give
+
+
+def test_exit_codes(run, given, tmp_path):
+    assert run("inspect", given(inspection()))[0] == 0
+    assert run("inspect", given(inspection(NOTE)))[0] == 0
+    assert run("inspect", given(inspection(NOTE, FAULT)))[0] == 1
+    assert run("inspect", given(inspection(NOTE, FAULT)), "--json")[0] == 1
+
+
+def test_a_bad_file_is_told_in_three_parts(run, tmp_path):
+    for name in ("nowhere.tflite", "empty.tflite"):
+        (tmp_path / "empty.tflite").write_bytes(b"")
+        code, out, err = run("inspect", tmp_path / name)
+        assert (code, out) == (2, "")
+        lines = err.splitlines()
+        assert [line.split(" ")[0] for line in lines] == ["error:", "", ""]
+        assert lines[2].startswith("  try: ")
+
+
+def test_what_is_printed(run, given):
+    code, out, err = run("inspect", given(inspection(FAULT, NOTE)))
+    assert (code, err) == (1, "")
+    assert "\x1b" not in out
+    assert out.startswith("m.tflite: tflite, 138 kB\n")
+    for words in (
+        "28: CONV_2D 20, ADD 8",
+        "fault   depthwise 7x7",
+        "cost   31 % of the time",
+        "and 2 more",
+        "1 fault, 1 note",
+    ):
+        assert words in out
+    assert "4 DEPTHWISE" not in out, "four nodes are enough without --json"
+    assert max(map(len, out.splitlines())) <= command.WIDTH
+
+
+def test_json_has_every_node(run, given):
+    _, out, _ = run("inspect", given(inspection(FAULT)), "--json")
+    facts = json.loads(out)
+    assert facts["findings"][0]["nodes"] == list(FAULT.nodes)
+    assert facts["operators"] == {"CONV_2D": 20, "ADD": 8}
+
+
+def test_the_dearest_operators_of_a_profile():
+    text = describe(inspection(profile={f"{n} CONV_2D x": float(n) for n in range(1, 21)}))
+    lines = text.splitlines()
+    start = lines.index("the 10 dearest of 20 operators:")
+    assert lines[start + 2].split() == ["20", "CONV_2D", "x", "20.000", "9.5", "%"]
+    assert lines[-1] == "nothing to mend"
+
+
+def test_help_says_what_the_exit_codes_mean(run):
+    code, out, _ = run("inspect", "--help")
+    assert code == 0
+    assert "Exit code 0: no fault" in " ".join(out.split())

@@ -1,0 +1,13 @@
+import numpy as np
+import pytest
+from compiled import run
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 40])
+@pytest.mark.parametrize(
+    "body", ["logits = HardSwish(input)", "logits = Clip(input, low, high)", "logits = Neg(input)"]
+)
+def test_alone(body, channels):
+    bounds = {"low": np.float32(0), "high": np.float32(6)} if "low" in body else {}
+    facts = run(body, (1, channels, 5, 5), **bounds)
+    assert set(facts.to_json()["rules"]) == {"elementwise"}

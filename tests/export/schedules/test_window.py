@@ -1,0 +1,77 @@
+import pytest
+from compiled import avx2, rules, run
+
+from ofa_edge.export.schedules.isa import Isa
+from ofa_edge.export.schedules.knobs import default_knobs
+from ofa_edge.export.schedules.window import window_tile
+
+
+def body(kernel, stride, groups=1, end="logits = Relu(y)"):
+    half = kernel // 2
+    pads = f"[{half},{half},{half},{half}]"
+    return f"y = Conv<group={groups}, strides=[{stride},{stride}], pads={pads}>(input, w, b) {end}"
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+@pytest.mark.parametrize(("size", "channels"), [(14, 24), (7, 72), (13, 10)])
+def test_depthwise(kernel, stride, size, channels):
+    facts = run(
+        body(kernel, stride, channels), (1, channels, size, size), w=(channels, 1, kernel, kernel), b=(channels,)
+    )
+    assert rules(facts) == {"depthwise": 1}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "size", "channels"), [(9, 1, 5, 16), (3, 1, 1, 8), (7, 2, 3, 3), (5, 2, 28, 40), (3, 1, 56, 1)]
+)
+def test_depthwise_at_the_edges(kernel, stride, size, channels):
+    facts = run(
+        body(kernel, stride, channels), (1, channels, size, size), w=(channels, 1, kernel, kernel), b=(channels,)
+    )
+    assert not facts.fallbacks
+
+
+def test_even_kernels_and_uneven_padding():
+    text = "y = Conv<group=16, pads=[0,1,1,0]>(input, w) logits = Relu(y)"
+    assert rules(run(text, (1, 16, 8, 8), w=(16, 1, 2, 2))) == {"depthwise": 1}
+
+
+def test_depthwise_on_maps_that_are_not_square():
+    assert rules(run(body(5, 2, 24), (1, 24, 9, 20), w=(24, 1, 5, 5), b=(24,))) == {"depthwise": 1}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "size", "inputs", "outputs"),
+    [(3, 2, 32, 3, 16), (3, 1, 14, 24, 40), (3, 2, 7, 8, 24), (5, 1, 6, 4, 10), (3, 1, 1, 5, 7), (7, 2, 17, 3, 64)],
+)
+def test_dense(kernel, stride, size, inputs, outputs):
+    text = body(kernel, stride)
+    facts = run(text, (1, inputs, size, size), w=(outputs, inputs, kernel, kernel), b=(outputs,))
+    assert rules(facts) == {"dense": 1}
+
+
+def test_dense_with_a_residual():
+    text = body(3, 1, end="z = Add(y, input) logits = Relu(z)")
+    assert rules(run(text, (1, 24, 10, 10), w=(24, 24, 3, 3), b=(24,))) == {"dense": 1}
+
+
+def test_avx2():
+    facts = run(body(5, 2, 24), (1, 24, 15, 15), avx2(), w=(24, 1, 5, 5), b=(24,))
+    assert rules(facts) == {"depthwise": 1}
+
+
+def test_groups_that_are_not_depthwise_fall_back_and_are_named():
+    facts = run("logits = Conv<group=2, pads=[1,1,1,1]>(input, w)", (1, 8, 6, 6), w=(12, 4, 3, 3))
+    (fallback,) = facts.to_json()["fallbacks"]
+    assert "conv2d" in fallback["function"]
+    assert fallback["why"]
+    assert 0 < fallback["share"] <= 1
+    assert facts.share_kind == "measured"
+
+
+def test_window_tiles_hold_few_enough_sums():
+    neon = Isa("neon", 16, 32)
+    for kernel in (3, 5, 7):
+        tile = window_tile(14, 96, kernel, neon, default_knobs(neon), 32)
+        assert 4 <= tile.rows * tile.vectors < 30
