@@ -2,12 +2,14 @@
 VENV ?= .venv
 export VENV
 
-.PHONY: help setup demo test bench-artifacts clean
+.PHONY: help setup demo test apk test-android bench-artifacts clean
 help:
-	@echo 'make demo   set up what is missing, build for raspberry-pi-4, verify it, open out/raspberry-pi-4/report.html'
-	@echo 'make test   set up what is missing, run lint, types, architecture and tests'
-	@echo 'make setup  only set up'
-	@echo 'make bench-artifacts   compare every tool'\''s artifacts (hours), write docs/benchmarks/artifacts.md; NETS=3 for a quick run'
+	@echo 'make demo             set up what is missing, build for raspberry-pi-4, verify it, open out/raspberry-pi-4/report.html'
+	@echo 'make test             set up what is missing, run lint, types, architecture and tests'
+	@echo 'make apk              fetch what is missing, build the Android app with the bundled models (docs/android.md)'
+	@echo 'make test-android     fetch what is missing, run the tests of the Android app'
+	@echo 'make bench-artifacts  compare the artifacts of several tools (hours), write docs/benchmarks/artifacts.md; NETS=3: quick'
+	@echo 'make setup            only set up'
 
 setup:
 	@bash scripts/setup.sh
@@ -18,6 +20,13 @@ demo: setup
 test: setup
 	@bash scripts/check.sh
 
+apk: setup
+	@$(VENV)/bin/python android_demo/tools/build_apk.py
+
+test-android: setup
+	@$(VENV)/bin/python android_demo/tools/fetch_toolchain.py --tests
+	@OFA_EDGE_ANDROID_REQUIRED=1 $(VENV)/bin/pytest -n $${JOBS:-2} --dist loadfile tests/android
+
 NETS ?= 12
 bench-artifacts: setup
 	@for step in convert check count measure record; do \
@@ -26,4 +35,4 @@ bench-artifacts: setup
 	@$(VENV)/bin/python benchmarks/artifacts.py table > runs/artifacts.md && mv runs/artifacts.md docs/benchmarks/artifacts.md
 
 clean:
-	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf out build dist android_demo/build .mypy_cache .ruff_cache .pytest_cache .hypothesis

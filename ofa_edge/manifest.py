@@ -24,7 +24,7 @@ from pydantic import (
 
 from ofa_edge import cost
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import canonical_json, write_bytes
+from ofa_edge.files import canonical_json, sha256_file, write_bytes
 from ofa_edge.output import MANIFEST
 from ofa_edge.space import Space, Subnet
 
@@ -422,3 +422,12 @@ def read_manifest(path: Path) -> Manifest:
             f"{file}: {where}: {first['msg']}",
             "run ofa-edge build again",
         ) from error
+
+
+def check_outputs(folder: Path, manifest: Manifest) -> None:
+    """Every output as the manifest has it. Raises ConfigError naming the first that is not."""
+    for record in manifest.outputs:
+        path = folder / record.path
+        if not path.is_file() or sha256_file(path) != record.sha256:
+            state = "was changed" if path.is_file() else "is missing"
+            raise ConfigError(f"{record.path} {state}", f"{folder}: not the file of the manifest", "build again")

@@ -87,7 +87,7 @@ def _publish(staging: Path, out: Path, last: str) -> None:
     """Move the staged files into `out`: the old manifest goes first, the new one comes last."""
     out.mkdir(exist_ok=True)
     names = sorted(path.relative_to(staging).as_posix() for path in staging.rglob("*") if not path.is_dir())
-    with _locked(out):
+    with locked_folder(out):
         claim_output_folder(out, last)
         old = _owned(out) or []
         foreign = [name for name in names if name not in old and (out / name).exists()]
@@ -129,8 +129,8 @@ def _inside(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` against another build that publishes into it; leaves no lock file behind."""
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold `folder` against another process that writes into it; leaves no lock file behind."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

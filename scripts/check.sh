@@ -7,5 +7,12 @@ export PATH="$PWD/${VENV:-.venv}/bin:$PATH"
 ruff check .
 ruff format --check .
 mypy
+mypy android_demo/tools
 lint-imports
+# The Android app's tests (make test-android) run where their toolchain is, or can be fetched; elsewhere they are skipped.
+if python android_demo/tools/fetch_toolchain.py --tests >/dev/null; then
+    export OFA_EDGE_ANDROID_REQUIRED=1
+else
+    echo "check: the tests of the Android app are skipped (see above)" >&2
+fi
 exec pytest -n "${JOBS:-2}" --dist loadfile "$@"

@@ -9,6 +9,7 @@ import click
 
 from ofa_edge import __version__
 from ofa_edge.cli.build import build_command
+from ofa_edge.cli.bundle import bundle_command
 from ofa_edge.cli.cache import cache_group
 from ofa_edge.cli.devices import devices_group, doctor_command
 from ofa_edge.cli.finetune import finetune_command
@@ -44,6 +45,7 @@ for command in (
     predictor_group,
     verify_command,
     report_command,
+    bundle_command,
     inspect_command,
     targets_group,
     devices_group,

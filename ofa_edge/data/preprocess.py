@@ -1,7 +1,8 @@
 """Preprocessing described as data, so that Python, the device's runner and the Android app do the same arithmetic.
 
-Resizing is a separable triangle filter (bilinear, widened when shrinking), computed in float64 and rounded half up to
-whole pixel values; then each channel is normalised in float32. Nothing depends on an image library.
+Resizing is a separable triangle filter (bilinear, widened when shrinking), rounded half up to whole pixel values; then
+each channel is normalised in float32. The filter's weights are multiples of 2^-20, so its sums in float64 are exact:
+whoever adds them, in whatever order, gets the same pixels. Nothing depends on an image library.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from ofa_edge.errors import ConfigError, DataError
 
 Pixels = NDArray[np.uint8]
+_WEIGHT_UNIT = 2.0**20  # two passes over 8-bit pixels then take 48 of float64's 53 bits
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,10 @@ def centre_view(images: Pixels, size: int, share: float = 0.875) -> Pixels:
 
 @functools.lru_cache(maxsize=64)
 def _filter(length: int, size: int) -> NDArray[np.float64]:
-    """Weights [size, length] of the triangle filter, pixel centres at half integers."""
+    """Weights [size, length] of the triangle filter, pixel centres at half integers; multiples of 2^-20."""
     scale = length / size
     support = max(scale, 1.0)
     centres = (np.arange(size) + 0.5) * scale
     distance = np.abs(np.arange(length) + 0.5 - centres[:, None]) / support
     weights = np.maximum(0.0, 1.0 - distance)
-    return np.asarray(weights / weights.sum(1, keepdims=True))
+    return np.asarray(np.rint(weights / weights.sum(1, keepdims=True) * _WEIGHT_UNIT) / _WEIGHT_UNIT)

@@ -14,6 +14,7 @@ MIRROR_VARIABLE = "OFA_EDGE_DEBIAN_MIRROR"
 _UPDATE_TIMEOUT_S = 300.0
 _DOWNLOAD_TIMEOUT_S = 900.0
 _UNPACK_TIMEOUT_S = 300.0
+_FAILED = "the Debian packages could not be downloaded"
 
 _CONFIG = """\
 #clear APT::Update::Pre-Invoke;
@@ -64,16 +65,42 @@ def fetch_packages(state: Path, suite: str, arch: str, packages: Iterable[str]) 
     Raises:
         DeviceError: no network, or a package does not exist.
     """
+    options = _private_apt(state, arch, _sources(suite))
+    argv = ["apt-get", *options, "-y", "--download-only", "install", *packages]
+    run_tool(argv, _DOWNLOAD_TIMEOUT_S, _FAILED)
+    return sorted((state / "cache/archives").glob("*.deb"))
+
+
+def download_package(state: Path, suite: str, package: str) -> Path:
+    """Download one package for all architectures, without what it depends on, from a suite that may be an older one.
+
+    Args:
+        state: an empty or absent folder for apt's own files.
+        suite: Debian's release name; where this machine's apt does not know it, its mirror of Debian is asked.
+        package: its name.
+
+    Raises:
+        DeviceError: no network, no mirror is known, or the suite has no such package.
+    """
+    known = _chosen_mirrors(suite) or _host_mirrors()
+    mirror = known.get(suite) or next((uri for name, uri in known.items() if "-" not in name), None)
+    if mirror is None:
+        raise _no_mirror(suite)
+    options = _private_apt(state, "amd64", f"deb [signed-by={_KEYRING}] {mirror} {suite} main\n")
+    run_tool(["apt-get", *options, "download", package], _DOWNLOAD_TIMEOUT_S, _FAILED, folder=state)
+    return next(state.glob(f"{package}_*.deb"))
+
+
+def _private_apt(state: Path, arch: str, sources: str) -> list[str]:
+    """Options of an apt that keeps to `state` and knows only `sources`, whose lists it has read."""
     for folder in ("lists/partial", "cache/archives/partial"):
         (state / folder).mkdir(parents=True, exist_ok=True)
     write_bytes(state / "status", b"")
     write_bytes(state / "apt.conf", _CONFIG.replace("arm64", arch).format(state=state).encode())
-    write_bytes(state / "sources.list", _sources(suite).encode())
+    write_bytes(state / "sources.list", sources.encode())
     options = ["-qq", "-c", str(state / "apt.conf")]
-    failed = "the arm64 system could not be downloaded"
-    run_tool(["apt-get", *options, "-o", "APT::Update::Error-Mode=any", "update"], _UPDATE_TIMEOUT_S, failed)
-    run_tool(["apt-get", *options, "-y", "--download-only", "install", *packages], _DOWNLOAD_TIMEOUT_S, failed)
-    return sorted((state / "cache/archives").glob("*.deb"))
+    run_tool(["apt-get", *options, "-o", "APT::Update::Error-Mode=any", "update"], _UPDATE_TIMEOUT_S, _FAILED)
+    return options
 
 
 def _sources(suite: str) -> str:
@@ -84,17 +111,25 @@ def _sources(suite: str) -> str:
     Raises:
         DeviceError: neither names one.
     """
-    chosen = os.environ.get(MIRROR_VARIABLE, "").rstrip("/")
-    known = {suite: f"{chosen}/debian", f"{suite}-security": f"{chosen}/debian-security"} if chosen else _host_mirrors()
+    known = _chosen_mirrors(suite) or _host_mirrors()
     if suite not in known:
-        raise DeviceError(
-            "no Debian mirror is known",
-            f"apt on this machine lists none for {suite}",
-            f"apt-get update, or {MIRROR_VARIABLE}=http://HOST, where HOST/debian is a Debian mirror",
-        )
+        raise _no_mirror(suite)
     names = (suite, f"{suite}-updates", f"{suite}-security")
     lines = [(known.get(name) or (known[suite] if name.endswith("-updates") else None), name) for name in names]
     return "".join(f"deb [signed-by={_KEYRING}] {uri} {name} main\n" for uri, name in lines if uri)
+
+
+def _chosen_mirrors(suite: str) -> dict[str, str]:
+    chosen = os.environ.get(MIRROR_VARIABLE, "").rstrip("/")
+    return {suite: f"{chosen}/debian", f"{suite}-security": f"{chosen}/debian-security"} if chosen else {}
+
+
+def _no_mirror(suite: str) -> DeviceError:
+    return DeviceError(
+        "no Debian mirror is known",
+        f"apt on this machine lists none for {suite}",
+        f"apt-get update, or {MIRROR_VARIABLE}=http://HOST, where HOST/debian is a Debian mirror",
+    )
 
 
 def _host_mirrors() -> dict[str, str]:
@@ -122,8 +157,10 @@ def unpack(archive: Path, root: Path) -> None:
         raise DeviceError(f"cannot unpack {archive.name}", target.stderr.strip()[-500:] or "damaged", "try again")
 
 
-def run_tool(argv: Sequence[str], timeout_s: float, failed: str, good: Sequence[int] = (0,)) -> None:
-    """Run a program of this machine.
+def run_tool(
+    argv: Sequence[str], timeout_s: float, failed: str, good: Sequence[int] = (0,), folder: Path | None = None
+) -> None:
+    """Run a program of this machine, in `folder` if one is given.
 
     Raises:
         DeviceError: `failed`, with the last thing that the program said.
@@ -132,6 +169,7 @@ def run_tool(argv: Sequence[str], timeout_s: float, failed: str, good: Sequence[
     try:
         done = subprocess.run(
             argv,
+            cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

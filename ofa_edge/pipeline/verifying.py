@@ -8,7 +8,16 @@ from ofa_edge.errors import ConfigError, UsageError
 from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
-from ofa_edge.manifest import DeviceMeasurement, Manifest, Outcome, Rung, Verdict, read_manifest, weightiest
+from ofa_edge.manifest import (
+    DeviceMeasurement,
+    Manifest,
+    Outcome,
+    Rung,
+    Verdict,
+    check_outputs,
+    read_manifest,
+    weightiest,
+)
 from ofa_edge.pipeline.on_device import measure_artifact
 from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
 from ofa_edge.space import Subnet
@@ -72,15 +81,6 @@ def verify(folder: Path, device: str, data: Path | None = None) -> Verification:
         latency_verdict([result.record], plan.budget_ms, result.is_target),
     )
     return Verification(result.record, rungs, verdicts)
-
-
-def check_outputs(folder: Path, manifest: Manifest) -> None:
-    """Every output as the manifest has it. Raises ConfigError naming the first that is not."""
-    for record in manifest.outputs:
-        path = folder / record.path
-        if not path.is_file() or sha256_file(path) != record.sha256:
-            state = "was changed" if path.is_file() else "is missing"
-            raise ConfigError(f"{record.path} {state}", f"{folder}: not the file of the manifest", "build again")
 
 
 def _plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:

@@ -39,6 +39,27 @@ def test_resize_agrees_with_pillow_to_a_rounding_step():
         assert np.abs(resize(IMAGES[:1], size)[0, :, :, 0].astype(int) - theirs).max() <= 1
 
 
+@pytest.mark.parametrize("size", [5, 14, 24, 37])
+def test_every_sum_is_exact_so_its_order_does_not_matter(size):
+    from fractions import Fraction
+
+    from ofa_edge.data.preprocess import _filter
+
+    image = RNG.integers(0, 256, (6 * size, 6 * size), dtype=np.uint8)  # of six: shares like 1/36 have no exact float
+    weights = [[Fraction(weight) for weight in row] for row in _filter(6 * size, size).tolist()]
+    assert all((weight * 2**20).denominator == 1 for row in weights for weight in row)
+    got = resize(image[None, :, :, None], size)[0, :, :, 0]
+    for y, x in ((0, 0), (size // 2, 1), (size - 1, size - 1)):
+        exact = sum(
+            down * across * int(image[i, k])
+            for i, down in enumerate(weights[y])
+            if down
+            for k, across in enumerate(weights[x])
+            if across
+        )
+        assert got[y, x] == min(255, (exact + Fraction(1, 2)) // 1)
+
+
 def test_channels_that_do_not_fit_are_an_error():
     with pytest.raises(DataError, match="do not fit"):
         Preprocessing(28, 3, (1.0,) * 3, (1.0,) * 3).apply(IMAGES)

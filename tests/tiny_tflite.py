@@ -1,6 +1,7 @@
 """Write a tiny convolutional network as .tflite bytes, float or int8, without TensorFlow.
 
-Input [1, 12, 12, 2] -> conv 3x3 stride 2 -> depthwise 3x3 -> conv 1x1 -> mean -> logits [1, 5]; fixed random weights.
+Input [1, 12, 12, 2] (or other channels) -> conv 3x3 stride 2 -> depthwise 3x3 -> conv 1x1 -> mean -> logits [1, 5];
+fixed random weights.
 """
 
 import flatbuffers
@@ -97,11 +98,11 @@ class _Writer:
         return bytes(builder.Output())
 
 
-def tiny_tflite(quantised: bool) -> bytes:
+def tiny_tflite(quantised: bool, channels: int = SHAPE[0]) -> bytes:
     """The network's file; int8 with per-channel weights if `quantised`."""
     writer = _Writer(quantised)
-    source = writer.tensor("input", (1, 12, 12, 2))
-    value = writer.convolve(source, "stem", (8, 3, 3, 2), size=6, stride=2)
+    source = writer.tensor("input", (1, 12, 12, channels))
+    value = writer.convolve(source, "stem", (8, 3, 3, channels), size=6, stride=2)
     value = writer.convolve(value, "depthwise", (1, 3, 3, 8), size=6, stride=1, depthwise=True)
     value = writer.convolve(value, "pointwise", (16, 1, 1, 8), size=6, stride=1)
     pooled = writer.tensor("pooled", (1, 16))
