@@ -69,7 +69,7 @@ class Study:
     def refit(self, kept: Kept) -> Fit:
         """The fit without what is held out; the widths of the levels stay as learned."""
         rows = [item for item in self.data.observations if kept(self.data.settings[item.setting], item)]
-        return fit(self.settings, rows, self.full.prior)
+        return fit(self.settings, rows, self.full.prior, start=self.full.parameters)
 
     def residuals(self, name: str, result: Fit, held: Sequence[Observation]) -> list[Residual]:
         """Held-out predictions for one setting."""
