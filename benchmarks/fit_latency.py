@@ -30,10 +30,10 @@ LEAST_SCATTER = 0.05  # of ln(measured / predicted): nobody's published figures 
 ENOUGH = 8  # held-out networks from which a setting's own calibration means something
 
 # Multiples of the hardware's peak cost (see latency_data.cpu_base), and how sure of them before any data.
-WIDTHS = np.array([0.6, 0.6, 0.6, 0.6, 0.7, 0.8, 0.8, 0.8, 0.5])
-LOOSE = np.array([1, 1, 1, 1, 1, 1, 1, 0.7, 0.7])  # dispatch and call: large networks hardly show them
-CPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.45, 1 / 0.15, 1 / 0.15, 4, 0.5, 0.7, 1, 1]), WIDTHS, LOOSE)
-GPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.35, 1 / 0.05, 1 / 0.05, 4, 1, 1, 1, 1]), WIDTHS, LOOSE)
+WIDTHS = np.array([0.6, 0.6, 0.6, 0.6, 1.2, 0.7, 0.8, 0.8, 0.8, 0.5])
+LOOSE = np.array([1, 1, 1, 1, 2, 1, 1, 1, 0.7, 0.7])  # dispatch and call: large networks hardly show them
+CPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.45, 1 / 0.15, 1 / 0.15, 25, 4, 0.5, 0.7, 1, 1]), WIDTHS, LOOSE)
+GPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.35, 1 / 0.05, 1 / 0.05, 10, 4, 1, 1, 1, 1]), WIDTHS, LOOSE)
 
 
 @dataclasses.dataclass(frozen=True)

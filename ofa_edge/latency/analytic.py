@@ -30,13 +30,14 @@ TERMS = (
     "pointwise",  # million MACs of 1x1 convolutions
     "depthwise",  # million MACs of depthwise convolutions of at most 25 taps
     "wide_depthwise",  # million MACs of depthwise convolutions of more than 25 taps that are not split: slow kernels
+    "windows",  # million taps of k x k kernels over all positions, channels not counted: the loops around the channels
     "elementwise",  # million elements through hard-swish, scale, add and pool
     "activations",  # million bytes of activations read and written
     "weights",  # million bytes of weights read
     "operators",  # operators dispatched
     "call",  # 1 for a whole network, 0 for a part of one
 )
-_ARITHMETIC = {"conv": 0, "pointwise": 1, "dense": 1}
+_ARITHMETIC = {"conv": "conv", "pointwise": "pointwise", "dense": "pointwise"}
 _WIDE_TAPS = 25
 # Half-widths of the central 50 % and 90 % of a Gaussian, in standard deviations.
 Z50, Z90 = 0.674490, 1.644854
@@ -75,27 +76,29 @@ def amounts(part: Iterable[Operator], lowering: Lowering) -> Floats:
 
     Fully connected layers count as 1x1 convolutions: their arithmetic is the same, and `weights` bears their traffic.
     """
-    total = [0.0] * len(TERMS)
+    total = dict.fromkeys(TERMS, 0.0)
     for operator in part:
         elements = operator.in_elements + operator.out_elements
         operators = 1
+        if operator.kind in ("conv", "depthwise"):
+            total["windows"] += operator.kernel**2 * operator.out_size**2
         if operator.kind == "depthwise":
             whole = lowering.depthwise_taps is None and operator.kernel**2 > _WIDE_TAPS
-            total[3 if whole else 2] += operator.macs
+            total["wide_depthwise" if whole else "depthwise"] += operator.macs
             additions = lowering.parts(operator) - 1
             elements += additions * (operator.in_elements + 4 * operator.out_elements)
-            total[4] += additions * operator.out_elements
+            total["elementwise"] += additions * operator.out_elements
             operators += 2 * additions
         elif operator.kind in _ARITHMETIC:
             total[_ARITHMETIC[operator.kind]] += operator.macs
         else:
             operators = lowering.hard_swish if operator.kind == "h_swish" else 1
             elements *= operators
-            total[4] += operators * max(operator.in_elements, operator.out_elements)
-        total[5] += elements * lowering.activation_bytes
-        total[6] += operator.weights * lowering.weight_bytes
-        total[7] += operators * 1e6
-    return np.array(total) * 1e-6
+            total["elementwise"] += operators * max(operator.in_elements, operator.out_elements)
+        total["activations"] += elements * lowering.activation_bytes
+        total["weights"] += operator.weights * lowering.weight_bytes
+        total["operators"] += operators * 1e6
+    return np.array(list(total.values())) * 1e-6
 
 
 @dataclass(frozen=True, eq=False)
