@@ -44,12 +44,12 @@ class Data:
 def cpu_base(peak: float, core: float, memory: float) -> NDArray[np.float64]:
     """Milliseconds per unit at the peaks; dispatch scales with a core's fp32 peak (12 GMAC/s: 3 microseconds)."""
     slow = 12.0 / core
-    return np.array([1 / peak] * 4 + [1 / core, 1 / peak] + [1 / memory] * 2 + [0.003 * slow, 0.03 * slow])
+    return np.array([1 / peak] * 4 + [1 / core, 1 / peak] + [1 / memory] * 3 + [0.003 * slow, 0.03 * slow])
 
 
 def gpu_base(peak: float, memory: float) -> NDArray[np.float64]:
     """Milliseconds per unit at the peaks; 10 microseconds a kernel, 100 a call."""
-    return np.array([1 / peak] * 6 + [1 / memory] * 2 + [0.01, 0.1])
+    return np.array([1 / peak] * 6 + [1 / memory] * 3 + [0.01, 0.1])
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -8,8 +8,8 @@ from ofa_edge.cost import Operator, operators
 from ofa_edge.export.graph import Graph, Node
 from ofa_edge.export.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS, split_depthwise
-from ofa_edge.latency.analytic import TERMS, Z50, Z90, AnalyticModel, Coefficients, Lowering, amounts
-from ofa_edge.latency.protocol import Interval, Key, LatencyModel, Provenance
+from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering, amounts
+from ofa_edge.latency.protocol import Z50, Z90, Interval, Key, LatencyModel, Provenance
 from ofa_edge.space import Space
 
 SPACE = Space("fashion", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))
