@@ -59,8 +59,6 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 # -- CPUs ------------------------------------------------------------------------------------------------------------
 
-STACKS = {"xnnpack": "tflite"}  # a back end of TFLite; the other back ends are stacks of their own
-
 # SoC: GMAC/s of one large core at fp32 (clock x lanes x pipes), memory GB/s by one thread and by all, int8 over fp32.
 SOCS: dict[str, tuple[float, float, float, float]] = {
     "bcm2837": (1.4 * 4, 1.5, 2.0, 2.0),
@@ -89,9 +87,7 @@ def cpu(data: Data, soc: str, backend: str, precision: str, threads: int, *, lab
         lowering = replace(lowering, depthwise_taps=25, hard_swish=2 if precision == "int8" else 1)
     name = f"{soc}/{backend}/{precision}/{threads}{label}"
     base = cpu_base(peak, core, single if threads == 1 else shared)
-    return data.add(
-        Setting(name, soc.removesuffix("-prime"), STACKS.get(backend, backend), backend, precision, base), lowering
-    )
+    return data.add(Setting(name, soc.removesuffix("-prime"), backend, backend, precision, base), lowering)
 
 
 def _standard(name: str) -> tuple[str, tuple[Operator, ...]] | None:

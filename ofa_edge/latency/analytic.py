@@ -2,8 +2,8 @@
 
     t = sum over terms k of  coefficient_k * amount_k(network)
 
-with one arithmetic term per operator kind (they reach different shares of a device's peak), bytes of activations and of
-weights, a cost for each operator and one for each call. Arithmetic and traffic are added, not maximised as in the
+with one arithmetic term per operator kind (they reach different shares of a device's peak), one for the loops around the
+channels (which make narrow layers dear), bytes of activations, once more those beyond a cache, bytes of weights, a cost for each operator and one for each call. Arithmetic and traffic are added, not maximised as in the
 textbook roofline (Williams et al., CACM 2009): small cores overlap them poorly, and a sum can be tabulated by block.
 
 The coefficients carry an error of their own: a Gaussian over their logarithms. A network's interval follows from which
@@ -11,9 +11,10 @@ terms it leans on, so it widens by itself where a network is dominated by a term
 (dispatch overheads in tiny networks, say).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -33,19 +34,22 @@ from ofa_edge.space import Genomes, Space, Subnet
 
 Floats = NDArray[np.float64]
 
-TERMS = (
-    "conv",  # million MACs of k x k convolutions over all channels
-    "pointwise",  # million MACs of 1x1 convolutions
-    "depthwise",  # million MACs of depthwise convolutions of at most 25 taps
-    "wide_depthwise",  # million MACs of depthwise convolutions of more than 25 taps that are not split: slow kernels
-    "windows",  # million taps of k x k kernels over all positions, channels not counted: the loops around the channels
-    "elementwise",  # million elements through hard-swish, scale, add and pool
-    "activations",  # million bytes of activations read and written
-    "spilled",  # million bytes of activations beyond what a cache holds, operator by operator
-    "weights",  # million bytes of weights read
-    "operators",  # operators dispatched
-    "call",  # 1 for a whole network, 0 for a part of one
+UNITS: Mapping[str, str] = MappingProxyType(
+    {
+        "conv": "million MACs of k x k convolutions over all channels",
+        "pointwise": "million MACs of 1x1 convolutions",
+        "depthwise": "million MACs of depthwise convolutions of at most 25 taps",
+        "wide_depthwise": "million MACs of depthwise convolutions of more than 25 taps that run whole: slow kernels",
+        "windows": "million taps of k x k kernels over all positions, whatever the channels: the loops around them",
+        "elementwise": "million elements through hard-swish, scale, add and pool",
+        "activations": "million bytes of activations read and written",
+        "spilled": "million bytes of activations beyond what a cache holds, operator by operator",
+        "weights": "million bytes of weights read",
+        "operators": "operators dispatched",
+        "call": "1 for a whole network, 0 for a part of one",
+    }
 )
+TERMS = tuple(UNITS)
 _ARITHMETIC = {"conv": "conv", "pointwise": "pointwise", "dense": "pointwise"}
 _WIDE_TAPS = 25
 _CACHE = 1 << 19  # bytes of one operator's maps that stay near a core: half of a Cortex-A72 cluster's second level

@@ -253,7 +253,7 @@ class _Design:
             weighted = jacobian * (self.weight * robust)[:, None]
             hessian = weighted.T @ jacobian + precision
             step = np.linalg.solve(hessian, weighted.T @ residual - precision @ (parameters - mean))
-            step *= min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
+            step = np.asarray(step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12)))
             before = loss
             for _ in range(_HALVINGS):
                 loss = self.loss(parameters + step, mean, width)
@@ -263,4 +263,4 @@ class _Design:
             parameters = parameters + step
             if before - loss < _TOLERANCE:
                 break
-        return Fit(layout, parameters, np.linalg.inv(hessian), prior)
+        return Fit(layout, parameters, np.asarray(np.linalg.inv(hessian), dtype=np.float64), prior)

@@ -8,7 +8,7 @@ others, entry by entry, as a + b * resolution**2, and its interval is wider.
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -81,11 +81,8 @@ class TableModel:
             for spec in space.blocks:
                 for k, kernel in enumerate(code.kernels[spec.index]):
                     for e, expand in enumerate(code.expands[spec.index]):
-                        choice = (spec, kernel, expand)
-                        result[row, spec.index, k, e] = self._ms(
-                            resolution,
-                            lambda r, c=choice: block_part(space, *c, r),  # type: ignore[misc]
-                        )
+                        at = partial(block_part, space, spec, kernel, expand)
+                        result[row, spec.index, k, e] = self._ms(resolution, at)
         return result
 
     def _ms(self, resolution: int, part: PartAt) -> float:
