@@ -56,10 +56,10 @@ def import_command(
     """
     from ofa_edge.latency.import_table import ImportedTable, write_table_target
     from ofa_edge.latency.protocol import Key
-    from ofa_edge.supernet.zoo import open_supernet
+    from ofa_edge.supernet.zoo import open_space
 
     key = Key(device, runtime, version_text, precision, threads)
-    space = open_supernet(supernet, untrained=True).space
+    space = open_space(supernet)
     target = write_table_target(ImportedTable(name, tables, space, key, source, scatter), like, out)
     click.echo(f"wrote {target} and {target.with_suffix('.latency.json').name}")
     click.echo(f"next: ofa-edge explain --target {target} --supernet {supernet}")
@@ -78,11 +78,11 @@ def export_command(target: str, supernet: str, runtime: str | None, precision: s
     """
     from ofa_edge.latency.load import load_latency_model
     from ofa_edge.latency.lookup_yaml import tables_of, write_tables
-    from ofa_edge.supernet.zoo import open_supernet
+    from ofa_edge.supernet.zoo import open_space
     from ofa_edge.targets import load_target
 
     known = load_target(target)
-    space = open_supernet(supernet, untrained=True).space
+    space = open_space(supernet)
     model = load_latency_model(known, space, runtime or known.runtime.kind, precision or known.defaults.precision)
     written = write_tables(out, tables_of(model, space))
     click.echo(f"wrote {len(written)} tables to {out}: {written[0].name} .. {written[-1].name}")

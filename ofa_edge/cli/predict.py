@@ -105,11 +105,11 @@ def explain_command(
     from ofa_edge.latency.analytic import AnalyticModel
     from ofa_edge.latency.load import load_latency_model
     from ofa_edge.latency.protocol import OutsideKey
-    from ofa_edge.supernet.zoo import open_supernet
+    from ofa_edge.supernet.zoo import open_space
     from ofa_edge.targets import load_target
 
     known = load_target(target)
-    space = open_supernet(supernet, untrained=True).space
+    space = open_space(supernet)
     chosen = _subnet(space, subnet)
     model = load_latency_model(
         known, space, runtime or known.runtime.kind, precision or known.defaults.precision, outside_key=outside_key

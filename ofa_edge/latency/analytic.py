@@ -2,9 +2,10 @@
 
     t = sum over terms k of  coefficient_k * amount_k(network)
 
-with one arithmetic term per operator kind (they reach different shares of a device's peak), one for the loops around the
-channels (which make narrow layers dear), bytes of activations, once more those beyond a cache, bytes of weights, a cost for each operator and one for each call. Arithmetic and traffic are added, not maximised as in the
-textbook roofline (Williams et al., CACM 2009): small cores overlap them poorly, and a sum can be tabulated by block.
+with one arithmetic term per operator kind (they reach different shares of a device's peak), one for the loops around
+the channels (which make narrow layers dear), bytes of activations, once more those beyond a cache, bytes of weights, a
+cost for each operator and one for each call. Arithmetic and traffic are added, not maximised as in the textbook
+roofline (Williams et al., CACM 2009): small cores overlap them poorly, and a sum can be tabulated by block.
 
 The coefficients carry an error of their own: a Gaussian over their logarithms. A network's interval follows from which
 terms it leans on, so it widens by itself where a network is dominated by a term that the data did not pin down
