@@ -32,8 +32,8 @@ _HALF = (
 )
 _STRUCTURE = (
     " The shares of the single terms lean on all settings of the same back end fitted together (XNNPACK and TFLite's "
-    "own kernels are stacks apart, and share only how far a device falls short of its peaks). Depthwise kernels of more "
-    "than 25 taps count as the sums of smaller ones that the exporter makes of them."
+    "own kernels are stacks apart, and share only how far a device falls short of its peaks). Depthwise kernels of "
+    "more than 25 taps count as the sums of smaller ones that the exporter makes of them."
 )
 
 

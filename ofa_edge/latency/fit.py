@@ -4,10 +4,10 @@ The logarithms of a setting's coefficients (a setting is a device, back end, pre
 
     theta = ln(base) + stack + backend + precision + device + setting
 
-`base` is what the hardware's peaks alone would give; `stack` (XNNPACK, TFLite's own kernels, ncnn, ...), `backend` (a variant
-of a stack) and `precision` are vectors over the terms; `device` is one number: how far the device falls short of its
-peaks, whatever runs on it; `setting` is a number and a vector. Runtimes share nothing but the device. Each part has a
-Gaussian prior around 0 whose width is learned from the data (empirical Bayes). What comes out is the maximum a
+`base` is what the hardware's peaks alone would give; `stack` (XNNPACK, TFLite's own kernels, ncnn, ...), `backend` (a
+variant of a stack) and `precision` are vectors over the terms; `device` is one number: how far the device falls short
+of its peaks, whatever runs on it; `setting` is a number and a vector. Runtimes share nothing but the device. Each part
+has a Gaussian prior around 0 whose width is learned from the data (empirical Bayes). What comes out is the maximum a
 posteriori with its Laplace covariance: a setting with many measurements follows them, one with two leans on its back
 end's and its device's others, and one with none is a carried-over estimate with a wide interval.
 """

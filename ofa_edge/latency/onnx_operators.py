@@ -29,6 +29,7 @@ _UNARY |= {"BatchNormalization", "Exp", "Sqrt", "Erf", "Gelu", "Mish", "Softplus
 _PLAIN: Mapping[OperatorKind, set[str]] = MappingProxyType(
     {"pool": _POOLS, "move": _MOVES, "h_swish": {"HardSwish"}, "scale": _UNARY}
 )
+_SIGMOIDS = {"HardSigmoid", "Sigmoid"}
 _GATES = {"HardSigmoid", "Add", "Clip", "Relu", "Mul", "Div"}  # what a hard-swish is spelt with, gate side
 
 
@@ -169,6 +170,8 @@ class _Reader:
             return (self.convolution(node) if kind == "Conv" else self.dense(node)), True
         if kind in _FUSED or (kind == "BatchNormalization" and self.follows(node, "Conv", "Gemm", "MatMul")):
             return None
+        if kind in _SIGMOIDS and self.map(node.output[0])[1:] == (1, 1):
+            return None  # the gate of a squeeze: one value a channel, and no model counts it
         if kind in _BINARY:
             return self.binary(node)
         known = next((name for name, kinds in _PLAIN.items() if kind in kinds), None)
