@@ -83,12 +83,12 @@ def test_explain_takes_a_configuration_and_refuses_another(run):
 
 
 def test_tables_go_out_and_come_back_as_a_target(run):
-    code, out, err = run("latency", "export", "--target", "pixel-4", "--supernet", PUBLISHED, "--out", "tables")
+    code, _, err = run("latency", "export", "--target", "pixel-4", "--supernet", PUBLISHED, "--out", "tables")
     assert code == 0, err
     words = ("--name", "note", "--like", "pixel-4", "--device", "A phone", "--version", "TFLite", "--source", "me")
     files = [f"tables/{size}_lookup_table.yaml" for size in (160, 192, 224)]
     arguments = ("latency", "import", *files, *words, "--out", "targets", "--supernet")
-    code, out, err = run(*arguments, PUBLISHED)
+    code, _, err = run(*arguments, PUBLISHED)
     assert code == 0, err
     code, table, err = run("explain", "--target", "targets/note.toml", "--supernet", PUBLISHED, "--json")
     assert code == 0, err

@@ -1,6 +1,8 @@
+import csv
 import dataclasses
 import itertools
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -220,3 +222,32 @@ def test_a_negative_entry_of_a_file_is_refused(tmp_path: Path) -> None:
     target.latency_path.write_text(json.dumps(facts))
     with pytest.raises(ConfigError, match="does not fit its schema"):
         load_latency_model(target, V3, "tflite", "fp32")
+
+
+# -- the published tables, where they are at hand --
+
+DATA = Path(os.environ.get("OFA_EDGE_LATENCY_DATA", "")) / "lut_ofa_note10_pixel1.csv"
+
+
+@pytest.mark.skipif(not DATA.is_file(), reason="OFA_EDGE_LATENCY_DATA names no folder with the published tables")
+def test_the_published_note10_tables_are_for_width_1_2(tmp_path: Path) -> None:
+    of: dict[int, dict[str, Entry]] = {}
+    with DATA.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if "Note10" in row["device"]:
+                key = f"{row['op']}-input:{row['input']}-output:{row['output']}"
+                if row["op"] == "expanded_conv":
+                    fields = zip(
+                        ("expand", "kernel", "stride", "idskip", "se", "hs"), list(row.values())[5:11], strict=True
+                    )
+                    key += "".join(f"-{name}:{value}" for name, value in fields)
+                of.setdefault(int(row["resolution"]), {})[key] = Entry(float(row["mean_ms"]))
+    space = Space("w1.2", 1.2, resolutions=tuple(sorted(of)))
+    paths = write_tables(tmp_path, of)
+    assert read_tables(paths, space) == of
+    subject = model(space, of)
+    smallest, largest = (subject.predict(net) for net in (space.smallest(), space.largest()))
+    assert 10 < float(smallest.ms) < 16 < 60 < float(largest.ms) < 100
+    assert float(subject.predict(space.largest()).ms) == pytest.approx(by_hand(space, of, space.largest()))
+    with pytest.raises(SpaceMismatchError):
+        read_tables(paths, Space("w1.0", 1.0))
