@@ -21,19 +21,19 @@ from latency_entries import CPU_ENTRIES, GPU_ENTRIES, Entry
 from numpy.typing import NDArray
 
 from ofa_edge.files import write_bytes
-from ofa_edge.latency.analytic import TERMS, Z50, Z90, Lowering
+from ofa_edge.latency.analytic import TERMS, Lowering
 from ofa_edge.latency.fit import Estimate, Fit, Observation, Prior, Setting, fit
-from ofa_edge.latency.protocol import CrossValidation
+from ofa_edge.latency.protocol import Z50, Z90, CrossValidation
 
 COMMAND = "python benchmarks/fit_latency.py FOLDER"
 LEAST_SCATTER = 0.05  # of ln(measured / predicted): nobody's published figures are repeatable to better
 ENOUGH = 8  # held-out networks from which a setting's own calibration means something
 
 # Multiples of the hardware's peak cost (see latency_data.cpu_base), and how sure of them before any data.
-WIDTHS = np.array([0.6, 0.6, 0.6, 0.6, 0.7, 0.8, 0.8, 0.8, 0.5])
-LOOSE = np.array([1, 1, 1, 1, 1, 1, 1, 0.7, 0.7])  # dispatch and call: large networks hardly show them
-CPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.45, 1 / 0.15, 1 / 0.15, 4, 0.5, 0.7, 1, 1]), WIDTHS, LOOSE)
-GPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.35, 1 / 0.05, 1 / 0.05, 4, 1, 1, 1, 1]), WIDTHS, LOOSE)
+WIDTHS = np.array([0.6, 0.6, 0.6, 0.6, 1.2, 0.7, 0.8, 0.8, 0.8, 0.8, 0.5])
+LOOSE = np.array([1, 1, 1, 1, 2, 1, 1, 1, 1, 0.7, 0.7])  # dispatch and call: large networks hardly show them
+CPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.45, 1 / 0.15, 1 / 0.15, 25, 4, 0.3, 0.7, 0.7, 1, 1]), WIDTHS, LOOSE)
+GPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.35, 1 / 0.05, 1 / 0.05, 10, 4, 1, 0.2, 1, 1, 1]), WIDTHS, LOOSE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Study:
     def refit(self, kept: Kept) -> Fit:
         """The fit without what is held out; the widths of the levels stay as learned."""
         rows = [item for item in self.data.observations if kept(self.data.settings[item.setting], item)]
-        return fit(self.settings, rows, self.full.prior)
+        return fit(self.settings, rows, self.full.prior, start=self.full.parameters)
 
     def residuals(self, name: str, result: Fit, held: Sequence[Observation]) -> list[Residual]:
         """Held-out predictions for one setting."""
@@ -171,6 +171,9 @@ def model_json(
             "version": entry.version,
             "precision": entry.precision,
             "threads": entry.threads,
+            "os_build": None,
+            "runtime_digest": None,
+            "affinity": None,
         },
         "provenance": {
             "kind": entry.kind,
@@ -190,7 +193,7 @@ def model_json(
 
 def write(out: Path, target: str, models: Sequence[object]) -> None:
     """Write a latency file; rows of numbers stay on one line."""
-    text = json.dumps({"schema": 1, "kind": "analytic", "space": None, "models": list(models)}, indent=1)
+    text = json.dumps({"schema": 2, "kind": "analytic", "space": None, "models": list(models)}, indent=1)
     text = re.sub(r"\[\s+(-?[\d.e-]+(?:,\s+-?[\d.e-]+)*)\s+\]", lambda m: "[" + " ".join(m[1].split()) + "]", text)
     write_bytes(out / f"{target}.latency.json", (text + "\n").encode())
 

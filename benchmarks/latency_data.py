@@ -44,12 +44,12 @@ class Data:
 def cpu_base(peak: float, core: float, memory: float) -> NDArray[np.float64]:
     """Milliseconds per unit at the peaks; dispatch scales with a core's fp32 peak (12 GMAC/s: 3 microseconds)."""
     slow = 12.0 / core
-    return np.array([1 / peak] * 5 + [1 / memory] * 2 + [0.003 * slow, 0.03 * slow])
+    return np.array([1 / peak] * 4 + [1 / core, 1 / peak] + [1 / memory] * 3 + [0.003 * slow, 0.03 * slow])
 
 
 def gpu_base(peak: float, memory: float) -> NDArray[np.float64]:
     """Milliseconds per unit at the peaks; 10 microseconds a kernel, 100 a call."""
-    return np.array([1 / peak] * 5 + [1 / memory] * 2 + [0.01, 0.1])
+    return np.array([1 / peak] * 6 + [1 / memory] * 3 + [0.01, 0.1])
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
@@ -58,8 +58,6 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 # -- CPUs ------------------------------------------------------------------------------------------------------------
-
-STACKS = {"xnnpack": "tflite"}  # a back end of TFLite; the other back ends are stacks of their own
 
 # SoC: GMAC/s of one large core at fp32 (clock x lanes x pipes), memory GB/s by one thread and by all, int8 over fp32.
 SOCS: dict[str, tuple[float, float, float, float]] = {
@@ -89,9 +87,7 @@ def cpu(data: Data, soc: str, backend: str, precision: str, threads: int, *, lab
         lowering = replace(lowering, depthwise_taps=25, hard_swish=2 if precision == "int8" else 1)
     name = f"{soc}/{backend}/{precision}/{threads}{label}"
     base = cpu_base(peak, core, single if threads == 1 else shared)
-    return data.add(
-        Setting(name, soc.removesuffix("-prime"), STACKS.get(backend, backend), backend, precision, base), lowering
-    )
+    return data.add(Setting(name, soc.removesuffix("-prime"), backend, backend, precision, base), lowering)
 
 
 def _standard(name: str) -> tuple[str, tuple[Operator, ...]] | None:

@@ -35,8 +35,9 @@ _DYNAMIC = (
     "faster where the CPU has a dot product; its depthwise convolutions run in fp32."
 )
 _STRUCTURE = (
-    " The shares of the single terms lean on all CPU settings fitted together (TFLite's own kernels and XNNPACK on "
-    "7 SoCs). Depthwise kernels of more than 25 taps count as the sums of smaller ones that the exporter makes of them."
+    " The shares of the single terms lean on all settings of the same back end fitted together (XNNPACK and TFLite's "
+    "own kernels are stacks apart, and share only how far a device falls short of its peaks). Depthwise kernels of "
+    "more than 25 taps count as the sums of smaller ones that the exporter makes of them."
 )
 
 
@@ -139,7 +140,7 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         kind="published",
         words="TFLite's own kernels on a Pixel 4, 4 threads on big cores (2020): MobileNetV1 and SqueezeNet fp32, "
         "MobileNetV1 int8; the same SoC in a Galaxy Note10, one thread (288 blocks of OFA-MobileNetV3). Carried over "
-        "to XNNPACK by what the two back ends show on other devices.",
+        "to XNNPACK by how far the phone falls short of its peaks, and by XNNPACK on other devices.",
     ),
     *_cpu(
         "pixel-7",

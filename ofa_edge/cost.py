@@ -13,36 +13,51 @@ from numpy.typing import NDArray
 
 from ofa_edge.space import BlockSpec, Genomes, Space, Subnet, output_size, squeeze_width
 
-OperatorKind = Literal["conv", "pointwise", "depthwise", "dense", "pool", "scale", "add", "h_swish"]
+OperatorKind = Literal["conv", "pointwise", "depthwise", "dense", "pool", "scale", "add", "h_swish", "move"]
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator as a runtime sees it after BN folding, batch 1. Activations other than hard-swish are fused."""
+    """One operator as a runtime sees it after BN folding, batch 1. Activations other than hard-swish are fused.
+
+    Kernels and maps are square where no width is given. `move` copies values and computes nothing.
+    """
 
     kind: OperatorKind
     in_channels: int
     out_channels: int
-    in_size: int  # spatial height = width of the input
+    in_size: int  # spatial height of the input
     out_size: int
     kernel: int = 1
     stride: int = 1
     normalised: bool = False  # a batch norm follows (two parameters a channel before folding)
     biased: bool = False
+    in_width: int | None = None  # of a map that is not square, as of the next two
+    out_width: int | None = None
+    kernel_width: int | None = None
+    groups: int = 1  # of `conv`; a depthwise convolution is a kind of its own
+
+    @property
+    def taps(self) -> int:
+        """Values under the kernel, one channel."""
+        return self.kernel * (self.kernel if self.kernel_width is None else self.kernel_width)
+
+    @property
+    def positions(self) -> int:
+        """Values of the output, one channel."""
+        return self.out_size * (self.out_size if self.out_width is None else self.out_width)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""
-        if self.kind in ("conv", "pointwise", "dense"):
-            return self.kernel**2 * self.in_channels * self.out_channels * self.out_size**2
-        return self.kernel**2 * self.out_channels * self.out_size**2 if self.kind == "depthwise" else 0
+        return self.weights * self.positions
 
     @property
     def weights(self) -> int:
         """Weights, biases not counted."""
         if self.kind in ("conv", "pointwise", "dense"):
-            return self.kernel**2 * self.in_channels * self.out_channels
-        return self.kernel**2 * self.out_channels if self.kind == "depthwise" else 0
+            return self.taps * self.in_channels * self.out_channels // self.groups
+        return self.taps * self.out_channels if self.kind == "depthwise" else 0
 
     @property
     def params(self) -> int:
@@ -52,12 +67,13 @@ class Operator:
     @property
     def in_elements(self) -> int:
         """Input values read (both inputs of an addition)."""
-        return self.in_channels * self.in_size**2 * (2 if self.kind == "add" else 1)
+        width = self.in_size if self.in_width is None else self.in_width
+        return self.in_channels * self.in_size * width * (2 if self.kind == "add" else 1)
 
     @property
     def out_elements(self) -> int:
         """Output values written."""
-        return self.out_channels * self.out_size**2
+        return self.out_channels * self.positions
 
 
 def stem_operators(space: Space, resolution: int, widths: tuple[int, ...] | None = None) -> tuple[Operator, ...]:

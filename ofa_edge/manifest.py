@@ -29,7 +29,8 @@ from ofa_edge.output import MANIFEST
 from ofa_edge.space import Space, Subnet
 
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
-Label = Literal["untrained", "emulated", "analytic"]  # `analytic`: the latency model was not measured on this target
+# `analytic`: the latency model was not measured on this target; `outside-key`: it holds for something else.
+Label = Literal["untrained", "emulated", "analytic", "outside-key"]
 OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")
 
 
@@ -118,6 +119,15 @@ class SubnetRecord(Record):
         )
 
 
+class PartRecord(Record):
+    """What one part of the subnet takes of the predicted latency."""
+
+    name: str
+    what: str = ""
+    ms: NotNegative
+    bound: str  # the cost that weighs most in it
+
+
 class LatencyPrediction(Record):
     """What the target's latency model says: milliseconds with 50 % and 90 % intervals."""
 
@@ -129,6 +139,8 @@ class LatencyPrediction(Record):
     kind: Literal["analytic", "table", "fitted"]
     provenance: Literal["measured", "published", "analytic"]
     source: str
+    outside: tuple[str, ...] = ()  # in which parts the model's key does not hold; the interval is wider for it
+    parts: tuple[PartRecord, ...] = ()  # stem, blocks, head and call in order
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -369,6 +381,8 @@ class Manifest(Record):
             raise ValueError("the label 'emulated' must be there exactly when an emulated device was used")
         if (self.prediction.provenance == "analytic") != ("analytic" in self.labels):
             raise ValueError("the label 'analytic' must be there exactly when the prediction's provenance is analytic")
+        if bool(self.prediction.outside) != ("outside-key" in self.labels):
+            raise ValueError("the label 'outside-key' must be there exactly when the latency model's key does not hold")
         measured = any(measurement.latency_ms for measurement in self.measurements)
         for verdict in self.verdicts:
             if verdict.gate == "latency" and verdict.outcome in ("pass", "fail") and not measured:

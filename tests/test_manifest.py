@@ -14,6 +14,7 @@ from ofa_edge.files import sha256_file
 from ofa_edge.manifest import (
     FileRecord,
     LatencyMeasurement,
+    Manifest,
     Rung,
     SubnetRecord,
     Verdict,
@@ -135,3 +136,12 @@ def test_records_are_frozen() -> None:
     record = FileRecord(path="a", sha256="0" * 64, size=1)
     with pytest.raises(ValidationError, match="frozen"):
         record.size = 2  # type: ignore[misc]
+
+
+def test_a_latency_model_outside_its_key_must_be_labelled() -> None:
+    value = json.loads(manifest().model_dump_json())
+    value["prediction"]["outside"] = ["threads 1 is asked for, the model holds for 4"]
+    with pytest.raises(ValidationError, match="outside-key"):
+        Manifest.model_validate_json(json.dumps(value))
+    value["labels"] = [*value["labels"], "outside-key"]
+    assert Manifest.model_validate_json(json.dumps(value)).prediction.outside

@@ -14,6 +14,8 @@ from ofa_edge.cli.cache import cache_group
 from ofa_edge.cli.devices import devices_group, doctor_command
 from ofa_edge.cli.finetune import finetune_command
 from ofa_edge.cli.inspect import inspect_command
+from ofa_edge.cli.latency import latency_group
+from ofa_edge.cli.predict import explain_command, predict_command
 from ofa_edge.cli.predictor import predictor_group
 from ofa_edge.cli.search import search_command
 from ofa_edge.cli.targets import targets_group
@@ -40,6 +42,9 @@ def cli(context: click.Context, debug: bool) -> None:
 for command in (
     build_command,
     search_command,
+    predict_command,
+    explain_command,
+    latency_group,
     train_command,
     finetune_command,
     predictor_group,

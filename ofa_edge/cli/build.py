@@ -34,6 +34,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
     metavar="NAME|DIR",
     help="A supernet (see: zoo list), or the folder of one network from zoo import, which is taken as it is.",
 )
+@click.option("--outside-key", is_flag=True, help="Where no latency model holds, take the nearest, widened.")
 @click.option("--untrained", is_flag=True, help="Random weights for a published supernet: latency and conversion only.")
 @click.option("--data", type=click.Path(path_type=Path), help="Image folder: train/CLASS/..., val/CLASS/...")
 @click.option(

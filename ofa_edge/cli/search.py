@@ -13,6 +13,7 @@ from ofa_edge.cli.console import print_json, table
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "dynamic", "int8"]), help="Default: the target's.")
 @click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
 @click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR")
+@click.option("--outside-key", is_flag=True, help="Where no latency model holds, take the nearest, widened.")
 @click.option("--untrained", is_flag=True, help="Random weights for a published supernet; MACs are maximised.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the whole front.")

@@ -2,44 +2,58 @@
 
     t = sum over terms k of  coefficient_k * amount_k(network)
 
-with one arithmetic term per operator kind (they reach different shares of a device's peak), bytes of activations and of
-weights, a cost for each operator and one for each call. Arithmetic and traffic are added, not maximised as in the
-textbook roofline (Williams et al., CACM 2009): small cores overlap them poorly, and a sum can be tabulated by block.
+with one arithmetic term per operator kind (they reach different shares of a device's peak), one for the loops around
+the channels (which make narrow layers dear), bytes of activations, once more those beyond a cache, bytes of weights, a
+cost for each operator and one for each call. Arithmetic and traffic are added, not maximised as in the textbook
+roofline (Williams et al., CACM 2009): small cores overlap them poorly, and a sum can be tabulated by block.
 
 The coefficients carry an error of their own: a Gaussian over their logarithms. A network's interval follows from which
 terms it leans on, so it widens by itself where a network is dominated by a term that the data did not pin down
 (dispatch overheads in tiny networks, say).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.cost import BlockTable, Operator, operators
-from ofa_edge.latency.protocol import Interval, Key, Provenance
+from ofa_edge.cost import (
+    BlockTable,
+    Operator,
+    block_input_size,
+    block_operators,
+    head_operators,
+    operators,
+    stem_operators,
+)
+from ofa_edge.latency.protocol import Interval, Key, Provenance, Share
 from ofa_edge.space import Genomes, Space, Subnet
 
 Floats = NDArray[np.float64]
 
-TERMS = (
-    "conv",  # million MACs of k x k convolutions over all channels
-    "pointwise",  # million MACs of 1x1 convolutions
-    "depthwise",  # million MACs of depthwise convolutions of at most 25 taps
-    "wide_depthwise",  # million MACs of depthwise convolutions of more than 25 taps that are not split: slow kernels
-    "elementwise",  # million elements through hard-swish, scale, add and pool
-    "activations",  # million bytes of activations read and written
-    "weights",  # million bytes of weights read
-    "operators",  # operators dispatched
-    "call",  # 1 for a whole network, 0 for a part of one
+UNITS: Mapping[str, str] = MappingProxyType(
+    {
+        "conv": "million MACs of k x k convolutions over all channels",
+        "pointwise": "million MACs of 1x1 convolutions",
+        "depthwise": "million MACs of depthwise convolutions of at most 25 taps",
+        "wide_depthwise": "million MACs of depthwise convolutions of more than 25 taps that run whole: slow kernels",
+        "windows": "million taps of k x k kernels over all positions, whatever the channels: the loops around them",
+        "elementwise": "million elements through hard-swish, scale, add and pool",
+        "activations": "million bytes of activations read and written",
+        "spilled": "million bytes of activations beyond what a cache holds, operator by operator",
+        "weights": "million bytes of weights read",
+        "operators": "operators dispatched",
+        "call": "1 for a whole network, 0 for a part of one",
+    }
 )
-_ARITHMETIC = {"conv": 0, "pointwise": 1, "dense": 1}
+TERMS = tuple(UNITS)
+_ARITHMETIC = {"conv": "conv", "pointwise": "pointwise", "dense": "pointwise"}
 _WIDE_TAPS = 25
-# Half-widths of the central 50 % and 90 % of a Gaussian, in standard deviations.
-Z50, Z90 = 0.674490, 1.644854
+_CACHE = 1 << 19  # bytes of one operator's maps that stay near a core: half of a Cortex-A72 cluster's second level
 
 
 @dataclass(frozen=True)
@@ -75,27 +89,30 @@ def amounts(part: Iterable[Operator], lowering: Lowering) -> Floats:
 
     Fully connected layers count as 1x1 convolutions: their arithmetic is the same, and `weights` bears their traffic.
     """
-    total = [0.0] * len(TERMS)
+    total = dict.fromkeys(TERMS, 0.0)
     for operator in part:
         elements = operator.in_elements + operator.out_elements
         operators = 1
+        if operator.kind in ("conv", "depthwise"):
+            total["windows"] += operator.taps * operator.positions
         if operator.kind == "depthwise":
-            whole = lowering.depthwise_taps is None and operator.kernel**2 > _WIDE_TAPS
-            total[3 if whole else 2] += operator.macs
+            whole = lowering.depthwise_taps is None and operator.taps > _WIDE_TAPS
+            total["wide_depthwise" if whole else "depthwise"] += operator.macs
             additions = lowering.parts(operator) - 1
             elements += additions * (operator.in_elements + 4 * operator.out_elements)
-            total[4] += additions * operator.out_elements
+            total["elementwise"] += additions * operator.out_elements
             operators += 2 * additions
         elif operator.kind in _ARITHMETIC:
             total[_ARITHMETIC[operator.kind]] += operator.macs
-        else:
+        elif operator.kind != "move":
             operators = lowering.hard_swish if operator.kind == "h_swish" else 1
             elements *= operators
-            total[4] += operators * max(operator.in_elements, operator.out_elements)
-        total[5] += elements * lowering.activation_bytes
-        total[6] += operator.weights * lowering.weight_bytes
-        total[7] += operators * 1e6
-    return np.array(total) * 1e-6
+            total["elementwise"] += operators * max(operator.in_elements, operator.out_elements)
+        total["activations"] += elements * lowering.activation_bytes
+        total["spilled"] += max(0.0, elements * lowering.activation_bytes - _CACHE)
+        total["weights"] += operator.weights * lowering.weight_bytes
+        total["operators"] += operators * 1e6
+    return np.array(list(total.values())) * 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +135,14 @@ class Coefficients:
     reach90: float
     lowering: Lowering
 
-    def interval(self, contributions: Floats) -> Interval:
-        """From milliseconds spent in each term, [..., T], to an interval over [...]."""
+    def interval(self, contributions: Floats, doubt: float = 0.0) -> Interval:
+        """From milliseconds spent in each term, [..., T], to an interval over [...].
+
+        `doubt` is a standard deviation of ln(latency) for what the terms do not know.
+        """
         total = contributions.sum(axis=-1)
         shares = contributions / total[..., None]  # the derivative of ln(total) by each log coefficient
-        variance = (shares @ self.log_covariance * shares).sum(axis=-1) + self.log_scatter**2
+        variance = (shares @ self.log_covariance * shares).sum(axis=-1) + self.log_scatter**2 + doubt**2
         deviation = np.sqrt(variance)
         factor50, factor90 = np.exp(self.reach50 * deviation), np.exp(self.reach90 * deviation)
         return Interval(total, total / factor50, total * factor50, total / factor90, total * factor90)
@@ -145,6 +165,7 @@ class AnalyticModel:
     """
 
     kind: Literal["analytic"] = "analytic"
+    outside: tuple[str, ...] = ()
 
     def __init__(self, space: Space, coefficients: Coefficients, key: Key, provenance: Provenance) -> None:
         self.space = space
@@ -166,3 +187,28 @@ class AnalyticModel:
         contributions = self._table(genomes)
         contributions[:, -1] += self.coefficients.ms[-1]
         return self.coefficients.interval(contributions)
+
+    def parts(self, subnet: Subnet) -> tuple[Share, ...]:
+        """Stem, blocks, head and call, each with the term that takes most of it."""
+        space, coefficients = self.space, self.coefficients
+        widths = space.active_widths(subnet.widths)
+        named = [("stem", "", stem_operators(space, subnet.resolution, widths))]
+        for block in space.active_blocks(subnet):
+            size = block_input_size(space, block.spec, subnet.resolution)
+            made = block_operators(block.spec, block.kernel, block.expand, size)
+            words = f"k{block.kernel} e{block.expand:g}, {size} px"
+            named.append((f"stage {block.spec.stage + 1} block {block.spec.position + 1}", words, made))
+        named.append(("head", "", head_operators(space, subnet.resolution, widths)))
+        rows = [coefficients.ms * amounts(part, coefficients.lowering) for _, _, part in named]
+        rows.append(coefficients.ms * np.eye(len(TERMS))[-1])
+        names = [*((name, words) for name, words, _ in named), ("call", "")]
+        return shares(names, np.array(rows))
+
+
+def shares(names: Iterable[tuple[str, str]], rows: Floats) -> tuple[Share, ...]:
+    """Milliseconds by term, [parts, T], as lines: each part by (name, what it is)."""
+    total = float(rows.sum())
+    return tuple(
+        Share(name, op, float(row.sum()), float(row.sum()) / total, TERMS[int(row.argmax())])
+        for (name, op), row in zip(names, rows, strict=True)
+    )

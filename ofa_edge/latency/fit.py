@@ -4,10 +4,10 @@ The logarithms of a setting's coefficients (a setting is a device, back end, pre
 
     theta = ln(base) + stack + backend + precision + device + setting
 
-`base` is what the hardware's peaks alone would give; `stack` (TFLite, ncnn, ...), `backend` (TFLite's own kernels or
-XNNPACK) and `precision` are vectors over the terms; `device` is one number: how far the device falls short of its
-peaks, whatever runs on it; `setting` is a number and a vector. Runtimes share nothing but the device. Each part has a
-Gaussian prior around 0 whose width is learned from the data (empirical Bayes). What comes out is the maximum a
+`base` is what the hardware's peaks alone would give; `stack` (XNNPACK, TFLite's own kernels, ncnn, ...), `backend` (a
+variant of a stack) and `precision` are vectors over the terms; `device` is one number: how far the device falls short
+of its peaks, whatever runs on it; `setting` is a number and a vector. Runtimes share nothing but the device. Each part
+has a Gaussian prior around 0 whose width is learned from the data (empirical Bayes). What comes out is the maximum a
 posteriori with its Laplace covariance: a setting with many measurements follows them, one with two leans on its back
 end's and its device's others, and one with none is a carried-over estimate with a wide interval.
 """
@@ -28,6 +28,8 @@ _NOISE = 0.10  # standard deviation of ln(measured / model) of one network: misf
 _FAMILY_ROWS = 6  # sizes of one family share their misfit: more rows than this count no more than this
 _DEGREES = 5.0  # of Student's t, which keeps single wrong measurements from bending the fit
 _MAX_STEPS = 100
+_HALVINGS = 20  # of a step that does not help
+_TOLERANCE = 1e-4  # of the negative log posterior
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,13 @@ class Fit:
         return Estimate(np.log(setting.base) + matrix @ self.parameters, matrix @ self.covariance @ matrix.T)
 
 
-def fit(settings: Sequence[Setting], observations: Sequence[Observation], prior: Prior, learn: int = 0) -> Fit:
+def fit(
+    settings: Sequence[Setting],
+    observations: Sequence[Observation],
+    prior: Prior,
+    learn: int = 0,
+    start: Floats | None = None,
+) -> Fit:
     """Fit all settings at once.
 
     Args:
@@ -160,13 +168,14 @@ def fit(settings: Sequence[Setting], observations: Sequence[Observation], prior:
         observations: published latencies; each names one of the settings.
         prior: of the logarithms.
         learn: rounds of empirical Bayes on the widths of the levels.
+        start: parameters [P] of a fit of the same settings, which saves steps; the prior's means by default.
     """
-    start = prior.levels
+    levels = prior.levels
     layout = Layout(settings)
     design = _Design.of(layout, settings, observations)
-    result = design.solve(layout, prior, layout.prior(prior)[0])
+    result = design.solve(layout, prior, layout.prior(prior)[0] if start is None else start)
     for _ in range(learn):
-        prior = _learned(result, start)
+        prior = _learned(result, levels)
         result = design.solve(layout, prior, result.parameters)
     return result
 
@@ -216,21 +225,42 @@ class _Design:
         total = spent.sum(axis=1)
         return np.log(total), spent / total[:, None]
 
+    def jacobian(self, shares: Floats) -> Floats:
+        """Derivatives of ln(predicted) by the parameters [N, P], setting by setting: most of a matrix is zeros."""
+        result = np.zeros((len(shares), self.matrices.shape[2]))
+        for setting, matrix in enumerate(self.matrices):
+            rows = np.flatnonzero(self.index == setting)
+            used = np.flatnonzero(matrix.any(axis=0))
+            result[np.ix_(rows, used)] = shares[rows] @ matrix[:, used]
+        return result
+
+    def loss(self, parameters: Floats, mean: Floats, width: Floats) -> float:
+        """Negative logarithm of the posterior, but for a constant: Student's t for the data, a Gaussian prior."""
+        squared = (self.log_ms - self.shares(parameters)[0]) ** 2 * self.weight
+        data = (_DEGREES + 1) / 2 * np.log1p(squared / _DEGREES).sum()
+        return float(data + (((parameters - mean) / width) ** 2).sum() / 2)
+
     def solve(self, layout: Layout, prior: Prior, start: Floats) -> Fit:
-        """Damped Gauss-Newton with the weights of Student's t."""
+        """Gauss-Newton with the weights of Student's t; a step that does not help is halved."""
         mean, width = layout.prior(prior)
         precision = np.diag(width**-2)
-        parameters = start
+        parameters, loss = start, self.loss(start, mean, width)
         for _ in range(_MAX_STEPS):
             predicted, shares = self.shares(parameters)
             residual = self.log_ms - predicted
-            jacobian = np.einsum("nt,ntp->np", shares, self.matrices[self.index])
+            jacobian = self.jacobian(shares)
             robust = (_DEGREES + 1) / (_DEGREES + residual**2 * self.weight)
             weighted = jacobian * (self.weight * robust)[:, None]
             hessian = weighted.T @ jacobian + precision
             step = np.linalg.solve(hessian, weighted.T @ residual - precision @ (parameters - mean))
-            size = float(np.abs(step).max())
-            parameters = parameters + step * min(1.0, 0.5 / max(size, 1e-12))
-            if size < 1e-3:
+            step = np.asarray(step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12)))
+            before = loss
+            for _ in range(_HALVINGS):
+                loss = self.loss(parameters + step, mean, width)
+                if loss <= before:
+                    break
+                step /= 2
+            parameters = parameters + step
+            if before - loss < _TOLERANCE:
                 break
-        return Fit(layout, parameters, np.linalg.inv(hessian), prior)
+        return Fit(layout, parameters, np.asarray(np.linalg.inv(hessian), dtype=np.float64), prior)

@@ -1,15 +1,18 @@
-"""Read a target's latency file and bind it to a space."""
+"""Read a target's latency file, find the model that holds for what is asked, and bind it to a space."""
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
-from ofa_edge.latency.protocol import CrossValidation, Key, LatencyModel, Provenance
+from ofa_edge.latency.protocol import CrossValidation, Key, LatencyModel, OutsideKey, Provenance
+from ofa_edge.latency.table import Entry, TableModel
 from ofa_edge.space import Space
 from ofa_edge.targets import Target, require
 
@@ -26,6 +29,9 @@ class KeyFacts(_Table):
     version: str
     precision: str
     threads: int = Field(ge=1)
+    os_build: str | None = None
+    runtime_digest: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    affinity: str | None = None
 
 
 class CrossValidationFacts(_Table):
@@ -49,9 +55,15 @@ class ProvenanceFacts(_Table):
     command: str
     cross_validation: tuple[CrossValidationFacts, ...] = ()
 
+    def provenance(self) -> Provenance:
+        """As a frozen value."""
+        facts = self.model_dump()
+        checks = tuple(CrossValidation(**item) for item in facts.pop("cross_validation"))
+        return Provenance(**facts, cross_validation=checks)
 
-class ModelFacts(_Table):
-    """One model of a latency file."""
+
+class AnalyticFacts(_Table):
+    """One analytic model of a latency file."""
 
     key: KeyFacts
     provenance: ProvenanceFacts
@@ -83,9 +95,9 @@ class ModelFacts(_Table):
             raise ValueError("log_covariance is not a covariance: it has a negative eigenvalue")
         return self
 
-    def bind(self, space: Space) -> AnalyticModel:
-        """The model over one space."""
-        coefficients = Coefficients(
+    def read(self) -> Coefficients:
+        """What no space shapes."""
+        return Coefficients(
             ms=np.array([self.coefficients[term] for term in TERMS]),
             log_covariance=np.array(self.log_covariance),
             log_scatter=self.log_scatter,
@@ -93,20 +105,61 @@ class ModelFacts(_Table):
             reach90=self.reach90,
             lowering=Lowering(self.activation_bytes, self.weight_bytes, self.depthwise_taps, self.hard_swish),
         )
-        facts = self.provenance.model_dump()
-        checks = tuple(CrossValidation(**item) for item in facts.pop("cross_validation"))
-        return AnalyticModel(
-            space, coefficients, Key(**self.key.model_dump()), Provenance(**facts, cross_validation=checks)
-        )
+
+    def bind(self, space: Space) -> AnalyticModel:
+        """The model over one space."""
+        return AnalyticModel(space, self.read(), Key(**self.key.model_dump()), self.provenance.provenance())
 
 
-class LatencyFile(_Table):
-    """A latency file. `space` is the hash of the one space it holds for; null where it holds for any."""
+class EntryFacts(_Table):
+    """`Entry`, as it stands in a file."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    mean: float = Field(ge=0, allow_inf_nan=False)
+    std: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    count: int | None = Field(default=None, ge=0)
+
+
+class TableFacts(_Table):
+    """One table model of a latency file: entries by resolution, then by the reference's keys."""
+
+    key: KeyFacts
+    provenance: ProvenanceFacts
+    tables: dict[Annotated[str, Field(pattern="^[1-9][0-9]*$")], dict[str, EntryFacts]] = Field(min_length=1)
+    log_scatter: float = Field(gt=0, allow_inf_nan=False)
+
+    def bind(self, space: Space) -> TableModel:
+        """The model over its space."""
+        tables = {
+            int(size): {key: Entry(**item.model_dump()) for key, item in table.items()}
+            for size, table in self.tables.items()
+        }
+        key = Key(**self.key.model_dump())
+        return TableModel(space, tables, key, self.provenance.provenance(), self.log_scatter)
+
+
+class _File(_Table):
+    schema_version: Literal[2] = Field(alias="schema")
+
+
+class AnalyticFile(_File):
+    """Analytic models. `space` is the hash of the one space they hold for; null where they hold for any."""
+
     kind: Literal["analytic"]
     space: str | None = None
-    models: tuple[ModelFacts, ...] = Field(min_length=1)
+    models: tuple[AnalyticFacts, ...] = Field(min_length=1)
+
+
+class TableFile(_File):
+    """Table models, which hold for one space."""
+
+    kind: Literal["table"]
+    space: str = Field(pattern="^[0-9a-f]{64}$")
+    models: tuple[TableFacts, ...] = Field(min_length=1)
+
+
+LatencyFile = AnalyticFile | TableFile
+ModelFacts = AnalyticFacts | TableFacts
+_FILES: dict[str, type[AnalyticFile] | type[TableFile]] = {"analytic": AnalyticFile, "table": TableFile}
 
 
 def read_latency_file(path: Path) -> LatencyFile:
@@ -118,11 +171,12 @@ def read_latency_file(path: Path) -> LatencyFile:
     hint = "reinstall ofa-edge, or name another file in [latency_model] of the target file"
     try:
         text = path.read_text(encoding="utf-8")
-        json.loads(text)
+        content = json.loads(text)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"cannot read latency file {path.name}", f"{path}: {error}", hint) from error
+    kind = content.get("kind") if isinstance(content, dict) else None
     try:
-        return LatencyFile.model_validate_json(text)
+        return _FILES.get(str(kind), AnalyticFile).model_validate_json(text)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}" for item in error.errors()]
         raise ConfigError(
@@ -131,7 +185,7 @@ def read_latency_file(path: Path) -> LatencyFile:
 
 
 def load_latency_model(
-    target: Target, space: Space, runtime: str, precision: str, version: str | None = None
+    target: Target, space: Space, runtime: str, precision: str, version: str | None = None, *, outside_key: bool = False
 ) -> LatencyModel:
     """The latency model of a target for one space, runtime and precision.
 
@@ -141,14 +195,15 @@ def load_latency_model(
         runtime: "tflite" or "tvm".
         precision: "fp32", "fp16", "dynamic" or "int8".
         version: another runtime version that the file knows; by default the first, which is what `build` produces for.
+        outside_key: where no model holds, take the nearest, widened and labelled.
 
     Raises:
         UnsupportedError: the target cannot run this, or its file has no such model.
         SpaceMismatchError: the file was made for another space.
-        ConfigError: the file is damaged, or holds for another number of threads.
+        ConfigError: the file is damaged, lacks entries, or holds for another number of threads.
     """
-    require(target, runtime, precision)
     path = target.latency_path
+    found, outside = find_facts(target, runtime, precision, version, outside_key=outside_key)
     file = read_latency_file(path)
     if file.space is not None and file.space != space.hash:
         raise SpaceMismatchError(
@@ -156,20 +211,57 @@ def load_latency_model(
             f"{path}: space {file.space[:12]}; '{space.name}' is {space.hash[:12]}",
             "use the supernet that the file was made for, or a latency file without a space",
         )
-    for model in file.models:
-        key = model.key
-        if (key.runtime, key.precision) == (runtime, precision) and version in (None, key.version):
-            wanted = target.runtime.threads
-            if key.threads != wanted:
-                raise ConfigError(
-                    f"latency file {path.name} holds for another number of threads",
-                    f"{path}: {key.threads} threads; {target.path.name} says runtime.threads = {wanted}",
-                    f"set runtime.threads = {key.threads}, or name another latency file",
-                )
-            return model.bind(space)
-    known = ", ".join(f"{model.key.runtime} {model.key.precision} ({model.key.version})" for model in file.models)
+    model = found.bind(space)
+    return OutsideKey(model, tuple(outside.values()), doubt_of(outside)) if outside else model
+
+
+# Standard deviations of ln(latency) by what differs; a factor of 2 either way is 0.69.
+_DOUBTS = {"runtime": math.log(3), "precision": math.log(2), "version": math.log(1.5), "threads": math.log(2)}
+
+
+def doubt_of(outside: dict[str, str]) -> float:
+    """Standard deviation of ln(latency) that these differences add."""
+    return math.hypot(*(_DOUBTS[part] for part in outside))
+
+
+def find_facts(
+    target: Target, runtime: str, precision: str, version: str | None = None, *, outside_key: bool = False
+) -> tuple[ModelFacts, dict[str, str]]:
+    """The model of a target's file that holds, and how its key differs from what is asked: part -> words.
+
+    Nothing differs unless `outside_key` allows it. Raises: see `load_latency_model`.
+    """
+    require(target, runtime, precision)
+    path = target.latency_path
+    models: Sequence[ModelFacts] = read_latency_file(path).models
+    threads = target.runtime.threads
+    asked = {"runtime": runtime, "precision": precision, "version": version, "threads": threads}
+
+    def differences(model: ModelFacts) -> dict[str, str]:
+        pairs: list[tuple[str, Any, Any]] = [(part, want, getattr(model.key, part)) for part, want in asked.items()]
+        return {
+            part: f"{part} {want} is asked for, the model holds for {has}"
+            for part, want, has in pairs
+            if want is not None and want != has
+        }
+
+    ranked = [(differences(model), model) for model in models]
+    if outside_key:
+        outside, nearest = min(ranked, key=lambda pair: doubt_of(pair[0]) if pair[0] else 0.0)
+        return nearest, outside
+    for outside, model in ranked:
+        if not outside:
+            return model, {}
+    for outside, model in ranked:
+        if set(outside) == {"threads"}:
+            raise ConfigError(
+                f"latency file {path.name} holds for another number of threads",
+                f"{path}: {model.key.threads} threads; {target.path.name} says runtime.threads = {threads}",
+                f"set runtime.threads = {model.key.threads}, name another latency file, or --outside-key",
+            )
+    known = ", ".join(f"{model.key.runtime} {model.key.precision} ({model.key.version})" for model in models)
     raise UnsupportedError(
         f"no latency model for {target.name} with {runtime} {precision}" + (f" {version}" if version else ""),
         f"{path} holds: {known}",
-        f"ofa-edge targets show {target.name}",
+        f"ofa-edge targets show {target.name}, or --outside-key for a wide guess",
     )

@@ -1,5 +1,6 @@
 """The protocol of latency models, and the frozen values that pass through it."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -11,6 +12,8 @@ from ofa_edge.space import Genomes, Subnet
 ModelKind = Literal["analytic", "table", "fitted"]
 ProvenanceKind = Literal["measured", "published", "analytic"]
 Milliseconds = float | NDArray[np.float64]
+# Half-widths of the central 50 % and 90 % of a Gaussian, in standard deviations.
+Z50, Z90 = 0.674490, 1.644854
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,18 @@ class Interval:
     low90: Milliseconds
     high90: Milliseconds
 
-    def at(self, index: int) -> "Interval":
+    def at(self, index: int | tuple[()]) -> "Interval":
         """One network's interval out of an interval over many."""
         return Interval(*(float(np.asarray(value)[index]) for value in self._values()))
+
+    def widened(self, doubt: float) -> "Interval":
+        """The same median, with one more standard deviation of ln(latency), `doubt`, in both intervals."""
+        ms, _, high50, _, high90 = (np.asarray(value, dtype=np.float64) for value in self._values())
+        factors = []
+        for high, reach in ((high50, Z50), (high90, Z90)):
+            factors.append(np.exp(reach * np.hypot(np.log(high / ms) / reach, doubt)))
+        half, most = factors
+        return Interval(self.ms, ms / half, ms * half, ms / most, ms * most)
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, or lists of them."""
@@ -41,13 +53,32 @@ class Interval:
 
 @dataclass(frozen=True)
 class Key:
-    """What a model's numbers hold for, and for nothing else."""
+    """What a model's numbers hold for, and for nothing else. None: not recorded by whoever measured."""
 
     device: str  # device model, in words
     runtime: str  # "tflite" or "tvm"
     version: str  # of the runtime and its back end
     precision: str
     threads: int
+    os_build: str | None = None
+    runtime_digest: str | None = None  # SHA-256 of the runtime's binary
+    affinity: str | None = None  # which cores
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Parts that nobody recorded."""
+        return tuple(field.name for field in dataclasses.fields(self) if getattr(self, field.name) is None)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one operator, one block or one group of them takes of a network's latency."""
+
+    name: str
+    op: str  # what it is: an ONNX type, or a block in words
+    ms: float
+    share: float  # of the whole
+    bound: str  # the term that takes most of it; "table" where a table holds the whole
 
 
 @dataclass(frozen=True)
@@ -98,10 +129,45 @@ class LatencyModel(Protocol):
         """What its numbers hold for."""
         ...
 
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """In which parts of its key it is used where it does not hold; empty as a rule."""
+        ...
+
     def predict(self, subnet: Subnet) -> Interval:
         """Latency of one subnet: an interval of floats."""
+        ...
+
+    def parts(self, subnet: Subnet) -> tuple[Share, ...]:
+        """Where a subnet's latency goes, in order: they add up to the median."""
         ...
 
     def predict_many(self, genomes: Genomes) -> Interval:
         """Latency of N genomes [N, genome_length]: an interval of arrays [N]."""
         ...
+
+
+class OutsideKey:
+    """A model used where its key does not hold: the same medians, wider intervals. Implements `LatencyModel`.
+
+    Args:
+        model: the nearest that there is.
+        outside: what differs, in words.
+        doubt: standard deviation of ln(latency) that the difference adds.
+    """
+
+    def __init__(self, model: LatencyModel, outside: tuple[str, ...], doubt: float) -> None:
+        self.model, self.outside, self.doubt = model, outside, doubt
+        self.kind, self.provenance, self.key = model.kind, model.provenance, model.key
+
+    def predict(self, subnet: Subnet) -> Interval:
+        """Latency of one subnet, in milliseconds."""
+        return self.model.predict(subnet).widened(self.doubt).at(())
+
+    def predict_many(self, genomes: Genomes) -> Interval:
+        """Latency of N genomes [N, genome_length], in milliseconds: arrays [N]."""
+        return self.model.predict_many(genomes).widened(self.doubt)
+
+    def parts(self, subnet: Subnet) -> tuple[Share, ...]:
+        """Those of the model."""
+        return self.model.parts(subnet)

@@ -21,6 +21,7 @@ from ofa_edge.manifest import (
     Label,
     LatencyPrediction,
     Manifest,
+    PartRecord,
     Rung,
     SchedulesRecord,
     SearchRecord,
@@ -296,6 +297,11 @@ def _prediction(plan: Plan, subnet: Subnet) -> LatencyPrediction:
         kind=plan.latency.kind,
         provenance=provenance.kind,
         source=provenance.fitted_to,
+        outside=plan.latency.outside,
+        parts=tuple(
+            PartRecord(name=part.name, what=part.op, ms=part.ms, bound=part.bound)
+            for part in plan.latency.parts(subnet)
+        ),
     )
 
 
@@ -307,6 +313,8 @@ def _labels(plan: Plan, prediction: LatencyPrediction, ladder: _Ladder) -> tuple
         labels.append("emulated")
     if prediction.provenance == "analytic":
         labels.append("analytic")
+    if prediction.outside:
+        labels.append("outside-key")
     return tuple(labels)
 
 

@@ -44,6 +44,7 @@ class BuildOptions:
     out: Path | None = None
     seed: int = 0
     fp16_accumulation: bool = False
+    outside_key: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     if claim:
         claim_output_folder(out)
     package = open_supernet(options.supernet, untrained=options.untrained)
-    latency = load_latency_model(target, package.space, runtime, precision)
+    latency = load_latency_model(target, package.space, runtime, precision, outside_key=options.outside_key)
     predictor_file = package.file(zoo.PREDICTOR) if package.subnet is None else None
     predictor = load_predictor(predictor_file, package.space) if predictor_file else None
     budget_ms, relative = _budget(options, target, package, latency)

@@ -6,13 +6,14 @@ from typing import Any
 
 from ofa_edge.files import write_bytes
 from ofa_edge.manifest import Label, Manifest, SearchRecord
-from ofa_edge.report.charts import front_chart, stage_chart
+from ofa_edge.report.charts import front_chart, parts_chart, stage_chart
 from ofa_edge.report.subnet import subnet_drawing
 
 TEMPLATE = "report.html.j2"
 LABEL_MEANINGS: dict[Label, str] = {
     "untrained": "The weights are random. Speed and conversion are real; accuracy means nothing and is not shown.",
     "emulated": "The device was emulated. That proves answers and accuracy; it cannot prove a latency.",
+    "outside-key": "The latency model holds for something else than was built; its interval is wider for it.",
     "analytic": "The latency model was not fitted to measurements of this target. Its milliseconds are an estimate.",
 }
 
@@ -34,6 +35,7 @@ def render_report(manifest: Manifest) -> str:
         manifest=manifest,
         front=front_chart(manifest),
         stages=stage_chart(manifest.stages),
+        parts=parts_chart(manifest.prediction.parts),
         drawing=subnet_drawing(manifest),
         not_verified=not_verified(manifest),
         fallback=[kernel.name for kernel in manifest.kernels if not kernel.own_rule],

@@ -145,6 +145,11 @@ def open_supernet(name_or_path: str, *, untrained: bool = False) -> SupernetPack
     return _read_package(name_or_path, folder)
 
 
+def open_space(name_or_path: str) -> Space:
+    """The space of a supernet, where its weights do not matter. Raises: see `open_supernet`."""
+    return open_supernet(name_or_path, untrained=name_or_path in UNTRAINED).space
+
+
 def zoo_folder() -> Path:
     """Where the supernets that ship with the package lie."""
     return Path(__file__).parent.parent / "zoo"

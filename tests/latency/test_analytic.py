@@ -8,8 +8,8 @@ from ofa_edge.cost import Operator, operators
 from ofa_edge.export.graph import Graph, Node
 from ofa_edge.export.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS, split_depthwise
-from ofa_edge.latency.analytic import TERMS, Z50, Z90, AnalyticModel, Coefficients, Lowering, amounts
-from ofa_edge.latency.protocol import Interval, Key, LatencyModel, Provenance
+from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering, amounts
+from ofa_edge.latency.protocol import Z50, Z90, Interval, Key, LatencyModel, Provenance
 from ofa_edge.space import Space
 
 SPACE = Space("fashion", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))
@@ -26,7 +26,7 @@ def model(**ms: float) -> AnalyticModel:
     return AnalyticModel(SPACE, coefficients(**ms), KEY, PROVENANCE)
 
 
-EVERYTHING = dict(zip(TERMS, (0.05, 0.04, 0.2, 0.25, 0.1, 0.3, 0.2, 0.006, 0.07), strict=True))
+EVERYTHING = dict(zip(TERMS, (0.05, 0.04, 0.2, 0.25, 0.5, 0.1, 0.3, 0.2, 0.2, 0.006, 0.07), strict=True))
 
 
 def test_amounts_of_a_depthwise_convolution_by_hand() -> None:
@@ -36,6 +36,8 @@ def test_amounts_of_a_depthwise_convolution_by_hand() -> None:
     assert taken["activations"] == pytest.approx((8 * 100 + 8 * 25) * 1e-6)
     assert taken["weights"] == pytest.approx(9 * 8 * 4 * 1e-6)
     assert taken["operators"] == 1
+    assert taken["windows"] == pytest.approx(9 * 25 * 1e-6)  # whatever the channels
+    assert taken["spilled"] == 0  # it fits a cache
     assert taken["conv"] == taken["pointwise"] == taken["wide_depthwise"] == taken["elementwise"] == taken["call"] == 0
 
 
@@ -155,3 +157,28 @@ def test_interval_to_json_is_plain() -> None:
         "low90": 1.0,
         "high90": 3.0,
     }
+
+
+def test_only_what_a_cache_does_not_hold_spills() -> None:
+    small, large = ([Operator("pointwise", 16, 16, size, size)] for size in (56, 112))
+    taken = [dict(zip(TERMS, amounts(part, Lowering(4, 4)), strict=True)) for part in (small, large)]
+    assert [item["spilled"] for item in taken] == pytest.approx([0, (2 * 16 * 112**2 * 4 - 2**19) * 1e-6])
+
+
+def test_the_parts_of_a_subnet_add_up_to_its_median() -> None:
+    subject, subnet = model(**EVERYTHING), SPACE.uniform(5, 4, 2, 24)
+    parts = subject.parts(subnet)
+    assert sum(part.ms for part in parts) == pytest.approx(float(subject.predict(subnet).ms))
+    assert sum(part.share for part in parts) == pytest.approx(1.0)
+    assert [part.name for part in parts][:2] == ["stem", "stage 1 block 1"]
+    assert len(parts) == 3 + sum(subnet.depths)
+    assert parts[-1].bound == "call"
+
+
+def test_widening_keeps_the_median_and_adds_deviations_in_squares() -> None:
+    plain = coefficients(**EVERYTHING).predict(operators(SPACE, SPACE.largest()))
+    wide = plain.widened(0.4).at(())
+    assert wide.ms == plain.ms
+    for name, reach in (("high50", Z50), ("high90", Z90)):
+        before, after = (np.log(getattr(item, name) / item.ms) / reach for item in (plain, wide))
+        assert after == pytest.approx(np.hypot(before, 0.4))

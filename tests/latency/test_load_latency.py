@@ -10,6 +10,7 @@ from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.latency import load_latency_model
 from ofa_edge.latency.analytic import AnalyticModel
 from ofa_edge.latency.load import read_latency_file
+from ofa_edge.latency.protocol import Z90
 from ofa_edge.latency.published_nets import Network, mobilenet_v1, mobilenet_v2, nasbench201, squeezenet
 from ofa_edge.space import Space
 from ofa_edge.targets import Target, builtin_folder, load_target, read_target
@@ -216,6 +217,33 @@ def test_another_number_of_threads_is_refused(tmp_path: Path, copied: Target) ->
     copied.path.write_text(text)
     with pytest.raises(ConfigError, match="another number of threads"):
         load_latency_model(read_target(copied.path), IMAGENET, "tflite", "fp32")
+
+
+def test_a_model_used_outside_its_key_is_wider_and_says_so(copied: Target) -> None:
+    known = load_latency_model(copied, IMAGENET, "tflite", "fp32")
+    assert known.outside == ()
+    copied.path.write_text(copied.path.read_text().replace("threads = 4", "threads = 1"))
+    found = load_latency_model(read_target(copied.path), IMAGENET, "tflite", "fp32", outside_key=True)
+    assert found.outside == ("threads 1 is asked for, the model holds for 4",)
+    subnet = IMAGENET.smallest()
+    before, after = known.predict(subnet), found.predict(subnet)
+    assert after.ms == before.ms
+    widths = [np.log(float(item.high90) / float(item.ms)) / Z90 for item in (before, after)]
+    assert widths[1] == pytest.approx(np.hypot(widths[0], np.log(2)))
+    many = found.predict_many(IMAGENET.genome([subnet]))
+    assert many.at(0).high90 == pytest.approx(after.high90)
+
+
+def test_outside_the_key_the_nearest_model_is_taken(copied: Target) -> None:
+    found = load_latency_model(copied, IMAGENET, "tflite", "int8", "TensorFlow Lite 1.0", outside_key=True)
+    assert (found.key.runtime, found.key.precision, found.key.threads) == ("tflite", "int8", 4)
+    assert len(found.outside) == 1
+
+
+def test_a_table_without_a_space_is_refused(copied: Target) -> None:
+    edit(copied, kind="table")
+    with pytest.raises(ConfigError, match=r"mine\.latency\.json"):
+        load_latency_model(copied, IMAGENET, "tflite", "fp32")
 
 
 def test_an_impossible_precision_is_refused_before_the_file_is_read(copied: Target) -> None:

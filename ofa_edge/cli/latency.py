@@ -1,0 +1,88 @@
+"""`ofa-edge latency import|export`: latency tables of the reference, in and out."""
+
+from pathlib import Path
+
+import click
+
+
+@click.group("latency")
+def latency_group() -> None:
+    """Latency tables."""
+
+
+@latency_group.command("import")
+@click.argument("tables", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--supernet", required=True, metavar="NAME|DIR", help="The supernet that the tables were made for.")
+@click.option("--name", required=True, help="Name of the new target.")
+@click.option("--like", required=True, metavar="NAME", help="The target whose hardware the new one has.")
+@click.option("--device", required=True, metavar="TEXT", help="Device model that was measured, in words.")
+@click.option("--version", "version_text", required=True, metavar="TEXT", help="Runtime and version, in words.")
+@click.option("--source", required=True, metavar="TEXT", help="Where the tables were published, or who measured them.")
+@click.option("--runtime", type=click.Choice(["tflite"]), default="tflite", show_default=True)
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--scatter",
+    type=click.FloatRange(min=0.01, max=2),
+    default=0.1,
+    show_default=True,
+    help="Assumed deviation of ln(measured / sum of blocks) over whole networks.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("targets"),
+    show_default=True,
+    help="Folder for NAME.toml and NAME.latency.json.",
+)
+def import_command(
+    tables: tuple[Path, ...],
+    supernet: str,
+    name: str,
+    like: str,
+    device: str,
+    version_text: str,
+    source: str,
+    runtime: str,
+    precision: str,
+    threads: int,
+    scatter: float,
+    out: Path,
+) -> None:
+    """Make a target of the reference's YAML tables, one file for each resolution.
+
+    Keys of OFA-MobileNetV3 and of ProxylessNAS are read. A table for another supernet is refused; a missing entry is
+    named, with the nearest one.
+    """
+    from ofa_edge.latency.import_table import ImportedTable, write_table_target
+    from ofa_edge.latency.protocol import Key
+    from ofa_edge.supernet.zoo import open_space
+
+    key = Key(device, runtime, version_text, precision, threads)
+    space = open_space(supernet)
+    target = write_table_target(ImportedTable(name, tables, space, key, source, scatter), like, out)
+    click.echo(f"wrote {target} and {target.with_suffix('.latency.json').name}")
+    click.echo(f"next: ofa-edge explain --target {target} --supernet {supernet}")
+
+
+@latency_group.command("export")
+@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file.")
+@click.option("--supernet", required=True, metavar="NAME|DIR", help="OFA-MobileNetV3 or ProxylessNAS.")
+@click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: the target's.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for RESOLUTION_lookup_table.yaml.")
+def export_command(target: str, supernet: str, runtime: str | None, precision: str | None, out: Path) -> None:
+    """Write a target's latency model as the reference's YAML tables, one for each resolution.
+
+    What a call costs whatever the network stands in the classifier's entry, so that sums are the model's medians.
+    """
+    from ofa_edge.latency.load import load_latency_model
+    from ofa_edge.latency.lookup_yaml import tables_of, write_tables
+    from ofa_edge.supernet.zoo import open_space
+    from ofa_edge.targets import load_target
+
+    known = load_target(target)
+    space = open_space(supernet)
+    model = load_latency_model(known, space, runtime or known.runtime.kind, precision or known.defaults.precision)
+    written = write_tables(out, tables_of(model, space))
+    click.echo(f"wrote {len(written)} tables to {out}: {written[0].name} .. {written[-1].name}")

@@ -1,0 +1,227 @@
+"""`ofa-edge predict` and `ofa-edge explain`: what a network takes on a target, and where it goes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ofa_edge.cli.console import print_json, table
+
+if TYPE_CHECKING:
+    from ofa_edge.latency.analytic import Coefficients
+    from ofa_edge.latency.protocol import Interval, Key, Provenance, Share
+    from ofa_edge.space import Space, Subnet
+
+_LONGEST = 12  # lines of operators that are printed; --json has all
+
+
+@click.command("predict")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file.")
+@click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: the target's.")
+@click.option("--runtime-version", metavar="TEXT", help="A version that the target's latency file knows.")
+@click.option("--outside-key", is_flag=True, help="Where no model holds, take the nearest and widen the interval.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, with every operator.")
+def predict_command(
+    file: Path,
+    target: str,
+    runtime: str | None,
+    precision: str | None,
+    runtime_version: str | None,
+    outside_key: bool,
+    as_json: bool,
+) -> None:
+    """Predict the latency of any ONNX network, batch 1, on a target.
+
+    Nothing runs. Operators that the model does not know are named, count as the bytes that they move, and widen the
+    interval.
+    """
+    from ofa_edge.errors import UnsupportedError
+    from ofa_edge.latency.load import AnalyticFacts, doubt_of, find_facts
+    from ofa_edge.latency.network import predict_network
+    from ofa_edge.latency.onnx_operators import read_operators
+    from ofa_edge.latency.protocol import Key
+    from ofa_edge.targets import load_target
+
+    known = load_target(target)
+    facts, outside = find_facts(
+        known,
+        runtime or known.runtime.kind,
+        precision or known.defaults.precision,
+        runtime_version,
+        outside_key=outside_key,
+    )
+    if not isinstance(facts, AnalyticFacts):
+        raise UnsupportedError(
+            f"the latency model of {known.name} is a table",
+            "it holds the blocks of one space, and nothing about other networks",
+            "ofa-edge predict --target with an analytic model; see: ofa-edge targets list",
+        )
+    found = predict_network(read_operators(file), facts.read())
+    interval = found.interval.widened(doubt_of(outside)).at(()) if outside else found.interval
+    key = Key(**facts.key.model_dump())
+    provenance = facts.provenance.provenance()
+    if as_json:
+        print_json(
+            {
+                **_facts(known.name, key, provenance, interval, tuple(outside.values())),
+                "unknown_operators": list(found.unknown),
+                "operators": _rows(found.parts),
+            }
+        )
+        return
+    click.echo(_headline(str(file), known.name, key, provenance, interval))
+    click.echo("\n" + _by_kind(found.parts))
+    for note in outside.values():
+        click.echo(f"outside its key: {note}")
+    if found.unknown:
+        click.echo(f"unknown operators, counted as bytes moved: {', '.join(found.unknown)}; the interval is wider")
+
+
+@click.command("explain")
+@click.argument("subnet", required=False)
+@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file.")
+@click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR")
+@click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: the target's.")
+@click.option("--outside-key", is_flag=True, help="Where no model holds, take the nearest and widen the interval.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def explain_command(
+    subnet: str | None,
+    target: str,
+    supernet: str,
+    runtime: str | None,
+    precision: str | None,
+    outside_key: bool,
+    as_json: bool,
+) -> None:
+    """Show where a subnet's milliseconds go, block by block, and where each coefficient comes from.
+
+    SUBNET is a configuration (JSON, or a file of it), or the folder of a build; by default the largest.
+    """
+    from ofa_edge.latency.analytic import AnalyticModel
+    from ofa_edge.latency.load import load_latency_model
+    from ofa_edge.latency.protocol import OutsideKey
+    from ofa_edge.supernet.zoo import open_space
+    from ofa_edge.targets import load_target
+
+    known = load_target(target)
+    space = open_space(supernet)
+    chosen = _subnet(space, subnet)
+    model = load_latency_model(
+        known, space, runtime or known.runtime.kind, precision or known.defaults.precision, outside_key=outside_key
+    )
+    interval, parts = model.predict(chosen), model.parts(chosen)
+    inner = model.model if isinstance(model, OutsideKey) else model
+    coefficients = inner.coefficients if isinstance(inner, AnalyticModel) else None
+    if as_json:
+        print_json(
+            {
+                **_facts(known.name, model.key, model.provenance, interval, model.outside),
+                "subnet": chosen.config(),
+                "parts": _rows(parts),
+                "coefficients": _coefficients(coefficients) if coefficients else [],
+            }
+        )
+        return
+    click.echo(_headline(f"subnet {chosen.id}", known.name, model.key, model.provenance, interval))
+    rows = [["block", "", "ms", "share", "bound by"]]
+    rows += [[part.name, part.op, f"{part.ms:.3g}", f"{100 * part.share:.1f} %", part.bound] for part in parts]
+    click.echo("\n" + table(rows, right=(2, 3)))
+    if coefficients:
+        rows = [["coefficient", "ms per unit", "sure within", "unit"]]
+        rows += [
+            [item["term"], f"{item['ms']:.3g}", f"x {item['factor90']:.2g}", item["unit"]]
+            for item in _coefficients(coefficients)
+        ]
+        click.echo("\n" + table(rows, right=(1, 2)))
+    click.echo(f"\n{model.provenance.kind}: {model.provenance.fitted_to}")
+    click.echo("sources:\n  " + "\n  ".join(model.provenance.sources or ("none",)))
+    for note in model.outside:
+        click.echo(f"outside its key: {note}")
+
+
+def _subnet(space: "Space", text: str | None) -> "Subnet":
+    from ofa_edge.errors import ConfigError
+    from ofa_edge.manifest import read_manifest
+
+    if text is None:
+        return space.largest()
+    path = Path(text)
+    if not text.lstrip().startswith("{") and path.is_dir():
+        shown = read_manifest(path).subnet
+        pairs = [pair for stage in shown.stages for pair in stage]
+        config: dict[str, Any] = {"d": [len(stage) for stage in shown.stages], "r": shown.resolution}
+        return space.from_config({**config, "ks": [k for k, _ in pairs], "e": [e for _, e in pairs]})
+    try:
+        content = json.loads(text if text.lstrip().startswith("{") else path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise ConfigError(
+            "cannot read the subnet", f"{text[:80]}: {error}", "give JSON, a JSON file, or a build's folder"
+        ) from error
+    if not isinstance(content, dict):
+        raise ConfigError("not a subnet configuration", text[:80], 'give {"ks": [...], "e": [...], "d": [...]}')
+    return space.from_config(content)
+
+
+def _coefficients(coefficients: "Coefficients") -> list[dict[str, Any]]:
+    import numpy as np
+
+    from ofa_edge.latency.analytic import TERMS, UNITS
+    from ofa_edge.latency.protocol import Z90
+
+    deviations = np.sqrt(np.diag(coefficients.log_covariance).clip(0))
+    return [
+        {"term": term, "ms": float(ms), "factor90": float(np.exp(Z90 * deviation)), "unit": UNITS[term]}
+        for term, ms, deviation in zip(TERMS, coefficients.ms, deviations, strict=True)
+    ]
+
+
+def _headline(what: str, target: str, key: "Key", provenance: "Provenance", interval: "Interval") -> str:
+    unknown = f"\n  not recorded: {', '.join(key.unknown)}" if key.unknown else ""
+    return (
+        f"{what} on {target}: {interval.ms:.3g} ms   50 %: {interval.low50:.3g} .. {interval.high50:.3g}   "
+        f"90 %: {interval.low90:.3g} .. {interval.high90:.3g}   ({provenance.kind}; predicted, not measured)\n"
+        f"  {key.device}, {key.runtime} {key.precision}, {key.threads} threads; {key.version}{unknown}"
+    )
+
+
+def _facts(
+    target: str, key: "Key", provenance: "Provenance", interval: "Interval", outside: tuple[str, ...]
+) -> dict[str, Any]:
+    import dataclasses
+
+    return {
+        "target": target,
+        "key": dataclasses.asdict(key),
+        "not_recorded": list(key.unknown),
+        "provenance": provenance.kind,
+        "fitted_to": provenance.fitted_to,
+        "sources": list(provenance.sources),
+        "outside": list(outside),
+        "latency_ms": interval.to_json(),
+    }
+
+
+def _rows(parts: Sequence["Share"]) -> list[dict[str, Any]]:
+    import dataclasses
+
+    return [dataclasses.asdict(part) for part in parts]
+
+
+def _by_kind(parts: Sequence["Share"]) -> str:
+    """Operators of one type in one line, the dearest first; the call stands by itself."""
+    groups: dict[str, list[Share]] = {}
+    for part in parts:
+        groups.setdefault(part.op or part.name, []).append(part)
+    ranked = sorted(groups.items(), key=lambda pair: -sum(item.ms for item in pair[1]))
+    rows = [["operator", "", "ms", "share", "bound by"]]
+    for op, items in ranked[:_LONGEST]:
+        dearest = max(items, key=lambda item: item.ms)
+        share = sum(item.share for item in items)
+        ms = sum(item.ms for item in items)
+        rows.append([op, f"x {len(items)}", f"{ms:.3g}", f"{100 * share:.1f} %", dearest.bound])
+    return table(rows, right=(1, 2, 3))

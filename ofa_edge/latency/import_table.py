@@ -1,0 +1,104 @@
+"""Make a target of imported latency tables: a target file, and a latency file of kind `table`."""
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofa_edge.errors import ConfigError
+from ofa_edge.files import sha256_file, write_bytes
+from ofa_edge.latency.lookup_yaml import read_tables
+from ofa_edge.latency.protocol import Key, Provenance
+from ofa_edge.latency.table import TableModel
+from ofa_edge.space import Space
+from ofa_edge.targets import Target, load_target, read_target
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class ImportedTable:
+    """Tables to be imported, and what must be known about them.
+
+    `log_scatter` is the standard deviation of ln(measured / sum of blocks) of whole networks: tables do not say it.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    space: Space
+    key: Key
+    source: str
+    log_scatter: float
+
+
+def write_table_target(imported: ImportedTable, like: str, folder: Path) -> Path:
+    """Write `folder/NAME.toml` and `NAME.latency.json`, and read them back; return the target file.
+
+    Args:
+        imported: the tables.
+        like: the target whose hardware the new one has.
+        folder: made where it is missing; files there are replaced.
+
+    Raises:
+        ConfigError: a bad name, damaged tables, or missing entries.
+        SpaceMismatchError: the tables were made for another space.
+    """
+    if not _NAME.fullmatch(imported.name):
+        raise ConfigError(f"bad target name '{imported.name}'", "small letters, digits, - . _", "--name note10")
+    model, base = _model(imported), load_target(like)
+    folder.mkdir(parents=True, exist_ok=True)
+    latency, target = (folder / f"{imported.name}{suffix}" for suffix in (".latency.json", ".toml"))
+    content = {
+        "schema": 2,
+        "kind": "table",
+        "space": imported.space.hash,
+        "models": [
+            {
+                "key": dataclasses.asdict(model.key),
+                "provenance": dataclasses.asdict(model.provenance),
+                "tables": {
+                    str(size): {name: dataclasses.asdict(entry) for name, entry in sorted(table.items())}
+                    for size, table in sorted(model.tables.items())
+                },
+                "log_scatter": model.log_scatter,
+            }
+        ],
+    }
+    write_bytes(latency, (json.dumps(content, indent=1) + "\n").encode())
+    write_bytes(target, _target_text(imported, base, latency.name).encode())
+    read_target(target)
+    return target
+
+
+def _model(imported: ImportedTable) -> TableModel:
+    files = ", ".join(f"{path.name} (SHA-256 {sha256_file(path)[:12]})" for path in imported.paths if path.is_file())
+    words = (
+        f"Block latencies of {imported.key.device} as imported: {files}. Sums of blocks were not checked against whole "
+        f"networks; the interval is assumed, a deviation of {imported.log_scatter:g} of the logarithm."
+    )
+    provenance = Provenance("published", words, (imported.source,), "ofa-edge latency import")
+    tables = read_tables(imported.paths, imported.space)
+    return TableModel(imported.space, tables, imported.key, provenance, imported.log_scatter)
+
+
+def _target_text(imported: ImportedTable, base: Target, latency: str) -> str:
+    """A target file. Strings, numbers and lists of strings are written alike in JSON and TOML."""
+    key = imported.key
+    tables: dict[str, dict[str, Any]] = {
+        "hardware": base.hardware.model_dump(exclude_none=True),
+        "runtime": {"kind": key.runtime, "threads": key.threads, "precisions": [key.precision]},
+        "defaults": {"precision": key.precision, "relative_budget": base.defaults.relative_budget},
+        "latency_model": {"file": latency},
+    }
+    if base.emulation:
+        tables["emulation"] = base.emulation.model_dump()
+    lines = ["schema = 1", f"description = {_toml(f'{key.device}, by an imported latency table')}"]
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *(f"{field} = {_toml(value)}" for field, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,141 @@
+"""The reference's latency tables as YAML files, one for each resolution: key -> {count, mean, std}, in milliseconds."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ofa_edge.errors import ConfigError, OutputError, SpaceMismatchError
+from ofa_edge.files import write_bytes
+from ofa_edge.latency.protocol import LatencyModel
+from ofa_edge.latency.table import Entry, TableModel, Tables, find
+from ofa_edge.latency.table_keys import all_parts, fixed_parts, require_dialect, resolution_of
+from ofa_edge.space import Space
+
+_HINT = "give a table as the reference writes them: key: {count: 100, mean: 1.2, std: 0.1}"
+_OWN_SHARE = 0.5  # of a space's entries: a table that has fewer was made for another one
+
+
+def read_tables(paths: Sequence[Path], space: Space) -> dict[int, dict[str, Entry]]:
+    """Read tables, by resolution.
+
+    Args:
+        paths: one file for each resolution; which one follows from its first convolution.
+        space: what they must be for.
+
+    Raises:
+        ConfigError: not such a table, a latency that is negative or not finite, an entry missing, or two files for one
+            resolution.
+        SpaceMismatchError: made for another space.
+    """
+    require_dialect(space)
+    tables: dict[int, dict[str, Entry]] = {}
+    for path in paths:
+        table = read_table(path)
+        resolution = resolution_of(iter(table))
+        if resolution is None:
+            raise ConfigError(
+                f"{path.name}: for which resolution is not to be seen", f"{path}: no entry 'Conv-input:...'", _HINT
+            )
+        if resolution in tables:
+            raise ConfigError(f"two tables for {resolution} px", f"{path} is the second", "give one of them")
+        _check_space(table, space, resolution, path)
+        tables[resolution] = table
+    return tables
+
+
+def read_table(path: Path) -> dict[str, Entry]:
+    """Read one table. Raises ConfigError: see `read_tables`."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"cannot read latency table {path.name}", f"{path}: {error}", _HINT) from error
+    if not isinstance(content, dict) or not content:
+        raise ConfigError(f"{path.name} is not a latency table", f"{path}: no mapping of keys to latencies", _HINT)
+    return {str(key): _entry(str(key), value, path) for key, value in content.items()}
+
+
+def _entry(key: str, value: Any, path: Path) -> Entry:
+    facts = value if isinstance(value, dict) else {"mean": value}
+    mean = _number(facts.get("mean"))
+    if mean is None or not 0 <= mean < math.inf:
+        raise ConfigError(
+            f"{path.name}: a latency that is no number of milliseconds",
+            f"{path}: {key}: mean = {facts.get('mean')!r}",
+            "measure that block again",
+        )
+    variance, count = _number(facts.get("var")), _number(facts.get("count"))
+    std = _number(facts.get("std"))
+    if std is None and variance is not None and variance >= 0:
+        std = math.sqrt(variance)
+    return Entry(
+        mean,
+        std if std is not None and 0 <= std < math.inf else None,
+        int(count) if count is not None and 0 <= count < math.inf else None,
+    )
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _check_space(table: Mapping[str, Entry], space: Space, resolution: int, path: Path) -> None:
+    """Refuse a table that shares its ends or most of its blocks with no network of the space."""
+    keys = [part.key for part in all_parts(space, resolution)]
+    known = [key for key in keys if key in table]
+    ends = {part.key for part in fixed_parts(space, resolution)} & table.keys()
+    if len(known) < _OWN_SHARE * len(keys) or not ends:
+        missing = next(key for key in keys if key not in table)
+        raise SpaceMismatchError(
+            f"{path.name} was made for another search space",
+            f"{path}: {len(known)} of the {len(keys)} entries that '{space.name}' asks for; not there: '{missing}'",
+            "name the supernet that the table was made for",
+        )
+    for key in keys:
+        find(table, key, resolution)
+
+
+def tables_of(model: LatencyModel, space: Space) -> dict[int, dict[str, Entry]]:
+    """A model as tables. What a call costs goes into the classifier's entry, so that sums are the model's medians."""
+    from ofa_edge.latency.analytic import AnalyticModel
+    from ofa_edge.latency.protocol import OutsideKey
+
+    require_dialect(space)
+    inner = model.model if isinstance(model, OutsideKey) else model
+    if isinstance(inner, TableModel):
+        return {r: dict(inner.tables[r]) for r in space.resolutions if r in inner.tables}
+    if not isinstance(inner, AnalyticModel):
+        raise ConfigError("this model cannot be written as a table", f"it is {model.kind}", "export another model")
+    coefficients, tables = inner.coefficients, {}
+    for resolution in space.resolutions:
+        last = fixed_parts(space, resolution)[-1].key
+        tables[resolution] = {
+            part.key: Entry(float(coefficients.predict(part.operators, whole=part.key == last).ms))
+            for part in all_parts(space, resolution)
+        }
+    return tables
+
+
+def write_tables(folder: Path, tables: Tables) -> list[Path]:
+    """Write `folder/RESOLUTION_lookup_table.yaml`, as the reference names them; return the files."""
+    import yaml
+
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is not a folder", "tables go into one", "give another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for resolution, table in sorted(tables.items()):
+        content = {
+            key: {
+                name: value
+                for name, value in (("count", item.count), ("mean", item.mean), ("std", item.std))
+                if value is not None
+            }
+            for key, item in table.items()
+        }
+        path = folder / f"{resolution}_lookup_table.yaml"
+        write_bytes(path, yaml.safe_dump(content, sort_keys=True, width=200).encode())
+        written.append(path)
+    return written
