@@ -241,15 +241,18 @@ def estimate_for(study: Study, entry: Entry) -> Estimate:
     """Coefficients of one entry."""
     settings = study.data.settings
     estimate = study.full.estimate(settings[entry.setting])
+    everywhere = np.ones(len(TERMS))
     if entry.carried == "tvm-cpu":
-        everywhere = np.ones(len(TERMS))
-        return shifted(estimate, np.log(12) * everywhere, np.log(2) * everywhere)
+        # One rule schedules depthwise kernels of every size.
+        log_ms = estimate.log_ms.copy()
+        log_ms[TERMS.index("wide_depthwise")] = log_ms[TERMS.index("depthwise")]
+        estimate = dataclasses.replace(estimate, log_ms=log_ms)
+        return shifted(estimate, np.log(0.8) * everywhere, np.log(1.5) * everywhere)
     if entry.carried == "tvm-cuda":
         other = study.full.estimate(settings[entry.setting.replace("tensorrt", "pytorch")])
         depthwise = np.array(["depthwise" in term for term in TERMS])
-        shift = np.where(depthwise, np.log(3), 0.0)
-        deviation = np.where(depthwise, np.log(3), np.log(1.5))
-        return shifted(between(estimate, other), shift, deviation)
+        deviation = np.where(depthwise, np.log(2), np.log(1.5))
+        return shifted(between(estimate, other), 0.0 * everywhere, deviation)
     return estimate
 
 

@@ -24,7 +24,7 @@ _GPU = ("torch2trt", "tf2trt", "eagle", "ncnn")
 XNNPACK = "LiteRT 2 (XNNPACK), rewritten for it"
 OLD_PIXEL = "TensorFlow Lite 2020 (own kernels)"
 RUY = "TensorFlow Lite 2.4.1 (ruy)"
-RELAX = "TVM 0.27 (Relax, untuned)"
+RELAX = "TVM 0.27 (schedules of ofa-edge)"
 
 _HALF = (
     " fp16 files hold half-size weights, which XNNPACK unpacks to fp32 when it loads them, so these are the fp32 "
@@ -101,10 +101,11 @@ def _cpu(
             "fp32",
             threads,
             "analytic",
-            f"{soc}/xnnpack/fp32/1",
-            "No measurement of untuned Relax code on this device exists. XNNPACK's estimate for one thread (the code "
-            "is not threaded) times 12, within a factor of 2 either way: one x86 machine measured 21, and instruction "
-            "counts on a Cortex-A72 say 7.",
+            f"{soc}/xnnpack/fp32/{threads}",
+            "No measurement of these schedules on this device exists. XNNPACK's estimate on as many threads times 0.8, "
+            "within a factor of 1.5 either way: beside rewritten TFLite on one thread, OFA-MobileNetV3 subnets took "
+            "0.74 and 0.84 of its time on one x86 machine and 0.82 of its instructions on an emulated Cortex-A72 "
+            "(benchmarks/tvm_cpu.py). Depthwise kernels of more than 25 taps cost what smaller ones do.",
             sources,
             "devices",
             "tvm-cpu",
@@ -164,8 +165,8 @@ CPU_ENTRIES: tuple[Entry, ...] = (
 def _gpu(target: str, device: str, name: str, words: str) -> list[Entry]:
     note = (
         " Stands halfway between TensorRT (hand-tuned kernels) and PyTorch (library kernels with a framework's "
-        "overhead), as unsure as the two differ and a factor of 1.5 more; depthwise convolutions three times dearer, "
-        "within a factor of 3, because TVM's general rule gives them one thread block for each output element. "
+        "overhead), as unsure as the two differ and a factor of 1.5 more, 2 for depthwise convolutions: no GPU has run "
+        "our schedules yet. "
         "Copies to and from the GPU are in the data or not, as each source chose."
     )
     return [
@@ -173,7 +174,7 @@ def _gpu(target: str, device: str, name: str, words: str) -> list[Entry]:
             target,
             device,
             "tvm",
-            "TVM 0.27 (Relax, CUDA, untuned)",
+            "TVM 0.27 (CUDA schedules of ofa-edge)",
             precision,
             1,
             "analytic",
