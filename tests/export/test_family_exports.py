@@ -46,7 +46,8 @@ def test_tflite(exported, tmp_path, precision, floor):
     assert compare(wanted, run_tflite(tmp_path / "m.tflite", smooth_images(24, 2))).snr_db > floor
     used = set(operators(tmp_path / "m.tflite"))
     known = {"CONV_2D", "PAD", "ADD", "MEAN", "FULLY_CONNECTED", "RESHAPE"}
-    extra = {"MAX_POOL_2D", "AVERAGE_POOL_2D"} if family == "ofa_resnet" else {"DEPTHWISE_CONV_2D"}
+    pooling = {"DEPTHWISE_CONV_2D", "MUL"} if precision == "int8" else {"AVERAGE_POOL_2D"}
+    extra = {"MAX_POOL_2D", *pooling} if family == "ofa_resnet" else {"DEPTHWISE_CONV_2D"}
     assert used <= known | extra, "activations belong into the operator before them"
     assert inspect_model(tmp_path / "m.tflite").faults == ()
 

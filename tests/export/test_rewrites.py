@@ -11,6 +11,7 @@ from ofa_edge.export.rewrites import file_rewrites_for, names, rewrite, rewrites
 from ofa_edge.export.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
+from ofa_edge.export.rewrites.open_average_pool import open_average_pool
 from ofa_edge.export.rewrites.sink_scales import sink_scales
 from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS, split_depthwise
 from ofa_edge.export.tflite import convert, run_tflite
@@ -45,7 +46,14 @@ def test_the_order_is_what_it_says():
     assert [file_rewrites_for(each) for each in ("fp32", "fp16", "dynamic", "int8")] == [(), (), (float_depthwise,), ()]
     assert names("dynamic")[-1] == "float_depthwise"
     assert rewrites_for("fp32") == (crop_kernels, split_depthwise, open_hard_sigmoid, sink_scales)
-    assert rewrites_for("int8") == (crop_kernels, split_depthwise, open_hard_sigmoid, open_hard_swish, sink_scales)
+    assert rewrites_for("int8") == (
+        crop_kernels,
+        split_depthwise,
+        open_hard_sigmoid,
+        open_hard_swish,
+        open_average_pool,
+        sink_scales,
+    )
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -178,3 +186,26 @@ def test_int8_of_a_large_kernel_on_a_small_map_runs(tmp_path):
     x = np.random.default_rng(0).normal(size=(64, 4, 3, 3)).astype(np.float32)
     convert(path, tmp_path / "m.tflite", "int8", x)
     assert compare(run_onnx(path, x), run_tflite(tmp_path / "m.tflite", x)).snr_db > 20
+
+
+@pytest.mark.parametrize("size", [(4, 4), (7, 7), (7, 10), (2, 3)])
+@pytest.mark.parametrize(("kernel", "strides", "ceil"), [(2, 2, 1), (2, 2, 0), (2, 1, 0), (3, 3, 1), (3, 2, 0)])
+def test_average_pooling_becomes_a_convolution(tmp_path, size, kernel, strides, ceil):
+    if min(size) < kernel:
+        pytest.skip("a window larger than its map")
+    pool = f"AveragePool<kernel_shape=[{kernel},{kernel}], strides=[{strides},{strides}], ceil_mode={ceil}>"
+    shape = (1, 3, *size)
+    path = save_model(
+        tmp_path / "model.onnx", f"c = Conv(input, w) r = Relu(c) logits = {pool}(r)", shape, w=(5, 3, 1, 1)
+    )
+    graph = open_average_pool(read_graph(path))
+    assert not operators(graph)["AveragePool"]
+    before, after = run_both(path, graph, shape)
+    assert compare(before, after).snr_db > 120
+
+
+@pytest.mark.parametrize("attributes", ["kernel_shape=[7,7]", "kernel_shape=[3,3], pads=[1,1,1,1]"])
+def test_other_average_pooling_is_left_alone(tmp_path, attributes):
+    path = save_model(tmp_path / "model.onnx", f"logits = AveragePool<{attributes}>(input)", (1, 3, 9, 9))
+    graph = read_graph(path)
+    assert open_average_pool(graph) == graph

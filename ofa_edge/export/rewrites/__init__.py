@@ -12,6 +12,7 @@ from ofa_edge.export.graph import Graph
 from ofa_edge.export.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
+from ofa_edge.export.rewrites.open_average_pool import open_average_pool
 from ofa_edge.export.rewrites.sink_scales import sink_scales
 from ofa_edge.export.rewrites.split_depthwise import split_depthwise
 
@@ -43,8 +44,8 @@ def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
         split_depthwise,
         # The gate's 1/6 costs an operator of its own. Opened here, sunk below.
         open_hard_sigmoid,
-        # XNNPACK runs HARD_SWISH in floating point only; in int8 each one would cut the graph in two.
-        *((open_hard_swish,) if precision == "int8" else ()),
+        # XNNPACK runs HARD_SWISH and AVERAGE_POOL_2D in floating point only; in int8 each would cut the graph in two.
+        *((open_hard_swish, open_average_pool) if precision == "int8" else ()),
         # After the two that leave factors of 1/6 behind.
         sink_scales,
     )
