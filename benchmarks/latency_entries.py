@@ -25,6 +25,7 @@ XNNPACK = "LiteRT 2 (XNNPACK), rewritten for it"
 OLD_PIXEL = "TensorFlow Lite 2020 (own kernels)"
 RUY = "TensorFlow Lite 2.4.1 (ruy)"
 RELAX = "TVM 0.27 (schedules of ofa-edge)"
+HALF_TVM = ("raspberry-pi-5",)  # targets for which TVM builds with fp16 sums
 
 _HALF = (
     " fp16 files hold half-size weights, which XNNPACK unpacks to fp32 when it loads them, so these are the fp32 "
@@ -92,25 +93,32 @@ def _cpu(
         old = "TFLite's own kernels on a Pixel 4, {}, 4 threads on big cores: {}." + _STRUCTURE
         entries.append(entry("fp32", "tflite", OLD_PIXEL, old.format("fp32", "MobileNetV1 and SqueezeNet")))
         entries.append(entry("int8", "tflite", OLD_PIXEL, old.format("int8", "MobileNetV1")))
-    entries.append(
-        Entry(
-            target,
-            device,
-            "tvm",
-            RELAX,
-            "fp32",
-            threads,
-            "analytic",
-            f"{soc}/xnnpack/fp32/{threads}",
-            "No measurement of these schedules on this device exists. XNNPACK's estimate on as many threads times 0.8, "
-            "within a factor of 1.5 either way: beside rewritten TFLite on one thread, OFA-MobileNetV3 subnets took "
-            "0.74 and 0.84 of its time on one x86 machine and 0.82 of its instructions on an emulated Cortex-A72 "
-            "(benchmarks/tvm_cpu.py). Depthwise kernels of more than 25 taps cost what smaller ones do.",
-            sources,
-            "devices",
-            "tvm-cpu",
-        )
+    beside = (
+        "No measurement of these schedules on this device exists. XNNPACK's estimate on as many threads times 0.8, "
+        "within a factor of 1.5 either way: beside rewritten TFLite on one thread, OFA-MobileNetV3 subnets took "
+        "0.74 and 0.84 of its time on one x86 machine and 0.82 of its instructions on an emulated Cortex-A72 "
+        "(benchmarks/tvm_cpu.py). Depthwise kernels of more than 25 taps cost what smaller ones do."
     )
+    half = " fp16 sums need fewer instructions, but these are the coefficients of fp32 arithmetic."
+    setting = f"{soc}/xnnpack/fp32/{threads}"
+    for precision, words in (("fp32", beside), ("fp16", beside + half)):
+        if precision == "fp32" or target in HALF_TVM:
+            entries.append(
+                Entry(
+                    target,
+                    device,
+                    "tvm",
+                    RELAX,
+                    precision,
+                    threads,
+                    "analytic",
+                    setting,
+                    words,
+                    sources,
+                    "devices",
+                    "tvm-cpu",
+                )
+            )
     return entries
 
 

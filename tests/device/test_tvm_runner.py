@@ -9,12 +9,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from platformdirs import user_cache_path
 
+from ofa_edge.device.emulated import open_emulated
 from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.device.runners import build
 from ofa_edge.device.runners.build import RUNNER, build_tvm_runner
 from ofa_edge.errors import ToolMissingError, UnsupportedError
+from ofa_edge.export.parity import compare
 from ofa_edge.export.tvm import compile_cpu
 
 SHAPE = (3, 6, 5)
@@ -172,6 +174,23 @@ def test_emulated_cortex_a72_answers_the_same(emulated, net, inputs, expected):
     macs = 8 * 3 * 9 * 6 * 5
     assert 0.1 * macs < measurement.instructions.per_inference < 100 * macs
     assert measurement.instructions.spread < 0.1
+
+
+def test_emulated_cortex_a76_sums_in_float16(emulated, net, inputs, expected):
+    del emulated  # there is an emulator
+    device = open_emulated("cortex-a76")
+    try:
+        runner = build_tvm_runner("aarch64", user_cache_path("ofa-edge"))
+    except ToolMissingError as error:
+        pytest.skip(f"{error.what}: {error.why}")
+    target = {**CORTEX_A72, "mcpu": "cortex-a76", "num-cores": 1}
+    snr_db = {}
+    for precision in ("fp32", "fp16"):
+        model = compile_cpu(net, net.with_name(f"a76-{precision}.so"), target, precision=precision).artifact.path
+        outputs = measure(device, Request(model, "tvm", inputs, CLASSES, runner=runner)).outputs
+        snr_db[precision] = compare(expected, outputs).snr_db
+    assert snr_db["fp32"] > 100
+    assert 40 < snr_db["fp16"] < 80, "half precision is near, and not fp32"
 
 
 def test_second_build_compiles_nothing(runner, monkeypatch):
