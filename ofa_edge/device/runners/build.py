@@ -1,4 +1,4 @@
-"""Build `tvm_runner` for an architecture: one C++ file, linked to the runtime of TVM's own wheel.
+"""Build `tvm_runner` or `tvm_turns` for an architecture: one C++ file, linked to the runtime of TVM's own wheel.
 
 The result is a folder that runs as it is: {tvm_runner, libtvm_runtime.so, libtvm_ffi.so}, 6 MB. For another
 architecture than this machine's the two libraries come from that architecture's wheels, fetched by pip and held to
@@ -22,7 +22,7 @@ from ofa_edge.errors import ConversionError, ToolMissingError, UnsupportedError
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_json
 
 RUNNER = "tvm_runner"
-_SOURCE = Path(__file__).with_name("tvm_runner.cc")
+TURNS = "tvm_turns"
 _SUMS = "sha256.json"
 _FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Wl,--no-as-needed", "-Wl,--build-id=none", "-Wl,-rpath,$ORIGIN")
 _LIMIT_S = 900
@@ -67,9 +67,19 @@ def build_tvm_runner(arch: str, cache: Path) -> Path:
             the libraries from.
         UnsupportedError: no wheel of the installed TVM is known for `arch`.
     """
+    return _build(RUNNER, arch, cache)
+
+
+def build_tvm_turns(arch: str, cache: Path) -> Path:
+    """The same for `tvm_turns`, which times functions in turn and never travels with an artifact."""
+    return _build(TURNS, arch, cache)
+
+
+def _build(program: str, arch: str, cache: Path) -> Path:
     compiler = _compiler(arch)
+    source = Path(__file__).with_name(f"{program}.cc")
     versions = {library.distribution: _version(library.distribution) for library in _LIBRARIES}
-    folder = cache / "tvm-runner" / f"{arch}-{_key(arch, compiler, versions)[:16]}"
+    folder = cache / program.replace("_", "-") / f"{arch}-{_key(arch, compiler, versions, source)[:16]}"
     if _is_whole(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +88,7 @@ def build_tvm_runner(arch: str, cache: Path) -> Path:
         made.mkdir()
         for library in _LIBRARIES:
             _fetch(library, versions[library.distribution], arch, made)
-        _compile(compiler, versions["apache-tvm"], made)
+        _compile(compiler, source, made, program, (f'-DTVM_VERSION="{versions["apache-tvm"]}"',))
         write_json(made / _SUMS, {path.name: sha256_file(path) for path in sorted(made.iterdir())})
         _install(made, folder)
     return folder
@@ -106,11 +116,11 @@ def _version(distribution: str) -> str:
         ) from error
 
 
-def _key(arch: str, compiler: str, versions: dict[str, str]) -> str:
-    """Digest of all that the runner is made of."""
+def _key(arch: str, compiler: str, versions: dict[str, str], source: Path) -> str:
+    """Digest of all that a program is made of."""
     says = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     libraries = [asdict(library) for library in _LIBRARIES]
-    parts = [arch, says, versions, libraries, list(_FLAGS), sha256_file(_SOURCE)]
+    parts = [arch, says, versions, libraries, list(_FLAGS), sha256_file(source)]
     return sha256_bytes(canonical_json(parts))
 
 
@@ -177,14 +187,13 @@ def _download(distribution: str, version: str, arch: str, folder: Path) -> Path:
     return wheels[0]
 
 
-def _compile(compiler: str, version: str, out: Path) -> None:
+def _compile(compiler: str, source: Path, out: Path, name: str, flags: Sequence[str]) -> None:
     ffi = _site(_LIBRARIES[1]) / "tvm_ffi" / "include"
-    command = [compiler, *_FLAGS, f'-DTVM_VERSION="{version}"', "-isystem", str(ffi), str(_SOURCE), "-L", str(out)]
-    command += ["-o", str(out / RUNNER), *(f"-l{library.link_name}" for library in _LIBRARIES)]
-    done = _run(command)
+    command = [compiler, *_FLAGS, *flags, "-isystem", str(ffi), str(source), "-L", str(out), "-o", str(out / name)]
+    done = _run([*command, *(f"-l{library.link_name}" for library in _LIBRARIES)])
     if done.returncode != 0:
         raise ConversionError(
-            f"{Path(compiler).name} cannot compile {_SOURCE.name}", done.stderr.strip()[-1000:], "ofa-edge doctor"
+            f"{Path(compiler).name} cannot compile {source.name}", done.stderr.strip()[-1000:], "ofa-edge doctor"
         )
 
 

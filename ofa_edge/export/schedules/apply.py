@@ -64,7 +64,7 @@ def schedule_module(
     """
     from tvm import tirx
 
-    calls = _calls(module)
+    calls = calls_of(module)
     done: dict[str, Scheduled] = {}
     facts = []
     for variable, func in module.functions_items():
@@ -72,7 +72,7 @@ def schedule_module(
             continue
         name, key = str(variable.name_hint), workload_key(func)
         sites = calls.get(name, [])
-        result = schedule(func, target, chooser(key), _constants(sites))
+        result = schedule(func, target, chooser(key), constants_of(sites))
         library_name = name if result.packed is None else name + _PACKED
         if library_name in refused:
             library_name, result = name, Scheduled(None, FALLBACK, refused[library_name])
@@ -148,7 +148,7 @@ def work_of(func: Any) -> int:
         return 0
 
 
-def _calls(module: Any) -> dict[str, list[Any]]:
+def calls_of(module: Any) -> dict[str, list[Any]]:
     """The calls of each function in `main`, by name."""
     from tvm import relax
 
@@ -165,7 +165,7 @@ def _calls(module: Any) -> dict[str, list[Any]]:
     return found
 
 
-def _constants(sites: list[Any]) -> frozenset[int]:
+def constants_of(sites: list[Any]) -> frozenset[int]:
     """Parameters that are constants at every call."""
     from tvm import ir
 
