@@ -31,6 +31,7 @@ from ofa_edge.pipeline.on_device import DeviceResult, run_on_device
 from ofa_edge.pipeline.plan import Plan, input_files
 from ofa_edge.pipeline.searching import run_search
 from ofa_edge.pipeline.stages import MODEL, OnStage, StageRunner, load_logits
+from ofa_edge.pipeline.tuning import Tuned, check_device, tuned_library
 from ofa_edge.report import write_report
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
@@ -82,12 +83,17 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
         OfaEdgeError: nothing is left in the output folder that was not there before.
     """
     runner = StageRunner(cache, on_stage)
+    if plan.tune_s:
+        check_device(plan)
     subnet, search = run_search(runner, plan)
     static = stages.extract(runner, plan, subnet)
     onnx = stages.to_onnx(runner, plan, static)
-    model = stages.to_tflite(runner, plan, onnx, subnet) if plan.runtime == "tflite" else None
-    model = model or stages.to_tvm(runner, plan, onnx)
-    built = _collect(plan, onnx, model)
+    if plan.runtime == "tflite":
+        tuned = Tuned(stages.to_tflite(runner, plan, onnx, subnet))
+    else:
+        tuned = tuned_library(runner, plan, onnx, subnet)
+    model = tuned.model
+    built = _collect(plan, onnx, tuned)
     ladder = _climb(runner, plan, subnet, static, onnx, model, built)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
@@ -99,8 +105,9 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     return manifest
 
 
-def _collect(plan: Plan, onnx: CacheEntry, model: CacheEntry) -> _Built:
+def _collect(plan: Plan, onnx: CacheEntry, tuned: Tuned) -> _Built:
     """The artifact and what goes with it. A TVM library for a CPU comes with its C++ runner, which drives no GPU."""
+    model = tuned.model
     if plan.runtime == "tflite":
         return _Built(model.path("model.tflite"), onnx.path(MODEL))
     facts = (("model.json", model.path("model.json")),)
@@ -112,6 +119,7 @@ def _collect(plan: Plan, onnx: CacheEntry, model: CacheEntry) -> _Built:
     folder = build_tvm_runner(plan.target.hardware.arch, cache_folder())
     runner = tuple((f"runner/{path.name}", path) for path in sorted(folder.iterdir()) if path.suffix != ".json")
     schedules = SchedulesRecord.model_validate_json(stages.schedules_json(model))
+    schedules = schedules.model_copy(update={"tuning": tuned.record})
     return _Built(model.path("model.so"), onnx.path(MODEL), (*facts, *runner), schedules)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
+from ofa_edge.export.tuning.budget import parse_duration
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel
@@ -42,6 +43,8 @@ class BuildOptions:
     device: str = "auto"
     out: Path | None = None
     seed: int = 0
+    tune: str = "0"
+    tune_db: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Plan:
     out: Path
     budget_ms: float
     relative_budget: float | None  # None where the user gave milliseconds
+    tune_s: float = 0.0
 
     @property
     def cuda(self) -> bool:
@@ -108,6 +112,10 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     require_tools(runtime, target.hardware.arch)
     if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:
         raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
+    device = _device(options.device, target, runtime)
+    tune_s = parse_duration(options.tune)
+    if tune_s:
+        _require_timeable(target, runtime, device)
     out = options.out or Path("out") / target.name
     if claim:
         claim_output_folder(out)
@@ -125,10 +133,11 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         predictor=predictor,
         latency=latency,
         data=_data(options, package, images),
-        device=_device(options.device, target, runtime),
+        device=device,
         out=out,
         budget_ms=budget_ms,
         relative_budget=relative,
+        tune_s=tune_s,
     )
 
 
@@ -192,6 +201,27 @@ def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
         return DevicePlan("none", "an Android library needs bionic, which the emulated device does not have")
     why_not = emulation_available(target.hardware.arch)
     return DevicePlan("none", f"no emulated device: {why_not}") if why_not else DevicePlan("emulated")
+
+
+def _require_timeable(target: Target, runtime: Runtime, device: DevicePlan) -> None:
+    """Raise UnsupportedError where `--tune` has nothing to turn, or nothing to time it on."""
+    if runtime != "tvm":
+        raise UnsupportedError(
+            f"--tune does nothing for {runtime}", "it turns the schedules of TVM's code", "--runtime tvm"
+        )
+    if target.runtime.tvm is not None and target.runtime.tvm.target.get("kind") == "cuda":
+        raise UnsupportedError(
+            f"--tune cannot turn the CUDA kernels of {target.name}", "it knows schedules of CPUs", "leave out --tune"
+        )
+    hint = "--device NAME of the real board (ofa-edge devices list), or leave out --tune"
+    if device.name == "emulated":
+        raise UnsupportedError(
+            f"cannot tune for {target.name} on an emulated device", "an emulator gives no times", hint
+        )
+    if device.name == "none":
+        raise UnsupportedError(
+            f"cannot tune for {target.name} without a device", device.why or "--device none: nothing to time on", hint
+        )
 
 
 def input_files(plan: Plan) -> dict[str, tuple[Path, str]]:

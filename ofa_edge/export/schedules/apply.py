@@ -73,11 +73,11 @@ def schedule_module(
         name, key = str(variable.name_hint), workload_key(func)
         sites = calls.get(name, [])
         result = schedule(func, target, chooser(key), constants_of(sites))
-        library_name = name if result.packed is None else name + _PACKED
-        if library_name in refused:
-            library_name, result = name, Scheduled(None, FALLBACK, refused[library_name])
+        symbol = library_name(name, result)
+        if symbol in refused:
+            symbol, result = name, Scheduled(None, FALLBACK, refused[symbol])
         done[name] = result
-        facts.append(FunctionFacts(library_name, result.rule, result.why, len(sites), work_of(func), key))
+        facts.append(FunctionFacts(symbol, result.rule, result.why, len(sites), work_of(func), key))
     packed: dict[str, tuple[Any, int, int]] = {}
     for variable in module.get_global_vars():
         made = done.get(str(variable.name_hint))
@@ -146,6 +146,11 @@ def work_of(func: Any) -> int:
         return max((math.prod(int(axis.dom.extent) for axis in each) for each in axes), default=0)
     except Exception:  # no blocks, or extents that are no numbers
         return 0
+
+
+def library_name(name: str, scheduled: Scheduled) -> str:
+    """What function `name` is called in the library: one that takes packed weights has another type, and name."""
+    return name if scheduled.packed is None else name + _PACKED
 
 
 def calls_of(module: Any) -> dict[str, list[Any]]:

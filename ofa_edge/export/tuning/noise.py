@@ -1,0 +1,50 @@
+"""When is one schedule faster than another? A rule for times that other programs disturb.
+
+Both take turns in one process, so that each round is a pair under the same conditions. How large a disturbance is says
+nothing, which of the two was faster says a little: the sign test counts rounds, and a few wild ones change nothing.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+ALPHA = 0.01
+"""How often the rule may call equal schedules different."""
+LEAST_GAIN = 0.02
+"""A function that gains less is not worth remembering."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate against what it would replace.
+
+    Attributes:
+        ratio: median over rounds of candidate / base; below 1 the candidate is faster.
+        wins: rounds in which the candidate was faster; a tie is none.
+        rounds: pairs.
+        chance: probability of as many wins or more if both were equal (one-sided sign test).
+    """
+
+    ratio: float
+    wins: int
+    rounds: int
+    chance: float
+
+    def faster(self, least_gain: float = LEAST_GAIN, alpha: float = ALPHA) -> bool:
+        """Whether the candidate wins: by more than `least_gain`, and in too many rounds to be chance."""
+        return self.ratio <= 1 - least_gain and self.chance <= alpha
+
+
+def compare(base: NDArray[np.float64], candidate: NDArray[np.float64]) -> Comparison:
+    """Compare times [rounds] of two that took turns.
+
+    Raises:
+        ValueError: no rounds, or not as many of each.
+    """
+    if base.shape != candidate.shape or base.ndim != 1 or len(base) == 0:
+        raise ValueError(f"rounds do not pair: {base.shape}, {candidate.shape}")
+    rounds, wins = len(base), int(np.count_nonzero(candidate < base))
+    chance = sum(math.comb(rounds, k) for k in range(wins, rounds + 1)) / 2**rounds
+    return Comparison(float(np.median(candidate / base)), wins, rounds, chance)
