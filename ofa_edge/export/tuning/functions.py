@@ -6,7 +6,7 @@ from typing import Any
 
 from ofa_edge.export.artifact import Precision
 from ofa_edge.export.relax import import_onnx
-from ofa_edge.export.schedules import workload_key
+from ofa_edge.export.schedules import isa_of, workload_key
 from ofa_edge.export.schedules.apply import calls_of, constants_of, fuse, library_name, work_of
 from ofa_edge.export.schedules.rules import FALLBACK, Scheduled, schedule
 
@@ -40,7 +40,7 @@ class NetworkFunction:
 
 
 def network_functions(onnx_path: Path, target: Any, precision: Precision) -> tuple[NetworkFunction, ...]:
-    """The functions of a model that a rule takes, the heaviest by work first.
+    """The functions of a model whose rules leave something to turn, the heaviest by work first.
 
     Args:
         onnx_path: as `tvm.compile_cpu` takes it.
@@ -50,7 +50,7 @@ def network_functions(onnx_path: Path, target: Any, precision: Precision) -> tup
     from tvm import tirx
 
     fused, _ = fuse(import_onnx(onnx_path, precision), target)
-    calls = calls_of(fused)
+    calls, threads = calls_of(fused), isa_of(target).threads
     found: dict[str, NetworkFunction] = {}
     for variable, func in fused.functions_items():
         sites = calls.get(str(variable.name_hint), [])
@@ -60,7 +60,12 @@ def network_functions(onnx_path: Path, target: Any, precision: Precision) -> tup
         known = found.get(key)
         count = len(sites) + (known.calls if known else 0)
         default = known.default if known else schedule(func, target, None, constants)
-        if default.rule != FALLBACK:
+        if is_turnable(default.rule, threads):
             name = library_name(str(variable.name_hint), default)
             found[key] = NetworkFunction(name, key, func, constants, count, work_of(func), default)
     return tuple(sorted(found.values(), key=lambda each: (-each.weight, each.key)))
+
+
+def is_turnable(rule: str, threads: int) -> bool:
+    """Whether a rule has choices: pooling and elementwise loops have none but whether threads share them."""
+    return rule in ("pointwise", "dense", "depthwise") or (rule != FALLBACK and threads > 1)

@@ -15,12 +15,13 @@ from ofa_edge.export.tuning.budget import Budget
 from ofa_edge.export.tuning.candidates import Candidate, candidates, made
 from ofa_edge.export.tuning.database import Database, Place, TunedFunction, today
 from ofa_edge.export.tuning.functions import NetworkFunction
-from ofa_edge.export.tuning.noise import compare
+from ofa_edge.export.tuning.noise import compare_copies
 from ofa_edge.export.tuning.turns import Timer, Turn, arguments_of
 from ofa_edge.export.tuning.variants import compile_variants
 
 SCREEN_ROUNDS, CONFIRM_ROUNDS, WEIGH_ROUNDS = 7, 31, 5
 _FIRST, _SECOND = 10, 5  # candidates of a function's two sweeps
+_COPIES = 3  # of both in the last look, each at addresses of its own
 _LEAST_CONFIRM = 10  # rounds of which a sign test says anything at noise.ALPHA
 
 Compile = Callable[[Sequence[Candidate], Any, Path], list[Turn | None]]
@@ -132,12 +133,12 @@ def _confirmed(
     key: str, default: Candidate, best: Candidate, tried: int, bench: Bench, budget: Budget, out: Path
 ) -> TunedFunction | None:
     """The record of the best of a sweep, as far as fresh rounds against the default bear it out."""
-    pair = [turn for turn in bench.compile([default, best], bench.target, out) if turn is not None]
-    times = bench.timer.time(pair, CONFIRM_ROUNDS, budget.left())
-    if len(pair) < 2 or len(times) < _LEAST_CONFIRM:
+    turns = [turn for turn in bench.compile([default, best] * _COPIES, bench.target, out) if turn is not None]
+    times = bench.timer.time(turns, CONFIRM_ROUNDS, budget.left())
+    if len(turns) < 2 * _COPIES or len(times) < _LEAST_CONFIRM:
         return None
-    seen = compare(times[:, 0], times[:, 1])
-    default_ns, best_ns = (float(each) for each in np.median(times, axis=0))
+    seen = compare_copies(times[:, 0::2], times[:, 1::2])
+    default_ns, best_ns = (float(np.median(times[:, first::2])) for first in (0, 1))
     if not seen.faster():
         return _unchanged(key, default.knobs, default_ns, tried)
     return TunedFunction(key, best.knobs, default_ns / 1e3, best_ns / 1e3, seen.ratio, tried, False, today())
