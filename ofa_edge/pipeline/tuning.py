@@ -15,6 +15,7 @@ from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.turns import TurnsProgram, check_timeable, open_turns
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.schedules import Knobs
+from ofa_edge.export.tuning.acceptance import compare
 from ofa_edge.export.tuning.budget import Budget
 from ofa_edge.export.tuning.database import (
     Database,
@@ -27,7 +28,6 @@ from ofa_edge.export.tuning.database import (
     today,
 )
 from ofa_edge.export.tuning.functions import NetworkFunction, network_functions
-from ofa_edge.export.tuning.noise import compare
 from ofa_edge.export.tuning.tuner import Bench, tune, weigh
 from ofa_edge.export.tuning.turns import MAIN, Turn, argument
 from ofa_edge.manifest import TunedFunctionRecord, TuningRecord

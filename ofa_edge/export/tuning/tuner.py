@@ -11,18 +11,18 @@ import numpy as np
 
 from ofa_edge.errors import DeviceRunError
 from ofa_edge.export.schedules import Knobs, default_knobs, isa_of
+from ofa_edge.export.tuning.acceptance import LEAST_GAIN, compare_copies
 from ofa_edge.export.tuning.budget import Budget
 from ofa_edge.export.tuning.candidates import Candidate, candidates, made
 from ofa_edge.export.tuning.database import Database, Place, TunedFunction, today
 from ofa_edge.export.tuning.functions import NetworkFunction
-from ofa_edge.export.tuning.noise import compare_copies
 from ofa_edge.export.tuning.turns import Timer, Turn, arguments_of
 from ofa_edge.export.tuning.variants import compile_variants
 
 SCREEN_ROUNDS, CONFIRM_ROUNDS, WEIGH_ROUNDS = 7, 31, 5
 _FIRST, _SECOND = 10, 5  # candidates of a function's two sweeps
 _COPIES = 3  # of both in the last look, each at addresses of its own
-_LEAST_CONFIRM = 10  # rounds of which a sign test says anything at noise.ALPHA
+_LEAST_CONFIRM = 10  # rounds of which a sign test says anything at acceptance.ALPHA
 
 Compile = Callable[[Sequence[Candidate], Any, Path], list[Turn | None]]
 OnFunction = Callable[[TunedFunction], None]
@@ -121,7 +121,7 @@ def tune_function(function: NetworkFunction, bench: Bench, budget: Budget) -> Tu
                 return None
             default_ns = medians[default.digest]
             winner = min((best, *fresh), key=lambda each: medians.get(each.digest, math.inf))
-            if winner is best:
+            if medians.get(winner.digest, math.inf) > (1 - LEAST_GAIN) * medians[best.digest]:
                 break
             best = winner
         if best is default:

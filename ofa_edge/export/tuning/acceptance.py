@@ -57,7 +57,7 @@ def compare(base: NDArray[np.float64], candidate: NDArray[np.float64]) -> Compar
 
 
 def compare_copies(base: NDArray[np.float64], candidate: NDArray[np.float64]) -> Comparison:
-    """Compare times [rounds, copies]; a round's figure is the mean of its copies."""
+    """Compare times [rounds, copies]; a round's figure is the median of its copies."""
     medians = np.median(base, axis=0)
     placement = float((medians.max() - medians.min()) / np.median(medians))
-    return replace(compare(base.mean(axis=1), candidate.mean(axis=1)), placement=placement)
+    return replace(compare(np.median(base, axis=1), np.median(candidate, axis=1)), placement=placement)
