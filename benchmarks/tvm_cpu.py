@@ -1,12 +1,12 @@
 """How fast are the TVM libraries for CPUs, against ONNX Runtime and TFLite on the same networks?
 
-    python benchmarks/tvm_cpu.py [--nets 10] [--default] [--functions] [--a72]
+    python benchmarks/tvm_cpu.py [--nets 10] [--default] [--functions] [--threads] [--a72]
 
 Random subnets of OFA-MobileNetV3 w1.0 at 224 px with random weights. All runtimes take turns within one process. With
 one thread the figures are CPU time of the calling thread, which other programs disturb least; with two threads they are
 wall time, which means something on an idle machine only: the load is printed beside it. `--a72` counts the instructions
-of one inference on an emulated Cortex-A72: no time. `--default` adds TVM's default for the first network, `--functions`
-the time of each function. Prints Markdown.
+of one inference on an emulated Cortex-A72: no time. `--threads` compares two threads with one. `--default` adds TVM's
+default for the first network, `--functions` the time of each function. Prints Markdown.
 """
 
 import argparse

@@ -21,12 +21,13 @@ INT8_REASON = (
 )
 
 
-def import_onnx(path: Path, precision: Precision = "fp32") -> Any:
+def import_onnx(path: Path, precision: Precision = "fp32", *, half_sums: bool = False) -> Any:
     """Read an ONNX file as a Relax module with one function `main`, its weights inside.
 
     Args:
         path: a model with one float32 input of fixed shape, batch 1.
         precision: "fp32", or "fp16" (see `half_precision`).
+        half_sums: with fp16, sum in float16 too.
 
     Returns:
         A `tvm.IRModule`: float32 in, float32 out, whatever the precision.
@@ -45,7 +46,7 @@ def import_onnx(path: Path, precision: Precision = "fp32") -> Any:
         module = _to_relax(model)
     except Exception as error:
         raise _name_culprit(model, path, error) from error
-    return half_precision(module) if precision == "fp16" else module
+    return half_precision(module, half_sums=half_sums) if precision == "fp16" else module
 
 
 def require_tvm() -> None:
@@ -58,9 +59,10 @@ def require_tvm() -> None:
         ) from error
 
 
-def half_precision(module: Any) -> Any:
+def half_precision(module: Any, *, half_sums: bool = False) -> Any:
     """Keep weights and activations in float16; convolutions and matrix products accumulate in float32.
 
+    With `half_sums` they accumulate in float16: twice the speed on a core with float16 arithmetic, for some 10 dB.
     Global pooling stays in float32 (a sum over hundreds of float16 values loses bits), and so do input and output.
 
     Given a convolution of float32 tensors
@@ -71,7 +73,7 @@ def half_precision(module: Any) -> Any:
     from tvm import ir, relax
 
     fold = relax.transform.FoldConstant()
-    passes = [relax.transform.ToMixedPrecision(out_dtype="float32"), fold]
+    passes = [relax.transform.ToMixedPrecision(out_dtype="float16" if half_sums else "float32"), fold]
     return ir.transform.Sequential(passes)(without_clip(fold(module)))
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ofa_edge.errors import ConfigError, ConversionError, OfaEdgeError, ToolMissingError, UnknownNameError
 from ofa_edge.export.artifact import Artifact, Precision
 from ofa_edge.export.relax import import_onnx, last_line, require_tvm
-from ofa_edge.export.schedules import Chooser, ScheduleFacts, broken_functions, cpu_module, defaults
+from ofa_edge.export.schedules import Chooser, ScheduleFacts, broken_functions, cpu_module, defaults, isa_of
 from ofa_edge.export.schedules.timing import time_functions
 from ofa_edge.files import atomic_path
 
@@ -29,6 +29,7 @@ Linker = Callable[[str, Sequence[str]], None]
 
 # Instruction sets that a hypervisor may hide although the CPU's name implies them.
 _VECTOR_FEATURE = re.compile(r"avx|amx|fma|f16c|gfni|vaes|vpclmul|sse4")
+_DECIDING_FEATURE = re.compile(rf"{_VECTOR_FEATURE.pattern}|neon|fullfp16|fp16fml|dotprod|sve|i8mm|bf16|lse|v[89]\.\d")
 _ALIGNMENT = 64  # bytes; what TVM's generated code may assume of a tensor
 _CPU, _POOLED = 1, 2  # DLPack's kDLCPU; TVM's pooled allocator
 
@@ -76,7 +77,7 @@ def compile_cpu(
     require_tvm()
     tvm_target = make_target(target, "llvm")
     linker = find_linker(str(tvm_target.attrs["mtriple"]), cross_compiler)
-    module = import_onnx(onnx_path, precision)
+    module = import_onnx(onnx_path, precision, half_sums=isa_of(tvm_target).half)
     schedules = _build_scheduled(module, tvm_target, out, linker, onnx_path.name, chooser)
     if schedules.fallbacks and runs_here(tvm_target):
         schedules = schedules.timed(time_functions(out, onnx_path))
@@ -113,7 +114,7 @@ def runs_here(target: Any) -> bool:
     host = Target(host_target())
     if target.attrs["mtriple"].split("-")[0] != platform.machine():
         return False
-    features = {str(name) for name in codegen.llvm_get_cpu_features(target) if _VECTOR_FEATURE.match(str(name))}
+    features = {str(name) for name in codegen.llvm_get_cpu_features(target) if _DECIDING_FEATURE.match(str(name))}
     return features <= {str(name) for name in codegen.llvm_get_cpu_features(host)}
 
 

@@ -219,3 +219,14 @@ def test_host_target_switches_off_what_the_kernel_hides(monkeypatch):
     hidden = tvm.host_target()["mattr"]
     assert all(name.startswith("-") for name in hidden)
     assert not {"-sse2", "-sse4.1", "-sse4.2"} & set(hidden)
+
+
+def test_what_runs_here_is_decided_by_features():
+    host = tvm.host_target()
+    assert tvm.runs_here(tvm.make_target(host, "llvm"))
+    triple = "aarch64-linux-gnu" if str(host["mtriple"]).startswith("x86_64") else "x86_64-linux-gnu"
+    assert not tvm.runs_here(tvm.make_target({"kind": "llvm", "mtriple": triple}, "llvm"))
+    if triple.startswith("aarch64"):
+        amx = {**host, "mattr": [*host.get("mattr", []), "+amx-fp16", "+avx512fp16", "+amx-int8", "+amx-tile"]}
+        flags = tvm._cpu_flags()
+        assert tvm.runs_here(tvm.make_target(amx, "llvm")) == ({"amxfp16", "avx512fp16"} <= flags)

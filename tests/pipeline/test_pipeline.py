@@ -18,7 +18,7 @@ from tiny_package import copied_package
 
 from ofa_edge import __version__, cost
 from ofa_edge.cli import main
-from ofa_edge.errors import BudgetError, OutputError
+from ofa_edge.errors import BudgetError, OutputError, ToolMissingError
 from ofa_edge.files import sha256_file
 from ofa_edge.manifest import Manifest, read_manifest
 from ofa_edge.output import MARKER
@@ -320,6 +320,21 @@ def test_smaller_precisions(first, workshop, tmp_path, precision, share):
 
 
 KINDS = ("onnx", "tflite")
+
+
+def test_a_tvm_build_says_how_its_functions_were_scheduled(first, workshop, tmp_path):
+    try:
+        manifest, _ = workshop.build(tmp_path / "out", runtime="tvm")
+    except ToolMissingError as error:
+        pytest.skip(f"{error.what}: {error.why}")
+    assert manifest.schedules.isa == "neon"
+    assert manifest.schedules.threads == 4
+    assert manifest.schedules.fallbacks == ()
+    assert manifest.schedules.rules["depthwise"] > 0
+    written = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert written["schedules"] == manifest.schedules.model_dump(mode="json", exclude_none=True) | {"fallbacks": []}
+    assert "Compiled functions" in (tmp_path / "out" / "report.html").read_text()
+    assert first[1].schedules is None
 
 
 # -- errors leave the last result as it was --

@@ -10,7 +10,7 @@ from manifests import NET, facts, manifest
 
 from ofa_edge.errors import OutputError
 from ofa_edge.files import sha256_file
-from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement, Verdict
+from ofa_edge.manifest import DeviceMeasurement, FallbackRecord, LatencyMeasurement, SchedulesRecord, Verdict
 from ofa_edge.report import render_report, write_report
 from ofa_edge.report.page import not_verified, predictor_optimism, size_text
 
@@ -102,6 +102,19 @@ def test_it_fetches_nothing_and_runs_nothing() -> None:
     assert "url(" not in html
     assert "@import" not in html
     assert "default-src 'none'" in html
+
+
+def test_functions_that_no_rule_took_are_named() -> None:
+    text = Page(render_report(manifest())).text
+    assert "Compiled functions" not in text
+    record = SchedulesRecord(isa="neon", threads=4, layout="NHWC", rules={"pointwise": 3}, share_of="work")
+    text = Page(render_report(manifest(schedules=record))).text
+    for words in ("neon, 4 threads, NHWC", "pointwise 3", "Every function has a schedule of its own."):
+        assert words in text, words
+    slow = FallbackRecord(function="conv2d7", why="a grouped <convolution>", calls=2, share=0.25)
+    text = Page(render_report(manifest(schedules=record.model_copy(update={"fallbacks": (slow,)})))).text
+    for words in ("conv2d7", "a grouped <convolution>", "25.00 %", "share of work"):
+        assert words in text, words
 
 
 HOSTILE = "\"><script>alert(1)</script><b x='"
