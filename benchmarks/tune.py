@@ -35,6 +35,7 @@ from ofa_edge.export.tuning.tuner import Bench, tune, weigh
 from ofa_edge.export.tuning.turns import MAIN, Turn, argument
 from ofa_edge.pipeline.tuning import NETWORK_ROUNDS, ConnectionTimer, device_key
 from ofa_edge.space import Space, Subnet
+from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.zoo import DEFAULT, open_supernet
 
@@ -51,7 +52,9 @@ def export(space: Space, subnet: Subnet, path: Path) -> tuple[int, ...]:
     """Write a subnet with random weights; return its input's shape."""
     torch.manual_seed(0)
     shape = (1, space.in_channels, subnet.resolution, subnet.resolution)
-    export_onnx(fold_batch_norm(StaticNet(space, subnet).eval()), shape, path)
+    net = StaticNet(space, subnet).eval()
+    calibrate(net, [torch.randn(4, *shape[1:])])
+    export_onnx(fold_batch_norm(net), shape, path)
     return shape
 
 

@@ -18,14 +18,14 @@ from ofa_edge.export import tvm
 def library(tmp_path_factory):
     import tvm as compiler
     from tvm import ir
-    from tvm.script import tirx as T
+    from tvm.script import tirx
 
-    @T.prim_func(s_tir=True)
-    def short(a: T.Buffer((64,), "float32"), b: T.Buffer((64,), "float32")):
+    @tirx.prim_func(s_tir=True)
+    def short(a: tirx.Buffer((64,), "float32"), b: tirx.Buffer((64,), "float32")):
         for i in range(64):
-            with T.sblock("b"):
-                j = T.axis.spatial(64, i)
-                b[j] = a[j] * T.float32(2)
+            with tirx.sblock("b"):
+                j = tirx.axis.spatial(64, i)
+                b[j] = a[j] * tirx.float32(2)
 
     path = tmp_path_factory.mktemp("turns") / "functions.so"
     target = tvm.make_target(tvm.host_target(), "llvm")
