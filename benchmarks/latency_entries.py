@@ -101,7 +101,7 @@ def _cpu(
     )
     half = " fp16 sums need fewer instructions, but these are the coefficients of fp32 arithmetic."
     setting = f"{soc}/xnnpack/fp32/{threads}"
-    for precision, words in (("fp32", beside), ("fp16", beside + half)):
+    for precision, fitted_to in (("fp32", beside), ("fp16", beside + half)):
         if precision == "fp32" or target in HALF_TVM:
             entries.append(
                 Entry(
@@ -113,7 +113,7 @@ def _cpu(
                     threads,
                     "analytic",
                     setting,
-                    words,
+                    fitted_to,
                     sources,
                     "devices",
                     "tvm-cpu",

@@ -275,6 +275,40 @@ class FallbackRecord(Record):
     share: Fraction
 
 
+class TunedFunctionRecord(Record):
+    """A compiled function whose schedule tuning chose: microseconds of one call when it was tuned."""
+
+    key: str  # digest of what it computes
+    default_us: float
+    best_us: float
+    ratio: float  # best / default, paired
+
+
+class TuningRecord(Record):
+    """What tuning had to do with a TVM library.
+
+    Attributes:
+        device: where times were measured.
+        functions: distinct ones of the network that a rule takes; known: of those, in the database.
+        tuned: those that have knobs of their own in this library.
+        choices: digest of functions and knobs.
+        kept: false where the tuned library was not faster as a whole, and the untuned one was taken.
+        ratio: tuned / untuned time of the whole network, paired; None where they were not compared.
+        budget_s: of this build; seconds: that the sweep took.
+    """
+
+    device: str
+    functions: Count
+    known: Count
+    tuned: tuple[TunedFunctionRecord, ...] = ()
+    choices: str
+    kept: bool
+    ratio: float | None = None
+    budget_s: float = 0.0
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
 class SchedulesRecord(Record):
     """How the functions of a TVM library for a CPU were scheduled."""
 
@@ -284,6 +318,7 @@ class SchedulesRecord(Record):
     rules: dict[str, Count]  # functions by rule
     share_of: Literal["time", "work"]  # measured on this machine; or multiply-adds, where the library does not run here
     fallbacks: tuple[FallbackRecord, ...] = ()
+    tuning: TuningRecord | None = None
 
 
 class LatencyMeasurement(Record):

@@ -46,6 +46,15 @@ GATE_FAILED, NOT_PROVED = 1, 3
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder. Default: out/TARGET.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the search.")
+@click.option(
+    "--tune",
+    default="0",
+    metavar="DURATION",
+    help="Tune TVM's schedules on the device for so long: 90s, 5m, 1h. Default: not at all.",
+)
+@click.option(
+    "--tune-db/--no-tune-db", default=True, help="Use what tuning found earlier (default), or pay no heed to it."
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted build (finished stages are always reused).")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
@@ -86,7 +95,9 @@ def _describe(plan: "Plan") -> str:
         f"budget {plan.budget_ms:.3g} ms{share}\n"
         f"  supernet {plan.package.name}{trained}, images: {plan.data.source}\n"
         f"  device {where}; output {plan.out}"
-    ) + "".join(f"\n  warning: {words}" for words in (plan.calibration.warnings if plan.calibration else ()))
+        + (f"\n  tuning for {plan.tune_s:.0f} s" if plan.tune_s else "")
+        + "".join(f"\n  warning: {words}" for words in (plan.calibration.warnings if plan.calibration else ()))
+    )
 
 
 def summary(manifest: "Manifest", out: Path) -> str:
@@ -161,7 +172,20 @@ def _verdicts(manifest: "Manifest") -> str:
             millions = measurement.instructions_per_inference / 1e6
             lines.append(f"  {millions:.2f} M instructions an inference ({measurement.kind}, one thread; not a time)")
     lines += [f"  left out: {item}" for item in manifest.skipped]
+    lines += _tuning(manifest)
     return "\n".join(lines)
+
+
+def _tuning(manifest: "Manifest") -> list[str]:
+    tuning = manifest.schedules.tuning if manifest.schedules else None
+    if tuning is None:
+        return []
+    ratio = "" if tuning.ratio is None else f"; whole network {tuning.ratio:.3f} of the untuned time"
+    return [
+        f"  tuned on {tuning.device}: {tuning.known} of {tuning.functions} functions known, "
+        f"{len(tuning.tuned)} with knobs of their own{ratio}",
+        *(f"  tuning: {note}" for note in tuning.notes),
+    ]
 
 
 def _where(manifest: "Manifest", out: Path) -> str:

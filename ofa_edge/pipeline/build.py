@@ -38,6 +38,7 @@ from ofa_edge.pipeline.on_device import DeviceResult, run_on_device
 from ofa_edge.pipeline.plan import Plan, input_files
 from ofa_edge.pipeline.searching import run_search
 from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
+from ofa_edge.pipeline.tuning import Tuned, check_device, tuned_library
 from ofa_edge.report import write_report
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
@@ -93,12 +94,17 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
         OfaEdgeError: nothing is left in the output folder that was not there before.
     """
     runner = StageRunner(cache, on_stage)
+    if plan.tune_s:
+        check_device(plan)
     subnet, search = run_search(runner, plan)
     static = stages.extract(runner, plan, subnet)
     onnx = stages.to_onnx(runner, plan, static)
-    model = stages.to_tflite(runner, plan, onnx, subnet) if plan.runtime == "tflite" else None
-    model = model or stages.to_tvm(runner, plan, onnx)
-    built = _collect(plan, onnx, model)
+    if plan.runtime == "tflite":
+        tuned = Tuned(stages.to_tflite(runner, plan, onnx, subnet))
+    else:
+        tuned = tuned_library(runner, plan, onnx, subnet)
+    model = tuned.model
+    built = _collect(plan, onnx, tuned)
     inspection = stages.inspect_tflite(runner, plan, model) if plan.runtime == "tflite" else None
     ladder = _climb(runner, plan, subnet, static, onnx, model, built)
     with output_folder(plan.out) as folder:
@@ -111,8 +117,9 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     return manifest
 
 
-def _collect(plan: Plan, onnx: CacheEntry, model: CacheEntry) -> _Built:
+def _collect(plan: Plan, onnx: CacheEntry, tuned: Tuned) -> _Built:
     """The artifact and what goes with it: a TVM library comes with its C++ runner, and with its kernels' source."""
+    model = tuned.model
     if plan.runtime == "tflite":
         return _Built(model.path("model.tflite"), onnx.path(MODEL))
     from ofa_edge.device.runners.build import build_tvm_runner
@@ -123,11 +130,15 @@ def _collect(plan: Plan, onnx: CacheEntry, model: CacheEntry) -> _Built:
     extra = [(name, model.path(name)) for name in names]
     extra += [(f"runner/{path.name}", path) for path in sorted(folder.iterdir()) if path.suffix != ".json"]
     facts = json.loads(model.path("model.json").read_bytes())
+    schedules = None
+    if not plan.cuda:
+        schedules = SchedulesRecord.model_validate_json(json.dumps(facts["schedules"]))
+        schedules = schedules.model_copy(update={"tuning": tuned.record})
     return _Built(
         model.path("model.so"),
         onnx.path(MODEL),
         tuple(extra),
-        None if plan.cuda else SchedulesRecord.model_validate_json(json.dumps(facts["schedules"])),
+        schedules,
         tuple(KernelRecord.model_validate_json(json.dumps(kernel)) for kernel in facts.get("kernels", ())),
     )
 

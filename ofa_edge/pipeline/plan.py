@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 from ofa_edge.data.calibration import Calibration, review_calibration
 from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
+from ofa_edge.export.tuning.budget import parse_duration
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel
@@ -45,6 +46,8 @@ class BuildOptions:
     seed: int = 0
     fp16_accumulation: bool = False
     outside_key: bool = False
+    tune: str = "0"
+    tune_db: bool = True
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Plan:
     relative_budget: float | None  # None where the user gave milliseconds
     fp16_accumulation: bool = False
     calibration: Calibration | None = None  # of the images that set int8 ranges
+    tune_s: float = 0.0
 
     @property
     def cuda(self) -> bool:
@@ -120,6 +124,10 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     require_tools(runtime, target.hardware.arch)
     if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:
         raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
+    device = _device(options.device, target, runtime)
+    tune_s = parse_duration(options.tune)
+    if tune_s:
+        _require_timeable(target, runtime, device)
     out = options.out or Path("out") / target.name
     if claim:
         claim_output_folder(out)
@@ -138,12 +146,13 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         predictor=predictor,
         latency=latency,
         data=data,
-        device=_device(options.device, target, runtime),
+        device=device,
         out=out,
         budget_ms=budget_ms,
         relative_budget=relative,
         fp16_accumulation=options.fp16_accumulation,
         calibration=_calibration(package, data) if precision == "int8" and images else None,
+        tune_s=tune_s,
     )
 
 
@@ -219,6 +228,27 @@ def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
         return DevicePlan("none", "an Android library needs bionic, which the emulated device does not have")
     why_not = emulation_available(target.hardware.arch)
     return DevicePlan("none", f"no emulated device: {why_not}") if why_not else DevicePlan("emulated")
+
+
+def _require_timeable(target: Target, runtime: Runtime, device: DevicePlan) -> None:
+    """Raise UnsupportedError where `--tune` has nothing to turn, or nothing to time it on."""
+    if runtime != "tvm":
+        raise UnsupportedError(
+            f"--tune does nothing for {runtime}", "it turns the schedules of TVM's code", "--runtime tvm"
+        )
+    if target.runtime.tvm is not None and target.runtime.tvm.target.get("kind") == "cuda":
+        raise UnsupportedError(
+            f"--tune cannot turn the CUDA kernels of {target.name}", "it knows schedules of CPUs", "leave out --tune"
+        )
+    hint = "--device NAME of the real board (ofa-edge devices list), or leave out --tune"
+    if device.name == "emulated":
+        raise UnsupportedError(
+            f"cannot tune for {target.name} on an emulated device", "an emulator gives no times", hint
+        )
+    if device.name == "none":
+        raise UnsupportedError(
+            f"cannot tune for {target.name} without a device", device.why or "--device none: nothing to time on", hint
+        )
 
 
 def input_files(plan: Plan) -> dict[str, tuple[Path, str]]:

@@ -3,11 +3,13 @@
 import io
 import json
 import platform
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,10 @@ from ofa_edge.manifest import StageRecord
 from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.space import Subnet
 
+if TYPE_CHECKING:
+    from ofa_edge.export.schedules import Knobs
+
+T = TypeVar("T")
 MODEL = "model.onnx"
 KERNELS = "kernels.cu"
 LOGITS = "logits.npy"
@@ -60,6 +66,16 @@ class StageRunner:
         )
         self.on_stage(name, entry.hit, entry.seconds)
         return entry
+
+    def timed(self, name: str, work: Callable[[], T]) -> tuple[T, float]:
+        """Run what no cache can keep, because it measures; its result, and its seconds."""
+        self.on_stage(name, False, None)
+        start = time.perf_counter()
+        result = work()
+        seconds = time.perf_counter() - start
+        self.records.append(StageRecord(name=name, seconds=seconds, cached=False, produced_seconds=seconds))
+        self.on_stage(name, False, seconds)
+        return result, seconds
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
@@ -236,26 +252,44 @@ def inspect_tflite(runner: StageRunner, plan: Plan, model: CacheEntry) -> Inspec
     return Inspection.from_json(json.loads(entry.path(INSPECTION).read_bytes()))
 
 
-def to_tvm(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> CacheEntry:
-    """Compile for the target: a library, and beside it what was found inside."""
+def to_tvm(
+    runner: StageRunner, plan: Plan, onnx: CacheEntry, knobs: Mapping[str, "Knobs"] = MappingProxyType({})
+) -> CacheEntry:
+    """Compile for the target: a library, and beside it what was found inside. `knobs`: of tuned functions."""
 
     def produce(folder: Path) -> None:
         library = folder / "model.so"
         if plan.cuda:
             from ofa_edge.export.cuda import compile_cuda
 
-            built = compile_cuda(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision, folder)
-            facts = built.to_json()
+            facts = compile_cuda(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision, folder).to_json()
         else:
             from ofa_edge.export.tvm import compile_cpu
 
-            facts = compile_cpu(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision).to_json()
+            facts = compile_cpu(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision, knobs.get).to_json()
             facts["target"] = dict(plan.tvm_target)
         write_bytes(folder / "model.json", json.dumps(facts, sort_keys=True).encode())
 
     inputs = {"model": onnx.files[MODEL], "target": dict(plan.tvm_target), "precision": plan.precision}
+    if knobs:
+        inputs["knobs"] = {key: asdict(each) for key, each in knobs.items()}
     packages = ("apache-tvm", *(("nvidia-cuda-nvrtc-cu12",) if plan.cuda else ()))
     return runner.run("tvm", inputs, tuple(p for p in packages if _installed(p)), produce)
+
+
+def function_keys(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> tuple[str, ...]:
+    """What the functions of a library of `to_tvm` compute (`schedules.workload_key`), sorted; those that rules take."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.tuning.functions import network_functions
+        from ofa_edge.export.tvm import make_target
+
+        functions = network_functions(onnx.path(MODEL), make_target(plan.tvm_target, "llvm"), plan.precision)
+        write_bytes(folder / "keys.json", json.dumps(sorted(each.key for each in functions)).encode())
+
+    inputs = {"model": onnx.files[MODEL], "target": dict(plan.tvm_target), "precision": plan.precision}
+    entry = runner.run("tvm-functions", inputs, ("apache-tvm",), produce)
+    return tuple(json.loads(entry.path("keys.json").read_bytes()))
 
 
 def run_tvm_host(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet) -> CacheEntry:

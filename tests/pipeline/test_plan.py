@@ -290,3 +290,35 @@ def test_a_digest_covers_shape_pixels_and_labels():
     other = images(6, 0)
     other.pixels[0, 0, 0, 0] ^= 1
     assert digest(made) != digest(other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"runtime": "tflite"}, "--tune does nothing for tflite"),
+        ({"runtime": "tvm", "device": "none"}, "without a device"),
+        ({"runtime": "tvm", "target": "jetson-nano"}, "CUDA kernels"),
+    ],
+)
+def test_tuning_is_refused_where_there_is_nothing_to_turn_or_to_time(workshop, tmp_path, changes, what):
+    with pytest.raises(UnsupportedError, match=what) as caught:
+        planned(workshop, tmp_path, tune="5m", **changes)
+    assert caught.value.why
+    assert caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tuning_on_an_emulated_device_is_refused(workshop, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan_module, "_device", lambda *_: plan_module.DevicePlan("emulated"))
+    with pytest.raises(UnsupportedError, match="an emulator gives no times"):
+        planned(workshop, tmp_path, runtime="tvm", tune="5m", device="auto")
+
+
+def test_a_bad_tuning_budget_is_refused(workshop, tmp_path):
+    with pytest.raises(ConfigError, match="90s, 5m or 1h"):
+        planned(workshop, tmp_path, runtime="tvm", tune="five")
+
+
+def test_a_tuning_budget_is_part_of_the_plan(workshop, tmp_path):
+    assert planned(workshop, tmp_path, target="host", runtime="tvm", device="local", tune="5m").tune_s == 300.0
+    assert planned(workshop, tmp_path, runtime="tvm", tune="0").tune_s == 0.0

@@ -1,4 +1,4 @@
-"""Build `tvm_runner` for an architecture: one C++ file, linked to the runtime of TVM's own wheel.
+"""Build `tvm_runner` or `tvm_turns` for an architecture: one C++ file, linked to the runtime of TVM's own wheel.
 
 The result is a folder that runs as it is: {tvm_runner, libtvm_runtime.so, libtvm_ffi.so}, 6 MB. For another
 architecture than this machine's the two libraries come from that architecture's wheels, fetched by pip and held to
@@ -23,7 +23,7 @@ from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_json
 
 RUNNER = "tvm_runner"
 CUDA_PLUGIN = "libofa_edge_cuda.so"
-_SOURCE = Path(__file__).with_name("tvm_runner.cc")
+TURNS = "tvm_turns"
 _CUDA_SOURCE = Path(__file__).with_name("cuda_plugin.cc")
 _SUMS = "sha256.json"
 _HEADERS = tuple(sorted(Path(__file__).parent.glob("*.h")))
@@ -80,9 +80,20 @@ def build_tvm_runner(arch: str, cache: Path, cuda: bool = False) -> Path:
             the libraries from.
         UnsupportedError: no wheel of the installed TVM is known for `arch`.
     """
+    return _build(RUNNER, arch, cache, cuda)
+
+
+def build_tvm_turns(arch: str, cache: Path) -> Path:
+    """The same for `tvm_turns`, which times functions in turn and never travels with an artifact."""
+    return _build(TURNS, arch, cache)
+
+
+def _build(program: str, arch: str, cache: Path, cuda: bool = False) -> Path:
     compiler = _compiler(arch)
+    source = Path(__file__).with_name(f"{program}.cc")
     versions = {library.distribution: _version(library.distribution) for library in _LIBRARIES}
-    folder = cache / "tvm-runner" / f"{arch}-{_key(arch, compiler, versions, cuda)[:16]}"
+    sources = [source, *_HEADERS, *([_CUDA_SOURCE] if cuda else [])]
+    folder = cache / program.replace("_", "-") / f"{arch}-{_key(arch, compiler, versions, sources)[:16]}"
     if _is_whole(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -91,9 +102,10 @@ def build_tvm_runner(arch: str, cache: Path, cuda: bool = False) -> Path:
         made.mkdir()
         for library in _LIBRARIES:
             _fetch(library, versions[library.distribution], arch, made)
-        _compile_runner(compiler, versions["apache-tvm"], made)
+        flags = (f'-DTVM_VERSION="{versions["apache-tvm"]}"', "-Wl,--wrap=__libc_start_main")  # see old_glibc.h
+        _compile(compiler, source, made, program, flags)
         if cuda:
-            _compile_plugin(compiler, made)
+            _compile(compiler, _CUDA_SOURCE, made, CUDA_PLUGIN, (*_SHARED, f"-Wl,-soname,{CUDA_PLUGIN}"))
         write_json(made / _SUMS, {path.name: sha256_file(path) for path in sorted(made.iterdir())})
         _install(made, folder)
     return folder
@@ -121,12 +133,12 @@ def _version(distribution: str) -> str:
         ) from error
 
 
-def _key(arch: str, compiler: str, versions: dict[str, str], cuda: bool) -> str:
-    """Digest of all that the runner is made of."""
+def _key(arch: str, compiler: str, versions: dict[str, str], sources: Sequence[Path]) -> str:
+    """Digest of all that a program is made of."""
     says = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     libraries = [asdict(library) for library in _LIBRARIES]
-    sources = [sha256_file(source) for source in (_SOURCE, *_HEADERS, *([_CUDA_SOURCE] if cuda else []))]
-    parts = [arch, says, versions, libraries, list(_FLAGS), list(_SHARED), sources]
+    digests = [sha256_file(source) for source in sources]
+    parts = [arch, says, versions, libraries, list(_FLAGS), list(_SHARED), digests]
     return sha256_bytes(canonical_json(parts))
 
 
@@ -191,14 +203,6 @@ def _download(distribution: str, version: str, arch: str, folder: Path) -> Path:
             "check the network; --device none builds without it",
         )
     return wheels[0]
-
-
-def _compile_runner(compiler: str, version: str, out: Path) -> None:
-    _compile(compiler, _SOURCE, out, RUNNER, (f'-DTVM_VERSION="{version}"', "-Wl,--wrap=__libc_start_main"))
-
-
-def _compile_plugin(compiler: str, out: Path) -> None:
-    _compile(compiler, _CUDA_SOURCE, out, CUDA_PLUGIN, (*_SHARED, f"-Wl,-soname,{CUDA_PLUGIN}"))
 
 
 def _compile(compiler: str, source: Path, out: Path, name: str, flags: Sequence[str]) -> None:

@@ -64,7 +64,7 @@ def schedule_module(
     """
     from tvm import tirx
 
-    calls = _calls(module)
+    calls = calls_of(module)
     done: dict[str, Scheduled] = {}
     facts = []
     for variable, func in module.functions_items():
@@ -72,12 +72,12 @@ def schedule_module(
             continue
         name, key = str(variable.name_hint), workload_key(func)
         sites = calls.get(name, [])
-        result = schedule(func, target, chooser(key), _constants(sites))
-        library_name = name if result.packed is None else name + _PACKED
-        if library_name in refused:
-            library_name, result = name, Scheduled(None, FALLBACK, refused[library_name])
+        result = schedule(func, target, chooser(key), constants_of(sites))
+        symbol = library_name(name, result)
+        if symbol in refused:
+            symbol, result = name, Scheduled(None, FALLBACK, refused[symbol])
         done[name] = result
-        facts.append(FunctionFacts(library_name, result.rule, result.why, len(sites), work_of(func), key))
+        facts.append(FunctionFacts(symbol, result.rule, result.why, len(sites), work_of(func), key))
     packed: dict[str, tuple[Any, int, int]] = {}
     for variable in module.get_global_vars():
         made = done.get(str(variable.name_hint))
@@ -148,7 +148,12 @@ def work_of(func: Any) -> int:
         return 0
 
 
-def _calls(module: Any) -> dict[str, list[Any]]:
+def library_name(name: str, scheduled: Scheduled) -> str:
+    """What function `name` is called in the library: one that takes packed weights has another type, and name."""
+    return name if scheduled.packed is None else name + _PACKED
+
+
+def calls_of(module: Any) -> dict[str, list[Any]]:
     """The calls of each function in `main`, by name."""
     from tvm import relax
 
@@ -165,7 +170,7 @@ def _calls(module: Any) -> dict[str, list[Any]]:
     return found
 
 
-def _constants(sites: list[Any]) -> frozenset[int]:
+def constants_of(sites: list[Any]) -> frozenset[int]:
     """Parameters that are constants at every call."""
     from tvm import ir
 

@@ -78,26 +78,27 @@ def rows_outermost(rows: int, channels: int, knobs: Knobs) -> bool:
 
 
 def product_tile(rows: int, channels: int, isa: Isa, knobs: Knobs, bits: int) -> Tile:
-    """The tile that keeps multiply-adds waiting least, among those that fit.
+    """The tile of highest `product_score` among those that fit."""
+    widths, limits = divisors(channels, isa.lanes(bits)), (knobs.rows, knobs.vectors)
+    return best_tile(rows, channels, widths, limits, lambda tile: product_score(tile, isa, knobs, bits))
+
+
+def product_score(tile: Tile, isa: Isa, knobs: Knobs, bits: int) -> float | None:
+    """How little a tile keeps multiply-adds waiting, 1 and a little more at best; None where it does not fit.
 
     One input channel is `rows * vectors` multiply-adds, a load for each row and each vector, and as many bytes of
     weights, which come from the level 2 cache.
     """
-    lanes = isa.lanes(bits)
     row_loads = 1 / knobs.unroll if isa.lane_operands else 1.0
-
-    def score(tile: Tile) -> float | None:
-        operands = tile.rows if isa.lane_operands else 1
-        if (tile.rows + 1) * tile.vectors + operands > isa.registers or not on_stack(tile, bits):
-            return None
-        products = tile.rows * tile.vectors
-        # A vector of 12 comes in two loads, of 8 and 4.
-        loads = tile.rows * row_loads + tile.vectors * tile.lanes.bit_count()
-        streamed = tile.vectors * isa.vector_bytes / _STREAM_BYTES
-        limit = max(products, loads, streamed)
-        return (products / limit + 0.1 * products / (products + loads)) * filled(tile, lanes)
-
-    return best_tile(rows, channels, divisors(channels, lanes), (knobs.rows, knobs.vectors), score)
+    operands = tile.rows if isa.lane_operands else 1
+    if (tile.rows + 1) * tile.vectors + operands > isa.registers or not on_stack(tile, bits):
+        return None
+    products = tile.rows * tile.vectors
+    # A vector of 12 comes in two loads, of 8 and 4.
+    loads = tile.rows * row_loads + tile.vectors * tile.lanes.bit_count()
+    streamed = tile.vectors * isa.vector_bytes / _STREAM_BYTES
+    limit = max(products, loads, streamed)
+    return (products / limit + 0.1 * products / (products + loads)) * filled(tile, isa.lanes(bits))
 
 
 def _flatten(nest: Nest) -> tuple[Any, Any, Any]:

@@ -102,15 +102,16 @@ def schedule_dense(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits:
 
 
 def window_tile(width: int, channels: int, taps: int, isa: Isa, knobs: Knobs, bits: int) -> Tile:
-    """Most multiply-adds for each load: one row of `taps` columns is read for `rows` outputs."""
-    lanes = isa.lanes(bits)
+    """The tile of highest `window_score` among those that fit."""
+    widths, limits = [vector_of(channels, isa.lanes(bits))], (knobs.window_columns, knobs.window_vectors)
+    return best_tile(width, channels, widths, limits, lambda tile: window_score(tile, taps, isa, bits))
 
-    def score(tile: Tile) -> float | None:
-        if (tile.rows + 1) * tile.vectors + 1 > isa.registers or not on_stack(tile, bits):
-            return None
-        return tile.rows * tile.vectors / (tile.rows + taps - 1 + tile.vectors) * filled(tile, lanes)
 
-    return best_tile(width, channels, [vector_of(channels, lanes)], (knobs.window_columns, knobs.window_vectors), score)
+def window_score(tile: Tile, taps: int, isa: Isa, bits: int) -> float | None:
+    """Multiply-adds for each load: one row of `taps` columns is read for `rows` outputs. None where it does not fit."""
+    if (tile.rows + 1) * tile.vectors + 1 > isa.registers or not on_stack(tile, bits):
+        return None
+    return tile.rows * tile.vectors / (tile.rows + taps - 1 + tile.vectors) * filled(tile, isa.lanes(bits))
 
 
 def _loops(nest: Nest) -> list[Any]:
