@@ -11,6 +11,9 @@
 // for each round. With one thread they are CPU time of the thread, which other programs disturb least; with more, wall
 // time. After S seconds no further round begins. Exit status: 0 ok, 1 a call failed, 2 wrong usage.
 
+#define OFA_PROGRAM
+#include "old_glibc.h"
+
 #include <time.h>
 #include <tvm/ffi/container/tensor.h>
 #include <tvm/ffi/extra/module.h>
@@ -29,8 +32,6 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
-
-#include "old_glibc.h"
 
 namespace ffi = tvm::ffi;
 
