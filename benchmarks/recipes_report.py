@@ -131,8 +131,8 @@ def _hours(runs: dict[str, list[dict[str, Any]]], deploy: dict[str, Any]) -> str
     crossing = math.ceil((supernet + once) / (alone - each)) if alone > each else None
     lines = [
         "## Cost of N deployments\n",
-        f"CPU hours of one core, of seed 0. One supernet: {supernet:.0f} s of training, {once:.0f} s for {deploy['pairs']} pairs "
-        f"and the predictor, then {each:.1f} s for each search and measurement.",
+        f"CPU hours of one core, of seed 0. One supernet: {supernet:.0f} s of training, {once:.0f} s for "
+        f"{deploy['pairs']} pairs and the predictor, then {each:.1f} s for each search and measurement.",
         f"Alone: {alone:.0f} s a network, the mean over the five above, and no search for its architecture.\n",
         "| N | one supernet | N networks alone | ratio |",
         "|---|---|---|---|",
