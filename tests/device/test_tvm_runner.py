@@ -231,4 +231,5 @@ def test_every_wheel_is_pinned_for_every_library():
     pinned = {name for name, _, arch in build._WHEELS if arch == "aarch64"}
     assert pinned == {library.distribution for library in build._LIBRARIES}
     assert all(len(bytes.fromhex(digest)) == 32 for digest in build._WHEELS.values())
-    assert Path(build._SOURCE).is_file()
+    for program in (build.RUNNER, build.TURNS):
+        assert Path(build.__file__).with_name(f"{program}.cc").is_file()
