@@ -6,61 +6,36 @@ an emulated device, an accuracy of an untrained network, a passed latency gate t
 Units: milliseconds for latency, seconds for stages, bytes for sizes, and fractions of 1 for every top-1 accuracy.
 """
 
-import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from ofa_edge import cost
+from ofa_edge.compiled import KernelRecord, SchedulesRecord
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import canonical_json, sha256_file, write_bytes
+from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.output import MANIFEST
+from ofa_edge.record import (
+    Count,
+    Digest,
+    Finite,
+    Fraction,
+    JsonObject,
+    NotNegative,
+    Positive,
+    ReasonCode,
+    Record,
+    RelativePath,
+    relative,
+)
 from ofa_edge.space import Space, Subnet
 
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
 # `analytic`: the latency model was not measured on this target; `outside-key`: it holds for something else.
 Label = Literal["untrained", "emulated", "analytic", "outside-key"]
 OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")
-
-
-def _relative(path: str) -> str:
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in path or str(pure) in ("", "."):
-        raise ValueError("must be a relative path with forward slashes that stays inside its folder")
-    return str(pure)
-
-
-def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(canonical_json(dict(value)))  # tuples come back from a file as lists
-    return plain
-
-
-JsonObject = Annotated[dict[str, Any], BeforeValidator(_plain)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-RelativePath = Annotated[str, AfterValidator(_relative)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-ReasonCode = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-
-
-class Record(BaseModel):
-    """Base of all parts: frozen, strict, and with no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 class FileRecord(Record):
@@ -245,82 +220,6 @@ class Rung(Record):
     note: str = ""
 
 
-class KernelRecord(Record):
-    """A CUDA kernel of the artifact: how it is launched and what it takes. Nothing here was timed.
-
-    Attributes:
-        rule: what scheduled it; `own_rule` is false where that was TVM's default.
-        useful: share of the threads' turns that compute something wanted.
-        registers: a thread; shared: bytes a block; stack: bytes a thread, of spilled registers.
-    """
-
-    name: str
-    arch: str
-    rule: str
-    own_rule: bool = True
-    grid: tuple[Count, Count, Count]
-    block: tuple[Count, Count, Count]
-    useful: Fraction
-    registers: Count
-    shared: Count
-    stack: Count
-
-
-class FallbackRecord(Record):
-    """A compiled function that none of our schedule rules took: it has TVM's default."""
-
-    function: str
-    why: str
-    calls: Count  # in one inference
-    share: Fraction
-
-
-class TunedFunctionRecord(Record):
-    """A compiled function whose schedule tuning chose: microseconds of one call when it was tuned."""
-
-    key: str  # digest of what it computes
-    default_us: float
-    best_us: float
-    ratio: float  # best / default, paired
-
-
-class TuningRecord(Record):
-    """What tuning had to do with a TVM library.
-
-    Attributes:
-        device: where times were measured.
-        functions: distinct ones of the network that a rule takes; known: of those, in the database.
-        tuned: those that have knobs of their own in this library.
-        choices: digest of functions and knobs.
-        kept: false where the tuned library was not faster as a whole, and the untuned one was taken.
-        ratio: tuned / untuned time of the whole network, paired; None where they were not compared.
-        budget_s: of this build; seconds: that the sweep took.
-    """
-
-    device: str
-    functions: Count
-    known: Count
-    tuned: tuple[TunedFunctionRecord, ...] = ()
-    choices: str
-    kept: bool
-    ratio: float | None = None
-    budget_s: float = 0.0
-    seconds: float = 0.0
-    notes: tuple[str, ...] = ()
-
-
-class SchedulesRecord(Record):
-    """How the functions of a TVM library for a CPU were scheduled."""
-
-    isa: str
-    threads: Annotated[int, Field(ge=1)]
-    layout: str  # "NHWC", or why the network stayed as it was
-    rules: dict[str, Count]  # functions by rule
-    share_of: Literal["time", "work"]  # measured on this machine; or multiply-adds, where the library does not run here
-    fallbacks: tuple[FallbackRecord, ...] = ()
-    tuning: TuningRecord | None = None
-
-
 class LatencyMeasurement(Record):
     """Measured milliseconds of one inference, batch 1, on a physical device."""
 
@@ -426,7 +325,7 @@ class Manifest(Record):
 
     @model_validator(mode="after")
     def _outputs_stay_inside(self) -> Self:
-        paths = [_relative(record.path) for record in self.outputs]
+        paths = [relative(record.path) for record in self.outputs]
         if len(set(paths)) != len(paths) or MANIFEST in paths:
             raise ValueError(f"outputs must be distinct, without {MANIFEST}: {paths}")
         return self

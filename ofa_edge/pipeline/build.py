@@ -11,19 +11,18 @@ from pathlib import Path
 
 from ofa_edge import __version__, cost
 from ofa_edge.cache import CacheEntry, StageCache
+from ofa_edge.compiled import KernelRecord, SchedulesRecord
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.manifest import (
     CalibrationRecord,
     FileRecord,
-    KernelRecord,
     Label,
     LatencyPrediction,
     Manifest,
     PartRecord,
     Rung,
-    SchedulesRecord,
     SearchRecord,
     SubnetRecord,
     SupernetRecord,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.cache import CacheEntry
+from ofa_edge.compiled import TunedFunctionRecord, TuningRecord
 from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.turns import TurnsProgram, check_timeable, open_turns
@@ -30,7 +31,6 @@ from ofa_edge.export.tuning.database import (
 from ofa_edge.export.tuning.functions import NetworkFunction, network_functions
 from ofa_edge.export.tuning.tuner import Bench, tune, weigh
 from ofa_edge.export.tuning.turns import MAIN, Turn, argument
-from ofa_edge.manifest import TunedFunctionRecord, TuningRecord
 from ofa_edge.pipeline import stages
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.stages import MODEL, StageRunner

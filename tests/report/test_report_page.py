@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 from manifests import NET, facts, manifest
 
+from ofa_edge.compiled import FallbackRecord, SchedulesRecord
 from ofa_edge.errors import OutputError
 from ofa_edge.files import sha256_file
 from ofa_edge.manifest import (
     CalibrationRecord,
     DeviceMeasurement,
     DropRecord,
-    FallbackRecord,
     LatencyMeasurement,
-    SchedulesRecord,
     Verdict,
 )
 from ofa_edge.report import render_report, write_report
