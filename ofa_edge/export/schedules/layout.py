@@ -47,15 +47,18 @@ def fold_shapes(module: Any) -> Any:
         def visit_call_(self, call: Any) -> Any:
             call = super().visit_call_(call)
             name = getattr(call.op, "name", "")
-            if name not in ("relax.permute_dims", "relax.reshape") or not isinstance(call.args[0], ir.GenericConst):
+            if name not in ("relax.permute_dims", "relax.reshape"):
                 return call
-            value = call.args[0].value.numpy()
+            source = self.lookup_binding(call.args[0]) if isinstance(call.args[0], relax.Var) else call.args[0]
+            if not isinstance(source, ir.GenericConst):
+                return call
+            value = source.value.numpy()
             if name == "relax.permute_dims":
                 axes = call.attrs.axes
                 value = value.transpose(None if axes is None else [int(axis) for axis in axes])
             else:
                 value = value.reshape([int(size) for size in call.ty.shape])
-            return relax.const(np.ascontiguousarray(value))
+            return relax.const(np.ascontiguousarray(value), str(source.value.dtype))
 
     return _rewritten(module, Folder(module))
 
