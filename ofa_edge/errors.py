@@ -19,7 +19,10 @@ the exit code of the command line.
     |   `-- ToolMissingError            a program or package that this step needs is not installed
     |-- DeviceError                  3  device or infrastructure: nothing was proved either way
     |   |-- DeviceLostError             the connection broke
+    |   |-- DeviceRebootedError         it restarted in the middle: what it measured before and after is not one run
     |   |-- DeviceTimeoutError          a call on the device outlasted its limit
+    |   |-- DeviceBusyError             somebody else holds it, or it is not in the state that measuring needs
+    |   |-- ThrottledError              it ran hot or short of power, and what it measured then counts for nothing
     |   `-- DeviceRunError              the program on the device failed
     `-- ConversionError              4  export or compilation failed; names the node and the operator
 """
@@ -118,6 +121,25 @@ class DeviceError(OfaEdgeError):
 
 class DeviceLostError(DeviceError):
     """The connection to the device broke."""
+
+
+class DeviceRebootedError(DeviceLostError):
+    """The device restarted in the middle of a run."""
+
+
+class DeviceBusyError(DeviceError):
+    """Somebody else holds the device, or its state does not allow measuring; `reason` is a code for programs."""
+
+    def __init__(self, what: str, why: str, hint: str, reason: str = "device-busy") -> None:
+        super().__init__(what, why, hint)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["DeviceBusyError"], tuple[str, str, str, str]]:  # type: ignore[override]
+        return type(self), (self.what, self.why, self.hint, self.reason)
+
+
+class ThrottledError(DeviceError):
+    """The device was slowed down by heat or by its power supply while it was measured."""
 
 
 class DeviceTimeoutError(DeviceError):

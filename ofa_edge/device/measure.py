@@ -25,7 +25,7 @@ from ofa_edge.device.programs import (
 )
 from ofa_edge.device.protocol import Connection, Instructions, Latency, LatencyPlan, Measurement, Request
 from ofa_edge.device.samples import Session, check_plausible, summarise
-from ofa_edge.errors import DataError, DeviceError, DeviceLostError, DeviceRunError, ToolMissingError
+from ofa_edge.errors import DataError, DeviceError, DeviceRebootedError, DeviceRunError, ToolMissingError
 
 T = TypeVar("T")
 _COUNTED_RUNS = 5
@@ -97,7 +97,7 @@ def measure(connection: Connection, request: Request) -> Measurement:
             latency = _sample(stage, request.latency, outputs[0])
     after = connection.fingerprint()
     if after.boot_id != before.boot_id:
-        raise DeviceLostError(f"{connection.name} restarted", "its boot id changed during the run", "run it again")
+        raise DeviceRebootedError(f"{connection.name} restarted", "its boot id changed during the run", "run it again")
     return Measurement(
         device=connection.name,
         fingerprint=before,
