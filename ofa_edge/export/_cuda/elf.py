@@ -61,31 +61,34 @@ def sections(data: bytes) -> list[Section]:
 
 
 def undefined_symbols(data: bytes) -> list[str]:
-    """Names that a shared library expects from others, sorted."""
+    """Names that a shared library expects from others, sorted. Raises ElfError where its tables are damaged."""
     table = sections(data)
     names = set()
     for section in table:
         if section.kind == _SHT_DYNSYM:
-            strings = table[section.link]
-            text = data[strings.offset : strings.offset + strings.size]
-            for name, _info, _other, index, _value, _size in _SYMBOL.iter_unpack(
-                data[section.offset : section.offset + section.size]
-            ):
-                if index == _SHN_UNDEF and name:
-                    names.add(_string(text, name))
+            rows, text = _symbols(data, table, section)
+            names |= {_string(text, row[0]) for row in rows if row[3] == _SHN_UNDEF and row[0]}
     return sorted(names)
 
 
 def symbol_names(data: bytes) -> list[str]:
-    """Names of a file's own symbols by their index."""
+    """Names of a file's own symbols by their index. Raises ElfError where its tables are damaged."""
     table = sections(data)
     for section in table:
         if section.kind == _SHT_SYMTAB:
-            strings = table[section.link]
-            text = data[strings.offset : strings.offset + strings.size]
-            rows = _SYMBOL.iter_unpack(data[section.offset : section.offset + section.size])
+            rows, text = _symbols(data, table, section)
             return [_string(text, row[0]) for row in rows]
     return []
+
+
+def _symbols(data: bytes, table: list[Section], section: Section) -> tuple[list[tuple[int, ...]], bytes]:
+    """The rows of a symbol table, and the strings that their names lie in."""
+    try:
+        strings = table[section.link]
+        rows = list(_SYMBOL.iter_unpack(data[section.offset : section.offset + section.size]))
+    except (struct.error, IndexError) as error:
+        raise ElfError(f"damaged symbol table: {error}") from error
+    return rows, data[strings.offset : strings.offset + strings.size]
 
 
 def find_cubins(data: bytes) -> list[Cubin]:
@@ -111,4 +114,7 @@ def _cubin(data: bytes, at: int) -> Cubin:
 
 
 def _string(table: bytes, start: int) -> str:
-    return table[start : table.index(b"\0", start)].decode("ascii", errors="replace")
+    end = table.find(b"\0", start)
+    if end < 0:
+        raise ElfError(f"damaged string table: nothing ends the name at {start}")
+    return table[start:end].decode("ascii", errors="replace")
