@@ -3,6 +3,7 @@
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
+import numpy as np
 from numpy.typing import NDArray
 
 _MODEL_ID = b"TFL3"
@@ -17,7 +18,7 @@ def unpack(content: bytes) -> Any:
 
 
 def pack(model: Any) -> bytes:
-    """The inverse of `unpack`. The same model gives the same bytes."""
+    """The inverse of `unpack`. The same model gives the same bytes; vectors that are equal are written once."""
     builder = _AlignedBuilder(1024)
     builder.Finish(model.Pack(builder), _MODEL_ID)
     return bytes(builder.Output())
@@ -38,8 +39,21 @@ def operator_names(model: Any) -> tuple[str, ...]:
 
 
 class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    """Keeps a model's constants at multiples of 16 bytes; flatbuffers' own Python builder forgets `force_align`."""
+    """Keeps a model's constants at multiples of 16 bytes; flatbuffers' own Python builder forgets `force_align`.
+
+    A vector of numbers that is there already is pointed at, not written again (flatbuffers allows that). Constants are
+    the vectors of bytes: each keeps its own place, for runtimes tell them apart by it.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._written: dict[tuple[str, bytes], int] = {}
 
     def CreateNumpyVector(self, x: NDArray[Any]) -> int:  # noqa: N802 (flatbuffers' name)
+        key = (x.dtype.str, x.tobytes())
+        if x.dtype != np.uint8 and key in self._written:
+            return self._written[key]
         self.Prep(_ALIGNMENT, x.nbytes)
-        return int(super().CreateNumpyVector(x))
+        place = int(super().CreateNumpyVector(x))
+        self._written[key] = place
+        return place

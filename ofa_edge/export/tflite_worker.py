@@ -62,7 +62,7 @@ def convert_graph(graph: Graph, settings: Settings) -> bytes:
     content = _run_converter(tf, module, settings)
     for each in file_rewrites_for(settings.precision):
         if each.__name__ not in settings.skip:
-            content = each(content, _run_converter(tf, module, Settings("fp32")))
+            content = each(content, lambda: _run_converter(tf, module, Settings("fp32")))
     return content
 
 

@@ -12,6 +12,7 @@ from ofa_edge.export.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
 from ofa_edge.export.rewrites.open_average_pool import open_average_pool
+from ofa_edge.export.rewrites.share_vectors import share_vectors
 from ofa_edge.export.rewrites.sink_scales import sink_scales
 from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS, split_depthwise
 from ofa_edge.export.tflite import convert, run_tflite
@@ -43,8 +44,10 @@ def test_the_whole_list_keeps_the_answers(onnx_path, images, reference, precisio
 
 def test_the_order_is_what_it_says():
     assert rewrites_for("dynamic") == rewrites_for("fp16") == rewrites_for("fp32")
-    assert [file_rewrites_for(each) for each in ("fp32", "fp16", "dynamic", "int8")] == [(), (), (float_depthwise,), ()]
-    assert names("dynamic")[-1] == "float_depthwise"
+    assert file_rewrites_for("fp32") == file_rewrites_for("fp16") == ()
+    assert file_rewrites_for("dynamic") == (float_depthwise, share_vectors)
+    assert file_rewrites_for("int8") == (share_vectors,)
+    assert names("dynamic")[-2:] == ("float_depthwise", "share_vectors")
     assert rewrites_for("fp32") == (crop_kernels, split_depthwise, open_hard_sigmoid, sink_scales)
     assert rewrites_for("int8") == (
         crop_kernels,

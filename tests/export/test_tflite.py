@@ -269,3 +269,15 @@ def test_the_ladder_passes_with_and_without_each_rewrite(
         assert made.outcome == "pass", made.note
     different = sha256_file(without) != sha256_file(tflite_paths[precision])
     assert different == (left_out != "crop_kernels"), "no kernel of this network is larger than its map"
+
+
+def test_shared_vectors_change_the_size_and_nothing_else(onnx_path, tflite_paths, images, calibration, tmp_path):
+    apart = tmp_path / "apart.tflite"
+    convert(onnx_path, apart, "int8", calibration, skip=["share_vectors"])
+    shared = tflite_paths["int8"]
+    assert shared.stat().st_size < 0.95 * apart.stat().st_size
+    for one, other in zip(*(unpack(path.read_bytes()).subgraphs[0].tensors for path in (shared, apart)), strict=True):
+        assert one.name == other.name
+        for field in ("scale", "zeroPoint"):
+            assert np.array_equal(getattr(one.quantization, field), getattr(other.quantization, field))
+    assert np.array_equal(run_tflite(shared, images), run_tflite(apart, images))

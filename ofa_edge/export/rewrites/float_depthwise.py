@@ -15,19 +15,20 @@ Result::
 More exact than what it replaces. It is a rewrite of the file, for the converter has no setting for single operators.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from ofa_edge.export.flatbuffer import operator_names, pack, unpack
 
 
-def float_depthwise(converted: bytes, plain: bytes) -> bytes:
+def float_depthwise(converted: bytes, plain: Callable[[], bytes]) -> bytes:
     """Put the float weights of `plain` into the depthwise convolutions of `converted`.
 
     Args:
         converted: a dynamic-range TFLite file.
-        plain: the same network converted to fp32: the same operators, with the same names of their results.
+        plain: gives the same network converted to fp32: the same operators, with the same names of their results.
     """
-    model, source = unpack(converted), unpack(plain)
+    model, source = unpack(converted), unpack(plain())
     graph, original = model.subgraphs[0], source.subgraphs[0]
     weights = {original.tensors[op.outputs[0]].name: op.inputs[1] for op in _depthwise(source)}
     for op in _depthwise(model):
