@@ -1,0 +1,195 @@
+"""A connection to a simulated device: real transfers and work folders, faults, noise and heat, no hardware.
+
+    device = SimDevice(Truth(latency_ms=4.0))
+    connection = SimConnection(device, faults=[Fault("disconnect", on="run *litert_runner.py*--latency*", nth=2)])
+    measure(connection, request)
+
+See docs/sim.md. `recording` wraps real connections and answers from what they said.
+"""
+
+import shlex
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import NoReturn, TypeVar
+
+from ofa_edge.device.process import ProcessConnection, run_error
+from ofa_edge.device.protocol import Completed, Fingerprint
+from ofa_edge.errors import DeviceLostError, DeviceTimeoutError
+from ofa_edge.testing.faults import FOR_GOOD, Fault, FaultKind, FaultSchedule
+from ofa_edge.testing.sim_device import Noise, SimDevice, SteadyNoise, Thermal, Truth
+from ofa_edge.testing.sim_programs import HOST_PROGRAMS, SIM_PYTHON, Answer, run_program, runner_of
+
+__all__ = [
+    "FOR_GOOD",
+    "Fault",
+    "FaultKind",
+    "FaultSchedule",
+    "Noise",
+    "SimConnection",
+    "SimDevice",
+    "SteadyNoise",
+    "Thermal",
+    "Truth",
+]
+
+T = TypeVar("T")
+_TRANSFER_TIMEOUT_S = 300.0
+_GARBAGE = b"\x1b[31m\x00\xff~@{]\xf0 ... "
+_KILLED = -9
+
+
+class SimConnection(ProcessConnection):
+    """The way to a `SimDevice`. Several connections may lead to one device."""
+
+    kind = "sim"
+
+    def __init__(self, device: SimDevice, name: str = "sim", faults: Sequence[Fault] = (), pace: float = 0.0) -> None:
+        """Args: device, the name it goes by, what goes wrong, real seconds that a simulated one takes.
+
+        At a pace of 0 nothing waits: a call that hangs ends at once, with its limit over.
+        """
+        super().__init__(name, python=(SIM_PYTHON,), folder=str(device.folder))
+        self.device = device
+        self.faults = FaultSchedule(faults)
+        self._pace = pace
+        self._aborted = threading.Event()
+
+    def fingerprint(self) -> Fingerprint:
+        """See `Connection.fingerprint`. A device that pretends to be hardware is found out by its evidence."""
+        found = super().fingerprint()
+        if found.device_kind == "physical":
+            return replace(found, kind_evidence="simulated: it pretends to be hardware because a test asked for that")
+        return found
+
+    def _command(
+        self, argv: Sequence[str], env: Mapping[str, str], timeout_s: float
+    ) -> tuple[list[str], dict[str, str]]:
+        del timeout_s
+        return list(argv), dict(env)
+
+    def _execute(
+        self, command: Sequence[str], environment: Mapping[str, str], timeout_s: float, argv: tuple[str, ...]
+    ) -> Completed:
+        """Run a program on the simulated device."""
+        answer, spoiled = self._strike(
+            f"run {shlex.join(argv)}", timeout_s, lambda: self._answer(command, environment, timeout_s)
+        )
+        if spoiled == "exit":
+            answer = Answer(1, stderr="simulated: the program failed")
+        elif spoiled == "garbage":
+            answer = replace(answer, stdout=(_GARBAGE * 8).decode(errors="replace"))
+        elif spoiled == "truncate":
+            answer = replace(answer, stdout=answer.stdout[: len(answer.stdout) // 2])
+        if answer.seconds > timeout_s:
+            raise self._outlasted(argv[0], timeout_s)
+        if self._wait(answer.seconds):
+            answer = Answer(_KILLED, stderr="aborted")
+        return Completed(argv, answer.code, answer.stdout, answer.stderr, answer.seconds)
+
+    def _answer(self, command: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> Answer:
+        name = PurePosixPath(command[0]).name
+        runner = runner_of(command)
+        if runner is not None and self.device.truth.answers == "real":
+            return self._real(command, environment, timeout_s)
+        if name in HOST_PROGRAMS or (name == SIM_PYTHON and runner is None):
+            return self._host(command, environment, timeout_s)
+        return run_program(self.device, command)
+
+    def _real(self, command: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> Answer:
+        """The runner really runs here, for its answers; times are the simulated ones."""
+        timed = "--latency" in command
+        done = self._host(command[: command.index("--latency")] if timed else command, environment, timeout_s)
+        if done.code != 0:
+            return done
+        outputs = Path(command[4 if command[0] == SIM_PYTHON else 3])
+        logits = outputs.read_bytes()
+        simulated = run_program(self.device, command)
+        self.device.store(outputs, logits)
+        return simulated if timed else replace(done, seconds=simulated.seconds)
+
+    def _host(self, command: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> Answer:
+        """A program of this machine, with nothing of this machine's environment but its search path."""
+        program = sys.executable if command[0] == SIM_PYTHON else command[0]
+        base = {"PATH": "/usr/bin:/bin", "HOME": str(self.device.root), "LC_ALL": "C.UTF-8"}
+        done = super()._execute([program, *command[1:]], {**base, **environment}, timeout_s, tuple(command))
+        return Answer(done.returncode, done.stdout, done.stderr, 0.0)
+
+    def _send(self, local: Path, remote: PurePosixPath) -> None:
+        def store() -> None:
+            data = local.read_bytes()
+            try:
+                self.device.store(Path(remote), data)
+            except OSError as error:
+                raise self._copy_failed("send", f"{remote}: {error.strerror}") from error
+
+        _, spoiled = self._strike(f"send {remote.name}", _TRANSFER_TIMEOUT_S, store)
+        self._spoil(Path(remote), spoiled)
+
+    def _fetch(self, remote: PurePosixPath, local: Path) -> None:
+        def load() -> None:
+            try:
+                local.write_bytes(Path(remote).read_bytes())
+            except OSError as error:
+                raise self._copy_failed("fetch", f"{remote}: {error.strerror}") from error
+
+        _, spoiled = self._strike(f"fetch {remote.name}", _TRANSFER_TIMEOUT_S, load)
+        self._spoil(local, spoiled)
+
+    def _spoil(self, path: Path, kind: FaultKind | None) -> None:
+        """Damage a file that was copied."""
+        if kind == "exit":
+            raise self._copy_failed(path.name, "simulated: the copy failed")
+        if kind == "garbage":
+            path.write_bytes(_GARBAGE)
+        elif kind == "truncate":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    def _copy_failed(self, what: str, why: str) -> Exception:
+        return run_error(self.name, Completed(("scp", what), 1, "", f"scp: {why}", 0.0))
+
+    def _strike(self, text: str, timeout_s: float, act: Callable[[], T]) -> tuple[T, FaultKind | None]:
+        """Do `act`, or let it go wrong; what came of it, and how the answer is to be spoiled."""
+        spoiled: FaultKind | None = None
+        for fault, begins in self.faults.strike(text):
+            if fault.kind == "disk-full":
+                self.device.disk_full = True
+            elif fault.kind == "throttle":
+                self.device.throttle()
+            elif fault.kind in ("hang", "disconnect", "reboot"):
+                self._break_off(fault, begins, text, timeout_s, act)
+            else:
+                spoiled = spoiled or fault.kind
+        return act(), spoiled
+
+    def _break_off(
+        self, fault: Fault, begins: bool, text: str, timeout_s: float, act: Callable[[], object]
+    ) -> NoReturn:
+        """The answer never comes."""
+        if fault.late and begins:
+            act()
+        if fault.kind == "hang":
+            self.device.spend(timeout_s)
+            self._wait(timeout_s)
+            raise self._outlasted(text, timeout_s)
+        if fault.kind == "reboot" and begins:
+            self.device.reboot()
+        raise DeviceLostError(f"no connection to {self.name}", f"simulated: {fault.kind}", "run the same command again")
+
+    def _outlasted(self, what: str, timeout_s: float) -> DeviceTimeoutError:
+        return DeviceTimeoutError(
+            f"{what} on {self.name} outlasted its limit",
+            f"stopped on the device after {timeout_s:g} s",
+            "is the device busy? run the same command again",
+        )
+
+    def _wait(self, seconds: float) -> bool:
+        """Let real time pass at the device's pace; whether `abort` ended it."""
+        return self._pace > 0 and self._aborted.wait(seconds * self._pace)
+
+    def abort(self) -> None:
+        """See `Connection.abort`."""
+        super().abort()
+        self._aborted.set()
