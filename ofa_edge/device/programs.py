@@ -4,11 +4,12 @@ Both runners take the same options and print the same fields (see `runners/liter
 protocol drives either. They differ in the files they need and in how images and logits are stored.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,3 +176,19 @@ def check_logits(logits: NDArray[np.float32], images: int, classes: int) -> NDAr
             "compare with --device local",
         )
     return logits
+
+
+def last_json(stdout: str) -> dict[str, Any]:
+    """The runner's one line of JSON: the last line that it printed.
+
+    Raises:
+        DeviceRunError: the last line is something else.
+    """
+    lines = stdout.strip().splitlines()
+    try:
+        facts = json.loads(lines[-1]) if lines else None
+    except json.JSONDecodeError:
+        facts = None
+    if not isinstance(facts, dict):
+        raise DeviceRunError("the runner printed no result", (lines or ["nothing"])[-1][:300], "ofa-edge doctor")
+    return facts

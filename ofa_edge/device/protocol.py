@@ -90,6 +90,20 @@ class Connection(Protocol):
         """Give up the connection and what it holds here."""
 
 
+class Conditions(Protocol):
+    """What a device must be before a session, and what may have happened to it by its end; see `conditions`."""
+
+    def before(self) -> None:
+        """Wait until the device may be measured.
+
+        Raises:
+            DeviceBusyError: it was not by the deadline; `reason` says what stood in the way.
+        """
+
+    def after(self) -> str | None:
+        """A reason code for why the session that has just ended counts for nothing, or None."""
+
+
 @dataclass(frozen=True)
 class LatencyPlan:
     """How latency is sampled. The session (a new process) is the unit of evidence, not the iteration."""
@@ -101,11 +115,17 @@ class LatencyPlan:
     warmup_seconds: float = 0.5
     warmup_limit_seconds: float = 10.0
     warmup_tolerance: float = 0.02  # median of the last 10 runs against the 10 before
+    replacements: int = 3  # sessions that may be run again because one was invalid
 
     @classmethod
     def quick(cls) -> "LatencyPlan":
         """A first look in a few seconds: fewer and shorter sessions, wider intervals."""
         return cls(sessions=3, min_seconds=1.0, warmup_limit_seconds=3.0)
+
+    @classmethod
+    def release(cls) -> "LatencyPlan":
+        """What MLPerf Mobile asks of a single-stream run: 1,024 samples and 60 s, here in each session."""
+        return cls(min_runs=1024, min_seconds=60.0)
 
 
 @dataclass(frozen=True)
