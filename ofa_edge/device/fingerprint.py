@@ -13,6 +13,8 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _OS_RELEASE = "/etc/os-release"
 _MODELS = ("/proc/device-tree/model", "/sys/class/dmi/id/product_name")
 _FILES = (MARKER, _CPUINFO, _BOOT_ID, _OS_RELEASE, *_MODELS)
+_UNAME = re.compile(r"(Linux) ([\x21-\x7e]+) ([a-z0-9_]+)")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Run = Callable[[Sequence[str]], Completed]
 
@@ -25,14 +27,18 @@ def read_fingerprint(run: Run, emulator: str | None) -> Fingerprint:
         emulator: name and version of the emulator, where the connection starts one itself.
 
     Raises:
-        DeviceRunError: the device answers with something else than a Linux system does.
+        DeviceRunError: the device answers with something else than a Linux system does, or not with all of it.
     """
-    uname = run(["uname", "-srm"]).stdout.split()
-    if len(uname) != 3:
-        raise DeviceRunError("the device does not say what it is", f"uname -srm: {uname!r}", "is it a Linux system?")
-    system, kernel, arch = uname
+    said = run(["uname", "-srm"]).stdout
+    uname = _UNAME.fullmatch(said.strip())
+    if uname is None:
+        raise _unreadable(f"uname -srm: {said[:200]!r}")
+    system, kernel, arch = uname.groups()
     files = _split(run(["head", "-v", "-n", "99999", *_FILES]).stdout)
-    cpuinfo = files.get(_CPUINFO, "")
+    cpuinfo, boot_id = files.get(_CPUINFO, ""), files.get(_BOOT_ID, "").strip()
+    # What is missing must not be read as "no marker, no sign of an emulator": an answer cut short is no answer.
+    if not cpuinfo.strip() or not _UUID.fullmatch(boot_id):
+        raise _unreadable(f"{_CPUINFO}: {len(cpuinfo)} characters; {_BOOT_ID}: {boot_id[:100]!r}")
     kind, evidence = _device_kind(files, cpuinfo, arch, emulator)
     return Fingerprint(
         device_kind=kind,
@@ -42,10 +48,14 @@ def read_fingerprint(run: Run, emulator: str | None) -> Fingerprint:
         model=next((files[path].strip("\0\n ") for path in _MODELS if files.get(path, "").strip("\0\n ")), ""),
         os=_os_name(files.get(_OS_RELEASE, "")) or system,
         kernel=kernel,
-        boot_id=files.get(_BOOT_ID, "").strip(),
+        boot_id=boot_id,
         cores=len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)) or 1,
         emulator=emulator,
     )
+
+
+def _unreadable(why: str) -> DeviceRunError:
+    return DeviceRunError("the device does not say what it is", why, "is it a Linux system?")
 
 
 def _split(text: str) -> dict[str, str]:

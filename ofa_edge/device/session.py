@@ -31,6 +31,7 @@ from ofa_edge.errors import (
 )
 
 _FIRST = "first"  # the file with the image that timed runs are given
+_MOST_NS = 10**15  # eleven days
 _SAME_RTOL, _SAME_ATOL = 1e-4, 1e-5
 
 
@@ -100,17 +101,13 @@ class OpenArtifact:
             )
         reason = None if self.conditions is None else self.conditions.after()
         self.check_boot()
-        return session_from(facts, logits, reason or "")
+        return session_from(facts, logits, reason or "", plan.min_runs)
 
     def run(self, argv: list[str]) -> dict[str, Any]:
-        """Run the program; the facts it prints. A restart of the device is told from every other failure."""
+        """Run the program; the facts it prints."""
         environment = self.program.environment(self.work)
-        try:
+        with self.restarts_told():
             return last_json(self.connection.run(argv, self.request.timeout_s, environment).stdout)
-        except DeviceError as error:
-            if self._has_restarted():
-                raise self._restarted() from error
-            raise
 
     def call(self, inputs: str, outputs: str) -> list[str]:
         """Arguments of a pass over the images in `inputs` (names without suffix)."""
@@ -125,18 +122,36 @@ class OpenArtifact:
         """Write images [N, C, H, W] as the program reads them and push them."""
         file = name + self.program.suffix
         self.program.write_inputs(images, self.here / file)
-        self.connection.push(self.here / file, self.work / file)
+        self.push(self.here / file, file)
+
+    def push(self, local: Path, name: str) -> None:
+        """Push a file to the work folder."""
+        with self.restarts_told():
+            self.connection.push(local, self.work / name)
 
     def pull_outputs(self, name: str, images: int) -> NDArray[np.float32]:
         """Logits [images, classes]."""
         file = name + self.program.suffix
-        self.connection.pull(self.work / file, self.here / file)
+        with self.restarts_told():
+            self.connection.pull(self.work / file, self.here / file)
         return check_logits(self.program.read_outputs(self.here / file), images, self.request.classes)
 
     def check_boot(self) -> None:
         """Raise DeviceRebootedError if the device restarted since it was opened."""
         if self.connection.fingerprint().boot_id != self.fingerprint.boot_id:
             raise self._restarted()
+
+    @contextlib.contextmanager
+    def restarts_told(self) -> Iterator[None]:
+        """Tell a restart of the device from every other failure: it takes files and programs with it."""
+        try:
+            yield
+        except DeviceRebootedError:
+            raise
+        except DeviceError as error:
+            if self._has_restarted():
+                raise self._restarted() from error
+            raise
 
     def _has_restarted(self) -> bool:
         """Whether the device says that it restarted; one that does not answer has not shown it."""
@@ -167,7 +182,7 @@ def open_artifact(
     with tempfile.TemporaryDirectory(prefix="ofa-measure-") as here, connection.workdir() as work:
         artifact = OpenArtifact(connection, request, fingerprint, program, Path(here), work, conditions)
         for name, path in program.files().items():
-            connection.push(path, work / name)
+            artifact.push(path, name)
         artifact.push_inputs(_FIRST, request.inputs[:1])
         yield artifact
 
@@ -199,14 +214,29 @@ def valid_sessions(
     return found
 
 
-def session_from(facts: dict[str, Any], logits: NDArray[np.float32], reason: str) -> Session:
-    """The session that a runner's facts describe. Raises DeviceRunError where they do not."""
-    try:
-        samples = tuple(int(value) for value in facts["latency_ns"])
-        load, first, settled = int(facts["load_ns"]), int(facts["first_ns"]), bool(facts["settled"])
-        return Session(samples, load, first, settled, int(facts.get("warmup_runs", 0)), reason, logits)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DeviceRunError("the runner's latency is not readable", repr(error), "ofa-edge doctor") from error
+def session_from(facts: dict[str, Any], logits: NDArray[np.float32], reason: str, min_runs: int = 1) -> Session:
+    """The session that a runner's facts describe: positive whole nanoseconds, at least `min_runs` of them.
+
+    Raises:
+        DeviceRunError: they describe none.
+    """
+    samples = facts.get("latency_ns")
+    if not isinstance(samples, list) or len(samples) < min_runs:
+        said = f"{len(samples)} runs of at least {min_runs}" if isinstance(samples, list) else repr(samples)[:200]
+        raise _unreadable(f"latency_ns: {said}")
+    settled, warmup_runs = facts.get("settled"), facts.get("warmup_runs", 0)
+    figures = {"latency_ns": samples, "load_ns": [facts.get("load_ns")], "first_ns": [facts.get("first_ns")]}
+    for key, values in figures.items():
+        wrong = [value for value in values if type(value) is not int or not 0 < value < _MOST_NS]
+        if wrong:
+            raise _unreadable(f"{key}: {wrong[0]!r:.200}")
+    if type(settled) is not bool or type(warmup_runs) is not int:
+        raise _unreadable(f"settled: {settled!r:.100}, warmup_runs: {warmup_runs!r:.100}")
+    return Session(tuple(samples), facts["load_ns"], facts["first_ns"], settled, warmup_runs, reason, logits)
+
+
+def _unreadable(why: str) -> DeviceRunError:
+    return DeviceRunError("the runner's latency is not readable", why, "ofa-edge doctor")
 
 
 def check_images(images: NDArray[np.float32]) -> None:

@@ -66,6 +66,28 @@ def test_something_that_is_no_linux_system_is_refused():
         read_fingerprint(lambda argv: Completed(tuple(argv), 127, "", "uname: not found", 0.0), None)
 
 
+@pytest.mark.parametrize(
+    "uname", ["a b c", "Linux 6.1", "Linux 6.1 aarch64 more", "Linux 6.1\x1b[31m aarch64", "Windows 11 x86_64", ""]
+)
+def test_garbage_for_a_name_is_refused(uname):
+    with pytest.raises(DeviceRunError, match="does not say what it is"):
+        read_fingerprint(lambda argv: Completed(tuple(argv), 0, uname, "", 0.0), None)
+
+
+@pytest.mark.parametrize("lost", ["/proc/cpuinfo", "/proc/sys/kernel/random/boot_id"])
+def test_an_answer_cut_short_is_not_read_as_hardware(lost):
+    files = {**PI, "/etc/ofa-edge-device": "emulated\n"}
+    with pytest.raises(DeviceRunError, match="does not say what it is"):
+        read_fingerprint(device({path: text for path, text in files.items() if path != lost}), None)
+    with pytest.raises(DeviceRunError, match="does not say what it is"):
+        read_fingerprint(device({**PI, lost: ""}), None)
+
+
+def test_a_boot_id_that_is_none_is_refused():
+    with pytest.raises(DeviceRunError, match="boot_id"):
+        read_fingerprint(device({**PI, "/proc/sys/kernel/random/boot_id": "11111111-2222-33"}), None)
+
+
 def test_this_machine_is_hardware_as_far_as_it_can_tell():
     found = LocalConnection().fingerprint()
     assert found.device_kind == "physical"

@@ -154,3 +154,29 @@ def test_an_emulated_device_has_no_sessions(artifacts, images):
 def test_facts_that_are_no_session(facts):
     with pytest.raises(DeviceRunError, match="not readable"):
         session_from(facts, np.zeros(1, np.float32), "")
+
+
+GOOD = {"latency_ns": [5, 6, 7], "load_ns": 1, "first_ns": 9, "settled": True, "warmup_runs": 20}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"latency_ns": []},
+        {"latency_ns": [5, 6]},  # fewer than were asked for
+        {"latency_ns": "5678"},  # digits are no samples
+        {"latency_ns": [5, 6, 0]},
+        {"latency_ns": [5, 6, -7]},
+        {"latency_ns": [5, 6, 7.5]},
+        {"latency_ns": [5, 6, True]},
+        {"latency_ns": [5, 6, 10**30]},
+        {"load_ns": None},
+        {"first_ns": float("inf")},
+        {"settled": "yes"},
+        {"warmup_runs": [1]},
+    ],
+)
+def test_samples_that_cannot_be_are_no_session(change):
+    assert session_from(GOOD, np.zeros(1, np.float32), "", 3).samples_ns == (5, 6, 7)
+    with pytest.raises(DeviceRunError, match="not readable"):
+        session_from({**GOOD, **change}, np.zeros(1, np.float32), "", 3)
