@@ -1,0 +1,128 @@
+"""Leases: one holder at a time, dead and silent holders lose, two machines on one device see each other."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import PurePosixPath
+
+import pytest
+
+from ofa_edge.device import lease as leases
+from ofa_edge.device.lease import device_key, hold
+from ofa_edge.device.local import LocalConnection
+from ofa_edge.errors import DeviceBusyError
+
+
+class Remote(LocalConnection):
+    """This machine, as if behind a wire."""
+
+    kind = "ssh"
+
+    def __init__(self, name="pi", identity=None):
+        super().__init__(name)
+        self.identity = identity
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setenv(leases.LEASES_VARIABLE, str(tmp_path / "leases"))
+    monkeypatch.setattr(leases, "_FOLDER", PurePosixPath(tmp_path / "on-device"))
+    return tmp_path
+
+
+def lease_file(folders, device):
+    return folders / "leases" / f"{device_key(device)}.json"
+
+
+def rewrite(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_the_second_is_refused_and_told_who_holds_it(folders):
+    with hold(Remote()), pytest.raises(DeviceBusyError) as caught, hold(Remote()):
+        pass
+    assert caught.value.reason == "leased"
+    assert f"process {os.getpid()} of" in caught.value.why
+    with hold(Remote()):
+        assert (folders / "on-device").is_dir()
+    assert not (folders / "on-device").exists()
+    assert not lease_file(folders, Remote()).exists()
+
+
+def test_a_device_is_one_whatever_its_name():
+    assert device_key(Remote("a", "serial-1")) == device_key(Remote("b", "serial-1"))
+    assert device_key(Remote("a", "serial-1")) != device_key(Remote("a", "serial-2"))
+    assert "serial" not in device_key(Remote("a", "serial-1"))
+
+
+def test_other_devices_are_free():
+    with hold(LocalConnection()), hold(Remote()):
+        pass
+
+
+def test_the_lease_of_a_dead_process_is_taken_over(folders):
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    with hold(LocalConnection()):
+        path = lease_file(folders, LocalConnection())
+        rewrite(path, pid=int(done.stdout), token="dead")
+        with hold(LocalConnection()):
+            pass
+
+
+def test_a_process_of_the_same_number_is_another(folders):
+    with hold(LocalConnection()):
+        rewrite(lease_file(folders, LocalConnection()), started=1.0)
+        with hold(LocalConnection()):
+            pass
+
+
+def test_a_silent_holder_loses_its_lease_and_is_told(folders, monkeypatch):
+    monkeypatch.setattr(leases, "BEAT_S", 0.05)
+    with hold(LocalConnection()) as first:
+        path = lease_file(folders, LocalConnection())
+        beat = json.loads(path.read_text())["beat"]
+        deadline = time.monotonic() + 10
+        while json.loads(path.read_text())["beat"] == beat and time.monotonic() < deadline:
+            time.sleep(0.02)
+        first.check()
+        rewrite(path, token="another", beat=time.time() - leases.SILENT_S - 1)
+        assert first._lost.wait(10)
+        with pytest.raises(DeviceBusyError) as caught:
+            first.check()
+        assert caught.value.reason == "lease-lost"
+        with hold(LocalConnection()):
+            pass
+
+
+def test_the_lease_of_a_holder_elsewhere_counts_while_it_beats(folders):
+    with hold(LocalConnection()):
+        path = lease_file(folders, LocalConnection())
+        rewrite(path, host="another", pid=1, started=0.0, beat=time.time())
+        with pytest.raises(DeviceBusyError, match="taken"), hold(LocalConnection()):
+            pass
+
+
+def test_a_damaged_lease_holds_nobody_off(folders):
+    lease_file(folders, LocalConnection()).parent.mkdir()
+    lease_file(folders, LocalConnection()).write_text("{")
+    with hold(LocalConnection()):
+        pass
+
+
+def test_another_machine_is_seen_on_the_device(folders):
+    place = folders / "on-device"
+    place.mkdir()
+    with pytest.raises(DeviceBusyError, match="taken") as caught, hold(Remote()):
+        pass
+    assert "another machine" in caught.value.why
+    assert place.is_dir()
+    assert not lease_file(folders, Remote()).exists()  # nothing stays held
+    old = time.time() - leases.DEVICE_SILENT_S - 60
+    os.utime(place, (old, old))
+    with hold(Remote()) as lease:
+        os.utime(place, (old, old))
+        lease.check()
+        assert place.stat().st_mtime > old
+    assert not place.exists()
