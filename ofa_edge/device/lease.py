@@ -1,14 +1,16 @@
-"""A lease keeps two runs off one device: a file with a heartbeat on this machine, a folder on the device itself.
+"""A lease keeps two runs off one device: a file with a heartbeat on this machine, a link on the device itself.
 
-The file keeps out other runs of this user on this machine, whatever name they call the device by. The folder on the
-device keeps out other machines; `mkdir` is atomic, so one of two that come at once loses. A holder that is dead, or
-that has been silent for too long, loses its lease to the next that asks.
+The file keeps out other runs of this user on this machine, whatever name they call the device by. The link on the
+device keeps out other machines. It is a symbolic link whose target is the holder's name: `ln -s` makes both in one
+step that only one of two can do, so there is never a lease without an owner, even where the answer to the call is
+lost. A holder that is dead, or that has been silent for too long, loses its lease to the next that asks.
 """
 
 import contextlib
 import getpass
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -19,17 +21,20 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock
 from platformdirs import user_state_path
 
-from ofa_edge.device.protocol import Connection
+from ofa_edge.device.process import run_error
+from ofa_edge.device.protocol import Completed, Connection
 from ofa_edge.errors import DeviceBusyError, OfaEdgeError
 from ofa_edge.files import sha256_bytes, write_json
 
 BEAT_S = 10.0
 SILENT_S = 60.0  # without a heartbeat: six beats missed
-DEVICE_SILENT_S = 3600.0  # its folder is touched between sessions only, so as not to disturb them
+DEVICE_SILENT_S = 3600.0  # its link is touched between sessions only, so as not to disturb them
 LEASES_VARIABLE = "OFA_EDGE_LEASES"
-_FOLDERS = {"adb": PurePosixPath("/data/local/tmp/ofa-edge-lease")}
-_FOLDER = PurePosixPath("/tmp/ofa-edge-lease")  # noqa: S108  (one name for all: that is its point)
+_LINKS = {"adb": PurePosixPath("/data/local/tmp/ofa-edge-lease")}
+_LINK = PurePosixPath("/tmp/ofa-edge-lease")  # noqa: S108  (one name for all: that is its point)
 _HERE = ("local", "emulated")  # a device that no other machine can reach
+_OWNER = re.compile(r"([0-9a-f]{12})-(\d{1,10})-(\d{1,12})")
+_SAME_START_S = 2.0  # what a correction of the clock may move a start
 _GUARD_S = 10.0
 _CALL_S = 15.0
 
@@ -93,10 +98,10 @@ class Lease:
                 reason="lease-lost",
             )
         if self._connection.kind not in _HERE:
-            self._connection.run(["touch", str(_device_folder(self._connection))], _CALL_S, check=False)
+            self._connection.run(["touch", "-h", str(_link(self._connection))], _CALL_S, check=False)
 
     def end(self) -> None:
-        """Give the file back; the device's own folder is `hold`'s affair."""
+        """Give the file back; the device's own link is `hold`'s affair."""
         self._ended.set()
         self._thread.join()
         with _guard(self._path):
@@ -144,7 +149,13 @@ def _gone(holder: Holder, now: float) -> bool:
     """Whether a holder is silent, or dead where that can be seen."""
     if now - holder.beat > SILENT_S:
         return True
-    return holder.host == socket.gethostname() and _started(holder.pid) != holder.started
+    return holder.host == socket.gethostname() and not _lives(holder.pid, holder.started)
+
+
+def _lives(pid: int, started: float) -> bool:
+    """Whether a process of this machine still runs, and is not a later one with the same number."""
+    found = _started(pid)
+    return found is not None and abs(found - started) < _SAME_START_S
 
 
 def _started(pid: int) -> float | None:
@@ -162,30 +173,65 @@ def _on_device(connection: Connection, holder: Holder) -> Iterator[None]:
     if connection.kind in _HERE:
         yield
         return
-    folder = _device_folder(connection)
-    mine = folder / f"{sha256_bytes(holder.host.encode())[:8]}-{holder.pid}"  # for people who find it there
-    if not _made(connection, folder):
-        age = _age_s(connection, folder)
-        if age is not None and age < DEVICE_SILENT_S:
-            raise _busy(connection, f"another machine, {age:.0f} s ago ({folder} on the device)")
-        connection.run(["rm", "-rf", str(folder)], _CALL_S, check=False)
-        if not _made(connection, folder):
-            raise _busy(connection, f"another machine ({folder} on the device cannot be made)")
+    link, mine = _link(connection), f"{_machine()}-{holder.pid}-{holder.started:.0f}"
     try:
-        connection.run(["mkdir", str(mine)], _CALL_S, check=False)
+        _claim(connection, link, mine)
         yield
     finally:
-        with contextlib.suppress(OfaEdgeError):  # must not hide what went wrong inside; it ages by itself
-            connection.run(["rm", "-rf", str(folder)], _CALL_S, check=False)
+        with contextlib.suppress(OfaEdgeError):  # must not hide what went wrong inside; the next run takes it over
+            if _owner(connection, link) == mine:
+                connection.run(["rm", "-f", str(link)], _CALL_S, check=False)
 
 
-def _made(connection: Connection, folder: PurePosixPath) -> bool:
-    return connection.run(["mkdir", str(folder)], _CALL_S, check=False).returncode == 0
+def _claim(connection: Connection, link: PurePosixPath, mine: str) -> None:
+    """Make the link, if need be in place of one that nobody holds any more."""
+    made = _made(connection, link, mine)
+    if made.returncode == 0:
+        return
+    owner = _owner(connection, link)
+    age = _age_s(connection, link)
+    if age is None and not owner:
+        raise run_error(connection.name, made)  # it is not there: something else stands in the way
+    if not _ended_here(owner) and (age is None or age < DEVICE_SILENT_S):
+        when = "" if age is None else f", {age:.0f} s ago"
+        raise _busy(connection, f"another machine{when} ({link} on the device)")
+    connection.run(["rm", "-rf", str(link)], _CALL_S, check=False)
+    if _made(connection, link, mine).returncode != 0:
+        raise _busy(connection, f"another machine ({link} on the device cannot be made)")
 
 
-def _age_s(connection: Connection, folder: PurePosixPath) -> float | None:
-    """Seconds since the folder was touched, by the device's own clock; None where it is gone."""
-    stat = connection.run(["stat", "-c", "%Y", str(folder)], _CALL_S, check=False).stdout
+def _made(connection: Connection, link: PurePosixPath, mine: str) -> Completed:
+    return connection.run(["ln", "-sn", mine, str(link)], _CALL_S, check=False)
+
+
+def _owner(connection: Connection, link: PurePosixPath) -> str:
+    """Who holds the link; "" where there is none."""
+    return connection.run(["readlink", str(link)], _CALL_S, check=False).stdout.strip()
+
+
+def _ended_here(owner: str) -> bool:
+    """Whether the link is left from a run on this machine that has ended.
+
+    This process itself has none: it holds the file of the device, so an earlier run of its own is over.
+    """
+    match = _OWNER.fullmatch(owner)
+    if match is None or match[1] != _machine():
+        return False
+    return int(match[2]) == os.getpid() or not _lives(int(match[2]), float(match[3]))
+
+
+def _machine() -> str:
+    """A digest of this machine's name, and of the container whose process numbers we see."""
+    try:
+        numbers = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        numbers = 0
+    return sha256_bytes(f"{socket.gethostname()}\0{numbers}".encode())[:12]
+
+
+def _age_s(connection: Connection, link: PurePosixPath) -> float | None:
+    """Seconds since the link was touched, by the device's own clock; None where it is gone."""
+    stat = connection.run(["stat", "-c", "%Y", str(link)], _CALL_S, check=False).stdout
     now = connection.run(["date", "+%s"], _CALL_S, check=False).stdout
     try:
         return float(now) - float(stat)
@@ -193,8 +239,8 @@ def _age_s(connection: Connection, folder: PurePosixPath) -> float | None:
         return None
 
 
-def _device_folder(connection: Connection) -> PurePosixPath:
-    return _FOLDERS.get(connection.kind, _FOLDER)
+def _link(connection: Connection) -> PurePosixPath:
+    return _LINKS.get(connection.kind, _LINK)
 
 
 def _busy(connection: Connection, holder: str) -> DeviceBusyError:

@@ -13,16 +13,17 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from ofa_edge.device.process import ProcessConnection, run_error
 from ofa_edge.device.protocol import Completed, Fingerprint
-from ofa_edge.errors import DeviceLostError, DeviceTimeoutError
-from ofa_edge.testing.faults import FOR_GOOD, Fault, FaultKind, FaultSchedule
-from ofa_edge.testing.sim_device import Noise, SimDevice, SteadyNoise, Thermal, Truth
+from ofa_edge.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError
+from ofa_edge.testing.faults import FAULT_KINDS, FOR_GOOD, Fault, FaultKind, FaultSchedule
+from ofa_edge.testing.sim_device import Noise, SimDevice, SimSession, SteadyNoise, Thermal, Truth
 from ofa_edge.testing.sim_programs import HOST_PROGRAMS, SIM_PYTHON, Answer, run_program, runner_of
 
 __all__ = [
+    "FAULT_KINDS",
     "FOR_GOOD",
     "Fault",
     "FaultKind",
@@ -30,12 +31,12 @@ __all__ = [
     "Noise",
     "SimConnection",
     "SimDevice",
+    "SimSession",
     "SteadyNoise",
     "Thermal",
     "Truth",
 ]
 
-T = TypeVar("T")
 _TRANSFER_TIMEOUT_S = 300.0
 _GARBAGE = b"\x1b[31m\x00\xff~@{]\xf0 ... "
 _KILLED = -9
@@ -74,14 +75,18 @@ class SimConnection(ProcessConnection):
         self, command: Sequence[str], environment: Mapping[str, str], timeout_s: float, argv: tuple[str, ...]
     ) -> Completed:
         """Run a program on the simulated device."""
-        answer, spoiled = self._strike(
-            f"run {shlex.join(argv)}", timeout_s, lambda: self._answer(command, environment, timeout_s)
-        )
-        if spoiled == "exit":
+
+        def act() -> Answer:
+            return self._answer(command, environment, timeout_s)
+
+        fault = self._meet(f"run {shlex.join(argv)}", timeout_s, act)
+        kind = None if fault is None else fault.kind
+        answer = act() if fault is None or kind != "exit" or fault.late else Answer()
+        if kind == "exit":
             answer = Answer(1, stderr="simulated: the program failed")
-        elif spoiled == "garbage":
+        elif kind == "garbage":
             answer = replace(answer, stdout=(_GARBAGE * 8).decode(errors="replace"))
-        elif spoiled == "truncate":
+        elif kind == "truncate":
             answer = replace(answer, stdout=answer.stdout[: len(answer.stdout) // 2])
         if answer.seconds > timeout_s:
             raise self._outlasted(argv[0], timeout_s)
@@ -118,41 +123,37 @@ class SimConnection(ProcessConnection):
         return Answer(done.returncode, done.stdout, done.stderr, 0.0)
 
     def _send(self, local: Path, remote: PurePosixPath) -> None:
-        def store() -> None:
-            data = local.read_bytes()
-            try:
-                self.device.store(Path(remote), data)
-            except OSError as error:
-                raise self._copy_failed("send", f"{remote}: {error.strerror}") from error
-
-        _, spoiled = self._strike(f"send {remote.name}", _TRANSFER_TIMEOUT_S, store)
-        self._spoil(Path(remote), spoiled)
+        self._copy(f"send {remote.name}", Path(remote), lambda: self.device.store(Path(remote), local.read_bytes()))
 
     def _fetch(self, remote: PurePosixPath, local: Path) -> None:
-        def load() -> None:
+        self._copy(f"fetch {remote.name}", local, lambda: local.write_bytes(Path(remote).read_bytes()))
+
+    def _copy(self, text: str, copied: Path, act: Callable[[], object]) -> None:
+        """Make the file `copied`, or let it go wrong."""
+
+        def copy() -> None:
             try:
-                local.write_bytes(Path(remote).read_bytes())
+                act()
             except OSError as error:
-                raise self._copy_failed("fetch", f"{remote}: {error.strerror}") from error
+                raise self._copy_failed(f"{copied}: {error.strerror}") from error
 
-        _, spoiled = self._strike(f"fetch {remote.name}", _TRANSFER_TIMEOUT_S, load)
-        self._spoil(local, spoiled)
+        fault = self._meet(text, _TRANSFER_TIMEOUT_S, copy)
+        if fault is not None and fault.kind == "exit" and not fault.late:
+            raise self._copy_failed("simulated: the copy failed")
+        copy()
+        if fault is None:
+            return
+        if fault.kind == "exit":
+            raise self._copy_failed("simulated: the copy failed")
+        damaged = _GARBAGE if fault.kind == "garbage" else copied.read_bytes()[: copied.stat().st_size // 2]
+        copied.write_bytes(damaged)
 
-    def _spoil(self, path: Path, kind: FaultKind | None) -> None:
-        """Damage a file that was copied."""
-        if kind == "exit":
-            raise self._copy_failed(path.name, "simulated: the copy failed")
-        if kind == "garbage":
-            path.write_bytes(_GARBAGE)
-        elif kind == "truncate":
-            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    def _copy_failed(self, why: str) -> DeviceRunError:
+        return run_error(self.name, Completed(("scp",), 1, "", f"scp: {why}", 0.0))
 
-    def _copy_failed(self, what: str, why: str) -> Exception:
-        return run_error(self.name, Completed(("scp", what), 1, "", f"scp: {why}", 0.0))
-
-    def _strike(self, text: str, timeout_s: float, act: Callable[[], T]) -> tuple[T, FaultKind | None]:
-        """Do `act`, or let it go wrong; what came of it, and how the answer is to be spoiled."""
-        spoiled: FaultKind | None = None
+    def _meet(self, text: str, timeout_s: float, act: Callable[[], object]) -> Fault | None:
+        """Let strike what strikes the call `text`. Raises where no answer comes, else says what spoils the answer."""
+        spoiling: Fault | None = None
         for fault, begins in self.faults.strike(text):
             if fault.kind == "disk-full":
                 self.device.disk_full = True
@@ -161,8 +162,8 @@ class SimConnection(ProcessConnection):
             elif fault.kind in ("hang", "disconnect", "reboot"):
                 self._break_off(fault, begins, text, timeout_s, act)
             else:
-                spoiled = spoiled or fault.kind
-        return act(), spoiled
+                spoiling = spoiling or fault
+        return spoiling
 
     def _break_off(
         self, fault: Fault, begins: bool, text: str, timeout_s: float, act: Callable[[], object]

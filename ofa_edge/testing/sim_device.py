@@ -10,6 +10,7 @@ import math
 import shutil
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -95,6 +96,14 @@ class Truth:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class SimSession:
+    """What one timed process on the device measured, and in which boot."""
+
+    boot_id: str
+    samples_ns: tuple[int, ...]
+
+
 class SimDevice:
     """A simulated device. It outlives the connections to it, as a board does; `remove` it when done."""
 
@@ -114,6 +123,7 @@ class SimDevice:
         self.clock_s = 0.0
         self.temperature_c = self.truth.thermal.ambient_c
         self.disk_full = False
+        self.sessions: list[SimSession] = []  # all that ever ran, to see that no measurement joins two
         self._boots = 0
         self._slowed = False
         self._throttled = 0
@@ -128,6 +138,10 @@ class SimDevice:
     def throttled(self) -> int:
         """The bits of `vcgencmd get_throttled`: slowed down now (bit 2), and since it was started (bit 18)."""
         return self._throttled
+
+    def now(self) -> float:
+        """Its clock, in seconds since 1970: this machine's, and the simulated time that has passed."""
+        return time.time() + self.clock_s
 
     def reboot(self, keep_files: bool = True) -> None:
         """Start anew: another boot id, cool, no longer throttled; on boards whose /tmp is in memory no files."""
@@ -169,7 +183,9 @@ class SimDevice:
         """Nanoseconds of the timed runs of one session."""
         with self._lock:
             factors = self.truth.noise.session(runs, self.random)
-            return [max(1, round(self.latency_ms(artifact) * 1e6 * float(factor))) for factor in factors]
+            samples = [max(1, round(self.latency_ms(artifact) * 1e6 * float(factor))) for factor in factors]
+            self.sessions.append(SimSession(self.boot_id, tuple(samples)))
+            return samples
 
     def answer(self, artifact: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits [N, classes] that are not computed by the artifact."""

@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
@@ -21,10 +22,11 @@ from numpy.typing import NDArray
 
 from ofa_edge.testing.sim_device import SimDevice
 
-HOST_PROGRAMS = frozenset({"sh", "echo", "sleep", "printf", "true", "false", "test", "find", "stat", "date"})
+HOST_PROGRAMS = frozenset({"sh", "echo", "sleep", "printf", "true", "false", "test"})
 SIM_PYTHON = "sim-python"  # with a runner of ours it is simulated, with anything else it is the Python at hand
 _RUNNERS = ("litert_runner.py", "tvm_runner")
 _MOST_RUNS = 100_000
+_TMP = "/tmp"  # noqa: S108  (the device's, which is `SimDevice.folder`)
 _NO_SUCH_FILE = "No such file or directory"
 
 
@@ -67,9 +69,11 @@ def _guarded(program: "Program", device: SimDevice, argv: Sequence[str]) -> Answ
 def _inside(device: SimDevice, path: str) -> Path:
     """A device path as a file here; nothing outside of the device's own folder exists."""
     found = Path(path)
-    if not found.is_relative_to(device.root) or ".." in found.parts:
-        raise FileNotFoundError(2, _NO_SUCH_FILE, path)
-    return found
+    if ".." not in found.parts and found.is_relative_to(device.root):
+        return found
+    if ".." not in found.parts and found.is_relative_to(_TMP):
+        return device.folder / found.relative_to(_TMP)
+    raise FileNotFoundError(2, _NO_SUCH_FILE, path)
 
 
 def _text(device: SimDevice, path: str) -> str:
@@ -138,6 +142,37 @@ def _df(device: SimDevice, args: list[str]) -> Answer:
     blocks = 10**9 if room is None else room // 1024
     header = "Filesystem 1024-blocks Used Available Capacity Mounted on"
     return Answer(stdout=f"{header}\nsim {10**9} {10**9 - blocks} {blocks} 1% /\n")
+
+
+def _ln(device: SimDevice, args: list[str]) -> Answer:
+    target, link = _words(args)
+    _inside(device, link).symlink_to(target)
+    return Answer()
+
+
+def _readlink(device: SimDevice, args: list[str]) -> Answer:
+    return Answer(stdout=f"{_inside(device, _words(args)[-1]).readlink()}\n")
+
+
+def _touch(device: SimDevice, args: list[str]) -> Answer:
+    for name in _words(args):
+        path = _inside(device, name)
+        if not path.is_symlink():
+            path.touch()
+        os.utime(path, (device.now(), device.now()), follow_symlinks=False)
+    return Answer()
+
+
+def _stat(device: SimDevice, args: list[str]) -> Answer:
+    if args[:2] != ["-c", "%Y"]:
+        return Answer(1, stderr="stat: only -c %Y is simulated")
+    return Answer(stdout="".join(f"{_inside(device, path).lstat().st_mtime:.0f}\n" for path in args[2:]))
+
+
+def _date(device: SimDevice, args: list[str]) -> Answer:
+    return (
+        Answer(stdout=f"{device.now():.0f}\n") if args == ["+%s"] else Answer(1, stderr="date: only +%s is simulated")
+    )
 
 
 def _chmod(device: SimDevice, args: list[str]) -> Answer:
@@ -263,5 +298,10 @@ _PROGRAMS: dict[str, Program] = {
     "rm": _rm,
     "ls": _ls,
     "id": _id,
+    "ln": _ln,
+    "readlink": _readlink,
+    "touch": _touch,
+    "stat": _stat,
+    "date": _date,
     "vcgencmd": _vcgencmd,
 }

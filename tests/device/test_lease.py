@@ -12,7 +12,7 @@ import pytest
 from ofa_edge.device import lease as leases
 from ofa_edge.device.lease import device_key, hold
 from ofa_edge.device.local import LocalConnection
-from ofa_edge.errors import DeviceBusyError
+from ofa_edge.errors import DeviceBusyError, DeviceRunError
 
 
 class Remote(LocalConnection):
@@ -28,7 +28,7 @@ class Remote(LocalConnection):
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
     monkeypatch.setenv(leases.LEASES_VARIABLE, str(tmp_path / "leases"))
-    monkeypatch.setattr(leases, "_FOLDER", PurePosixPath(tmp_path / "on-device"))
+    monkeypatch.setattr(leases, "_LINK", PurePosixPath(tmp_path / "on-device"))
     return tmp_path
 
 
@@ -46,8 +46,8 @@ def test_the_second_is_refused_and_told_who_holds_it(folders):
     assert caught.value.reason == "leased"
     assert f"process {os.getpid()} of" in caught.value.why
     with hold(Remote()):
-        assert (folders / "on-device").is_dir()
-    assert not (folders / "on-device").exists()
+        assert (folders / "on-device").is_symlink()
+    assert not (folders / "on-device").is_symlink()
     assert not lease_file(folders, Remote()).exists()
 
 
@@ -111,18 +111,53 @@ def test_a_damaged_lease_holds_nobody_off(folders):
         pass
 
 
+def _age(link, seconds):
+    when = time.time() - seconds
+    os.utime(link, (when, when), follow_symlinks=False)
+
+
 def test_another_machine_is_seen_on_the_device(folders):
-    place = folders / "on-device"
-    place.mkdir()
+    link = folders / "on-device"
+    link.symlink_to("0123456789ab-1-1")
     with pytest.raises(DeviceBusyError, match="taken") as caught, hold(Remote()):
         pass
     assert "another machine" in caught.value.why
-    assert place.is_dir()
+    assert link.is_symlink()
     assert not lease_file(folders, Remote()).exists()  # nothing stays held
-    old = time.time() - leases.DEVICE_SILENT_S - 60
-    os.utime(place, (old, old))
+    _age(link, leases.DEVICE_SILENT_S + 60)
     with hold(Remote()) as lease:
-        os.utime(place, (old, old))
+        _age(link, leases.DEVICE_SILENT_S + 60)
         lease.check()
-        assert place.stat().st_mtime > old
-    assert not place.exists()
+        assert link.lstat().st_mtime > time.time() - 60
+    assert not link.is_symlink()
+
+
+def test_what_a_dead_run_of_this_machine_left_on_the_device_is_taken_over(folders):
+    link = folders / "on-device"
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    for owner in (
+        f"{leases._machine()}-{int(done.stdout)}-1700000000",
+        f"{leases._machine()}-{os.getpid()}-1700000000",
+    ):
+        link.symlink_to(owner)
+        with hold(Remote()):
+            assert str(link.readlink()) != owner
+        assert not link.is_symlink()
+    me = leases._started(os.getppid())
+    link.symlink_to(f"{leases._machine()}-{os.getppid()}-{me:.0f}")  # one that lives
+    with pytest.raises(DeviceBusyError, match="taken"), hold(Remote()):
+        pass
+
+
+def test_a_lease_that_was_taken_over_is_not_removed_with_ours(folders):
+    link = folders / "on-device"
+    with hold(Remote()):
+        link.unlink()
+        link.symlink_to("0123456789ab-1-1")
+    assert link.is_symlink()
+
+
+def test_a_device_that_takes_no_files_is_not_called_busy(folders, monkeypatch):
+    monkeypatch.setattr(leases, "_LINK", PurePosixPath(folders / "no" / "such" / "place"))
+    with pytest.raises(DeviceRunError, match="ln failed"), hold(Remote()):
+        pass
