@@ -31,7 +31,7 @@ def read_fingerprint(run: Run, emulator: str | None) -> Fingerprint:
     if len(uname) != 3:
         raise DeviceRunError("the device does not say what it is", f"uname -srm: {uname!r}", "is it a Linux system?")
     system, kernel, arch = uname
-    files = _split(run(["head", "-v", "-n", "99999", *_FILES]).stdout)
+    files = split_heads(run(["head", "-v", "-n", "99999", *_FILES]).stdout)
     cpuinfo = files.get(_CPUINFO, "")
     kind, evidence = _device_kind(files, cpuinfo, arch, emulator)
     return Fingerprint(
@@ -48,7 +48,7 @@ def read_fingerprint(run: Run, emulator: str | None) -> Fingerprint:
     )
 
 
-def _split(text: str) -> dict[str, str]:
+def split_heads(text: str) -> dict[str, str]:
     """Cut the output of `head -v FILE...` at its headers; files that do not exist are left out."""
     header = re.compile(r"^==> (.+) <==\n", re.MULTILINE)
     parts = header.split(text)
