@@ -34,7 +34,7 @@ def read_fingerprint(run: Run, emulator: str | None) -> Fingerprint:
     if uname is None:
         raise _unreadable(f"uname -srm: {said[:200]!r}")
     system, kernel, arch = uname.groups()
-    files = _split(run(["head", "-v", "-n", "99999", *_FILES]).stdout)
+    files = split_heads(run(["head", "-v", "-n", "99999", *_FILES]).stdout)
     cpuinfo, boot_id = files.get(_CPUINFO, ""), files.get(_BOOT_ID, "").strip()
     # What is missing must not be read as "no marker, no sign of an emulator": an answer cut short is no answer.
     if not cpuinfo.strip() or not _UUID.fullmatch(boot_id):
@@ -58,7 +58,7 @@ def _unreadable(why: str) -> DeviceRunError:
     return DeviceRunError("the device does not say what it is", why, "is it a Linux system?")
 
 
-def _split(text: str) -> dict[str, str]:
+def split_heads(text: str) -> dict[str, str]:
     """Cut the output of `head -v FILE...` at its headers; files that do not exist are left out."""
     header = re.compile(r"^==> (.+) <==\n", re.MULTILINE)
     parts = header.split(text)

@@ -160,7 +160,7 @@ def _lives(pid: int, started: float) -> bool:
 
 def _started(pid: int) -> float | None:
     """When a process of this machine began; None where there is none."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     try:
         return float(psutil.Process(pid).create_time())
