@@ -21,7 +21,7 @@ def list_command() -> None:
         ["emulated", "arm64 under QEMU: parity and accuracy, no milliseconds", "--device emulated"],
     ]
     for name, device in load_devices().items():
-        rows.append([name, f"ssh {device.host}", f"--device {name}"])
+        rows.append([name, f"{device.kind} {device.where}", f"--device {name}"])
     click.echo(table(rows))
     click.echo(f"\nyour own: {devices_path()}")
 

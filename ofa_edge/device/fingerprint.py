@@ -1,4 +1,8 @@
-"""Ask a device what it is, with two plain programs that every Linux device has: `uname` and `head`."""
+"""Ask a device what it is, with plain programs that every device has: `uname` and `head`, on Android also `getprop`.
+
+GNU's tools and Android's toybox are both met: `head` of several files prints a header for each in either, but only
+GNU's knows `-v`.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +15,16 @@ MARKER = "/etc/ofa-edge-device"  # emulated devices carry it; its one line is "e
 _CPUINFO = "/proc/cpuinfo"
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _OS_RELEASE = "/etc/os-release"
-_MODELS = ("/proc/device-tree/model", "/sys/class/dmi/id/product_name")
+_MODELS = (
+    "/proc/device-tree/model",
+    "/sys/firmware/devicetree/base/model",
+    "/sys/class/dmi/id/product_name",
+)
+# Android's emulators, by the properties that say so: goldfish and ranchu are its QEMU boards, cutf and vsoc Cuttlefish.
+_EMULATED_PROPERTIES = ("ro.kernel.qemu", "ro.boot.qemu")
+_EMULATED_BOARDS = ("goldfish", "ranchu", "cutf", "vsoc")
 _FILES = (MARKER, _CPUINFO, _BOOT_ID, _OS_RELEASE, *_MODELS)
+_NO_PROGRAM = (126, 127)  # exit statuses of shells, env and timeout
 _UNAME = re.compile(r"(Linux) ([\x21-\x7e]+) ([a-z0-9_]+)")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -34,23 +46,26 @@ def read_fingerprint(run: Run, emulator: str | None) -> Fingerprint:
     if uname is None:
         raise _unreadable(f"uname -srm: {said[:200]!r}")
     system, kernel, arch = uname.groups()
-    files = split_heads(run(["head", "-v", "-n", "99999", *_FILES]).stdout)
+    files = split_heads(run(["head", "-n", "99999", *_FILES]).stdout)
     cpuinfo, boot_id = files.get(_CPUINFO, ""), files.get(_BOOT_ID, "").strip()
     # What is missing must not be read as "no marker, no sign of an emulator": an answer cut short is no answer.
     if not cpuinfo.strip() or not _UUID.fullmatch(boot_id):
         raise _unreadable(f"{_CPUINFO}: {len(cpuinfo)} characters; {_BOOT_ID}: {boot_id[:100]!r}")
-    kind, evidence = _device_kind(files, cpuinfo, arch, emulator)
+    properties = {} if _OS_RELEASE in files else _properties(run)
+    kind, evidence = _device_kind(files, properties, cpuinfo, arch, emulator)
+    model = next((files[path].strip("\0\n ") for path in _MODELS if files.get(path, "").strip("\0\n ")), "")
     return Fingerprint(
         device_kind=kind,
         kind_evidence=evidence,
         arch=arch,
         cpu=cpu_name(cpuinfo) or "unknown",
-        model=next((files[path].strip("\0\n ") for path in _MODELS if files.get(path, "").strip("\0\n ")), ""),
-        os=_os_name(files.get(_OS_RELEASE, "")) or system,
+        model=properties.get("ro.product.model") or model,
+        os=_os_name(files.get(_OS_RELEASE, "")) or _android_name(properties) or system,
         kernel=kernel,
         boot_id=boot_id,
         cores=len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)) or 1,
         emulator=emulator,
+        build=properties.get("ro.build.fingerprint"),
     )
 
 
@@ -58,16 +73,34 @@ def _unreadable(why: str) -> DeviceRunError:
     return DeviceRunError("the device does not say what it is", why, "is it a Linux system?")
 
 
+def _properties(run: Run) -> dict[str, str]:
+    """Android's properties; none where there is no `getprop`."""
+    try:
+        done = run(["getprop"])
+    except DeviceRunError:
+        return {}
+    properties = dict(re.findall(r"^\[([^\]]+)\]: \[(.*)\]$", done.stdout, re.MULTILINE))
+    if done.returncode not in _NO_PROGRAM and "ro.build.fingerprint" not in properties:
+        raise _unreadable(f"getprop: {done.stdout[:200]!r}")  # an emulator says what it is among these
+    return properties
+
+
 def split_heads(text: str) -> dict[str, str]:
-    """Cut the output of `head -v FILE...` at its headers; files that do not exist are left out."""
+    """Cut the output of `head FILE...` at its headers; files that do not exist are left out."""
     header = re.compile(r"^==> (.+) <==\n", re.MULTILINE)
     parts = header.split(text)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def _device_kind(files: Mapping[str, str], cpuinfo: str, arch: str, emulator: str | None) -> tuple[DeviceKind, str]:
+def _device_kind(
+    files: Mapping[str, str], properties: Mapping[str, str], cpuinfo: str, arch: str, emulator: str | None
+) -> tuple[DeviceKind, str]:
     if files.get(MARKER, "").strip() == "emulated":
         return "emulated", f"marker {MARKER}"
+    told = [key for key in _EMULATED_PROPERTIES if properties.get(key) == "1"]
+    told += ["ro.hardware"] if properties.get("ro.hardware", "").startswith(_EMULATED_BOARDS) else []
+    if told:
+        return "emulated", f"property {told[0]} is {properties[told[0]]}"
     if arch.startswith(("aarch64", "arm")) and re.search(r"^vendor_id\s*:", cpuinfo, re.MULTILINE):
         return "emulated", f"uname says {arch}, {_CPUINFO} describes an x86 processor"
     if files.get(_MODELS[0], "").startswith("linux,dummy-virt"):
@@ -91,6 +124,11 @@ def cpu_name(cpuinfo: str) -> str:
     if model:
         return model[1].strip()
     return f"implementer {min(implementers)} part {max(parts):#x}" if parts and implementers else ""
+
+
+def _android_name(properties: Mapping[str, str]) -> str:
+    release, level = (properties.get(f"ro.build.version.{key}", "") for key in ("release", "sdk"))
+    return f"Android {release} (API {level})" if release else ""
 
 
 def _os_name(os_release: str) -> str:

@@ -16,7 +16,16 @@ from typing import IO
 
 from ofa_edge.device.fingerprint import read_fingerprint
 from ofa_edge.device.protocol import Completed, Fingerprint
-from ofa_edge.errors import DeviceError, DeviceLostError, DeviceRunError, DeviceTimeoutError, OutputError, UsageError
+from ofa_edge.device.workdirs import abandoned, claim, forget, keep, template, token_of
+from ofa_edge.errors import (
+    DeviceError,
+    DeviceLostError,
+    DeviceRebootedError,
+    DeviceRunError,
+    DeviceTimeoutError,
+    OutputError,
+    UsageError,
+)
 from ofa_edge.files import atomic_path, sha256_file
 
 _LOG = logging.getLogger(__name__)
@@ -58,16 +67,16 @@ class ProcessConnection(ABC):
     def _fetch(self, remote: PurePosixPath, local: Path) -> None:
         """Copy `remote` to `local`; may leave a damaged file."""
 
-    def _judge(self, completed: Completed) -> None:  # noqa: B027  (nothing to judge unless a transport says so)
-        """Raise `DeviceLostError` where the exit status speaks of the transport, not of the program."""
+    def _judge(self, completed: Completed) -> Completed:
+        """What the program itself did; raises `DeviceLostError` where the process here speaks of the transport."""
+        return completed
 
     def run(
         self, argv: Sequence[str], timeout_s: float, env: Mapping[str, str] | None = None, check: bool = True
     ) -> Completed:
         """See `Connection.run`."""
         command, environment = self._command(argv, env or {}, timeout_s)
-        completed = self._execute(command, environment, timeout_s + self.grace_s, tuple(argv))
-        self._judge(completed)
+        completed = self._judge(self._execute(command, environment, timeout_s + self.grace_s, tuple(argv)))
         if check and completed.returncode != 0:
             raise run_error(self.name, completed)
         return completed
@@ -155,7 +164,7 @@ class ProcessConnection(ABC):
             try:
                 return attempt()
             except (DeviceLostError, TransferDamagedError) as error:
-                if tried == _ATTEMPTS:
+                if tried == _ATTEMPTS or isinstance(error, DeviceRebootedError):
                     raise
                 _LOG.warning("copying %s, attempt %d: %s", what, tried, error.what)
                 time.sleep(_BACKOFF_S * 2 ** (tried - 1))
@@ -174,20 +183,34 @@ class ProcessConnection(ABC):
     @contextlib.contextmanager
     def workdir(self) -> Iterator[PurePosixPath]:
         """See `Connection.workdir`."""
-        template = str(self._folder / "ofa-edge.XXXXXXXXXX")
-        made = self.run(["mktemp", "-d", template], _SMALL_TIMEOUT_S).stdout.strip()
-        folder = PurePosixPath(made)
-        if folder.parent != self._folder or not _NAME.fullmatch(folder.name):
-            raise DeviceRunError(f"no work folder on {self.name}", f"mktemp answered {made!r}", "ofa-edge doctor")
-        self._workdirs.add(folder)
-        try:
-            yield folder
-        finally:
-            self._workdirs.discard(folder)
+        with claim() as token:
+            self._remove_abandoned()
+            made = self.run(["mktemp", "-d", str(self._folder / template(token))], _SMALL_TIMEOUT_S).stdout.strip()
+            folder = PurePosixPath(made)
+            if folder.parent != self._folder or not _NAME.fullmatch(folder.name):
+                raise DeviceRunError(f"no work folder on {self.name}", f"mktemp answered {made!r}", "ofa-edge doctor")
+            self._workdirs.add(folder)
             try:
-                self.run(["rm", "-rf", str(folder)], _SMALL_TIMEOUT_S)
-            except (DeviceError, UsageError) as error:  # must not hide what went wrong inside
-                _LOG.warning("left behind on %s: %s (%s)", self.name, folder, error.what)
+                yield folder
+            finally:
+                self._workdirs.discard(folder)
+                try:
+                    self.run(["rm", "-rf", str(folder)], _SMALL_TIMEOUT_S)
+                except (DeviceError, UsageError) as error:  # must not hide what went wrong inside
+                    _LOG.warning("left behind on %s: %s (%s)", self.name, folder, error.what)
+                    keep(token)
+
+    def _remove_abandoned(self) -> None:
+        """Remove folders of ours that a run on this machine left behind, on this device, when it was cut off."""
+        tokens = abandoned()
+        if not tokens:
+            return
+        for name in self.run(["ls", str(self._folder)], _SMALL_TIMEOUT_S, check=False).stdout.split("\n"):
+            token = token_of(name)
+            if token in tokens:
+                _LOG.info("removing from %s what an earlier run left: %s", self.name, name)
+                self.run(["rm", "-rf", str(self._folder / name)], _SMALL_TIMEOUT_S)
+                forget(token)
 
     def fingerprint(self) -> Fingerprint:
         """See `Connection.fingerprint`."""

@@ -41,6 +41,7 @@ class Fingerprint:
     boot_id: str
     cores: int
     emulator: str | None = None  # name, version and CPU of the emulator
+    build: str | None = None  # Android's own fingerprint of its build
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form for manifests."""
@@ -60,7 +61,7 @@ class Connection(Protocol):
 
     @property
     def kind(self) -> str:
-        """The transport: "local", "ssh", "emulated"."""
+        """The transport: "local", "ssh", "adb", "emulated", or the name of an entry point."""
 
     @property
     def python(self) -> tuple[str, ...]:

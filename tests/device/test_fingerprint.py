@@ -119,3 +119,40 @@ def test_a_core_that_qemu_lacks_gets_one_with_no_instruction_more():
 
 def test_examples():
     assert doctest.testmod(module).failed == 0
+
+
+PIXEL = {
+    "/proc/cpuinfo": "processor : 0\nCPU implementer : 0x51\nCPU part : 0x804\n",
+    "/proc/sys/kernel/random/boot_id": "11111111-2222-3333-4444-555555555555\n",
+}
+PROPERTIES = """[ro.build.fingerprint]: [google/flame/flame:13/TP1A/8940162:user/release-keys]
+[ro.build.version.release]: [13]
+[ro.build.version.sdk]: [33]
+[ro.hardware]: [flame]
+[ro.product.model]: [Pixel 4]
+[persist.sys.note]: [two] [brackets]
+"""
+
+
+def android(properties):
+    plain = device(PIXEL)
+
+    def run(argv):
+        return Completed(tuple(argv), 0, properties, "", 0.0) if argv == ["getprop"] else plain(argv)
+
+    return run
+
+
+def test_a_phone_is_known_by_its_properties():
+    found = read_fingerprint(android(PROPERTIES), None)
+    assert (found.device_kind, found.model, found.os) == ("physical", "Pixel 4", "Android 13 (API 33)")
+    assert found.build == "google/flame/flame:13/TP1A/8940162:user/release-keys"
+    assert found.cpu == "implementer 0x51 part 0x804"
+
+
+@pytest.mark.parametrize("line", ["[ro.kernel.qemu]: [1]", "[ro.boot.qemu]: [1]", "[ro.hardware]: [ranchu]"])
+def test_androids_emulators_say_so(line):
+    text = "\n".join(row for row in PROPERTIES.splitlines() if "ro.hardware" not in row)
+    found = read_fingerprint(android(f"{text}\n{line}\n"), None)
+    assert found.device_kind == "emulated"
+    assert found.kind_evidence.startswith("property ro.")
