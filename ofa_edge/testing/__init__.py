@@ -1,0 +1,1 @@
+"""What ofa-edge is tested with, as public API."""
