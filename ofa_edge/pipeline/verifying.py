@@ -56,7 +56,7 @@ def verify(folder: Path, device: str, data: Path | None = None) -> Verification:
     """
     manifest = read_manifest(folder)
     check_outputs(folder, manifest)
-    plan = _plan_of(manifest, device, data)
+    plan = plan_of(manifest, device, data)
     subnet = Subnet(manifest.subnet.stages, manifest.subnet.resolution, manifest.subnet.widths)
     if plan.runtime != "tflite" and device == "local":
         raise UsageError(
@@ -83,7 +83,12 @@ def verify(folder: Path, device: str, data: Path | None = None) -> Verification:
     return Verification(result.record, rungs, verdicts)
 
 
-def _plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
+def plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
+    """The plan that a build was made by, for another device.
+
+    Raises:
+        ConfigError: its supernet or images are not the same any more.
+    """
     search = manifest.search
     plan = make_plan(
         BuildOptions(

@@ -1,1 +1,1 @@
-"""What ships for people who test against devices: simulated ones, recordings, and what every connection must do."""
+"""What ofa-edge is tested with, as public API: simulated devices, recordings, models of noise."""
