@@ -16,7 +16,7 @@ from typing import IO
 
 from ofa_edge.device.fingerprint import read_fingerprint
 from ofa_edge.device.protocol import Completed, Fingerprint
-from ofa_edge.device.workdirs import abandoned, claim, forget, keep, template, token_of
+from ofa_edge.device.workdirs import abandoned, claim, forget, is_made_of, keep, template, token_of
 from ofa_edge.errors import (
     DeviceError,
     DeviceLostError,
@@ -185,10 +185,11 @@ class ProcessConnection(ABC):
         """See `Connection.workdir`."""
         with claim() as token:
             self._remove_abandoned()
-            made = self.run(["mktemp", "-d", str(self._folder / template(token))], _SMALL_TIMEOUT_S).stdout.strip()
-            folder = PurePosixPath(made)
-            if folder.parent != self._folder or not _NAME.fullmatch(folder.name):
-                raise DeviceRunError(f"no work folder on {self.name}", f"mktemp answered {made!r}", "ofa-edge doctor")
+            try:
+                folder = self._make_folder(token)
+            except DeviceError:
+                keep(token)  # it may have been made all the same, and only the answer was lost
+                raise
             self._workdirs.add(folder)
             try:
                 yield folder
@@ -200,6 +201,14 @@ class ProcessConnection(ABC):
                     _LOG.warning("left behind on %s: %s (%s)", self.name, folder, error.what)
                     keep(token)
 
+    def _make_folder(self, token: str) -> PurePosixPath:
+        made = self.run(["mktemp", "-d", str(self._folder / template(token))], _SMALL_TIMEOUT_S).stdout.strip()
+        folder = PurePosixPath(made)
+        # The whole name: half of one could be that of another folder, and it is going to be removed.
+        if folder.parent != self._folder or not is_made_of(folder.name, token):
+            raise DeviceRunError(f"no work folder on {self.name}", f"mktemp answered {made[:300]!r}", "ofa-edge doctor")
+        return folder
+
     def _remove_abandoned(self) -> None:
         """Remove folders of ours that a run on this machine left behind, on this device, when it was cut off."""
         tokens = abandoned()
@@ -207,9 +216,14 @@ class ProcessConnection(ABC):
             return
         for name in self.run(["ls", str(self._folder)], _SMALL_TIMEOUT_S, check=False).stdout.split("\n"):
             token = token_of(name)
-            if token in tokens:
-                _LOG.info("removing from %s what an earlier run left: %s", self.name, name)
+            if token not in tokens:
+                continue
+            _LOG.info("removing from %s what an earlier run left: %s", self.name, name)
+            try:
                 self.run(["rm", "-rf", str(self._folder / name)], _SMALL_TIMEOUT_S)
+            except DeviceRunError as error:  # a folder that cannot be removed is no reason not to measure
+                _LOG.warning("still left behind on %s: %s (%s)", self.name, name, error.why)
+            else:
                 forget(token)
 
     def fingerprint(self) -> Fingerprint:

@@ -24,6 +24,11 @@ def template(token: str) -> str:
     return f"ofa-edge.{token}.XXXXXXXXXX"
 
 
+def is_made_of(name: str, token: str) -> bool:
+    """Whether `mktemp` made this name of our template, all of it."""
+    return re.fullmatch(rf"ofa-edge\.{re.escape(token)}\.[A-Za-z0-9]{{10}}", name) is not None
+
+
 def token_of(name: str) -> str | None:
     """The token in a folder's name, or None: it is no folder of ours."""
     match = _FOLDER.fullmatch(name)

@@ -103,7 +103,7 @@ def _head(device: SimDevice, args: list[str]) -> Answer:
     parts, missing = [], []
     for path in _words(args, with_value=("-n", "-c")):
         try:
-            parts.append((f"==> {path} <==\n" if "-v" in args else "") + _text(device, path))
+            parts.append(f"==> {path} <==\n{_text(device, path)}")
         except OSError:
             missing.append(f"head: cannot open '{path}' for reading: {_NO_SUCH_FILE}")
     return Answer(1 if missing else 0, "\n".join(parts), "\n".join(missing))
@@ -114,8 +114,8 @@ def _cat(device: SimDevice, args: list[str]) -> Answer:
 
 
 def _mktemp(device: SimDevice, args: list[str]) -> Answer:
-    template = _words(args)[-1]
-    path = _inside(device, template.rstrip("X") + secrets.token_hex(5))
+    template = _words(args)[-1].rstrip("X")
+    path = _inside(device, template + secrets.token_hex(5))  # ten characters, as our templates ask for
     path.mkdir(mode=0o700) if "-d" in args else path.touch(mode=0o600)
     return Answer(stdout=f"{path}\n")
 

@@ -1,10 +1,12 @@
 """Folders that a cut-off run left behind are removed by the next one, and no others."""
 
+import dataclasses
+
 import pytest
 
 from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.workdirs import abandoned, claim, keep, token_of
-from ofa_edge.errors import DeviceLostError
+from ofa_edge.errors import DeviceError, DeviceLostError, DeviceRunError
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +64,53 @@ def test_a_token_is_abandoned_only_after_its_owner(tmp_path):
 def test_only_names_of_ours_have_a_token(name):
     assert token_of(name) is None
     assert token_of("ofa-edge.0123456789ab.Xy9") == "0123456789ab"
+
+
+class Garbled(LocalConnection):
+    """A device that makes the folder, and whose answer is lost or damaged on the way."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def run(self, argv, timeout_s, env=None, check=True):
+        done = super().run(argv, timeout_s, env, check)
+        if argv[0] == "mktemp" and self.answer is not None:
+            return dataclasses.replace(done, stdout=self.answer(done.stdout.strip()))
+        if argv[0] == "mktemp":
+            raise DeviceLostError("gone", "cable", "plug it in")
+        return done
+
+
+@pytest.mark.parametrize(
+    "answer", [None, lambda made: made[:-3], lambda made: "?", lambda made: "/tmp", lambda made: ""]
+)
+def test_a_folder_whose_name_was_lost_is_removed_by_the_next_run(tmp_path, answer):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    first = Garbled(answer)
+    first._folder = type(first._folder)(str(disk))
+    with pytest.raises(DeviceError), first.workdir():
+        pass
+    assert len(list(disk.iterdir())) == 1
+    with bench(disk).workdir():
+        assert len(list(disk.iterdir())) == 1
+    assert list(disk.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_removed_stands_in_nobodys_way(tmp_path):
+    class Stubborn(Bench):
+        def run(self, argv, timeout_s, env=None, check=True):
+            if argv[0] == "rm" and stuck.name in argv[-1]:
+                raise DeviceRunError("rm failed", "read-only", "remount it")
+            return super().run(argv, timeout_s, env, check)
+
+    with claim() as token:
+        keep(token)
+    stuck = tmp_path / f"ofa-edge.{token}.abcdefghij"
+    stuck.mkdir()
+    device = Stubborn()
+    device._folder = type(device._folder)(str(tmp_path))
+    with device.workdir() as work:
+        assert work.name != stuck.name
+    assert abandoned() == {token}  # and it is tried again by the next one
