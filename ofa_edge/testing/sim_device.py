@@ -25,6 +25,7 @@ from ofa_edge.device.fingerprint import MARKER
 Answers = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _THERMAL = "/sys/class/thermal/thermal_zone0/temp"
+_CPUFREQ = "/sys/devices/system/cpu/cpufreq/policy0"
 _THROTTLED_NOW, _THROTTLED_EVER = 0x4, 0x40000  # of `vcgencmd get_throttled`
 _MADE_UP_FEATURES = 256
 
@@ -91,7 +92,7 @@ class Truth:
     disk_bytes: int | None = None
     cpu_part: int = 0xD08
     cores: int = 4
-    model: str = "Simulated board"
+    model: str = "Raspberry Pi 4 Model B (simulated)"
     files: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
 
@@ -207,9 +208,12 @@ class SimDevice:
             "/proc/device-tree/model": self.truth.model,
             _THERMAL: f"{round(self.temperature_c * 1000)}\n",
             "/sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
-            "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "performance\n",
-            "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "600000\n" if self._slowed else "1500000\n",
-            "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq": "1500000\n",
+            "/proc/loadavg": "0.05 0.04 0.01 1/100 1000\n",
+            "/sys/devices/system/cpu/online": f"0-{self.truth.cores - 1}\n",
+            f"{_CPUFREQ}/scaling_governor": "performance\n",
+            f"{_CPUFREQ}/scaling_cur_freq": "600000\n" if self._throttled & _THROTTLED_NOW else "1500000\n",
+            f"{_CPUFREQ}/scaling_max_freq": "1500000\n",
+            f"{_CPUFREQ}/cpuinfo_max_freq": "1500000\n",
         }
         marker = {} if self.pretend_physical else {MARKER: "emulated\n"}
         return {**files, **self.truth.files, **marker}

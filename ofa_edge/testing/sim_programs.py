@@ -5,6 +5,7 @@ board that lacks it; the shell and the interpreters of `HOST_PROGRAMS` are this 
 """
 
 import argparse
+import fnmatch
 import hashlib
 import json
 import math
@@ -204,6 +205,19 @@ def _ls(device: SimDevice, args: list[str]) -> Answer:
     return Answer(stdout="".join(f"{name}\n" for name in names))
 
 
+def _find(device: SimDevice, args: list[str]) -> Answer:
+    """`find [-L] FOLDER... -maxdepth N -name NAME`, in the system files alone."""
+    options = ("-maxdepth", "-name", "-type", "-path")
+    depth = int(args[args.index("-maxdepth") + 1]) if "-maxdepth" in args else 99
+    name = args[args.index("-name") + 1] if "-name" in args else "*"
+    found = []
+    for folder in _words(args, with_value=options):
+        below = [path for path in device.system_files() if path.startswith(folder.rstrip("/") + "/")]
+        near = [path for path in below if path.removeprefix(folder).strip("/").count("/") < depth]
+        found += [path for path in near if fnmatch.fnmatchcase(PurePosixPath(path).name, name)]
+    return Answer(stdout="".join(f"{path}\n" for path in found))
+
+
 def _vcgencmd(device: SimDevice, args: list[str]) -> Answer:
     if args == ["get_throttled"]:
         return Answer(stdout=f"throttled={device.throttled:#x}\n")
@@ -298,6 +312,7 @@ _PROGRAMS: dict[str, Program] = {
     "rm": _rm,
     "ls": _ls,
     "id": _id,
+    "find": _find,
     "ln": _ln,
     "readlink": _readlink,
     "touch": _touch,
