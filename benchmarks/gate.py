@@ -143,10 +143,11 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# The nightly gate, proved on simulated devices",
         "",
-        "Printed by `python benchmarks/gate.py table` from `benchmarks/gate.json`, which",
-        "`python benchmarks/gate.py record` makes again, byte for byte, in a few minutes. The gate is the code that",
-        "`ofa-edge nightly` runs. The devices are the noise models of `ofa_edge.testing.noise`, whose figures come from",
-        f"published spreads, not from this page; each carries {len(found['series'])} series. Nothing was measured on hardware.",
+        "Printed by `python benchmarks/gate.py table` from `benchmarks/gate.json`, which the command",
+        "`python benchmarks/gate.py record` makes again, byte for byte, in 3 to 6 minutes. The gate is the code that",
+        "`ofa-edge nightly` runs. The devices are the noise models of `ofa_edge.testing.noise`, whose figures come",
+        f"from published spreads, not from this page; each carries {len(found['series'])} series. Nothing here was",
+        "measured on hardware.",
         "",
         '| device | scatter within a run | scatter within a month | nights on which "5 % over last night" cries |',
         "|---|---|---|---|",
@@ -170,9 +171,9 @@ def page(found: dict[str, Any]) -> str:
         cells = [name, str(aa["total"]), str(red), bound, *shares, f"{seen} %", f"{aa['runs_per_series']:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
-        "", "Goal: RED on under 0.1 % of series-nights; \"at most\" is the upper end of 95 % certainty. \"Seen from\" is what",
-        "the gate itself reports each night: the smallest regression that it could have called RED. \"Runs\" counts runs of 8",
-        "pairs a series and night.",
+        "", "Goal: RED on under 0.1 % of series-nights; \"at most\" is the upper end of 95 % certainty.",
+        "\"Seen from\" is what the gate itself reports each night: the smallest regression that it could have called",
+        "RED. \"Runs\" counts runs of 8 pairs a series and night.",
         "", "## +10 % planted in one series, the same night", "",
         "| device | nights | RED | YELLOW | INCONCLUSIVE | GREEN | goal |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip

@@ -15,6 +15,7 @@ from ofa_edge.cli.devices import devices_group, doctor_command
 from ofa_edge.cli.finetune import finetune_command
 from ofa_edge.cli.inspect import inspect_command
 from ofa_edge.cli.latency import latency_group
+from ofa_edge.cli.nightly import baseline_group, nightly_command
 from ofa_edge.cli.predict import explain_command, predict_command
 from ofa_edge.cli.predictor import predictor_group
 from ofa_edge.cli.search import search_command
@@ -50,6 +51,8 @@ for command in (
     predictor_group,
     verify_command,
     report_command,
+    nightly_command,
+    baseline_group,
     bundle_command,
     inspect_command,
     targets_group,

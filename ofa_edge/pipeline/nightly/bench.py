@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ofa_edge import cost
 from ofa_edge.device.accuracy import accuracy_pass
+from ofa_edge.device.conditions import prepared
 from ofa_edge.device.counting import count_inference
 from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.lease import Lease, hold
@@ -213,10 +214,13 @@ def open_bench(device: str, duels: tuple[Duel, ...]) -> Iterator[Bench]:
     with contextlib.ExitStack() as stack:
         stack.callback(connection.close)
         lease = stack.enter_context(hold(connection))
+        conditions = None
+        if connection.fingerprint().device_kind == "physical":
+            conditions = stack.enter_context(prepared(connection))
         sides = {}
         for duel in duels:
             golden, candidate = (
-                stack.enter_context(open_artifact(connection, _request(duel, build, images)))
+                stack.enter_context(open_artifact(connection, _request(duel, build, images), conditions))
                 for build, images in zip((duel.golden, duel.candidate), duel.images, strict=True)
             )
             sides[duel.name] = (golden, candidate)
