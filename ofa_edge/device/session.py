@@ -22,6 +22,7 @@ from ofa_edge.device.protocol import Conditions, Connection, Fingerprint, Latenc
 from ofa_edge.device.samples import Session
 from ofa_edge.errors import (
     DataError,
+    DeviceBusyError,
     DeviceError,
     DeviceRebootedError,
     DeviceRunError,
@@ -199,19 +200,27 @@ def valid_sessions(
     found: list[Session] = []
     invalid: list[str] = []
     while len(found) < plan.sessions:
-        session = artifact.session(plan, expected)
+        try:
+            session = artifact.session(plan, expected)
+        except DeviceBusyError as error:  # it was fit when we began, and it is our sessions that it is not fit after
+            if invalid:
+                raise _slowed_down(artifact, invalid, len(found)) from error
+            raise
         if session.valid:
             found.append(session)
             continue
         invalid.append(session.reason)
         if len(invalid) > plan.replacements:
-            why = ", ".join(sorted(set(invalid)))
-            raise ThrottledError(
-                f"{artifact.connection.name} was slowed down while it was measured",
-                f"{len(invalid)} of {len(invalid) + len(found)} sessions are invalid: {why}",
-                "cool it, check its power supply, then run the same command again",
-            )
+            raise _slowed_down(artifact, invalid, len(found))
     return found
+
+
+def _slowed_down(artifact: OpenArtifact, invalid: list[str], valid: int) -> ThrottledError:
+    return ThrottledError(
+        f"{artifact.connection.name} was slowed down while it was measured",
+        f"{len(invalid)} of {len(invalid) + valid} sessions are invalid: {', '.join(sorted(set(invalid)))}",
+        "cool it, check its power supply, then run the same command again",
+    )
 
 
 def session_from(facts: dict[str, Any], logits: NDArray[np.float32], reason: str, min_runs: int = 1) -> Session:

@@ -161,6 +161,12 @@ class SimDevice:
             self._throttled |= _THROTTLED_NOW | _THROTTLED_EVER
             self.temperature_c = max(self.temperature_c, self.truth.thermal.limit_c)
 
+    def recover(self) -> None:
+        """Put right what faults did to it: room on its disk, and a restart where it had run hot."""
+        self.disk_full = False
+        if self._throttled:
+            self.reboot()
+
     def spend(self, seconds: float, load: float = 0.0) -> None:
         """Let simulated time pass, working (1) or at rest (0)."""
         with self._lock:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ofa_edge.device.conditions import prepared
 from ofa_edge.device.lease import hold, leases_folder
 from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Measurement, Request
@@ -31,8 +32,8 @@ def attempt(device: SimDevice, artifact, images, faults: Sequence[Fault] = (), n
     request = Request(artifact, "tflite", images, CLASSES, latency=PLAN, timeout_s=LIMIT_S)
     connection = SimConnection(device, name, faults)
     try:
-        with hold(connection):
-            return Attempt(measure(connection, request), None, tuple(connection.faults.calls))
+        with hold(connection), prepared(connection, deadline_s=0.0) as conditions:
+            return Attempt(measure(connection, request, conditions), None, tuple(connection.faults.calls))
     except DeviceError as error:
         return Attempt(None, error, tuple(connection.faults.calls))
     finally:

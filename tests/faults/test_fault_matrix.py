@@ -5,16 +5,23 @@ it was gone when it should have been cleaned), no session joined from two, and t
 """
 
 import pytest
-from attempts import attempt, check_free, check_next_device, check_whole
+from attempts import SESSIONS, attempt, check_free, check_next_device, check_whole
 
-from ofa_edge.errors import DeviceLostError, DeviceRebootedError, DeviceRunError, DeviceTimeoutError
+from ofa_edge.errors import (
+    DeviceBusyError,
+    DeviceLostError,
+    DeviceRebootedError,
+    DeviceRunError,
+    DeviceTimeoutError,
+    ThrottledError,
+)
 from ofa_edge.testing.sim import FAULT_KINDS, Fault
 
 # step: the calls that belong to it, as globs, and which of those that match
 LEASE = {"lease": ("run ln *", 0)}
 FINGERPRINT = {
     "uname before": ("run uname *", 0),
-    "system files before": ("run head *", 0),
+    "system files before": ("run head *cpuinfo*", 0),
 }
 WORKDIR = {"work folder": ("run mktemp *", 0)}
 TRANSFERS = {
@@ -34,9 +41,33 @@ RUNS = {
     "second session": ("run sim-python *--latency*", 1),
     "last session": ("run sim-python *--latency*", 2),
 }
-AFTER = {"uname after": ("run uname *", 4), "system files after": ("run head *", 4)}
+CONDITIONS = {
+    "family": ("run getprop *", 0),
+    "governor": ("run head *scaling_governor", 1),
+    "heat": ("run head *thermal_zone0/temp *", 0),
+    "load": ("run head */proc/loadavg *", 0),
+    "throttled": ("run vcgencmd *", 0),
+}
+CONDITIONS_AFTER = {
+    "governor after": ("run head *scaling_governor", 2),
+    "ceiling after": ("run head *scaling_max_freq", 1),
+    "heat after": ("run head *thermal_zone0/temp *", 1),
+    "throttled after": ("run vcgencmd *", 1),
+}
+AFTER = {"uname after": ("run uname *", 5), "system files after": ("run head *cpuinfo*", 5)}
 CLEANUP = {"cleanup": ("run rm -rf *", 0), "lease given back": ("run rm -f *", 0)}
-STEPS = {**LEASE, **FINGERPRINT, **WORKDIR, **TRANSFERS, **RENAMES, **RUNS, **AFTER, **CLEANUP}
+STEPS = {
+    **LEASE,
+    **FINGERPRINT,
+    **WORKDIR,
+    **TRANSFERS,
+    **RENAMES,
+    **RUNS,
+    **CONDITIONS,
+    **CONDITIONS_AFTER,
+    **AFTER,
+    **CLEANUP,
+}
 
 AT_ONCE = 1  # calls that a device which starts anew does not answer
 KINDS = [(kind, False, None) for kind in FAULT_KINDS] + [("reboot", False, AT_ONCE)]
@@ -45,8 +76,11 @@ LATE = [(kind, True, None) for kind in ("hang", "disconnect", "reboot")]
 
 def expected(step, kind, calls):
     """The class of error with which a run must end, or None for a whole result."""
-    if step in CLEANUP or kind == "throttle":
+    unread = ("exit", "garbage", "truncate")
+    if step in CLEANUP:
         wanted = None
+    elif kind == "throttle":
+        wanted = throttled(step)
     elif kind == "hang":
         wanted = DeviceTimeoutError
     elif kind == "reboot":
@@ -54,13 +88,21 @@ def expected(step, kind, calls):
         wanted = DeviceRebootedError if told else DeviceLostError
     elif kind == "disk-full":
         wanted = None if step in AFTER else DeviceRunError
-    elif step in TRANSFERS and kind != "exit":
-        wanted = None  # damaged or cut off: tried again
+    elif (step in TRANSFERS and kind != "exit") or (step in (*CONDITIONS, *CONDITIONS_AFTER) and kind in unread):
+        wanted = None  # damaged or cut off: tried again. Not told: measured without, or the session is run again
     elif step in (*RENAMES, *LEASE) and kind in ("garbage", "truncate"):
         wanted = None  # these programs say nothing that anyone reads
     else:
         wanted = DeviceLostError if kind == "disconnect" else DeviceRunError
     return wanted
+
+
+def throttled(step):
+    """Hot before the first session: not fit to be measured. In a session: what was measured counts for nothing."""
+    if step in AFTER:
+        return None
+    during = ("pull timed outputs", *[name for name in RUNS if "session" in name], *CONDITIONS_AFTER)
+    return ThrottledError if step in during else DeviceBusyError
 
 
 @pytest.mark.parametrize(("kind", "late", "calls"), KINDS + LATE)
@@ -77,7 +119,9 @@ def test_after_a_fault(make_device, artifact, images, step, kind, late, calls):
         assert isinstance(found.error, wanted), found.error
         assert isinstance(found.error, DeviceRebootedError) <= (kind == "reboot")
     check_next_device(other, artifact, images)
-    device.disk_full = False
+    if step in CONDITIONS_AFTER and kind in ("exit", "garbage", "truncate"):
+        assert len(device.sessions) == SESSIONS + 1  # the session of which nothing is known was run again
+    device.recover()
     again = attempt(device, artifact, images)
     assert again.error is None
     check_whole(again.measurement, device, artifact, images)

@@ -8,13 +8,14 @@ The family (Android, Raspberry Pi, Jetson, another Linux) is found on the device
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 
 from ofa_edge.device.conditions.android import Android
 from ofa_edge.device.conditions.jetson import Jetson
 from ofa_edge.device.conditions.linux import Linux
-from ofa_edge.device.conditions.look import Expected, Family, Look, ask
+from ofa_edge.device.conditions.look import NOT_AVAILABLE, Expected, Family, Look, ask
 from ofa_edge.device.conditions.raspberry_pi import RaspberryPi
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.errors import DeviceBusyError
@@ -78,6 +79,11 @@ class DeviceConditions:
             return "throttled"
         if self._before is None:
             return None
+        known = {name for name, words in self._before.facts.items() if words != NOT_AVAILABLE}
+        if any(look.facts.get(name, NOT_AVAILABLE) == NOT_AVAILABLE for name in known):
+            return "state-unknown"  # it said how it was before the session, and does not now
+        if self._before.events.keys() - look.events.keys():
+            return "state-unknown"
         if any(value > self._before.events.get(name, value) for name, value in look.events.items()):
             return "throttled"
         return "settings-changed" if look.settings != self._before.settings else None
@@ -86,7 +92,7 @@ class DeviceConditions:
 def family_of(connection: Connection, fingerprint: Fingerprint, expected: Expected | None = None) -> Family:
     """The family of a device, by what it says about itself."""
     expected = expected or Expected()
-    if ask(connection, ["getprop", "ro.build.version.release"]).strip():
+    if re.fullmatch(r"\d+(\.\d+)*", ask(connection, ["getprop", "ro.build.version.release"]).strip()):
         return Android(connection, expected)
     model = fingerprint.model.lower()
     if model.startswith("raspberry pi"):

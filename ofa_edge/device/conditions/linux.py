@@ -1,10 +1,11 @@
 """A Linux machine of no family that we know more about: governor, temperature, load."""
 
+import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ofa_edge.device.conditions.cpufreq import ceilings, fastest, governors
-from ofa_edge.device.conditions.look import Fault, Look, hottest_c, read_files
+from ofa_edge.device.conditions.look import NOT_AVAILABLE, Fault, Look, hottest_c, read_files
 from ofa_edge.device.protocol import Connection
 
 HOT_C = 80.0  # where small boards and thin laptops begin to slow down
@@ -27,11 +28,11 @@ class Linux:
         warnings: list[str] = []
         names = sorted(set(governors(self.connection).values()))
         highest = ceilings(self.connection)
-        facts = {"governor": ", ".join(names) or "not available"}
+        facts = {"governor": ", ".join(names) or NOT_AVAILABLE}
         if names not in ([], ["performance"]):
             warnings.append(f"governor {', '.join(names)}: clocks move under the measurement")
         heat = hottest_c(self.connection)
-        facts["temperature"] = "not available" if heat is None else f"{heat:.1f} C"
+        facts["temperature"] = NOT_AVAILABLE if heat is None else f"{heat:.1f} C"
         if heat is not None and heat >= self.hot_c:
             words = f"{heat:.1f} C, {self.hot_c:.0f} allowed"
             faults.append(Fault("too-hot", words, "cool it", passes=True))
@@ -52,8 +53,8 @@ class Linux:
     def _load(self) -> tuple[float | None, int]:
         """Processes that want to run, averaged over a minute, and the number of cores."""
         files = read_files(self.connection, [_LOADAVG, _PRESENT])
-        words = files.get(_LOADAVG, "").split()
-        return (float(words[0]) if words else None), cores_in(files.get(_PRESENT, ""))
+        load = re.match(r"\d+\.\d+(?=\s)", files.get(_LOADAVG, ""))
+        return (float(load[0]) if load else None), cores_in(files.get(_PRESENT, ""))
 
 
 def cores_in(ranges: str) -> int:

@@ -11,6 +11,7 @@ from ofa_edge.device.fingerprint import split_heads
 from ofa_edge.device.protocol import Connection
 from ofa_edge.errors import DeviceRunError
 
+NOT_AVAILABLE = "not available"  # the words of a fact that the device does not tell
 _CALL_S = 20.0
 _THERMAL = "/sys/class/thermal"
 _CONSTANT = ("PMIC-Die",)  # of Jetsons: 50 or 100 degrees, always

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ofa_edge.device.conditions.cpufreq import fastest
 from ofa_edge.device.conditions.linux import Linux
-from ofa_edge.device.conditions.look import Fault, Look, ask
+from ofa_edge.device.conditions.look import NOT_AVAILABLE, Fault, Look, ask
 from ofa_edge.device.protocol import Connection
 
 _BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
@@ -33,7 +33,7 @@ class RaspberryPi:
         bits = throttled_bits(ask(self.connection, ["vcgencmd", "get_throttled"]))
         if bits is None:
             words = "vcgencmd does not answer: the watch alone sees throttling"
-            facts = {**found.facts, "throttled": "not available"}
+            facts = {**found.facts, "throttled": NOT_AVAILABLE}
             return replace(found, facts=facts, warnings=(*found.warnings, words))
         faults = (*found.faults, *([_fault(bits)] if bits else []))
         return replace(found, faults=faults, slowed=bits != 0, facts={**found.facts, "throttled": f"{bits:#x}"})

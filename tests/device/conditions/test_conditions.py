@@ -76,7 +76,11 @@ def test_what_does_not_pass_is_not_waited_for():
         (Look(events={"over-current": 4}, settings={"governor": "performance"}), "throttled"),
         (Look(slowed=True, events={"over-current": 3}, settings={"governor": "performance"}), "throttled"),
         (Look(events={"over-current": 3}, settings={"governor": "powersave"}), "settings-changed"),
-        (Look(events={"new": 4}, settings={"governor": "performance"}), None),
+        (Look(events={"over-current": 3, "new": 4}, settings={"governor": "performance"}), None),
+        (
+            Look(events={}, settings={"governor": "performance"}),
+            "state-unknown",
+        ),  # what it said before, it says no more
     ],
 )
 def test_a_session_is_judged_by_what_changed(after, reason):
@@ -132,3 +136,12 @@ def test_without_root_the_governor_is_recorded_and_warned_of(caplog):
     assert found.facts["governor"] == "ondemand"
     assert "governor ondemand" in caplog.text
     assert not any(call.startswith("cp") for call in device.calls)
+
+
+def test_a_fact_that_is_no_longer_told_makes_a_session_count_for_nothing():
+    found, _ = conditions(Look(facts={"throttled": "0x0"}), Look(facts={"throttled": "not available"}))
+    found.before()
+    assert found.after() == "state-unknown"
+    found, _ = conditions(Look(facts={"throttled": "not available"}), Look(facts={"throttled": "not available"}))
+    found.before()
+    assert found.after() is None
