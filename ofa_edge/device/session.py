@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ofa_edge.device.programs import Program, check_logits, last_json, program_for, with_latency, with_threads
 from ofa_edge.device.protocol import Conditions, Connection, Fingerprint, LatencyPlan, Request
 from ofa_edge.device.samples import Session
+from ofa_edge.device.watch import slowed, ticks_from
 from ofa_edge.errors import (
     DataError,
     DeviceBusyError,
@@ -113,7 +114,8 @@ class OpenArtifact:
     def call(self, inputs: str, outputs: str) -> list[str]:
         """Arguments of a pass over the images in `inputs` (names without suffix)."""
         suffix = self.program.suffix
-        return with_threads(self.program.command(self.work, inputs + suffix, outputs + suffix), self.threads)
+        argv = self.program.command(self.work, inputs + suffix, outputs + suffix)
+        return with_threads(argv, self.threads, () if self.emulated else self.request.cores)
 
     def first(self, outputs: str) -> list[str]:
         """Arguments of a pass over the first image alone."""
@@ -241,7 +243,9 @@ def session_from(facts: dict[str, Any], logits: NDArray[np.float32], reason: str
             raise _unreadable(f"{key}: {wrong[0]!r:.200}")
     if type(settled) is not bool or type(warmup_runs) is not int:
         raise _unreadable(f"settled: {settled!r:.100}, warmup_runs: {warmup_runs!r:.100}")
-    return Session(tuple(samples), facts["load_ns"], facts["first_ns"], settled, warmup_runs, reason, logits)
+    ticks = ticks_from(facts)
+    reason = reason or ("throttled" if slowed(ticks) else "")
+    return Session(tuple(samples), facts["load_ns"], facts["first_ns"], settled, warmup_runs, reason, ticks, logits)
 
 
 def _unreadable(why: str) -> DeviceRunError:
