@@ -23,7 +23,7 @@ from ofa_edge.device.programs import (
     with_latency,
     with_threads,
 )
-from ofa_edge.device.protocol import Connection, Instructions, Latency, LatencyPlan, Measurement, Request
+from ofa_edge.device.protocol import Connection, Fingerprint, Instructions, Latency, LatencyPlan, Measurement, Request
 from ofa_edge.device.samples import Session, check_plausible, summarise
 from ofa_edge.errors import DataError, DeviceError, DeviceRebootedError, DeviceRunError, ToolMissingError
 
@@ -84,9 +84,7 @@ def measure(connection: Connection, request: Request) -> Measurement:
         for name, path in stage.program.files().items():
             connection.push(path, work / name)
         start = time.monotonic()
-        outputs, facts = _answer_all(
-            stage, _shards(connection, len(request.inputs)), 1 if emulated else request.threads
-        )
+        outputs, facts = _answer_all(stage, _shards(before, len(request.inputs)), 1 if emulated else request.threads)
         wall_ms = (time.monotonic() - start) * 1e3
         latency: Latency | None = None
         instructions: Instructions | None = None
@@ -116,11 +114,11 @@ def _check(request: Request) -> None:
         raise DataError("no images to measure with", f"{images.dtype} {images.shape}", "give float32 [N, C, H, W]")
 
 
-def _shards(connection: Connection, images: int) -> int:
+def _shards(device: Fingerprint, images: int) -> int:
     """Emulation is slow and one program uses one core: several share the images. Results do not depend on it."""
-    if not isinstance(connection, EmulatedConnection):
+    if device.device_kind != "emulated":
         return 1
-    return max(1, min(_MOST_SHARDS, len(os.sched_getaffinity(0)), images // 16))
+    return max(1, min(_MOST_SHARDS, len(os.sched_getaffinity(0)), device.cores, images // 16))
 
 
 def _answer_all(stage: _Stage, shards: int, threads: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -180,7 +178,7 @@ def _count(stage: _Stage) -> tuple[Instructions | None, tuple[str, ...]]:
         return None, ("instructions not counted: not asked for",)
     connection = stage.connection
     if not isinstance(connection, EmulatedConnection):
-        return None, ("instructions not counted: the emulator is not ours to start",)
+        return None, ("instructions not counted: only --device emulated starts the counting emulator itself",)
     stage.push_inputs("first", stage.request.inputs[:1])
     argv = with_count(stage.call("first", "counted", threads=1), _COUNTED_RUNS)
     try:
