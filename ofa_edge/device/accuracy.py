@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.device.emulated import EmulatedConnection
-from ofa_edge.device.protocol import Connection
+from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.session import OpenArtifact
 
 T = TypeVar("T")
@@ -35,7 +34,7 @@ def accuracy_pass(artifact: OpenArtifact) -> AccuracyPass:
     """
     connection = artifact.connection
     start = time.monotonic()
-    parts = np.array_split(artifact.request.inputs, _shards(connection, len(artifact.request.inputs)))
+    parts = np.array_split(artifact.request.inputs, _shards(artifact.fingerprint, len(artifact.request.inputs)))
 
     def answer(index: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
         inputs, outputs = f"inputs-{index}", f"outputs-{index}"
@@ -49,11 +48,11 @@ def accuracy_pass(artifact: OpenArtifact) -> AccuracyPass:
     return AccuracyPass(np.concatenate([logits for logits, _ in answers]), answers[0][1], wall_ms)
 
 
-def _shards(connection: Connection, images: int) -> int:
+def _shards(device: Fingerprint, images: int) -> int:
     """Emulation is slow and one program uses one core: several share the images. Results do not depend on it."""
-    if not isinstance(connection, EmulatedConnection):
+    if device.device_kind != "emulated":
         return 1
-    return max(1, min(_MOST_SHARDS, len(os.sched_getaffinity(0)), images // 16))
+    return max(1, min(_MOST_SHARDS, len(os.sched_getaffinity(0)), device.cores, images // 16))
 
 
 def _side_by_side(task: Callable[[int], T], count: int, connection: Connection) -> list[T]:

@@ -112,7 +112,7 @@ def count_inference(artifact: OpenArtifact) -> tuple[Instructions | None, tuple[
         return None, ("instructions not counted: not asked for",)
     connection = artifact.connection
     if not isinstance(connection, EmulatedConnection):
-        return None, ("instructions not counted: the emulator is not ours to start",)
+        return None, ("instructions not counted: only --device emulated starts the counting emulator itself",)
     argv = with_count(artifact.first("counted"), _COUNTED_RUNS)
     try:
         environment = artifact.program.environment(artifact.work)

@@ -8,13 +8,13 @@
     user = "pi"
     python = "/home/pi/litert/bin/python"    # one that has ai-edge-litert
 
-`local`, `emulated` and `none` are always there and cannot be redefined.
+`local`, `none` and the emulated ones are always there and cannot be redefined.
 """
 
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ofa_edge.device.emulated import open_emulated
+from ofa_edge.device.emulated_system.connections import open_emulated_adb, open_emulated_ssh
 from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.protocol import Connection
 from ofa_edge.device.tables import TABLES, Device, read_table
@@ -32,7 +33,15 @@ DEVICES_VARIABLE = "OFA_EDGE_DEVICES"
 BUILTIN: Mapping[str, str] = {
     "local": "this machine; its latency is its own",
     "emulated": "the target's CPU under QEMU; proves parity and accuracy, gives no milliseconds",
+    "emulated-ssh": "the same as a system with an ssh server of its own: what a Raspberry Pi's way looks like",
+    "emulated-adb": "the same with Android's shell and tools behind adb: what a phone's way looks like",
     "none": "nothing is run on a device",
+}
+# What makes each, from a core and an architecture.
+EMULATED: Mapping[str, Callable[[str, str], Connection]] = {
+    "emulated": open_emulated,
+    "emulated-ssh": open_emulated_ssh,
+    "emulated-adb": open_emulated_adb,
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -122,25 +131,25 @@ def _explain(prefix: str, location: tuple[int | str, ...], kind: str, message: s
 def open_connection(name: str, target: Target) -> Connection | None:
     """The way to the device called `name`, for artifacts of `target`; None for "none". Close it when done.
 
-    "emulated" sets its system up on first use (a download of about 60 MB).
+    Emulated ones set their system up on first use (a download of 60 to 70 MB).
 
     Raises:
         UnknownNameError: no device goes by that name.
         ConfigError: the devices file is bad.
-        UnsupportedError: the target cannot be emulated.
+        UnsupportedError: the target cannot be emulated, or this machine allows no namespaces.
         ToolMissingError: ssh or QEMU is not installed.
-        DeviceError: the emulated device could not be set up.
+        DeviceError: the emulated device could not be set up or started.
     """
     if name == "none":
         return None
     if name == "local":
         return LocalConnection()
-    if name == "emulated":
+    if name in EMULATED:
         if target.emulation is None:
             raise UnsupportedError(
                 f"{target.name} cannot be emulated", "its target file has no [emulation] table", "--device none"
             )
-        return open_emulated(target.emulation.cpu, target.hardware.arch)
+        return EMULATED[name](target.emulation.cpu, target.hardware.arch)
     devices = load_devices()
     if name not in devices:
         raise UnknownNameError.of("device", name, [*BUILTIN, *devices], f"add [devices.{name}] to {devices_path()}")

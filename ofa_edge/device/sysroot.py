@@ -205,13 +205,17 @@ def _compile_python(root: Path) -> None:
         run_tool(argv, _COMPILE_TIMEOUT_S, "the emulated Python could not be compiled", good=(0, 1))
 
 
-def ensure_view(core: EmulatedCore) -> Path:
+def ensure_view(core: EmulatedCore, system: bool = False) -> Path:
     """The sysroot as a device with this core shows it: its own /proc/cpuinfo, links to the rest.
+
+    Args:
+        core: the processor that it shows.
+        system: see `current_recipe`.
 
     Raises:
         As `ensure_sysroot`.
     """
-    root = ensure_sysroot()
+    root = ensure_sysroot(system)
     view = root / "view" / core.name
     record = view / "complete"
     if record.is_file():
@@ -239,7 +243,8 @@ def _write_machine(view: Path, core: EmulatedCore) -> None:
     """What programs read to learn about the processor."""
     last = _CORES - 1
     write_bytes(view / "proc/cpuinfo", core.cpuinfo(_CORES).encode())
-    write_bytes(view / "proc/device-tree/model", f"ofa-edge emulated {core.name}".encode() + b"\0")
+    for path in ("proc/device-tree/model", "sys/firmware/devicetree/base/model"):
+        write_bytes(view / path, f"ofa-edge emulated {core.name}".encode() + b"\0")
     system = view / "sys/devices/system/cpu"
     for name in ("possible", "present", "online"):
         write_bytes(system / name, f"0-{last}\n".encode())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-_FOLDER = re.compile(r"ofa-edge\.([0-9a-f]{12})\.[A-Za-z0-9]+")
+_FOLDER = re.compile(r"ofa-edge\.([0-9a-f]{12})\.[A-Za-z0-9_.-]+")
 _KEPT = b"left behind\n"
 
 
