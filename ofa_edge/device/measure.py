@@ -1,10 +1,15 @@
 """Measure one artifact on one device: what it answers, how fast (hardware only), how many instructions (emulated)."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ofa_edge.device.accuracy import accuracy_pass
 from ofa_edge.device.counting import count_inference
+from ofa_edge.device.passes import Memory, memory_pass
 from ofa_edge.device.protocol import Conditions, Connection, Instructions, Latency, Measurement, Request
 from ofa_edge.device.samples import check_plausible, summarise
-from ofa_edge.device.session import check_images, open_artifact, valid_sessions
+from ofa_edge.device.session import OpenArtifact, check_images, open_artifact, valid_sessions
+from ofa_edge.errors import DeviceBusyError, DeviceError, ThrottledError
 
 _FIGURES = ("latency_ns", "load_ns", "first_ns", "warmup_runs", "settled", "outputs")  # of one pass, not of the runner
 
@@ -12,11 +17,10 @@ _FIGURES = ("latency_ns", "load_ns", "first_ns", "warmup_runs", "settled", "outp
 def measure(connection: Connection, request: Request, conditions: Conditions | None = None) -> Measurement:
     """Run the artifact over all inputs, then sample latency (hardware) or count instructions (emulated).
 
-    An emulated device never gives milliseconds: `latency` is None whatever the request says.
+    An emulated device never gives milliseconds: `latency` is None whatever the request says. A device that was not
+    fit to be measured, or was slowed down, gives none either; `no_latency` says why, and its answers hold all the same.
 
     Raises:
-        DeviceBusyError: the device was not fit to be measured by the deadline.
-        ThrottledError: too many sessions were invalid.
         DeviceError: the device was lost, restarted, too slow, failed, or gave a latency that cannot be.
         UsageError: the request cannot be run there.
     """
@@ -24,14 +28,17 @@ def measure(connection: Connection, request: Request, conditions: Conditions | N
     with open_artifact(connection, request, conditions) as artifact:
         answered = accuracy_pass(artifact)
         latency: Latency | None = None
+        failure: DeviceError | None = None
         instructions: Instructions | None = None
+        memory = memory_pass(artifact) if request.memory and not artifact.emulated else None
         notes: tuple[str, ...] = ()
         if artifact.emulated:
             instructions, notes = count_inference(artifact)
         elif request.latency is not None:
-            sessions = valid_sessions(artifact, request.latency, answered.outputs[0])
-            latency = summarise(sessions, request.threads)
-            check_plausible(latency.p50_ms, request.macs, request.peak_gmacs)
+            try:
+                latency = _latency(artifact, answered.outputs[0])
+            except (DeviceBusyError, ThrottledError) as error:
+                failure = error
         return Measurement(
             device=connection.name,
             fingerprint=artifact.fingerprint,
@@ -41,4 +48,16 @@ def measure(connection: Connection, request: Request, conditions: Conditions | N
             emulation_wall_ms=answered.wall_ms if artifact.emulated else None,
             instructions=instructions,
             notes=notes,
+            peak_memory=memory.peak if isinstance(memory, Memory) else None,
+            conditions={} if conditions is None else dict(conditions.facts),
+            no_latency=failure,
         )
+
+
+def _latency(artifact: OpenArtifact, expected: NDArray[np.float32]) -> Latency:
+    """Several valid sessions and their figures, if they can be true."""
+    request = artifact.request
+    assert request.latency is not None
+    latency = summarise(valid_sessions(artifact, request.latency, expected), request.threads)
+    check_plausible(latency.p50_ms, request.macs, request.peak_gmacs)
+    return latency

@@ -5,7 +5,7 @@ protocol drives either. They differ in the files they need and in how images and
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -62,9 +62,10 @@ def program_for(connection: Connection, request: Request) -> Program:
     return TvmProgram(request.runner, request.artifact, shape, request.classes)
 
 
-def with_threads(argv: list[str], threads: int) -> list[str]:
-    """A pass over all inputs with so many threads."""
-    return [*argv, "--threads", str(threads)]
+def with_threads(argv: list[str], threads: int, cores: Sequence[int] = ()) -> list[str]:
+    """A pass over all inputs with so many threads, on those cores alone where any are named."""
+    pinned = ["--cores", ",".join(str(core) for core in cores)] if cores else []
+    return [*argv, "--threads", str(threads), *pinned]
 
 
 def with_latency(argv: list[str], plan: LatencyPlan) -> list[str]:
@@ -83,6 +84,16 @@ def with_latency(argv: list[str], plan: LatencyPlan) -> list[str]:
 def with_count(argv: list[str], runs: int) -> list[str]:
     """So many marked runs of the first input instead (see `_qemu/insncount.c`)."""
     return [*argv, "--count", str(runs)]
+
+
+def with_memory(argv: list[str], runs: int) -> list[str]:
+    """So many runs of the first input, and the process's peak memory."""
+    return [*argv, "--memory", str(runs)]
+
+
+def with_profile(argv: list[str], runs: int) -> list[str]:
+    """So many runs of the first input, each function timed; TVM only."""
+    return [*argv, "--profile", str(runs)]
 
 
 @dataclass(frozen=True)

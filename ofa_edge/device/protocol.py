@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.errors import DeviceError
+
 DeviceKind = Literal["physical", "emulated"]
 Runtime = Literal["tflite", "tvm"]
 
@@ -100,6 +102,10 @@ class Conditions(Protocol):
             DeviceBusyError: it was not by the deadline; `reason` says what stood in the way.
         """
 
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What is worth recording about the device: power, heat, clocks, load, in words."""
+
     def after(self) -> str | None:
         """A reason code for why the session that has just ended counts for nothing, or None."""
 
@@ -138,10 +144,12 @@ class Request:
         inputs: normalised float32 images [N, C, H, W]. Layout and quantisation are the runner's affair.
         classes: number of logits.
         threads: inference threads on a physical device.
+        cores: the cores that a physical device keeps them on; all of them where none is named.
         runner: TVM only: the folder with `tvm_runner` and its two libraries, for the device's architecture.
         macs: multiply-accumulates of one inference, for the plausibility check.
         peak_gmacs: peak of the *device at hand* in 1e9 MAC/s at this precision; None where it is not known.
         latency: how to sample latency, or None for no latency pass.
+        memory: whether a physical device measures the process's peak memory, in a pass of its own.
         count_instructions: whether an emulated device counts instructions.
         timeout_s: limit of one pass over the inputs, and of one latency session.
     """
@@ -151,10 +159,12 @@ class Request:
     inputs: NDArray[np.float32]
     classes: int
     threads: int = 1
+    cores: tuple[int, ...] = ()
     runner: Path | None = None
     macs: int | None = None
     peak_gmacs: float | None = None
     latency: LatencyPlan | None = field(default_factory=LatencyPlan)
+    memory: bool = False
     count_instructions: bool = True
     timeout_s: float = 900.0
 
@@ -202,6 +212,9 @@ class Measurement:
     emulation_wall_ms: float | None  # wall time of the whole pass over the inputs; says nothing about the hardware
     instructions: Instructions | None
     notes: tuple[str, ...] = ()  # what is missing, and why
+    peak_memory: int | None = None  # resident bytes of the process that ran the network
+    conditions: Mapping[str, str] = field(default_factory=dict)  # power, heat, clocks, load, in words
+    no_latency: DeviceError | None = None  # what kept the latency pass from an end; the rest holds all the same
 
     @property
     def latency_ms(self) -> NDArray[np.float64] | None:
@@ -229,4 +242,7 @@ class Measurement:
             "emulation_wall_ms": self.emulation_wall_ms,
             "instructions": None if self.instructions is None else asdict(self.instructions),
             "notes": list(self.notes),
+            "peak_memory": self.peak_memory,
+            "conditions": dict(self.conditions),
+            "no_latency": None if self.no_latency is None else self.no_latency.what,
         }

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device.protocol import Latency
+from ofa_edge.device.watch import Tick
 from ofa_edge.errors import DeviceError
 
 _RESAMPLES = 10_000
@@ -24,6 +25,7 @@ class Session:
         settled: whether the warm-up reached a steady state.
         warmup_runs: inferences of the warm-up.
         reason: why this session counts for nothing, as a code ("throttled"); "" where it counts.
+        ticks: heat and clocks, once a second, as the runner saw them; none where the kernel shows none.
         logits: float32 [classes], what the last run answered to the first image.
     """
 
@@ -33,6 +35,7 @@ class Session:
     settled: bool
     warmup_runs: int = 0
     reason: str = ""
+    ticks: tuple[Tick, ...] = ()
     logits: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ofa_edge.device.programs import Program, check_logits, last_json, program_for, with_latency, with_threads
 from ofa_edge.device.protocol import Conditions, Connection, Fingerprint, LatencyPlan, Request
 from ofa_edge.device.samples import Session
+from ofa_edge.device.watch import slowed, ticks_from
 from ofa_edge.errors import (
     DataError,
     DeviceError,
@@ -115,7 +116,8 @@ class OpenArtifact:
     def call(self, inputs: str, outputs: str) -> list[str]:
         """Arguments of a pass over the images in `inputs` (names without suffix)."""
         suffix = self.program.suffix
-        return with_threads(self.program.command(self.work, inputs + suffix, outputs + suffix), self.threads)
+        argv = self.program.command(self.work, inputs + suffix, outputs + suffix)
+        return with_threads(argv, self.threads, () if self.emulated else self.request.cores)
 
     def first(self, outputs: str) -> list[str]:
         """Arguments of a pass over the first image alone."""
@@ -204,9 +206,12 @@ def session_from(facts: dict[str, Any], logits: NDArray[np.float32], reason: str
     try:
         samples = tuple(int(value) for value in facts["latency_ns"])
         load, first, settled = int(facts["load_ns"]), int(facts["first_ns"]), bool(facts["settled"])
-        return Session(samples, load, first, settled, int(facts.get("warmup_runs", 0)), reason, logits)
+        warmup_runs = int(facts.get("warmup_runs", 0))
     except (KeyError, TypeError, ValueError) as error:
         raise DeviceRunError("the runner's latency is not readable", repr(error), "ofa-edge doctor") from error
+    ticks = ticks_from(facts)
+    reason = reason or ("throttled" if slowed(ticks) else "")
+    return Session(samples, load, first, settled, warmup_runs, reason, ticks, logits)
 
 
 def check_images(images: NDArray[np.float32]) -> None:

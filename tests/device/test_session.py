@@ -43,7 +43,7 @@ class Scripted:
     """Conditions that say what they are told to."""
 
     def __init__(self, *reasons):
-        self.reasons, self.asked = list(reasons), 0
+        self.reasons, self.asked, self.facts = list(reasons), 0, {"family": "scripted"}
 
     def before(self):
         self.asked += 1

@@ -19,7 +19,7 @@ from ofa_edge.device.conditions.raspberry_pi import RaspberryPi
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.errors import DeviceBusyError
 
-__all__ = ["DeviceConditions", "Expected", "family_of", "prepared"]
+__all__ = ["COOL_DEADLINE_S", "DeviceConditions", "Expected", "family_of", "prepared"]
 
 _LOG = logging.getLogger(__name__)
 COOL_DEADLINE_S = 300.0
