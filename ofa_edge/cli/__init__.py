@@ -21,7 +21,7 @@ from ofa_edge.cli.predictor import predictor_group
 from ofa_edge.cli.search import search_command
 from ofa_edge.cli.targets import targets_group
 from ofa_edge.cli.train import train_command
-from ofa_edge.cli.verify import report_command, verify_command
+from ofa_edge.cli.verify import profile_command, report_command, verify_command
 from ofa_edge.cli.zoo import zoo_group
 from ofa_edge.errors import OfaEdgeError
 
@@ -50,6 +50,7 @@ for command in (
     finetune_command,
     predictor_group,
     verify_command,
+    profile_command,
     report_command,
     nightly_command,
     baseline_group,

@@ -5,11 +5,12 @@ protocol drives either. They differ in the files they need and in how images and
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,7 +198,7 @@ def last_json(stdout: str) -> dict[str, Any]:
     """
     lines = stdout.strip().splitlines()
     try:
-        facts = json.loads(lines[-1], parse_constant=_no_number) if lines else None
+        facts = json.loads(lines[-1], parse_constant=_no_number, parse_float=_finite) if lines else None
     except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict):
@@ -205,6 +206,12 @@ def last_json(stdout: str) -> dict[str, Any]:
     return facts
 
 
-def _no_number(word: str) -> None:
+def _no_number(word: str) -> NoReturn:
     """NaN and infinities are no JSON, and no fact about a device."""
     raise ValueError(word)
+
+
+def _finite(word: str) -> float:
+    """1e999 is an infinity too."""
+    value = float(word)
+    return value if math.isfinite(value) else _no_number(word)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _LEAST_SHARE = 0.9  # of the clock at the start; a board that throttles falls by a step of 10 % or more
+_MOST = 10**12
 _LEAST_TICKS = 6  # fewer have no first and last third
 
 
@@ -27,12 +28,17 @@ class Tick:
 def ticks_from(facts: Mapping[str, Any]) -> tuple[Tick, ...]:
     """The ticks that a runner printed; none where it printed none, or nothing readable."""
     try:
-        return tuple(
-            Tick(int(ms), None if heat is None else heat / 1000, tuple(clocks), tuple(ceilings))
-            for ms, heat, clocks, ceilings in facts.get("watch", ())
-        )
+        return tuple(_tick(*tick) for tick in facts.get("watch", ()))
     except (TypeError, ValueError):
         return ()
+
+
+def _tick(ms: Any, heat: Any, clocks: Any, ceilings: Any) -> Tick:
+    """Raises ValueError for anything but whole numbers, and None where a file could not be read."""
+    values = [ms, *([] if heat is None else [heat]), *(value for value in (*clocks, *ceilings) if value is not None)]
+    if not all(type(value) is int and abs(value) < _MOST for value in values):
+        raise ValueError("not a tick")
+    return Tick(ms, None if heat is None else heat / 1000, tuple(clocks), tuple(ceilings))
 
 
 def slowed(ticks: Sequence[Tick]) -> bool:

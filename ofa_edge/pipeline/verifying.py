@@ -90,12 +90,7 @@ def verify(
     check_outputs(folder, manifest)
     plan = plan_of(manifest, device, data)
     subnet = subnet_of(manifest)
-    if plan.runtime != "tflite" and device == "local":
-        raise UsageError(
-            f"a {plan.runtime} library for {plan.target.name} does not run on this machine",
-            f"it was compiled for {plan.target.hardware.arch}",
-            "--device emulated, or a device of that kind",
-        )
+    check_runs_here(plan, device)
     artifact = folder / plan.artifact_name
     try:
         result = measure_artifact(plan, artifact, subnet, runner_of(folder), release)
@@ -116,6 +111,16 @@ def verify(
         verdicts.append(instructions_verdict(record.instructions_per_inference, _counted(manifest, record)))
     verdicts.append(latency_verdict([record], plan.budget_ms, result.is_target))
     return Verification(record, rungs, tuple(verdicts))
+
+
+def check_runs_here(plan: Plan, device: str) -> None:
+    """Raise UsageError for a library of another architecture on this machine."""
+    if plan.runtime != "tflite" and device == "local":
+        raise UsageError(
+            f"a {plan.runtime} library for {plan.target.name} does not run on this machine",
+            f"it was compiled for {plan.target.hardware.arch}",
+            "--device emulated, or a device of that kind",
+        )
 
 
 def _ladder(

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,7 @@ class Truth:
         latency_ms: of one inference, by the SHA-256 of the artifact; or the same for every artifact.
         noise: about it.
         load_ms: of loading an artifact.
+        memory_bytes: peak of the process that runs it.
         answers: "made-up" logits (the same for the same artifact and images, on every machine), "real" ones (the runner
             really runs the artifact on this machine; only its times are simulated), or a function from the artifact's
             file and images [N, C, H, W] (TVM) or [N, H, W, C] (LiteRT) to float32 logits [N, classes].
@@ -86,6 +87,7 @@ class Truth:
     latency_ms: float | Mapping[str, float] = 5.0
     noise: Noise = field(default_factory=SteadyNoise)
     load_ms: float = 20.0
+    memory_bytes: int = 24_000_000
     answers: Literal["made-up", "real"] | Answers = "made-up"
     classes: int = 10
     thermal: Thermal = field(default_factory=Thermal)
@@ -185,6 +187,11 @@ class SimDevice:
             given = self.truth.latency_ms
             truth = given if isinstance(given, float | int) else given[_digest(artifact)]
             return truth * (self.truth.thermal.slowdown if self._throttled & _THROTTLED_NOW else 1.0)
+
+    def tick(self, ms: int) -> list[Any]:
+        """What a runner's watch sees: its own milliseconds, thousandths of a degree, clocks, their ceilings."""
+        clock = 600_000 if self._throttled & _THROTTLED_NOW else 1_500_000
+        return [ms, round(self.temperature_c * 1000), [clock], [1_500_000]]
 
     def session_ns(self, artifact: Path, runs: int) -> list[int]:
         """Nanoseconds of the timed runs of one session."""

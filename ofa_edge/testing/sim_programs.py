@@ -251,9 +251,15 @@ def _run_runner(device: SimDevice, args: list[str]) -> Answer:
         asked = images[:1]
         timed, seconds = _latency(device, artifact, options)
         facts |= timed
+    if options.memory:
+        asked, seconds = images[:1], device.truth.load_ms / 1e3
+        facts |= {"memory_before": device.truth.memory_bytes // 2, "peak_memory": device.truth.memory_bytes}
     logits = device.answer(artifact, asked)
     _store_logits(device, outputs, logits, litert)
+    begin = device.tick(0)
     device.spend(seconds, load=1.0)
+    if options.latency:
+        facts["watch"] = [begin, device.tick(round(seconds * 1e3))]
     return Answer(stdout=json.dumps(facts) + "\n", seconds=seconds)
 
 
@@ -264,6 +270,7 @@ def _runner_options(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shape")
     parser.add_argument("--latency", action="store_true")
+    parser.add_argument("--memory", type=int, default=0)
     parser.add_argument("--min-runs", type=int, default=100)
     parser.add_argument("--min-seconds", type=float, default=10.0)
     # The simulated runs are steady from the first one: how they are warmed up makes no difference.

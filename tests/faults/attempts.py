@@ -20,7 +20,7 @@ LIMIT_S = 60.0
 
 @dataclass(frozen=True)
 class Attempt:
-    """How it ended: one of the two is set."""
+    """How it ended. Both are set where the device answered, and was not fit for its latency to be measured."""
 
     measurement: Measurement | None
     error: DeviceError | None
@@ -29,11 +29,12 @@ class Attempt:
 
 def attempt(device: SimDevice, artifact, images, faults: Sequence[Fault] = (), name: str = "board") -> Attempt:
     """Measure once. Anything but an error of the device's tree passes through and fails the test."""
-    request = Request(artifact, "tflite", images, CLASSES, latency=PLAN, timeout_s=LIMIT_S)
+    request = Request(artifact, "tflite", images, CLASSES, latency=PLAN, timeout_s=LIMIT_S, memory=True)
     connection = SimConnection(device, name, faults)
     try:
         with hold(connection), prepared(connection, deadline_s=0.0) as conditions:
-            return Attempt(measure(connection, request, conditions), None, tuple(connection.faults.calls))
+            found = measure(connection, request, conditions)
+            return Attempt(found, found.no_latency, tuple(connection.faults.calls))
     except DeviceError as error:
         return Attempt(None, error, tuple(connection.faults.calls))
     finally:
@@ -43,6 +44,7 @@ def attempt(device: SimDevice, artifact, images, faults: Sequence[Fault] = (), n
 def check_whole(found: Measurement, device: SimDevice, artifact, images) -> None:
     """A measurement that was given is all there, and every session in it is one process of one boot."""
     np.testing.assert_array_equal(found.outputs, device.answer(artifact, images.transpose(0, 2, 3, 1)))
+    assert found.peak_memory == device.truth.memory_bytes
     assert len(found.latency.samples_ns) == SESSIONS
     ran = {session.samples_ns: session.boot_id for session in device.sessions}
     assert len(ran) == len(device.sessions)

@@ -37,6 +37,7 @@ TRANSFERS = {
 RENAMES = {"rename artifact": ("run mv *model.tflite", 0), "rename inputs": ("run mv *inputs-0.npy", 0)}
 RUNS = {
     "accuracy run": ("run sim-python *inputs-0.npy*", 0),
+    "memory pass": ("run sim-python *--memory*", 0),
     "first session": ("run sim-python *--latency*", 0),
     "second session": ("run sim-python *--latency*", 1),
     "last session": ("run sim-python *--latency*", 2),
@@ -118,6 +119,7 @@ def test_after_a_fault(make_device, artifact, images, step, kind, late, calls):
     else:
         assert isinstance(found.error, wanted), found.error
         assert isinstance(found.error, DeviceRebootedError) <= (kind == "reboot")
+        assert found.measurement is None or found.measurement.latency is None
     check_next_device(other, artifact, images)
     if step in CONDITIONS_AFTER and kind in ("exit", "garbage", "truncate"):
         assert len(device.sessions) == SESSIONS + 1  # the session of which nothing is known was run again
