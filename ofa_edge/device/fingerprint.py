@@ -7,7 +7,7 @@ GNU's knows `-v`.
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from ofa_edge.device.cores import PART_NAMES
+from ofa_edge.device.cores import core_name
 from ofa_edge.device.protocol import Completed, DeviceKind, Fingerprint
 from ofa_edge.errors import DeviceRunError
 
@@ -102,14 +102,11 @@ def cpu_name(cpuinfo: str) -> str:
     >>> cpu_name("CPU implementer : 0x41\nCPU part : 0xd08\n")
     'cortex-a72'
     """
-    parts = {int(part, 16) for part in re.findall(r"^CPU part\s*:\s*(0x[0-9a-fA-F]+)", cpuinfo, re.MULTILINE)}
-    implementers = set(re.findall(r"^CPU implementer\s*:\s*(0x[0-9a-fA-F]+)", cpuinfo, re.MULTILINE))
-    if parts and implementers == {"0x41"} and max(parts) in PART_NAMES:
-        return PART_NAMES[max(parts)]
+    makers = re.findall(r"^CPU implementer\s*:\s*(0x[0-9a-fA-F]+)", cpuinfo, re.MULTILINE)
+    parts = re.findall(r"^CPU part\s*:\s*(0x[0-9a-fA-F]+)", cpuinfo, re.MULTILINE)
+    name = core_name((int(maker, 16), int(part, 16)) for maker, part in zip(makers, parts, strict=False))
     model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    if model:
-        return model[1].strip()
-    return f"implementer {min(implementers)} part {max(parts):#x}" if parts and implementers else ""
+    return model[1].strip() if model and (not name or name.startswith("implementer")) else name
 
 
 def _android_name(properties: Mapping[str, str]) -> str:
