@@ -25,6 +25,8 @@ _EMULATED_PROPERTIES = ("ro.kernel.qemu", "ro.boot.qemu")
 _EMULATED_BOARDS = ("goldfish", "ranchu", "cutf", "vsoc")
 _FILES = (MARKER, _CPUINFO, _BOOT_ID, _OS_RELEASE, *_MODELS)
 
+_LONGEST = 200  # characters of one fact
+
 Run = Callable[[Sequence[str]], Completed]
 
 
@@ -51,15 +53,20 @@ def read_fingerprint(run: Run, emulator: str | None) -> Fingerprint:
         device_kind=kind,
         kind_evidence=evidence,
         arch=arch,
-        cpu=cpu_name(cpuinfo) or "unknown",
-        model=properties.get("ro.product.model") or model,
-        os=_os_name(files.get(_OS_RELEASE, "")) or _android_name(properties) or system,
+        cpu=_plain(cpu_name(cpuinfo)) or "unknown",
+        model=_plain(properties.get("ro.product.model") or model),
+        os=_plain(_os_name(files.get(_OS_RELEASE, "")) or _android_name(properties) or system),
         kernel=kernel,
-        boot_id=files.get(_BOOT_ID, "").strip(),
+        boot_id=_plain(files.get(_BOOT_ID, "").strip()),
         cores=len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)) or 1,
         emulator=emulator,
-        build=properties.get("ro.build.fingerprint"),
+        build=_plain(properties["ro.build.fingerprint"]) if "ro.build.fingerprint" in properties else None,
     )
+
+
+def _plain(text: str) -> str:
+    """What a device says is shown on terminals: no control characters, and no end of it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST])
 
 
 def _properties(run: Run) -> dict[str, str]:

@@ -149,3 +149,10 @@ def test_androids_emulators_say_so(line):
     found = read_fingerprint(android(f"{text}\n{line}\n"), None)
     assert found.device_kind == "emulated"
     assert found.kind_evidence.startswith("property ro.")
+
+
+def test_what_a_device_says_of_itself_cannot_drive_a_terminal():
+    hostile = PROPERTIES.replace("[Pixel 4]", "[\x1b]0;owned\x07<b>" + "x" * 5000 + "]")
+    found = read_fingerprint(android(hostile), None)
+    assert found.model.startswith("?]0;owned?<b>xxx")
+    assert len(found.model) == 200
