@@ -17,6 +17,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -112,6 +113,25 @@ class Emulation(_Table):
     cpu: str = Field(min_length=1)  # qemu's -cpu
 
 
+class Identity(_Table):
+    """How hardware of this target is known by what it says of itself. Where both are given, both must hold."""
+
+    models: tuple[str, ...] = ()  # of the board or phone; shell patterns: "Raspberry Pi 4 Model B*"
+    cpus: tuple[str, ...] = ()  # as fingerprints name them: "cortex-a72", "implementer 0x51 part 0x804"
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.models and not self.cpus:
+            raise ValueError("identity names neither models nor cpus")
+        return self
+
+    def fits(self, model: str, cpu: str) -> bool:
+        """Whether a device with this model and CPU is the target's hardware."""
+        return (not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)) and (
+            not self.cpus or cpu in self.cpus
+        )
+
+
 class TargetFile(_Table):
     """The schema of a target file."""
 
@@ -122,6 +142,7 @@ class TargetFile(_Table):
     defaults: Defaults
     latency_model: LatencyModelFile
     emulation: Emulation | None = None
+    identity: Identity | None = None  # default: the CPU by its name
 
     @model_validator(mode="after")
     def _default_runs(self) -> Self:
@@ -135,6 +156,11 @@ class Target(TargetFile):
 
     name: str
     path: Path
+
+    def is_hardware(self, model: str, cpu: str) -> bool:
+        """Whether a physical device that gives this model and CPU is this target's hardware."""
+        identity = self.identity or Identity(cpus=(self.hardware.cpu,))
+        return identity.fits(model, cpu)
 
     @property
     def runtimes(self) -> tuple[RuntimeKind, ...]:

@@ -7,7 +7,7 @@ GNU's knows `-v`.
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from ofa_edge.device.cores import PART_NAMES
+from ofa_edge.device.cores import core_name
 from ofa_edge.device.protocol import Completed, DeviceKind, Fingerprint
 from ofa_edge.errors import DeviceRunError
 
@@ -27,6 +27,8 @@ _FILES = (MARKER, _CPUINFO, _BOOT_ID, _OS_RELEASE, *_MODELS)
 _NO_PROGRAM = (126, 127)  # exit statuses of shells, env and timeout
 _UNAME = re.compile(r"(Linux) ([\x21-\x7e]+) ([a-z0-9_]+)")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+_LONGEST = 200  # characters of one fact
 
 Run = Callable[[Sequence[str]], Completed]
 
@@ -58,19 +60,24 @@ def read_fingerprint(run: Run, emulator: str | None) -> Fingerprint:
         device_kind=kind,
         kind_evidence=evidence,
         arch=arch,
-        cpu=cpu_name(cpuinfo) or "unknown",
-        model=properties.get("ro.product.model") or model,
-        os=_os_name(files.get(_OS_RELEASE, "")) or _android_name(properties) or system,
+        cpu=_plain(cpu_name(cpuinfo)) or "unknown",
+        model=_plain(properties.get("ro.product.model") or model),
+        os=_plain(_os_name(files.get(_OS_RELEASE, "")) or _android_name(properties) or system),
         kernel=kernel,
         boot_id=boot_id,
         cores=len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)) or 1,
         emulator=emulator,
-        build=properties.get("ro.build.fingerprint"),
+        build=_plain(properties["ro.build.fingerprint"]) if "ro.build.fingerprint" in properties else None,
     )
 
 
 def _unreadable(why: str) -> DeviceRunError:
     return DeviceRunError("the device does not say what it is", why, "is it a Linux system?")
+
+
+def _plain(text: str) -> str:
+    """What a device says is shown on terminals: no control characters, and no end of it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST])
 
 
 def _properties(run: Run) -> dict[str, str]:
@@ -116,14 +123,11 @@ def cpu_name(cpuinfo: str) -> str:
     >>> cpu_name("CPU implementer : 0x41\nCPU part : 0xd08\n")
     'cortex-a72'
     """
-    parts = {int(part, 16) for part in re.findall(r"^CPU part\s*:\s*(0x[0-9a-fA-F]+)", cpuinfo, re.MULTILINE)}
-    implementers = set(re.findall(r"^CPU implementer\s*:\s*(0x[0-9a-fA-F]+)", cpuinfo, re.MULTILINE))
-    if parts and implementers == {"0x41"} and max(parts) in PART_NAMES:
-        return PART_NAMES[max(parts)]
+    makers = re.findall(r"^CPU implementer\s*:\s*(0x[0-9a-fA-F]+)", cpuinfo, re.MULTILINE)
+    parts = re.findall(r"^CPU part\s*:\s*(0x[0-9a-fA-F]+)", cpuinfo, re.MULTILINE)
+    name = core_name((int(maker, 16), int(part, 16)) for maker, part in zip(makers, parts, strict=False))
     model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    if model:
-        return model[1].strip()
-    return f"implementer {min(implementers)} part {max(parts):#x}" if parts and implementers else ""
+    return model[1].strip() if model and (not name or name.startswith("implementer")) else name
 
 
 def _android_name(properties: Mapping[str, str]) -> str:

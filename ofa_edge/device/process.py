@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -252,6 +253,18 @@ def run_error(device: str, completed: Completed) -> DeviceRunError:
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
     said = (completed.stderr.strip() or completed.stdout.strip())[-_TAIL:] or "it said nothing"
     return DeviceRunError(f"{Path(completed.argv[0]).name} failed on {device}: {how}", said, "ofa-edge doctor")
+
+
+def copy_here(source: PurePosixPath | Path, target: PurePosixPath | Path, device: str) -> None:
+    """Copy a file for a device whose files are this machine's.
+
+    Raises:
+        DeviceRunError: it cannot be read or written.
+    """
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise DeviceRunError(f"cannot copy {source.name} on {device}", f"{error}", "free some space there") from error
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

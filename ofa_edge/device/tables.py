@@ -148,7 +148,7 @@ class PluginDevice:
             raise ConfigError(
                 f"device '{name}' of kind '{self.kind}' cannot be used",
                 f"{self._point.value}: {type(error).__name__}: {error}",
-                f"pytest --pyargs ofa_edge.testing.connection_kit --device {name}",
+                f"OFA_EDGE_TEST_DEVICE={name} pytest --pyargs ofa_edge.testing.connection_kit",
             ) from error
 
 

@@ -147,7 +147,9 @@ def _measure(
 
 def _record(measurement: Measurement, kind: str) -> DeviceMeasurement:
     latency = measurement.latency
-    fingerprint = {key: str(value) for key, value in measurement.fingerprint.to_json().items() if value is not None}
+    facts = measurement.fingerprint.to_json()
+    del facts["boot_id"]  # names one machine; what is published need not
+    fingerprint = {key: str(value) for key, value in facts.items() if value is not None}
     fingerprint |= {f"condition_{key.replace(' ', '_')}": value for key, value in measurement.conditions.items()}
     return DeviceMeasurement(
         name=measurement.device,
@@ -178,5 +180,5 @@ def _is_target(plan: Plan, measurement: Measurement, connection: Connection) -> 
     """Whether the device is the target's hardware, by what it says about itself."""
     if plan.target.name == "host":
         return connection.kind == "local"
-    cpu = measurement.fingerprint.cpu.lower().replace(" ", "-")
-    return measurement.fingerprint.device_kind == "physical" and plan.target.hardware.cpu in cpu
+    found = measurement.fingerprint
+    return found.device_kind == "physical" and plan.target.is_hardware(found.model, found.cpu)

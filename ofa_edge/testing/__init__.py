@@ -1,1 +1,1 @@
-"""What ofa-edge is tested with, as public API: simulated devices, recordings, models of noise."""
+"""Public aids for testing: what a connection must do, simulated devices, recordings, models of noise."""

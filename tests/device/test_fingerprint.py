@@ -100,7 +100,22 @@ def test_cpu_names():
     assert cpu_name("") == ""
     big_little = "CPU implementer : 0x41\nCPU part : 0xd05\n\nCPU implementer : 0x41\nCPU part : 0xd0b\n"
     assert cpu_name(big_little) == "cortex-a76"
-    assert cpu_name("CPU implementer : 0x51\nCPU part : 0x804\n") == "implementer 0x51 part 0x804"
+    assert cpu_name("CPU implementer : 0x51\nCPU part : 0x001\n") == "implementer 0x51 part 0x1"
+
+
+@pytest.mark.parametrize(
+    ("cores", "name"),
+    [
+        ([(0x51, 0x805)] * 4 + [(0x51, 0x804)] * 4, "kryo-4xx-gold"),  # a Pixel 4
+        ([(0x51, 0x804)] * 4 + [(0x51, 0x805)] * 4, "kryo-4xx-gold"),  # whatever the order
+        ([(0x41, 0xD05)] * 4 + [(0x51, 0x804)] * 4, "kryo-4xx-gold"),  # numbers of both makers
+        ([(0x41, 0xD05)] * 4 + [(0x41, 0xD41)] * 2 + [(0x41, 0xD44)] * 2, "cortex-x1"),  # a Pixel 7
+        ([(0x41, 0xD05), (0x53, 0x002)], "implementer 0x53 part 0x2"),
+    ],
+)
+def test_the_biggest_of_several_kinds_of_core(cores, name):
+    text = "".join(f"CPU implementer : {maker:#x}\nCPU part : {part:#x}\n\n" for maker, part in cores)
+    assert cpu_name(text) == name
 
 
 @pytest.mark.parametrize("name", ["cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76", "neoverse-n1"])
@@ -147,7 +162,7 @@ def test_a_phone_is_known_by_its_properties():
     found = read_fingerprint(android(PROPERTIES), None)
     assert (found.device_kind, found.model, found.os) == ("physical", "Pixel 4", "Android 13 (API 33)")
     assert found.build == "google/flame/flame:13/TP1A/8940162:user/release-keys"
-    assert found.cpu == "implementer 0x51 part 0x804"
+    assert found.cpu == "kryo-4xx-gold"
 
 
 @pytest.mark.parametrize("line", ["[ro.kernel.qemu]: [1]", "[ro.boot.qemu]: [1]", "[ro.hardware]: [ranchu]"])
@@ -156,3 +171,10 @@ def test_androids_emulators_say_so(line):
     found = read_fingerprint(android(f"{text}\n{line}\n"), None)
     assert found.device_kind == "emulated"
     assert found.kind_evidence.startswith("property ro.")
+
+
+def test_what_a_device_says_of_itself_cannot_drive_a_terminal():
+    hostile = PROPERTIES.replace("[Pixel 4]", "[\x1b]0;owned\x07<b>" + "x" * 5000 + "]")
+    found = read_fingerprint(android(hostile), None)
+    assert found.model.startswith("?]0;owned?<b>xxx")
+    assert len(found.model) == 200

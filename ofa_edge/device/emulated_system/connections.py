@@ -143,7 +143,7 @@ def open_emulated_adb(cpu: str, arch: str = EMULATED_ARCH, name: str = "emulated
     with _removed_on_failure(home) as undo:
         model = f"ofa-edge emulated {core.name}"
         links = {f"/system/bin/{tool}": "/usr/bin/toybox" for tool in _TOYBOX.split()}
-        # Under QEMU, toybox's timeout says 127 for about a tenth of the programs that succeed; coreutils' has its options.
+        # Under QEMU, toybox's timeout says 127 for a tenth of the programs that succeed; coreutils' has its options.
         links |= {"/system/bin/sh": "/usr/bin/mksh", "/system/bin/timeout": "/usr/bin/timeout"}
         files = users(_SHELL_USER, _SHELL_UID, "/data/local/tmp", "/system/bin/sh") | {
             "/system/bin/getprop": (_GETPROP, 0o755),

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from ofa_edge.device.cores import EmulatedCore
 from ofa_edge.device.emulated import emulation_available, qemu_version
-from ofa_edge.device.sysroot import SITE, ensure_sysroot, ensure_view, sysroot_unavailable
+from ofa_edge.device.sysroot import SITE, ensure_sysroot, ensure_view, sysroot_ready, sysroot_unavailable
 from ofa_edge.errors import DeviceError, ToolMissingError, UnsupportedError
 
 _START_TIMEOUT_S = 60.0
@@ -165,6 +165,8 @@ def system_unavailable(core: EmulatedCore) -> str | None:
         return why_not
     try:
         find_static_qemu()
+        if not sysroot_ready(system=True):
+            return None
         EmulatedSystem(core, Orders(user=1000, folders=(), environment={}, command=("/usr/bin/true",))).stop()
     except (UnsupportedError, ToolMissingError, DeviceError) as error:
         return f"{error.what}: {error.why}"
