@@ -23,7 +23,7 @@ from ofa_edge.pipeline.stages import LOGITS, StageRunner, load_logits, save_arra
 from ofa_edge.space import Subnet
 from ofa_edge.verify.gates import inconclusive
 
-_LOCAL_DEADLINE_S = 30.0  # this machine is hot from the build itself
+LOCAL_DEADLINE_S = 30.0  # this machine is hot from the build itself
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def held(connection: Connection) -> Iterator[DeviceConditions | None]:
     if connection.fingerprint().device_kind == "emulated":
         yield None
         return
-    deadline_s = _LOCAL_DEADLINE_S if connection.kind == "local" else COOL_DEADLINE_S
+    deadline_s = LOCAL_DEADLINE_S if connection.kind == "local" else COOL_DEADLINE_S
     with hold(connection), prepared(connection, deadline_s=deadline_s) as conditions:
         yield conditions
 

@@ -35,7 +35,7 @@ from ofa_edge.verify.gates import (
 )
 from ofa_edge.verify.ladder import Answers, accuracy_drop, device_tolerance, first_rung, rung
 
-_FP32 = "model.onnx"  # the exported fp32 network: what accuracy is held against
+FP32 = "model.onnx"  # the exported fp32 network: what accuracy is held against
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,9 @@ def _ladder(
     if reference is not None:
         tolerance = device_tolerance(plan.precision, plan.fp16_accumulation)
         rungs = (first_rung(reference, labels), rung(answers, reference, tolerance, labels))
-    if not (folder / _FP32).is_file():
+    if not (folder / FP32).is_file():
         return rungs, accuracy_verdict(rungs)
-    fp32 = Answers("onnx", run_onnx(folder / _FP32, test_inputs(plan, subnet)))
+    fp32 = Answers("onnx", run_onnx(folder / FP32, test_inputs(plan, subnet)))
     return rungs, accuracy_verdict([first_rung(fp32, labels), rungs[-1]], accuracy_drop(answers, fp32, labels))
 
 

@@ -12,7 +12,8 @@ from ofa_edge.report.svg import Axis, drawing, element, label, line, tick_text
 NIGHTS = 60  # that a chart shows
 _WIDTH, _HEIGHT = 920.0, 190.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 18.0, 16.0, 34.0
-_LEAST_REACH = 6.0  # percent around zero that a chart shows at least
+_LEAST_REACH = 1.5  # percent around zero that a chart shows at least; of latency, which is known less well:
+_LATENCY_REACH = 6.0
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,13 @@ def percent_of(item: SeriesRecord) -> float | None:
 
 
 def trend_chart(trend: Trend) -> Markup:
-    """One dot a night in its verdict's colour, shaded up to what that night could not have seen; empty without figures."""
+    """A dot a night in its verdict's colour, shaded up to what that night could not have seen; or nothing."""
     known = [(point, point.percent) for point in trend.points if point.percent is not None]
     if not known:
         return Markup("")
     name = "points of top-1 lost" if trend.last.unit == "share" else "candidate over golden, %"
-    reach = [_LEAST_REACH, -_LEAST_REACH, *(percent for _, percent in known)]
+    least = _LATENCY_REACH if trend.last.gate == "latency" else _LEAST_REACH
+    reach = [least, -least, *(percent for _, percent in known)]
     y = Axis.over(reach, _HEIGHT - _BOTTOM, _TOP)
     nights = [point.night for point in trend.points]
     x = Axis(nights[0] - 0.5, max(nights[-1], nights[0] + 9) + 0.5, _LEFT, _WIDTH - _RIGHT)

@@ -157,7 +157,8 @@ def simulate(model: NoiseModel, nights: int, sessions: int, seed: int, runs: int
 
 def session_factors(model: NoiseModel, sessions: int, seed: int) -> Floats:
     """Factors [sessions] of one run of one night, NaN where a session is invalid."""
-    return simulate(model, 1, sessions, seed, runs=1).factors[0, 0]
+    factors: Floats = simulate(model, 1, sessions, seed, runs=1).factors[0, 0]
+    return factors
 
 
 def _epochs(model: NoiseModel, nights: int, rng: np.random.Generator) -> tuple[Floats, NDArray[np.int64]]:

@@ -49,8 +49,9 @@ class Night:
 def judge_night(measure: Measure, pasts: Mapping[str, Past], fingerprint: str, rules: Rules = DEFAULT_RULES) -> Night:
     """Measure all series of a device and judge them.
 
-    A run that noise or lost sessions spoiled is made again, at most `rules.retries` times: whether it is depends on the
-    scatter about the median and not on the median, so it favours neither verdict.
+    A run that noise, lost sessions or another state of the device spoiled is made again, at most `rules.retries` times:
+    whether it is depends on the golden and on the scatter about the median, not on the median, so it favours neither
+    verdict.
 
     Args:
         measure: makes one run of the series of this name, after whatever pause the device needs; None: no time is left.

@@ -159,7 +159,7 @@ class Look:
 
     def worth_another(self) -> bool:
         """The run was blocked by what may be over in some minutes."""
-        return self.blocked is not None and self.blocked[0] in ("too-few-pairs", "too-noisy")
+        return self.blocked is not None and self.blocked[0] in ("too-few-pairs", "too-noisy", "golden-moved")
 
 
 def look(

@@ -69,9 +69,16 @@ def test_but_not_for_ever():
     assert night.runs == 1 + Rules().retries
 
 
-def test_a_moved_golden_is_not_measured_again_and_never_red():
-    night, found = judged(sessions(0.5, golden_ms=3.0), past=Past(HERE, golden_ms=(2.0,) * 5))
-    assert (found.colour, found.code, night.runs) == (Colour.INCONCLUSIVE, "golden-moved", 1)
+def test_a_golden_that_stays_moved_is_never_red():
+    moved = sessions(0.5, golden_ms=3.0)
+    night, found = judged(moved, moved, moved, past=Past(HERE, golden_ms=(2.0,) * 5))
+    assert (found.colour, found.code, night.runs) == (Colour.INCONCLUSIVE, "golden-moved", 3)
+
+
+def test_a_golden_that_was_moved_for_minutes_costs_a_run():
+    past = Past(HERE, golden_ms=(2.0,) * 5)
+    night, found = judged(sessions(0.1), sessions(0.1, golden_ms=2.3), sessions(0.1, seed=1), past=past)
+    assert (found.colour, night.runs) == (Colour.RED, 3)
 
 
 def test_little_by_little_is_seen_in_the_series():
@@ -109,7 +116,7 @@ def test_a_golden_that_stays_slower_becomes_usual():
     past, slower = Past(HERE, golden_ms=(2.0,) * 20), sessions(0.0, golden_ms=2.4)
     colours = []
     for _ in range(14):
-        night, found = judged(slower, past=past)
+        night, found = judged(slower, slower, slower, past=past)
         past = night.pasts["it"]
         colours.append(found.colour)
     assert colours[0] is Colour.INCONCLUSIVE

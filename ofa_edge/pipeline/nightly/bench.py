@@ -15,20 +15,23 @@ from numpy.typing import NDArray
 
 from ofa_edge import cost
 from ofa_edge.device.accuracy import accuracy_pass
-from ofa_edge.device.conditions import prepared
+from ofa_edge.device.conditions import COOL_DEADLINE_S, prepared
 from ofa_edge.device.counting import count_inference
 from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.lease import Lease, hold
+from ofa_edge.device.passes import Memory, memory_pass
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.errors import ConfigError
+from ofa_edge.export.onnx import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes
+from ofa_edge.metrics import top1
 from ofa_edge.pipeline.nightly.fleet import ProtocolEntry
 from ofa_edge.pipeline.nightly.store import Build
+from ofa_edge.pipeline.on_device import LOCAL_DEADLINE_S
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.stages import test_inputs
-from ofa_edge.pipeline.verifying import plan_of
-from ofa_edge.space import Subnet
+from ofa_edge.pipeline.verifying import FP32, check_runs_here, plan_of, subnet_of
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
 
 _TIMEOUT_S = 900.0
@@ -45,7 +48,7 @@ class Duel:
         plan: of the candidate's build; both must be of one target and runtime.
         images: float32 [N, C, r, r] of golden and of candidate, which may differ in resolution.
         labels: [N], or None where accuracy would mean nothing.
-        fp32_top1: of the candidate's supernet slice on exactly these images, or None.
+        fp32_top1: of the candidate's exported fp32 network on exactly these images, or None.
     """
 
     name: str
@@ -123,32 +126,24 @@ def make_duel(
         )
     plan = plan_of(candidate.manifest, device, data)
     count = protocol.images
-    subnets = [_subnet(build) for build in (golden, candidate)]
-    inputs = [test_inputs(plan, subnet)[:count] for subnet in subnets]
-    labels = plan.data.test_labels
-    whole = count is None or (labels is not None and count >= len(labels))
-    reference = candidate.manifest.ladder[0]
-    return Duel(
-        name,
-        golden,
-        candidate,
-        plan,
-        (inputs[0], inputs[1]),
-        None if labels is None else labels[:count],
-        reference.top1 if whole and labels is not None and reference.images == len(labels) else None,
-    )
+    check_runs_here(plan, device)
+    mine_images, their_images = (test_inputs(plan, subnet_of(build.manifest))[:count] for build in (candidate, golden))
+    labels = None if plan.data.test_labels is None else plan.data.test_labels[:count]
+    fp32_top1 = None if labels is None else _fp32_top1(candidate, mine_images, labels)
+    return Duel(name, golden, candidate, plan, (their_images, mine_images), labels, fp32_top1)
 
 
-def _subnet(build: Build) -> Subnet:
-    found = build.manifest.subnet
-    return Subnet(found.stages, found.resolution, found.widths)
+def _fp32_top1(build: Build, images: NDArray[np.float32], labels: NDArray[np.int64]) -> float | None:
+    """Of the exported fp32 network, where the build has it."""
+    path = build.folder / FP32
+    return top1(run_onnx(path, images), labels) if path.is_file() else None
 
 
 @dataclass
 class DeviceBench:
     """A real or emulated device. Made by `open_bench`."""
 
-    lease: Lease
+    lease: Lease | None  # none of an emulated device, which many may share
     sides: Mapping[str, tuple[OpenArtifact, OpenArtifact]]
     expected: dict[tuple[str, bool], NDArray[np.float32]] = field(default_factory=dict)
 
@@ -176,10 +171,14 @@ class DeviceBench:
         side = self.sides[duel][0 if golden else 1]
         answered = accuracy_pass(side)
         self.expected[duel, golden] = answered.outputs[0]
-        counted, notes = count_inference(side) if side.emulated else (None, ())
-        return Answered(
-            answered.outputs, answered.facts, None if counted is None else counted.per_inference, notes=notes
-        )
+        if side.emulated:
+            counted, notes = count_inference(side)
+            per_inference = None if counted is None else counted.per_inference
+            return Answered(answered.outputs, answered.facts, per_inference, notes=notes)
+        memory = memory_pass(side)
+        if isinstance(memory, Memory):
+            return Answered(answered.outputs, answered.facts, peak_bytes=memory.peak)
+        return Answered(answered.outputs, answered.facts, notes=(memory.reason,))
 
     def run(self, duel: str, protocol: ProtocolEntry, deadline: float) -> Sessions:
         """See `Bench`."""
@@ -190,7 +189,8 @@ class DeviceBench:
 
     def _session(self, duel: str, position: int, plan: LatencyPlan) -> float:
         golden = is_golden(position)
-        self.lease.check()
+        if self.lease is not None:
+            self.lease.check()
         session = self.sides[duel][0 if golden else 1].session(plan, self.expected.get((duel, golden)))
         return session.p50_ms if session.valid else math.nan
 
@@ -213,10 +213,11 @@ def open_bench(device: str, duels: tuple[Duel, ...]) -> Iterator[Bench]:
         raise ConfigError("no device to run on", f"device = '{device}'", "ofa-edge devices list")
     with contextlib.ExitStack() as stack:
         stack.callback(connection.close)
-        lease = stack.enter_context(hold(connection))
-        conditions = None
+        lease, conditions = None, None
         if connection.fingerprint().device_kind == "physical":
-            conditions = stack.enter_context(prepared(connection))
+            lease = stack.enter_context(hold(connection))
+            deadline_s = LOCAL_DEADLINE_S if connection.kind == "local" else COOL_DEADLINE_S
+            conditions = stack.enter_context(prepared(connection, deadline_s=deadline_s))
         sides = {}
         for duel in duels:
             golden, candidate = (
@@ -236,6 +237,6 @@ def _request(duel: Duel, build: Build, images: NDArray[np.float32]) -> Request:
         classes=space.num_classes,
         threads=plan.target.runtime.threads,
         runner=build.runner,
-        macs=cost.macs(space, _subnet(build)),
+        macs=cost.macs(space, subnet_of(build.manifest)),
         timeout_s=_TIMEOUT_S,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import fsync_folder, sha256_file
 from ofa_edge.manifest import FileRecord, Manifest, check_outputs, read_manifest
+from ofa_edge.pipeline.verifying import runner_of
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,7 @@ class Build:
     @property
     def runner(self) -> Path | None:
         """The TVM runner that travels with the artifact."""
-        folder = self.folder / "runner"
-        return folder if folder.is_dir() else None
+        return runner_of(self.folder)
 
 
 def open_build(folder: Path) -> Build:
