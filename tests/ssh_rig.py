@@ -1,5 +1,6 @@
 """A real sshd on a loopback port, with keys of its own."""
 
+import contextlib
 import getpass
 import shutil
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ofa_edge.device.ssh import SshAddress
@@ -34,7 +36,8 @@ Subsystem sftp internal-sftp
 class Server:
     """A running sshd and how to reach it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prefix: tuple[str, ...] = ()) -> None:
+        """Keys and configuration are made in `folder`; `prefix` starts the server in a world of its own."""
         if getpass.getuser() == "root":  # sshd run as root insists on this folder, which its service would make
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         self.folder = folder
@@ -47,7 +50,12 @@ class Server:
         key = (folder / "host.pub").read_text()
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {key}")
         self.log = (folder / "log").open("wb")
-        argv = [SSHD, "-D", "-e", "-f", str(folder / "config")]
+        self.prefix = prefix
+        self.start()
+
+    def start(self) -> None:
+        """Listen on the port, with the keys that it had before."""
+        argv = [*self.prefix, SSHD, "-D", "-e", "-f", str(self.folder / "config")]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self._wait()
 
@@ -74,6 +82,14 @@ class Server:
             "known_hosts_file": self.folder / "known_hosts",
         }
         return SshAddress(**{**values, **changes})
+
+    def kill(self):
+        """End it and every session of it at once, as when a device loses its power; its programs go on."""
+        mine = [child for child in psutil.Process(self.process.pid).children(recursive=True) if "sshd" in child.name()]
+        for process in [psutil.Process(self.process.pid), *mine]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait(10)
 
     def stop(self):
         self.process.terminate()

@@ -32,6 +32,7 @@ from ofa_edge.files import atomic_path, sha256_file
 _LOG = logging.getLogger(__name__)
 _SMALL_TIMEOUT_S = 30.0
 _TRANSFER_TIMEOUT_S = 300.0
+_KILLED_THERE = 137  # of timeout(1), when only SIGKILL ended the program
 _ATTEMPTS = 3
 _BACKOFF_S = 0.5
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -78,6 +79,12 @@ class ProcessConnection(ABC):
         """See `Connection.run`."""
         command, environment = self._command(argv, env or {}, timeout_s)
         completed = self._judge(self._execute(command, environment, timeout_s + self.grace_s, tuple(argv)))
+        if completed.returncode == _KILLED_THERE and completed.wall_s >= timeout_s:
+            raise DeviceTimeoutError(
+                f"{argv[0]} on {self.name} outlasted its limit and its end",
+                f"it had {timeout_s:g} s, went on when it was told to stop, and was killed",
+                "restart the device if that happens again",
+            )
         if check and completed.returncode != 0:
             raise run_error(self.name, completed)
         return completed
@@ -134,10 +141,29 @@ class ProcessConnection(ABC):
             self._send(local, part)
             self._compare(part, digest)
 
-        self._retry(attempt, f"{local.name} to {self.name}")
+        try:
+            self._retry(attempt, f"{local.name} to {self.name}")
+        except DeviceRunError as error:
+            full = self._full(local, part)
+            if full is not None:
+                raise full from error
+            raise
         if os.access(local, os.X_OK):
             self.run(["chmod", "700", str(part)], _SMALL_TIMEOUT_S)
         self.run(["mv", "-f", str(part), str(remote)], _SMALL_TIMEOUT_S)
+
+    def _full(self, local: Path, part: PurePosixPath) -> DeviceRunError | None:
+        """The error for a file that did not fit, where that was it (scp says "Failure"). What arrived is removed."""
+        self.run(["rm", "-f", str(part)], _SMALL_TIMEOUT_S, check=False)
+        said = self.run(["df", "-P", "-k", str(part.parent)], _SMALL_TIMEOUT_S, check=False).stdout
+        room = re.search(r"^\S+\s+\d+\s+\d+\s+(\d+)\s+\S+\s", said, re.MULTILINE)
+        size = local.stat().st_size
+        if room is None or int(room[1]) * 1024 >= size:
+            return None
+        why = f"{local.name} has {size} bytes, and {part.parent.parent} has room for {int(room[1]) * 1024}"
+        return DeviceRunError(
+            f"disk full on {self.name}", why, "free some space there, then run the same command again"
+        )
 
     def pull(self, remote: PurePosixPath, local: Path) -> None:
         """See `Connection.pull`."""

@@ -9,6 +9,7 @@ not stop the program at the other end.
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, ToolMissi
 
 _CONNECT_S = 10
 _TRANSFER_TIMEOUT_S = 300.0
+_STAY = '"$@"; exit $?'
 _SSH_FAILED = 255  # ssh's own exit status when it is ssh that failed
 _HOST = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]*")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -104,7 +106,9 @@ class SshConnection(ProcessConnection):
     def _command(
         self, argv: Sequence[str], env: Mapping[str, str], timeout_s: float
     ) -> tuple[list[str], dict[str, str]]:
-        line = shell_line(argv, env, timeout_s)
+        # A shell that stays: `timeout` kills itself too where the program is deaf to all else, and ssh would then call
+        # that a broken connection. As one simple command of plain words it passes through any login shell.
+        line = f"{shlex.join(['sh', '-c', _STAY, 'sh'])} {shell_line(argv, env, timeout_s)}"
         return ["ssh", "-T", *self._options, "--", self._address.target, line], dict(os.environ)
 
     def _judge(self, completed: Completed) -> Completed:

@@ -99,7 +99,9 @@ def test_outputs_that_are_garbage_are_an_error_of_ours(tmp_path, content):
         check_logits(LiteRtProgram(("python3",), tmp_path).read_outputs(tmp_path / "out.npy"), 2, 5)
 
 
-@pytest.mark.parametrize("line", ['{"a": NaN}', '{"a": -Infinity}', '{"a": 1e999}', "[" * 100_000, '{"a": ' + "9" * 5000 + "}"])
+@pytest.mark.parametrize(
+    "line", ['{"a": NaN}', '{"a": -Infinity}', '{"a": 1e999}', "[" * 100_000, '{"a": ' + "9" * 5000 + "}"]
+)
 def test_a_line_that_is_no_json_is_no_result(line):
     with pytest.raises(DeviceRunError, match="no result"):
         last_json(line)

@@ -164,9 +164,13 @@ def test_a_disk_that_is_full_keeps_what_fits(make_device, tmp_path):
     connection = SimConnection(device)
     with connection.workdir() as work:
         with pytest.raises(DeviceRunError, match="scp failed") as caught:
+            connection._send(tmp_path / "data", work / "data")
+        assert Path(work / "data").stat().st_size == 600
+        assert "No space left" in caught.value.why
+        Path(work / "data").unlink()
+        with pytest.raises(DeviceRunError, match="disk full on sim"):
             connection.push(tmp_path / "data", work / "data")
-        assert Path(work / "data.part").stat().st_size == 600
-    assert "No space left" in caught.value.why
+        assert list(Path(work).iterdir()) == []
     assert device.left_behind() == []
 
 
