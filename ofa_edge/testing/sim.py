@@ -13,11 +13,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ofa_edge.device.process import ProcessConnection, run_error
 from ofa_edge.device.protocol import Completed, Fingerprint
-from ofa_edge.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError
+from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError, DeviceTimeoutError
 from ofa_edge.testing.faults import FAULT_KINDS, FOR_GOOD, Fault, FaultKind, FaultSchedule
 from ofa_edge.testing.sim_device import Noise, SimDevice, SimSession, SteadyNoise, Thermal, Truth
 from ofa_edge.testing.sim_programs import HOST_PROGRAMS, SIM_PYTHON, Answer, run_program, runner_of
@@ -35,6 +35,7 @@ __all__ = [
     "SteadyNoise",
     "Thermal",
     "Truth",
+    "connect",
 ]
 
 _TRANSFER_TIMEOUT_S = 300.0
@@ -194,3 +195,32 @@ class SimConnection(ProcessConnection):
         """See `Connection.abort`."""
         super().abort()
         self._aborted.set()
+
+
+class OwnSimConnection(SimConnection):
+    """A connection to a device that lives as long as it does."""
+
+    def close(self) -> None:
+        """Close the connection and remove the device."""
+        super().close()
+        self.device.remove()
+
+
+def connect(name: str, options: Mapping[str, Any]) -> OwnSimConnection:
+    """A device of `kind = "sim"` in the devices file. Keys: `latency_ms`, `answers`, `classes`, `seed` (see `Truth`).
+
+    It is always "emulated", whatever the table says: nothing in a file makes a simulated device into hardware.
+
+    Raises:
+        ConfigError: an unknown key, or a value of another type.
+    """
+    kinds = {"latency_ms": (int, float), "answers": str, "classes": int, "seed": int}
+    wrong = [key for key, value in options.items() if key not in kinds or not isinstance(value, kinds[key])]
+    answers = options.get("answers", "made-up")
+    if wrong or answers not in ("made-up", "real"):
+        raise ConfigError(
+            f"simulated device '{name}' does not fit",
+            f"devices.{name}.{(wrong or ['answers'])[0]}",
+            f"keys: {', '.join(kinds)}; answers is made-up or real",
+        )
+    return OwnSimConnection(SimDevice(Truth(**options)), name)

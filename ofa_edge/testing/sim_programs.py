@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.testing.sim_device import SimDevice
 
-HOST_PROGRAMS = frozenset({"sh", "echo", "sleep", "printf", "true", "false", "test"})
+HOST_PROGRAMS = frozenset({"sh", "echo", "sleep", "printf", "true", "false", "test", "printenv", "seq"})
 SIM_PYTHON = "sim-python"  # with a runner of ours it is simulated, with anything else it is the Python at hand
 _RUNNERS = ("litert_runner.py", "tvm_runner")
 _MOST_RUNS = 100_000
@@ -165,9 +165,14 @@ def _touch(device: SimDevice, args: list[str]) -> Answer:
 
 
 def _stat(device: SimDevice, args: list[str]) -> Answer:
-    if args[:2] != ["-c", "%Y"]:
-        return Answer(1, stderr="stat: only -c %Y is simulated")
-    return Answer(stdout="".join(f"{_inside(device, path).lstat().st_mtime:.0f}\n" for path in args[2:]))
+    shown: dict[str, Callable[[os.stat_result], str]] = {
+        "%Y": lambda found: f"{found.st_mtime:.0f}",
+        "%a": lambda found: f"{found.st_mode & 0o7777:o}",
+        "%s": lambda found: str(found.st_size),
+    }
+    if len(args) < 3 or args[0] != "-c" or args[1] not in shown:
+        return Answer(1, stderr=f"stat: simulated are -c {', '.join(shown)}")
+    return Answer(stdout="".join(f"{shown[args[1]](_inside(device, path).lstat())}\n" for path in args[2:]))
 
 
 def _date(device: SimDevice, args: list[str]) -> Answer:

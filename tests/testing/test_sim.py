@@ -1,6 +1,8 @@
 """The simulated device: what it answers, what it refuses to claim, and that each kind of fault is what it says."""
 
 import dataclasses
+import importlib
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,10 @@ from tiny_tflite import CLASSES, SHAPE, tiny_tflite
 
 from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
-from ofa_edge.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError, UsageError
+from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError, DeviceTimeoutError, UsageError
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
-from ofa_edge.testing.sim import FOR_GOOD, Fault, SimConnection, SimDevice, SteadyNoise, Thermal, Truth
+from ofa_edge.testing.sim import FOR_GOOD, Fault, SimConnection, SimDevice, SteadyNoise, Thermal, Truth, connect
 
 PLAN = LatencyPlan(sessions=3, min_runs=50, min_seconds=0.0)
 
@@ -180,3 +182,26 @@ def test_a_schedule_that_cannot_be_is_refused():
     for bad in ({"nth": -1}, {"calls": 0}):
         with pytest.raises(UsageError, match="not a schedule"):
             Fault("hang", **bad)
+
+
+def test_one_from_a_devices_file_is_emulated_and_ends_with_its_connection():
+    connection = connect("made", {"latency_ms": 3, "seed": 5})
+    assert connection.fingerprint().device_kind == "emulated"
+    assert connection.device.truth.latency_ms == 3
+    connection.close()
+    assert not connection.device.root.exists()
+
+
+@pytest.mark.parametrize(
+    "options", [{"pretend_physical": True}, {"latency_ms": "3"}, {"answers": "false"}, {"noise": 1}]
+)
+def test_no_file_makes_a_simulated_device_into_hardware(options):
+    with pytest.raises(ConfigError, match="does not fit"):
+        connect("made", options)
+
+
+def test_the_entry_point_is_there():
+    with (Path(__file__).parents[2] / "pyproject.toml").open("rb") as file:
+        points = tomllib.load(file)["project"]["entry-points"]["ofa_edge.connections"]
+    module, _, name = points["sim"].partition(":")
+    assert getattr(importlib.import_module(module), name) is connect
