@@ -19,7 +19,7 @@ from ofa_edge.device.process import ProcessConnection, run_error
 from ofa_edge.device.protocol import Completed, Fingerprint
 from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError, DeviceTimeoutError
 from ofa_edge.testing.faults import FAULT_KINDS, FOR_GOOD, Fault, FaultKind, FaultSchedule
-from ofa_edge.testing.sim_device import Noise, SimDevice, SimSession, SteadyNoise, Thermal, Truth
+from ofa_edge.testing.sim_device import ModelNoise, Noise, SimDevice, SimSession, SteadyNoise, Thermal, Truth
 from ofa_edge.testing.sim_programs import HOST_PROGRAMS, SIM_PYTHON, Answer, run_program, runner_of
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Fault",
     "FaultKind",
     "FaultSchedule",
+    "ModelNoise",
     "Noise",
     "SimConnection",
     "SimDevice",
@@ -214,7 +215,7 @@ def connect(name: str, options: Mapping[str, Any]) -> OwnSimConnection:
     Raises:
         ConfigError: an unknown key, or a value of another type.
     """
-    kinds = {"latency_ms": (int, float), "answers": str, "classes": int, "seed": int}
+    kinds: dict[str, Any] = {"latency_ms": (int, float), "answers": str, "classes": int, "seed": int}
     wrong = [key for key, value in options.items() if key not in kinds or not isinstance(value, kinds[key])]
     answers = options.get("answers", "made-up")
     if wrong or answers not in ("made-up", "real"):

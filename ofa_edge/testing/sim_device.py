@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device.fingerprint import MARKER
+from ofa_edge.testing.noise import NoiseModel, simulate
 
 Answers = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -46,6 +47,22 @@ class SteadyNoise:
     def session(self, runs: int, random: np.random.Generator) -> NDArray[np.float64]:
         """See `Noise`."""
         return np.asarray(np.exp(random.normal(0.0, self.spread, runs)), np.float64)
+
+
+class ModelNoise:
+    """Sessions that wander as one of the models of `noise` says, night after night; within one, as `SteadyNoise`."""
+
+    def __init__(self, model: NoiseModel, nights: int = 100, sessions: int = 16, seed: int = 0) -> None:
+        """Args: model, nights before they begin again, sessions of a night, seed."""
+        factors = simulate(model, nights, sessions, seed, runs=1).factors.reshape(-1)
+        self._factors = factors[np.isfinite(factors)]  # an invalid session is a fault's affair
+        self._next = 0
+
+    def session(self, runs: int, random: np.random.Generator) -> NDArray[np.float64]:
+        """See `Noise`."""
+        factor = float(self._factors[self._next % len(self._factors)])
+        self._next += 1
+        return factor * SteadyNoise().session(runs, random)
 
 
 @dataclass(frozen=True)

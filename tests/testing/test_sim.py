@@ -14,7 +14,18 @@ from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError, DeviceTimeoutError, UsageError
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
-from ofa_edge.testing.sim import FOR_GOOD, Fault, SimConnection, SimDevice, SteadyNoise, Thermal, Truth, connect
+from ofa_edge.testing.noise import LOCKED_BOARD, STOCK_PHONE
+from ofa_edge.testing.sim import (
+    FOR_GOOD,
+    Fault,
+    ModelNoise,
+    SimConnection,
+    SimDevice,
+    SteadyNoise,
+    Thermal,
+    Truth,
+    connect,
+)
 
 PLAN = LatencyPlan(sessions=3, min_runs=50, min_seconds=0.0)
 
@@ -205,3 +216,14 @@ def test_the_entry_point_is_there():
         points = tomllib.load(file)["project"]["entry-points"]["ofa_edge.connections"]
     module, _, name = points["sim"].partition(":")
     assert getattr(importlib.import_module(module), name) is connect
+
+
+def test_noise_can_be_that_of_a_model(make_device, artifact, images):
+    spreads = []
+    for model in (LOCKED_BOARD, STOCK_PHONE):
+        device = make_device(True, noise=ModelNoise(model, seed=4))
+        plan = dataclasses.replace(PLAN, sessions=30)
+        sessions = measure(SimConnection(device), request(artifact, images, latency=plan)).latency.samples_ns
+        spreads.append(np.std([np.log(np.median(samples)) for samples in sessions]))
+    assert 0.002 < spreads[0] < 0.05 < 3 * spreads[1]
+    assert spreads[1] > 1.5 * spreads[0]
