@@ -1,9 +1,13 @@
 """Folders that a cut-off run left behind are removed by the next one, and no others."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.workdirs import abandoned, claim, keep, token_of
+from ofa_edge.device.workdirs import abandoned, claim, token_of
 from ofa_edge.errors import DeviceLostError
 
 
@@ -40,7 +44,7 @@ def test_the_next_run_removes_what_a_lost_device_kept(tmp_path, caplog):
     with bench(disk).workdir() as other:
         assert [path.name for path in disk.iterdir()] == [other.name]
     assert list(disk.iterdir()) == []
-    assert abandoned() == frozenset()
+    assert abandoned("local") == frozenset()
 
 
 def test_folders_in_use_and_those_of_others_stay(tmp_path):
@@ -51,11 +55,30 @@ def test_folders_in_use_and_those_of_others_stay(tmp_path):
     assert theirs.exists()
 
 
-def test_a_token_is_abandoned_only_after_its_owner(tmp_path):
-    with claim() as token:
-        keep(token)
-        assert abandoned() == frozenset()
-    assert abandoned() == {token}
+def test_a_token_is_abandoned_only_after_its_owner():
+    with claim("bench") as held:
+        held.kept = True
+        assert abandoned("bench") == frozenset()
+    assert abandoned("bench") == {held.token}
+    assert abandoned("another") == frozenset()
+    with claim("bench"):
+        pass
+    assert abandoned("bench") == {held.token}
+
+
+def test_what_was_left_long_ago_is_forgotten(tmp_path):
+    with claim("bench") as held:
+        held.kept = True
+    os.utime(tmp_path / "cache/ofa-edge/workdirs" / held.token, (0, 0))
+    assert abandoned("bench") == frozenset()
+    assert list((tmp_path / "cache/ofa-edge/workdirs").iterdir()) == []
+
+
+def test_a_killed_run_leaves_its_token(tmp_path):
+    script = "import os; from ofa_edge.device.workdirs import claim; held = claim('bench')"
+    script += "; held.__enter__(); os._exit(9)"
+    subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert len(abandoned("bench")) == 1
 
 
 @pytest.mark.parametrize("name", ["ofa-edge.short.x", "ofa-edge.0123456789ab.", "x", "ofa-edge.0123456789ab.a/b", ""])
