@@ -7,6 +7,7 @@ user's, made once and kept beside the devices file.
 import hmac
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from platformdirs import user_config_path
@@ -65,3 +66,11 @@ def _make(path: Path) -> None:
         pass
     finally:
         part.unlink(missing_ok=True)
+
+
+def scrub(text: str, identities: Iterable[str]) -> str:
+    """`text` with each of these serials and hosts replaced by its pseudonym, for messages that are published."""
+    # The longest first: one may be the beginning of another.
+    for identity in sorted({name for name in identities if name}, key=lambda name: (-len(name), name)):
+        text = text.replace(identity, pseudonym(identity))
+    return text

@@ -17,7 +17,7 @@ from typing import IO
 
 from ofa_edge.device.fingerprint import read_fingerprint
 from ofa_edge.device.protocol import Completed, Fingerprint
-from ofa_edge.device.workdirs import abandoned, claim, forget, is_made_of, keep, template, token_of
+from ofa_edge.device.workdirs import abandoned, claim, forget, is_made_of, template, token_of
 from ofa_edge.errors import (
     DeviceError,
     DeviceLostError,
@@ -44,6 +44,7 @@ class ProcessConnection(ABC):
 
     kind: str
     emulator: str | None = None
+    keeps_files: bool = True  # False: its files end with it, so there is nothing to remove later
     grace_s: float = 0.0  # what the way there and back may add to a limit that the device itself keeps
 
     def __init__(self, name: str, python: tuple[str, ...], folder: str) -> None:
@@ -210,12 +211,12 @@ class ProcessConnection(ABC):
     @contextlib.contextmanager
     def workdir(self) -> Iterator[PurePosixPath]:
         """See `Connection.workdir`."""
-        with claim() as token:
+        with claim(self.name) as held:
             self._remove_abandoned()
             try:
-                folder = self._make_folder(token)
+                folder = self._make_folder(held.token)
             except DeviceError:
-                keep(token)  # it may have been made all the same, and only the answer was lost
+                held.kept = self.keeps_files  # it may have been made all the same, and only the answer was lost
                 raise
             self._workdirs.add(folder)
             try:
@@ -226,7 +227,7 @@ class ProcessConnection(ABC):
                     self.run(["rm", "-rf", str(folder)], _SMALL_TIMEOUT_S)
                 except (DeviceError, UsageError) as error:  # must not hide what went wrong inside
                     _LOG.warning("left behind on %s: %s (%s)", self.name, folder, error.what)
-                    keep(token)
+                    held.kept = self.keeps_files
 
     def _make_folder(self, token: str) -> PurePosixPath:
         made = self.run(["mktemp", "-d", str(self._folder / template(token))], _SMALL_TIMEOUT_S).stdout.strip()
@@ -238,12 +239,12 @@ class ProcessConnection(ABC):
 
     def _remove_abandoned(self) -> None:
         """Remove folders of ours that a run on this machine left behind, on this device, when it was cut off."""
-        tokens = abandoned()
+        tokens = abandoned(self.name)
         if not tokens:
             return
         for name in self.run(["ls", str(self._folder)], _SMALL_TIMEOUT_S, check=False).stdout.split("\n"):
             token = token_of(name)
-            if token not in tokens:
+            if token is None or token not in tokens:
                 continue
             _LOG.info("removing from %s what an earlier run left: %s", self.name, name)
             try:

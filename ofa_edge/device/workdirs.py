@@ -10,13 +10,15 @@ import fcntl
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 _FOLDER = re.compile(r"ofa-edge\.([0-9a-f]{12})\.[A-Za-z0-9_.-]+")
-_KEPT = b"left behind\n"
+_REMEMBERED_S = 30 * 24 * 3600.0
 
 
 def template(token: str) -> str:
@@ -26,7 +28,7 @@ def template(token: str) -> str:
 
 def is_made_of(name: str, token: str) -> bool:
     """Whether `mktemp` made this name of our template, all of it."""
-    return re.fullmatch(rf"ofa-edge\.{re.escape(token)}\.[A-Za-z0-9]{{10}}", name) is not None
+    return re.fullmatch(rf"ofa-edge\.{re.escape(token)}\.[A-Za-z0-9_.-]{{10}}", name) is not None
 
 
 def token_of(name: str) -> str | None:
@@ -35,32 +37,44 @@ def token_of(name: str) -> str | None:
     return match[1] if match else None
 
 
+@dataclass
+class Claim:
+    """A token whose lock is held. `kept`: its folder could not be removed, so the token is remembered."""
+
+    token: str
+    kept: bool = False
+
+
 @contextlib.contextmanager
-def claim() -> Iterator[str]:
-    """A new token, whose lock is held inside. Afterwards it is forgotten, unless `keep` was called."""
+def claim(device: str) -> Iterator[Claim]:
+    """A new token for a folder on the device of this name; its lock is held inside."""
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_hex(6)
-    path = folder / token
-    with path.open("xb") as file:
+    held = Claim(secrets.token_hex(6))
+    path = folder / held.token
+    with path.open("x", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(device)
+        file.flush()
         try:
-            yield token
+            yield held
         finally:
-            if not path.exists() or path.stat().st_size == 0:
+            if not held.kept:
                 path.unlink(missing_ok=True)
 
 
-def keep(token: str) -> None:
-    """Remember after the end of `claim` that a folder with this token was left on a device."""
-    path = _folder() / token
-    if path.exists():
-        path.write_bytes(_KEPT)  # in place: the lock is the file's
-
-
-def abandoned() -> frozenset[str]:
-    """Tokens whose owner is gone."""
-    return frozenset(path.name for path in sorted(_folder().glob("*")) if _is_free(path))
+def abandoned(device: str) -> frozenset[str]:
+    """Tokens of folders on the device of this name whose owner is gone. Those of long ago are forgotten."""
+    found = []
+    for path in sorted(_folder().glob("*")):
+        with contextlib.suppress(FileNotFoundError):  # another process may clean up as well
+            if not _is_free(path):
+                continue
+            if time.time() - path.stat().st_mtime > _REMEMBERED_S:
+                path.unlink()
+            elif path.read_text(encoding="utf-8") == device:
+                found.append(path.name)
+    return frozenset(found)
 
 
 def forget(token: str) -> None:
@@ -73,10 +87,7 @@ def _folder() -> Path:
 
 
 def _is_free(path: Path) -> bool:
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
+    handle = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -81,7 +81,7 @@ def test_a_limit_stops_the_program_there(device):
 
 
 @pytest.mark.parametrize("start", [open_emulated_ssh, open_emulated_adb])
-def test_a_device_whose_power_is_cut_is_lost(device, start):
+def test_a_device_whose_power_is_cut_is_lost(emulated_pi, start):
     connection = start("cortex-a72")  # not the shared one
     try:
         connection.run(["true"], 30)
@@ -96,6 +96,36 @@ def test_a_device_whose_power_is_cut_is_lost(device, start):
         connection.close()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", connection.system.port)) != 0
+
+
+@pytest.mark.parametrize("start", [open_emulated_ssh, open_emulated_adb])
+def test_power_cut_while_a_file_is_sent(start, emulated_pi, tmp_path, monkeypatch):
+    monkeypatch.setattr("ofa_edge.device.process._BACKOFF_S", 0.0)
+    with (tmp_path / "big").open("wb") as file:
+        file.truncate(400_000_000)
+    connection = start("cortex-a72")
+    try:
+        with connection.workdir() as work:
+            threading.Timer(0.5, connection.system.kill).start()
+            with pytest.raises(DeviceLostError):
+                connection.push(tmp_path / "big", work / "big")
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("start", [open_emulated_ssh, open_emulated_adb])
+def test_a_full_disk_there_is_a_failure_there(start, emulated_pi, tmp_path):
+    (tmp_path / "big").write_bytes(bytes(20_000_000))
+    connection = start("cortex-a72", size_mb=8)
+    try:
+        with connection.workdir() as work:
+            with pytest.raises(DeviceRunError) as caught:
+                connection.push(tmp_path / "big", work / "big")
+            assert connection.run(["ls", str(work / "big")], 30, check=False).returncode != 0  # only the .part
+        assert "ofa-edge" not in connection.run(["ls", str(work.parent)], 30).stdout
+    finally:
+        connection.close()
+    assert not isinstance(caught.value, DeviceLostError)
 
 
 def test_a_changed_host_key_is_refused(emulated_pi, tmp_path):

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from ofa_edge.device.privacy import pseudonym, secret_path
+from ofa_edge.device.privacy import pseudonym, scrub, secret_path
 from ofa_edge.errors import OutputError
 
 
@@ -44,3 +44,11 @@ def test_a_damaged_secret_is_not_replaced_in_silence():
     secret_path().write_bytes(b"short")
     with pytest.raises(OutputError, match="damaged"):
         pseudonym("x")
+
+
+def test_messages_are_scrubbed():
+    text = "adb does not list 9A2B1F at pi.local or pi.local.lan"
+    said = scrub(text, ["9A2B1F", "pi.local", "", "pi.local.lan"])
+    assert said == (
+        f"adb does not list {pseudonym('9A2B1F')} at {pseudonym('pi.local')} or {pseudonym('pi.local.lan')}"
+    )

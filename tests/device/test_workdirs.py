@@ -1,11 +1,14 @@
 """Folders that a cut-off run left behind are removed by the next one, and no others."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import pytest
 
 from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.workdirs import abandoned, claim, keep, token_of
+from ofa_edge.device.workdirs import abandoned, claim, token_of
 from ofa_edge.errors import DeviceError, DeviceLostError, DeviceRunError
 
 
@@ -42,7 +45,7 @@ def test_the_next_run_removes_what_a_lost_device_kept(tmp_path, caplog):
     with bench(disk).workdir() as other:
         assert [path.name for path in disk.iterdir()] == [other.name]
     assert list(disk.iterdir()) == []
-    assert abandoned() == frozenset()
+    assert abandoned("local") == frozenset()
 
 
 def test_folders_in_use_and_those_of_others_stay(tmp_path):
@@ -53,11 +56,30 @@ def test_folders_in_use_and_those_of_others_stay(tmp_path):
     assert theirs.exists()
 
 
-def test_a_token_is_abandoned_only_after_its_owner(tmp_path):
-    with claim() as token:
-        keep(token)
-        assert abandoned() == frozenset()
-    assert abandoned() == {token}
+def test_a_token_is_abandoned_only_after_its_owner():
+    with claim("bench") as held:
+        held.kept = True
+        assert abandoned("bench") == frozenset()
+    assert abandoned("bench") == {held.token}
+    assert abandoned("another") == frozenset()
+    with claim("bench"):
+        pass
+    assert abandoned("bench") == {held.token}
+
+
+def test_what_was_left_long_ago_is_forgotten(tmp_path):
+    with claim("bench") as held:
+        held.kept = True
+    os.utime(tmp_path / "cache/ofa-edge/workdirs" / held.token, (0, 0))
+    assert abandoned("bench") == frozenset()
+    assert list((tmp_path / "cache/ofa-edge/workdirs").iterdir()) == []
+
+
+def test_a_killed_run_leaves_its_token(tmp_path):
+    script = "import os; from ofa_edge.device.workdirs import claim; held = claim('bench')"
+    script += "; held.__enter__(); os._exit(9)"
+    subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert len(abandoned("bench")) == 1
 
 
 @pytest.mark.parametrize("name", ["ofa-edge.short.x", "ofa-edge.0123456789ab.", "x", "ofa-edge.0123456789ab.a/b", ""])
@@ -105,12 +127,12 @@ def test_a_folder_that_cannot_be_removed_stands_in_nobodys_way(tmp_path):
                 raise DeviceRunError("rm failed", "read-only", "remount it")
             return super().run(argv, timeout_s, env, check)
 
-    with claim() as token:
-        keep(token)
-    stuck = tmp_path / f"ofa-edge.{token}.abcdefghij"
+    with claim("local") as held:
+        held.kept = True
+    stuck = tmp_path / f"ofa-edge.{held.token}.abcdefghij"
     stuck.mkdir()
     device = Stubborn()
     device._folder = type(device._folder)(str(tmp_path))
     with device.workdir() as work:
         assert work.name != stuck.name
-    assert abandoned() == {token}  # and it is tried again by the next one
+    assert abandoned("local") == {held.token}  # and it is tried again by the next one

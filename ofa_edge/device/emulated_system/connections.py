@@ -17,7 +17,7 @@ from ofa_edge.device.adb import ANDROID_FOLDER, AdbConnection
 from ofa_edge.device.adb_server import AdbAddress, AdbServer
 from ofa_edge.device.cores import EmulatedCore, emulated_core
 from ofa_edge.device.emulated import EMULATED_ARCH
-from ofa_edge.device.emulated_system.system import EmulatedSystem, Orders, guest_environment, users
+from ofa_edge.device.emulated_system.system import SIZE_MB, EmulatedSystem, Orders, guest_environment, users
 from ofa_edge.device.ssh import SshAddress, SshConnection
 from ofa_edge.errors import DeviceError, ToolMissingError, UnsupportedError
 
@@ -61,6 +61,8 @@ echo
 class EmulatedSshConnection(SshConnection):
     """The ordinary ssh connection to an emulated device that lives as long as it does."""
 
+    keeps_files = False
+
     def __init__(self, name: str, system: EmulatedSystem, address: SshAddress, keys: Path) -> None:
         """Made by `open_emulated_ssh`."""
         super().__init__(name, address, _PYTHON)
@@ -78,6 +80,8 @@ class EmulatedSshConnection(SshConnection):
 class EmulatedAdbConnection(AdbConnection):
     """The ordinary adb connection to an emulated device that lives as long as it does."""
 
+    keeps_files = False
+
     def __init__(self, name: str, system: EmulatedSystem, address: AdbAddress, home: Path) -> None:
         """Made by `open_emulated_adb`."""
         super().__init__(name, address, _PYTHON)
@@ -92,8 +96,16 @@ class EmulatedAdbConnection(AdbConnection):
         shutil.rmtree(self._home, ignore_errors=True)
 
 
-def open_emulated_ssh(cpu: str, arch: str = EMULATED_ARCH, name: str = "emulated-ssh") -> EmulatedSshConnection:
+def open_emulated_ssh(
+    cpu: str, arch: str = EMULATED_ARCH, name: str = "emulated-ssh", size_mb: int = SIZE_MB
+) -> EmulatedSshConnection:
     """Start an emulated device with the core nearest to `cpu` and an ssh server; closing the connection ends it.
+
+    Args:
+        cpu: as compilers name it.
+        arch: the target's architecture.
+        name: of the connection.
+        size_mb: how much can be written there.
 
     Raises:
         UnsupportedError: this architecture or CPU is not emulated, or this machine allows no namespaces.
@@ -118,7 +130,9 @@ def open_emulated_ssh(cpu: str, arch: str = EMULATED_ARCH, name: str = "emulated
             "/etc/ssh/authorized_keys": ((keys / "user.pub").read_text(), 0o644),
         }
         command = ("/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_config_device")
-        orders = Orders(_SSH_UID, ("/home/pi", "/run/sshd"), environment, files, command=command, port=port)
+        orders = Orders(
+            _SSH_UID, ("/home/pi", "/run/sshd"), environment, files, command=command, port=port, size_mb=size_mb
+        )
         system = EmulatedSystem(core, orders)
         undo.callback(system.stop)
         _wait_for_banner(system)
@@ -127,10 +141,18 @@ def open_emulated_ssh(cpu: str, arch: str = EMULATED_ARCH, name: str = "emulated
         return EmulatedSshConnection(name, system, address, keys)
 
 
-def open_emulated_adb(cpu: str, arch: str = EMULATED_ARCH, name: str = "emulated-adb") -> EmulatedAdbConnection:
+def open_emulated_adb(
+    cpu: str, arch: str = EMULATED_ARCH, name: str = "emulated-adb", size_mb: int = SIZE_MB
+) -> EmulatedAdbConnection:
     """Start an emulated device with Android's shell and tools behind adb; closing the connection ends it.
 
     It stands in for the way to a phone, and for its arithmetic: there is no Android on it.
+
+    Args:
+        cpu: as compilers name it.
+        arch: the target's architecture.
+        name: of the connection.
+        size_mb: how much can be written there.
 
     Raises:
         UnsupportedError: this architecture or CPU is not emulated, or this machine allows no namespaces.
@@ -165,6 +187,7 @@ def open_emulated_adb(cpu: str, arch: str = EMULATED_ARCH, name: str = "emulated
             absent=("/etc/os-release",),  # as on Android
             adb={"model": model, "shell": "/system/bin/sh"},
             host_name="localhost",
+            size_mb=size_mb,
         )
         system = EmulatedSystem(core, orders)
         undo.callback(system.stop)

@@ -20,7 +20,7 @@ from ofa_edge.errors import DeviceError, ToolMissingError, UnsupportedError
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 10.0
-_SIZE_MB = 2048
+SIZE_MB = 2048
 QEMU = "qemu-aarch64-static"  # static: it must start where its libraries are not
 
 
@@ -38,7 +38,7 @@ class Orders:
     port: int = 0
     adb: Mapping[str, str] | None = None
     host_name: str = "ofa-edge-emulated"
-    size_mb: int = _SIZE_MB
+    size_mb: int = SIZE_MB
 
 
 def guest_environment(core: EmulatedCore) -> dict[str, str]:
