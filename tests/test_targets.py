@@ -282,3 +282,10 @@ def test_without_an_identity_the_cpu_decides():
     target = load_target("raspberry-pi-4").model_copy(update={"identity": None})
     assert target.is_hardware("any board", "cortex-a72")
     assert not target.is_hardware("any board", "cortex-a720")
+
+
+def test_cores_hold_the_threads(tmp_path):
+    assert read_target(changed(tmp_path, "threads = 4", "threads = 2\ncores = [2, 3]")).runtime.cores == (2, 3)
+    for cores in ("[2]", "[2, 2]", "[-1, 0]", '["a", "b"]'):
+        with pytest.raises(ConfigError, match="does not fit"):
+            read_target(changed(tmp_path, "threads = 4", f"threads = 2\ncores = {cores}"))
