@@ -1,1 +1,1 @@
-"""What ofa-edge is tested with, as public API."""
+"""Public aids for testing: what a connection must do, and stand-ins for devices. Needs pytest only where it is run."""

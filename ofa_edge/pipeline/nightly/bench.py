@@ -27,6 +27,7 @@ from ofa_edge.export.onnx import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.metrics import top1
 from ofa_edge.pipeline.nightly.fleet import ProtocolEntry
+from ofa_edge.pipeline.nightly.privacy import lasting_facts
 from ofa_edge.pipeline.nightly.store import Build
 from ofa_edge.pipeline.on_device import LOCAL_DEADLINE_S
 from ofa_edge.pipeline.plan import Plan
@@ -35,7 +36,6 @@ from ofa_edge.pipeline.verifying import FP32, check_runs_here, plan_of, subnet_o
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
 
 _TIMEOUT_S = 900.0
-_CHANGES_AT_EACH_START = ("boot_id",)
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class DeviceBench:
 
 def fingerprint_digest(facts: Mapping[str, Any]) -> str:
     """SHA-256 of what stays the same as long as a device is the same."""
-    return sha256_bytes(canonical_json({key: facts[key] for key in facts if key not in _CHANGES_AT_EACH_START}))
+    return sha256_bytes(canonical_json(lasting_facts(facts)))
 
 
 @contextlib.contextmanager
