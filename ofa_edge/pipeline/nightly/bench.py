@@ -106,7 +106,7 @@ class Bench(Protocol):
         """One run of A B B A; sessions after the deadline (`time.monotonic`) are invalid. Raises DeviceError."""
 
 
-BenchMaker = Callable[[str, tuple[Duel, ...]], contextlib.AbstractContextManager[Bench]]
+BenchMaker = Callable[[str, tuple[Duel, ...], float], contextlib.AbstractContextManager[Bench]]
 
 
 def make_duel(
@@ -201,8 +201,13 @@ def fingerprint_digest(facts: Mapping[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def open_bench(device: str, duels: tuple[Duel, ...]) -> Iterator[Bench]:
+def open_bench(device: str, duels: tuple[Duel, ...], limit_s: float) -> Iterator[Bench]:
     """Connect, put both sides of every duel on the device, and take everything away at the end.
+
+    Args:
+        device: as after --device.
+        duels: what is compared.
+        limit_s: the longest that one call may take there.
 
     Raises:
         DeviceError: the device was lost, or is in use.
@@ -221,14 +226,14 @@ def open_bench(device: str, duels: tuple[Duel, ...]) -> Iterator[Bench]:
         sides = {}
         for duel in duels:
             golden, candidate = (
-                stack.enter_context(open_artifact(connection, _request(duel, build, images), conditions))
+                stack.enter_context(open_artifact(connection, _request(duel, build, images, limit_s), conditions))
                 for build, images in zip((duel.golden, duel.candidate), duel.images, strict=True)
             )
             sides[duel.name] = (golden, candidate)
         yield DeviceBench(lease, sides)
 
 
-def _request(duel: Duel, build: Build, images: NDArray[np.float32]) -> Request:
+def _request(duel: Duel, build: Build, images: NDArray[np.float32], limit_s: float) -> Request:
     plan, space = duel.plan, duel.plan.package.space
     return Request(
         artifact=build.path,
@@ -238,5 +243,5 @@ def _request(duel: Duel, build: Build, images: NDArray[np.float32]) -> Request:
         threads=plan.target.runtime.threads,
         runner=build.runner,
         macs=cost.macs(space, subnet_of(build.manifest)),
-        timeout_s=_TIMEOUT_S,
+        timeout_s=min(_TIMEOUT_S, limit_s),
     )
