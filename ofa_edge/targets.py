@@ -19,7 +19,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -77,6 +77,7 @@ class Runtime(_Table):
 
     kind: RuntimeKind
     threads: int = Field(ge=1)
+    cores: tuple[Annotated[int, Field(ge=0)], ...] = ()  # on which the threads are kept while measured; () for any
     precisions: tuple[Precision, ...] = Field(min_length=1)
     alternatives: tuple[RuntimeKind, ...] = ()
     unsupported: dict[Feature, str] = Field(default_factory=dict)  # precision or option -> why not, in hardware terms
@@ -88,6 +89,8 @@ class Runtime(_Table):
             raise ValueError(f"{both[0]} is both in precisions and in unsupported")
         if self.kind in self.alternatives:
             raise ValueError(f"alternatives names {self.kind} again; it is the kind")
+        if self.cores and len(set(self.cores)) < self.threads:
+            raise ValueError(f"cores names fewer cores than there are threads: {len(set(self.cores))}, {self.threads}")
         if self.tvm is None and "tvm" in (self.kind, *self.alternatives):
             raise ValueError("tvm is a runtime here, so the table [runtime.tvm] is needed")
         return self

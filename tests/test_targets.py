@@ -257,3 +257,10 @@ def test_a_broken_entry_point_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def point(value: object) -> SimpleNamespace:
     return SimpleNamespace(name="acme", value="acme:folder", load=lambda: value)
+
+
+def test_cores_hold_the_threads(tmp_path):
+    assert read_target(changed(tmp_path, "threads = 4", "threads = 2\ncores = [2, 3]")).runtime.cores == (2, 3)
+    for cores in ("[2]", "[2, 2]", "[-1, 0]", '["a", "b"]'):
+        with pytest.raises(ConfigError, match="does not fit"):
+            read_target(changed(tmp_path, "threads = 4", f"threads = 2\ncores = {cores}"))

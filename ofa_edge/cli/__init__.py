@@ -18,6 +18,7 @@ from ofa_edge.cli.latency import latency_group
 from ofa_edge.cli.nightly import baseline_group, nightly_command
 from ofa_edge.cli.predict import explain_command, predict_command
 from ofa_edge.cli.predictor import predictor_group
+from ofa_edge.cli.runner import runner_kit_command
 from ofa_edge.cli.search import search_command
 from ofa_edge.cli.targets import targets_group
 from ofa_edge.cli.train import train_command
@@ -51,6 +52,7 @@ for command in (
     predictor_group,
     verify_command,
     profile_command,
+    runner_kit_command,
     report_command,
     nightly_command,
     baseline_group,

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock
 from platformdirs import user_state_path
 
+from ofa_edge.device.conditions.look import ask, read_files
 from ofa_edge.device.protocol import Connection
 from ofa_edge.errors import DeviceBusyError, OfaEdgeError
 from ofa_edge.files import sha256_bytes, write_json
@@ -30,6 +31,7 @@ LEASES_VARIABLE = "OFA_EDGE_LEASES"
 _FOLDERS = {"adb": PurePosixPath("/data/local/tmp/ofa-edge-lease")}
 _FOLDER = PurePosixPath("/tmp/ofa-edge-lease")  # noqa: S108  (one name for all: that is its point)
 _HERE = ("local", "emulated")  # a device that no other machine can reach
+_SERIALS = ("/proc/device-tree/serial-number", "/etc/machine-id")  # the first that is there
 _GUARD_S = 10.0
 _CALL_S = 15.0
 
@@ -57,13 +59,20 @@ def leases_folder() -> Path:
     return Path(chosen).expanduser() if chosen else user_state_path("ofa-edge") / "leases"
 
 
-def device_key(connection: Connection) -> str:
+def lease_key(connection: Connection) -> str:
     """What a device is called here, whatever its name in the devices file: a digest, for serials and hosts are private.
 
-    A connection that knows its serial number or host says so as `identity`; of others the name has to do.
+    The board's own serial number, an Android phone's, or the system's machine id, as the device tells them; the name
+    where it tells none.
     """
-    identity = getattr(connection, "identity", None) or connection.name
-    return sha256_bytes(f"{connection.kind}\0{identity}".encode())[:20]
+    identity = "" if connection.kind in _HERE else _serial(connection)
+    return sha256_bytes((identity or f"{connection.kind}\0{connection.name}").encode())[:20]
+
+
+def _serial(connection: Connection) -> str:
+    files = read_files(connection, _SERIALS)
+    found = [files[path] for path in _SERIALS if files.get(path)]
+    return found[0] if found else ask(connection, ["getprop", "ro.serialno"]).strip()
 
 
 class Lease:
@@ -122,7 +131,7 @@ def hold(connection: Connection) -> Iterator[Lease]:
         DeviceBusyError: somebody else holds it, who is named; reason "leased".
         DeviceError: the device was lost.
     """
-    path = leases_folder() / f"{device_key(connection)}.json"
+    path = leases_folder() / f"{lease_key(connection)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     now = time.time()
     started = _started(os.getpid()) or now

@@ -135,6 +135,7 @@ def _measure(
         inputs=test_inputs(plan, subnet),
         classes=plan.package.space.num_classes,
         threads=plan.target.runtime.threads,
+        cores=plan.target.runtime.cores,
         runner=tvm_runner,
         macs=cost.macs(plan.package.space, subnet),
         peak_gmacs=peak,

@@ -51,6 +51,7 @@ def profile(folder: Path, device: str, data: Path | None = None) -> Profile:
         inputs=test_inputs(plan, subnet)[:1],
         classes=plan.package.space.num_classes,
         threads=plan.target.runtime.threads,
+        cores=plan.target.runtime.cores,
         runner=runner_of(folder),
     )
     try:

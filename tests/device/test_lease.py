@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 import pytest
 
 from ofa_edge.device import lease as leases
-from ofa_edge.device.lease import device_key, hold
+from ofa_edge.device.lease import hold, lease_key
 from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.protocol import Completed
 from ofa_edge.errors import DeviceBusyError
 
 
@@ -20,9 +21,15 @@ class Remote(LocalConnection):
 
     kind = "ssh"
 
-    def __init__(self, name="pi", identity=None):
+    def __init__(self, name="pi", serial="serial-0"):
         super().__init__(name)
-        self.identity = identity
+        self.serial = serial
+
+    def run(self, argv, timeout_s, env=None, check=True):
+        if argv[0] == "head" and self.serial:  # a board with a serial number; its C string ends in a zero
+            said = f"==> {leases._SERIALS[0]} <==\n{self.serial}\0\n==> {leases._SERIALS[1]} <==\nshared\n"
+            return Completed(tuple(argv), 1, said, "", 0.0)
+        return super().run(argv, timeout_s, env, check)
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +40,7 @@ def folders(tmp_path, monkeypatch):
 
 
 def lease_file(folders, device):
-    return folders / "leases" / f"{device_key(device)}.json"
+    return folders / "leases" / f"{lease_key(device)}.json"
 
 
 def rewrite(path, **changes):
@@ -52,9 +59,10 @@ def test_the_second_is_refused_and_told_who_holds_it(folders):
 
 
 def test_a_device_is_one_whatever_its_name():
-    assert device_key(Remote("a", "serial-1")) == device_key(Remote("b", "serial-1"))
-    assert device_key(Remote("a", "serial-1")) != device_key(Remote("a", "serial-2"))
-    assert "serial" not in device_key(Remote("a", "serial-1"))
+    assert lease_key(Remote("a", "serial-1")) == lease_key(Remote("b", "serial-1"))
+    assert lease_key(Remote("a", "serial-1")) != lease_key(Remote("a", "serial-2"))
+    assert "serial" not in lease_key(Remote("a", "serial-1"))
+    assert lease_key(LocalConnection("a")) != lease_key(LocalConnection("b"))
 
 
 def test_other_devices_are_free():

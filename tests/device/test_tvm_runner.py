@@ -264,7 +264,7 @@ def test_failed_download_is_told(tmp_path, monkeypatch):
 
 def test_every_wheel_is_pinned_for_every_library():
     pinned = {name for name, _, arch in build._WHEELS if arch == "aarch64"}
-    assert pinned == {library.distribution for library in build._LIBRARIES}
+    assert pinned == {library.distribution for library in build.LIBRARIES}
     assert all(len(bytes.fromhex(digest)) == 32 for digest in build._WHEELS.values())
     for program in (build.RUNNER, build.TURNS):
         assert Path(build.__file__).with_name(f"{program}.cc").is_file()

@@ -39,7 +39,7 @@ class Linux:
         if load is not None:
             facts["load"] = f"{load:.2f} on {cores} cores"
             if load > _BUSY * cores:
-                warnings.append(f"other programs run: load {load:.2f} on {cores} cores")
+                warnings.append("other programs run on its cores")
         # Heat lowers a policy's ceiling; a session in which it fell was slowed down.
         events = {f"{path} below": -value for path, value in highest.items()}
         settings = {"governor": facts["governor"]}

@@ -13,6 +13,7 @@ from ofa_edge.errors import DeviceRunError
 
 _CALL_S = 20.0
 _THERMAL = "/sys/class/thermal"
+_ANY = "/proc/uptime"
 _CONSTANT = ("PMIC-Die",)  # of Jetsons: 50 or 100 degrees, always
 
 
@@ -82,8 +83,9 @@ def read_files(connection: Connection, paths: Sequence[str]) -> dict[str, str]:
     if not paths:
         return {}
     with contextlib.suppress(DeviceRunError):
-        said = connection.run(["head", "-v", "-n", "9", *paths], _CALL_S, check=False).stdout
-        return {path: text.strip("\0\n ") for path, text in split_heads(said).items()}
+        # Android's head has no -v, and prints names only where it is given several files.
+        said = connection.run(["head", "-n", "9", *paths, _ANY], _CALL_S, check=False).stdout
+        return {path: text.strip("\0\n ") for path, text in split_heads(said).items() if path != _ANY}
     return {}
 
 

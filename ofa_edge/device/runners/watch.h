@@ -54,7 +54,7 @@ class Watch {
         break;
       }
     }
-    if (!cores.empty()) zones_ = cores;
+    if (!cores.empty()) zones_.swap(cores);
     if (zones_.size() > kMostZones) zones_.resize(kMostZones);
   }
 
@@ -79,7 +79,8 @@ class Watch {
   static std::vector<std::string> Find(const char* pattern) {
     glob_t found;
     std::vector<std::string> paths;
-    if (glob(pattern, 0, nullptr, &found) == 0) paths.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+    const size_t count = glob(pattern, 0, nullptr, &found) == 0 ? found.gl_pathc : 0;
+    for (size_t i = 0; i < count; ++i) paths.emplace_back(found.gl_pathv[i]);
     globfree(&found);
     return paths;
   }

@@ -42,7 +42,7 @@ class Scripted:
             found = [path for path in self.files if path.startswith(folder + "/")]
             return 0, "\n".join(path for path in found if fnmatch.fnmatch(path.rsplit("/", 1)[1], pattern))
         if argv[0] == "head":
-            found = [path for path in argv[4:] if path in self.files]
+            found = [path for path in argv[3:] if path in self.files]
             return 1, "\n".join(f"==> {path} <==\n{self.files[path]}" for path in found)
         if argv[0] == "cp":
             self.files[argv[2]] = self.pushed[argv[1]]

@@ -19,7 +19,8 @@ def test_load_is_recorded_and_warned_of():
     assert quiet.facts["load"] == "0.10 on 4 cores"
     assert quiet.warnings == ()
     busy = Linux(Scripted(files=files(load="3.20"))).look()
-    assert busy.warnings == ("other programs run: load 3.20 on 4 cores",)
+    assert busy.warnings == ("other programs run on its cores",)
+    assert busy.facts["load"] == "3.20 on 4 cores"
     assert busy.faults == ()
 
 
