@@ -21,6 +21,7 @@ from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.lease import Lease, hold
 from ofa_edge.device.passes import Memory, memory_pass
 from ofa_edge.device.protocol import LatencyPlan, Request
+from ofa_edge.device.samples import check_plausible
 from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx import run_onnx
@@ -191,8 +192,12 @@ class DeviceBench:
         golden = is_golden(position)
         if self.lease is not None:
             self.lease.check()
-        session = self.sides[duel][0 if golden else 1].session(plan, self.expected.get((duel, golden)))
-        return session.p50_ms if session.valid else math.nan
+        side = self.sides[duel][0 if golden else 1]
+        session = side.session(plan, self.expected.get((duel, golden)))
+        if not session.valid:
+            return math.nan
+        check_plausible(session.p50_ms, side.request.macs, side.request.peak_gmacs)
+        return session.p50_ms
 
 
 def fingerprint_digest(facts: Mapping[str, Any]) -> str:
@@ -241,6 +246,8 @@ def _request(duel: Duel, build: Build, images: NDArray[np.float32], limit_s: flo
         inputs=images,
         classes=space.num_classes,
         threads=plan.target.runtime.threads,
+        cores=plan.target.runtime.cores,
+        peak_gmacs=plan.target.hardware.peak_gmacs_fp32 if plan.target.name != "host" else None,
         runner=build.runner,
         macs=cost.macs(space, subnet_of(build.manifest)),
         timeout_s=min(_TIMEOUT_S, limit_s),
