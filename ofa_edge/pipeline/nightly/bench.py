@@ -21,12 +21,14 @@ from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.lease import Lease, hold
 from ofa_edge.device.passes import Memory, memory_pass
 from ofa_edge.device.protocol import LatencyPlan, Request
+from ofa_edge.device.samples import check_plausible
 from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.metrics import top1
 from ofa_edge.pipeline.nightly.fleet import ProtocolEntry
+from ofa_edge.pipeline.nightly.privacy import lasting_facts
 from ofa_edge.pipeline.nightly.store import Build
 from ofa_edge.pipeline.on_device import LOCAL_DEADLINE_S
 from ofa_edge.pipeline.plan import Plan
@@ -35,7 +37,6 @@ from ofa_edge.pipeline.verifying import FP32, check_runs_here, plan_of, subnet_o
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
 
 _TIMEOUT_S = 900.0
-_CHANGES_AT_EACH_START = ("boot_id",)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Bench(Protocol):
         """One run of A B B A; sessions after the deadline (`time.monotonic`) are invalid. Raises DeviceError."""
 
 
-BenchMaker = Callable[[str, tuple[Duel, ...]], contextlib.AbstractContextManager[Bench]]
+BenchMaker = Callable[[str, tuple[Duel, ...], float], contextlib.AbstractContextManager[Bench]]
 
 
 def make_duel(
@@ -191,18 +192,27 @@ class DeviceBench:
         golden = is_golden(position)
         if self.lease is not None:
             self.lease.check()
-        session = self.sides[duel][0 if golden else 1].session(plan, self.expected.get((duel, golden)))
-        return session.p50_ms if session.valid else math.nan
+        side = self.sides[duel][0 if golden else 1]
+        session = side.session(plan, self.expected.get((duel, golden)))
+        if not session.valid:
+            return math.nan
+        check_plausible(session.p50_ms, side.request.macs, side.request.peak_gmacs)
+        return session.p50_ms
 
 
 def fingerprint_digest(facts: Mapping[str, Any]) -> str:
     """SHA-256 of what stays the same as long as a device is the same."""
-    return sha256_bytes(canonical_json({key: facts[key] for key in facts if key not in _CHANGES_AT_EACH_START}))
+    return sha256_bytes(canonical_json(lasting_facts(facts)))
 
 
 @contextlib.contextmanager
-def open_bench(device: str, duels: tuple[Duel, ...]) -> Iterator[Bench]:
+def open_bench(device: str, duels: tuple[Duel, ...], limit_s: float) -> Iterator[Bench]:
     """Connect, put both sides of every duel on the device, and take everything away at the end.
+
+    Args:
+        device: as after --device.
+        duels: what is compared.
+        limit_s: the longest that one call may take there.
 
     Raises:
         DeviceError: the device was lost, or is in use.
@@ -221,14 +231,14 @@ def open_bench(device: str, duels: tuple[Duel, ...]) -> Iterator[Bench]:
         sides = {}
         for duel in duels:
             golden, candidate = (
-                stack.enter_context(open_artifact(connection, _request(duel, build, images), conditions))
+                stack.enter_context(open_artifact(connection, _request(duel, build, images, limit_s), conditions))
                 for build, images in zip((duel.golden, duel.candidate), duel.images, strict=True)
             )
             sides[duel.name] = (golden, candidate)
         yield DeviceBench(lease, sides)
 
 
-def _request(duel: Duel, build: Build, images: NDArray[np.float32]) -> Request:
+def _request(duel: Duel, build: Build, images: NDArray[np.float32], limit_s: float) -> Request:
     plan, space = duel.plan, duel.plan.package.space
     return Request(
         artifact=build.path,
@@ -236,7 +246,9 @@ def _request(duel: Duel, build: Build, images: NDArray[np.float32]) -> Request:
         inputs=images,
         classes=space.num_classes,
         threads=plan.target.runtime.threads,
+        cores=plan.target.runtime.cores,
+        peak_gmacs=plan.target.hardware.peak_gmacs_fp32 if plan.target.name != "host" else None,
         runner=build.runner,
         macs=cost.macs(space, subnet_of(build.manifest)),
-        timeout_s=_TIMEOUT_S,
+        timeout_s=min(_TIMEOUT_S, limit_s),
     )

@@ -6,6 +6,7 @@ from typing import Any
 from ofa_edge.device.devices_file import load_devices
 from ofa_edge.files import sha256_bytes
 
+_CHANGES_AT_EACH_START = frozenset({"boot_id"})
 _PRIVATE_FACTS = frozenset({"serial", "host", "hostname", "user"})
 _LEAST_LENGTH = 3  # shorter words would be found everywhere
 
@@ -30,22 +31,21 @@ class Pseudonyms:
         return text
 
     def hide_facts(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Facts of a device with its serial and host replaced."""
-        return {
-            key: pseudonym(str(value))
-            if key in _PRIVATE_FACTS
-            else self.hide(value)
-            if isinstance(value, str)
-            else value
-            for key, value in facts.items()
-            if key != "boot_id"
-        }
+        """`lasting_facts` with every secret replaced."""
+        lasting = lasting_facts(facts)
+        return {key: self.hide(value) if isinstance(value, str) else value for key, value in lasting.items()}
+
+
+def lasting_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A device's facts without those that change at each start, serials and hosts replaced."""
+    return {
+        key: pseudonym(str(value)) if key in _PRIVATE_FACTS else value
+        for key, value in facts.items()
+        if key not in _CHANGES_AT_EACH_START
+    }
 
 
 def _addresses() -> tuple[str, ...]:
     """Hosts and serials of the devices file, whatever kinds of devices it knows."""
-    found = []
-    for device in load_devices().values():
-        given = device.model_dump()
-        found += [str(given[key]) for key in ("host", "serial", "user") if given.get(key)]
-    return tuple(found)
+    found = [getattr(device, key, None) for device in load_devices().values() for key in ("host", "serial", "user")]
+    return tuple(str(word) for word in found if word)

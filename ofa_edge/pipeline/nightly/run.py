@@ -126,7 +126,7 @@ def _device(
         if duels:
             job.duels = duels
             job.pasts = {duel.name: _past(history, name, duel, rules) for duel in duels}
-            with hardware.open_bench(entry.device or name, duels) as bench:
+            with hardware.open_bench(entry.device or name, duels, 60 * entry.deadline_minutes) as bench:
                 facts, kind = bench.facts, "emulated" if bench.emulated else "physical"
                 job.run(bench)
     except Exception as failure:  # the next device must have its turn

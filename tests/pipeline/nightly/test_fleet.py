@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from ofa_edge.errors import ConfigError
-from ofa_edge.pipeline.nightly.fleet import load_fleet
+from ofa_edge.pipeline.nightly.fleet import ProtocolEntry, load_fleet
 
 GOOD = 'schema = 1\n[artifacts.net]\nbuild = "out"\n[devices.local]\nartifacts = ["net"]\n'
 
@@ -46,3 +48,11 @@ def test_what_is_wrong_is_named(tmp_path, text, words):
 def test_no_file(tmp_path):
     with pytest.raises(ConfigError, match="cannot read fleet"):
         load_fleet(tmp_path / "fleet.toml")
+
+
+def test_the_example_of_the_docs_is_one(tmp_path):
+    text = (Path(__file__).parents[3] / "docs" / "nightly.md").read_text()
+    fleet = loaded(tmp_path, text.split("```toml\n")[1].split("```")[0])
+    defaults = ProtocolEntry().model_dump() | {"images": 2000}
+    assert fleet.file.protocol.model_dump() == defaults
+    assert fleet.file.devices["pi-in-the-lab"].targets == ("raspberry-pi-4",)

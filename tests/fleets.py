@@ -103,7 +103,7 @@ def hardware(benches: dict, sleeps: list | None = None) -> Hardware:
     left = list(benches.values())
 
     @contextlib.contextmanager
-    def open_bench(device, duels):
+    def open_bench(device, duels, limit_s):
         found = left.pop(0)
         if isinstance(found, BaseException):
             raise found
