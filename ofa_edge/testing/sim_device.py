@@ -238,6 +238,7 @@ class SimDevice:
             "/proc/device-tree/model": self.truth.model,
             _THERMAL: f"{round(self.temperature_c * 1000)}\n",
             "/sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
+            "/proc/uptime": f"{1000 + self.clock_s:.2f} 100.00\n",
             "/proc/loadavg": "0.05 0.04 0.01 1/100 1000\n",
             "/sys/devices/system/cpu/online": f"0-{self.truth.cores - 1}\n",
             f"{_CPUFREQ}/scaling_governor": "performance\n",

@@ -43,15 +43,16 @@ RUNS = {
     "last session": ("run sim-python *--latency*", 2),
 }
 CONDITIONS = {
+    "identity": ("run head *serial-number *", 0),
     "family": ("run getprop *", 0),
-    "governor": ("run head *scaling_governor", 1),
+    "governor": ("run head *scaling_governor *", 1),
     "heat": ("run head *thermal_zone0/temp *", 0),
     "load": ("run head */proc/loadavg *", 0),
     "throttled": ("run vcgencmd *", 0),
 }
 CONDITIONS_AFTER = {
-    "governor after": ("run head *scaling_governor", 2),
-    "ceiling after": ("run head *scaling_max_freq", 1),
+    "governor after": ("run head *scaling_governor *", 2),
+    "ceiling after": ("run head *scaling_max_freq *", 1),
     "heat after": ("run head *thermal_zone0/temp *", 1),
     "throttled after": ("run vcgencmd *", 1),
 }
