@@ -233,6 +233,13 @@ class LatencyMeasurement(Record):
     sessions: Annotated[int, Field(ge=1)]
 
 
+class Inconclusive(Record):
+    """Why nothing was proved either way: a reason code for programs, and the reason in words."""
+
+    code: ReasonCode
+    reason: str
+
+
 class DeviceMeasurement(Record):
     """What one device did. An emulated device gives outputs and instruction counts, and no milliseconds."""
 
@@ -241,6 +248,8 @@ class DeviceMeasurement(Record):
     connection: str
     fingerprint: dict[str, str]
     latency_ms: LatencyMeasurement | None = None
+    no_latency: Inconclusive | None = None  # what kept a latency from being measured on hardware
+    peak_memory: Count | None = None  # bytes, resident, of the process that ran the network
     instructions_per_inference: Count | None = None
     emulation_wall_ms: NotNegative | None = None
     note: str = ""
@@ -255,7 +264,7 @@ class DeviceMeasurement(Record):
 class Verdict(Record):
     """The end of one gate: an outcome, a reason code for programs, and the reason in words."""
 
-    gate: Literal["parity", "accuracy", "delegation", "latency"]
+    gate: Literal["parity", "accuracy", "delegation", "latency", "size", "memory", "instructions"]
     outcome: Outcome
     code: ReasonCode
     reason: str

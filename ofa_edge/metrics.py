@@ -52,6 +52,21 @@ class PairedDrop:
     images: int
 
 
+def mcnemar_p(lost: int, won: int) -> float:
+    """Two-sided p of the exact McNemar test that a candidate is as often right as its reference on the same images.
+
+    Q. McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 12, 1947;
+    exact, by the binomial distribution, so that it holds for few changed images too. 1 where none changed sides.
+
+    Args:
+        lost: images that only the reference has right.
+        won: images that only the candidate has right.
+    """
+    from scipy.stats import binomtest
+
+    return float(binomtest(lost, lost + won, 0.5).pvalue) if lost + won else 1.0
+
+
 def paired_drop(reference: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> PairedDrop:
     """The difference of two proportions over the same images, with its 95 % interval.
 

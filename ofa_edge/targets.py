@@ -17,9 +17,10 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -77,6 +78,7 @@ class Runtime(_Table):
 
     kind: RuntimeKind
     threads: int = Field(ge=1)
+    cores: tuple[Annotated[int, Field(ge=0)], ...] = ()  # on which the threads are kept while measured; () for any
     precisions: tuple[Precision, ...] = Field(min_length=1)
     alternatives: tuple[RuntimeKind, ...] = ()
     unsupported: dict[Feature, str] = Field(default_factory=dict)  # precision or option -> why not, in hardware terms
@@ -88,6 +90,8 @@ class Runtime(_Table):
             raise ValueError(f"{both[0]} is both in precisions and in unsupported")
         if self.kind in self.alternatives:
             raise ValueError(f"alternatives names {self.kind} again; it is the kind")
+        if self.cores and len(set(self.cores)) < self.threads:
+            raise ValueError(f"cores names fewer cores than there are threads: {len(set(self.cores))}, {self.threads}")
         if self.tvm is None and "tvm" in (self.kind, *self.alternatives):
             raise ValueError("tvm is a runtime here, so the table [runtime.tvm] is needed")
         return self
@@ -112,6 +116,25 @@ class Emulation(_Table):
     cpu: str = Field(min_length=1)  # qemu's -cpu
 
 
+class Identity(_Table):
+    """How hardware of this target is known by what it says of itself. Where both are given, both must hold."""
+
+    models: tuple[str, ...] = ()  # of the board or phone; shell patterns: "Raspberry Pi 4 Model B*"
+    cpus: tuple[str, ...] = ()  # as fingerprints name them: "cortex-a72", "implementer 0x51 part 0x804"
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.models and not self.cpus:
+            raise ValueError("identity names neither models nor cpus")
+        return self
+
+    def fits(self, model: str, cpu: str) -> bool:
+        """Whether a device with this model and CPU is the target's hardware."""
+        return (not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)) and (
+            not self.cpus or cpu in self.cpus
+        )
+
+
 class TargetFile(_Table):
     """The schema of a target file."""
 
@@ -122,6 +145,7 @@ class TargetFile(_Table):
     defaults: Defaults
     latency_model: LatencyModelFile
     emulation: Emulation | None = None
+    identity: Identity | None = None  # default: the CPU by its name
 
     @model_validator(mode="after")
     def _default_runs(self) -> Self:
@@ -135,6 +159,11 @@ class Target(TargetFile):
 
     name: str
     path: Path
+
+    def is_hardware(self, model: str, cpu: str) -> bool:
+        """Whether a physical device that gives this model and CPU is this target's hardware."""
+        identity = self.identity or Identity(cpus=(self.hardware.cpu,))
+        return identity.fits(model, cpu)
 
     @property
     def runtimes(self) -> tuple[RuntimeKind, ...]:

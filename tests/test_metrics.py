@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ofa_edge.metrics import argmax, paired_drop, spearman, top1
+from ofa_edge.metrics import argmax, mcnemar_p, paired_drop, spearman, top1
 
 
 def test_top1_is_the_share_of_right_answers():
@@ -89,3 +89,11 @@ def test_what_is_no_pair():
     for reference, candidate in (([True], [True, False]), ([], [])):
         with pytest.raises(ValueError, match="no pairs"):
             paired_drop(np.array(reference, bool), np.array(candidate, bool))
+
+
+def test_mcnemar_is_the_exact_binomial_test():
+    assert mcnemar_p(0, 0) == 1.0
+    assert mcnemar_p(5, 5) == 1.0
+    assert mcnemar_p(8, 0) == pytest.approx(2 / 2**8)
+    assert mcnemar_p(0, 8) == mcnemar_p(8, 0)
+    assert mcnemar_p(9, 1) == pytest.approx(2 * 11 / 2**10)

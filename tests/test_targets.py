@@ -257,3 +257,35 @@ def test_a_broken_entry_point_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def point(value: object) -> SimpleNamespace:
     return SimpleNamespace(name="acme", value="acme:folder", load=lambda: value)
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "cpu", "is_it"),
+    [
+        ("pixel-4", "Pixel 4", "kryo-4xx-gold", True),
+        ("pixel-4", "Pixel 4 XL", "kryo-4xx-gold", True),
+        ("pixel-4", "Pixel 4a", "kryo-4xx-gold", False),
+        ("pixel-4", "Pixel 4", "cortex-a76", False),  # what its cores are built on is not what they say
+        ("pixel-7", "Pixel 7", "cortex-x1", True),
+        ("raspberry-pi-4", "Raspberry Pi 4 Model B Rev 1.4", "cortex-a72", True),
+        ("raspberry-pi-4", "Some A72 board", "cortex-a72", False),
+        ("raspberry-pi-5", "Raspberry Pi 5 Model B Rev 1.0", "cortex-a76", True),
+        ("jetson-nano", "NVIDIA Jetson Nano Developer Kit", "cortex-a57", True),
+        ("jetson-orin-nano", "NVIDIA Jetson Orin Nano Developer Kit", "cortex-a78ae", True),
+    ],
+)
+def test_hardware_is_known_by_what_it_says_of_itself(name, model, cpu, is_it):
+    assert load_target(name).is_hardware(model, cpu) is is_it
+
+
+def test_without_an_identity_the_cpu_decides():
+    target = load_target("raspberry-pi-4").model_copy(update={"identity": None})
+    assert target.is_hardware("any board", "cortex-a72")
+    assert not target.is_hardware("any board", "cortex-a720")
+
+
+def test_cores_hold_the_threads(tmp_path):
+    assert read_target(changed(tmp_path, "threads = 4", "threads = 2\ncores = [2, 3]")).runtime.cores == (2, 3)
+    for cores in ("[2]", "[2, 2]", "[-1, 0]", '["a", "b"]'):
+        with pytest.raises(ConfigError, match="does not fit"):
+            read_target(changed(tmp_path, "threads = 4", f"threads = 2\ncores = {cores}"))

@@ -15,12 +15,14 @@ from ofa_edge.cli.devices import devices_group, doctor_command
 from ofa_edge.cli.finetune import finetune_command
 from ofa_edge.cli.inspect import inspect_command
 from ofa_edge.cli.latency import latency_group
+from ofa_edge.cli.nightly import baseline_group, nightly_command
 from ofa_edge.cli.predict import explain_command, predict_command
 from ofa_edge.cli.predictor import predictor_group
+from ofa_edge.cli.runner import runner_kit_command
 from ofa_edge.cli.search import search_command
 from ofa_edge.cli.targets import targets_group
 from ofa_edge.cli.train import train_command
-from ofa_edge.cli.verify import report_command, verify_command
+from ofa_edge.cli.verify import profile_command, report_command, verify_command
 from ofa_edge.cli.zoo import zoo_group
 from ofa_edge.errors import OfaEdgeError
 
@@ -49,7 +51,11 @@ for command in (
     finetune_command,
     predictor_group,
     verify_command,
+    profile_command,
+    runner_kit_command,
     report_command,
+    nightly_command,
+    baseline_group,
     bundle_command,
     inspect_command,
     targets_group,

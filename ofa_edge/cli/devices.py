@@ -1,4 +1,4 @@
-"""`ofa-edge devices list|probe` and `ofa-edge doctor`."""
+"""`ofa-edge devices add|list|probe` and `ofa-edge doctor`."""
 
 import click
 
@@ -13,17 +13,37 @@ def devices_group() -> None:
 @devices_group.command("list")
 def list_command() -> None:
     """List devices; the last column is the flag to paste."""
-    from ofa_edge.device.devices_file import devices_path, load_devices
+    from ofa_edge.device.devices_file import BUILTIN, devices_path, load_devices
 
-    rows = [
-        ["device", "kind", ""],
-        ["local", "this machine", "--device local"],
-        ["emulated", "arm64 under QEMU: parity and accuracy, no milliseconds", "--device emulated"],
-    ]
+    rows = [["device", "kind", ""]]
+    rows += [[name, what, f"--device {name}"] for name, what in BUILTIN.items()]
     for name, device in load_devices().items():
-        rows.append([name, f"ssh {device.host}", f"--device {name}"])
+        rows.append([name, f"{device.kind} {device.where}".strip(), f"--device {name}"])
     click.echo(table(rows))
     click.echo(f"\nyour own: {devices_path()}")
+
+
+@devices_group.command("add")
+@click.argument("name")
+@click.option("--kind", required=True, help="ssh, adb, or one that an installed package brings.")
+@click.option("--host", help="ssh: where it is. adb: an address for 'adb connect'.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Of the host.")
+@click.option("--user", help="ssh: who logs in there.")
+@click.option("--identity-file", help="ssh: the private key.")
+@click.option("--known-hosts-file", help="ssh: where the host's key is known.")
+@click.option("--serial", help="adb: the serial number that 'adb devices' lists.")
+@click.option("--server-port", type=click.IntRange(1, 65535), help="adb: of a server other than the usual one.")
+@click.option("--python", help="A Python on the device that has ai-edge-litert.")
+@click.option("--folder", help="Where private folders are made on the device.")
+@click.option("--option", "further", multiple=True, metavar="KEY=VALUE", help="A key of another package's kind.")
+def add_command(name: str, kind: str, further: tuple[str, ...], **options: str | int | None) -> None:
+    """Add a device to your devices file; what stands there stays as it is."""
+    from ofa_edge.device.devices_edit import add_device, parse_option
+
+    given = {key: value for key, value in options.items() if value is not None}
+    path = add_device(name, kind, given | dict(parse_option(text) for text in further))
+    click.echo(f"added to {path}")
+    click.echo(f"next: ofa-edge devices probe {name}")
 
 
 @devices_group.command("probe")

@@ -1,4 +1,4 @@
-"""`ofa-edge verify` and `ofa-edge report`."""
+"""`ofa-edge verify`, `ofa-edge profile` and `ofa-edge report`."""
 
 from pathlib import Path
 
@@ -12,24 +12,69 @@ from ofa_edge.cli.console import outcome, print_json, table
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--device", required=True, metavar="NAME", help="local, emulated, or one of: devices list.")
 @click.option("--data", type=click.Path(path_type=Path), help="The image folder the build was made with, if any.")
+@click.option("--release", is_flag=True, help="Five sessions of 1,024 runs and 60 s, as for a release.")
+@click.option("--max-size", type=click.FloatRange(min=0, min_open=True), metavar="MIB", help="Limit of the artifact.")
+@click.option(
+    "--max-memory", type=click.FloatRange(min=0, min_open=True), metavar="MIB", help="Limit of the process's peak."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def verify_command(folder: Path, device: str, data: Path | None, as_json: bool) -> int:
+def verify_command(
+    folder: Path,
+    device: str,
+    data: Path | None,
+    release: bool,
+    max_size: float | None,
+    max_memory: float | None,
+    as_json: bool,
+) -> int:
     """Run a built artifact on a device again and judge it. The build's own folder is not changed."""
-    from ofa_edge.pipeline.verifying import verify
+    from ofa_edge.pipeline.verifying import Limits, verify
 
-    result = verify(folder, device, data)
+    size, memory = (None if limit is None else int(limit * 2**20) for limit in (max_size, max_memory))
+    result = verify(folder, device, data, Limits(size, memory), release)
     if as_json:
         print_json(result.to_json())
     else:
         rows = [[item.gate, outcome(item.outcome), item.reason] for item in result.verdicts]
         click.echo(table(rows))
-        latency = result.device.latency_ms
-        if latency is not None:
+        latency = result.device.latency_ms if result.device else None
+        if latency is not None and result.device is not None:
             click.echo(
                 f"  measured on {result.device.name}: p50 {latency.p50:.3g} ms ({latency.low95:.3g} .. "
                 f"{latency.high95:.3g} over {latency.sessions} sessions), p90 {latency.p90:.3g} ms"
             )
     return {"fail": 1, "inconclusive": 3}.get(result.outcome, 0)
+
+
+@click.command("profile")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--device", required=True, metavar="NAME", help="local, or one of: devices list.")
+@click.option("--data", type=click.Path(path_type=Path), help="The image folder the build was made with, if any.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def profile_command(folder: Path, device: str, data: Path | None, as_json: bool) -> None:
+    """Where a built artifact's memory and time go on a device, function by function."""
+    from ofa_edge.device.passes import Unavailable
+    from ofa_edge.pipeline.profiling import profile
+
+    found = profile(folder, device, data)
+    if as_json:
+        print_json(found.to_json())
+        return
+    memory, functions = found.memory, found.functions
+    if isinstance(memory, Unavailable):
+        click.echo(f"memory: not available: {memory.reason}")
+    else:
+        before = f"{memory.before / 2**20:.1f} MiB before it loaded the network"
+        click.echo(f"memory: {memory.peak / 2**20:.1f} MiB at the peak, {before}")
+    if isinstance(functions, Unavailable):
+        click.echo(f"operators: not available: {functions.reason}")
+        return
+    total = sum(item.ms for item in functions) or 1.0
+    rows = [["function", "calls", "ms", "%"]]
+    for item in sorted(functions, key=lambda item: -item.ms):
+        rows.append([item.name, str(item.calls), f"{item.ms:.4f}", f"{100 * item.ms / total:.1f}"])
+    click.echo(table(rows))
+    click.echo(f"{total:.3f} ms in all; the watching is in it, so that an inference alone takes less")
 
 
 @click.command("report")

@@ -4,7 +4,7 @@ Part numbers: Arm's MIDR_EL1 tables, as in the kernel's arch/arm64/include/asm/c
 those of QEMU's models (target/arm/cpu64.c), so that what the emulated kernel says and what the emulated CPU does agree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ofa_edge.errors import UnsupportedError
@@ -32,6 +32,38 @@ PART_NAMES: Mapping[int, str] = {
     0xD44: "cortex-x1",
     0xD4B: "cortex-a78c",
 }
+
+
+# Other makers' cores, by implementer and part; the same header.
+OTHER_NAMES: Mapping[tuple[int, int], str] = {
+    (0x51, 0x800): "kryo-2xx-gold",
+    (0x51, 0x801): "kryo-2xx-silver",
+    (0x51, 0x802): "kryo-3xx-gold",
+    (0x51, 0x803): "kryo-3xx-silver",
+    (0x51, 0x804): "kryo-4xx-gold",
+    (0x51, 0x805): "kryo-4xx-silver",
+}
+_ARM = 0x41
+
+
+def core_name(cores: Iterable[tuple[int, int]]) -> str:
+    """The biggest of these cores (implementer, part), by name; "" if there are none.
+
+    Of Arm's own the highest part number is taken for the biggest, of Qualcomm's the gold ones. Where a chip mixes both
+    makers' numbers, or has an unknown one, the last is: phones list their little cores first.
+
+    >>> core_name([(0x51, 0x805), (0x51, 0x804)])
+    'kryo-4xx-gold'
+    """
+    listed = list(cores)
+    if not listed:
+        return ""
+    if all(maker == _ARM and part in PART_NAMES for maker, part in listed):
+        return PART_NAMES[max(part for _, part in listed)]
+    gold = [OTHER_NAMES[core] for core in listed if OTHER_NAMES.get(core, "").endswith("gold")]
+    maker, part = listed[-1]
+    known = PART_NAMES.get(part) if maker == _ARM else OTHER_NAMES.get((maker, part))
+    return gold[0] if gold else known or f"implementer {maker:#x} part {part:#x}"
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,15 @@ import numpy as np
 
 from ofa_edge.device.emulated import EmulatedConnection, qemu_version
 from ofa_edge.device.process import run_error
+from ofa_edge.device.programs import with_count
 from ofa_edge.device.protocol import Instructions
+from ofa_edge.device.session import OpenArtifact
 from ofa_edge.device.sysroot import cache_folder
 from ofa_edge.errors import DeviceRunError, ToolMissingError
 from ofa_edge.files import atomic_path, sha256_bytes
 
 _COMPILE_TIMEOUT_S = 120.0
+_COUNTED_RUNS = 5
 
 
 @dataclass(frozen=True)
@@ -101,3 +104,18 @@ def instructions_from_marks(text: str, emulator: str) -> Instructions:
     middle = int(np.median(counts))
     spread = float(np.ptp(counts)) / middle
     return Instructions(per_inference=middle, spread=spread, counted=runs, threads=1, emulator=emulator)
+
+
+def count_inference(artifact: OpenArtifact) -> tuple[Instructions | None, tuple[str, ...]]:
+    """Instructions of one inference, or why they were not counted. Nothing else depends on them."""
+    if not artifact.request.count_instructions:
+        return None, ("instructions not counted: not asked for",)
+    connection = artifact.connection
+    if not isinstance(connection, EmulatedConnection):
+        return None, ("instructions not counted: only --device emulated starts the counting emulator itself",)
+    argv = with_count(artifact.first("counted"), _COUNTED_RUNS)
+    try:
+        environment = artifact.program.environment(artifact.work)
+        return count_instructions(connection, argv, environment, artifact.request.timeout_s), ()
+    except (ToolMissingError, DeviceRunError) as error:
+        return None, (f"instructions not counted: {error.what}: {error.why}",)

@@ -4,9 +4,11 @@ import importlib.metadata
 import shutil
 from dataclasses import dataclass
 
+from ofa_edge.device.cores import emulated_core
 from ofa_edge.device.counting import find_counter
 from ofa_edge.device.devices_file import devices_path, load_devices
 from ofa_edge.device.emulated import find_qemu, qemu_version
+from ofa_edge.device.emulated_system.system import system_unavailable
 from ofa_edge.device.sysroot import sysroot_path, sysroot_ready, sysroot_unavailable
 from ofa_edge.errors import OfaEdgeError
 
@@ -32,7 +34,7 @@ def doctor_checks() -> list[Check]:
         ("sshd", "/usr/sbin/sshd", "openssh-server", "this project's own tests of ssh"),
         ("arm64 compiler", "aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu", "TVM artifacts and their runner"),
     )
-    checks = [_emulator(), _sysroot(), _counter()]
+    checks = [_emulator(), _sysroot(), _transports(), _counter()]
     checks += [_program(name, program, package, use) for name, program, package, use in programs]
     checks += [_package(name) for name in _PACKAGES]
     return [*checks, _devices()]
@@ -60,6 +62,17 @@ def _sysroot() -> Check:
     if sysroot_ready():
         return Check("emulated system", True, str(sysroot_path()))
     return Check("emulated system", True, "not set up yet; made on first use", "python -m ofa_edge.device.sysroot")
+
+
+def _transports() -> Check:
+    """Whether emulated devices can have an ssh server or adb of their own; starts one for a moment if it is set up."""
+    name = "emulated-ssh, emulated-adb"
+    reason = system_unavailable(emulated_core("cortex-a72"))
+    if reason is not None:
+        return Check(name, False, reason, "Linux 6.7 or newer, user namespaces allowed; or --device emulated")
+    if sysroot_ready(system=True):
+        return Check(name, True, "an arm64 system starts and stops")
+    return Check(name, True, "not set up yet; made on first use", "python -m ofa_edge.device.sysroot --system")
 
 
 def _counter() -> Check:

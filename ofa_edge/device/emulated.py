@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ofa_edge.device.cores import EmulatedCore, emulated_core
-from ofa_edge.device.process import ProcessConnection
+from ofa_edge.device.process import ProcessConnection, copy_here
 from ofa_edge.device.protocol import Completed
 from ofa_edge.device.sysroot import SITE, ensure_view, sysroot_unavailable
 from ofa_edge.errors import DeviceRunError, ToolMissingError, UnsupportedError
@@ -82,10 +82,10 @@ class EmulatedConnection(ProcessConnection):
         )
 
     def _send(self, local: Path, remote: PurePosixPath) -> None:
-        shutil.copyfile(local, remote)
+        copy_here(local, remote, self.name)
 
     def _fetch(self, remote: PurePosixPath, local: Path) -> None:
-        shutil.copyfile(remote, local)
+        copy_here(remote, local, self.name)
 
 
 def open_emulated(cpu: str, arch: str = EMULATED_ARCH, name: str = "emulated") -> EmulatedConnection:

@@ -1,13 +1,12 @@
 """The machine at hand as a device: its latency is real, and it is its own."""
 
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from ofa_edge.device.process import ProcessConnection
+from ofa_edge.device.process import ProcessConnection, copy_here
 
 
 class LocalConnection(ProcessConnection):
@@ -26,7 +25,7 @@ class LocalConnection(ProcessConnection):
         return list(argv), {**os.environ, **env}
 
     def _send(self, local: Path, remote: PurePosixPath) -> None:
-        shutil.copyfile(local, remote)
+        copy_here(local, remote, self.name)
 
     def _fetch(self, remote: PurePosixPath, local: Path) -> None:
-        shutil.copyfile(remote, local)
+        copy_here(remote, local, self.name)

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -16,12 +17,22 @@ from typing import IO
 
 from ofa_edge.device.fingerprint import read_fingerprint
 from ofa_edge.device.protocol import Completed, Fingerprint
-from ofa_edge.errors import DeviceError, DeviceLostError, DeviceRunError, DeviceTimeoutError, OutputError, UsageError
+from ofa_edge.device.workdirs import abandoned, claim, forget, is_made_of, template, token_of
+from ofa_edge.errors import (
+    DeviceError,
+    DeviceLostError,
+    DeviceRebootedError,
+    DeviceRunError,
+    DeviceTimeoutError,
+    OutputError,
+    UsageError,
+)
 from ofa_edge.files import atomic_path, sha256_file
 
 _LOG = logging.getLogger(__name__)
 _SMALL_TIMEOUT_S = 30.0
 _TRANSFER_TIMEOUT_S = 300.0
+_KILLED_THERE = 137  # of timeout(1), when only SIGKILL ended the program
 _ATTEMPTS = 3
 _BACKOFF_S = 0.5
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -33,6 +44,7 @@ class ProcessConnection(ABC):
 
     kind: str
     emulator: str | None = None
+    keeps_files: bool = True  # False: its files end with it, so there is nothing to remove later
     grace_s: float = 0.0  # what the way there and back may add to a limit that the device itself keeps
 
     def __init__(self, name: str, python: tuple[str, ...], folder: str) -> None:
@@ -58,16 +70,22 @@ class ProcessConnection(ABC):
     def _fetch(self, remote: PurePosixPath, local: Path) -> None:
         """Copy `remote` to `local`; may leave a damaged file."""
 
-    def _judge(self, completed: Completed) -> None:  # noqa: B027  (nothing to judge unless a transport says so)
-        """Raise `DeviceLostError` where the exit status speaks of the transport, not of the program."""
+    def _judge(self, completed: Completed) -> Completed:
+        """What the program itself did; raises `DeviceLostError` where the process here speaks of the transport."""
+        return completed
 
     def run(
         self, argv: Sequence[str], timeout_s: float, env: Mapping[str, str] | None = None, check: bool = True
     ) -> Completed:
         """See `Connection.run`."""
         command, environment = self._command(argv, env or {}, timeout_s)
-        completed = self._execute(command, environment, timeout_s + self.grace_s, tuple(argv))
-        self._judge(completed)
+        completed = self._judge(self._execute(command, environment, timeout_s + self.grace_s, tuple(argv)))
+        if completed.returncode == _KILLED_THERE and completed.wall_s >= timeout_s:
+            raise DeviceTimeoutError(
+                f"{argv[0]} on {self.name} outlasted its limit and its end",
+                f"it had {timeout_s:g} s, went on when it was told to stop, and was killed",
+                "restart the device if that happens again",
+            )
         if check and completed.returncode != 0:
             raise run_error(self.name, completed)
         return completed
@@ -124,10 +142,29 @@ class ProcessConnection(ABC):
             self._send(local, part)
             self._compare(part, digest)
 
-        self._retry(attempt, f"{local.name} to {self.name}")
+        try:
+            self._retry(attempt, f"{local.name} to {self.name}")
+        except DeviceRunError as error:
+            full = self._full(local, part)
+            if full is not None:
+                raise full from error
+            raise
         if os.access(local, os.X_OK):
             self.run(["chmod", "700", str(part)], _SMALL_TIMEOUT_S)
         self.run(["mv", "-f", str(part), str(remote)], _SMALL_TIMEOUT_S)
+
+    def _full(self, local: Path, part: PurePosixPath) -> DeviceRunError | None:
+        """The error for a file that did not fit, where that was it (scp says "Failure"). What arrived is removed."""
+        self.run(["rm", "-f", str(part)], _SMALL_TIMEOUT_S, check=False)
+        said = self.run(["df", "-P", "-k", str(part.parent)], _SMALL_TIMEOUT_S, check=False).stdout
+        room = re.search(r"^\S+\s+\d+\s+\d+\s+(\d+)\s+\S+\s", said, re.MULTILINE)
+        size = local.stat().st_size
+        if room is None or int(room[1]) * 1024 >= size:
+            return None
+        why = f"{local.name} has {size} bytes, and {part.parent.parent} has room for {int(room[1]) * 1024}"
+        return DeviceRunError(
+            f"disk full on {self.name}", why, "free some space there, then run the same command again"
+        )
 
     def pull(self, remote: PurePosixPath, local: Path) -> None:
         """See `Connection.pull`."""
@@ -155,7 +192,7 @@ class ProcessConnection(ABC):
             try:
                 return attempt()
             except (DeviceLostError, TransferDamagedError) as error:
-                if tried == _ATTEMPTS:
+                if tried == _ATTEMPTS or isinstance(error, DeviceRebootedError):
                     raise
                 _LOG.warning("copying %s, attempt %d: %s", what, tried, error.what)
                 time.sleep(_BACKOFF_S * 2 ** (tried - 1))
@@ -174,20 +211,48 @@ class ProcessConnection(ABC):
     @contextlib.contextmanager
     def workdir(self) -> Iterator[PurePosixPath]:
         """See `Connection.workdir`."""
-        template = str(self._folder / "ofa-edge.XXXXXXXXXX")
-        made = self.run(["mktemp", "-d", template], _SMALL_TIMEOUT_S).stdout.strip()
-        folder = PurePosixPath(made)
-        if folder.parent != self._folder or not _NAME.fullmatch(folder.name):
-            raise DeviceRunError(f"no work folder on {self.name}", f"mktemp answered {made!r}", "ofa-edge doctor")
-        self._workdirs.add(folder)
-        try:
-            yield folder
-        finally:
-            self._workdirs.discard(folder)
+        with claim(self.name) as held:
+            self._remove_abandoned()
             try:
-                self.run(["rm", "-rf", str(folder)], _SMALL_TIMEOUT_S)
-            except (DeviceError, UsageError) as error:  # must not hide what went wrong inside
-                _LOG.warning("left behind on %s: %s (%s)", self.name, folder, error.what)
+                folder = self._make_folder(held.token)
+            except DeviceError:
+                held.kept = self.keeps_files  # it may have been made all the same, and only the answer was lost
+                raise
+            self._workdirs.add(folder)
+            try:
+                yield folder
+            finally:
+                self._workdirs.discard(folder)
+                try:
+                    self.run(["rm", "-rf", str(folder)], _SMALL_TIMEOUT_S)
+                except (DeviceError, UsageError) as error:  # must not hide what went wrong inside
+                    _LOG.warning("left behind on %s: %s (%s)", self.name, folder, error.what)
+                    held.kept = self.keeps_files
+
+    def _make_folder(self, token: str) -> PurePosixPath:
+        made = self.run(["mktemp", "-d", str(self._folder / template(token))], _SMALL_TIMEOUT_S).stdout.strip()
+        folder = PurePosixPath(made)
+        # The whole name: half of one could be that of another folder, and it is going to be removed.
+        if folder.parent != self._folder or not is_made_of(folder.name, token):
+            raise DeviceRunError(f"no work folder on {self.name}", f"mktemp answered {made[:300]!r}", "ofa-edge doctor")
+        return folder
+
+    def _remove_abandoned(self) -> None:
+        """Remove folders of ours that a run on this machine left behind, on this device, when it was cut off."""
+        tokens = abandoned(self.name)
+        if not tokens:
+            return
+        for name in self.run(["ls", str(self._folder)], _SMALL_TIMEOUT_S, check=False).stdout.split("\n"):
+            token = token_of(name)
+            if token is None or token not in tokens:
+                continue
+            _LOG.info("removing from %s what an earlier run left: %s", self.name, name)
+            try:
+                self.run(["rm", "-rf", str(self._folder / name)], _SMALL_TIMEOUT_S)
+            except DeviceRunError as error:  # a folder that cannot be removed is no reason not to measure
+                _LOG.warning("still left behind on %s: %s (%s)", self.name, name, error.why)
+            else:
+                forget(token)
 
     def fingerprint(self) -> Fingerprint:
         """See `Connection.fingerprint`."""
@@ -215,6 +280,18 @@ def run_error(device: str, completed: Completed) -> DeviceRunError:
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
     said = (completed.stderr.strip() or completed.stdout.strip())[-_TAIL:] or "it said nothing"
     return DeviceRunError(f"{Path(completed.argv[0]).name} failed on {device}: {how}", said, "ofa-edge doctor")
+
+
+def copy_here(source: PurePosixPath | Path, target: PurePosixPath | Path, device: str) -> None:
+    """Copy a file for a device whose files are this machine's.
+
+    Raises:
+        DeviceRunError: it cannot be read or written.
+    """
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise DeviceRunError(f"cannot copy {source.name} on {device}", f"{error}", "free some space there") from error
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

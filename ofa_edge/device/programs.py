@@ -4,11 +4,13 @@ Both runners take the same options and print the same fields (see `runners/liter
 protocol drives either. They differ in the files they need and in how images and logits are stored.
 """
 
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,9 +63,10 @@ def program_for(connection: Connection, request: Request) -> Program:
     return TvmProgram(request.runner, request.artifact, shape, request.classes)
 
 
-def with_threads(argv: list[str], threads: int) -> list[str]:
-    """A pass over all inputs with so many threads."""
-    return [*argv, "--threads", str(threads)]
+def with_threads(argv: list[str], threads: int, cores: Sequence[int] = ()) -> list[str]:
+    """A pass over all inputs with so many threads, on those cores alone where any are named."""
+    pinned = ["--cores", ",".join(str(core) for core in cores)] if cores else []
+    return [*argv, "--threads", str(threads), *pinned]
 
 
 def with_latency(argv: list[str], plan: LatencyPlan) -> list[str]:
@@ -82,6 +85,16 @@ def with_latency(argv: list[str], plan: LatencyPlan) -> list[str]:
 def with_count(argv: list[str], runs: int) -> list[str]:
     """So many marked runs of the first input instead (see `_qemu/insncount.c`)."""
     return [*argv, "--count", str(runs)]
+
+
+def with_memory(argv: list[str], runs: int) -> list[str]:
+    """So many runs of the first input, and the process's peak memory."""
+    return [*argv, "--memory", str(runs)]
+
+
+def with_profile(argv: list[str], runs: int) -> list[str]:
+    """So many runs of the first input, each function timed; TVM only."""
+    return [*argv, "--profile", str(runs)]
 
 
 @dataclass(frozen=True)
@@ -114,11 +127,11 @@ class LiteRtProgram:
 
     def read_outputs(self, path: Path) -> NDArray[np.float32]:
         """See `Program`."""
-        try:
-            logits: NDArray[np.float32] = np.load(path, allow_pickle=False)
-        except ValueError as error:
+        try:  # mapped, so that a header that promises more than the file holds asks for no memory
+            logits = np.lib.format.open_memmap(path, mode="r")
+            return np.array(logits)
+        except Exception as error:  # a damaged header raises whatever Python's own parser does
             raise DeviceRunError("the device's outputs are no NumPy file", str(error), "ofa-edge doctor") from error
-        return logits
 
 
 @dataclass(frozen=True)
@@ -175,3 +188,30 @@ def check_logits(logits: NDArray[np.float32], images: int, classes: int) -> NDAr
             "compare with --device local",
         )
     return logits
+
+
+def last_json(stdout: str) -> dict[str, Any]:
+    """The runner's one line of JSON: the last line that it printed.
+
+    Raises:
+        DeviceRunError: the last line is something else.
+    """
+    lines = stdout.strip().splitlines()
+    try:
+        facts = json.loads(lines[-1], parse_constant=_no_number, parse_float=_finite) if lines else None
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise DeviceRunError("the runner printed no result", (lines or ["nothing"])[-1][:300], "ofa-edge doctor")
+    return facts
+
+
+def _no_number(word: str) -> NoReturn:
+    """NaN and infinities are no JSON, and no fact about a device."""
+    raise ValueError(word)
+
+
+def _finite(word: str) -> float:
+    """1e999 is an infinity too."""
+    value = float(word)
+    return value if math.isfinite(value) else _no_number(word)

@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.errors import DeviceError
+
 DeviceKind = Literal["physical", "emulated"]
 Runtime = Literal["tflite", "tvm"]
 
@@ -41,6 +43,7 @@ class Fingerprint:
     boot_id: str
     cores: int
     emulator: str | None = None  # name, version and CPU of the emulator
+    build: str | None = None  # Android's own fingerprint of its build
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form for manifests."""
@@ -60,7 +63,7 @@ class Connection(Protocol):
 
     @property
     def kind(self) -> str:
-        """The transport: "local", "ssh", "emulated"."""
+        """The transport: "local", "ssh", "adb", "emulated", or the name of an entry point."""
 
     @property
     def python(self) -> tuple[str, ...]:
@@ -90,6 +93,24 @@ class Connection(Protocol):
         """Give up the connection and what it holds here."""
 
 
+class Conditions(Protocol):
+    """What a device must be before a session, and what may have happened to it by its end; see `conditions`."""
+
+    def before(self) -> None:
+        """Wait until the device may be measured.
+
+        Raises:
+            DeviceBusyError: it was not by the deadline; `reason` says what stood in the way.
+        """
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What is worth recording about the device: power, heat, clocks, load, in words."""
+
+    def after(self) -> str | None:
+        """A reason code for why the session that has just ended counts for nothing, or None."""
+
+
 @dataclass(frozen=True)
 class LatencyPlan:
     """How latency is sampled. The session (a new process) is the unit of evidence, not the iteration."""
@@ -101,11 +122,17 @@ class LatencyPlan:
     warmup_seconds: float = 0.5
     warmup_limit_seconds: float = 10.0
     warmup_tolerance: float = 0.02  # median of the last 10 runs against the 10 before
+    replacements: int = 3  # sessions that may be run again because one was invalid
 
     @classmethod
     def quick(cls) -> "LatencyPlan":
         """A first look in a few seconds: fewer and shorter sessions, wider intervals."""
         return cls(sessions=3, min_seconds=1.0, warmup_limit_seconds=3.0)
+
+    @classmethod
+    def release(cls) -> "LatencyPlan":
+        """What MLPerf Mobile asks of a single-stream run: 1,024 samples and 60 s, here in each session."""
+        return cls(min_runs=1024, min_seconds=60.0)
 
 
 @dataclass(frozen=True)
@@ -118,10 +145,12 @@ class Request:
         inputs: normalised float32 images [N, C, H, W]. Layout and quantisation are the runner's affair.
         classes: number of logits.
         threads: inference threads on a physical device.
+        cores: the cores that a physical device keeps them on; all of them where none is named.
         runner: TVM only: the folder with `tvm_runner` and its two libraries, for the device's architecture.
         macs: multiply-accumulates of one inference, for the plausibility check.
         peak_gmacs: peak of the *device at hand* in 1e9 MAC/s at this precision; None where it is not known.
         latency: how to sample latency, or None for no latency pass.
+        memory: whether a physical device measures the process's peak memory, in a pass of its own.
         count_instructions: whether an emulated device counts instructions.
         timeout_s: limit of one pass over the inputs, and of one latency session.
     """
@@ -131,10 +160,12 @@ class Request:
     inputs: NDArray[np.float32]
     classes: int
     threads: int = 1
+    cores: tuple[int, ...] = ()
     runner: Path | None = None
     macs: int | None = None
     peak_gmacs: float | None = None
     latency: LatencyPlan | None = field(default_factory=LatencyPlan)
+    memory: bool = False
     count_instructions: bool = True
     timeout_s: float = 900.0
 
@@ -182,6 +213,9 @@ class Measurement:
     emulation_wall_ms: float | None  # wall time of the whole pass over the inputs; says nothing about the hardware
     instructions: Instructions | None
     notes: tuple[str, ...] = ()  # what is missing, and why
+    peak_memory: int | None = None  # resident bytes of the process that ran the network
+    conditions: Mapping[str, str] = field(default_factory=dict)  # power, heat, clocks, load, in words
+    no_latency: DeviceError | None = None  # what kept the latency pass from an end; the rest holds all the same
 
     @property
     def latency_ms(self) -> NDArray[np.float64] | None:
@@ -209,4 +243,7 @@ class Measurement:
             "emulation_wall_ms": self.emulation_wall_ms,
             "instructions": None if self.instructions is None else asdict(self.instructions),
             "notes": list(self.notes),
+            "peak_memory": self.peak_memory,
+            "conditions": dict(self.conditions),
+            "no_latency": None if self.no_latency is None else self.no_latency.what,
         }

@@ -1,11 +1,13 @@
 """From raw latency samples to figures with an interval. The session is the unit of evidence."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ofa_edge.device.protocol import Latency
+from ofa_edge.device.watch import Tick
 from ofa_edge.errors import DeviceError
 
 _RESAMPLES = 10_000
@@ -14,12 +16,42 @@ _P99_FROM = 1000  # samples; fewer do not know their 99th percentile
 
 @dataclass(frozen=True)
 class Session:
-    """One process's samples."""
+    """One process on the device: load, first inference, warm-up, samples; and whether they count.
+
+    Attributes:
+        samples_ns: each timed inference, in order.
+        load_ns: from the file to a network that can run.
+        first_ns: the first inference of the process.
+        settled: whether the warm-up reached a steady state.
+        warmup_runs: inferences of the warm-up.
+        reason: why this session counts for nothing, as a code ("throttled"); "" where it counts.
+        ticks: heat and clocks, once a second, as the runner saw them; none where the kernel shows none.
+        logits: float32 [classes], what the last run answered to the first image.
+    """
 
     samples_ns: tuple[int, ...]
     load_ns: int
     first_ns: int
     settled: bool
+    warmup_runs: int = 0
+    reason: str = ""
+    ticks: tuple[Tick, ...] = ()
+    logits: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def valid(self) -> bool:
+        """Whether its samples may be used. Those of an invalid one are never joined to another's."""
+        return not self.reason
+
+    @property
+    def p50_ms(self) -> float:
+        """Median of the samples in milliseconds."""
+        return float(np.median(self.samples_ns)) / 1e6
+
+    @property
+    def p90_ms(self) -> float:
+        """90th percentile of the samples in milliseconds."""
+        return float(np.percentile(self.samples_ns, 90)) / 1e6
 
 
 def summarise(sessions: Sequence[Session], threads: int) -> Latency:

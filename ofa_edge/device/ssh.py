@@ -7,7 +7,6 @@ not stop the program at the other end.
 """
 
 import contextlib
-import math
 import os
 import re
 import shlex
@@ -19,13 +18,13 @@ from pathlib import Path, PurePosixPath
 
 from ofa_edge.device.process import ProcessConnection, run_error
 from ofa_edge.device.protocol import Completed
-from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, DeviceTimeoutError, ToolMissingError
+from ofa_edge.device.shell_line import KILL_AFTER_S, check_limit, shell_line
+from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, ToolMissingError
 
 _CONNECT_S = 10
 _TRANSFER_TIMEOUT_S = 300.0
+_STAY = '"$@"; exit $?'
 _SSH_FAILED = 255  # ssh's own exit status when it is ssh that failed
-_TIMED_OUT = 124  # of timeout(1)
-_KILL_AFTER_S = 5
 _HOST = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]*")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -79,7 +78,7 @@ class SshConnection(ProcessConnection):
     """See the module. Close it: the master connection lives as long as the object."""
 
     kind = "ssh"
-    grace_s = 2.0 * _CONNECT_S + _KILL_AFTER_S
+    grace_s = 2.0 * _CONNECT_S + KILL_AFTER_S
 
     def __init__(
         self,
@@ -107,20 +106,16 @@ class SshConnection(ProcessConnection):
     def _command(
         self, argv: Sequence[str], env: Mapping[str, str], timeout_s: float
     ) -> tuple[list[str], dict[str, str]]:
-        limit = ["timeout", "-k", str(_KILL_AFTER_S), str(math.ceil(timeout_s))]
-        variables = ["env", *(f"{key}={value}" for key, value in env.items())] if env else []
-        line = shlex.join([*limit, *variables, *argv])
+        # A shell that stays: `timeout` kills itself too where the program is deaf to all else, and ssh would then call
+        # that a broken connection. As one simple command of plain words it passes through any login shell.
+        line = f"{shlex.join(['sh', '-c', _STAY, 'sh'])} {shell_line(argv, env, timeout_s)}"
         return ["ssh", "-T", *self._options, "--", self._address.target, line], dict(os.environ)
 
-    def _judge(self, completed: Completed) -> None:
+    def _judge(self, completed: Completed) -> Completed:
         if completed.returncode == _SSH_FAILED:
             raise self._lost(completed)
-        if completed.returncode == _TIMED_OUT:
-            raise DeviceTimeoutError(
-                f"{completed.argv[0]} on {self.name} outlasted its limit",
-                f"stopped on the device after {completed.wall_s:.0f} s",
-                "is the device busy? run the same command again",
-            )
+        check_limit(self.name, completed)
+        return completed
 
     def _lost(self, completed: Completed) -> DeviceLostError:
         said = completed.stderr.strip()[-500:] or "ssh gave no reason"

@@ -33,6 +33,8 @@ _CORES = 4
 _LOCK_TIMEOUT_S = 1800.0
 _PIP_TIMEOUT_S = 900.0
 _COMPILE_TIMEOUT_S = 600.0
+_PROGRAM_PACKAGES = ("base-files", "coreutils", "libpython3-stdlib", "libstdc++6", "python3-minimal")
+_SYSTEM_PACKAGES = ("dash", "mksh", "openssh-server", "toybox")  # mksh and toybox are what Android has
 _WHEELS = ("numpy", "ai-edge-litert")  # all that litert_runner.py imports
 # SHA-256 of the arm64 wheels of this project's pinned versions. Other versions are taken as pip finds them.
 _SUMS: Mapping[str, str] = {
@@ -57,8 +59,11 @@ class Recipe:
         return sha256_bytes(canonical_json(asdict(self)))[:12]
 
 
-def current_recipe() -> Recipe:
+def current_recipe(system: bool = False) -> Recipe:
     """The recipe with the versions of the wheels that are installed here: the device runs what the host ran.
+
+    Args:
+        system: with what a device needs to be reached over a real transport: an ssh server, Android's shell and tools.
 
     Raises:
         ToolMissingError: one of them is not installed here.
@@ -71,8 +76,8 @@ def current_recipe() -> Recipe:
             "the emulated device runs the version that is installed here",
             "pip install ofa-edge",
         ) from error
-    packages = ("base-files", "coreutils", "libpython3-stdlib", "libstdc++6", "python3-minimal")
-    return Recipe(suite="bookworm", packages=packages, python="3.11", wheels=wheels)
+    packages = _PROGRAM_PACKAGES + (_SYSTEM_PACKAGES if system else ())
+    return Recipe(suite="bookworm", packages=tuple(sorted(packages)), python="3.11", wheels=wheels)
 
 
 def cache_folder() -> Path:
@@ -80,22 +85,22 @@ def cache_folder() -> Path:
     return user_cache_path("ofa-edge")
 
 
-def sysroot_path() -> Path:
+def sysroot_path(system: bool = False) -> Path:
     """Where the current recipe's sysroot is, or will be."""
-    return cache_folder() / f"sysroot-{current_recipe().digest}"
+    return cache_folder() / f"sysroot-{current_recipe(system).digest}"
 
 
-def sysroot_ready() -> bool:
+def sysroot_ready(system: bool = False) -> bool:
     """Whether it is there already."""
     try:
-        return (sysroot_path() / _RECORD).is_file()
+        return (sysroot_path(system) / _RECORD).is_file()
     except ToolMissingError:
         return False
 
 
-def sysroot_unavailable() -> str | None:
+def sysroot_unavailable(system: bool = False) -> str | None:
     """Why the sysroot can neither be used nor, as far as can be seen without the network, be made; or None."""
-    if sysroot_ready():
+    if sysroot_ready(system):
         return None
     try:
         current_recipe()
@@ -104,16 +109,19 @@ def sysroot_unavailable() -> str | None:
     return missing_tool()
 
 
-def ensure_sysroot() -> Path:
+def ensure_sysroot(system: bool = False) -> Path:
     """The sysroot's folder; made if it is not there. Safe to call from many processes.
+
+    Args:
+        system: see `current_recipe`.
 
     Raises:
         ToolMissingError: apt-get, dpkg-deb, tar or pip is missing.
         DeviceError: a download failed.
         OutputError: the cache cannot be written.
     """
-    recipe = current_recipe()
-    folder = sysroot_path()
+    recipe = current_recipe(system)
+    folder = sysroot_path(system)
     if (folder / _RECORD).is_file():
         return folder
     reason = missing_tool()
@@ -197,13 +205,17 @@ def _compile_python(root: Path) -> None:
         run_tool(argv, _COMPILE_TIMEOUT_S, "the emulated Python could not be compiled", good=(0, 1))
 
 
-def ensure_view(core: EmulatedCore) -> Path:
+def ensure_view(core: EmulatedCore, system: bool = False) -> Path:
     """The sysroot as a device with this core shows it: its own /proc/cpuinfo, links to the rest.
+
+    Args:
+        core: the processor that it shows.
+        system: see `current_recipe`.
 
     Raises:
         As `ensure_sysroot`.
     """
-    root = ensure_sysroot()
+    root = ensure_sysroot(system)
     view = root / "view" / core.name
     record = view / "complete"
     if record.is_file():
@@ -231,7 +243,8 @@ def _write_machine(view: Path, core: EmulatedCore) -> None:
     """What programs read to learn about the processor."""
     last = _CORES - 1
     write_bytes(view / "proc/cpuinfo", core.cpuinfo(_CORES).encode())
-    write_bytes(view / "proc/device-tree/model", f"ofa-edge emulated {core.name}".encode() + b"\0")
+    for path in ("proc/device-tree/model", "sys/firmware/devicetree/base/model"):
+        write_bytes(view / path, f"ofa-edge emulated {core.name}".encode() + b"\0")
     system = view / "sys/devices/system/cpu"
     for name in ("possible", "present", "online"):
         write_bytes(system / name, f"0-{last}\n".encode())
@@ -254,9 +267,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Set the emulated device up ahead of its first use; print its folder."""
     parser = argparse.ArgumentParser(prog="python -m ofa_edge.device.sysroot", description=main.__doc__)
     parser.add_argument("--cpu", default="cortex-a72", help="the core to emulate (default: %(default)s)")
+    parser.add_argument("--system", action="store_true", help="the larger one, of emulated-ssh and emulated-adb")
     options = parser.parse_args(arguments)
     try:
-        print(ensure_view(emulated_core(options.cpu)))
+        print(ensure_sysroot(system=True) if options.system else ensure_view(emulated_core(options.cpu)))
     except OfaEdgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -1,6 +1,8 @@
 """The device stage: run the artifact where it will live, or on what stands in for that."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import cost
+from ofa_edge.device.conditions import COOL_DEADLINE_S, DeviceConditions, prepared
 from ofa_edge.device.devices_file import open_connection
+from ofa_edge.device.lease import hold
 from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import Connection, LatencyPlan, Measurement, Request
 from ofa_edge.errors import ConfigError
@@ -17,6 +21,9 @@ from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.stages import LOGITS, StageRunner, load_logits, save_array, test_inputs
 from ofa_edge.space import Subnet
+from ofa_edge.verify.gates import inconclusive
+
+LOCAL_DEADLINE_S = 30.0  # this machine is hot from the build itself
 
 
 @dataclass(frozen=True)
@@ -46,21 +53,46 @@ def run_on_device(
         connection.close()
 
 
-def measure_artifact(plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None) -> DeviceResult:
-    """Measure an artifact on the plan's device, whatever kind it is, without the cache. Raises ConfigError for none."""
+def measure_artifact(
+    plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None, release: bool = False
+) -> DeviceResult:
+    """Measure an artifact on the plan's device, whatever kind it is, without the cache. Raises ConfigError for none.
+
+    With `release` latency is sampled as a release asks; else as long as usual.
+    """
     connection = open_connection(plan.device.name, plan.target)
     if connection is None:
         raise ConfigError("no device to verify on", "--device none", "ofa-edge devices list")
     try:
-        return _fresh(plan, artifact, subnet, tvm_runner, connection)
+        return _fresh(plan, artifact, subnet, tvm_runner, connection, LatencyPlan.release() if release else None)
     finally:
         connection.close()
 
 
-def _fresh(plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None, connection: Connection) -> DeviceResult:
-    measurement = _measure(plan, artifact, subnet, tvm_runner, connection)
+def _fresh(
+    plan: Plan,
+    artifact: Path,
+    subnet: Subnet,
+    tvm_runner: Path | None,
+    connection: Connection,
+    latency: LatencyPlan | None = None,
+) -> DeviceResult:
+    """Measure under the device's lease; where it is hardware, in the state that measuring needs."""
+    with held(connection) as conditions:
+        measurement = _measure(plan, artifact, subnet, tvm_runner, connection, conditions, latency)
     record = _record(measurement, connection.kind)
     return DeviceResult(measurement.outputs, record, _is_target(plan, measurement, connection))
+
+
+@contextlib.contextmanager
+def held(connection: Connection) -> Iterator[DeviceConditions | None]:
+    """A device's lease, and its conditions where it is hardware: None for an emulated one, which many may share."""
+    if connection.fingerprint().device_kind == "emulated":
+        yield None
+        return
+    deadline_s = LOCAL_DEADLINE_S if connection.kind == "local" else COOL_DEADLINE_S
+    with hold(connection), prepared(connection, deadline_s=deadline_s) as conditions:
+        yield conditions
 
 
 def _cached(
@@ -88,28 +120,38 @@ def _cached(
 
 
 def _measure(
-    plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None, connection: Connection
+    plan: Plan,
+    artifact: Path,
+    subnet: Subnet,
+    tvm_runner: Path | None,
+    connection: Connection,
+    conditions: DeviceConditions | None = None,
+    latency: LatencyPlan | None = None,
 ) -> Measurement:
     peak = plan.target.hardware.peak_gmacs_fp32 if plan.target.name != "host" else None
-    return measure(
-        connection,
-        Request(
-            artifact=artifact,
-            runtime=plan.runtime,
-            inputs=test_inputs(plan, subnet),
-            classes=plan.package.space.num_classes,
-            threads=plan.target.runtime.threads,
-            runner=tvm_runner,
-            macs=cost.macs(plan.package.space, subnet),
-            peak_gmacs=peak,
-            latency=LatencyPlan.quick() if connection.kind == "local" else LatencyPlan(),
-        ),
+    request = Request(
+        artifact=artifact,
+        runtime=plan.runtime,
+        inputs=test_inputs(plan, subnet),
+        classes=plan.package.space.num_classes,
+        threads=plan.target.runtime.threads,
+        cores=plan.target.runtime.cores,
+        runner=tvm_runner,
+        macs=cost.macs(plan.package.space, subnet),
+        peak_gmacs=peak,
+        latency=latency or (LatencyPlan.quick() if connection.kind == "local" else LatencyPlan()),
+        memory=True,
     )
+    # An emulated device has no conditions, and is measured without: it gives no times.
+    return measure(connection, request) if conditions is None else measure(connection, request, conditions)
 
 
 def _record(measurement: Measurement, kind: str) -> DeviceMeasurement:
     latency = measurement.latency
-    fingerprint = {key: str(value) for key, value in measurement.fingerprint.to_json().items() if value is not None}
+    facts = measurement.fingerprint.to_json()
+    del facts["boot_id"]  # names one machine; what is published need not
+    fingerprint = {key: str(value) for key, value in facts.items() if value is not None}
+    fingerprint |= {f"condition_{key.replace(' ', '_')}": value for key, value in measurement.conditions.items()}
     return DeviceMeasurement(
         name=measurement.device,
         kind=measurement.fingerprint.device_kind,
@@ -127,6 +169,8 @@ def _record(measurement: Measurement, kind: str) -> DeviceMeasurement:
             runs=latency.runs,
             sessions=latency.sessions,
         ),
+        no_latency=None if measurement.no_latency is None else inconclusive(measurement.no_latency),
+        peak_memory=measurement.peak_memory,
         instructions_per_inference=measurement.instructions_per_inference,
         emulation_wall_ms=measurement.emulation_wall_ms,
         note="; ".join(measurement.notes),
@@ -137,5 +181,5 @@ def _is_target(plan: Plan, measurement: Measurement, connection: Connection) -> 
     """Whether the device is the target's hardware, by what it says about itself."""
     if plan.target.name == "host":
         return connection.kind == "local"
-    cpu = measurement.fingerprint.cpu.lower().replace(" ", "-")
-    return measurement.fingerprint.device_kind == "physical" and plan.target.hardware.cpu in cpu
+    found = measurement.fingerprint
+    return found.device_kind == "physical" and plan.target.is_hardware(found.model, found.cpu)

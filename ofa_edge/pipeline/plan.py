@@ -203,20 +203,20 @@ def _calibration(package: SupernetPackage, data: BuildData) -> Calibration:
 
 def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
     """Resolve "auto": this machine for the target `host`, else an emulated device where one can be had."""
-    from ofa_edge.device.devices_file import BUILTIN, devices_path, load_devices
+    from ofa_edge.device.devices_file import BUILTIN, EMULATED, devices_path, load_devices
     from ofa_edge.device.emulated import emulation_available
 
     if name != "auto":
         if name not in BUILTIN and name not in (own := load_devices()):
             hint = f"ofa-edge devices list, or add [devices.{name}] to {devices_path()}"
             raise UnknownNameError.of("device", name, ["auto", *BUILTIN, *own], hint)
-        if name == "emulated" and target.emulation is None:
+        if name in EMULATED and target.emulation is None:
             raise UnsupportedError(
                 f"{target.name} cannot be emulated",
                 f"{target.path}: no [emulation] table: nothing here runs its GPU",
                 "--device none",
             )
-        why_not = emulation_available(target.hardware.arch) if name == "emulated" else None
+        why_not = emulation_available(target.hardware.arch) if name in EMULATED else None
         if why_not:
             raise ToolMissingError("no emulated device", why_not, "--device none, or ofa-edge doctor")
         return DevicePlan(name)

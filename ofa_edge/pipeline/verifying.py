@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.errors import ConfigError, UsageError
+from ofa_edge.errors import ConfigError, DeviceError, UsageError
 from ofa_edge.export.inspect import inspect_model
+from ofa_edge.export.onnx import run_onnx
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.manifest import (
@@ -18,18 +19,30 @@ from ofa_edge.manifest import (
     read_manifest,
     weightiest,
 )
-from ofa_edge.pipeline.on_device import measure_artifact
+from ofa_edge.pipeline.on_device import DeviceResult, measure_artifact
 from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
+from ofa_edge.pipeline.stages import test_inputs
 from ofa_edge.space import Subnet
-from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
-from ofa_edge.verify.ladder import Answers, device_tolerance, first_rung, rung
+from ofa_edge.verify.gates import (
+    accuracy_verdict,
+    delegation_verdict,
+    inconclusive,
+    instructions_verdict,
+    latency_verdict,
+    memory_verdict,
+    parity_verdict,
+    size_verdict,
+)
+from ofa_edge.verify.ladder import Answers, accuracy_drop, device_tolerance, first_rung, rung
+
+FP32 = "model.onnx"  # the exported fp32 network: what accuracy is held against
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a device showed about an artifact."""
+    """What a device showed about an artifact; no device where it failed before it had answered."""
 
-    device: DeviceMeasurement
+    device: DeviceMeasurement | None
     rungs: tuple[Rung, ...]
     verdicts: tuple[Verdict, ...]
 
@@ -41,49 +54,113 @@ class Verification:
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
         return {
-            "device": self.device.model_dump(mode="json"),
+            "device": None if self.device is None else self.device.model_dump(mode="json"),
             "ladder": [item.model_dump(mode="json") for item in self.rungs],
             "verdicts": [verdict.model_dump(mode="json") for verdict in self.verdicts],
             "outcome": self.outcome,
         }
 
 
-def verify(folder: Path, device: str, data: Path | None = None) -> Verification:
-    """Run the artifact of a build on a device and hold it against the same file on this machine.
+@dataclass(frozen=True)
+class Limits:
+    """What a user allows; None where nothing is gated."""
+
+    size: int | None = None  # bytes of the artifact
+    memory: int | None = None  # resident bytes, at the peak, of the process that runs it
+
+
+def verify(
+    folder: Path, device: str, data: Path | None = None, limits: Limits | None = None, release: bool = False
+) -> Verification:
+    """Run the artifact of a build on a device, hold it against the same file on this machine, and judge it.
+
+    A device that fails proves nothing either way: the verdict is `inconclusive` with the reason's code.
+
+    Args:
+        folder: of a build.
+        device: its name.
+        data: the image folder that the build was made with, if any.
+        limits: of size and memory.
+        release: sample latency as a release asks: 1,024 runs and 60 s a session.
 
     Raises:
         ConfigError: the folder is no build, was changed after it, or its supernet or images are not the same any more.
     """
     manifest = read_manifest(folder)
     check_outputs(folder, manifest)
-    plan = _plan_of(manifest, device, data)
-    subnet = Subnet(manifest.subnet.stages, manifest.subnet.resolution, manifest.subnet.widths)
+    plan = plan_of(manifest, device, data)
+    subnet = subnet_of(manifest)
+    check_runs_here(plan, device)
+    artifact = folder / plan.artifact_name
+    try:
+        result = measure_artifact(plan, artifact, subnet, runner_of(folder), release)
+    except DeviceError as error:
+        found = inconclusive(error)
+        verdict = Verdict(gate="parity", outcome="inconclusive", code=found.code, reason=found.reason)
+        return Verification(None, (), (verdict,))
+    rungs, accuracy = _ladder(plan, folder, artifact, subnet, result)
+    record, limits = result.record, limits or Limits()
+    verdicts = [parity_verdict(rungs), accuracy]
+    if plan.runtime == "tflite":
+        verdicts.append(delegation_verdict(inspect_model(artifact), [record]))
+    if limits.size is not None:
+        verdicts.append(size_verdict(artifact.stat().st_size, limits.size))
+    if limits.memory is not None:
+        verdicts.append(memory_verdict([record], limits.memory))
+    if record.instructions_per_inference is not None:
+        verdicts.append(instructions_verdict(record.instructions_per_inference, _counted(manifest, record)))
+    verdicts.append(latency_verdict([record], plan.budget_ms, result.is_target))
+    return Verification(record, rungs, tuple(verdicts))
+
+
+def check_runs_here(plan: Plan, device: str) -> None:
+    """Raise UsageError for a library of another architecture on this machine."""
     if plan.runtime != "tflite" and device == "local":
         raise UsageError(
             f"a {plan.runtime} library for {plan.target.name} does not run on this machine",
             f"it was compiled for {plan.target.hardware.arch}",
             "--device emulated, or a device of that kind",
         )
-    artifact = folder / plan.artifact_name
-    runner = folder / "runner" if (folder / "runner").is_dir() else None
-    result = measure_artifact(plan, artifact, subnet, runner)
+
+
+def _ladder(
+    plan: Plan, folder: Path, artifact: Path, subnet: Subnet, result: DeviceResult
+) -> tuple[tuple[Rung, ...], Verdict]:
+    """The device beside the same file here, and the verdict on accuracy: beside the fp32 network on the same images."""
     labels = plan.data.test_labels
-    reference = _reference(plan, artifact, subnet)
     answers = Answers("on device", result.logits, note=result.record.name)
+    reference = _reference(plan, artifact, subnet)
     rungs: tuple[Rung, ...] = (first_rung(answers, labels),)
     if reference is not None:
         tolerance = device_tolerance(plan.precision, plan.fp16_accumulation)
         rungs = (first_rung(reference, labels), rung(answers, reference, tolerance, labels))
-    verdicts = (
-        parity_verdict(rungs),
-        accuracy_verdict(rungs),
-        *([delegation_verdict(inspect_model(artifact), [result.record])] if plan.runtime == "tflite" else []),
-        latency_verdict([result.record], plan.budget_ms, result.is_target),
-    )
-    return Verification(result.record, rungs, verdicts)
+    if not (folder / FP32).is_file():
+        return rungs, accuracy_verdict(rungs)
+    fp32 = Answers("onnx", run_onnx(folder / FP32, test_inputs(plan, subnet)))
+    return rungs, accuracy_verdict([first_rung(fp32, labels), rungs[-1]], accuracy_drop(answers, fp32, labels))
 
 
-def _plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
+def _counted(manifest: Manifest, now: DeviceMeasurement) -> int | None:
+    """Instructions of the build's own run on the same emulator and core."""
+    same = ("emulator", "cpu", "runner_version")
+    for item in manifest.measurements:
+        if all(item.fingerprint.get(key) == now.fingerprint.get(key) for key in same):
+            return item.instructions_per_inference
+    return None
+
+
+def subnet_of(manifest: Manifest) -> Subnet:
+    """The subnet of a build."""
+    return Subnet(manifest.subnet.stages, manifest.subnet.resolution, manifest.subnet.widths)
+
+
+def runner_of(folder: Path) -> Path | None:
+    """The runner that lies in a build's folder, if one does."""
+    return folder / "runner" if (folder / "runner").is_dir() else None
+
+
+def plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
+    """The plan that a build was made by, for another device. Raises ConfigError where its inputs are others now."""
     search = manifest.search
     plan = make_plan(
         BuildOptions(
@@ -124,6 +201,4 @@ def _reference(plan: Plan, artifact: Path, subnet: Subnet) -> Answers | None:
     """The same file on this machine, where it runs here."""
     if plan.runtime != "tflite":
         return None
-    from ofa_edge.pipeline.stages import test_inputs
-
     return Answers("this machine", run_tflite(artifact, test_inputs(plan, subnet)))

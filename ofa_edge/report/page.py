@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ofa_edge.files import write_bytes
 from ofa_edge.manifest import Label, Manifest, SearchRecord
 from ofa_edge.report.charts import front_chart, parts_chart, stage_chart
 from ofa_edge.report.subnet import subnet_drawing
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATE = "report.html.j2"
 LABEL_MEANINGS: dict[Label, str] = {
@@ -20,18 +23,9 @@ LABEL_MEANINGS: dict[Label, str] = {
 
 def render_report(manifest: Manifest) -> str:
     """The report as HTML. Every text of the manifest is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(_filters())
-    return environment.get_template(TEMPLATE).render(
+    jinja = environment()
+    jinja.filters.update(_filters())
+    return jinja.get_template(TEMPLATE).render(
         manifest=manifest,
         front=front_chart(manifest),
         stages=stage_chart(manifest.stages),
@@ -45,6 +39,20 @@ def render_report(manifest: Manifest) -> str:
         top1=next((rung.top1 for rung in reversed(manifest.ladder) if rung.top1 is not None), None),
         optimism=predictor_optimism(manifest.search),
         measured=next((item for item in reversed(manifest.measurements) if item.latency_ms), None),
+    )
+
+
+def environment() -> "jinja2.Environment":
+    """Templates of this folder, every value escaped."""
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
 
 

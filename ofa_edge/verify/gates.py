@@ -3,10 +3,38 @@
 import json
 from collections.abc import Sequence
 
+from ofa_edge.errors import (
+    DeviceBusyError,
+    DeviceError,
+    DeviceLostError,
+    DeviceRebootedError,
+    DeviceRunError,
+    DeviceTimeoutError,
+    ThrottledError,
+)
 from ofa_edge.export.inspect.findings import Inspection
-from ofa_edge.manifest import DeviceMeasurement, Outcome, Rung, Verdict
+from ofa_edge.manifest import DeviceMeasurement, DropRecord, Inconclusive, Outcome, Rung, Verdict
+from ofa_edge.metrics import mcnemar_p
 
 ACCURACY_FLOOR = 0.98  # of the first rung's top-1 (MLPerf Mobile's lenient quality target)
+MCNEMAR_P = 0.01
+LEAST_DROP = 0.005  # of top-1; a smaller one is not worth a night's alarm, however certain
+INSTRUCTIONS_LIMIT = 1.01  # of the baseline's
+_CODES: tuple[tuple[type[DeviceError], str], ...] = (  # the first that fits
+    (ThrottledError, "throttled"),
+    (DeviceRebootedError, "device-rebooted"),
+    (DeviceLostError, "device-lost"),
+    (DeviceTimeoutError, "device-timeout"),
+    (DeviceRunError, "device-run-failed"),
+)
+
+
+def inconclusive(error: DeviceError) -> Inconclusive:
+    """What a device's failure says about the artifact: nothing; and the code for why."""
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), "device-failed")
+    if isinstance(error, DeviceBusyError):
+        code = error.reason
+    return Inconclusive(code=code, reason=f"{error.what}: {error.why}")
 
 
 def parity_verdict(ladder: Sequence[Rung]) -> Verdict:
@@ -24,8 +52,14 @@ def parity_verdict(ladder: Sequence[Rung]) -> Verdict:
     )
 
 
-def accuracy_verdict(ladder: Sequence[Rung]) -> Verdict:
-    """The artifact's top-1 against a floor relative to the supernet's slice; rungs on fewer images do not count."""
+def accuracy_verdict(ladder: Sequence[Rung], drop: DropRecord | None = None) -> Verdict:
+    """The artifact's top-1 against a floor relative to the first rung's, and against what paired predictions show.
+
+    Args:
+        ladder: rungs; those on fewer images than the first do not count.
+        drop: what the artifact loses against the fp32 network on the same images. It fails where the exact McNemar
+            test gives p < 0.01 and the drop is over 0.5 points: where it is certain, and worth an alarm.
+    """
     judged = [rung for rung in ladder if rung.images == ladder[0].images]
     start, last = ladder[0].top1, judged[-1].top1
     if start is None or last is None:
@@ -36,6 +70,11 @@ def accuracy_verdict(ladder: Sequence[Rung]) -> Verdict:
             reason="the weights are random or the images unlabelled: accuracy means nothing",
         )
     share = last / start if start else 1.0
+    if drop is not None and drop.drop > LEAST_DROP and (p := mcnemar_p(drop.lost, drop.won)) < MCNEMAR_P:
+        words = (
+            f"{drop.lost} of {drop.images} images lost and {drop.won} won against fp32: -{100 * drop.drop:.2f} points"
+        )
+        return Verdict(gate="accuracy", outcome="fail", code="significant-drop", reason=f"{words}, McNemar p {p:.2g}")
     outcome: Outcome = "pass" if share >= ACCURACY_FLOOR else "fail"
     words = f"{100 * last:.2f} % top-1 on {judged[-1].images} images, {100 * share:.2f} % of the {ladder[0].name}'s"
     code = "above-floor" if outcome == "pass" else "below-floor"
@@ -85,6 +124,9 @@ def latency_verdict(
         code = "within-budget" if outcome == "pass" else "over-budget"
         reason = f"p90 {latency.p90:.3f} ms on {physical[-1].name}, budget {budget_ms:.3f} ms"
         return Verdict(gate="latency", outcome=outcome, code=code, reason=reason)
+    failed = next((item.no_latency for item in measurements if item.no_latency is not None), None)
+    if failed is not None:
+        return Verdict(gate="latency", outcome="inconclusive", code=failed.code, reason=failed.reason)
     if any(item.kind == "emulated" for item in measurements):
         return Verdict(
             gate="latency",
@@ -105,3 +147,40 @@ def latency_verdict(
         code="no-device",
         reason=why_not or "no device was given: use --device NAME",
     )
+
+
+def size_verdict(size: int, limit: int) -> Verdict:
+    """An artifact's bytes against a limit."""
+    outcome: Outcome = "pass" if size <= limit else "fail"
+    code = "within-limit" if outcome == "pass" else "over-limit"
+    return Verdict(gate="size", outcome=outcome, code=code, reason=f"{size:,} bytes, limit {limit:,}")
+
+
+def memory_verdict(measurements: Sequence[DeviceMeasurement], limit: int) -> Verdict:
+    """Peak resident bytes of the process that ran the network on a physical device, against a limit."""
+    found = [item for item in measurements if item.peak_memory is not None]
+    if not found:
+        reason = "no physical device measured its memory"
+        return Verdict(gate="memory", outcome="unverified", code="not-measured", reason=reason)
+    peak = found[-1].peak_memory
+    assert peak is not None
+    outcome: Outcome = "pass" if peak <= limit else "fail"
+    code = "within-limit" if outcome == "pass" else "over-limit"
+    reason = f"peak {peak / 2**20:.1f} MiB on {found[-1].name}, limit {limit / 2**20:.1f} MiB"
+    return Verdict(gate="memory", outcome=outcome, code=code, reason=reason)
+
+
+def instructions_verdict(now: int | None, baseline: int | None) -> Verdict:
+    """Instructions of one emulated inference against the baseline's: exact counts, so 1 % is a change of the code."""
+
+    def verdict(outcome: Outcome, code: str, reason: str) -> Verdict:
+        return Verdict(gate="instructions", outcome=outcome, code=code, reason=reason)
+
+    if now is None:
+        return verdict("unverified", "not-counted", "no instructions were counted")
+    if not baseline:
+        return verdict("unverified", "no-baseline", f"{now:,} instructions an inference, and no baseline")
+    words = f"{now:,} instructions an inference, {100 * (now / baseline - 1):+.2f} % of the baseline's {baseline:,}"
+    if now > INSTRUCTIONS_LIMIT * baseline:
+        return verdict("fail", "more-instructions", f"{words}; limit +{100 * (INSTRUCTIONS_LIMIT - 1):.0f} %")
+    return verdict("pass", "within-limit", words)

@@ -10,6 +10,7 @@ def test_every_check_that_fails_has_a_fix(monkeypatch, tmp_path):
     for name in (
         "emulator",
         "emulated system",
+        "emulated-ssh, emulated-adb",
         "instruction counter",
         "ssh client",
         "adb",

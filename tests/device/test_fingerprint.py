@@ -66,6 +66,28 @@ def test_something_that_is_no_linux_system_is_refused():
         read_fingerprint(lambda argv: Completed(tuple(argv), 127, "", "uname: not found", 0.0), None)
 
 
+@pytest.mark.parametrize(
+    "uname", ["a b c", "Linux 6.1", "Linux 6.1 aarch64 more", "Linux 6.1\x1b[31m aarch64", "Windows 11 x86_64", ""]
+)
+def test_garbage_for_a_name_is_refused(uname):
+    with pytest.raises(DeviceRunError, match="does not say what it is"):
+        read_fingerprint(lambda argv: Completed(tuple(argv), 0, uname, "", 0.0), None)
+
+
+@pytest.mark.parametrize("lost", ["/proc/cpuinfo", "/proc/sys/kernel/random/boot_id"])
+def test_an_answer_cut_short_is_not_read_as_hardware(lost):
+    files = {**PI, "/etc/ofa-edge-device": "emulated\n"}
+    with pytest.raises(DeviceRunError, match="does not say what it is"):
+        read_fingerprint(device({path: text for path, text in files.items() if path != lost}), None)
+    with pytest.raises(DeviceRunError, match="does not say what it is"):
+        read_fingerprint(device({**PI, lost: ""}), None)
+
+
+def test_a_boot_id_that_is_none_is_refused():
+    with pytest.raises(DeviceRunError, match="boot_id"):
+        read_fingerprint(device({**PI, "/proc/sys/kernel/random/boot_id": "11111111-2222-33"}), None)
+
+
 def test_this_machine_is_hardware_as_far_as_it_can_tell():
     found = LocalConnection().fingerprint()
     assert found.device_kind == "physical"
@@ -78,7 +100,22 @@ def test_cpu_names():
     assert cpu_name("") == ""
     big_little = "CPU implementer : 0x41\nCPU part : 0xd05\n\nCPU implementer : 0x41\nCPU part : 0xd0b\n"
     assert cpu_name(big_little) == "cortex-a76"
-    assert cpu_name("CPU implementer : 0x51\nCPU part : 0x804\n") == "implementer 0x51 part 0x804"
+    assert cpu_name("CPU implementer : 0x51\nCPU part : 0x001\n") == "implementer 0x51 part 0x1"
+
+
+@pytest.mark.parametrize(
+    ("cores", "name"),
+    [
+        ([(0x51, 0x805)] * 4 + [(0x51, 0x804)] * 4, "kryo-4xx-gold"),  # a Pixel 4
+        ([(0x51, 0x804)] * 4 + [(0x51, 0x805)] * 4, "kryo-4xx-gold"),  # whatever the order
+        ([(0x41, 0xD05)] * 4 + [(0x51, 0x804)] * 4, "kryo-4xx-gold"),  # numbers of both makers
+        ([(0x41, 0xD05)] * 4 + [(0x41, 0xD41)] * 2 + [(0x41, 0xD44)] * 2, "cortex-x1"),  # a Pixel 7
+        ([(0x41, 0xD05), (0x53, 0x002)], "implementer 0x53 part 0x2"),
+    ],
+)
+def test_the_biggest_of_several_kinds_of_core(cores, name):
+    text = "".join(f"CPU implementer : {maker:#x}\nCPU part : {part:#x}\n\n" for maker, part in cores)
+    assert cpu_name(text) == name
 
 
 @pytest.mark.parametrize("name", ["cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76", "neoverse-n1"])
@@ -97,3 +134,47 @@ def test_a_core_that_qemu_lacks_gets_one_with_no_instruction_more():
 
 def test_examples():
     assert doctest.testmod(module).failed == 0
+
+
+PIXEL = {
+    "/proc/cpuinfo": "processor : 0\nCPU implementer : 0x51\nCPU part : 0x804\n",
+    "/proc/sys/kernel/random/boot_id": "11111111-2222-3333-4444-555555555555\n",
+}
+PROPERTIES = """[ro.build.fingerprint]: [google/flame/flame:13/TP1A/8940162:user/release-keys]
+[ro.build.version.release]: [13]
+[ro.build.version.sdk]: [33]
+[ro.hardware]: [flame]
+[ro.product.model]: [Pixel 4]
+[persist.sys.note]: [two] [brackets]
+"""
+
+
+def android(properties):
+    plain = device(PIXEL)
+
+    def run(argv):
+        return Completed(tuple(argv), 0, properties, "", 0.0) if argv == ["getprop"] else plain(argv)
+
+    return run
+
+
+def test_a_phone_is_known_by_its_properties():
+    found = read_fingerprint(android(PROPERTIES), None)
+    assert (found.device_kind, found.model, found.os) == ("physical", "Pixel 4", "Android 13 (API 33)")
+    assert found.build == "google/flame/flame:13/TP1A/8940162:user/release-keys"
+    assert found.cpu == "kryo-4xx-gold"
+
+
+@pytest.mark.parametrize("line", ["[ro.kernel.qemu]: [1]", "[ro.boot.qemu]: [1]", "[ro.hardware]: [ranchu]"])
+def test_androids_emulators_say_so(line):
+    text = "\n".join(row for row in PROPERTIES.splitlines() if "ro.hardware" not in row)
+    found = read_fingerprint(android(f"{text}\n{line}\n"), None)
+    assert found.device_kind == "emulated"
+    assert found.kind_evidence.startswith("property ro.")
+
+
+def test_what_a_device_says_of_itself_cannot_drive_a_terminal():
+    hostile = PROPERTIES.replace("[Pixel 4]", "[\x1b]0;owned\x07<b>" + "x" * 5000 + "]")
+    found = read_fingerprint(android(hostile), None)
+    assert found.model.startswith("?]0;owned?<b>xxx")
+    assert len(found.model) == 200

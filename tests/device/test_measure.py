@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from tiny_tflite import CLASSES
 
+from ofa_edge.device.accuracy import _side_by_side
 from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.measure import _side_by_side, last_json, measure
+from ofa_edge.device.measure import measure
+from ofa_edge.device.programs import last_json
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import DataError, DeviceError, DeviceLostError, DeviceRunError, UnsupportedError
 from ofa_edge.export.tflite import run_tflite

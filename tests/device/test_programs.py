@@ -5,7 +5,15 @@ from pathlib import PurePosixPath
 import numpy as np
 import pytest
 
-from ofa_edge.device.programs import LiteRtProgram, TvmProgram, check_logits, with_count, with_latency, with_threads
+from ofa_edge.device.programs import (
+    LiteRtProgram,
+    TvmProgram,
+    check_logits,
+    last_json,
+    with_count,
+    with_latency,
+    with_threads,
+)
 from ofa_edge.device.protocol import LatencyPlan
 from ofa_edge.errors import DeviceRunError
 
@@ -63,3 +71,37 @@ def test_a_file_cut_short_is_noticed(tmp_path):
     (tmp_path / "out.npy").write_bytes(b"not numpy")
     with pytest.raises(DeviceRunError, match="no NumPy file"):
         LiteRtProgram(("python3",), tmp_path).read_outputs(tmp_path / "out.npy")
+
+
+def _npy(header, data=b""):
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"PK\x03\x04 as a zip file begins",
+        _npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 5)}"),
+        _npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 5)}", b"\0" * 39),
+        _npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 5)}", b"\0" * 40),
+        _npy("{'descr': '|O', 'fortran_order': False, 'shape': (2, 5)}", b"\0" * 80),
+        _npy("{'descr': '<f4', 'fortran_order'"),
+        _npy("[" * 5000),
+        _npy("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 30 + ",)}"),
+    ],
+)
+def test_outputs_that_are_garbage_are_an_error_of_ours(tmp_path, content):
+    (tmp_path / "out.npy").write_bytes(content)
+    with pytest.raises(DeviceRunError):
+        check_logits(LiteRtProgram(("python3",), tmp_path).read_outputs(tmp_path / "out.npy"), 2, 5)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"a": NaN}', '{"a": -Infinity}', '{"a": 1e999}', "[" * 100_000, '{"a": ' + "9" * 5000 + "}"]
+)
+def test_a_line_that_is_no_json_is_no_result(line):
+    with pytest.raises(DeviceRunError, match="no result"):
+        last_json(line)

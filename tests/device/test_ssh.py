@@ -1,15 +1,13 @@
 """The ssh connection against a real sshd on a loopback port, with keys of its own."""
 
-import getpass
 import shutil
-import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ssh_rig import Server, needs_sshd
 from tiny_tflite import CLASSES
 
 from ofa_edge.device.measure import measure
@@ -18,78 +16,9 @@ from ofa_edge.device.ssh import SshAddress, SshConnection
 from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError, DeviceTimeoutError
 from ofa_edge.export.tflite import run_tflite
 
-SSHD = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
-needs_sshd = pytest.mark.skipif(
-    SSHD is None or shutil.which("ssh") is None, reason="openssh-server or openssh-client is not installed"
-)
-CONFIG = """
-ListenAddress 127.0.0.1
-Port {port}
-HostKey {folder}/host
-AuthorizedKeysFile {folder}/user.pub
-PidFile none
-UsePAM no
-StrictModes no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin prohibit-password
-PrintMotd no
-Subsystem sftp internal-sftp
-"""
-
-
-class Server:
-    """A running sshd and how to reach it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in ("host", "user"):
-            self._keygen(name)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        (folder / "config").write_text(CONFIG.format(folder=folder, port=self.port))
-        key = (folder / "host.pub").read_text()
-        (folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {key}")
-        self.log = (folder / "log").open("wb")
-        argv = [SSHD, "-D", "-e", "-f", str(folder / "config")]
-        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        self._wait()
-
-    def _keygen(self, name: str) -> None:
-        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)]
-        subprocess.run(argv, check=True)
-
-    def _wait(self) -> None:
-        for _ in range(200):
-            if self.process.poll() is not None:
-                break
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise RuntimeError((self.folder / "log").read_text())
-
-    def address(self, **changes):
-        values = {
-            "host": "127.0.0.1",
-            "user": getpass.getuser(),
-            "port": self.port,
-            "identity_file": self.folder / "user",
-            "known_hosts_file": self.folder / "known_hosts",
-        }
-        return SshAddress(**{**values, **changes})
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
-        self.log.close()
-
 
 @pytest.fixture
 def start_server(tmp_path):
-    if getpass.getuser() == "root":  # sshd run as root insists on this folder, which its service would make
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     servers = []
 
     def start():

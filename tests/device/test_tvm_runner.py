@@ -1,4 +1,5 @@
 import json
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -112,6 +113,40 @@ def test_latency_session(runner, model, images, expected, tmp_path):
     assert said["first_ns"] > 0
     assert (said["warmup_runs"], said["settled"]) == (25, True)
     np.testing.assert_allclose(np.fromfile(out, np.float32), expected[0], atol=1e-5)
+
+
+def test_heat_and_clocks_are_watched_once_a_second(runner, model, images, tmp_path):
+    plan = ["--min-runs", 1, "--min-seconds", 1.2, "--warmup-limit", 0]
+    ticks = facts(call(runner, model, images, tmp_path / "out", "--shape", "1,3,6,5", "--latency", *plan))["watch"]
+    assert len(ticks) == 2
+    assert ticks[0][0] < 1000 <= ticks[1][0]
+    for _, heat, clocks, ceilings in ticks:
+        assert heat is None or heat > -300_000
+        assert len(clocks) == len(ceilings)
+
+
+def test_memory_pass(runner, model, images, tmp_path):
+    said = facts(call(runner, model, images, tmp_path / "out", "--shape", "1,3,6,5", "--memory", 3))
+    assert 2**20 < said["memory_before"] < said["peak_memory"] < 2**30
+    assert "latency_ns" not in said
+
+
+def test_profile_pass_times_each_function(runner, model, images, expected, tmp_path):
+    out = tmp_path / "out"
+    said = facts(call(runner, model, images, out, "--shape", "1,3,6,5", "--profile", 5))
+    np.testing.assert_allclose(np.fromfile(out, np.float32), expected[0], atol=1e-5)
+    assert said["runs"] == 5
+    names = [name for name, _, _ in said["profile"]]
+    assert any("conv2d" in name for name in names)
+    assert len(set(names)) == len(names)
+    assert all(calls % 5 == 0 and calls > 0 and ns > 0 for _, calls, ns in said["profile"])
+
+
+def test_the_process_stays_on_its_cores(runner, model, images, tmp_path):
+    core = min(os.sched_getaffinity(0))
+    facts(call(runner, model, images, tmp_path / "out", "--shape", "1,3,6,5", "--cores", core))
+    done = call(runner, model, images, tmp_path / "out", "--shape", "1,3,6,5", "--cores", f"{core},1000")
+    assert (done.returncode, "--cores" in done.stderr) == (2, True)
 
 
 def test_warm_up_that_never_settles_ends_at_its_limit(runner, model, images, tmp_path):
@@ -229,7 +264,7 @@ def test_failed_download_is_told(tmp_path, monkeypatch):
 
 def test_every_wheel_is_pinned_for_every_library():
     pinned = {name for name, _, arch in build._WHEELS if arch == "aarch64"}
-    assert pinned == {library.distribution for library in build._LIBRARIES}
+    assert pinned == {library.distribution for library in build.LIBRARIES}
     assert all(len(bytes.fromhex(digest)) == 32 for digest in build._WHEELS.values())
     for program in (build.RUNNER, build.TURNS):
         assert Path(build.__file__).with_name(f"{program}.cc").is_file()

@@ -10,10 +10,13 @@ from builds import Workshop, cached_file, content
 from tiny_package import copied_package
 
 from ofa_edge.cache import CacheEntry
-from ofa_edge.errors import ConfigError, UnknownNameError
+from ofa_edge.errors import ConfigError, DeviceBusyError, DeviceLostError, DeviceRebootedError, UnknownNameError
+from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
+from ofa_edge.manifest import DeviceMeasurement, Inconclusive
 from ofa_edge.pipeline import stages, verifying
-from ofa_edge.pipeline.verifying import verify
+from ofa_edge.pipeline.on_device import DeviceResult
+from ofa_edge.pipeline.verifying import Limits, verify
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import load_images, save_images
 from ofa_edge.targets import builtin_folder
@@ -37,6 +40,78 @@ def test_verify_on_this_machine(first):
     assert 0 < latency.min <= latency.p50 <= latency.p90
     assert latency.sessions == 3
     assert json.loads(json.dumps(result.to_json()))["outcome"] == "unverified"
+    assert 2**20 < result.device.peak_memory < 2**31
+    assert "load" in "".join(result.device.fingerprint)
+
+
+def told(monkeypatch, **changes):
+    """A device that answers like this machine, and whose record says what it is told to."""
+
+    def measure(plan, artifact, subnet, runner, release):
+        logits = run_tflite(artifact, stages.test_inputs(plan, subnet))
+        record = DeviceMeasurement(name="pi", kind="physical", connection="ssh", fingerprint={})
+        return DeviceResult(logits, record.model_copy(update=changes), True)
+
+    monkeypatch.setattr(verifying, "measure_artifact", measure)
+
+
+def outcomes(result):
+    return {item.gate: (item.outcome, item.code) for item in result.verdicts}
+
+
+def test_limits_of_size_and_memory_are_gates(first, monkeypatch):
+    out, _ = first
+    told(monkeypatch, peak_memory=30 * 2**20)
+    size = (out / "model.tflite").stat().st_size
+    found = outcomes(verify(out, "local", limits=Limits(size, 30 * 2**20)))
+    assert found["size"] == found["memory"] == ("pass", "within-limit")
+    result = verify(out, "local", limits=Limits(size - 1, 30 * 2**20 - 1))
+    assert outcomes(result)["size"] == outcomes(result)["memory"] == ("fail", "over-limit")
+    assert result.outcome == "fail"
+    assert not {"size", "memory", "instructions"} & set(outcomes(verify(out, "local")))
+
+
+def test_a_throttled_latency_is_inconclusive_and_the_rest_holds(first, monkeypatch):
+    told(monkeypatch, no_latency=Inconclusive(code="throttled", reason="4 of 4 sessions"))
+    result = verify(first[0], "local")
+    assert outcomes(result)["latency"] == ("inconclusive", "throttled")
+    assert outcomes(result)["accuracy"][0] == outcomes(result)["parity"][0] == "pass"
+    assert result.outcome == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DeviceLostError("the connection broke", "pi", "again"), "device-lost"),
+        (DeviceRebootedError("pi restarted", "its boot id", "again"), "device-rebooted"),
+        (DeviceBusyError("pi is taken", "by another", "wait", reason="leased"), "leased"),
+    ],
+)
+def test_a_device_that_fails_is_inconclusive(first, monkeypatch, error, code):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(verifying, "measure_artifact", fails)
+    result = verify(first[0], "local")
+    assert (result.outcome, result.device, result.verdicts[0].code) == ("inconclusive", None, code)
+    assert json.loads(json.dumps(result.to_json()))["device"] is None
+
+
+def test_instructions_are_held_against_the_builds_own(first, monkeypatch):
+    out, manifest = first
+    same = {"emulator": "QEMU 7.2", "cpu": "cortex-a72", "runner_version": "2"}
+    record = DeviceMeasurement(
+        name="emulated", kind="emulated", connection="emulated", fingerprint=same, instructions_per_inference=1000
+    )
+    built = manifest.model_copy(update={"measurements": (record,)})
+    monkeypatch.setattr(verifying, "read_manifest", lambda _: built)
+    for count, fingerprint, expected in (
+        (1010, same, ("pass", "within-limit")),
+        (1011, same, ("fail", "more-instructions")),
+        (9999, {**same, "emulator": "QEMU 8"}, ("unverified", "no-baseline")),
+    ):
+        told(monkeypatch, kind="emulated", fingerprint=fingerprint, instructions_per_inference=count)
+        assert outcomes(verify(out, "local"))["instructions"] == expected
 
 
 @pytest.fixture

@@ -141,7 +141,14 @@ def test_every_text_is_escaped() -> None:
                 skipped=(HOSTILE,),
                 versions={HOSTILE: HOSTILE},
                 measurements=tuple(
-                    item.model_copy(update={"name": HOSTILE, "fingerprint": {HOSTILE: HOSTILE}})
+                    item.model_copy(
+                        update={
+                            "name": HOSTILE,
+                            "connection": HOSTILE,
+                            "note": HOSTILE,
+                            "fingerprint": {HOSTILE: HOSTILE},
+                        }
+                    )
                     for item in parts["measurements"]
                 ),
                 inputs=tuple(item.model_copy(update={"path": HOSTILE, "role": HOSTILE}) for item in parts["inputs"]),

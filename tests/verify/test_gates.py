@@ -3,9 +3,28 @@ import json
 
 import pytest
 
+from ofa_edge.errors import (
+    DeviceBusyError,
+    DeviceError,
+    DeviceLostError,
+    DeviceRebootedError,
+    DeviceRunError,
+    DeviceTimeoutError,
+    ThrottledError,
+)
 from ofa_edge.export.inspect import Finding, Inspection
-from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement, Rung
-from ofa_edge.verify.gates import ACCURACY_FLOOR, accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
+from ofa_edge.manifest import DeviceMeasurement, DropRecord, LatencyMeasurement, Rung
+from ofa_edge.verify.gates import (
+    ACCURACY_FLOOR,
+    accuracy_verdict,
+    delegation_verdict,
+    inconclusive,
+    instructions_verdict,
+    latency_verdict,
+    memory_verdict,
+    parity_verdict,
+    size_verdict,
+)
 
 
 def rung(name="onnx", outcome="pass", top1=0.9, note=""):
@@ -111,3 +130,66 @@ def test_no_emulated_measurement_ever_gives_a_latency_verdict():
 
 def test_a_device_without_latency_is_not_a_measurement():
     assert latency_verdict([device()], 10.0, True).outcome == "unverified"
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "expected"),
+    [
+        (60, 10, "significant-drop"),  # 2.5 points of 2,000
+        (12, 2, "above-floor"),  # p 0.013
+        (16, 6, "above-floor"),  # p 0.05, exactly half a point
+        (60, 50, "above-floor"),  # half a point, and chance
+        (9, 0, "above-floor"),  # p 0.004, under half a point
+        (12, 0, "significant-drop"),
+        (10, 60, "above-floor"),  # better
+        (0, 0, "above-floor"),
+    ],
+)
+def test_a_drop_fails_where_it_is_certain_and_large(lost, won, expected):
+    share = (lost - won) / 2000
+    drop = DropRecord(drop=share, low95=share, high95=share, lost=lost, won=won, images=2000)
+    verdict = accuracy_verdict([rung(top1=0.9), rung(top1=0.9 - share)], drop)
+    assert verdict.code == expected
+    assert verdict.outcome == ("fail" if expected == "significant-drop" else "pass")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ThrottledError, "throttled"),
+        (DeviceRebootedError, "device-rebooted"),
+        (DeviceLostError, "device-lost"),
+        (DeviceTimeoutError, "device-timeout"),
+        (DeviceRunError, "device-run-failed"),
+        (DeviceError, "device-failed"),
+        (lambda *words: DeviceBusyError(*words, reason="leased"), "leased"),
+    ],
+)
+def test_a_device_that_failed_proves_nothing(error, expected):
+    found = inconclusive(error("what", "why", "try"))
+    assert (found.code, found.reason) == (expected, "what: why")
+    measured = device().model_copy(update={"no_latency": found})
+    verdict = latency_verdict([measured], 5.0, is_target=True)
+    assert code(verdict) == ("latency", "inconclusive", expected)
+
+
+def test_an_emulated_device_is_unverified_not_inconclusive():
+    assert latency_verdict([device("emulated")], 5.0, is_target=False).code == "emulated-device"
+    assert latency_verdict([], 5.0, is_target=False).code == "no-device"
+
+
+def test_size_and_memory_against_a_limit():
+    assert code(size_verdict(1000, 1000)) == ("size", "pass", "within-limit")
+    assert code(size_verdict(1001, 1000)) == ("size", "fail", "over-limit")
+    measured = device().model_copy(update={"peak_memory": 50 * 2**20})
+    assert code(memory_verdict([measured], 50 * 2**20)) == ("memory", "pass", "within-limit")
+    assert code(memory_verdict([measured], 50 * 2**20 - 1)) == ("memory", "fail", "over-limit")
+    assert code(memory_verdict([device()], 1)) == ("memory", "unverified", "not-measured")
+
+
+def test_instructions_against_a_baseline():
+    assert code(instructions_verdict(101_000, 100_000)) == ("instructions", "pass", "within-limit")
+    assert code(instructions_verdict(101_001, 100_000)) == ("instructions", "fail", "more-instructions")
+    assert code(instructions_verdict(50_000, 100_000)) == ("instructions", "pass", "within-limit")
+    assert code(instructions_verdict(100, None)) == ("instructions", "unverified", "no-baseline")
+    assert code(instructions_verdict(None, 100)) == ("instructions", "unverified", "not-counted")

@@ -24,10 +24,10 @@ from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_json
 RUNNER = "tvm_runner"
 CUDA_PLUGIN = "libofa_edge_cuda.so"
 TURNS = "tvm_turns"
-_CUDA_SOURCE = Path(__file__).with_name("cuda_plugin.cc")
+CUDA_SOURCE = Path(__file__).with_name("cuda_plugin.cc")
 _SUMS = "sha256.json"
-_HEADERS = tuple(sorted(Path(__file__).parent.glob("*.h")))
-_FLAGS = (
+HEADERS = tuple(sorted(Path(__file__).parent.glob("*.h")))
+FLAGS = (
     "-std=c++17",
     "-O2",
     "-Wall",
@@ -36,12 +36,13 @@ _FLAGS = (
     "-Wl,--build-id=none",
     "-Wl,-rpath,$ORIGIN",
 )
-_SHARED = ("-shared", "-fPIC")
+SHARED = ("-shared", "-fPIC")
+PLUGIN_FLAGS = (*SHARED, f"-Wl,-soname,{CUDA_PLUGIN}")
 _LIMIT_S = 900
 
 
 @dataclass(frozen=True)
-class _Library:
+class Library:
     """One library of the runtime, and the wheel it comes from."""
 
     distribution: str
@@ -53,9 +54,9 @@ class _Library:
         return Path(self.member).stem.removeprefix("lib")
 
 
-_LIBRARIES = (
-    _Library("apache-tvm", "tvm/lib/libtvm_runtime.so"),
-    _Library("apache-tvm-ffi", "tvm_ffi/lib/libtvm_ffi.so"),
+LIBRARIES = (
+    Library("apache-tvm", "tvm/lib/libtvm_runtime.so"),
+    Library("apache-tvm-ffi", "tvm_ffi/lib/libtvm_ffi.so"),
 )
 # SHA-256 of wheels by (distribution, version, architecture), as the package index serves them.
 _WHEELS = {
@@ -91,8 +92,8 @@ def build_tvm_turns(arch: str, cache: Path) -> Path:
 def _build(program: str, arch: str, cache: Path, cuda: bool = False) -> Path:
     compiler = _compiler(arch)
     source = Path(__file__).with_name(f"{program}.cc")
-    versions = {library.distribution: _version(library.distribution) for library in _LIBRARIES}
-    sources = [source, *_HEADERS, *([_CUDA_SOURCE] if cuda else [])]
+    versions = {library.distribution: version_of(library.distribution) for library in LIBRARIES}
+    sources = [source, *HEADERS, *([CUDA_SOURCE] if cuda else [])]
     folder = cache / program.replace("_", "-") / f"{arch}-{_key(arch, compiler, versions, sources)[:16]}"
     if _is_whole(folder):
         return folder
@@ -100,15 +101,20 @@ def _build(program: str, arch: str, cache: Path, cuda: bool = False) -> Path:
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder.parent) as scratch:
         made = Path(scratch, "made")
         made.mkdir()
-        for library in _LIBRARIES:
-            _fetch(library, versions[library.distribution], arch, made)
-        flags = (f'-DTVM_VERSION="{versions["apache-tvm"]}"', "-Wl,--wrap=__libc_start_main")  # see old_glibc.h
+        for library in LIBRARIES:
+            fetch_library(library, versions[library.distribution], arch, made)
+        flags = program_flags(versions["apache-tvm"])
         _compile(compiler, source, made, program, flags)
         if cuda:
-            _compile(compiler, _CUDA_SOURCE, made, CUDA_PLUGIN, (*_SHARED, f"-Wl,-soname,{CUDA_PLUGIN}"))
+            _compile(compiler, CUDA_SOURCE, made, CUDA_PLUGIN, PLUGIN_FLAGS)
         write_json(made / _SUMS, {path.name: sha256_file(path) for path in sorted(made.iterdir())})
         _install(made, folder)
     return folder
+
+
+def program_flags(tvm: str) -> tuple[str, ...]:
+    """What a program is compiled with beside `FLAGS`, for that version of TVM; see old_glibc.h."""
+    return f'-DTVM_VERSION="{tvm}"', "-Wl,--wrap=__libc_start_main"
 
 
 def _compiler(arch: str) -> str:
@@ -124,7 +130,8 @@ def _compiler(arch: str) -> str:
     return found
 
 
-def _version(distribution: str) -> str:
+def version_of(distribution: str) -> str:
+    """The installed version of a distribution. Raises ToolMissingError where there is none."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError as error:
@@ -136,9 +143,9 @@ def _version(distribution: str) -> str:
 def _key(arch: str, compiler: str, versions: dict[str, str], sources: Sequence[Path]) -> str:
     """Digest of all that a program is made of."""
     says = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
-    libraries = [asdict(library) for library in _LIBRARIES]
+    libraries = [asdict(library) for library in LIBRARIES]
     digests = [sha256_file(source) for source in sources]
-    parts = [arch, says, versions, libraries, list(_FLAGS), list(_SHARED), digests]
+    parts = [arch, says, versions, libraries, list(FLAGS), list(SHARED), digests]
     return sha256_bytes(canonical_json(parts))
 
 
@@ -162,16 +169,16 @@ def _install(made: Path, folder: Path) -> None:
             raise
 
 
-def _site(library: _Library) -> Path:
+def site_of(library: Library) -> Path:
     """A library's folder in this environment: .../site-packages."""
     return Path(str(importlib.metadata.distribution(library.distribution).locate_file("")))
 
 
-def _fetch(library: _Library, version: str, arch: str, out: Path) -> None:
-    """Put the library for `arch` into the folder `out`."""
+def fetch_library(library: Library, version: str, arch: str, out: Path) -> None:
+    """Put the library for `arch` into the folder `out`; that of another machine comes from its wheel."""
     target = out / Path(library.member).name
     if arch == platform.machine():
-        shutil.copy(_site(library) / library.member, target)
+        shutil.copy(site_of(library) / library.member, target)
         return
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=out.parent) as scratch:
         wheel = _download(library.distribution, version, arch, Path(scratch))
@@ -206,9 +213,9 @@ def _download(distribution: str, version: str, arch: str, folder: Path) -> Path:
 
 
 def _compile(compiler: str, source: Path, out: Path, name: str, flags: Sequence[str]) -> None:
-    headers = [f"-isystem{_site(library) / Path(library.member).parts[0] / 'include'}" for library in _LIBRARIES]
-    command = [compiler, *_FLAGS, *headers, str(source), "-L", str(out), "-o", str(out / name)]
-    done = _run([*command, *(f"-l{library.link_name}" for library in _LIBRARIES), *flags])
+    headers = [f"-isystem{site_of(library) / Path(library.member).parts[0] / 'include'}" for library in LIBRARIES]
+    command = [compiler, *FLAGS, *headers, str(source), "-L", str(out), "-o", str(out / name)]
+    done = _run([*command, *(f"-l{library.link_name}" for library in LIBRARIES), *flags])
     if done.returncode != 0:
         raise ConversionError(
             f"{Path(compiler).name} cannot compile {source.name}", done.stderr.strip()[-1000:], "ofa-edge doctor"

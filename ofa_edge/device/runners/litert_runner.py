@@ -5,6 +5,7 @@ Nothing of ofa-edge is imported: the file stands alone on the device. One line o
     litert_runner.py MODEL INPUTS.npy OUTPUTS.npy [--threads T]                  one pass over all inputs
     litert_runner.py MODEL INPUTS.npy OUTPUTS.npy --latency ...                  one session of timed runs, first input
     litert_runner.py MODEL INPUTS.npy OUTPUTS.npy --count N                      N marked runs of the first input
+    litert_runner.py MODEL INPUTS.npy OUTPUTS.npy --memory N                     N runs, then the process's peak memory
 
 INPUTS is float32 [N, H, W, C], normalised; OUTPUTS float32 [N, classes]. Int8 models are quantised and dequantised
 here by the scale and zero point of the model's own tensors.
@@ -16,11 +17,13 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import statistics
 import sys
 import time
 from collections import Counter
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,6 +124,55 @@ def timed(model: Model) -> int:
     return time.perf_counter_ns() - start
 
 
+class Watch:
+    """Heat and clocks once a second, between two timed runs: no other process and no network wakes up for it.
+
+    A tick is [milliseconds, hottest zone in thousandths of a degree or null, kHz of each policy, its ceiling].
+    """
+
+    PERIOD_S = 1.0
+    MOST_ZONES = 4  # a sensor may take milliseconds to read
+
+    def __init__(self) -> None:
+        zones = sorted(Path("/sys/class/thermal").glob("thermal_zone*"))
+        cores = [zone for zone in zones if re.search("cpu|soc|pkg|gpu", text_of(zone / "type"), re.IGNORECASE)]
+        self.zones = (cores or zones)[: self.MOST_ZONES]
+        self.policies = sorted(Path("/sys/devices/system/cpu/cpufreq").glob("policy*"))
+        self.begin = self.due = time.monotonic()
+        self.ticks: list[list[Any]] = []
+
+    def look(self) -> None:
+        """Read them if a second has passed."""
+        now = time.monotonic()
+        if now < self.due:
+            return
+        self.due = now + self.PERIOD_S
+        heat = [number(text_of(zone / "temp")) for zone in self.zones]
+        clocks = [number(text_of(policy / "scaling_cur_freq")) for policy in self.policies]
+        ceilings = [number(text_of(policy / "scaling_max_freq")) for policy in self.policies]
+        hottest = max((value for value in heat if value is not None), default=None)
+        self.ticks.append([round((now - self.begin) * 1e3), hottest, clocks, ceilings])
+
+
+def text_of(path: Path) -> str:
+    """A small file's text, "" where it cannot be read."""
+    try:
+        return path.read_text().strip()
+    except OSError:  # a sensor that is switched off, or one that is not ours to read
+        return ""
+
+
+def number(text: str) -> int | None:
+    """The whole number that `text` is, if it is one."""
+    return int(text) if re.fullmatch(r"-?[0-9]+", text) else None
+
+
+def peak_memory() -> int:
+    """Bytes of this process that were ever resident at once."""
+    found = re.search(r"^VmHWM:\s*([0-9]+) kB$", text_of(Path("/proc/self/status")), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
 def latency(model: Model, image: NDArray[np.float32], options: argparse.Namespace) -> dict[str, Any]:
     """One session: first inference, warm-up until it is steady, then timed runs."""
     model.set(image)
@@ -134,10 +186,12 @@ def latency(model: Model, image: NDArray[np.float32], options: argparse.Namespac
             before, now = statistics.median(warm[-20:-10]), statistics.median(warm[-10:])
             settled = abs(now - before) <= options.warmup_tolerance * before
     samples: list[int] = []
-    begin = time.monotonic()
+    watch, begin = Watch(), time.monotonic()
     while len(samples) < options.min_runs or time.monotonic() - begin < options.min_seconds:
+        watch.look()
         samples.append(timed(model))
-    return {"first_ns": first, "warmup_runs": len(warm), "settled": settled, "latency_ns": samples}
+    facts = {"first_ns": first, "warmup_runs": len(warm), "settled": settled, "latency_ns": samples}
+    return {**facts, "watch": watch.ticks}
 
 
 def mark(number: int) -> None:
@@ -160,6 +214,14 @@ def count(model: Model, image: NDArray[np.float32], runs: int) -> dict[str, Any]
     return {"counted": runs}
 
 
+def memory(model: Model, image: NDArray[np.float32], runs: int) -> dict[str, Any]:
+    """Peak memory after so many runs."""
+    model.set(image)
+    for _ in range(runs):
+        model.interpreter.invoke()
+    return {"peak_memory": peak_memory()}
+
+
 def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser()
@@ -168,6 +230,8 @@ def main() -> int:
     parser.add_argument("outputs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--memory", type=int, default=0)
+    parser.add_argument("--cores", default="")
     parser.add_argument("--latency", action="store_true")
     parser.add_argument("--min-runs", type=int, default=100)
     parser.add_argument("--min-seconds", type=float, default=10.0)
@@ -176,12 +240,20 @@ def main() -> int:
     parser.add_argument("--warmup-limit", type=float, default=10.0)
     parser.add_argument("--warmup-tolerance", type=float, default=0.02)
     options = parser.parse_args()
+    if options.cores:
+        os.sched_setaffinity(0, {int(core) for core in options.cores.split(",")})
     images = np.load(options.inputs, mmap_mode="r", allow_pickle=False)
+    before = peak_memory()
     model = Model(options.model, options.threads)
     facts: dict[str, Any] = {"runtime": "tflite", "version": version("ai-edge-litert"), "threads": options.threads}
     facts["load_ns"] = model.load_ns
-    if options.latency or options.count:
-        facts |= latency(model, images[0], options) if options.latency else count(model, images[0], options.count)
+    if options.latency or options.count or options.memory:
+        if options.latency:
+            facts |= latency(model, images[0], options)
+        elif options.count:
+            facts |= count(model, images[0], options.count)
+        else:
+            facts |= {"memory_before": before, **memory(model, images[0], options.memory)}
         np.save(options.outputs, model.get()[np.newaxis])
     else:
         facts |= delegation(model, options.model)

@@ -4,15 +4,21 @@
 //   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T]                 one pass over all images
 //   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T] --latency ...   one session of timed runs
 //   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T] --count N       N marked runs
+//   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T] --memory N      N runs, then the peak memory
+//   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T] --profile N     N runs, each function timed
 //
+// --cores 4,5 keeps the process on those cores.
 // --device cpu|cuda says where; without it the library decides: cuda where it holds CUDA kernels.
 //
-// INPUTS is raw little-endian float32, [N, C, H, W] normalised; OUTPUTS becomes raw float32 [N, classes], or [1, classes]
-// with --latency and --count, which use the first image. One line of JSON on stdout says what happened. Options and
-// fields are those of litert_runner.py. Exit status: 0 ok, 1 the run failed, 2 wrong usage; the reason is on stderr.
+// INPUTS is raw little-endian float32, [N, C, H, W] normalised; OUTPUTS becomes raw float32 [N, classes], or
+// [1, classes] with --latency, --count, --memory and --profile, which use the first image. One line of JSON on stdout says what
+// happened. Options and fields are those of litert_runner.py.
+//
+// Exit status: 0 ok, 1 the run failed, 2 wrong usage; the reason is on stderr.
 
 #define OFA_PROGRAM
 #include "old_glibc.h"
+#include "watch.h"
 
 #include <sys/resource.h>
 #include <tvm/ffi/container/tensor.h>
@@ -41,7 +47,10 @@
 #endif
 
 namespace ffi = tvm::ffi;
-using Clock = std::chrono::steady_clock;
+using ofa::Clock;
+using ofa::PeakMemory;
+using ofa::Pin;
+using ofa::Watch;
 
 namespace {
 
@@ -60,7 +69,8 @@ struct Options {
   std::vector<int64_t> shape;
   long threads = 1;
   bool latency = false;
-  long count = 0;
+  long count = 0, memory = 0, profile = 0;
+  std::vector<int> cores;
   long min_runs = 100;
   double min_seconds = 10.0;
   long warmup_runs = 10;
@@ -91,6 +101,13 @@ std::vector<int64_t> Shape(const std::string& text) {
   return shape;
 }
 
+std::vector<int> Cores(const std::string& text) {
+  std::vector<int> cores;
+  std::istringstream stream(text);
+  for (std::string core; std::getline(stream, core, ',');) cores.push_back(Number<int>(core, "--cores"));
+  return cores;
+}
+
 Options Parse(int argc, char** argv) {
   Options o;
   std::vector<std::string*> places = {&o.model, &o.inputs, &o.outputs};
@@ -99,6 +116,9 @@ Options Parse(int argc, char** argv) {
       {"--device", [&](const std::string& v) { o.device = v; }},
       {"--threads", [&](const std::string& v) { o.threads = Number<long>(v, "--threads"); }},
       {"--count", [&](const std::string& v) { o.count = Number<long>(v, "--count"); }},
+      {"--memory", [&](const std::string& v) { o.memory = Number<long>(v, "--memory"); }},
+      {"--profile", [&](const std::string& v) { o.profile = Number<long>(v, "--profile"); }},
+      {"--cores", [&](const std::string& v) { o.cores = Cores(v); }},
       {"--min-runs", [&](const std::string& v) { o.min_runs = Number<long>(v, "--min-runs"); }},
       {"--min-seconds", [&](const std::string& v) { o.min_seconds = Number<double>(v, "--min-seconds"); }},
       {"--warmup-runs", [&](const std::string& v) { o.warmup_runs = Number<long>(v, "--warmup-runs"); }},
@@ -127,7 +147,9 @@ Options Parse(int argc, char** argv) {
   if (o.device != "" && o.device != "cpu" && o.device != "cuda") throw UsageError("--device must be cpu or cuda");
   if (o.shape.empty()) throw UsageError("--shape is missing");
   if (o.threads == 0) throw UsageError("--threads must be 1 or more");
-  if (o.latency && o.count > 0) throw UsageError("--latency and --count exclude each other");
+  if (o.latency + (o.count > 0) + (o.memory > 0) + (o.profile > 0) > 1) {
+    throw UsageError("--latency, --count, --memory and --profile exclude each other");
+  }
   return o;
 }
 
@@ -239,6 +261,14 @@ class Model {
     synchronise_(DLDevice{kDLCUDA, 0}, 0);
   }
 
+  // Calls `watcher` before and after each function that the network runs.
+  void Instrument(const ffi::Function& watcher) { Get(*vm_, "set_instrument")(watcher); }
+
+  // Waits until a GPU has done what it was given.
+  void Synchronise() {
+    if (on_gpu_) synchronise_(DLDevice{kDLCUDA, 0}, 0);
+  }
+
   // Nanoseconds of one inference, without copying the input or the output.
   int64_t Timed() {
     const auto start = Clock::now();
@@ -327,13 +357,59 @@ void Latency(Model& model, const Options& o, std::ostream& facts) {
     settled = std::abs(Median(end - kWindow, end) - before) <= o.warmup_tolerance * before;
   }
   std::vector<int64_t> samples;
+  Watch watch;
   for (const auto begin = Clock::now();
        samples.size() < static_cast<size_t>(o.min_runs) || Seconds(begin) < o.min_seconds;) {
+    watch.Look();
     samples.push_back(model.Timed());
   }
   facts << ", \"first_ns\": " << first << ", \"warmup_runs\": " << warm.size()
         << ", \"settled\": " << (settled ? "true" : "false") << ", \"latency_ns\": [";
   for (size_t i = 0; i < samples.size(); ++i) facts << (i ? ", " : "") << samples[i];
+  facts << "], \"watch\": " << watch.ticks();
+}
+
+// Peak memory after some runs.
+void Memory(Model& model, const Options& o, long before, std::ostream& facts) {
+  for (long run = 0; run < o.memory; ++run) model.Invoke();
+  facts << ", \"memory_before\": " << before << ", \"peak_memory\": " << PeakMemory();
+}
+
+struct Spent {
+  std::string name;
+  long calls = 0;
+  int64_t ns = 0;
+};
+
+// Time of each function of the network, in the order of their first call. On a GPU each is waited for, so that the
+// sum is more than an inference takes.
+void Profile(Model& model, const Options& o, std::ostream& facts) {
+  model.Invoke();  // the first run fills the memory pool
+  std::vector<Spent> spent;
+  std::map<std::string, size_t> places;
+  std::vector<Clock::time_point> starts;
+  // Arguments: the function, its name, whether this is before the call, what it returned, its arguments.
+  model.Instrument(ffi::Function::FromPacked([&](const ffi::AnyView* args, int32_t, ffi::Any* result) {
+    *result = 0;  // go on
+    if (args[2].cast<bool>()) {
+      starts.push_back(Clock::now());
+      return;
+    }
+    model.Synchronise();
+    const int64_t ns = Nanoseconds(starts.back());
+    starts.pop_back();
+    const std::string name = args[1].cast<ffi::String>();
+    const auto [place, is_new] = places.emplace(name, spent.size());
+    if (is_new) spent.push_back({name});
+    spent[place->second].calls += 1;
+    spent[place->second].ns += ns;
+  }));
+  for (long run = 0; run < o.profile; ++run) model.Invoke();
+  model.Instrument(ffi::Function(nullptr));
+  facts << ", \"runs\": " << o.profile << ", \"profile\": [";
+  for (size_t i = 0; i < spent.size(); ++i) {
+    facts << (i ? ", " : "") << "[\"" << spent[i].name << "\", " << spent[i].calls << ", " << spent[i].ns << "]";
+  }
   facts << "]";
 }
 
@@ -350,8 +426,10 @@ void Count(Model& model, const Options& o, std::ostream& facts) {
 
 int Main(int argc, char** argv) {
   const Options options = Parse(argc, argv);
+  if (!Pin(options.cores)) throw UsageError("--cores: this machine does not have them all");
   setenv("TVM_NUM_THREADS", std::to_string(options.threads).c_str(), 1);  // read when the first parallel loop runs
   const std::vector<float> images = ReadFloats(options.inputs);
+  const long before = PeakMemory();
   Model model(options);
   model.Load(options);
   if (images.empty() || images.size() % model.input_size() != 0) {
@@ -362,7 +440,7 @@ int Main(int argc, char** argv) {
   facts << "{\"runtime\": \"tvm\", \"version\": \"" TVM_VERSION "\", \"device\": \"" << model.device()
         << "\", \"threads\": " << options.threads
         << ", \"load_ns\": " << model.load_ns();
-  const bool all = !options.latency && options.count == 0;
+  const bool all = !options.latency && options.count == 0 && options.memory == 0 && options.profile == 0;
   const size_t count = all ? images.size() / model.input_size() : 1;
   std::vector<float> logits;
   for (size_t i = 0; i < count; ++i) {
@@ -372,6 +450,10 @@ int Main(int argc, char** argv) {
       Latency(model, options, facts);
     } else if (options.count > 0) {
       Count(model, options, facts);
+    } else if (options.memory > 0) {
+      Memory(model, options, before, facts);
+    } else if (options.profile > 0) {
+      Profile(model, options, facts);
     } else {
       model.Invoke();
     }

@@ -1,0 +1,16 @@
+"""`ofa-edge runner-kit`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("runner-kit")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--arch", default="aarch64", show_default=True, help="As uname -m says on the board.")
+def runner_kit_command(out: Path, arch: str) -> None:
+    """Write the TVM runner's sources into folder OUT, to be compiled on a board (a Jetson) with `make`."""
+    from ofa_edge.device.runners.kit import write_kit
+
+    write_kit(out, arch)
+    click.echo(f"wrote {out}/\nnext: scp -r {out} BOARD:   and there: make -C {out.name}")

@@ -1,0 +1,122 @@
+"""What a device must be before it is measured, and what may have happened to it by the end of a session.
+
+    with prepared(connection) as conditions, open_artifact(connection, request, conditions) as artifact:
+        session = artifact.session(plan)  # waits until the device is fit; invalid where it was slowed down
+
+The family (Android, Raspberry Pi, Jetson, another Linux) is found on the device itself, never taken from its name.
+"""
+
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from ofa_edge.device.conditions.android import Android
+from ofa_edge.device.conditions.jetson import Jetson
+from ofa_edge.device.conditions.linux import Linux
+from ofa_edge.device.conditions.look import NOT_AVAILABLE, Expected, Family, Look, ask
+from ofa_edge.device.conditions.raspberry_pi import RaspberryPi
+from ofa_edge.device.protocol import Connection, Fingerprint
+from ofa_edge.errors import DeviceBusyError
+
+__all__ = ["COOL_DEADLINE_S", "DeviceConditions", "Expected", "family_of", "prepared"]
+
+_LOG = logging.getLogger(__name__)
+COOL_DEADLINE_S = 300.0
+_POLL_S = 5.0
+
+
+class DeviceConditions:
+    """The conditions of one device; see `protocol.Conditions`. Made by `prepared`."""
+
+    def __init__(
+        self,
+        device: str,
+        family: Family,
+        deadline_s: float = COOL_DEADLINE_S,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Args: the device's name, its family, how long to wait for it to cool down, and a clock."""
+        self.family = family
+        self._device = device
+        self._deadline_s = deadline_s
+        self._sleep, self._clock = sleep, clock
+        self._before: Look | None = None
+        self._warned: set[str] = set()
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the last look found: power, temperature, governor, mode, load, each in words."""
+        return {"family": self.family.name, **(self._before.facts if self._before else {})}
+
+    def before(self) -> None:
+        """See `protocol.Conditions.before`."""
+        end = self._clock() + self._deadline_s
+        while True:
+            self._before = self.family.look()
+            for words in self._before.warnings:
+                if words not in self._warned:
+                    self._warned.add(words)
+                    _LOG.warning("%s: %s", self._device, words)
+            faults = self._before.faults
+            if not faults:
+                return
+            lasting = [fault for fault in faults if not fault.passes]
+            if lasting or self._clock() >= end:
+                fault = (lasting or faults)[0]
+                waited = "" if lasting else f", after {self._deadline_s:.0f} s of waiting"
+                raise DeviceBusyError(
+                    f"{self._device} cannot be measured now", fault.words + waited, fault.hint, reason=fault.code
+                )
+            self._sleep(min(_POLL_S, max(0.0, end - self._clock())))
+
+    def after(self) -> str | None:
+        """See `protocol.Conditions.after`."""
+        look = self.family.look()
+        if look.slowed:
+            return "throttled"
+        if self._before is None:
+            return None
+        known = {name for name, words in self._before.facts.items() if words != NOT_AVAILABLE}
+        if any(look.facts.get(name, NOT_AVAILABLE) == NOT_AVAILABLE for name in known):
+            return "state-unknown"  # it said how it was before the session, and does not now
+        if self._before.events.keys() - look.events.keys():
+            return "state-unknown"
+        if any(value > self._before.events.get(name, value) for name, value in look.events.items()):
+            return "throttled"
+        return "settings-changed" if look.settings != self._before.settings else None
+
+
+def family_of(connection: Connection, fingerprint: Fingerprint, expected: Expected | None = None) -> Family:
+    """The family of a device, by what it says about itself."""
+    expected = expected or Expected()
+    if re.fullmatch(r"\d+(\.\d+)*", ask(connection, ["getprop", "ro.build.version.release"]).strip()):
+        return Android(connection, expected)
+    model = fingerprint.model.lower()
+    if model.startswith("raspberry pi"):
+        return RaspberryPi(connection)
+    if model.startswith("nvidia ") and ("jetson" in model or "orin" in model or "xavier" in model):
+        return Jetson(connection)
+    return Linux(connection)
+
+
+@contextlib.contextmanager
+def prepared(
+    connection: Connection, expected: Expected | None = None, deadline_s: float = COOL_DEADLINE_S
+) -> Iterator[DeviceConditions]:
+    """Bring a device into the state that measuring needs, and put it back as it was, whatever happens.
+
+    Args:
+        connection: to a physical device.
+        expected: the serial and build that it must have, where they are known.
+        deadline_s: how long a session waits for it to cool down.
+
+    Raises:
+        DeviceBusyError: its settings cannot be made what they must be; `reason` says which.
+        DeviceError: the device was lost.
+    """
+    family = family_of(connection, connection.fingerprint(), expected)
+    with family.held():
+        yield DeviceConditions(connection.name, family, deadline_s)

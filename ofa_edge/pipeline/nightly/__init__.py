@@ -1,0 +1,1 @@
+"""The nightly run: a fleet of devices, golden against candidate, a history that only grows."""

@@ -1,0 +1,169 @@
+"""The fleet file: which artifacts run on which devices, for how long, and where the history lies. Strict TOML.
+
+schema = 1
+folder = "nightly"                  # history, golden artifacts, reports; relative to this file
+
+[artifacts.pi4]
+build = "out/raspberry-pi-4"        # a folder that `ofa-edge build` made; its manifest names the target
+
+[devices.pi-in-the-lab]
+device = "pi"                       # as after --device; left out: this table's own name
+targets = ["raspberry-pi-4"]        # runs all artifacts built for these; or name them: artifacts = ["pi4"]
+deadline_minutes = 30
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ofa_edge.device.protocol import LatencyPlan
+from ofa_edge.errors import ConfigError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FEWEST = 6  # pairs: fewer are never conclusive
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ArtifactEntry(_Table):
+    """`[artifacts.NAME]`: the candidate, which is whatever lies in the build folder tonight."""
+
+    build: Annotated[str, Field(min_length=1)]
+    data: str | None = None  # the image folder that the build was made with, if any
+
+
+class DeviceEntry(_Table):
+    """`[devices.NAME]`."""
+
+    device: str | None = None
+    targets: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
+    deadline_minutes: Annotated[float, Field(gt=0, le=24 * 60)] = 60.0
+
+    @field_validator("targets", "artifacts", mode="before")
+    @classmethod
+    def _tuple(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _either(self) -> "DeviceEntry":
+        if bool(self.targets) == bool(self.artifacts):
+            raise ValueError("give either targets or artifacts")
+        return self
+
+
+class ProtocolEntry(_Table):
+    """`[protocol]`: how much is measured in one night."""
+
+    pairs: Annotated[int, Field(ge=_FEWEST, le=64)] = 8
+    session_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
+    session_runs: Annotated[int, Field(ge=10, le=100_000)] = 100
+    warmup_limit_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
+    pause_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0  # before a second run
+    images: Annotated[int, Field(ge=1)] | None = None  # of the accuracy pass; left out: all
+
+    @property
+    def latency(self) -> LatencyPlan:
+        """One session's plan."""
+        return LatencyPlan(
+            min_runs=self.session_runs,
+            min_seconds=self.session_seconds,
+            warmup_seconds=min(0.5, self.warmup_limit_seconds),
+            warmup_limit_seconds=self.warmup_limit_seconds,
+        )
+
+
+class FleetFile(_Table):
+    """The schema of fleet.toml."""
+
+    schema_version: int = Field(alias="schema", ge=1, le=1)
+    folder: Annotated[str, Field(min_length=1)] = "nightly"
+    protocol: ProtocolEntry = ProtocolEntry()
+    artifacts: Annotated[dict[str, ArtifactEntry], Field(min_length=1)]
+    devices: Annotated[dict[str, DeviceEntry], Field(min_length=1)]
+
+    @field_validator("artifacts", "devices")
+    @classmethod
+    def _names(cls, value: dict[str, object]) -> dict[str, object]:
+        for name in value:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"'{name}' is no plain name")
+        return value
+
+    @model_validator(mode="after")
+    def _known(self) -> "FleetFile":
+        for name, device in self.devices.items():
+            unknown = [item for item in device.artifacts if item not in self.artifacts]
+            if unknown:
+                raise ValueError(f"devices.{name}: no artifact '{unknown[0]}'; known: {', '.join(self.artifacts)}")
+        return self
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A fleet file and where it lies."""
+
+    path: Path
+    file: FleetFile
+
+    @property
+    def name(self) -> str:
+        """What the fleet is called in reports."""
+        return self.path.stem
+
+    @property
+    def folder(self) -> Path:
+        """Where history, golden artifacts and reports are."""
+        return self.path.parent / self.file.folder
+
+    @property
+    def history(self) -> Path:
+        """The history's file."""
+        return self.folder / "history.jsonl"
+
+    @property
+    def store(self) -> Path:
+        """The golden artifacts' folder."""
+        return self.folder / "golden"
+
+    def build_folder(self, artifact: str) -> Path:
+        """The candidate's build folder."""
+        return self.path.parent / self.file.artifacts[artifact].build
+
+    def data_folder(self, artifact: str) -> Path | None:
+        """The image folder that an artifact is judged on; None for the package's own images."""
+        data = self.file.artifacts[artifact].data
+        return self.path.parent / data if data else None
+
+
+def load_fleet(path: Path) -> Fleet:
+    """Read a fleet file.
+
+    Raises:
+        ConfigError: it cannot be read or does not fit; names the key.
+    """
+    try:
+        return Fleet(path, FleetFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"cannot read {path.name}", f"{path}: {error}", "see docs/nightly.md for the format"
+        ) from error
+    except ValidationError as error:
+        faults = "; ".join(_explain(item["loc"], item["type"], item["msg"]) for item in error.errors())
+        raise ConfigError(
+            f"{path.name} does not fit its schema", f"{path}: {faults}", "see docs/nightly.md for the format"
+        ) from error
+
+
+def _explain(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    key = ".".join(str(part) for part in location)
+    if kind == "extra_forbidden":
+        return f"unknown key '{key}'"
+    words = message.removeprefix("Value error, ")
+    return f"missing key '{key}'" if kind == "missing" else f"{key}: {words}" if key else words

@@ -1,0 +1,61 @@
+"""Where a built artifact's memory and time go on a device: the memory pass and the profile of each function."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ofa_edge.device.devices_file import open_connection
+from ofa_edge.device.passes import FunctionTime, Memory, Unavailable, memory_pass, profile_pass
+from ofa_edge.device.protocol import Request
+from ofa_edge.device.session import open_artifact
+from ofa_edge.errors import ConfigError
+from ofa_edge.manifest import check_outputs, read_manifest
+from ofa_edge.pipeline.on_device import held
+from ofa_edge.pipeline.stages import test_inputs
+from ofa_edge.pipeline.verifying import check_runs_here, plan_of, runner_of, subnet_of
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the passes of their own found; a reason where a device or runtime does not give it."""
+
+    device: str
+    memory: Memory | Unavailable
+    functions: tuple[FunctionTime, ...] | Unavailable
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON; functions in the order in which they run."""
+        functions = self.functions
+        listed = asdict(functions) if isinstance(functions, Unavailable) else [asdict(item) for item in functions]
+        return {"device": self.device, "memory": asdict(self.memory), "functions": listed}
+
+
+def profile(folder: Path, device: str, data: Path | None = None) -> Profile:
+    """Profile a build's artifact on a device, under its lease and in the state that measuring needs.
+
+    Raises:
+        ConfigError: the folder is no build, or was changed after it; no device was named.
+        DeviceError: the device was lost, is taken, or its program failed.
+    """
+    manifest = read_manifest(folder)
+    check_outputs(folder, manifest)
+    plan = plan_of(manifest, device, data)
+    subnet = subnet_of(manifest)
+    check_runs_here(plan, device)
+    connection = open_connection(device, plan.target)
+    if connection is None:
+        raise ConfigError("no device to profile on", "--device none", "ofa-edge devices list")
+    request = Request(
+        artifact=folder / plan.artifact_name,
+        runtime=plan.runtime,
+        inputs=test_inputs(plan, subnet)[:1],
+        classes=plan.package.space.num_classes,
+        threads=plan.target.runtime.threads,
+        cores=plan.target.runtime.cores,
+        runner=runner_of(folder),
+    )
+    try:
+        with held(connection) as conditions, open_artifact(connection, request, conditions) as artifact:
+            return Profile(connection.name, memory_pass(artifact), profile_pass(artifact))
+    finally:
+        connection.close()

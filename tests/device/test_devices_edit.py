@@ -1,0 +1,92 @@
+import doctest
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ofa_edge.device.devices_edit as module
+from ofa_edge.cli import main
+from ofa_edge.device.devices_edit import add_device, parse_option, table
+from ofa_edge.device.devices_file import load_devices
+from ofa_edge.errors import ConfigError, UsageError
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    path = tmp_path / "folder" / "devices.toml"
+    monkeypatch.setenv("OFA_EDGE_DEVICES", str(path))
+    return path
+
+
+def test_a_device_is_added_and_comments_stay(path):
+    add_device("pi", "ssh", {"host": "pi.local", "port": 2222})
+    before = path.read_text() + "# the phone on my desk\n"
+    path.write_text(before)
+    add_device("phone", "adb", {"serial": "9A2B1F"})
+    assert path.read_text().startswith(before.rstrip())
+    assert {name: (device.kind, device.where) for name, device in load_devices().items()} == {
+        "pi": ("ssh", "pi.local"),
+        "phone": ("adb", "9A2B1F"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "options", "error", "said"),
+    [
+        ("pi", "ssh", {"host": "other"}, UsageError, "already"),
+        ("local", "ssh", {"host": "x"}, UsageError, "built in"),
+        ("x", "telnet", {}, UsageError, "known: ssh, adb"),
+        ("x", "ssh", {}, ConfigError, "missing key 'devices.x.host'"),
+        ("x", "ssh", {"host": "-oProxyCommand=id"}, ConfigError, "not a host name"),
+        ("x", "adb", {"serial": "-s"}, ConfigError, "not a serial"),
+        ("x", "adb", {"hots": "y"}, ConfigError, "unknown key"),
+        ("x y", "ssh", {"host": "x"}, ConfigError, "not a plain name"),
+        ("x", "ssh", {'a"b': "x"}, ConfigError, "not a plain name"),
+    ],
+)
+def test_what_does_not_fit_changes_nothing(path, name, kind, options, error, said):
+    add_device("pi", "ssh", {"host": "pi.local"})
+    before = path.read_text()
+    with pytest.raises(error) as caught:
+        add_device(name, kind, options)
+    assert said in str(caught.value)
+    assert path.read_text() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["devices.toml"]
+
+
+@given(st.text())
+def test_any_value_is_read_back_as_it_was_written(value):
+    import tomllib
+
+    if any(0xD800 <= ord(letter) < 0xE000 for letter in value):
+        return  # half a character is no text
+    assert tomllib.loads(table("a.b", "ssh", {"host": value}))["devices"]["a.b"]["host"] == value
+
+
+def test_options_of_the_command_line():
+    assert parse_option("port=7") == ("port", 7)
+    assert parse_option("on=true") == ("on", True)
+    assert parse_option("host=a=b c") == ("host", "a=b c")
+    assert parse_option("version=1.5") == ("version", "1.5")
+    with pytest.raises(UsageError):
+        parse_option("port")
+
+
+def test_the_command(path, capsys):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(["devices", *arguments])
+        return ended.value.code
+
+    assert run("add", "pixel", "--kind", "adb", "--serial", "9A2B", "--python", "/data/python3") == 0
+    assert "devices probe pixel" in capsys.readouterr().out
+    assert run("list") == 0
+    said = capsys.readouterr().out
+    assert "adb 9A2B" in said
+    assert "--device emulated-ssh" in said
+    assert run("add", "pixel", "--kind", "adb") == 2
+    assert path.exists()
+
+
+def test_examples():
+    assert doctest.testmod(module).failed == 0

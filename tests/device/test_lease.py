@@ -1,0 +1,171 @@
+"""Leases: one holder at a time, dead and silent holders lose, two machines on one device see each other."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import PurePosixPath
+
+import pytest
+
+from ofa_edge.device import lease as leases
+from ofa_edge.device.lease import hold, lease_key
+from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.protocol import Completed
+from ofa_edge.errors import DeviceBusyError, DeviceRunError
+
+
+class Remote(LocalConnection):
+    """This machine, as if behind a wire."""
+
+    kind = "ssh"
+
+    def __init__(self, name="pi", serial="serial-0"):
+        super().__init__(name)
+        self.serial = serial
+
+    def run(self, argv, timeout_s, env=None, check=True):
+        if argv[0] == "head" and self.serial:  # a board with a serial number; its C string ends in a zero
+            said = f"==> {leases._SERIALS[0]} <==\n{self.serial}\0\n==> {leases._SERIALS[1]} <==\nshared\n"
+            return Completed(tuple(argv), 1, said, "", 0.0)
+        return super().run(argv, timeout_s, env, check)
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setenv(leases.LEASES_VARIABLE, str(tmp_path / "leases"))
+    monkeypatch.setattr(leases, "_LINK", PurePosixPath(tmp_path / "on-device"))
+    return tmp_path
+
+
+def lease_file(folders, device):
+    return folders / "leases" / f"{lease_key(device)}.json"
+
+
+def rewrite(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_the_second_is_refused_and_told_who_holds_it(folders):
+    with hold(Remote()), pytest.raises(DeviceBusyError) as caught, hold(Remote()):
+        pass
+    assert caught.value.reason == "leased"
+    assert f"process {os.getpid()} of" in caught.value.why
+    with hold(Remote()):
+        assert (folders / "on-device").is_symlink()
+    assert not (folders / "on-device").is_symlink()
+    assert not lease_file(folders, Remote()).exists()
+
+
+def test_a_device_is_one_whatever_its_name():
+    assert lease_key(Remote("a", "serial-1")) == lease_key(Remote("b", "serial-1"))
+    assert lease_key(Remote("a", "serial-1")) != lease_key(Remote("a", "serial-2"))
+    assert "serial" not in lease_key(Remote("a", "serial-1"))
+    assert lease_key(LocalConnection("a")) != lease_key(LocalConnection("b"))
+
+
+def test_other_devices_are_free():
+    with hold(LocalConnection()), hold(Remote()):
+        pass
+
+
+def test_the_lease_of_a_dead_process_is_taken_over(folders):
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    with hold(LocalConnection()):
+        path = lease_file(folders, LocalConnection())
+        rewrite(path, pid=int(done.stdout), token="dead")
+        with hold(LocalConnection()):
+            pass
+
+
+def test_a_process_of_the_same_number_is_another(folders):
+    with hold(LocalConnection()):
+        rewrite(lease_file(folders, LocalConnection()), started=1.0)
+        with hold(LocalConnection()):
+            pass
+
+
+def test_a_silent_holder_loses_its_lease_and_is_told(folders, monkeypatch):
+    monkeypatch.setattr(leases, "BEAT_S", 0.05)
+    with hold(LocalConnection()) as first:
+        path = lease_file(folders, LocalConnection())
+        beat = json.loads(path.read_text())["beat"]
+        deadline = time.monotonic() + 10
+        while json.loads(path.read_text())["beat"] == beat and time.monotonic() < deadline:
+            time.sleep(0.02)
+        first.check()
+        rewrite(path, token="another", beat=time.time() - leases.SILENT_S - 1)
+        assert first._lost.wait(10)
+        with pytest.raises(DeviceBusyError) as caught:
+            first.check()
+        assert caught.value.reason == "lease-lost"
+        with hold(LocalConnection()):
+            pass
+
+
+def test_the_lease_of_a_holder_elsewhere_counts_while_it_beats(folders):
+    with hold(LocalConnection()):
+        path = lease_file(folders, LocalConnection())
+        rewrite(path, host="another", pid=1, started=0.0, beat=time.time())
+        with pytest.raises(DeviceBusyError, match="taken"), hold(LocalConnection()):
+            pass
+
+
+def test_a_damaged_lease_holds_nobody_off(folders):
+    lease_file(folders, LocalConnection()).parent.mkdir()
+    lease_file(folders, LocalConnection()).write_text("{")
+    with hold(LocalConnection()):
+        pass
+
+
+def _age(link, seconds):
+    when = time.time() - seconds
+    os.utime(link, (when, when), follow_symlinks=False)
+
+
+def test_another_machine_is_seen_on_the_device(folders):
+    link = folders / "on-device"
+    link.symlink_to("0123456789ab-1-1")
+    with pytest.raises(DeviceBusyError, match="taken") as caught, hold(Remote()):
+        pass
+    assert "another machine" in caught.value.why
+    assert link.is_symlink()
+    assert not lease_file(folders, Remote()).exists()  # nothing stays held
+    _age(link, leases.DEVICE_SILENT_S + 60)
+    with hold(Remote()) as lease:
+        _age(link, leases.DEVICE_SILENT_S + 60)
+        lease.check()
+        assert link.lstat().st_mtime > time.time() - 60
+    assert not link.is_symlink()
+
+
+def test_what_a_dead_run_of_this_machine_left_on_the_device_is_taken_over(folders):
+    link = folders / "on-device"
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    for owner in (
+        f"{leases._machine()}-{int(done.stdout)}-1700000000",
+        f"{leases._machine()}-{os.getpid()}-1700000000",
+    ):
+        link.symlink_to(owner)
+        with hold(Remote()):
+            assert str(link.readlink()) != owner
+        assert not link.is_symlink()
+    me = leases._started(os.getppid())
+    link.symlink_to(f"{leases._machine()}-{os.getppid()}-{me:.0f}")  # one that lives
+    with pytest.raises(DeviceBusyError, match="taken"), hold(Remote()):
+        pass
+
+
+def test_a_lease_that_was_taken_over_is_not_removed_with_ours(folders):
+    link = folders / "on-device"
+    with hold(Remote()):
+        link.unlink()
+        link.symlink_to("0123456789ab-1-1")
+    assert link.is_symlink()
+
+
+def test_a_device_that_takes_no_files_is_not_called_busy(folders, monkeypatch):
+    monkeypatch.setattr(leases, "_LINK", PurePosixPath(folders / "no" / "such" / "place"))
+    with pytest.raises(DeviceRunError, match="ln failed"), hold(Remote()):
+        pass

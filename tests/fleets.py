@@ -1,0 +1,113 @@
+"""A fleet of made-up builds and devices, for tests of nights."""
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from manifests import facts, manifest
+from tiny_tflite import tiny_tflite
+
+from ofa_edge.files import sha256_bytes
+from ofa_edge.manifest import FileRecord, write_manifest
+from ofa_edge.pipeline.nightly.bench import Answered, Duel, fingerprint_digest
+from ofa_edge.pipeline.nightly.fleet import load_fleet
+from ofa_edge.pipeline.nightly.privacy import Pseudonyms
+from ofa_edge.pipeline.nightly.run import Hardware
+from ofa_edge.testing.noise import LOCKED_BOARD, session_factors
+from ofa_edge.verify.regression import in_pairs, is_golden
+
+LABELS = np.arange(400) % 10
+FLEET = """
+schema = 1
+[protocol]
+pause_seconds = 60
+[artifacts.net]
+build = "out"
+"""
+
+
+def write_build(folder: Path, tag: bytes = b"", target: str = "raspberry-pi-4") -> str:
+    """A build folder with one artifact, which `tag` makes another file; its digest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = tiny_tflite(False) + tag  # what follows a flatbuffer is not read
+    (folder / "model.tflite").write_bytes(data)
+    digest = sha256_bytes(data)
+    outputs = (FileRecord(path="model.tflite", role="artifact", sha256=digest, size=len(data)),)
+    write_manifest(folder, manifest(outputs=outputs, target=facts()["target"].model_copy(update={"name": target})))
+    return digest
+
+
+def write_fleet(folder: Path, *devices: str, text: str = FLEET):
+    """A fleet of one artifact on local devices of these names."""
+    entries = [f'[devices.{name}]\ndevice = "local"\nartifacts = ["net"]\n' for name in devices]
+    path = folder / "fleet.toml"
+    path.write_text(text + "\n".join(entries))
+    return load_fleet(path)
+
+
+def make_duel(name, golden, candidate, device, protocol, data):
+    del device, protocol, data
+    plan = SimpleNamespace(runtime="tflite")
+    images = np.zeros((len(LABELS), 1, 2, 2), np.float32)
+    return Duel(name, golden, candidate, plan, (images, images), LABELS, 1.0)
+
+
+@dataclass
+class FakeBench:
+    """A device whose candidate is `slower` by a factor, and answers `wrong` images wrongly.
+
+    `fails`: what is raised by "answer golden", "answer candidate", "run".
+    """
+
+    slower: float = 1.0
+    wrong: int = 0
+    instructions: tuple[int, int] | None = None
+    seed: int = 0
+    facts: dict = field(default_factory=lambda: {"cpu": "cortex-a72", "boot_id": "1", "serial": "SECRET99"})
+    fails: dict = field(default_factory=dict)
+    calls: list = field(default_factory=list)
+
+    @property
+    def emulated(self):
+        return self.instructions is not None
+
+    @property
+    def fingerprint(self):
+        return fingerprint_digest(self.facts)
+
+    def answer(self, duel, golden):
+        step = f"answer {'golden' if golden else 'candidate'}"
+        self.calls.append(step)
+        if step in self.fails:
+            raise self.fails[step]
+        answers = LABELS.copy()
+        if not golden:
+            answers[: self.wrong] = (answers[: self.wrong] + 1) % 10
+        counted = self.instructions[0 if golden else 1] if self.instructions else None
+        return Answered(np.eye(10, dtype=np.float32)[answers], {"undelegated": {}}, counted)
+
+    def run(self, duel, protocol, deadline):
+        self.calls.append("run")
+        if "run" in self.fails:
+            raise self.fails["run"]
+        self.seed += 1
+        factors = session_factors(LOCKED_BOARD, 2 * protocol.pairs, self.seed)
+        figures = [2.0 * f * (1.0 if is_golden(place) else self.slower) for place, f in enumerate(factors)]
+        return in_pairs(figures)
+
+
+def hardware(benches: dict, sleeps: list | None = None) -> Hardware:
+    """Devices by the order in which they are opened: each a bench, or an error that opening it raises."""
+    left = list(benches.values())
+
+    @contextlib.contextmanager
+    def open_bench(device, duels, limit_s):
+        found = left.pop(0)
+        if isinstance(found, BaseException):
+            raise found
+        yield found
+
+    pause = sleeps.append if sleeps is not None else lambda _: None
+    return Hardware(open_bench, make_duel, pause, Pseudonyms(("pi.secret.example",)))

@@ -1,0 +1,68 @@
+"""docs/benchmarks/gate.md is what its command prints, and a short run of the same proof holds."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
+    import gate
+
+    return gate
+
+
+@pytest.fixture
+def recorded():
+    return json.loads((ROOT / "benchmarks" / "gate.json").read_bytes())
+
+
+def test_the_page_is_printed_from_the_record(gate, recorded):
+    assert gate.page(recorded) == (ROOT / "docs" / "benchmarks" / "gate.md").read_text()
+
+
+def test_the_record_reaches_the_goals(gate, recorded):
+    for name, each in recorded["devices"].items():
+        assert each["aa"]["total"] == 3 * 10_000
+        assert each["aa"]["colours"].get("RED", 0) < 0.001 * each["aa"]["total"]
+        if name in gate.GOALS:
+            assert each["planted"]["colours"]["RED"] > gate.GOALS[name] * each["planted"]["total"]
+            assert all(slowly["within"] > 0.95 for slowly in each["slow"])
+
+
+def test_the_record_is_of_the_rules_and_models_at_hand(gate, recorded):
+    from dataclasses import asdict
+
+    from ofa_edge.testing.noise import MODELS
+    from ofa_edge.verify.regression import DEFAULT_RULES
+
+    assert recorded["rules"] == asdict(DEFAULT_RULES)
+    for model in MODELS:
+        assert recorded["devices"][model.name]["model"] == json.loads(json.dumps(asdict(model)))
+
+
+def test_a_short_run_of_the_proof(gate):
+    from ofa_edge.testing.noise import LOCKED_BOARD, STOCK_PHONE
+
+    for model, goal in ((LOCKED_BOARD, 0.95), (STOCK_PHONE, 0.5)):
+        alarms, planted = gate.false_alarms(model, 150, seed=4)
+        assert alarms["colours"].get("RED", 0) == 0
+        assert planted["colours"]["RED"] > goal * planted["total"]
+    assert gate.slow(STOCK_PHONE, 5, seed=4, ramp=1)["within"] == 1.0
+
+
+def test_a_gate_that_cried_wolf_would_be_seen(gate, monkeypatch):
+    from dataclasses import replace
+
+    from ofa_edge.testing.noise import SHARED_MACHINE
+    from ofa_edge.verify.regression import DEFAULT_RULES
+
+    loose = replace(DEFAULT_RULES, least_effect=0.0, mads=0.0, suspicion=0.5, alpha=0.5, most_visible=9.0)
+    judge = gate.judge_night
+    monkeypatch.setattr(gate, "judge_night", lambda *given: judge(*given, loose))
+    assert gate.false_alarms(SHARED_MACHINE, 40, seed=4)[0]["colours"].get("RED", 0) > 5

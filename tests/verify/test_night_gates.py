@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from ofa_edge.verify.night_gates import accuracy_gate, growth_gate, instructions_gate, operators_gate, undelegated_gate
+from ofa_edge.verify.regression import Colour
+
+LABELS = np.arange(1000) % 10
+
+
+def logits(wrong):
+    """Right answers but for the first `wrong` images."""
+    answers = LABELS.copy()
+    answers[:wrong] = (answers[:wrong] + 1) % 10
+    return np.eye(10, dtype=np.float32)[answers]
+
+
+@pytest.mark.parametrize(
+    ("lost", "colour", "code"),
+    [
+        (0, Colour.GREEN, "no-drop"),
+        (5, Colour.GREEN, "no-drop"),  # 0.5 points, and p 0.06
+        (7, Colour.YELLOW, "drop-without-evidence"),  # p 0.016
+        (8, Colour.RED, "accuracy-dropped"),  # p 0.008 and 0.8 points
+    ],
+)
+def test_accuracy(lost, colour, code):
+    found = accuracy_gate(logits(100), logits(100 + lost), LABELS)
+    assert (found.decision.colour, found.decision.code) == (colour, code)
+    assert [flip.image for flip in found.flips] == list(range(100, 100 + lost))
+
+
+def test_certain_but_tiny_is_yellow():
+    labels = np.zeros(4000, np.int64)
+    one, other = np.eye(10, dtype=np.float32)[labels], np.eye(10, dtype=np.float32)[labels]
+    other[:12] = np.eye(10, dtype=np.float32)[1]
+    assert accuracy_gate(one, other, labels).decision.code == "evidence-of-little"
+
+
+def test_a_better_candidate_is_green_however_certain():
+    assert accuracy_gate(logits(200), logits(50), LABELS).decision.colour is Colour.GREEN
+
+
+def test_a_flip_names_both_answers():
+    flip = accuracy_gate(logits(0), logits(1), LABELS).flips[0]
+    assert (flip.image, flip.label, flip.golden, flip.candidate) == (0, 0, 0, 1)
+
+
+def test_the_floor_is_the_fp32_networks():
+    same = logits(100)
+    assert accuracy_gate(same, same, LABELS, fp32_top1=0.92).decision.code == "below-floor"
+    assert accuracy_gate(same, same, LABELS, fp32_top1=0.91).decision.colour is Colour.GREEN
+
+
+@pytest.mark.parametrize(
+    ("candidate", "colour"), [(1000, Colour.GREEN), (1009, Colour.GREEN), (1020, Colour.YELLOW), (1051, Colour.RED)]
+)
+def test_growth(candidate, colour):
+    assert growth_gate("peak memory", 1000, candidate, (0.01, 0.05)).colour is colour
+
+
+def test_instructions_are_gated_at_one_percent():
+    assert instructions_gate(1_000_000, 1_009_999).colour is Colour.GREEN
+    assert instructions_gate(1_000_000, 1_010_001).colour is Colour.RED
+
+
+def test_one_more_undelegated_operator_is_red():
+    assert undelegated_gate({"MEAN": 1}, {"MEAN": 1}).colour is Colour.GREEN
+    found = undelegated_gate({"MEAN": 1}, {"MEAN": 2, "PAD": 1})
+    assert (found.colour, found.reason) == (Colour.RED, "left to slow kernels: MEAN +1, PAD +1")
+
+
+def test_another_operator_list_is_shown():
+    found = operators_gate({"ADD": 2, "PAD": 1}, {"ADD": 3})
+    assert (found.colour, found.reason) == (Colour.YELLOW, "ADD 2 -> 3, PAD 1 -> 0")
