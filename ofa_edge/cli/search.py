@@ -24,18 +24,18 @@ def search_command(as_json: bool, **options: Any) -> None:
 
     plan = make_plan(BuildOptions(device="none", **options), claim=False, images=False)
     result = predicted_search(plan)
+    best = result.candidates(plan.budget_ms, 8, 8)
     if as_json:
         rows = [
             {"subnet": item.subnet.config(), "latency_ms": item.latency_ms, "score": item.accuracy}
-            for item in (*result.best, *result.front)
+            for item in (*best, *result.points)
         ]
-        best = len(result.best)
-        print_json({"budget_ms": result.budget_ms, "best": rows[:best], "front": rows[best:]})
+        print_json({"budget_ms": plan.budget_ms, "best": rows[: len(best)], "front": rows[len(best) :]})
         return
     unit = "predicted top-1" if plan.predictor else "M MACs"
     scale = 100.0 if plan.predictor else 1e-6
     lines = [["subnet", "d", "r", "predicted ms", unit]]
-    for item in result.best[:8]:
+    for item in best:
         lines.append(
             [
                 item.subnet.id,

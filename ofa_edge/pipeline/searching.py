@@ -14,13 +14,15 @@ from ofa_edge.files import sha256_file, write_json
 from ofa_edge.manifest import CandidateRecord, FrontPoint, SearchRecord
 from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.pipeline.stages import StageRunner
-from ofa_edge.search.evolution import Candidate, SearchOptions, SearchResult, search
+from ofa_edge.search.evolution import SearchOptions, search_front
+from ofa_edge.search.front import Candidate, Front
 from ofa_edge.space import Genomes, Subnet
 from ofa_edge.supernet import zoo
 
 MEASURED_CANDIDATES = 8
 # Candidates that differ in several genes: measuring near-twins would tell little about the predictor's favourites.
-_OPTIONS = SearchOptions(distance=8)
+_DISTANCE = 8
+_OPTIONS = SearchOptions()
 _RESULT = "search.json"
 
 
@@ -39,7 +41,7 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | 
 
     def produce(folder: Path) -> None:
         result = predicted_search(plan)
-        candidates = _distinct(plan, result.best)
+        candidates = _distinct(plan, result)
         measured = _measure(plan, candidates)
         write_json(folder / _RESULT, _to_json(plan, result, candidates, measured))
 
@@ -55,7 +57,7 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | 
         "relative": plan.relative_budget,
         "seed": plan.options.seed,
         "candidates": MEASURED_CANDIDATES,
-        "options": dataclasses.asdict(_OPTIONS),
+        "options": {**dataclasses.asdict(_OPTIONS), "distance": _DISTANCE},
         "calibration": plan.data.digests["calibration"],
         "validation": plan.data.digests["validation"],
     }
@@ -66,7 +68,7 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | 
     )
 
 
-def predicted_search(plan: Plan) -> SearchResult:
+def predicted_search(plan: Plan) -> Front:
     """The search alone: everything in it is predicted. Raises BudgetError, or WeightsError for one given network."""
     if plan.package.subnet is not None:
         raise WeightsError(
@@ -74,8 +76,13 @@ def predicted_search(plan: Plan) -> SearchResult:
             "there is nothing to search",
             f"ofa-edge build --target {plan.target.name} --supernet {plan.package.name}",
         )
-    return search(
-        plan.package.space, _latency(plan), _score(plan), plan.budget_ms, seed=plan.options.seed, options=_OPTIONS
+    return search_front(
+        plan.package.space,
+        _latency(plan),
+        _score(plan),
+        focus=(plan.budget_ms,),
+        seed=plan.options.seed,
+        options=_OPTIONS,
     )
 
 
@@ -93,8 +100,8 @@ def _score(plan: Plan) -> Any:
     return lambda genomes: table(genomes)[:, 0]
 
 
-def _distinct(plan: Plan, best: tuple[Candidate, ...]) -> list[Candidate]:
-    return list(best[: MEASURED_CANDIDATES if plan.predictor else 1])
+def _distinct(plan: Plan, result: Front) -> list[Candidate]:
+    return list(result.candidates(plan.budget_ms, MEASURED_CANDIDATES if plan.predictor else 1, _DISTANCE))
 
 
 def _measure(plan: Plan, candidates: list[Candidate]) -> list[float | None]:
@@ -116,9 +123,7 @@ def _measure(plan: Plan, candidates: list[Candidate]) -> list[float | None]:
     ]
 
 
-def _to_json(
-    plan: Plan, result: SearchResult, candidates: list[Candidate], measured: list[float | None]
-) -> dict[str, Any]:
+def _to_json(plan: Plan, result: Front, candidates: list[Candidate], measured: list[float | None]) -> dict[str, Any]:
     best = max(range(len(candidates)), key=lambda index: (measured[index] or 0.0, candidates[index].accuracy, -index))
     space = plan.package.space
     record = SearchRecord(
@@ -134,7 +139,7 @@ def _to_json(
         measured_images=len(plan.data.validation) if plan.predictor else 0,
         front=tuple(
             FrontPoint(latency_ms=point.latency_ms, score=_clip(plan, point.accuracy), subnet=point.subnet.id)
-            for point in result.front
+            for point in result.points
         ),
         candidates=tuple(
             CandidateRecord(
