@@ -30,6 +30,7 @@ from ofa_edge.record import (
     RelativePath,
     relative,
 )
+from ofa_edge.refinement import IntervalRecord, RefinementRecord
 from ofa_edge.space import Space, Subnet
 
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
@@ -103,25 +104,14 @@ class PartRecord(Record):
     bound: str  # the cost that weighs most in it
 
 
-class LatencyPrediction(Record):
+class LatencyPrediction(IntervalRecord):
     """What the target's latency model says: milliseconds with 50 % and 90 % intervals."""
 
-    ms: Positive
-    low50: NotNegative
-    high50: Positive
-    low90: NotNegative
-    high90: Positive
     kind: Literal["analytic", "table", "fitted"]
     provenance: Literal["measured", "published", "analytic"]
     source: str
     outside: tuple[str, ...] = ()  # in which parts the model's key does not hold; the interval is wider for it
     parts: tuple[PartRecord, ...] = ()  # stem, blocks, head and call in order
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.low90 <= self.low50 <= self.ms <= self.high50 <= self.high90:
-            raise ValueError("the interval must hold low90 <= low50 <= ms <= high50 <= high90")
-        return self
 
 
 class FrontPoint(Record):
@@ -298,6 +288,7 @@ class Manifest(Record):
     versions: dict[str, str]
     skipped: tuple[str, ...] = ()  # what this build left out, each with its reason
     kernels: tuple[KernelRecord, ...] = ()  # of a CUDA library
+    refinement: RefinementRecord | None = None  # of the latency model, by measuring candidates
 
     @property
     def outcome(self) -> Outcome:

@@ -55,6 +55,13 @@ GATE_FAILED, NOT_PROVED = 1, 3
 @click.option(
     "--tune-db/--no-tune-db", default=True, help="Use what tuning found earlier (default), or pay no heed to it."
 )
+@click.option(
+    "--refine",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="K",
+    help="Measure the K best candidates on the device, correct the latency model by them, and search again.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted build (finished stages are always reused).")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
@@ -96,14 +103,19 @@ def _describe(plan: "Plan") -> str:
         f"  supernet {plan.package.name}{trained}, images: {plan.data.source}\n"
         f"  device {where}; output {plan.out}"
         + (f"\n  tuning for {plan.tune_s:.0f} s" if plan.tune_s else "")
+        + (
+            f"\n  refining the latency model with {plan.options.refine} candidates a round"
+            if plan.options.refine
+            else ""
+        )
         + "".join(f"\n  warning: {words}" for words in (plan.calibration.warnings if plan.calibration else ()))
     )
 
 
 def summary(manifest: "Manifest", out: Path) -> str:
     """What the end of a build prints: the subnet, the ladder, the verdicts, where things are, what to do next."""
-    parts = [_headline(manifest), _ladder(manifest), _verdicts(manifest), _where(manifest, out), _next(manifest, out)]
-    return "\n\n".join(parts)
+    parts = [_headline(manifest), *_refinement(manifest, out), _ladder(manifest), _verdicts(manifest)]
+    return "\n\n".join([*parts, _where(manifest, out), _next(manifest, out)])
 
 
 def _headline(manifest: "Manifest") -> str:
@@ -126,6 +138,27 @@ def _headline(manifest: "Manifest") -> str:
     if "untrained" in manifest.labels:
         lines.append("UNTRAINED: random weights; no accuracy is shown")
     return "\n".join(lines)
+
+
+def _refinement(manifest: "Manifest", out: Path) -> list[str]:
+    """How far predictions and measurements were apart, before and after."""
+    found = manifest.refinement
+    if found is None:
+        return []
+    rows = [["latency model", "candidates", "MAPE", "bias", "in 50 %", "in 90 %"]]
+    for words, gap in (("the target's own", found.before), ("refined, each without itself", found.after)):
+        if gap is not None:
+            shares = (f"{100 * share:.0f} %" for share in (gap.inside50, gap.inside90))
+            cells = [f"{100 * gap.mape:.1f} %", f"{gap.bias:+.3f}", *shares]
+            rows.append([words, str(len(found.candidates)), *cells])
+    changed = "the choice stands" if found.first == manifest.subnet.id else f"in place of {found.first}"
+    lines = [
+        f"refined on {found.device} in {found.rounds} round{'' if found.rounds == 1 else 's'}: {changed}",
+        table(rows, right=(1, 2, 3, 4, 5)),
+        *(f"  note: {note}" for note in found.notes),
+        f"  for other builds of this supernet: --target {out}/{found.target_file}",
+    ]
+    return ["\n".join(lines)]
 
 
 def _ladder(manifest: "Manifest") -> str:

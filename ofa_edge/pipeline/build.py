@@ -35,6 +35,7 @@ from ofa_edge.output import output_folder
 from ofa_edge.pipeline import stages
 from ofa_edge.pipeline.on_device import DeviceResult, run_on_device
 from ofa_edge.pipeline.plan import Plan, input_files
+from ofa_edge.pipeline.refining import check_refinable, refine
 from ofa_edge.pipeline.searching import run_search
 from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
 from ofa_edge.pipeline.tuning import Tuned, check_device, tuned_library
@@ -95,7 +96,13 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     runner = StageRunner(cache, on_stage)
     if plan.tune_s:
         check_device(plan)
+    if plan.options.refine:
+        check_refinable(plan)
     subnet, search = run_search(runner, plan)
+    refined = None
+    if plan.options.refine:
+        refined = refine(runner, plan, subnet)
+        plan, subnet, search = refined.plan, refined.subnet, refined.search
     static = stages.extract(runner, plan, subnet)
     onnx = stages.to_onnx(runner, plan, static)
     if plan.runtime == "tflite":
@@ -108,7 +115,10 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     ladder = _climb(runner, plan, subnet, static, onnx, model, built)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
+        if refined is not None:
+            outputs += [_record(name, role, folder / name) for name, role in refined.files.write(folder)]
         manifest = _manifest(plan, runner, subnet, search, ladder, inspection, outputs, command, built)
+        manifest = manifest.model_copy(update={"refinement": refined.record if refined else None})
         write_report(folder / REPORT, manifest)
         outputs.append(_record(REPORT, "report", folder / REPORT))
         manifest = manifest.model_copy(update={"outputs": tuple(outputs)})

@@ -1,6 +1,8 @@
 """The device stage: run the artifact where it will live, or on what stands in for that."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from ofa_edge import cost
 from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.measure import measure
-from ofa_edge.device.protocol import Connection, LatencyPlan, Measurement, Request
+from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Measurement, Request
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement
@@ -48,19 +50,34 @@ def run_on_device(
 
 def measure_artifact(plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None) -> DeviceResult:
     """Measure an artifact on the plan's device, whatever kind it is, without the cache. Raises ConfigError for none."""
+    with connected(plan, "verify") as connection:
+        return _fresh(plan, artifact, subnet, tvm_runner, connection)
+
+
+@contextlib.contextmanager
+def connected(plan: Plan, purpose: str) -> Iterator[Connection]:
+    """The plan's device, given up at the end. Raises ConfigError for none: `purpose` is a verb for the message."""
     connection = open_connection(plan.device.name, plan.target)
     if connection is None:
-        raise ConfigError("no device to verify on", "--device none", "ofa-edge devices list")
+        raise ConfigError(f"no device to {purpose} on", "--device none", "--device NAME; see: ofa-edge devices list")
     try:
-        return _fresh(plan, artifact, subnet, tvm_runner, connection)
+        yield connection
     finally:
         connection.close()
+
+
+def time_artifact(
+    plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None, connection: Connection
+) -> DeviceMeasurement:
+    """Latency of an artifact by the usual protocol, its answers but for one image left out."""
+    measurement = _measure(plan, artifact, subnet, tvm_runner, connection, images=1)
+    return _record(measurement, connection.kind)
 
 
 def _fresh(plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None, connection: Connection) -> DeviceResult:
     measurement = _measure(plan, artifact, subnet, tvm_runner, connection)
     record = _record(measurement, connection.kind)
-    return DeviceResult(measurement.outputs, record, _is_target(plan, measurement, connection))
+    return DeviceResult(measurement.outputs, record, is_target(plan, measurement.fingerprint, connection))
 
 
 def _cached(
@@ -88,7 +105,12 @@ def _cached(
 
 
 def _measure(
-    plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None, connection: Connection
+    plan: Plan,
+    artifact: Path,
+    subnet: Subnet,
+    tvm_runner: Path | None,
+    connection: Connection,
+    images: int | None = None,
 ) -> Measurement:
     peak = plan.target.hardware.peak_gmacs_fp32 if plan.target.name != "host" else None
     return measure(
@@ -96,7 +118,7 @@ def _measure(
         Request(
             artifact=artifact,
             runtime=plan.runtime,
-            inputs=test_inputs(plan, subnet),
+            inputs=test_inputs(plan, subnet)[:images],
             classes=plan.package.space.num_classes,
             threads=plan.target.runtime.threads,
             runner=tvm_runner,
@@ -133,9 +155,9 @@ def _record(measurement: Measurement, kind: str) -> DeviceMeasurement:
     )
 
 
-def _is_target(plan: Plan, measurement: Measurement, connection: Connection) -> bool:
+def is_target(plan: Plan, fingerprint: Fingerprint, connection: Connection) -> bool:
     """Whether the device is the target's hardware, by what it says about itself."""
     if plan.target.name == "host":
         return connection.kind == "local"
-    cpu = measurement.fingerprint.cpu.lower().replace(" ", "-")
-    return measurement.fingerprint.device_kind == "physical" and plan.target.hardware.cpu in cpu
+    cpu = fingerprint.cpu.lower().replace(" ", "-")
+    return fingerprint.device_kind == "physical" and plan.target.hardware.cpu in cpu

@@ -5,7 +5,7 @@ import math
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -48,6 +48,7 @@ class BuildOptions:
     outside_key: bool = False
     tune: str = "0"
     tune_db: bool = True
+    refine: int = 0  # candidates to measure a round
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ class Plan:
     fp16_accumulation: bool = False
     calibration: Calibration | None = None  # of the images that set int8 ranges
     tune_s: float = 0.0
+    refined: str = ""  # SHA-256 of the refined model's file, where `latency` is not the target's own
+
+    @property
+    def latency_digest(self) -> str:
+        """SHA-256 of the file that holds the latency model."""
+        return self.refined or sha256_file(self.target.latency_path)
 
     @property
     def cuda(self) -> bool:
@@ -128,10 +135,18 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     tune_s = parse_duration(options.tune)
     if tune_s:
         _require_timeable(target, runtime, device)
+    if options.refine:
+        require_refinable(options.refine, target, device)
     out = options.out or Path("out") / target.name
     if claim:
         claim_output_folder(out)
     package = open_supernet(options.supernet, untrained=options.untrained)
+    if options.refine and package.subnet is not None:
+        raise UnsupportedError(
+            f"--refine has nothing to choose from in '{package.name}'",
+            "it is one network, not a supernet",
+            "leave out --refine: with --device NAME the network itself is measured",
+        )
     latency = load_latency_model(target, package.space, runtime, precision, outside_key=options.outside_key)
     predictor_file = package.file(zoo.PREDICTOR) if package.subnet is None else None
     predictor = load_predictor(predictor_file, package.space) if predictor_file else None
@@ -154,6 +169,12 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         calibration=_calibration(package, data) if precision == "int8" and images else None,
         tune_s=tune_s,
     )
+
+
+def with_latency_model(plan: Plan, model: LatencyModel, digest: str) -> Plan:
+    """The plan under another latency model: a budget relative to the largest subnet follows it."""
+    budget_ms, relative = _budget(plan.options, plan.target, plan.package, model)
+    return replace(plan, latency=model, refined=digest, budget_ms=budget_ms, relative_budget=relative)
 
 
 def _budget(
@@ -248,6 +269,25 @@ def _require_timeable(target: Target, runtime: Runtime, device: DevicePlan) -> N
     if device.name == "none":
         raise UnsupportedError(
             f"cannot tune for {target.name} without a device", device.why or "--device none: nothing to time on", hint
+        )
+
+
+def require_refinable(count: int, target: Target, device: DevicePlan) -> None:
+    """Raise a UsageError where `--refine` has nothing to measure on."""
+    if count < 1:
+        raise ConfigError("bad number of candidates", f"--refine {count}", "give 1 or more, or leave out --refine")
+    hint = "--device NAME of the real board (ofa-edge devices list), or leave out --refine"
+    if device.name == "emulated":
+        raise UnsupportedError(
+            f"cannot refine the latency model of {target.name} on an emulated device",
+            "an emulator gives no times",
+            hint,
+        )
+    if device.name == "none":
+        raise UnsupportedError(
+            f"cannot refine the latency model of {target.name} without a device",
+            device.why or "--device none: nothing to measure on",
+            hint,
         )
 
 

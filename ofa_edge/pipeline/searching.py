@@ -45,12 +45,31 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | 
         measured = _measure(plan, candidates)
         write_json(folder / _RESULT, _to_json(plan, result, candidates, measured))
 
+    entry = runner.run("search", search_inputs(plan), search_packages(plan), produce)
+    value = json.loads(entry.path(_RESULT).read_bytes())
+    return plan.package.space.from_config(value["chosen"]), SearchRecord.model_validate_json(
+        json.dumps(value["record"])
+    )
+
+
+def best_candidates(plan: Plan, count: int) -> tuple[Subnet, ...]:
+    """The best subnets within the budget by prediction, best first, no two alike: `count` or as many as there are."""
+    return tuple(each.subnet for each in predicted_search(plan).candidates(plan.budget_ms, count, _DISTANCE))
+
+
+def search_packages(plan: Plan) -> tuple[str, ...]:
+    """Packages that a search's result depends on."""
+    return ("numpy", *(("torch",) if plan.predictor else ()))
+
+
+def search_inputs(plan: Plan) -> dict[str, Any]:
+    """Everything that a search's result depends on."""
     predictor_file = plan.package.file(zoo.PREDICTOR)
-    inputs = {
+    return {
         "space": plan.package.space.hash,
         "weights": weights_digest(plan),
         "predictor": sha256_file(predictor_file) if predictor_file else None,
-        "latency": sha256_file(plan.target.latency_path),
+        "latency": plan.latency_digest,
         "runtime": plan.runtime,
         "precision": plan.precision,
         "budget_ms": plan.budget_ms,
@@ -61,11 +80,6 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | 
         "calibration": plan.data.digests["calibration"],
         "validation": plan.data.digests["validation"],
     }
-    entry = runner.run("search", inputs, ("numpy", *(("torch",) if plan.predictor else ())), produce)
-    value = json.loads(entry.path(_RESULT).read_bytes())
-    return plan.package.space.from_config(value["chosen"]), SearchRecord.model_validate_json(
-        json.dumps(value["record"])
-    )
 
 
 def predicted_search(plan: Plan) -> Front:
