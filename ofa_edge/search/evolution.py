@@ -49,7 +49,7 @@ class SearchOptions:
     focus: float = 0.5  # share of the effort that goes to the budgets in focus, where there are any
     polish: int = 2  # neighbourhoods searched after each generation
     surrogate: int = 3  # rounds of the separable surrogate at the start
-    seconds: float = np.inf  # what the search may take
+    seconds: float | None = None  # what the search may take
 
 
 def default_budget(space: Space, latency: Score, fraction: float) -> float:
@@ -141,7 +141,8 @@ class _Evolution:
 
     def run(self, times: AdditiveTable | None, start: Genomes | None, stop: Callable[[], str] | None) -> str:
         """Search until nothing more may be evaluated; why it ended before, if it did."""
-        until = time.monotonic() + self.options.seconds
+        seconds = self.options.seconds
+        until = np.inf if seconds is None else time.monotonic() + seconds
         try:
             for step in self._steps(times, start):
                 step()
@@ -149,7 +150,7 @@ class _Evolution:
                 if self.archive.full:
                     break
                 if time.monotonic() > until:
-                    return f"stopped after {self.options.seconds:g} s"
+                    return f"stopped after {seconds:g} s"
                 if stop is not None and (reason := stop()):
                     return reason
         except KeyboardInterrupt:
