@@ -142,6 +142,11 @@ class Target(TargetFile):
         return (self.runtime.kind, *self.runtime.alternatives)
 
     @property
+    def at_hand(self) -> bool:
+        """Whether it is the machine that this runs on: `host`, and what was measured for it."""
+        return self.hardware.cpu == "native"
+
+    @property
     def latency_path(self) -> Path:
         """The latency model's file."""
         return self.path.parent / self.latency_model.file

@@ -112,7 +112,7 @@ def _measure(
     connection: Connection,
     images: int | None = None,
 ) -> Measurement:
-    peak = plan.target.hardware.peak_gmacs_fp32 if plan.target.name != "host" else None
+    peak = plan.target.hardware.peak_gmacs_fp32 if not plan.target.at_hand else None
     return measure(
         connection,
         Request(
@@ -157,7 +157,7 @@ def _record(measurement: Measurement, kind: str) -> DeviceMeasurement:
 
 def is_target(plan: Plan, fingerprint: Fingerprint, connection: Connection) -> bool:
     """Whether the device is the target's hardware, by what it says about itself."""
-    if plan.target.name == "host":
+    if plan.target.at_hand:
         return connection.kind == "local"
     cpu = fingerprint.cpu.lower().replace(" ", "-")
     return fingerprint.device_kind == "physical" and plan.target.hardware.cpu in cpu

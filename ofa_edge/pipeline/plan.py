@@ -241,7 +241,7 @@ def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
         if why_not:
             raise ToolMissingError("no emulated device", why_not, "--device none, or ofa-edge doctor")
         return DevicePlan(name)
-    if target.name == "host":
+    if target.at_hand:
         return DevicePlan("local")
     if target.emulation is None:
         return DevicePlan("none", f"{target.name} cannot be emulated, and no device was given")

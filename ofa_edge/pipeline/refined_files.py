@@ -12,6 +12,8 @@ from ofa_edge.latency.fitted import FittedModel
 from ofa_edge.latency.load import FittedFacts, FittedFile
 from ofa_edge.pipeline.plan import Plan
 
+SUFFIX = "-refined"  # of a target's name: two targets of one name would shadow each other
+
 
 @dataclass(frozen=True)
 class RefinedFiles:
@@ -41,7 +43,7 @@ def refined_files(plan: Plan, model: FittedModel) -> RefinedFiles:
     Raises:
         ConfigError: the target's file spells its latency model in a way that cannot be changed.
     """
-    name = plan.target.name
+    name = plan.target.name.removesuffix(SUFFIX) + SUFFIX
     latency_name, target_name = f"{name}.latency.json", f"{name}.toml"
     content = FittedFile(schema=2, kind="fitted", space=plan.package.space.hash, models=(FittedFacts.of(model),))
     return RefinedFiles(

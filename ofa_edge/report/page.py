@@ -7,6 +7,7 @@ from typing import Any
 from ofa_edge.files import write_bytes
 from ofa_edge.manifest import Label, Manifest, SearchRecord
 from ofa_edge.report.charts import front_chart, parts_chart, stage_chart
+from ofa_edge.report.predicted import predicted_chart
 from ofa_edge.report.subnet import subnet_drawing
 
 TEMPLATE = "report.html.j2"
@@ -36,6 +37,7 @@ def render_report(manifest: Manifest) -> str:
         front=front_chart(manifest),
         stages=stage_chart(manifest.stages),
         parts=parts_chart(manifest.prediction.parts),
+        predicted=predicted_chart(manifest),
         drawing=subnet_drawing(manifest),
         not_verified=not_verified(manifest),
         fallback=[kernel.name for kernel in manifest.kernels if not kernel.own_rule],
