@@ -101,9 +101,9 @@ def _scale(x: _LogAxis, base: float) -> list[Markup]:
 def _row(x: _LogAxis, y: float, row: _Row) -> list[Markup]:
     low, median, high = row.measured
     parts = [label(NAMES - 12, y + 4, row.name, class_="stage-name", text_anchor="end")]
-    bands = [(band, style) for band, style in ((row.before, "before"), (row.after, "after")) if band is not None]
-    for place, (band, style) in enumerate(bands):
-        parts += _band(x, y + 18.0 * (place - (len(bands) - 1) / 2), band, style)
+    for band, style, aside in ((row.before, "before", -9.0), (row.after, "after", 9.0)):
+        if band is not None:
+            parts += _band(x, y + aside, band, style)
     parts.append(line(x(median), y - 16, x(median), y + 16, class_="row"))
     parts.append(line(x(low), y, x(high), y, class_="known"))
     parts.append(element("circle", cx=x(median), cy=y, r=4.5, class_="known-at"))

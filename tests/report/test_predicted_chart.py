@@ -60,7 +60,7 @@ def test_nothing_measured_draws_nothing():
 def test_one_artifact_stands_against_its_prediction():
     subject = manifest(**measured(20.0))
     chart = predicted_chart(subject)
-    ((at, y),) = circles(chart, "known-at")
+    ((at, _),) = circles(chart, "known-at")
     ((guess, _),) = circles(chart, "before guess")
     assert guess < at  # 18.6 ms were predicted
     assert circles(chart, "after guess") == []
