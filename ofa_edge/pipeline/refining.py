@@ -82,16 +82,16 @@ def refine(runner: StageRunner, plan: Plan, subnet: Subnet) -> Refined:
     """
     start = time.perf_counter()
     loop = _Loop(StageRunner(runner.cache, runner.on_stage), plan)
-    now, chosen = plan, subnet
-    for number in range(1, ROUNDS + 1):
+    now, chosen, number, again = plan, subnet, 0, True
+    while again:
+        number += 1
         loop.measure(now, chosen, number)
         expected = now.latency.predict(chosen)
         files = loop.refit()
         now = with_latency_model(plan, files.model, files.digest)
         chosen, search = run_search(loop.runner, now)
-        assert search is not None  # a plan that refines has a supernet
-        if not _moved(expected, now.latency.predict(chosen)):
-            break
+        again = number < ROUNDS and _moved(expected, now.latency.predict(chosen))
+    assert search is not None  # a plan that refines has a supernet
     seconds = time.perf_counter() - start
     cached = all(record.cached for record in loop.runner.records)
     runner.records.append(StageRecord(name="refine", seconds=seconds, cached=cached, produced_seconds=seconds))
