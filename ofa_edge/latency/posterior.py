@@ -119,6 +119,12 @@ class Units:
             terms=system.terms,
         )
 
+    def alone(self, widths: Widths) -> tuple[Floats, Floats]:
+        """Prior means [U] and covariance [U, U] of units by themselves."""
+        nothing = Data(np.zeros((0, self.size)), np.zeros(0, dtype=bool), np.zeros(0), np.zeros(0))
+        system = _System(self, nothing, widths, np.zeros(self.terms.shape[1]))
+        return system.mean, system.alone
+
     def learn(self, data: Data, start: Widths) -> Widths:
         """The widths that make the data most likely, pulled towards `start`."""
         from scipy.optimize import minimize
@@ -172,15 +178,15 @@ class _System:
         self.residual = data.ms - data.counts @ self.mean
         alike = np.exp(-0.5 * units.distances / widths.reach**2) * units.akin
         each = np.diag(np.where(units.called, 0.0, 1.0))
-        alone = self.terms @ units.log_covariance @ self.terms.T
-        alone += ms[:, None] * ms * (widths.shape**2 * alike + widths.own**2 * each)
+        self.alone = self.terms @ units.log_covariance @ self.terms.T
+        self.alone += ms[:, None] * ms * (widths.shape**2 * alike + widths.own**2 * each)
         correction = _correction(self.terms, units.called)
         shared = correction @ correction.T
-        self.inside = alone + ms[:, None] * ms * (widths.surroundings**2 * (alike + each) / 2) + shared
+        self.inside = self.alone + ms[:, None] * ms * (widths.surroundings**2 * (alike + each) / 2) + shared
         single, whole = data.counts * ~data.whole[:, None], data.counts * data.whole[:, None]
-        self.cross = alone @ single.T + self.inside @ whole.T
-        covariance = single @ alone @ single.T + whole @ self.inside @ whole.T
-        mixed = single @ alone @ whole.T
+        self.cross = self.alone @ single.T + self.inside @ whole.T
+        covariance = single @ self.alone @ single.T + whole @ self.inside @ whole.T
+        mixed = single @ self.alone @ whole.T
         covariance += mixed + mixed.T
         noise = np.where(data.whole, widths.network_noise, widths.unit_noise) * data.ms
         diagonal = np.diag(covariance) + data.sd**2 + noise**2
