@@ -5,7 +5,7 @@
 
 `add` takes the report of `ofa-edge calibrate` (its latency file beside it), fits every baseline to the networks and
 blocks that the calibrated model was fitted to, judges all on the held-out networks, and records the figures in
-benchmarks/calibrate_results: seconds for a report. It needs scikit-learn (pip install '.[bench]'); `page` needs nothing.
+benchmarks/calibrate_results: seconds for a report. That needs scikit-learn (pip install '.[bench]'), `page` nothing.
 """
 
 import argparse

@@ -31,13 +31,14 @@ def page(folder: Path) -> str:
 
 
 def _table(record: dict[str, Any]) -> str:
+    amount = f"{record['units']} blocks, {record['networks']} networks to fit to, {record['held_out']} held out"
+    seconds = f"a budget of {record['budget_s']:.0f} s, of which {record['device_s']:.0f} s were used"
     threads = f"{record['threads']} thread{'' if record['threads'] == 1 else 's'}"
     lines = [
         f"## {record['target']}: {record['runtime']} {record['precision']}, {threads}",
         "",
-        f"{record['device']}, {record['version']}, supernet {record['supernet']}. A budget of {record['budget_s']:.0f} s, "
-        f"of which {record['device_s']:.0f} s were used: {record['units']} blocks, {record['networks']} networks to fit "
-        f"to, {record['held_out']} held out.",
+        f"{record['device']}, {record['version']}, supernet {record['supernet']}: {seconds}.",
+        f"{amount}.",
         "",
         "| method | MAPE | within 5 % | within 10 % | Spearman | in 50 % | in 90 % |",
         "|---|---|---|---|---|---|---|",

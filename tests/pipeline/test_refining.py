@@ -119,7 +119,8 @@ def test_a_build_goes_on_with_the_refined_model(own_cache, tmp_path, board, monk
     assert roles[manifest.refinement.latency_file] == "latency model"
 
     target = load_target(str(tmp_path / "out" / manifest.refinement.target_file))
-    assert target.description == manifest.target.description
+    assert target.description.startswith(manifest.target.description)
+    assert not target.at_hand
     plan = make_plan(own_cache.options(tmp_path / "plan", target=str(target.path)))
     model = load_latency_model(target, plan.package.space, "tflite", "fp32")
     subnet = Subnet(manifest.subnet.stages, manifest.subnet.resolution, manifest.subnet.widths)
