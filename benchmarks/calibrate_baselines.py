@@ -225,13 +225,14 @@ def features(space: Space, genomes: Genomes) -> Floats:
 # -- command ---------------------------------------------------------------------------------------------------------
 
 
-def record(report: Path, supernet: str) -> dict[str, Any]:
+def record(report: Path, supernet: str, note: str = "") -> dict[str, Any]:
     """What is kept of a report: where it was measured, how much, and every method's figures."""
     content, measured = read(report, supernet)
     plan = content["plan"]
     return {
         "name": report.name.removesuffix(".calibration.json"),
         "supernet": supernet,
+        "note": note,
         "device": content["key"]["device"],
         **{name: plan[name] for name in ("target", "runtime", "precision", "threads", "budget_s")},
         "version": content["key"]["version"],
@@ -251,6 +252,7 @@ def main(arguments: Sequence[str]) -> int:
     add = commands.add_parser("add", help="record the figures of calibrations")
     add.add_argument("reports", nargs="+", type=Path)
     add.add_argument("--supernet", default=zoo.DEFAULT)
+    add.add_argument("--note", default="", help="what a reader must know of the run")
     commands.add_parser("page", help="print docs/benchmarks/calibrate.md")
     options = parser.parse_args(arguments)
     try:
@@ -259,7 +261,7 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         options.folder.mkdir(parents=True, exist_ok=True)
         for report in options.reports:
-            found = record(report, options.supernet)
+            found = record(report, options.supernet, options.note)
             write_json(options.folder / f"{found['name']}.json", found)
     except OfaEdgeError as error:
         print(f"error: {error.what}\n  {error.why}\n  try: {error.hint}", file=sys.stderr)

@@ -38,7 +38,7 @@ def _table(record: dict[str, Any]) -> str:
         f"## {record['target']}: {record['runtime']} {record['precision']}, {threads}",
         "",
         f"{record['device']}, {record['version']}, supernet {record['supernet']}: {seconds}.",
-        f"{amount}.",
+        f"{amount}.{' ' + record['note'] if record['note'] else ''}",
         "",
         "| method | MAPE | within 5 % | within 10 % | Spearman | in 50 % | in 90 % |",
         "|---|---|---|---|---|---|---|",
