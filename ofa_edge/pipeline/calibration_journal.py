@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ofa_edge.files import canonical_json, write_bytes
 
-_SLOWED = 1.15  # an anchor so much slower than it usually is says that the whole run was slowed down
+_SLOWED = 1.15  # a run in which everything was so much slower than usual does not count
+_POLISHES = 15
 _LEAST_RELATIVE_SE = 0.003  # of a median: what sessions have in common is not seen between them
 _ONE_SESSION = 0.03  # relative standard error where one session has to do
 
@@ -28,7 +29,7 @@ class Run:
     Attributes:
         session: which of the plan's sessions it is part of.
         chunk: which part of the items.
-        names: of the items; the first is the anchor, which takes part in every run.
+        names: of the items.
         ns: nanoseconds of one call [rounds, items]; none where the run was dropped.
         seconds: on the device.
         rounds: that were asked for.
@@ -116,31 +117,47 @@ class Sampled:
 
 
 def slowed(runs: Sequence[Run]) -> list[Run]:
-    """Runs whose anchor was far slower than in the others: the device was hot, or busy."""
+    """Runs in which everything was far slower than in the others: the device was hot, or busy."""
     counted = [run for run in runs if not run.dropped]
-    if len(counted) < 3:
-        return []
-    usual = float(np.median([run.medians[0] for run in counted]))
-    return [run for run in counted if run.medians[0] > _SLOWED * usual]
+    effects = _polish(counted)[1]
+    return [run for run, effect in zip(counted, effects, strict=True) if effect > np.log(_SLOWED)]
 
 
 def sampled(runs: Sequence[Run]) -> dict[str, Sampled]:
-    """Each item's latency over the runs that count."""
+    """Each item's latency over the runs that count, what all items of a run have in common taken out.
+
+    A core's frequency and its neighbours change from run to run, and all items of a run alike: a two-way table of items
+    and runs, taken apart by median polish (Tukey, Exploratory Data Analysis, 1977). The usual run sets the level.
+    """
     slow = slowed(runs)
-    medians: dict[str, list[float]] = defaultdict(list)
-    for run in runs:
-        if not run.dropped and run not in slow:
-            for name, ms in zip(run.names, run.medians.tolist(), strict=True):
-                medians[name].append(ms)
+    values = _polish([run for run in runs if not run.dropped and run not in slow])[0]
     found = {}
-    for name, values in medians.items():
-        ms = float(np.median(values))
-        error = _ONE_SESSION * ms
-        if len(values) > 1:
-            spread = 1.4826 * float(np.median(np.abs(np.array(values) - ms)))
-            error = max(1.2533 * spread / len(values) ** 0.5, _LEAST_RELATIVE_SE * ms)
-        found[name] = Sampled(ms, error, len(values))
+    for name, logs in values.items():
+        ms = float(np.exp(np.median(logs)))
+        error = _ONE_SESSION
+        if len(logs) > 1:
+            spread = 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
+            error = max(1.2533 * spread / len(logs) ** 0.5, _LEAST_RELATIVE_SE)
+        found[name] = Sampled(ms, error * ms, len(logs))
     return found
+
+
+def _polish(runs: Sequence[Run]) -> tuple[dict[str, NDArray[np.float64]], list[float]]:
+    """ln(ms) of each item in the runs that it was in, their effects taken out; and the effects, 0 the usual one."""
+    logs = [np.log(run.medians) for run in runs]
+    effects = np.zeros(len(runs))
+    values: dict[str, NDArray[np.float64]] = {}
+    for _ in range(_POLISHES):
+        gathered: dict[str, list[float]] = defaultdict(list)
+        for run, own, effect in zip(runs, logs, effects, strict=True):
+            for name, value in zip(run.names, (own - effect).tolist(), strict=True):
+                gathered[name].append(value)
+        values = {name: np.array(each) for name, each in gathered.items()}
+        usual = {name: float(np.median(each)) for name, each in values.items()}
+        pairs = zip(runs, logs, strict=True)
+        effects = np.array([np.median(own - np.array([usual[name] for name in run.names])) for run, own in pairs])
+        effects -= np.median(effects) if len(effects) else 0.0
+    return values, effects.tolist()
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

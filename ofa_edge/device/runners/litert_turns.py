@@ -25,12 +25,15 @@ import numpy as np
 from ai_edge_litert import interpreter as litert
 
 MOST_CALLS = 10000
+MOST_TRIES = 5  # at a sample that others disturb
+DISTURBED = 1.03  # elapsed over used time, above which somebody else had the core
 
 
 class Turn:
     """One model with an input of its own."""
 
     def __init__(self, path: str, threads: int, sample_ns: float) -> None:
+        self.alone = threads == 1  # all of its work is this thread's, so its time can be told
         self.interpreter = litert.Interpreter(model_path=path, num_threads=threads)
         self.interpreter.allocate_tensors()
         random = np.random.default_rng(0)
@@ -53,7 +56,15 @@ class Turn:
     def sample(self) -> float:
         """Nanoseconds of one call, warm."""
         self.take(1)
-        return self.take(self.calls)
+        least = math.inf
+        for _ in range(MOST_TRIES):
+            used = time.thread_time_ns()
+            taken = self.take(self.calls)
+            used = time.thread_time_ns() - used
+            least = min(least, taken)
+            if not self.alone or taken * self.calls <= DISTURBED * used:
+                break
+        return least
 
 
 def runtime_digest() -> str:
