@@ -10,7 +10,7 @@ from builds import Stages
 from ofa_edge.cache import StageCache
 from ofa_edge.cost import macs
 from ofa_edge.device.protocol import Fingerprint, Latency, Measurement
-from ofa_edge.errors import DeviceError, DeviceLostError, ThrottledError, UnsupportedError
+from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, ThrottledError, UnsupportedError
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.manifest import read_manifest
 from ofa_edge.pipeline import on_device, refining
@@ -177,3 +177,18 @@ def test_the_gap_of_known_figures():
     assert gap.mape == pytest.approx(np.mean([0.5 / 10.5, 1.5 / 11.5, 0.5]))
     assert gap.bias == pytest.approx(np.log(1.15))
     assert (gap.inside50, gap.inside90) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
+
+
+def test_a_table_is_no_prior(own_cache, tmp_path, board):
+    plan = make_plan(own_cache.options(tmp_path / "out", device="board", refine=2))
+    with pytest.raises(ConfigError, match="table of latencies cannot be fitted"):
+        refining.check_refinable(replace(plan, latency=object()))
+
+
+def test_what_a_model_was_fitted_to_before_is_kept(refined, board, own_cache, tmp_path):
+    found = refined(2)
+    again = refining._Loop(StageRunner(StageCache(own_cache.cache)), replace(found.plan, refined=""))
+    again.device = PI
+    fitted = again._fit([])
+    assert [sample.ms for sample in fitted.networks] == [sample.ms for sample in found.plan.latency.networks]
+    assert fitted.predict(found.subnet).ms == pytest.approx(found.plan.latency.predict(found.subnet).ms)
