@@ -81,3 +81,11 @@ class RefinementRecord(Record):
     seconds: NotNegative
     resumed: Count = 0  # measurements that an earlier build of the same boot left in the cache
     notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _honest(self) -> Self:
+        if any((each.after is None) != (self.after is None) for each in self.candidates):
+            raise ValueError("figures after refining need a prediction of each candidate by a model of the others")
+        if max(each.round for each in self.candidates) > self.rounds:
+            raise ValueError("a candidate was measured in a round that was not")
+        return self

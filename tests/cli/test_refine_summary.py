@@ -14,7 +14,10 @@ AFTER = GapRecord(mape=0.031, bias=0.012, inside50=0.5, inside90=1.0)
 
 def record(**changes):
     interval = IntervalRecord(ms=10, low50=9, high50=11, low90=8, high90=12)
-    candidate = RefinedCandidate(subnet=NET, round=1, measured_ms=6.0, low95=5.9, high95=6.1, before=interval)
+    after = interval if changes.get("after") else None
+    candidate = RefinedCandidate(
+        subnet=NET, round=1, measured_ms=6.0, low95=5.9, high95=6.1, before=interval, after=after
+    )
     common = {"device": "my-pi", "asked": 1, "rounds": 1, "first": NET, "candidates": (candidate,), "before": BEFORE}
     files = {"latency_file": "a.latency.json", "target_file": "a-refined.toml", "seconds": 60.0}
     return RefinementRecord(**{**common, **files, **changes})
