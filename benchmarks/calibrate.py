@@ -91,8 +91,8 @@ def table(found: dict[str, dict[str, Any]]) -> str:
         "",
         "Made by `python benchmarks/calibrate.py table FOLDER`, from records of `measure FOLDER` (see its docstring).",
         f"Device: {', '.join(sorted(keys))}; {', '.join(versions)}. Held-out subnets are random, were measured in the",
-        "same sessions and had no part in the fit. Goals: MAPE under 4 %, 95 % within 10 %, Spearman over 0.98, 85-95 %",
-        "of them inside the 90 % intervals.",
+        "same sessions and had no part in the fit. Goals: MAPE under 4 %, 95 % within 10 %, Spearman over 0.98, and",
+        "85-95 % of them inside the 90 % intervals.",
         "",
         *rows,
     ]
