@@ -17,7 +17,7 @@ from ofa_edge.cache import StageCache
 from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.turns import check_timeable, open_litert_turns, open_turns
-from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, DeviceRebootedError
+from ofa_edge.errors import ConfigError, DeviceError, DeviceRebootedError
 from ofa_edge.files import sha256_file, write_bytes, write_json
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, UnitSample, fit_fitted
 from ofa_edge.latency.load import FittedFacts
@@ -52,6 +52,9 @@ class Program(Protocol):
         self, libraries: Mapping[str, Path], lines: Sequence[str], rounds: int, limit_s: float
     ) -> NDArray[np.float64]:
         """Nanoseconds of one call [rounds, turns]."""
+
+    def send(self, libraries: Mapping[str, Path]) -> None:
+        """Put files on the device that are not there yet."""
 
     def place(self, name: str) -> str:
         """Where a file lies on the device."""
@@ -136,8 +139,7 @@ def calibrate(
         journal = Journal(plan.options.out / f"{plan.name}.samples.jsonl", _head(plan, fingerprint))
         say(f"exported {len(models)} models in {export_s:.0f} s; {journal.seconds:.0f} s measured before")
         with _program(plan, connection) as program:
-            session = _Measuring(plan, connection, program, models, journal, guard, say)
-            session.run()
+            Measuring(plan, connection, program, models, journal, guard, say).run()
     finally:
         connection.close()
     return conclude(plan, journal, fingerprint, command, export_s)
@@ -180,7 +182,7 @@ class _WithRuntime:
         self._program = program
         digest = sha256_file(folder / "libtvm_runtime.so")
         self.facts = {"version": metadata.version("apache-tvm"), "runtime_digest": digest}
-        self.place = program.place
+        self.place, self.send = program.place, program.send
 
     def time(
         self, libraries: Mapping[str, Path], lines: Sequence[str], rounds: int, limit_s: float
@@ -192,7 +194,7 @@ class _WithRuntime:
 
 
 @dataclass
-class _Measuring:
+class Measuring:
     """The measuring half of a calibration."""
 
     plan: CalibrationPlan
@@ -205,7 +207,7 @@ class _Measuring:
     _lost: list[DeviceError] = field(default_factory=list)
 
     def run(self) -> None:
-        """Measure what is not measured yet, until the budget ends."""
+        """Measure what is not measured yet, until the budget ends or the device does not come back."""
         for session in range(SESSIONS):
             chunks = self._chunks(session)
             for number, chunk in enumerate(chunks):
@@ -215,6 +217,9 @@ class _Measuring:
                     self.say(f"the budget ended in session {session + 1} of {SESSIONS}")
                     return
                 self._one(session, number, chunk, self._rounds(session, len(chunks)))
+                if len(self._lost) >= _GIVE_UP:
+                    self.say(f"{_GIVE_UP} runs were lost one after the other: measuring ends here")
+                    return
             self.say(f"session {session + 1} of {SESSIONS}: {self.journal.seconds:.0f} s so far")
 
     def _chunks(self, session: int) -> list[list[Item]]:
@@ -229,7 +234,8 @@ class _Measuring:
         if session == 0 or not first:
             return LEAST_ROUNDS
         left = self.plan.budget_s - self.journal.seconds
-        runs = chunks * (SESSIONS - session) - sum(run.session == session for run in self.journal.runs)
+        done = sum(run.session == session and not run.dropped for run in self.journal.runs)
+        runs = chunks * (SESSIONS - session) - done
         return _affordable_rounds([run.seconds for run in first], left / max(1, runs))
 
     def _one(self, session: int, number: int, chunk: Sequence[Item], rounds: int) -> None:
@@ -240,6 +246,8 @@ class _Measuring:
         left = self.plan.budget_s - self.journal.seconds
         start, why, ns = time.perf_counter(), "", np.zeros((0, len(chunk)))
         try:
+            self.program.send(files)
+            start = time.perf_counter()
             with self.guard(self.connection):
                 ns = self.program.time(files, lines, rounds, left)
             self._lost.clear()
@@ -252,13 +260,6 @@ class _Measuring:
             self.say(f"dropped: {why}")
         seconds = time.perf_counter() - start
         self.journal.add(Run(session, number, names, ns, seconds, rounds, why, dict(self.program.facts)))
-        if len(self._lost) >= _GIVE_UP:
-            self.say(f"{_GIVE_UP} runs were lost one after the other: measuring ends here")
-            raise DeviceLostError(
-                f"{self.connection.name} does not come back",
-                f"{_GIVE_UP} runs were lost, the last: {self._lost[-1].what}",
-                "see to the device, then the same command: it goes on with what was measured",
-            ) from self._lost[-1]
 
     def _line(self, file: str, item: Item) -> str:
         place = self.program.place(file)

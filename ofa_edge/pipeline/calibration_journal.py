@@ -22,7 +22,7 @@ _LEAST_RELATIVE_SE = 0.003  # of a median: what sessions have in common is not s
 _ONE_SESSION = 0.03  # relative standard error where one session has to do
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One process's turns.
 
@@ -103,8 +103,8 @@ class Journal:
         return sum(run.seconds for run in self.runs)
 
     def done(self, session: int, chunk: int) -> bool:
-        """Whether a part of a session was measured, or tried in vain."""
-        return any((run.session, run.chunk) == (session, chunk) for run in self.runs)
+        """Whether a part of a session was measured; one that was lost is tried again."""
+        return any((run.session, run.chunk) == (session, chunk) for run in self.runs if not run.dropped)
 
 
 @dataclass(frozen=True)

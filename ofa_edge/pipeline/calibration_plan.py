@@ -160,7 +160,7 @@ def make_calibration_plan(options: CalibrationOptions) -> CalibrationPlan:
     fit, held = _affordable(options, expected, budget_s)
     items = [_network(space, networks[i], "fit", expected[i]) for i in range(fit)]
     items += [_network(space, networks[-1 - i], "held-out", expected[-1 - i]) for i in range(held)]
-    left = budget_s / SESSIONS - sum(item.seconds for item in items)
+    left = budget_s / SESSIONS - RUN_S - sum(item.seconds for item in items)
     return dataclasses.replace(plan, items=(*_units(space, table, prior, left, options.seed), *items))
 
 
