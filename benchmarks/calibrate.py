@@ -5,7 +5,8 @@
 
 `measure` runs `ofa-edge calibrate --target host --device local` for LiteRT fp32 and int8 and TVM fp32, on one and two
 threads, and leaves in FOLDER for each: `host-*.calibration.json` (the record) and `host-*.samples.jsonl` (raw
-nanoseconds). `table` makes docs/benchmarks/calibrate.md of the records alone; it fits nothing and measures nothing.
+nanoseconds). `table` prints the figures of the records alone; it fits nothing and measures nothing. With baselines
+beside them they make docs/benchmarks/calibrate.md: see calibrate_baselines.py.
 
 A record holds, in milliseconds, median and standard error over sessions:
     fitted     [{subnet, ms, sd}]     random subnets that the model was fitted to

@@ -1,6 +1,7 @@
 """What calibrated latency models are worth beside plainer ones, on the same measurements.
 
-    python benchmarks/calibrate_baselines.py add targets/host-tflite-fp32-1t.calibration.json [--supernet NAME]
+    python benchmarks/calibrate.py measure FOLDER
+    python benchmarks/calibrate_baselines.py add FOLDER/*.calibration.json [--supernet NAME] [--note WORDS]
     python benchmarks/calibrate_baselines.py page > docs/benchmarks/calibrate.md
 
 `add` takes the report of `ofa-edge calibrate` (its latency file beside it), fits every baseline to the networks and
@@ -240,6 +241,7 @@ def record(report: Path, supernet: str, note: str = "") -> dict[str, Any]:
         "units": len(measured.units),
         "networks": len(measured.fitted_ms),
         "held_out": len(measured.held_ms),
+        "dropped": len(content["dropped"]),
         "rows": [asdict(row) for row in rows(measured)],
     }
 
