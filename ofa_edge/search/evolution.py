@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from ofa_edge.search.additive import AdditiveTable, tabulate
 from ofa_edge.search.archive import Archive, Floats, Score
+from ofa_edge.search.bound import LagrangianBound, SeparableAccuracy, upper_bound
 from ofa_edge.search.fastest import fastest_subnets, neighbours
 from ofa_edge.search.feasible import require_feasible
 from ofa_edge.search.fit import BudgetFit
-from ofa_edge.search.front import Candidate, Front, impossible
+from ofa_edge.search.front import Candidate, Front, NoBound, UpperBound, impossible
 from ofa_edge.search.limits import Limit
 from ofa_edge.search.surrogate import surrogate_front
 from ofa_edge.space import Genomes, Space
@@ -33,6 +34,7 @@ from ofa_edge.space import Genomes, Space
 MUTATION_RATES = (0.03, 0.06, 0.12)
 LEAST_FRACTION = 0.3  # of the largest subnet's latency: where the front is sought from
 GROWN = 64  # subnets of each resolution grown up to the limits, to see how slow one may be
+BOUNDED = 64  # budgets at which the upper bound is made tight
 EFFORT = 3  # children bred per evaluation allowed, at most: in a space nearly searched out few of them are new
 
 
@@ -64,6 +66,7 @@ def search_front(
     *,
     limits: tuple[Limit, ...] = (),
     focus: tuple[float, ...] = (),
+    separable: SeparableAccuracy | NoBound | None = None,
     start: Genomes | None = None,
     seed: int = 0,
     options: SearchOptions | None = None,
@@ -79,6 +82,7 @@ def search_front(
         accuracy: maps genomes to predicted accuracy [N], in any unit; called once for each distinct subnet.
         limits: what else every subnet has to keep.
         focus: budgets in milliseconds that take a larger share of the effort.
+        separable: `accuracy` in its separable form, from which an upper bound follows; or why there is none.
         start: genomes to begin with, besides the search's own: [N, genome_length]; those outside the limits are mended.
         seed: same seed, same result (unless it is interrupted, or `options.seconds` runs out).
         options: how much to evaluate, and how.
@@ -100,6 +104,14 @@ def search_front(
             raise impossible(space, fastest, budget)
     archive = Archive(space, latency, accuracy, options.evaluations)
     evolution = _Evolution(fit, archive, focus, seed, options)
+    bound: UpperBound = NoBound("no separable form of the accuracy was given")
+    if isinstance(separable, SeparableAccuracy):
+        found = upper_bound(space, latency, separable, evolution.bounded)
+        if isinstance(found, LagrangianBound):
+            start = found.subnets if start is None else np.concatenate([start, found.subnets])
+        bound = found
+    elif separable is not None:
+        bound = separable
     interrupted = evolution.run(tabulate(space, latency), start, stop)
     return Front(
         space,
@@ -107,6 +119,7 @@ def search_front(
         archive.latency.copy(),
         archive.accuracy.copy(),
         Candidate(fastest.subnet, fastest.latency_ms, float(archive.accuracy[0])),
+        bound,
         interrupted=interrupted,
         progress=tuple(evolution.progress),
     )
@@ -125,6 +138,7 @@ class _Evolution:
         share = options.focus if focus else 0.0
         self.shares = np.full(len(self.budgets), (1 - share) / len(grid))
         self.shares[len(grid) :] = share / max(len(self.budgets) - len(grid), 1)
+        self.bounded = np.union1d(np.geomspace(grid[0], grid[-1], BOUNDED), self.budgets)
         self.watched = self.budgets[-1]
         self.polished: set[tuple[int, float]] = set()
         self.progress: list[tuple[int, float]] = []
