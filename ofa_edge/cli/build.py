@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ofa_edge.cli.console import StageLines, file_size, outcome, print_json, table
+from ofa_edge.cli.constraint_options import constraint_options, take_constraints
 
 if TYPE_CHECKING:
     from ofa_edge.manifest import Manifest
@@ -45,6 +46,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
     help="auto, emulated, local, none, or one of: devices list.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder. Default: out/TARGET.")
+@constraint_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the search.")
 @click.option(
     "--tune",
@@ -64,7 +66,7 @@ def build_command(as_json: bool, dry_run: bool, resume: bool, **options: Any) ->
     from ofa_edge.cache import StageCache, default_root
     from ofa_edge.pipeline.plan import BuildOptions, make_plan
 
-    plan = make_plan(BuildOptions(**options))
+    plan = make_plan(BuildOptions(constraints=take_constraints(options), **options))
     if dry_run:
         click.echo(_describe(plan))
         return 0

@@ -5,7 +5,7 @@ import math
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
@@ -16,8 +16,11 @@ from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.output import claim_output_folder
+from ofa_edge.pipeline.constraints import Constraints, limits_of, require_able, searched_part
 from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synthetic_data
+from ofa_edge.search.limits import Limit
 from ofa_edge.search.load_predictor import Predictor, load_predictor
+from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
 from ofa_edge.targets import Precision, Target, load_target, require, require_fp16_accumulation
@@ -48,6 +51,7 @@ class BuildOptions:
     outside_key: bool = False
     tune: str = "0"
     tune_db: bool = True
+    constraints: Constraints = field(default_factory=Constraints)
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class Plan:
     fp16_accumulation: bool = False
     calibration: Calibration | None = None  # of the images that set int8 ranges
     tune_s: float = 0.0
+    limits: tuple[Limit, ...] = ()  # what a searched subnet has to keep besides its budget
+    part: Space | None = None  # the part of the space that the target and the options leave; None: all of it
 
     @property
     def cuda(self) -> bool:
@@ -132,9 +138,17 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     if claim:
         claim_output_folder(out)
     package = open_supernet(options.supernet, untrained=options.untrained)
+    if package.subnet is None:
+        require_able(package.name, package.space, target)
     latency = load_latency_model(target, package.space, runtime, precision, outside_key=options.outside_key)
     predictor_file = package.file(zoo.PREDICTOR) if package.subnet is None else None
     predictor = load_predictor(predictor_file, package.space) if predictor_file else None
+    if options.constraints.min_accuracy is not None and predictor is None:
+        raise ConfigError(
+            f"nothing predicts the accuracy of '{package.name}'",
+            "--min-accuracy needs a predictor",
+            "leave out --min-accuracy, or import the supernet with --predictor",
+        )
     budget_ms, relative = _budget(options, target, package, latency)
     data = _data(options, package, images)
     return Plan(
@@ -153,6 +167,8 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         fp16_accumulation=options.fp16_accumulation,
         calibration=_calibration(package, data) if precision == "int8" and images else None,
         tune_s=tune_s,
+        limits=limits_of(options.constraints, package.space, runtime, precision, outside_key=options.outside_key),
+        part=searched_part(options.constraints, package.space, target),
     )
 
 
@@ -167,7 +183,8 @@ def _budget(
         return options.latency_ms, None
     if package.subnet is not None:
         return float(latency.predict(package.subnet).high90), None
-    relative = target.defaults.relative_budget
+    # With a minimum accuracy the latency is minimised, so any budget only limits it.
+    relative = target.defaults.relative_budget if options.constraints.min_accuracy is None else 1.0
     return relative * float(latency.predict(package.space.largest()).ms), relative
 
 

@@ -14,10 +14,15 @@ from ofa_edge.files import sha256_file, write_json
 from ofa_edge.manifest import CandidateRecord, FrontPoint, SearchRecord
 from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.pipeline.stages import StageRunner
+from ofa_edge.search.bound import LogCurve, SeparableAccuracy
 from ofa_edge.search.evolution import SearchOptions, search_front
-from ofa_edge.search.front import Candidate, Front
+from ofa_edge.search.feasible import accuracy_error
+from ofa_edge.search.front import Candidate, Front, NoBound
+from ofa_edge.search.limits import Limit
+from ofa_edge.search.load_predictor import separable_form
 from ofa_edge.space import Genomes, Subnet
 from ofa_edge.supernet import zoo
+from ofa_edge.targets import load_target
 
 MEASURED_CANDIDATES = 8
 # Candidates that differ in several genes: measuring near-twins would tell little about the predictor's favourites.
@@ -41,6 +46,8 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | 
 
     def produce(folder: Path) -> None:
         result = predicted_search(plan)
+        if result.interrupted:  # a build goes on from its cache; half a search would stay in it
+            raise KeyboardInterrupt
         candidates = _distinct(plan, result)
         measured = _measure(plan, candidates)
         write_json(folder / _RESULT, _to_json(plan, result, candidates, measured))
@@ -55,6 +62,7 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | 
         "precision": plan.precision,
         "budget_ms": plan.budget_ms,
         "relative": plan.relative_budget,
+        "constraints": constraint_facts(plan),
         "seed": plan.options.seed,
         "candidates": MEASURED_CANDIDATES,
         "options": {**dataclasses.asdict(_OPTIONS), "distance": _DISTANCE},
@@ -68,7 +76,7 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | 
     )
 
 
-def predicted_search(plan: Plan) -> Front:
+def predicted_search(plan: Plan, options: SearchOptions | None = None) -> Front:
     """The search alone: everything in it is predicted. Raises BudgetError, or WeightsError for one given network."""
     if plan.package.subnet is not None:
         raise WeightsError(
@@ -76,14 +84,62 @@ def predicted_search(plan: Plan) -> Front:
             "there is nothing to search",
             f"ofa-edge build --target {plan.target.name} --supernet {plan.package.name}",
         )
-    return search_front(
+    front = search_front(
         plan.package.space,
         _latency(plan),
         _score(plan),
+        limits=plan.limits,
+        part=plan.part,
+        separable=_separable(plan),
         focus=(plan.budget_ms,),
         seed=plan.options.seed,
-        options=_OPTIONS,
+        options=options or _OPTIONS,
     )
+    _require_accuracy(plan, front)
+    return front
+
+
+def constraint_facts(plan: Plan) -> dict[str, Any]:
+    """All that constraints add to what a search depends on, as JSON."""
+    return {
+        **dataclasses.asdict(plan.options.constraints),
+        "kernels": plan.part.kernels if plan.part else None,
+        "latency of others": [sha256_file(load_target(name).latency_path) for name, _ in plan.options.constraints.also],
+    }
+
+
+def chosen_candidates(plan: Plan, front: Front, count: int) -> tuple[Candidate, ...]:
+    """The best within the budget; with a minimum accuracy, the fastest that are predicted to reach it."""
+    wanted = plan.options.constraints.min_accuracy
+    if wanted is None:
+        return front.candidates(plan.budget_ms, count, _DISTANCE)
+    return tuple(point for point in front.points if point.accuracy >= wanted)[:count]
+
+
+def _require_accuracy(plan: Plan, front: Front) -> None:
+    """Raise BudgetError where a minimum accuracy is not reached within the budget and the limits; says why not."""
+    wanted, space = plan.options.constraints.min_accuracy, plan.package.space
+    if wanted is None or front.interrupted:
+        return
+    least = front.least(wanted)
+    if least is not None and least.latency_ms <= plan.budget_ms:
+        return
+
+    def along(limit: Limit) -> Front:
+        options = dataclasses.replace(_OPTIONS, evaluations=max(1, _OPTIONS.evaluations // 4))
+        return search_front(
+            space, limit.measure, _score(plan), part=plan.part, separable=_separable(plan), options=options
+        )
+
+    budget = Limit("latency", "--latency-ms", _latency(plan), plan.budget_ms, "ms")
+    raise accuracy_error(space, wanted, (budget, *plan.limits), along)
+
+
+def _separable(plan: Plan) -> SeparableAccuracy | NoBound:
+    if plan.predictor is not None:
+        return separable_form(plan.predictor)
+    macs = _score(plan)
+    return SeparableAccuracy(macs, macs, LogCurve(0.0, 0.0, 0.0))
 
 
 def _latency(plan: Plan) -> Any:
@@ -101,7 +157,7 @@ def _score(plan: Plan) -> Any:
 
 
 def _distinct(plan: Plan, result: Front) -> list[Candidate]:
-    return list(result.candidates(plan.budget_ms, MEASURED_CANDIDATES if plan.predictor else 1, _DISTANCE))
+    return list(chosen_candidates(plan, result, MEASURED_CANDIDATES if plan.predictor else 1))
 
 
 def _measure(plan: Plan, candidates: list[Candidate]) -> list[float | None]:
@@ -124,7 +180,7 @@ def _measure(plan: Plan, candidates: list[Candidate]) -> list[float | None]:
 
 
 def _to_json(plan: Plan, result: Front, candidates: list[Candidate], measured: list[float | None]) -> dict[str, Any]:
-    best = max(range(len(candidates)), key=lambda index: (measured[index] or 0.0, candidates[index].accuracy, -index))
+    best = _winner(plan, candidates, measured)
     space = plan.package.space
     record = SearchRecord(
         objective="top1" if plan.predictor else "macs",
@@ -152,6 +208,15 @@ def _to_json(plan: Plan, result: Front, candidates: list[Candidate], measured: l
         ),
     )
     return {"chosen": candidates[best].subnet.config(), "record": record.model_dump(mode="json")}
+
+
+def _winner(plan: Plan, candidates: list[Candidate], measured: list[float | None]) -> int:
+    """The most accurate as measured; with a minimum accuracy, the fastest that reached it, if any did."""
+    wanted = plan.options.constraints.min_accuracy
+    for index, accuracy in enumerate(measured):
+        if wanted is not None and accuracy is not None and accuracy >= wanted:
+            return index
+    return max(range(len(candidates)), key=lambda index: (measured[index] or 0.0, candidates[index].accuracy, -index))
 
 
 def _clip(plan: Plan, score: float) -> float:

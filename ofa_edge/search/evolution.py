@@ -14,7 +14,7 @@ differs in what lets that one stall:
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -28,6 +28,7 @@ from ofa_edge.search.feasible import require_feasible
 from ofa_edge.search.fit import BudgetFit
 from ofa_edge.search.front import Candidate, Front, NoBound, UpperBound, impossible
 from ofa_edge.search.limits import Limit
+from ofa_edge.search.part import Part
 from ofa_edge.search.surrogate import surrogate_front
 from ofa_edge.space import Genomes, Space
 
@@ -66,6 +67,7 @@ def search_front(
     *,
     limits: tuple[Limit, ...] = (),
     focus: tuple[float, ...] = (),
+    part: Space | None = None,
     separable: SeparableAccuracy | NoBound | None = None,
     start: Genomes | None = None,
     seed: int = 0,
@@ -82,6 +84,8 @@ def search_front(
         accuracy: maps genomes to predicted accuracy [N], in any unit; called once for each distinct subnet.
         limits: what else every subnet has to keep.
         focus: budgets in milliseconds that take a larger share of the effort.
+        part: where only some choices may be taken: `space.restricted(...)`. All functions take genomes of the whole
+            space, and the front holds such.
         separable: `accuracy` in its separable form, from which an upper bound follows; or why there is none.
         start: genomes to begin with, besides the search's own: [N, genome_length]; those outside the limits are mended.
         seed: same seed, same result (unless it is interrupted, or `options.seconds` runs out).
@@ -92,6 +96,8 @@ def search_front(
         BudgetError: no subnet meets a budget in focus, or a limit, or two of them together; names the least that works.
     """
     options = options or SearchOptions()
+    if part is not None:
+        return _search_part(Part(space, part), latency, accuracy, limits, focus, separable, start, seed, options, stop)
     fit = BudgetFit(space, latency, limits)
     if not np.isfinite(fit.fastest_ms).any():
         require_feasible(space, limits)
@@ -123,6 +129,40 @@ def search_front(
         interrupted=interrupted,
         progress=tuple(evolution.progress),
     )
+
+
+def _search_part(
+    part: Part,
+    latency: Score,
+    accuracy: Score,
+    limits: tuple[Limit, ...],
+    focus: tuple[float, ...],
+    separable: SeparableAccuracy | NoBound | None,
+    start: Genomes | None,
+    seed: int,
+    options: SearchOptions,
+    stop: Callable[[], str] | None,
+) -> Front:
+    """`search_front` in a part of its space."""
+
+    def inside(function: Score) -> Score:
+        return lambda genomes: function(part.widen(genomes))
+
+    if isinstance(separable, SeparableAccuracy):
+        separable = SeparableAccuracy(inside(separable.gain), inside(separable.inner), separable.curve)
+    front = search_front(
+        part.part,
+        inside(latency),
+        inside(accuracy),
+        limits=tuple(replace(limit, measure=inside(limit.measure)) for limit in limits),
+        focus=focus,
+        separable=separable,
+        start=None if start is None else part.narrow(start),
+        seed=seed,
+        options=options,
+        stop=stop,
+    )
+    return replace(front, space=part.whole, genomes=part.widen(front.genomes))
 
 
 class _Evolution:
