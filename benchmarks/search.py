@@ -49,9 +49,10 @@ def run(seeds: int, calls: int, predictor: Path | None, tables: list[Path]) -> N
         for name, method in (("front", methods.front), ("focused", methods.focused), ("nsga2", methods.nsga2)):
             runs.append(_record(name, seed, budgets, method(ground, budgets, seed, calls)))
         for budget in budgets:
-            runs.append(_record("reference", seed, [budget], methods.reference(ground, [budget], seed, calls)))
+            for name, method in (("single", methods.focused), ("reference", methods.reference)):
+                runs.append(_record(name, seed, [budget], method(ground, [budget], seed, calls)))
         print(f"seed {seed}: {sum(each['seconds'] for each in runs if each['seed'] == seed):.0f} s", flush=True)
-    _reach(runs, budgets)
+    _reach(runs)
     write_json(
         RESULTS,
         {
@@ -111,16 +112,14 @@ def _record(name: str, seed: int, budgets: list[float], progress) -> dict:
     }
 
 
-def _reach(runs: list[dict], budgets: list[float]) -> None:
-    """Seconds until ours first reached what the reference ended with (same budget, same seed); steps are dropped."""
+def _reach(runs: list[dict]) -> None:
+    """Seconds until each first reached what the reference ended with (same budget and seed); steps are dropped."""
     ends = {(each["seed"], each["budgets_ms"][0]): each["found"][0] for each in runs if each["method"] == "reference"}
     for each in runs:
         steps = each.pop("steps")
-        if each["method"] == "reference":
-            continue
         each["reached_s"] = [
             next((seconds for _, seconds, best in steps if best[index] >= ends[each["seed"], budget]), None)
-            for index, budget in enumerate(budgets)
+            for index, budget in enumerate(each["budgets_ms"])
         ]
 
 
