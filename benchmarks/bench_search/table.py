@@ -40,8 +40,8 @@ def page(results: dict[str, Any], default_fractions: tuple[float, ...]) -> str:
         "",
         "## Time to the reference's final value",
         "",
-        "Wall time of the reference's whole run (it has no stopping rule) over the time until another method had found as "
-        "good a subnet: same budget, same seed. `never`: runs that did not.",
+        "Wall time of the reference's whole run (it has no stopping rule) over the time until another method had found "
+        "as good a subnet: same budget, same seed. `never`: runs that did not.",
         "",
         *_reached(runs, results, "seconds"),
         "",
@@ -55,9 +55,9 @@ def page(results: dict[str, Any], default_fractions: tuple[float, ...]) -> str:
         "",
         "## The embedded default on a Raspberry Pi 4",
         "",
-        f"Whole front, {results['default'][0]['calls']:,} predictor calls, fitted predictor, the target's latency model: by "
-        "how much any subnet within the budget may be predicted better (upper bound by Lagrangian relaxation less what was "
-        "found), in points of top-1; the largest over seeds.",
+        f"Whole front, {results['default'][0]['calls']:,} predictor calls, fitted predictor, the target's latency "
+        "model. By how much any subnet within the budget may be predicted better, in points of top-1, the largest over seeds: "
+        "the upper bound (Lagrangian relaxation) less what was found.",
         "",
         *_default(results, default_fractions),
         "",
@@ -111,7 +111,7 @@ def _after(runs: list[dict[str, Any]], results: dict[str, Any]) -> list[str]:
 def _ratios(runs: list[dict[str, Any]], method: str, budget: float, clock: str) -> tuple[list[float], int]:
     """How many times sooner each run reached the reference's final value, and how many never did.
 
-    `clock` is what of the reference is compared: its whole time ("seconds"), or that of its own last gain ("reached_s").
+    `clock` is what of the reference is compared: its whole time ("seconds") or that of its last gain ("reached_s").
     """
     own, places = _of(runs, method, budget)
     theirs = _of(runs, "reference", budget)[0]
@@ -144,14 +144,15 @@ def _goals(runs: list[dict[str, Any]], results: dict[str, Any]) -> list[str]:
     median = float(np.median(ratios)) if ratios else 0.0
     sooner = [ratio for b in budgets for ratio in _ratios(runs, "single", b, "reached_s")[0]]
     return [
-        "Calls are judged on the run for the whole front, which spends on five budgets what the reference spends on one.",
+        "Calls are judged on the run for the whole front, which spends on five budgets what the reference spends on "
+        "one.",
         "",
         f"- worst seed less the reference's best seed: {min(worst):+.3f} points on the worst budget "
         f"(goal: 0 or more on each of five): {_verdict(min(worst) >= 0)}; "
         f"at or above on {sum(each >= 0 for each in worst)} of {len(worst)}",
         f"- largest spread over seeds: {max(spread):.3f} points (goal: under 0.1): {_verdict(max(spread) < 0.1)}",
-        f"- time to the reference's final value, a run for each budget: {median:.0f} times less than its run takes in the "
-        f"median, {min(ratios, default=0):.0f} in the worst, {never} of {len(ratios) + never} never (goal: 50): "
+        f"- time to the reference's final value, a run for each budget: {median:.0f} times less than its run takes "
+        f"in the median, {min(ratios, default=0):.0f} in the worst, {never} of {len(ratios) + never} never (goal: 50): "
         f"{_verdict(min(ratios, default=0) >= 50 and not never)}; counted from its own last gain, "
         f"{np.median(sooner) if sooner else 0:.0f} in the median",
     ]

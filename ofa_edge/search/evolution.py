@@ -98,7 +98,8 @@ def search_front(
     options = options or SearchOptions()
     if part is not None:
         return _search_part(Part(space, part), latency, accuracy, limits, focus, separable, start, seed, options, stop)
-    fit = BudgetFit(space, latency, limits)
+    times = tabulate(space, latency)
+    fit = BudgetFit(space, latency, limits, times)
     if not np.isfinite(fit.fastest_ms).any():
         require_feasible(space, limits)
     first = int(fit.fastest_ms.argmin())
@@ -118,7 +119,7 @@ def search_front(
         bound = found
     elif separable is not None:
         bound = separable
-    interrupted = evolution.run(tabulate(space, latency), start, stop)
+    interrupted = evolution.run(times, start, stop)
     return Front(
         space,
         archive.genomes.copy(),
