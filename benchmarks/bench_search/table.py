@@ -56,8 +56,8 @@ def page(results: dict[str, Any], default_fractions: tuple[float, ...]) -> str:
         "## The embedded default on a Raspberry Pi 4",
         "",
         f"Whole front, {results['default'][0]['calls']:,} predictor calls, fitted predictor, the target's latency "
-        "model. By how much any subnet within the budget may be predicted better, in points of top-1, the largest over seeds: "
-        "the upper bound (Lagrangian relaxation) less what was found.",
+        "model. By how much any subnet within the budget may be predicted better, in points of top-1, the largest over "
+        "seeds: the upper bound (Lagrangian relaxation) less what was found.",
         "",
         *_default(results, default_fractions),
         "",
