@@ -30,7 +30,7 @@ from ofa_edge.record import (
     RelativePath,
     relative,
 )
-from ofa_edge.searched import CandidateRecord, CorrectionRecord, FrontPoint, ReferencePoint, SearchRecord, SustainedRecord
+from ofa_edge.searched import SearchRecord, SustainedRecord
 from ofa_edge.space import Space, Subnet
 
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]

@@ -77,6 +77,15 @@ class SustainedRecord(Record):
     source: Annotated[str, Field(min_length=1)]
 
 
+class FleetRecord(Record):
+    """The fleet that a build belongs to, and who shares its subnet."""
+
+    targets: Annotated[int, Field(ge=2)]
+    models: Annotated[int, Field(ge=1)]  # subnets for all of them
+    serves: Annotated[tuple[str, ...], Field(min_length=1)]  # targets with this subnet, this one included
+    cost: NotNegative  # predicted score that sharing takes from this target, against a subnet of its own
+
+
 class SearchRecord(Record):
     """How the subnet was found."""
 
@@ -95,11 +104,12 @@ class SearchRecord(Record):
     correction: CorrectionRecord | None = None
     cloud: tuple[tuple[Positive, NotNegative], ...] = ()  # some of what was evaluated: milliseconds, score
     references: tuple[ReferencePoint, ...] = ()
+    fleet: FleetRecord | None = None
 
     @model_validator(mode="after")
     def _scores(self) -> Self:
-        scores = [point.score for point in (*self.front, *self.candidates, *self.references)]
-        scores += [score for _, score in self.cloud]
+        scores = [point.score for point in self.front] + [candidate.score for candidate in self.candidates]
+        scores += [point.score for point in self.references] + [score for _, score in self.cloud]
         if self.objective == "top1" and max(scores, default=0.0) > 1:
             raise ValueError("a predicted top-1 is a fraction of 1")
         if (self.budget_source == "relative") != (self.relative_budget is not None):

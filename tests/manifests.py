@@ -4,14 +4,11 @@ import datetime
 from typing import Any
 
 from ofa_edge.manifest import (
-    CandidateRecord,
     DeviceMeasurement,
     FileRecord,
-    FrontPoint,
     LatencyPrediction,
     Manifest,
     Rung,
-    SearchRecord,
     StageRecord,
     SubnetRecord,
     SupernetRecord,
@@ -19,6 +16,7 @@ from ofa_edge.manifest import (
     Tolerance,
     Verdict,
 )
+from ofa_edge.searched import CandidateRecord, FrontPoint, SearchRecord
 from ofa_edge.space import Space, Subnet
 
 SPACE = Space("fashion", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))

@@ -8,7 +8,10 @@ from ofa_edge.cli.console import print_json, table
 
 
 @click.command("search")
-@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file.")
+@click.option("--target", metavar="NAME", help="Target name or TOML file.")
+@click.option("--fleet", metavar="NAME=20ms,...", help="Several targets with their budgets, in place of --target.")
+@click.option("--max-models", type=click.IntRange(min=1), help="Subnets for the fleet, at most.")
+@click.option("--sustained", is_flag=True, help="Search on the target's speed when it is warm (where that is known).")
 @click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "dynamic", "int8"]), help="Default: the target's.")
 @click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
@@ -17,25 +20,32 @@ from ofa_edge.cli.console import print_json, table
 @click.option("--untrained", is_flag=True, help="Random weights for a published supernet; MACs are maximised.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the whole front.")
-def search_command(as_json: bool, **options: Any) -> None:
+def search_command(as_json: bool, fleet: str | None, max_models: int | None, **options: Any) -> None:
     """Find subnets under a target's latency budget. Accuracy here is predicted; `build` measures it."""
+    from ofa_edge.cli.fleet import require_one, search_fleet_command
+
+    require_one(options["target"], fleet, max_models, options["latency_ms"])
+    if fleet is not None:
+        del options["target"]
+        search_fleet_command(fleet, max_models, as_json, options)
+        return
     from ofa_edge.pipeline.plan import BuildOptions, make_plan
     from ofa_edge.pipeline.searching import predicted_search
 
     plan = make_plan(BuildOptions(device="none", **options), claim=False, images=False)
     result = predicted_search(plan)
+    best = result.candidates(plan.budget_ms, 8, 8)
     if as_json:
         rows = [
             {"subnet": item.subnet.config(), "latency_ms": item.latency_ms, "score": item.accuracy}
-            for item in (*result.best, *result.front)
+            for item in (*best, *result.points)
         ]
-        best = len(result.best)
-        print_json({"budget_ms": result.budget_ms, "best": rows[:best], "front": rows[best:]})
+        print_json({"budget_ms": plan.budget_ms, "best": rows[: len(best)], "front": rows[len(best) :]})
         return
     unit = "predicted top-1" if plan.predictor else "M MACs"
     scale = 100.0 if plan.predictor else 1e-6
     lines = [["subnet", "d", "r", "predicted ms", unit]]
-    for item in result.best[:8]:
+    for item in best:
         lines.append(
             [
                 item.subnet.id,

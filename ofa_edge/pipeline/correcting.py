@@ -10,7 +10,6 @@ from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.measured import MeasuredSearch, Propose, measured_search
 from ofa_edge.space import Genomes, Subnet
 
-MEASURED_CANDIDATES = 8
 WATCHED = (0.7, 0.8, 0.9, 1.0)  # shares of the budget at which the front is watched
 
 
@@ -61,5 +60,4 @@ def corrected_search(plan: Plan, pool: Genomes, propose: Propose, latency: Score
         count,
         plan.options.seed,
     )
-    return _records(plan, found, latency)
     return Corrected(space.subnet(found.correction.answers.genomes[found.chosen]), found)

@@ -90,9 +90,7 @@ def references(plan: Plan, latency: Score, score: Score) -> tuple[ReferencePoint
 
 def _predicted(plan: Plan, front: Front) -> tuple[CandidateRecord, ...]:
     best = front.best(plan.budget_ms)
-    return (
-        CandidateRecord(subnet=best.subnet.id, latency_ms=best.latency_ms, score=_clip(plan, best.accuracy)),
-    )
+    return (CandidateRecord(subnet=best.subnet.id, latency_ms=best.latency_ms, score=_clip(plan, best.accuracy)),)
 
 
 def _candidates(plan: Plan, latency: Score, found: MeasuredSearch) -> tuple[CandidateRecord, ...]:
@@ -139,8 +137,7 @@ def _cloud(plan: Plan, front: Front) -> tuple[tuple[float, float], ...]:
     """Every n-th of the subnets evaluated, in the order of evaluation."""
     step = max(1, -(-len(front.latency) // CLOUD))
     return tuple(
-        (float(ms), _clip(plan, score))
-        for ms, score in zip(front.latency[::step], front.accuracy[::step], strict=True)
+        (float(ms), _clip(plan, score)) for ms, score in zip(front.latency[::step], front.accuracy[::step], strict=True)
     )
 
 

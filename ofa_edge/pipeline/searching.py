@@ -6,6 +6,7 @@ budget it strains most.
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from ofa_edge import cost
 from ofa_edge.cache import CacheEntry, Produce
 from ofa_edge.errors import WeightsError
 from ofa_edge.files import sha256_file, write_json
-from ofa_edge.manifest import SearchRecord
 from ofa_edge.pipeline.correcting import Corrected, corrected_search
 from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.pipeline.search_record import search_record
@@ -23,6 +23,7 @@ from ofa_edge.pipeline.stages import StageRunner
 from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.evolution import SearchOptions, search_front
 from ofa_edge.search.front import Front
+from ofa_edge.searched import SearchRecord
 from ofa_edge.space import Genomes, Subnet
 from ofa_edge.supernet import zoo
 
@@ -56,8 +57,8 @@ def search_together(runner: StageRunner, plans: Sequence[Plan]) -> tuple[Subnet,
     """
 
     def produce(folder: Path) -> None:
-        front = predicted_search(plans)
-        corrected = _correct(plans, front)
+        front = search_plans(plans)
+        corrected = correct(plans, front)
         records = [search_record(plan, latency_of(plan), score_of(plan), front, corrected) for plan in plans]
         chosen = corrected.chosen if corrected else front.best(plans[0].budget_ms).subnet
         write_json(
@@ -91,7 +92,7 @@ def _cached(runner: StageRunner, plans: Sequence[Plan], produce: Produce) -> Cac
         ],
         "seed": plan.options.seed,
         "measure": plan.measure,
-        "options": {**dataclasses.asdict(_OPTIONS), "pool": POOL, "distance": DISTANCE},
+        "options": _options_of_the_key(),
         "calibration": plan.data.digests["calibration"],
         "validation": plan.data.digests["validation"],
     }
@@ -99,10 +100,24 @@ def _cached(runner: StageRunner, plans: Sequence[Plan], produce: Produce) -> Cac
     return runner.run("search", inputs, packages, produce)
 
 
-def predicted_search(
-    plans: Sequence[Plan], score: Score | None = None, start: Genomes | None = None, options: SearchOptions | None = None
+def _options_of_the_key() -> dict[str, object]:
+    """Without the limit of time, where there is none: infinity is not JSON."""
+    options = {**dataclasses.asdict(_OPTIONS), "pool": POOL, "distance": DISTANCE}
+    return {name: value for name, value in options.items() if value != math.inf}
+
+
+def predicted_search(plan: Plan) -> Front:
+    """The search alone, for one plan: everything in it is predicted. Raises as `search_plans` does."""
+    return search_plans((plan,))
+
+
+def search_plans(
+    plans: Sequence[Plan],
+    score: Score | None = None,
+    start: Genomes | None = None,
+    options: SearchOptions | None = None,
 ) -> Front:
-    """The search alone: everything in it is predicted. Its front is of `together(plans)`.
+    """One search for all plans together, everything in it predicted. The front's latencies are those of `together`.
 
     Args:
         plans: of one supernet.
@@ -133,7 +148,7 @@ def predicted_search(
 
 
 def together(plans: Sequence[Plan]) -> Score:
-    """Milliseconds of genomes on the plan's target; of several, on the most strained, in units of the first's budget."""
+    """Milliseconds of genomes on the plan's target; of several plans, on the most strained, in the first's budget."""
     first, *others = plans
     latency = latency_of(first)
     if not others:
@@ -141,7 +156,8 @@ def together(plans: Sequence[Plan]) -> Score:
     scores = [(latency_of(plan), first.budget_ms / plan.budget_ms) for plan in others]
 
     def worst(genomes: Genomes) -> Floats:
-        return np.maximum.reduce([latency(genomes), *(own(genomes) * unit for own, unit in scores)])
+        times = [latency(genomes), *(own(genomes) * unit for own, unit in scores)]
+        return np.asarray(np.max(times, axis=0), dtype=np.float64)
 
     return worst
 
@@ -159,7 +175,8 @@ def score_of(plan: Plan) -> Score:
     return lambda genomes: table(genomes)[:, 0]
 
 
-def _correct(plans: Sequence[Plan], front: Front) -> Corrected | None:
+def correct(plans: Sequence[Plan], front: Front) -> Corrected | None:
+    """Measure candidates and correct the predictor; None without one."""
     plan = plans[0]
     if plan.predictor is None:
         return None
@@ -172,6 +189,6 @@ def _correct(plans: Sequence[Plan], front: Front) -> Corrected | None:
     first = pool(front)
 
     def propose(score: Score) -> Genomes:
-        return pool(predicted_search(plans, score, first, again))
+        return pool(search_plans(plans, score, first, again))
 
     return corrected_search(plan, first, propose, together(plans), plan.measure)

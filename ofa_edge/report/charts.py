@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ofa_edge.manifest import Manifest, PartRecord, SearchRecord, StageRecord
+from ofa_edge.manifest import Manifest, PartRecord, StageRecord
 from ofa_edge.report.svg import Axis, drawing, element, label, line, tick_text
+from ofa_edge.searched import SearchRecord
 
 WIDTH, HEIGHT = 920.0, 380.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 18.0, 30.0, 46.0

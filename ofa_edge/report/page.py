@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.files import write_bytes
-from ofa_edge.manifest import Label, Manifest, SearchRecord
+from ofa_edge.manifest import Label, Manifest
 from ofa_edge.report.charts import front_chart, parts_chart, stage_chart
 from ofa_edge.report.subnet import subnet_drawing
+from ofa_edge.searched import SearchRecord
 
 TEMPLATE = "report.html.j2"
 LABEL_MEANINGS: dict[Label, str] = {

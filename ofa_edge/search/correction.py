@@ -152,7 +152,7 @@ class Correction:
     @functools.cached_property
     def _factor(self) -> Floats:
         inside = self._covariance(*self._measured, *self._measured) + self.answers.noise
-        return np.linalg.cholesky(inside + _JITTER * np.eye(len(inside)))
+        return np.asarray(np.linalg.cholesky(inside + _JITTER * np.eye(len(inside))), dtype=np.float64)
 
     @functools.cached_property
     def _whitened(self) -> Floats:
