@@ -4,10 +4,10 @@
     python benchmarks/correction.py loop [--measure 40] [--seeds 5]
 
 `truth` measures subnets that meet the target's default budget on the 10,000 test images of Fashion-MNIST, each
-extracted and calibrated: random ones, grown until they fill the budget, so that none is poor for want of time. `loop` runs the
-search that a build makes (predictor, and measurements on the package's held-out training images), then measures what
-it chose on the same 10,000 test images, and the subnet that the predictor alone or the raw best measurement would
-have chosen. The test images take no part in any choice of the loop.
+extracted and calibrated: random ones, grown until they fill the budget, so that none is poor for want of time. `loop`
+runs the search that a build makes (predictor, and measurements on the package's held-out training images), then
+measures what it chose on the same 10,000 test images, and the subnet that the predictor alone or the raw best
+measurement would have chosen. The test images take no part in any choice of the loop.
 
 The best of 500 noisy measurements is itself a winner by luck: of 500 equal subnets whose measurements differ by 0.15
 points, the best measures 0.45 above its worth.

@@ -1,10 +1,15 @@
 """`ofa-edge search`: the search alone, nothing measured."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ofa_edge.cli.console import print_json, table
+
+if TYPE_CHECKING:
+    from ofa_edge.pipeline.plan import Plan
+    from ofa_edge.search.front import Front
 
 
 @click.command("search")
@@ -19,12 +24,15 @@ from ofa_edge.cli.console import print_json, table
 @click.option("--outside-key", is_flag=True, help="Where no latency model holds, take the nearest, widened.")
 @click.option("--untrained", is_flag=True, help="Random weights for a published supernet; MACs are maximised.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the front, as .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the whole front.")
-def search_command(as_json: bool, fleet: str | None, max_models: int | None, **options: Any) -> None:
+def search_command(as_json: bool, fleet: str | None, max_models: int | None, plot: Path | None, **options: Any) -> None:
     """Find subnets under a target's latency budget. Accuracy here is predicted; `build` measures it."""
     from ofa_edge.cli.fleet import require_one, search_fleet_command
 
     require_one(options["target"], fleet, max_models, options["latency_ms"])
+    if plot is not None:
+        _require_plot(plot, fleet)
     if fleet is not None:
         del options["target"]
         search_fleet_command(fleet, max_models, as_json, options)
@@ -34,6 +42,8 @@ def search_command(as_json: bool, fleet: str | None, max_models: int | None, **o
 
     plan = make_plan(BuildOptions(device="none", **options), claim=False, images=False)
     result = predicted_search(plan)
+    if plot is not None:
+        _plot(plan, result, plot)
     best = result.candidates(plan.budget_ms, 8, 8)
     if as_json:
         rows = [
@@ -60,3 +70,21 @@ def search_command(as_json: bool, fleet: str | None, max_models: int | None, **o
     supernet = "" if options["supernet"] == "fashion-mnist" else f" --supernet {options['supernet']}"
     untrained = " --untrained" if options["untrained"] else ""
     click.echo(f"next: ofa-edge build --target {options['target']}{supernet}{untrained}")
+
+
+def _require_plot(plot: Path, fleet: str | None) -> None:
+    """Refuse, before the search, what cannot be drawn."""
+    from ofa_edge.errors import ConfigError
+    from ofa_edge.report.picture import require_picture
+
+    require_picture(plot)
+    if fleet is not None:
+        raise ConfigError("--plot with --fleet", "a picture is of one target", "--target NAME --plot FILE")
+
+
+def _plot(plan: "Plan", front: "Front", file: Path) -> None:
+    from ofa_edge.pipeline.picturing import search_picture
+    from ofa_edge.report.picture import write_picture
+
+    write_picture(file, search_picture(plan, front))
+    click.echo(f"wrote {file}", err=True)

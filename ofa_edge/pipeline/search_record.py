@@ -69,9 +69,9 @@ def named_subnets(space: Space) -> dict[str, Subnet]:
         "largest": space.largest(),
         f"smallest, {space.resolutions[-1]} px": space.smallest(space.resolutions[-1]),
         "smallest": space.smallest(),
-        f"uniform k{kernel} e{expand:g} d{depth}": space.uniform(kernel, expand, depth, None, ratio),
-        f"the same, {resolution} px": space.uniform(kernel, expand, depth, resolution, ratio),
-        f"uniform k{space.kernels[0]}": space.uniform(space.kernels[0], space.expands[-1], space.depths[-1]),
+        f"k{kernel} e{expand:g} d{depth}": space.uniform(kernel, expand, depth, None, ratio),
+        f"k{kernel} e{expand:g} d{depth}, {resolution} px": space.uniform(kernel, expand, depth, resolution, ratio),
+        f"largest with k{space.kernels[0]}": space.uniform(space.kernels[0], space.expands[-1], space.depths[-1]),
     }
     distinct = {subnet: name for name, subnet in reversed(found.items())}
     return {name: subnet for name, subnet in found.items() if distinct[subnet] == name}
