@@ -64,6 +64,7 @@ class CorrectionRecord(Record):
     shift: Finite  # mean of expected minus predicted top-1
     difference_sd: NotNegative  # typical error of the difference of two measurements, which are of the same images
     process_sd: NotNegative  # what the predictor is taken to be wrong by from subnet to subnet
+    compared: Annotated[int, Field(ge=1)]  # candidates behind the next four: those measured after the first round
     kendall_predicted: Annotated[float, Field(ge=-1, le=1)]  # of the predictor with the measurements
     kendall_foreseen: Annotated[float, Field(ge=-1, le=1)]  # of the corrected one, each before it was measured
     rmse_predicted: NotNegative

@@ -118,6 +118,9 @@ def _correction(found: MeasuredSearch) -> CorrectionRecord:
     measured, variance = answers.top1, np.diag(answers.noise)
     one, other = np.triu_indices(len(measured), 1)
     apart = variance[one] + variance[other] - 2 * answers.noise[one, other]
+    later = np.array(found.rounds) > 1  # before the first round there is nothing to correct by
+    later = later if later.sum() > 1 else np.ones_like(later)
+    predicted, foreseen, truth = found.predicted[later], found.foreseen[later], measured[later]
     return CorrectionRecord(
         measurements=len(measured),
         rounds=found.rounds[-1],
@@ -126,10 +129,11 @@ def _correction(found: MeasuredSearch) -> CorrectionRecord:
         shift=float(np.mean(found.expected[0] - found.predicted)),
         difference_sd=float(np.sqrt(max(apart.mean(), 0.0))) if len(apart) else 0.0,
         process_sd=found.correction.scale,
-        kendall_predicted=kendall(found.predicted, measured),
-        kendall_foreseen=kendall(found.foreseen, measured),
-        rmse_predicted=_rmse(found.predicted, measured),
-        rmse_foreseen=_rmse(found.foreseen, measured),
+        compared=len(truth),
+        kendall_predicted=kendall(predicted, truth),
+        kendall_foreseen=kendall(foreseen, truth),
+        rmse_predicted=_rmse(predicted, truth),
+        rmse_foreseen=_rmse(foreseen, truth),
     )
 
 

@@ -34,11 +34,9 @@ def front_chart(search: SearchRecord | None, chosen: Chosen | None) -> Markup:
         return Markup("")
     scale = 100.0 if search.objective == "top1" else 1e-6
     x, y = _axes(search, chosen, scale)
-    frame = element("clipPath", element("rect", x=LEFT, y=TOP, width=x.end - LEFT, height=y.start - TOP), id="frame")
-    parts = [frame, *grid(x, y, "predicted latency, ms", "top-1, %" if scale > 1 else "million MACs")]
-    inside = [element("circle", cx=x(ms), cy=y(score * scale), r=1.7, class_="cloud") for ms, score in search.cloud]
-    inside.append(_band(x, y, search.front, scale))
-    parts.append(element("g", *inside, clip_path="url(#frame)"))
+    parts = grid(x, y, "predicted latency, ms", "top-1, %" if scale > 1 else "million MACs")
+    parts += _cloud(x, y, search, scale)
+    parts.append(_band(x, y, search.front, scale))
     parts += _budget(x, y, search.budget_ms)
     points = [(x(point.latency_ms), y(point.score * scale)) for point in search.front]
     parts.append(element("polyline", points=_path(points), class_="front"))
@@ -64,10 +62,16 @@ def _axes(search: SearchRecord, chosen: Chosen | None, scale: float) -> tuple[Ax
     return Axis(0.0, x.high, LEFT, WIDTH - RIGHT), Axis.over(scores, HEIGHT - BOTTOM, TOP)
 
 
+def _cloud(x: Axis, y: Axis, search: SearchRecord, scale: float) -> list[Markup]:
+    """What falls inside the frame; the frame is not stretched for the worst."""
+    inside = [(ms, score * scale) for ms, score in search.cloud if ms <= x.high and y.low <= score * scale <= y.high]
+    return [element("circle", cx=x(ms), cy=y(score), r=1.7, class_="cloud") for ms, score in inside]
+
+
 def _band(x: Axis, y: Axis, front: Sequence[FrontPoint], scale: float) -> Markup:
     sure = [point for point in front if point.low90 is not None and point.high90 is not None]
     low = [(x(point.low90 or 0.0), y(point.score * scale)) for point in sure]
-    high = [(x(point.high90 or 0.0), y(point.score * scale)) for point in sure]
+    high = [(min(x(point.high90 or 0.0), x.end), y(point.score * scale)) for point in sure]
     return element("polygon", points=_path([*low, *reversed(high)]), class_="band")
 
 
