@@ -100,6 +100,14 @@ class Defaults(_Table):
     relative_budget: float = Field(default=0.6, gt=0, le=1)  # of the largest subnet's predicted latency
 
 
+class SearchLimits(_Table):
+    """What a network for this target may hold. Searches keep to it; supernets that cannot are refused."""
+
+    kernels: tuple[int, ...] | None = Field(default=None, min_length=1)  # sizes of the elastic kernels; default: all
+    squeeze_excite: bool = True
+    hard_swish: bool = True
+
+
 class LatencyModelFile(_Table):
     """Where the coefficients of the latency model lie."""
 
@@ -127,6 +135,7 @@ class TargetFile(_Table):
     hardware: Hardware
     runtime: Runtime
     defaults: Defaults
+    search: SearchLimits = Field(default_factory=SearchLimits)
     latency_model: LatencyModelFile
     emulation: Emulation | None = None
     sustained: Sustained | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ofa_edge.cli.console import StageLines, file_size, outcome, print_json, table
+from ofa_edge.cli.constraint_options import constraint_options, take_constraints
 
 if TYPE_CHECKING:
     from ofa_edge.manifest import Manifest
@@ -50,6 +51,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
     help="auto, emulated, local, none, or one of: devices list.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder. Default: out/TARGET.")
+@constraint_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the search.")
 @click.option(
     "--tune",
@@ -72,11 +74,14 @@ def build_command(
     from ofa_edge.cli.fleet import build_fleet_command, require_one
     from ofa_edge.pipeline.plan import BuildOptions, make_plan
 
+    constraints = take_constraints(options)
     require_one(options["target"], fleet, max_models, options["latency_ms"])
     if fleet is not None:
         del options["target"]
-        return _exit_code(build_fleet_command(fleet, max_models, as_json, dry_run, options))
-    plan = make_plan(BuildOptions(**options))
+        return _exit_code(
+            build_fleet_command(fleet, max_models, as_json, dry_run, {**options, "constraints": constraints})
+        )
+    plan = make_plan(BuildOptions(constraints=constraints, **options))
     if dry_run:
         click.echo(_describe(plan))
         return 0

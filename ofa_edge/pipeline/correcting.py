@@ -21,7 +21,7 @@ class Corrected:
     found: MeasuredSearch
 
 
-def corrected_search(plan: Plan, pool: Genomes, propose: Propose, latency: Score, count: int) -> Corrected:
+def corrected_search(plan: Plan, pool: Genomes, propose: Propose, latency: Score) -> Corrected:
     """Search, measure on held-out training images, correct the predictor, and so on (see `search.measured`).
 
     Args:
@@ -29,7 +29,6 @@ def corrected_search(plan: Plan, pool: Genomes, propose: Propose, latency: Score
         pool: the best genomes within the budget by the predictor.
         propose: runs the plan's search with another score and returns its best genomes within the budget.
         latency: milliseconds of genomes.
-        count: measurements, at most.
     """
     from ofa_edge.supernet.evaluate import extract_calibrated, logits
 
@@ -57,7 +56,17 @@ def corrected_search(plan: Plan, pool: Genomes, propose: Propose, latency: Score
         propose,
         measure,
         heads,
-        count,
+        plan.measure,
         plan.options.seed,
     )
-    return Corrected(space.subnet(found.correction.answers.genomes[found.chosen]), found)
+    return Corrected(space.subnet(found.correction.answers.genomes[_winner(plan, found, latency)]), found)
+
+
+def _winner(plan: Plan, found: MeasuredSearch, latency: Score) -> int:
+    """The highest expected top-1; with a minimum accuracy, the fastest that is expected to reach it, if any is."""
+    wanted = plan.options.constraints.min_accuracy
+    reach = np.flatnonzero(found.expected[0] >= wanted) if wanted is not None else np.empty(0, np.intp)
+    if not len(reach):
+        return found.chosen
+    times = latency(found.correction.answers.genomes)
+    return int(reach[np.argmin(times[reach])])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ofa_edge.cache import StageCache
 from ofa_edge.errors import BudgetError, ConfigError
@@ -18,6 +19,7 @@ from ofa_edge.pipeline.stages import OnStage, StageRunner
 from ofa_edge.search.archive import Floats
 from ofa_edge.search.cover import MOST_TARGETS, Cover, best_rows, choose, covers, groups
 from ofa_edge.search.evolution import SearchOptions
+from ofa_edge.search.limits import allowed
 from ofa_edge.searched import FleetRecord, SearchRecord
 from ofa_edge.space import Genomes, Subnet
 
@@ -131,7 +133,8 @@ def search_fleet(plans: Sequence[Plan], max_models: int | None = None) -> Fleet:
     latency = np.stack([latency_of(plan)(pool) for plan in plans], axis=1)
     scores = np.asarray(score_of(first)(pool), dtype=np.float64)
     budgets = np.array([plan.budget_ms for plan in plans])
-    options = covers(best_rows(latency / budgets, scores), scores, len(plans))
+    kept = np.stack([_keeps(plan, pool) for plan in plans], axis=1)
+    options = covers(best_rows(np.where(kept, latency / budgets, np.inf), scores), scores, len(plans))
     if max_models is not None and len(options[0].rows) > max_models:
         raise BudgetError(
             f"{max_models} subnet(s) cannot serve this fleet",
@@ -140,6 +143,17 @@ def search_fleet(plans: Sequence[Plan], max_models: int | None = None) -> Fleet:
         )
     tolerance = first.predictor.rmse if first.predictor else 0.01 * float(scores.max())
     return Fleet(tuple(plans), pool, latency, scores, tuple(options), choose(options, tolerance, max_models), tolerance)
+
+
+def _keeps(plan: Plan, genomes: Genomes) -> NDArray[np.bool_]:
+    """Whether genomes keep the limits of one plan, its kernels among them."""
+    kept = allowed(plan.limits)(genomes)
+    if plan.part is not None:
+        space, able = plan.package.space, plan.part.kernels
+        banned = [index for index, kernel in enumerate(space.kernels) if kernel not in able]
+        blocks = len(space.blocks)
+        kept &= ~(np.isin(genomes[:, :blocks], banned) & space.active(genomes)).any(axis=1)
+    return kept
 
 
 def _search_group(plans: Sequence[Plan], pool: Genomes | None, evaluations: int) -> Genomes:

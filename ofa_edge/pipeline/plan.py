@@ -5,7 +5,7 @@ import math
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
@@ -16,8 +16,11 @@ from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
 from ofa_edge.output import claim_output_folder
+from ofa_edge.pipeline.constraints import Constraints, limits_of, require_able, searched_part
 from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synthetic_data
+from ofa_edge.search.limits import Limit
 from ofa_edge.search.load_predictor import Predictor, load_predictor
+from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
 from ofa_edge.targets import Precision, Sustained, Target, load_target, require, require_fp16_accumulation
@@ -51,6 +54,7 @@ class BuildOptions:
     tune_db: bool = True
     measure: int | None = None
     sustained: bool = False
+    constraints: Constraints = field(default_factory=Constraints)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Plan:
     tune_s: float = 0.0
     measure: int = MEASURED_CANDIDATES  # subnets that the search may measure
     sustained: Sustained | None = None  # where `latency` is of a warm device
+    limits: tuple[Limit, ...] = ()  # what a searched subnet has to keep besides its budget
+    part: Space | None = None  # the part of the space that the target and the options leave; None: all of it
 
     @property
     def cold_budget_ms(self) -> float:
@@ -142,6 +148,8 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     if claim:
         claim_output_folder(out)
     package = open_supernet(options.supernet, untrained=options.untrained)
+    if package.subnet is None:
+        require_able(package.name, package.space, target)
     latency = load_latency_model(target, package.space, runtime, precision, outside_key=options.outside_key)
     predictor_file = package.file(zoo.PREDICTOR) if package.subnet is None else None
     predictor = load_predictor(predictor_file, package.space) if predictor_file else None
@@ -153,6 +161,12 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
             "--measure without an accuracy predictor",
             f"'{package.name}' has none, so nothing proposes what to measure",
             "leave out --measure, or train a supernet (its run fits a predictor)",
+        )
+    if options.constraints.min_accuracy is not None and predictor is None:
+        raise ConfigError(
+            f"nothing predicts the accuracy of '{package.name}'",
+            "--min-accuracy needs a predictor",
+            "leave out --min-accuracy, or import the supernet with --predictor",
         )
     budget_ms, relative = _budget(options, target, package, latency)
     data = _data(options, package, images)
@@ -174,6 +188,8 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         tune_s=tune_s,
         measure=MEASURED_CANDIDATES if options.measure is None else options.measure,
         sustained=sustained,
+        limits=limits_of(options.constraints, package.space, runtime, precision, outside_key=options.outside_key),
+        part=searched_part(options.constraints, package.space, target),
     )
 
 
@@ -207,7 +223,8 @@ def _budget(
         return options.latency_ms, None
     if package.subnet is not None:
         return float(latency.predict(package.subnet).high90), None
-    relative = target.defaults.relative_budget
+    # With a minimum accuracy the latency is minimised, so any budget only limits it.
+    relative = target.defaults.relative_budget if options.constraints.min_accuracy is None else 1.0
     return relative * float(latency.predict(package.space.largest()).ms), relative
 
 

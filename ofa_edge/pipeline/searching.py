@@ -1,31 +1,36 @@
 """The search stage: the space under the target's budget, then candidates measured, and the predictor corrected by them.
 
-Targets of a fleet that share a subnet are searched for together: a subnet's time is then the one on the target whose
-budget it strains most.
+Targets of a fleet that share a subnet are searched for together: along the first one's latency, with the budgets of the
+others as limits.
 """
 
 import dataclasses
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ofa_edge import cost
 from ofa_edge.cache import CacheEntry, Produce
-from ofa_edge.errors import WeightsError
+from ofa_edge.errors import BudgetError, WeightsError
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.pipeline.correcting import Corrected, corrected_search
 from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.pipeline.search_record import search_record
 from ofa_edge.pipeline.stages import StageRunner
-from ofa_edge.search.archive import Floats, Score
+from ofa_edge.search.archive import Score
+from ofa_edge.search.bound import LogCurve, SeparableAccuracy
 from ofa_edge.search.evolution import SearchOptions, search_front
-from ofa_edge.search.front import Front
+from ofa_edge.search.feasible import accuracy_error
+from ofa_edge.search.front import Candidate, Front, NoBound
+from ofa_edge.search.limits import Limit
+from ofa_edge.search.load_predictor import separable_form
 from ofa_edge.searched import SearchRecord
-from ofa_edge.space import Genomes, Subnet
+from ofa_edge.space import Genomes, Space, Subnet
 from ofa_edge.supernet import zoo
+from ofa_edge.targets import load_target
 
 POOL = 400  # candidates that measurements are chosen from
 DISTANCE = 4  # genes in which they differ, at least: measuring near-twins would tell little
@@ -57,10 +62,10 @@ def search_together(runner: StageRunner, plans: Sequence[Plan]) -> tuple[Subnet,
     """
 
     def produce(folder: Path) -> None:
-        front = search_plans(plans)
+        front = _whole(predicted_search(plans[0]) if len(plans) == 1 else search_plans(plans))
         corrected = correct(plans, front)
         records = [search_record(plan, latency_of(plan), score_of(plan), front, corrected) for plan in plans]
-        chosen = corrected.chosen if corrected else front.best(plans[0].budget_ms).subnet
+        chosen = corrected.chosen if corrected else chosen_candidates(plans[0], front, 1)[0].subnet
         write_json(
             folder / _RESULT,
             {"chosen": chosen.config(), "records": [record.model_dump(mode="json") for record in records]},
@@ -70,6 +75,13 @@ def search_together(runner: StageRunner, plans: Sequence[Plan]) -> tuple[Subnet,
     value = json.loads(entry.path(_RESULT).read_bytes())
     records = tuple(SearchRecord.model_validate_json(json.dumps(record)) for record in value["records"])
     return plans[0].package.space.from_config(value["chosen"]), records
+
+
+def _whole(front: Front) -> Front:
+    """A build goes on from its cache; half a search would stay in it."""
+    if front.interrupted:
+        raise KeyboardInterrupt
+    return front
 
 
 def _cached(runner: StageRunner, plans: Sequence[Plan], produce: Produce) -> CacheEntry:
@@ -87,12 +99,13 @@ def _cached(runner: StageRunner, plans: Sequence[Plan], produce: Produce) -> Cac
                 "budget_ms": each.budget_ms,
                 "relative": each.relative_budget,
                 "sustained": each.sustained and each.sustained.factor,
+                "constraints": constraint_facts(each),
             }
             for each in plans
         ],
         "seed": plan.options.seed,
         "measure": plan.measure,
-        "options": _options_of_the_key(),
+        "options": {**dataclasses.asdict(_OPTIONS), "pool": POOL, "distance": DISTANCE},
         "calibration": plan.data.digests["calibration"],
         "validation": plan.data.digests["validation"],
     }
@@ -100,15 +113,11 @@ def _cached(runner: StageRunner, plans: Sequence[Plan], produce: Produce) -> Cac
     return runner.run("search", inputs, packages, produce)
 
 
-def _options_of_the_key() -> dict[str, object]:
-    """Without the limit of time, where there is none: infinity is not JSON."""
-    options = {**dataclasses.asdict(_OPTIONS), "pool": POOL, "distance": DISTANCE}
-    return {name: value for name, value in options.items() if value != math.inf}
-
-
-def predicted_search(plan: Plan) -> Front:
-    """The search alone, for one plan: everything in it is predicted. Raises as `search_plans` does."""
-    return search_plans((plan,))
+def predicted_search(plan: Plan, options: SearchOptions | None = None) -> Front:
+    """The search alone: everything in it is predicted. Raises BudgetError, or WeightsError for one given network."""
+    front = search_plans((plan,), options=options)
+    _require_accuracy(plan, front)
+    return front
 
 
 def search_plans(
@@ -117,7 +126,7 @@ def search_plans(
     start: Genomes | None = None,
     options: SearchOptions | None = None,
 ) -> Front:
-    """One search for all plans together, everything in it predicted. The front's latencies are those of `together`.
+    """One search for all plans together: along the first one's latency, with the others' budgets as limits.
 
     Args:
         plans: of one supernet.
@@ -138,8 +147,11 @@ def search_plans(
         )
     return search_front(
         plan.package.space,
-        together(plans),
+        latency_of(plan),
         score or score_of(plan),
+        limits=_limits(plans),
+        part=_part(plans),
+        separable=_separable(plan) if score is None else NoBound("the predictor was corrected"),
         focus=(plan.budget_ms,),
         start=start,
         seed=plan.options.seed,
@@ -147,19 +159,72 @@ def search_plans(
     )
 
 
-def together(plans: Sequence[Plan]) -> Score:
-    """Milliseconds of genomes on the plan's target; of several plans, on the most strained, in the first's budget."""
+def _limits(plans: Sequence[Plan]) -> tuple[Limit, ...]:
+    """What all plans ask for, the budgets of all but the first among it."""
     first, *others = plans
-    latency = latency_of(first)
-    if not others:
-        return latency
-    scores = [(latency_of(plan), first.budget_ms / plan.budget_ms) for plan in others]
+    limits = list(first.limits)
+    for plan in others:
+        name = plan.target.name
+        limits.append(Limit(f"latency on {name}", f"--fleet {name}=MS:", latency_of(plan), plan.budget_ms, "ms"))
+        limits += plan.limits
+    return tuple(limits)
 
-    def worst(genomes: Genomes) -> Floats:
-        times = [latency(genomes), *(own(genomes) * unit for own, unit in scores)]
-        return np.asarray(np.max(times, axis=0), dtype=np.float64)
 
-    return worst
+def _part(plans: Sequence[Plan]) -> Space | None:
+    """The part of the space that all plans allow. Raises BudgetError where they have no kernel in common."""
+    space = plans[0].package.space
+    left = tuple(
+        kernel for kernel in space.kernels if all(plan.part is None or kernel in plan.part.kernels for plan in plans)
+    )
+    if not left:
+        names = ", ".join(plan.target.name for plan in plans)
+        raise BudgetError(
+            f"no kernel size for {names} together", "their [search] tables exclude each other", "more models"
+        )
+    return None if left == space.kernels else space.restricted(kernels=left)
+
+
+def constraint_facts(plan: Plan) -> dict[str, Any]:
+    """All that constraints add to what a search depends on, as JSON."""
+    return {
+        **dataclasses.asdict(plan.options.constraints),
+        "kernels": plan.part.kernels if plan.part else None,
+        "latency of others": [sha256_file(load_target(name).latency_path) for name, _ in plan.options.constraints.also],
+    }
+
+
+def chosen_candidates(plan: Plan, front: Front, count: int, distance: int = 8) -> tuple[Candidate, ...]:
+    """The best within the budget; with a minimum accuracy, the fastest that are predicted to reach it."""
+    wanted = plan.options.constraints.min_accuracy
+    if wanted is None:
+        return front.candidates(plan.budget_ms, count, distance)
+    return tuple(point for point in front.points if point.accuracy >= wanted)[:count]
+
+
+def _require_accuracy(plan: Plan, front: Front) -> None:
+    """Raise BudgetError where a minimum accuracy is not reached within the budget and the limits; says why not."""
+    wanted, space = plan.options.constraints.min_accuracy, plan.package.space
+    if wanted is None or front.interrupted:
+        return
+    least = front.least(wanted)
+    if least is not None and least.latency_ms <= plan.budget_ms:
+        return
+
+    def along(limit: Limit) -> Front:
+        options = dataclasses.replace(_OPTIONS, evaluations=max(1, _OPTIONS.evaluations // 4))
+        return search_front(
+            space, limit.measure, score_of(plan), part=plan.part, separable=_separable(plan), options=options
+        )
+
+    budget = Limit("latency", "--latency-ms", latency_of(plan), plan.budget_ms, "ms")
+    raise accuracy_error(space, wanted, (budget, *plan.limits), along)
+
+
+def _separable(plan: Plan) -> SeparableAccuracy | NoBound:
+    if plan.predictor is not None:
+        return separable_form(plan.predictor)
+    macs = score_of(plan)
+    return SeparableAccuracy(macs, macs, LogCurve(0.0, 0.0, 0.0))
 
 
 def latency_of(plan: Plan) -> Score:
@@ -172,23 +237,29 @@ def score_of(plan: Plan) -> Score:
     if plan.predictor is not None:
         return plan.predictor.predict
     table = cost.macs_table(plan.package.space)
-    return lambda genomes: table(genomes)[:, 0]
+    return lambda genomes: np.asarray(table(genomes)[:, 0], dtype=np.float64)
 
 
 def correct(plans: Sequence[Plan], front: Front) -> Corrected | None:
-    """Measure candidates and correct the predictor; None without one."""
+    """Measure candidates and correct the predictor; None without one.
+
+    With a minimum accuracy the pool holds the fastest subnets that are predicted to reach it.
+    """
     plan = plans[0]
     if plan.predictor is None:
         return None
-    space, budget_ms = plan.package.space, plan.budget_ms
+    space, count = plan.package.space, POOL
+    if plan.options.constraints.min_accuracy is not None:
+        count = 2 * plan.measure
     again = dataclasses.replace(_OPTIONS, evaluations=max(1, _OPTIONS.evaluations // 4))
 
     def pool(found: Front) -> Genomes:
-        return space.genome([item.subnet for item in found.candidates(budget_ms, POOL, DISTANCE)])
+        best = chosen_candidates(plan, found, count, DISTANCE) or found.candidates(plan.budget_ms, count, DISTANCE)
+        return space.genome([item.subnet for item in best if item.latency_ms <= plan.budget_ms])
 
     first = pool(front)
 
     def propose(score: Score) -> Genomes:
-        return pool(search_plans(plans, score, first, again))
+        return pool(_whole(search_plans(plans, score, first, again)))
 
-    return corrected_search(plan, first, propose, together(plans), plan.measure)
+    return corrected_search(plan, first, propose, latency_of(plan))

@@ -53,9 +53,10 @@ def front_chart(search: SearchRecord | None, chosen: Chosen | None) -> Markup:
 
 def _axes(search: SearchRecord, chosen: Chosen | None, scale: float) -> tuple[Axis, Axis]:
     """From 0 ms to whatever is slowest; scores of all that is named, and as much of the cloud as falls between."""
-    times = [0.0, search.budget_ms, *(point.latency_ms for point in (*search.front, *search.candidates))]
+    times = [0.0, search.budget_ms, *(point.latency_ms for point in search.front)]
+    times += [item.latency_ms for item in search.candidates]
     times += [point.latency_ms for point in search.references] + ([chosen.high90] if chosen else [])
-    scores = [point.score * scale for point in (*search.front, *search.candidates)]
+    scores = [point.score * scale for point in search.front] + [item.score * scale for item in search.candidates]
     scores += [point.score * scale for point in search.references]
     scores += [100 * item.measured_top1 for item in search.candidates if item.measured_top1 is not None]
     x = Axis.over(times, LEFT, WIDTH - RIGHT, margin=0.03)

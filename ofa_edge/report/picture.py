@@ -11,7 +11,7 @@ from ofa_edge.errors import ConfigError, ToolMissingError
 from ofa_edge.files import write_bytes
 from ofa_edge.manifest import SubnetRecord
 from ofa_edge.report import front, subnet
-from ofa_edge.report.svg import element, label, line
+from ofa_edge.report.svg import Attribute, element, label, line
 from ofa_edge.searched import SearchRecord
 from ofa_edge.space import Space
 
@@ -74,7 +74,7 @@ def draw(picture: Picture) -> Markup:
         _at(MARGIN, blocks_top, subnet.draw_subnet(picture.space, picture.chosen)),
         _at(MARGIN, blocks_top + subnet.HEIGHT + 10, _key(_block_key(picture.space))),
     ]
-    box = {"viewBox": f"0 0 {width:g} {height:g}", "width": width, "height": height}
+    box: dict[str, Attribute] = {"viewBox": f"0 0 {width:g} {height:g}", "width": width, "height": height}
     return element("svg", *parts, xmlns="http://www.w3.org/2000/svg", class_="chart", **box)
 
 

@@ -101,7 +101,7 @@ def _stage(space: Space, subnet: SubnetRecord, index: int, left: float, right: f
     widths = space.active_widths(subnet.widths)
     channels = widths[spec.out_slot if space.width_ratios else 2 + index]
     name = "in stem" if inside else f"stage {index + (not space.width_ratios)}"
-    size = f"{after} px" if before == after else f"{before} → {after} px"
+    size = f"{after} px" if before == after else f"{before} to {after} px"
     extra = [*(["SE"] if spec.squeeze else []), _ACTIVATIONS[spec.activation]]
     middle, top = (left + right) / 2, BASE + 24
     brace = f"{left:.2f},{top:.2f} {left:.2f},{top + 5:.2f} {right:.2f},{top + 5:.2f} {right:.2f},{top:.2f}"

@@ -31,7 +31,7 @@ def line(x1: float, y1: float, x2: float, y2: float, **attributes: Attribute) ->
 def drawing(width: float, height: float, title: str, *children: Markup) -> Markup:
     """A picture that scales with the page; `title` is read out by screen readers."""
     box = f"0 0 {_text(width)} {_text(height)}"
-    size = {"viewBox": box, "width": width, "height": height}
+    size: dict[str, Attribute] = {"viewBox": box, "width": width, "height": height}
     return element("svg", element("title", title), *children, **size, role="img", class_="chart")
 
 

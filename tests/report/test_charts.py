@@ -45,7 +45,7 @@ def test_the_subnet_is_drawn_block_by_block() -> None:
     assert len(of_class(root, "offered")) == len(kernels)
     assert len(of_class(root, "skipped")) == len(SPACE.blocks) - len(kernels)
     words = "".join(root.itertext())
-    assert "16 ch, 12 → 6 px" in words  # stage 2 at 24 px: stem stride 1, then 2 and 2
+    assert "16 ch, 12 to 6 px" in words  # stage 2 at 24 px: stem stride 1, then 2 and 2
     assert "10 classes" in words
 
 

@@ -44,7 +44,7 @@ def test_active_widths_are_named() -> None:
     text = drawn(space, space.smallest(224))
     assert all(
         f">{size}<" in text
-        for size in ("24 ch", "168 ch, 56 px", "336 ch, 56 → 28 px", "664 ch, 28 → 14 px", "1328 ch")
+        for size in ("24 ch", "168 ch, 56 px", "336 ch, 56 to 28 px", "664 ch, 28 to 14 px", "1328 ch")
     )
     assert ">in stem<" in text
     assert ">stage 4<" in text
