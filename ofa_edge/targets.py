@@ -120,6 +120,13 @@ class Emulation(_Table):
     cpu: str = Field(min_length=1)  # qemu's -cpu
 
 
+class Sustained(_Table):
+    """What the target keeps of its speed in steady state, hot as it then is."""
+
+    factor: float = Field(ge=1, le=20)  # latency of one inference after minutes of load, in units of the cold latency
+    source: str = Field(min_length=1)  # who measured it, with which load and cooling
+
+
 class TargetFile(_Table):
     """The schema of a target file."""
 
@@ -131,6 +138,7 @@ class TargetFile(_Table):
     search: SearchLimits = Field(default_factory=SearchLimits)
     latency_model: LatencyModelFile
     emulation: Emulation | None = None
+    sustained: Sustained | None = None
 
     @model_validator(mode="after")
     def _default_runs(self) -> Self:

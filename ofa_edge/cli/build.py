@@ -1,6 +1,7 @@
 """`ofa-edge build`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,11 @@ GATE_FAILED, NOT_PROVED = 1, 3
 
 
 @click.command("build")
-@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file; see: ofa-edge targets list.")
+@click.option("--target", metavar="NAME", help="Target name or TOML file; see: ofa-edge targets list.")
+@click.option("--fleet", metavar="NAME=20ms,...", help="Several targets with their budgets, in place of --target.")
+@click.option("--max-models", type=click.IntRange(min=1), help="Subnets for the fleet, at most.")
+@click.option("--measure", type=click.IntRange(1, 500), help="Subnets that the search may measure. Default: 8.")
+@click.option("--sustained", is_flag=True, help="Search on the target's speed when it is warm (where that is known).")
 @click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "dynamic", "int8"]), help="Default: the target's.")
 @click.option(
@@ -60,13 +65,23 @@ GATE_FAILED, NOT_PROVED = 1, 3
 @click.option("--resume", is_flag=True, help="Go on with an interrupted build (finished stages are always reused).")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-def build_command(as_json: bool, dry_run: bool, resume: bool, **options: Any) -> int:
-    """Search, extract, export, convert and verify a network for one target."""
+def build_command(
+    as_json: bool, dry_run: bool, resume: bool, fleet: str | None, max_models: int | None, **options: Any
+) -> int:
+    """Search, extract, export, convert and verify a network for one target, or those of a fleet."""
     del resume  # the cache always resumes; the option exists so that the hint of an interrupted build can be pasted
     from ofa_edge.cache import StageCache, default_root
+    from ofa_edge.cli.fleet import build_fleet_command, require_one
     from ofa_edge.pipeline.plan import BuildOptions, make_plan
 
-    plan = make_plan(BuildOptions(constraints=take_constraints(options), **options))
+    constraints = take_constraints(options)
+    require_one(options["target"], fleet, max_models, options["latency_ms"])
+    if fleet is not None:
+        del options["target"]
+        return _exit_code(
+            build_fleet_command(fleet, max_models, as_json, dry_run, {**options, "constraints": constraints})
+        )
+    plan = make_plan(BuildOptions(constraints=constraints, **options))
     if dry_run:
         click.echo(_describe(plan))
         return 0
@@ -83,7 +98,12 @@ def build_command(as_json: bool, dry_run: bool, resume: bool, **options: Any) ->
         print_json(manifest.model_dump(mode="json"))
     else:
         click.echo(summary(manifest, plan.out))
-    return {"fail": GATE_FAILED, "inconclusive": NOT_PROVED}.get(manifest.outcome, 0)
+    return _exit_code([manifest])
+
+
+def _exit_code(manifests: "Sequence[Manifest]") -> int:
+    outcomes = {manifest.outcome for manifest in manifests}
+    return GATE_FAILED if "fail" in outcomes else NOT_PROVED if "inconclusive" in outcomes else 0
 
 
 def _describe(plan: "Plan") -> str:

@@ -1,5 +1,6 @@
 """`ofa-edge search`: the search alone, nothing measured."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,10 @@ INTERRUPTED = 130
 
 
 @click.command("search")
-@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file.")
+@click.option("--target", metavar="NAME", help="Target name or TOML file.")
+@click.option("--fleet", metavar="NAME=20ms,...", help="Several targets with their budgets, in place of --target.")
+@click.option("--max-models", type=click.IntRange(min=1), help="Subnets for the fleet, at most.")
+@click.option("--sustained", is_flag=True, help="Search on the target's speed when it is warm (where that is known).")
 @click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "dynamic", "int8"]), help="Default: the target's.")
 @click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
@@ -30,20 +34,39 @@ INTERRUPTED = 130
     "--evaluations", type=click.IntRange(min=1), default=20_000, show_default=True, help="Predictor calls, at most."
 )
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long, with the front so far.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the front, as .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the whole front.")
-def search_command(as_json: bool, evaluations: int, seconds: float | None, **options: Any) -> int:
+def search_command(
+    as_json: bool,
+    evaluations: int,
+    seconds: float | None,
+    fleet: str | None,
+    max_models: int | None,
+    plot: Path | None,
+    **options: Any,
+) -> int:
     """Find the front of accuracy against latency on a target, and pick from it. Accuracy is predicted; build measures.
 
     Ctrl-C ends the search with the front so far.
     """
+    from ofa_edge.cli.fleet import require_one, search_fleet_command
     from ofa_edge.pipeline.plan import BuildOptions, make_plan
     from ofa_edge.pipeline.searching import chosen_candidates, predicted_search
     from ofa_edge.search.evolution import SearchOptions
 
     constraints = take_constraints(options)
+    require_one(options["target"], fleet, max_models, options["latency_ms"])
+    if plot is not None:
+        _require_plot(plot, fleet)
+    if fleet is not None:
+        del options["target"]
+        search_fleet_command(fleet, max_models, as_json, {**options, "constraints": constraints})
+        return 0
     plan = make_plan(BuildOptions(device="none", constraints=constraints, **options), claim=False, images=False)
     front = predicted_search(plan, SearchOptions(evaluations=evaluations, seconds=seconds))
     best = chosen_candidates(plan, front, ALTERNATIVES)
+    if plot is not None:
+        _plot(plan, front, plot)
     if as_json:
         print_json(_facts(plan, front, best))
     else:
@@ -146,3 +169,21 @@ def _table(plan: "Plan", items: "tuple[Candidate, ...]", bounds: list[float] | N
         drop = len(head) - 1
         lines = [line[:drop] + line[drop + 1 :] for line in lines]
     return table(lines, right=tuple(range(2, len(lines[0]))))
+
+
+def _require_plot(plot: Path, fleet: str | None) -> None:
+    """Refuse, before the search, what cannot be drawn."""
+    from ofa_edge.errors import ConfigError
+    from ofa_edge.report.picture import require_picture
+
+    require_picture(plot)
+    if fleet is not None:
+        raise ConfigError("--plot with --fleet", "a picture is of one target", "--target NAME --plot FILE")
+
+
+def _plot(plan: "Plan", front: "Front", file: Path) -> None:
+    from ofa_edge.pipeline.picturing import search_picture
+    from ofa_edge.report.picture import write_picture
+
+    write_picture(file, search_picture(plan, front))
+    click.echo(f"wrote {file}", err=True)

@@ -14,7 +14,7 @@ from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, Uns
 from ofa_edge.export.tuning.budget import parse_duration
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
-from ofa_edge.latency.protocol import LatencyModel
+from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
 from ofa_edge.output import claim_output_folder
 from ofa_edge.pipeline.constraints import Constraints, limits_of, require_able, searched_part
 from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synthetic_data
@@ -23,9 +23,10 @@ from ofa_edge.search.load_predictor import Predictor, load_predictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
-from ofa_edge.targets import Precision, Target, load_target, require, require_fp16_accumulation
+from ofa_edge.targets import Precision, Sustained, Target, load_target, require, require_fp16_accumulation
 
 Runtime = Literal["tflite", "tvm"]
+MEASURED_CANDIDATES = 8
 _INSTALL = {
     "tensorflow": "pip install -c constraints.txt tensorflow-cpu",
     "tensorflow_lite_support": "pip install --no-deps tflite-support==0.4.4",
@@ -51,6 +52,8 @@ class BuildOptions:
     outside_key: bool = False
     tune: str = "0"
     tune_db: bool = True
+    measure: int | None = None
+    sustained: bool = False
     constraints: Constraints = field(default_factory=Constraints)
 
 
@@ -81,8 +84,15 @@ class Plan:
     fp16_accumulation: bool = False
     calibration: Calibration | None = None  # of the images that set int8 ranges
     tune_s: float = 0.0
+    measure: int = MEASURED_CANDIDATES  # subnets that the search may measure
+    sustained: Sustained | None = None  # where `latency` is of a warm device
     limits: tuple[Limit, ...] = ()  # what a searched subnet has to keep besides its budget
     part: Space | None = None  # the part of the space that the target and the options leave; None: all of it
+
+    @property
+    def cold_budget_ms(self) -> float:
+        """What a measured latency is held against: devices are measured cold (see `device.measure`)."""
+        return self.budget_ms / (self.sustained.factor if self.sustained else 1.0)
 
     @property
     def cuda(self) -> bool:
@@ -143,6 +153,15 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     latency = load_latency_model(target, package.space, runtime, precision, outside_key=options.outside_key)
     predictor_file = package.file(zoo.PREDICTOR) if package.subnet is None else None
     predictor = load_predictor(predictor_file, package.space) if predictor_file else None
+    sustained = _sustained(options, target)
+    if sustained is not None:
+        latency = ScaledLatency(latency, sustained.factor)
+    if options.measure is not None and predictor is None:
+        raise ConfigError(
+            "--measure without an accuracy predictor",
+            f"'{package.name}' has none, so nothing proposes what to measure",
+            "leave out --measure, or train a supernet (its run fits a predictor)",
+        )
     if options.constraints.min_accuracy is not None and predictor is None:
         raise ConfigError(
             f"nothing predicts the accuracy of '{package.name}'",
@@ -167,9 +186,30 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         fp16_accumulation=options.fp16_accumulation,
         calibration=_calibration(package, data) if precision == "int8" and images else None,
         tune_s=tune_s,
+        measure=MEASURED_CANDIDATES if options.measure is None else options.measure,
+        sustained=sustained,
         limits=limits_of(options.constraints, package.space, runtime, precision, outside_key=options.outside_key),
         part=searched_part(options.constraints, package.space, target),
     )
+
+
+def _sustained(options: BuildOptions, target: Target) -> Sustained | None:
+    """The target's factor where the user asked for it. Raises UnsupportedError or ConfigError."""
+    if not options.sustained:
+        return None
+    if target.sustained is None:
+        raise UnsupportedError(
+            f"--sustained: how fast {target.name} stays is not known",
+            f"{target.path.name} has no [sustained] table: nobody's measurement of its throttled speed is at hand",
+            "leave out --sustained, or add the table: factor = warm latency / cold latency, and its source",
+        )
+    if options.latency_ms is None:
+        raise ConfigError(
+            "--sustained without --latency-ms",
+            "the default budget is a share of the largest subnet's latency, and that share is the same when warm",
+            "--latency-ms X, in milliseconds of the warm device",
+        )
+    return target.sustained
 
 
 def _budget(
