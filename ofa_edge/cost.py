@@ -263,6 +263,11 @@ class BlockTable:
         fixed, values = self.gather(genomes)
         return np.asarray(fixed + np.einsum("nbf,nb->nf", values, self.space.active(genomes)))
 
+    def most(self, genomes: Genomes) -> NDArray[np.float64]:
+        """The largest over each genome's active blocks and its stem and head, of values of 0 or more: [N, F]."""
+        fixed, values = self.gather(genomes)
+        return np.asarray(np.maximum(fixed, (values * self.space.active(genomes)[:, :, None]).max(axis=1)))
+
     def gather(self, genomes: Genomes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Each genome's stem and head [N, F], and its blocks [N, blocks, F], those that it skips too."""
         blocks = len(self.space.blocks)

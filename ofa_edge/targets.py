@@ -100,6 +100,14 @@ class Defaults(_Table):
     relative_budget: float = Field(default=0.6, gt=0, le=1)  # of the largest subnet's predicted latency
 
 
+class SearchLimits(_Table):
+    """What a network for this target may hold. Searches keep to it; supernets that cannot are refused."""
+
+    kernels: tuple[int, ...] | None = Field(default=None, min_length=1)  # sizes of the elastic kernels; default: all
+    squeeze_excite: bool = True
+    hard_swish: bool = True
+
+
 class LatencyModelFile(_Table):
     """Where the coefficients of the latency model lie."""
 
@@ -112,6 +120,13 @@ class Emulation(_Table):
     cpu: str = Field(min_length=1)  # qemu's -cpu
 
 
+class Sustained(_Table):
+    """What the target keeps of its speed in steady state, hot as it then is."""
+
+    factor: float = Field(ge=1, le=20)  # latency of one inference after minutes of load, in units of the cold latency
+    source: str = Field(min_length=1)  # who measured it, with which load and cooling
+
+
 class TargetFile(_Table):
     """The schema of a target file."""
 
@@ -120,8 +135,10 @@ class TargetFile(_Table):
     hardware: Hardware
     runtime: Runtime
     defaults: Defaults
+    search: SearchLimits = Field(default_factory=SearchLimits)
     latency_model: LatencyModelFile
     emulation: Emulation | None = None
+    sustained: Sustained | None = None
 
     @model_validator(mode="after")
     def _default_runs(self) -> Self:

@@ -4,7 +4,7 @@ import datetime
 import json
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +23,6 @@ from ofa_edge.manifest import (
     Manifest,
     PartRecord,
     Rung,
-    SearchRecord,
     SubnetRecord,
     SupernetRecord,
     TargetRecord,
@@ -40,6 +39,7 @@ from ofa_edge.pipeline.searching import run_search
 from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
 from ofa_edge.pipeline.tuning import Tuned, check_device, tuned_library
 from ofa_edge.report import write_report
+from ofa_edge.searched import SearchRecord, SustainedRecord
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
@@ -84,8 +84,20 @@ class _Built:
     kernels: tuple[KernelRecord, ...] = ()  # of one for a GPU
 
 
-def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnStage) -> Manifest:
+Find = Callable[[StageRunner, Plan], tuple[Subnet, SearchRecord | None]]
+
+
+def build(
+    plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnStage, find: Find = run_search
+) -> Manifest:
     """Run a plan. Stages already in the cache are not run again, so a build that was interrupted goes on.
+
+    Args:
+        plan: what to build.
+        cache: where stages' results are kept.
+        command: for the manifest.
+        on_stage: told of each stage.
+        find: chooses the subnet.
 
     Returns:
         The manifest, as it was written to the output folder.
@@ -98,7 +110,7 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
         check_device(plan)
     if plan.options.refine:
         check_refinable(plan)
-    subnet, search = run_search(runner, plan)
+    subnet, search = find(runner, plan)
     refined = None
     if plan.options.refine:
         refined = refine(runner, plan, subnet)
@@ -284,6 +296,7 @@ def _manifest(
         prediction=prediction,
         search=search,
         budget_ms=plan.budget_ms,
+        sustained=None if plan.sustained is None else SustainedRecord(**plan.sustained.model_dump()),
         schedules=built.schedules,
         calibration=None if plan.calibration is None else CalibrationRecord(**asdict(plan.calibration)),
         ladder=ladder.rungs,
@@ -305,7 +318,7 @@ def _verdicts(plan: Plan, ladder: _Ladder, inspection: Inspection | None) -> tup
         parity_verdict(ladder.rungs),
         accuracy_verdict(ladder.rungs),
         *([] if inspection is None else [delegation_verdict(inspection, measurements)]),
-        latency_verdict(measurements, plan.budget_ms, is_target, plan.device.why),
+        latency_verdict(measurements, plan.cold_budget_ms, is_target, plan.device.why),
     )
 
 

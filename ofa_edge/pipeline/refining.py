@@ -19,7 +19,7 @@ from ofa_edge.errors import DeviceBusyError, DeviceError, DeviceLostError, Unsup
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, UnitSample, fit_fitted, prior_of
 from ofa_edge.latency.protocol import Interval, LatencyModel, OutsideKey, Provenance
-from ofa_edge.manifest import DeviceMeasurement, SearchRecord, StageRecord
+from ofa_edge.manifest import DeviceMeasurement, StageRecord
 from ofa_edge.pipeline import stages
 from ofa_edge.pipeline.on_device import connected, is_target, time_artifact
 from ofa_edge.pipeline.plan import Plan, with_latency_model
@@ -28,6 +28,7 @@ from ofa_edge.pipeline.searching import best_candidates, run_search, search_inpu
 from ofa_edge.pipeline.stages import StageRunner
 from ofa_edge.pipeline.tuning import device_key, tuned_library
 from ofa_edge.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
+from ofa_edge.searched import SearchRecord
 from ofa_edge.space import Subnet
 
 ROUNDS = 2
@@ -153,7 +154,7 @@ class _Loop:
             found = best_candidates(now, count)
             write_json(folder / "candidates.json", {"candidates": [each.config() for each in found]})
 
-        inputs = {**search_inputs(now), "candidates": count}
+        inputs = {**search_inputs((now,)), "candidates": count}
         entry = self.runner.run("candidates", inputs, search_packages(now), produce)
         found = json.loads(entry.path("candidates.json").read_bytes())["candidates"]
         return tuple(self.plan.package.space.from_config(each) for each in found)

@@ -78,7 +78,7 @@ def verify(folder: Path, device: str, data: Path | None = None) -> Verification:
         parity_verdict(rungs),
         accuracy_verdict(rungs),
         *([delegation_verdict(inspect_model(artifact), [result.record])] if plan.runtime == "tflite" else []),
-        latency_verdict([result.record], plan.budget_ms, result.is_target),
+        latency_verdict([result.record], plan.cold_budget_ms, result.is_target),
     )
     return Verification(result.record, rungs, verdicts)
 
@@ -97,6 +97,7 @@ def _plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
             data=data,
             device=device,
             seed=manifest.seed,
+            sustained=manifest.sustained is not None,
         ),
         claim=False,
     )

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.files import write_bytes
-from ofa_edge.manifest import Label, Manifest, SearchRecord
-from ofa_edge.report.charts import front_chart, parts_chart, stage_chart
+from ofa_edge.manifest import Label, Manifest
+from ofa_edge.report.agreement import agreement_chart
+from ofa_edge.report.charts import parts_chart, stage_chart
+from ofa_edge.report.front import Chosen, front_chart
 from ofa_edge.report.predicted import predicted_chart
 from ofa_edge.report.subnet import subnet_drawing
+from ofa_edge.searched import SearchRecord
 
 TEMPLATE = "report.html.j2"
 LABEL_MEANINGS: dict[Label, str] = {
@@ -34,7 +37,12 @@ def render_report(manifest: Manifest) -> str:
     environment.filters.update(_filters())
     return environment.get_template(TEMPLATE).render(
         manifest=manifest,
-        front=front_chart(manifest),
+        front=front_chart(
+            manifest.search, Chosen(manifest.subnet.id, manifest.prediction.low90, manifest.prediction.high90)
+        ),
+        agreement=agreement_chart(manifest.search),
+        candidates_measured=manifest.search is not None
+        and any(item.measured_top1 is not None for item in manifest.search.candidates),
         stages=stage_chart(manifest.stages),
         parts=parts_chart(manifest.prediction.parts),
         predicted=predicted_chart(manifest),

@@ -121,31 +121,32 @@ class StageSolver:
         self._stages = list(zip(space.code.first_blocks, space.code.depths, strict=False))
 
     def maximum(self, fixed: Floats, entries: Floats) -> Floats:
-        """Largest value of each sum: fixed [...], entries [..., blocks, pairs] -> [...]."""
-        return self._solve(fixed, entries)[0]
+        """Largest value of each sum: fixed [...], entries [..., blocks, pairs] -> [...].
+
+        Pairs that a block does not have must be at minus infinity.
+        """
+        best, total = entries.max(axis=-1), np.array(fixed, dtype=np.float64)
+        for start, depths in self._stages:
+            total += self._kept(best, start, depths).max(axis=-1)
+        return total
+
+    @staticmethod
+    def _kept(best: Floats, start: int, depths: tuple[int, ...]) -> Floats:
+        """What a stage adds at each of its depths: [..., depths]."""
+        sums = np.zeros((*best.shape[:-1], depths[-1] + 1))
+        np.cumsum(best[..., start : start + depths[-1]], axis=-1, out=sums[..., 1:])
+        return sums[..., list(depths)]
 
     def argmax(self, fixed: Floats, entries: Floats, resolution: NDArray[np.intp]) -> Genomes:
         """A genome of each largest value, [M, genome_length]: fixed [M], entries [M, blocks, pairs], resolution [M]."""
-        _, pairs, depths = self._solve(fixed, entries)
-        count = len(self.space.blocks)
+        filled, count = np.where(np.isnan(entries), -np.inf, entries), len(self.space.blocks)
+        pairs, best = filled.argmax(axis=-1), filled.max(axis=-1)
+        depths = [self._kept(best, start, depths).argmax(axis=-1) for start, depths in self._stages]
         genomes = np.zeros((len(fixed), self.space.genome_length), dtype=np.int8)
         genomes[:, :count], genomes[:, count : 2 * count] = np.divmod(pairs, len(self.space.expands))
         genomes[:, 2 * count : 2 * count + len(depths)] = np.stack(depths, axis=-1)
         genomes[:, -1] = resolution
         return self.space.canonical(genomes)
-
-    def _solve(self, fixed: Floats, entries: Floats) -> tuple[Floats, NDArray[np.intp], list[NDArray[np.intp]]]:
-        filled = np.where(np.isnan(entries), -np.inf, entries)
-        pairs = filled.argmax(axis=-1)
-        best = np.take_along_axis(filled, pairs[..., None], axis=-1)[..., 0]
-        total, chosen = np.array(fixed, dtype=np.float64), []
-        for start, depths in self._stages:
-            kept = np.zeros((*best.shape[:-1], depths[-1] + 1))
-            np.cumsum(best[..., start : start + depths[-1]], axis=-1, out=kept[..., 1:])
-            options = kept[..., list(depths)]
-            chosen.append(options.argmax(axis=-1))
-            total += options.max(axis=-1)
-        return total, pairs, chosen
 
 
 def tradeoffs(space: Space, gain: AdditiveTable, cost: AdditiveTable, count: int) -> Genomes:

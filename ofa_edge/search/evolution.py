@@ -14,7 +14,7 @@ differs in what lets that one stall:
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,17 +22,20 @@ from numpy.typing import NDArray
 
 from ofa_edge.search.additive import AdditiveTable, tabulate
 from ofa_edge.search.archive import Archive, Floats, Score
+from ofa_edge.search.bound import LagrangianBound, SeparableAccuracy, upper_bound
 from ofa_edge.search.fastest import fastest_subnets, neighbours
 from ofa_edge.search.feasible import require_feasible
 from ofa_edge.search.fit import BudgetFit
-from ofa_edge.search.front import Candidate, Front, impossible
+from ofa_edge.search.front import Candidate, Front, NoBound, UpperBound, impossible
 from ofa_edge.search.limits import Limit
+from ofa_edge.search.part import Part
 from ofa_edge.search.surrogate import surrogate_front
 from ofa_edge.space import Genomes, Space
 
 MUTATION_RATES = (0.03, 0.06, 0.12)
 LEAST_FRACTION = 0.3  # of the largest subnet's latency: where the front is sought from
 GROWN = 64  # subnets of each resolution grown up to the limits, to see how slow one may be
+BOUNDED = 64  # budgets at which the upper bound is made tight
 EFFORT = 3  # children bred per evaluation allowed, at most: in a space nearly searched out few of them are new
 
 
@@ -42,13 +45,13 @@ class SearchOptions:
 
     evaluations: int = 20_000  # calls of the accuracy predictor, at most
     population: int = 400  # children of a generation
-    elite: int = 25  # parents kept of all, and of each resolution
+    elite: int = 10  # parents kept of all, and of each resolution
     crossover: float = 0.4  # share of children that have two parents; the others are mutants
     grow: float = 0.5  # probability that a child within its budget is grown until it fills it
-    budgets: int = 16  # for which the front is sought, besides the focus
+    budgets: int = 24  # for which the front is sought, besides the focus
     focus: float = 0.5  # share of the effort that goes to the budgets in focus, where there are any
-    polish: int = 2  # neighbourhoods searched after each generation
-    surrogate: int = 3  # rounds of the separable surrogate at the start
+    polish: int = 4  # neighbourhoods searched after each generation
+    surrogate: int = 4  # rounds of the separable surrogate at the start
     seconds: float | None = None  # what the search may take
 
 
@@ -64,6 +67,8 @@ def search_front(
     *,
     limits: tuple[Limit, ...] = (),
     focus: tuple[float, ...] = (),
+    part: Space | None = None,
+    separable: SeparableAccuracy | NoBound | None = None,
     start: Genomes | None = None,
     seed: int = 0,
     options: SearchOptions | None = None,
@@ -79,6 +84,9 @@ def search_front(
         accuracy: maps genomes to predicted accuracy [N], in any unit; called once for each distinct subnet.
         limits: what else every subnet has to keep.
         focus: budgets in milliseconds that take a larger share of the effort.
+        part: where only some choices may be taken: `space.restricted(...)`. All functions take genomes of the whole
+            space, and the front holds such.
+        separable: `accuracy` in its separable form, from which an upper bound follows; or why there is none.
         start: genomes to begin with, besides the search's own: [N, genome_length]; those outside the limits are mended.
         seed: same seed, same result (unless it is interrupted, or `options.seconds` runs out).
         options: how much to evaluate, and how.
@@ -88,7 +96,10 @@ def search_front(
         BudgetError: no subnet meets a budget in focus, or a limit, or two of them together; names the least that works.
     """
     options = options or SearchOptions()
-    fit = BudgetFit(space, latency, limits)
+    if part is not None:
+        return _search_part(Part(space, part), latency, accuracy, limits, focus, separable, start, seed, options, stop)
+    times = tabulate(space, latency)
+    fit = BudgetFit(space, latency, limits, times)
     if not np.isfinite(fit.fastest_ms).any():
         require_feasible(space, limits)
     first = int(fit.fastest_ms.argmin())
@@ -100,16 +111,59 @@ def search_front(
             raise impossible(space, fastest, budget)
     archive = Archive(space, latency, accuracy, options.evaluations)
     evolution = _Evolution(fit, archive, focus, seed, options)
-    interrupted = evolution.run(tabulate(space, latency), start, stop)
+    bound: UpperBound = NoBound("no separable form of the accuracy was given")
+    if isinstance(separable, SeparableAccuracy):
+        found = upper_bound(space, latency, separable, evolution.bounded)
+        if isinstance(found, LagrangianBound):
+            start = found.subnets if start is None else np.concatenate([start, found.subnets])
+        bound = found
+    elif separable is not None:
+        bound = separable
+    interrupted = evolution.run(times, start, stop)
     return Front(
         space,
         archive.genomes.copy(),
         archive.latency.copy(),
         archive.accuracy.copy(),
         Candidate(fastest.subnet, fastest.latency_ms, float(archive.accuracy[0])),
+        bound,
         interrupted=interrupted,
         progress=tuple(evolution.progress),
     )
+
+
+def _search_part(
+    part: Part,
+    latency: Score,
+    accuracy: Score,
+    limits: tuple[Limit, ...],
+    focus: tuple[float, ...],
+    separable: SeparableAccuracy | NoBound | None,
+    start: Genomes | None,
+    seed: int,
+    options: SearchOptions,
+    stop: Callable[[], str] | None,
+) -> Front:
+    """`search_front` in a part of its space."""
+
+    def inside(function: Score) -> Score:
+        return lambda genomes: function(part.widen(genomes))
+
+    if isinstance(separable, SeparableAccuracy):
+        separable = SeparableAccuracy(inside(separable.gain), inside(separable.inner), separable.curve)
+    front = search_front(
+        part.part,
+        inside(latency),
+        inside(accuracy),
+        limits=tuple(replace(limit, measure=inside(limit.measure)) for limit in limits),
+        focus=focus,
+        separable=separable,
+        start=None if start is None else part.narrow(start),
+        seed=seed,
+        options=options,
+        stop=stop,
+    )
+    return replace(front, space=part.whole, genomes=part.widen(front.genomes))
 
 
 class _Evolution:
@@ -125,6 +179,7 @@ class _Evolution:
         share = options.focus if focus else 0.0
         self.shares = np.full(len(self.budgets), (1 - share) / len(grid))
         self.shares[len(grid) :] = share / max(len(self.budgets) - len(grid), 1)
+        self.bounded = np.union1d(np.geomspace(grid[0], grid[-1], BOUNDED), self.budgets)
         self.watched = self.budgets[-1]
         self.polished: set[tuple[int, float]] = set()
         self.progress: list[tuple[int, float]] = []

@@ -52,7 +52,7 @@ def excess(limits: tuple[Limit, ...]) -> Score:
     def measure(genomes: Genomes) -> Floats:
         worst = np.zeros(len(genomes))
         for limit in limits:
-            worst = np.maximum(worst, limit.measure(genomes) / limit.most - 1)
+            worst = np.maximum(worst, (limit.measure(genomes) - limit.most) / max(abs(limit.most), 1e-9))
         return worst
 
     return measure

@@ -114,7 +114,7 @@ def test_a_build_goes_on_with_the_refined_model(own_cache, tmp_path, board, monk
     assert (manifest.prediction.kind, manifest.prediction.provenance) == ("fitted", "measured")
     assert [record.name for record in manifest.stages].count("refine") == 1
     assert read_manifest(tmp_path / "out") == manifest
-    assert "Predicted against measured" in render_report(manifest)
+    assert "Latency, predicted against measured" in render_report(manifest)
     roles = {record.path: record.role for record in manifest.outputs}
     assert roles[manifest.refinement.latency_file] == "latency model"
 

@@ -54,7 +54,7 @@ def circles(chart: str, style: str) -> list[tuple[float, float]]:
 
 def test_nothing_measured_draws_nothing():
     assert predicted_chart(manifest()) == ""
-    assert "Predicted against measured" not in render_report(manifest())
+    assert "Latency, predicted against measured" not in render_report(manifest())
 
 
 def test_one_artifact_stands_against_its_prediction():
@@ -66,7 +66,7 @@ def test_one_artifact_stands_against_its_prediction():
     assert circles(chart, "after guess") == []
     assert "artifact" in chart
     assert "-7%" in chart
-    assert "Predicted against measured" in render_report(subject)
+    assert "Latency, predicted against measured" in render_report(subject)
 
 
 def test_a_device_that_is_not_the_target_is_not_held_against_its_prediction():
