@@ -31,7 +31,7 @@ from ofa_edge.data.fashion_mnist import load_fashion_mnist
 from ofa_edge.files import write_json
 from ofa_edge.metrics import top1
 from ofa_edge.predicting import measure_and_fit
-from ofa_edge.search.evolution import search
+from ofa_edge.search.evolution import search_front
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.evaluate import batches, logits, measure_top1
@@ -204,8 +204,8 @@ def run_deploy(folder: Path, seed: int = 0) -> None:
     each = []
     for fraction in DEPLOYMENTS:
         started = time.process_time()
-        found = search(space, lambda rows: table(rows)[:, 0], predictor.predict, fraction * largest)
-        measure_top1(trainer.net, found.best[0].subnet, calibration, data.test, sizes)
+        found = search_front(space, lambda rows: table(rows)[:, 0], predictor.predict, focus=(fraction * largest,))
+        measure_top1(trainer.net, found.best(fraction * largest).subnet, calibration, data.test, sizes)
         each.append(round(time.process_time() - started, 2))
     write_json(folder / "deploy.json", {"pairs": PAIRS, "once_cpu_seconds": round(once, 1), "each_cpu_seconds": each})
 

@@ -260,6 +260,16 @@ class BlockTable:
 
     def __call__(self, genomes: Genomes) -> NDArray[np.float64]:
         """Sum over each genome's active blocks and its stem and head: [N, F]."""
+        fixed, values = self.gather(genomes)
+        return np.asarray(fixed + np.einsum("nbf,nb->nf", values, self.space.active(genomes)))
+
+    def most(self, genomes: Genomes) -> NDArray[np.float64]:
+        """The largest over each genome's active blocks and its stem and head, of values of 0 or more: [N, F]."""
+        fixed, values = self.gather(genomes)
+        return np.asarray(np.maximum(fixed, (values * self.space.active(genomes)[:, :, None]).max(axis=1)))
+
+    def gather(self, genomes: Genomes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Each genome's stem and head [N, F], and its blocks [N, blocks, F], those that it skips too."""
         blocks = len(self.space.blocks)
         resolution = genomes[:, -1].astype(np.intp)
         fixed, rows = resolution, resolution[:, None]
@@ -269,7 +279,7 @@ class BlockTable:
             fixed = ((resolution * count + widths[:, 0]) * count + widths[:, 1]) * count + widths[:, -1]
             rows = (rows * count + widths[:, before]) * count + widths[:, after]
         values = self.entries[rows, np.arange(blocks), genomes[:, :blocks], genomes[:, blocks : 2 * blocks]]
-        return np.asarray(self.fixed[fixed] + np.einsum("nbf,nb->nf", values, self.space.active(genomes)))
+        return self.fixed[fixed], values
 
 
 def macs_table(space: Space) -> BlockTable:

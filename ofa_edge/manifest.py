@@ -30,6 +30,8 @@ from ofa_edge.record import (
     RelativePath,
     relative,
 )
+from ofa_edge.refinement import IntervalRecord, RefinementRecord
+from ofa_edge.searched import SearchRecord, SustainedRecord
 from ofa_edge.space import Space, Subnet
 
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
@@ -103,68 +105,14 @@ class PartRecord(Record):
     bound: str  # the cost that weighs most in it
 
 
-class LatencyPrediction(Record):
+class LatencyPrediction(IntervalRecord):
     """What the target's latency model says: milliseconds with 50 % and 90 % intervals."""
 
-    ms: Positive
-    low50: NotNegative
-    high50: Positive
-    low90: NotNegative
-    high90: Positive
     kind: Literal["analytic", "table", "fitted"]
     provenance: Literal["measured", "published", "analytic"]
     source: str
     outside: tuple[str, ...] = ()  # in which parts the model's key does not hold; the interval is wider for it
     parts: tuple[PartRecord, ...] = ()  # stem, blocks, head and call in order
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.low90 <= self.low50 <= self.ms <= self.high50 <= self.high90:
-            raise ValueError("the interval must hold low90 <= low50 <= ms <= high50 <= high90")
-        return self
-
-
-class FrontPoint(Record):
-    """One point of the Pareto front, both values predicted."""
-
-    latency_ms: Positive
-    score: NotNegative  # of SearchRecord.objective
-    subnet: str  # its id
-
-
-class CandidateRecord(Record):
-    """One of the best candidates by prediction, and its accuracy as measured after BN calibration."""
-
-    subnet: str  # its id
-    latency_ms: Positive
-    score: NotNegative  # of SearchRecord.objective, predicted
-    measured_top1: Fraction | None = None
-
-
-class SearchRecord(Record):
-    """How the subnet was found."""
-
-    objective: Literal["top1", "macs"]  # what was maximised under the budget; MACs where nothing predicts accuracy
-    budget_ms: Positive
-    budget_source: Literal["option", "relative"]  # --latency-ms, or a fraction of the largest subnet's latency
-    relative_budget: Positive | None = None
-    fastest_ms: Positive
-    largest_ms: Positive
-    evaluations: Count
-    predictor_rmse: NotNegative | None = None  # same unit as top-1
-    predictor_rmse_source: Literal["held-out", "published"] = "held-out"  # measured on held-out subnets, or a paper's
-    measured_images: Count = 0  # held-out training images behind `measured_top1`
-    front: tuple[FrontPoint, ...] = ()
-    candidates: tuple[CandidateRecord, ...] = ()
-
-    @model_validator(mode="after")
-    def _scores(self) -> Self:
-        scores = [point.score for point in self.front] + [candidate.score for candidate in self.candidates]
-        if self.objective == "top1" and max(scores, default=0.0) > 1:
-            raise ValueError("a predicted top-1 is a fraction of 1")
-        if (self.budget_source == "relative") != (self.relative_budget is not None):
-            raise ValueError("relative_budget must be there exactly when the budget is relative")
-        return self
 
 
 class Tolerance(Record):
@@ -296,6 +244,7 @@ class Manifest(Record):
     prediction: LatencyPrediction
     search: SearchRecord | None = None  # None where the subnet was given, not searched
     budget_ms: Positive | None = None  # what the latency gate holds against
+    sustained: SustainedRecord | None = None  # where the prediction is of a warm device
     schedules: SchedulesRecord | None = None  # of a TVM library for a CPU
     calibration: CalibrationRecord | None = None  # of an int8 artifact
     ladder: tuple[Rung, ...]
@@ -307,6 +256,7 @@ class Manifest(Record):
     versions: dict[str, str]
     skipped: tuple[str, ...] = ()  # what this build left out, each with its reason
     kernels: tuple[KernelRecord, ...] = ()  # of a CUDA library
+    refinement: RefinementRecord | None = None  # of the latency model, by measuring candidates
 
     @property
     def outcome(self) -> Outcome:

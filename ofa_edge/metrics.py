@@ -33,6 +33,15 @@ def spearman(first: NDArray[np.floating], second: NDArray[np.floating]) -> float
     return float(spearmanr(first, second).statistic)
 
 
+def kendall(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Kendall's tau-b; 0 where either holds one value only: it has no order."""
+    from scipy.stats import kendalltau
+
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(kendalltau(first, second).statistic)
+
+
 @dataclass(frozen=True)
 class PairedDrop:
     """How much accuracy a candidate loses against a reference on the same images. Fractions of 1.

@@ -104,6 +104,14 @@ class Defaults(_Table):
     relative_budget: float = Field(default=0.6, gt=0, le=1)  # of the largest subnet's predicted latency
 
 
+class SearchLimits(_Table):
+    """What a network for this target may hold. Searches keep to it; supernets that cannot are refused."""
+
+    kernels: tuple[int, ...] | None = Field(default=None, min_length=1)  # sizes of the elastic kernels; default: all
+    squeeze_excite: bool = True
+    hard_swish: bool = True
+
+
 class LatencyModelFile(_Table):
     """Where the coefficients of the latency model lie."""
 
@@ -135,6 +143,13 @@ class Identity(_Table):
         )
 
 
+class Sustained(_Table):
+    """What the target keeps of its speed in steady state, hot as it then is."""
+
+    factor: float = Field(ge=1, le=20)  # latency of one inference after minutes of load, in units of the cold latency
+    source: str = Field(min_length=1)  # who measured it, with which load and cooling
+
+
 class TargetFile(_Table):
     """The schema of a target file."""
 
@@ -143,9 +158,11 @@ class TargetFile(_Table):
     hardware: Hardware
     runtime: Runtime
     defaults: Defaults
+    search: SearchLimits = Field(default_factory=SearchLimits)
     latency_model: LatencyModelFile
     emulation: Emulation | None = None
     identity: Identity | None = None  # default: the CPU by its name
+    sustained: Sustained | None = None
 
     @model_validator(mode="after")
     def _default_runs(self) -> Self:
@@ -169,6 +186,11 @@ class Target(TargetFile):
     def runtimes(self) -> tuple[RuntimeKind, ...]:
         """Every runtime that builds for this target, the usual one first."""
         return (self.runtime.kind, *self.runtime.alternatives)
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether it is the machine that this runs on: `host`, and what was measured for it."""
+        return self.hardware.cpu == "native"
 
     @property
     def latency_path(self) -> Path:

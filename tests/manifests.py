@@ -4,14 +4,11 @@ import datetime
 from typing import Any
 
 from ofa_edge.manifest import (
-    CandidateRecord,
     DeviceMeasurement,
     FileRecord,
-    FrontPoint,
     LatencyPrediction,
     Manifest,
     Rung,
-    SearchRecord,
     StageRecord,
     SubnetRecord,
     SupernetRecord,
@@ -19,6 +16,7 @@ from ofa_edge.manifest import (
     Tolerance,
     Verdict,
 )
+from ofa_edge.searched import CandidateRecord, CorrectionRecord, FrontPoint, SearchRecord
 from ofa_edge.space import Space, Subnet
 
 SPACE = Space("fashion", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))
@@ -62,6 +60,43 @@ def rungs() -> tuple[Rung, ...]:
             note="emulated cortex-a72",
             **common,
         ),
+    )
+
+
+def corrected(search: SearchRecord) -> SearchRecord:
+    """The same search with a correction, intervals and a cloud."""
+    candidates = tuple(
+        item.model_copy(
+            update={
+                "foreseen_top1": item.score - 0.001,
+                "expected_top1": item.score + 0.0003,
+                "expected_sd": 0.001,
+                "round": 1 + index // 2,
+            }
+        )
+        for index, item in enumerate(search.candidates)
+    )
+    front = tuple(
+        point.model_copy(update={"low90": 0.8 * point.latency_ms, "high90": 1.25 * point.latency_ms})
+        for point in search.front
+    )
+    record = CorrectionRecord(
+        measurements=len(candidates),
+        rounds=2,
+        stopped="settled",
+        images=2000,
+        shift=-0.002,
+        difference_sd=0.003,
+        process_sd=0.001,
+        compared=len(candidates),
+        kendall_predicted=0.3,
+        kendall_foreseen=0.5,
+        rmse_predicted=0.004,
+        rmse_foreseen=0.003,
+    )
+    cloud = tuple((10.0 + index, 0.91 + 0.001 * index) for index in range(9))
+    return SearchRecord.model_validate(
+        {**search.model_dump(), "front": front, "candidates": candidates, "correction": record, "cloud": cloud}
     )
 
 

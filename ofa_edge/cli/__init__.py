@@ -11,6 +11,7 @@ from ofa_edge import __version__
 from ofa_edge.cli.build import build_command
 from ofa_edge.cli.bundle import bundle_command
 from ofa_edge.cli.cache import cache_group
+from ofa_edge.cli.calibrate import calibrate_command
 from ofa_edge.cli.devices import devices_group, doctor_command
 from ofa_edge.cli.finetune import finetune_command
 from ofa_edge.cli.inspect import inspect_command
@@ -47,6 +48,7 @@ for command in (
     predict_command,
     explain_command,
     latency_group,
+    calibrate_command,
     train_command,
     finetune_command,
     predictor_group,
@@ -112,7 +114,7 @@ def show_error(what: str, why: str, hint: str) -> None:
 
 def _interrupted(arguments: list[str]) -> None:
     command = shlex.join(["ofa-edge", *(item for item in arguments if item != "--resume")])
-    resumable = arguments[:1] in (["build"], ["train"])
+    resumable = arguments[:1] in (["build"], ["train"], ["calibrate"])
     show_error(
         "interrupted",
         "finished stages were kept; nothing was left half-written",

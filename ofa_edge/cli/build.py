@@ -1,12 +1,14 @@
 """`ofa-edge build`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ofa_edge.cli.console import StageLines, file_size, outcome, print_json, table
+from ofa_edge.cli.constraint_options import constraint_options, take_constraints
 
 if TYPE_CHECKING:
     from ofa_edge.manifest import Manifest
@@ -16,7 +18,11 @@ GATE_FAILED, NOT_PROVED = 1, 3
 
 
 @click.command("build")
-@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file; see: ofa-edge targets list.")
+@click.option("--target", metavar="NAME", help="Target name or TOML file; see: ofa-edge targets list.")
+@click.option("--fleet", metavar="NAME=20ms,...", help="Several targets with their budgets, in place of --target.")
+@click.option("--max-models", type=click.IntRange(min=1), help="Subnets for the fleet, at most.")
+@click.option("--measure", type=click.IntRange(1, 500), help="Subnets that the search may measure. Default: 8.")
+@click.option("--sustained", is_flag=True, help="Search on the target's speed when it is warm (where that is known).")
 @click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "dynamic", "int8"]), help="Default: the target's.")
 @click.option(
@@ -45,6 +51,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
     help="auto, emulated, local, none, or one of: devices list.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder. Default: out/TARGET.")
+@constraint_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the search.")
 @click.option(
     "--tune",
@@ -55,16 +62,33 @@ GATE_FAILED, NOT_PROVED = 1, 3
 @click.option(
     "--tune-db/--no-tune-db", default=True, help="Use what tuning found earlier (default), or pay no heed to it."
 )
+@click.option(
+    "--refine",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="K",
+    help="Measure the K best candidates on the device, correct the latency model by them, and search again.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted build (finished stages are always reused).")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-def build_command(as_json: bool, dry_run: bool, resume: bool, **options: Any) -> int:
-    """Search, extract, export, convert and verify a network for one target."""
+def build_command(
+    as_json: bool, dry_run: bool, resume: bool, fleet: str | None, max_models: int | None, **options: Any
+) -> int:
+    """Search, extract, export, convert and verify a network for one target, or those of a fleet."""
     del resume  # the cache always resumes; the option exists so that the hint of an interrupted build can be pasted
     from ofa_edge.cache import StageCache, default_root
+    from ofa_edge.cli.fleet import build_fleet_command, require_one
     from ofa_edge.pipeline.plan import BuildOptions, make_plan
 
-    plan = make_plan(BuildOptions(**options))
+    constraints = take_constraints(options)
+    require_one(options["target"], fleet, max_models, options["latency_ms"])
+    if fleet is not None:
+        del options["target"]
+        return _exit_code(
+            build_fleet_command(fleet, max_models, as_json, dry_run, {**options, "constraints": constraints})
+        )
+    plan = make_plan(BuildOptions(constraints=constraints, **options))
     if dry_run:
         click.echo(_describe(plan))
         return 0
@@ -81,10 +105,17 @@ def build_command(as_json: bool, dry_run: bool, resume: bool, **options: Any) ->
         print_json(manifest.model_dump(mode="json"))
     else:
         click.echo(summary(manifest, plan.out))
-    return {"fail": GATE_FAILED, "inconclusive": NOT_PROVED}.get(manifest.outcome, 0)
+    return _exit_code([manifest])
+
+
+def _exit_code(manifests: "Sequence[Manifest]") -> int:
+    outcomes = {manifest.outcome for manifest in manifests}
+    return GATE_FAILED if "fail" in outcomes else NOT_PROVED if "inconclusive" in outcomes else 0
 
 
 def _describe(plan: "Plan") -> str:
+    from ofa_edge.pipeline.searching import constraint_words
+
     where = plan.device.name if plan.device.name != "none" else f"none ({plan.device.why or 'not asked for'})"
     share = (
         "" if plan.relative_budget is None else f" ({100 * plan.relative_budget:.0f} % of the largest subnet's latency)"
@@ -95,15 +126,21 @@ def _describe(plan: "Plan") -> str:
         f"budget {plan.budget_ms:.3g} ms{share}\n"
         f"  supernet {plan.package.name}{trained}, images: {plan.data.source}\n"
         f"  device {where}; output {plan.out}"
+        + "".join(f"\n  keeping {words}" for words in constraint_words(plan))
         + (f"\n  tuning for {plan.tune_s:.0f} s" if plan.tune_s else "")
+        + (
+            f"\n  refining the latency model with {plan.options.refine} candidates a round"
+            if plan.options.refine
+            else ""
+        )
         + "".join(f"\n  warning: {words}" for words in (plan.calibration.warnings if plan.calibration else ()))
     )
 
 
 def summary(manifest: "Manifest", out: Path) -> str:
     """What the end of a build prints: the subnet, the ladder, the verdicts, where things are, what to do next."""
-    parts = [_headline(manifest), _ladder(manifest), _verdicts(manifest), _where(manifest, out), _next(manifest, out)]
-    return "\n\n".join(parts)
+    parts = [_headline(manifest), *_refinement(manifest, out), _ladder(manifest), _verdicts(manifest)]
+    return "\n\n".join([*parts, _where(manifest, out), _next(manifest, out)])
 
 
 def _headline(manifest: "Manifest") -> str:
@@ -126,6 +163,27 @@ def _headline(manifest: "Manifest") -> str:
     if "untrained" in manifest.labels:
         lines.append("UNTRAINED: random weights; no accuracy is shown")
     return "\n".join(lines)
+
+
+def _refinement(manifest: "Manifest", out: Path) -> list[str]:
+    """How far predictions and measurements were apart, before and after."""
+    found = manifest.refinement
+    if found is None:
+        return []
+    rows = [["latency model", "candidates", "MAPE", "bias", "in 50 %", "in 90 %"]]
+    for words, gap in (("the target's own", found.before), ("refined, each without itself", found.after)):
+        if gap is not None:
+            shares = (f"{100 * share:.0f} %" for share in (gap.inside50, gap.inside90))
+            cells = [f"{100 * gap.mape:.1f} %", f"{gap.bias:+.3f}", *shares]
+            rows.append([words, str(len(found.candidates)), *cells])
+    changed = "the choice stands" if found.first == manifest.subnet.id else f"in place of {found.first}"
+    lines = [
+        f"refined on {found.device} in {found.rounds} round{'' if found.rounds == 1 else 's'}: {changed}",
+        table(rows, right=(1, 2, 3, 4, 5)),
+        *(f"  note: {note}" for note in found.notes),
+        f"  for other builds of this supernet: --target {out}/{found.target_file}",
+    ]
+    return ["\n".join(lines)]
 
 
 def _ladder(manifest: "Manifest") -> str:

@@ -1,41 +1,157 @@
 """`ofa-edge search`: the search alone, nothing measured."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ofa_edge.cli.console import print_json, table
+from ofa_edge.cli.constraint_options import constraint_options, take_constraints
+
+if TYPE_CHECKING:
+    from ofa_edge.pipeline.plan import Plan
+    from ofa_edge.search.front import Candidate, Front
+
+ROWS = 16  # of the front that are printed
+ALTERNATIVES, DISTANCE = 8, 8
+INTERRUPTED = 130
 
 
 @click.command("search")
-@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file.")
+@click.option("--target", metavar="NAME", help="Target name or TOML file.")
+@click.option("--fleet", metavar="NAME=20ms,...", help="Several targets with their budgets, in place of --target.")
+@click.option("--max-models", type=click.IntRange(min=1), help="Subnets for the fleet, at most.")
+@click.option("--sustained", is_flag=True, help="Search on the target's speed when it is warm (where that is known).")
 @click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "dynamic", "int8"]), help="Default: the target's.")
 @click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
 @click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR")
 @click.option("--outside-key", is_flag=True, help="Where no latency model holds, take the nearest, widened.")
 @click.option("--untrained", is_flag=True, help="Random weights for a published supernet; MACs are maximised.")
+@constraint_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--evaluations", type=click.IntRange(min=1), default=20_000, show_default=True, help="Predictor calls, at most."
+)
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long, with the front so far.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the front, as .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the whole front.")
-def search_command(as_json: bool, **options: Any) -> None:
-    """Find subnets under a target's latency budget. Accuracy here is predicted; `build` measures it."""
-    from ofa_edge.pipeline.plan import BuildOptions, make_plan
-    from ofa_edge.pipeline.searching import predicted_search
+def search_command(
+    as_json: bool,
+    evaluations: int,
+    seconds: float | None,
+    fleet: str | None,
+    max_models: int | None,
+    plot: Path | None,
+    **options: Any,
+) -> int:
+    """Find the front of accuracy against latency on a target, and pick from it. Accuracy is predicted; build measures.
 
-    plan = make_plan(BuildOptions(device="none", **options), claim=False, images=False)
-    result = predicted_search(plan)
+    Ctrl-C ends the search with the front so far.
+    """
+    from ofa_edge.cli.fleet import require_one, search_fleet_command
+    from ofa_edge.pipeline.plan import BuildOptions, make_plan
+    from ofa_edge.pipeline.searching import chosen_candidates, predicted_search
+    from ofa_edge.search.evolution import SearchOptions
+
+    constraints = take_constraints(options)
+    require_one(options["target"], fleet, max_models, options["latency_ms"])
+    if plot is not None:
+        _require_plot(plot, fleet)
+    if fleet is not None:
+        del options["target"]
+        search_fleet_command(fleet, max_models, as_json, {**options, "constraints": constraints})
+        return 0
+    plan = make_plan(BuildOptions(device="none", constraints=constraints, **options), claim=False, images=False)
+    front = predicted_search(plan, SearchOptions(evaluations=evaluations, seconds=seconds))
+    best = chosen_candidates(plan, front, ALTERNATIVES)
+    if plot is not None:
+        _plot(plan, front, plot)
     if as_json:
-        rows = [
-            {"subnet": item.subnet.config(), "latency_ms": item.latency_ms, "score": item.accuracy}
-            for item in (*result.best, *result.front)
-        ]
-        best = len(result.best)
-        print_json({"budget_ms": result.budget_ms, "best": rows[:best], "front": rows[best:]})
-        return
-    unit = "predicted top-1" if plan.predictor else "M MACs"
-    scale = 100.0 if plan.predictor else 1e-6
-    lines = [["subnet", "d", "r", "predicted ms", unit]]
-    for item in result.best[:8]:
+        print_json(_facts(plan, front, best))
+    else:
+        click.echo(_words(plan, front, best))
+        supernet = "" if options["supernet"] == "fashion-mnist" else f" --supernet {options['supernet']}"
+        untrained = " --untrained" if options["untrained"] else ""
+        click.echo(f"next: ofa-edge build --target {options['target']}{supernet}{untrained}")
+    return INTERRUPTED if front.interrupted == "interrupted" else 0
+
+
+def _rows(plan: "Plan", items: "tuple[Candidate, ...]") -> list[dict[str, Any]]:
+    """Subnets with their predictions and further quantities, as JSON."""
+    from ofa_edge.pipeline.constraints import quantities
+
+    genomes = plan.package.space.genome([item.subnet for item in items])
+    further = {
+        name: measure(genomes).tolist()
+        for name, measure in quantities(plan.package.space, plan.runtime, plan.precision).items()
+    }
+    return [
+        {
+            "id": item.subnet.id,
+            "subnet": item.subnet.config(),
+            "latency_ms": item.latency_ms,
+            "score": item.accuracy,
+            **{name: values[index] for name, values in further.items()},
+        }
+        for index, item in enumerate(items)
+    ]
+
+
+def _facts(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> dict[str, Any]:
+    from ofa_edge.search.front import NoBound
+
+    bound = front.bound
+    known = not isinstance(bound, NoBound)
+    points = _rows(plan, front.points)
+    for row in points:
+        row["bound"] = bound.at(row["latency_ms"]) if known else None
+    return {
+        "budget_ms": plan.budget_ms,
+        "objective": "top1" if plan.predictor else "macs",
+        "best": _rows(plan, best),
+        "bound": bound.at(plan.budget_ms) if known else None,
+        "no_bound": bound.reason if isinstance(bound, NoBound) else None,
+        "front": points,
+        "evaluations": front.evaluations,
+        "interrupted": front.interrupted or None,
+    }
+
+
+def _words(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> str:
+    from ofa_edge.search.front import NoBound
+
+    points = front.points
+    step = max(1, -(-len(points) // ROWS))
+    shown = tuple(reversed(points[::-1][::step]))
+    bound = None if isinstance(front.bound, NoBound) else front.bound
+    parts = [
+        f"front of {len(points)} subnets, {len(shown)} of them:",
+        _table(plan, shown, [bound.at(item.latency_ms) for item in shown] if bound else None),
+        f"\nwithin {plan.budget_ms:.3g} ms:" if plan.options.constraints.min_accuracy is None else "\nfastest:",
+        _table(plan, best, None),
+        "",
+        f"budget {plan.budget_ms:.3g} ms, {front.evaluations} subnets evaluated",
+    ]
+    if isinstance(front.bound, NoBound):
+        parts.append(f"no bound: {front.bound.reason}")
+    elif plan.options.constraints.min_accuracy is None:
+        gap = front.gap(plan.budget_ms)
+        words = f"{100 * gap:.3f} points" if plan.predictor else f"{1e-6 * gap:.3f} M MACs"
+        limits = ", the other limits left out" if plan.limits else ""
+        parts.append(f"no subnet within the budget is predicted more than {words} better (upper bound{limits})")
+    if front.interrupted:
+        parts.append(f"INCOMPLETE: {front.interrupted}; this is the best front so far")
+    return "\n".join(parts)
+
+
+def _table(plan: "Plan", items: "tuple[Candidate, ...]", bounds: list[float] | None) -> str:
+    scale, unit = (100.0, "predicted top-1") if plan.predictor else (1e-6, "M MACs")
+    rows = _rows(plan, items)
+    sized = "size_bytes" in rows[0]
+    head = ["subnet", "d", "r", "predicted ms", unit, *(["bound"] if bounds else []), "M MACs"]
+    lines = [[*head, *(["kB"] if sized else []), "maps kB"]]
+    for index, (item, row) in enumerate(zip(items, rows, strict=True)):
         lines.append(
             [
                 item.subnet.id,
@@ -43,10 +159,31 @@ def search_command(as_json: bool, **options: Any) -> None:
                 str(item.subnet.resolution),
                 f"{item.latency_ms:.3g}",
                 f"{scale * item.accuracy:.2f}",
+                *([f"{scale * bounds[index]:.2f}"] if bounds else []),
+                f"{1e-6 * row['macs']:.2f}",
+                *([f"{1e-3 * row['size_bytes']:.0f}"] if sized else []),
+                f"{1e-3 * row['memory_bytes']:.0f}",
             ]
         )
-    click.echo(table(lines, right=(2, 3, 4)))
-    click.echo(f"\nbudget {plan.budget_ms:.3g} ms, {result.evaluations} subnets evaluated")
-    supernet = "" if options["supernet"] == "fashion-mnist" else f" --supernet {options['supernet']}"
-    untrained = " --untrained" if options["untrained"] else ""
-    click.echo(f"next: ofa-edge build --target {options['target']}{supernet}{untrained}")
+    if not plan.predictor:  # MACs are the score: one column of them is enough
+        drop = len(head) - 1
+        lines = [line[:drop] + line[drop + 1 :] for line in lines]
+    return table(lines, right=tuple(range(2, len(lines[0]))))
+
+
+def _require_plot(plot: Path, fleet: str | None) -> None:
+    """Refuse, before the search, what cannot be drawn."""
+    from ofa_edge.errors import ConfigError
+    from ofa_edge.report.picture import require_picture
+
+    require_picture(plot)
+    if fleet is not None:
+        raise ConfigError("--plot with --fleet", "a picture is of one target", "--target NAME --plot FILE")
+
+
+def _plot(plan: "Plan", front: "Front", file: Path) -> None:
+    from ofa_edge.pipeline.picturing import search_picture
+    from ofa_edge.report.picture import write_picture
+
+    write_picture(file, search_picture(plan, front))
+    click.echo(f"wrote {file}", err=True)

@@ -1,4 +1,4 @@
-"""The process that holds TensorFlow: `python -m ofa_edge.export.tflite_worker ONNX OUT SETTINGS`.
+"""The process that holds TensorFlow: `python -m ofa_edge.export.tflite_worker ONNX OUT SETTINGS [ONNX ...]`.
 
 SETTINGS is JSON (`Settings`). Exit code 0 and a written file, or 1 and the three parts of a ConversionError as JSON on
 stdout. `tflite.convert` calls it with checked arguments.
@@ -35,17 +35,20 @@ class Settings:
 
 def main(arguments: list[str]) -> int:
     """Convert; report an error of ours as JSON, let any other end the process with its traceback."""
-    onnx_path, out, facts = arguments
-    settings = Settings(**json.loads(facts))
     try:
-        graph = rewrite(read_graph(Path(onnx_path)), settings.precision, settings.skip)
-        Path(out).write_bytes(convert_graph(graph, settings))
-        _check_layout(Path(out))
-        _check_runs(Path(out), settings.precision)
+        for onnx_path, out, facts in zip(arguments[::3], arguments[1::3], arguments[2::3], strict=True):
+            _convert(Path(onnx_path), Path(out), Settings(**json.loads(facts)))
     except ConversionError as error:
         print(json.dumps({"what": error.what, "why": error.why, "hint": error.hint}))
         return 1
     return 0
+
+
+def _convert(onnx_path: Path, out: Path, settings: Settings) -> None:
+    graph = rewrite(read_graph(onnx_path), settings.precision, settings.skip)
+    out.write_bytes(convert_graph(graph, settings))
+    _check_layout(out)
+    _check_runs(out, settings.precision)
 
 
 def convert_graph(graph: Graph, settings: Settings) -> bytes:

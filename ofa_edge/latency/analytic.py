@@ -3,7 +3,7 @@
     t = sum over terms k of  coefficient_k * amount_k(network)
 
 with one arithmetic term per operator kind (they reach different shares of a device's peak), one for the loops around
-the channels (which make narrow layers dear), bytes of activations, once more those beyond a cache, bytes of weights, a
+the channels (which make narrow layers dear), bytes of activations, bytes of weights, once more those beyond a cache, a
 cost for each operator and one for each call. Arithmetic and traffic are added, not maximised as in the textbook
 roofline (Williams et al., CACM 2009): small cores overlap them poorly, and a sum can be tabulated by block.
 
@@ -44,7 +44,7 @@ UNITS: Mapping[str, str] = MappingProxyType(
         "windows": "million taps of k x k kernels over all positions, whatever the channels: the loops around them",
         "elementwise": "million elements through hard-swish, scale, add and pool",
         "activations": "million bytes of activations read and written",
-        "spilled": "million bytes of activations beyond what a cache holds, operator by operator",
+        "spilled": "million bytes of activations and weights beyond what a cache holds, operator by operator",
         "weights": "million bytes of weights read",
         "operators": "operators dispatched",
         "call": "1 for a whole network, 0 for a part of one",
@@ -53,7 +53,7 @@ UNITS: Mapping[str, str] = MappingProxyType(
 TERMS = tuple(UNITS)
 _ARITHMETIC = {"conv": "conv", "pointwise": "pointwise", "dense": "pointwise"}
 _WIDE_TAPS = 25
-_CACHE = 1 << 19  # bytes of one operator's maps that stay near a core: half of a Cortex-A72 cluster's second level
+_CACHE = 1 << 19  # bytes of an operator's maps and weights that stay near a core: half a Cortex-A72's second level
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,9 @@ def amounts(part: Iterable[Operator], lowering: Lowering) -> Floats:
             elements *= operators
             total["elementwise"] += operators * max(operator.in_elements, operator.out_elements)
         total["activations"] += elements * lowering.activation_bytes
-        total["spilled"] += max(0.0, elements * lowering.activation_bytes - _CACHE)
         total["weights"] += operator.weights * lowering.weight_bytes
+        touched = elements * lowering.activation_bytes + operator.weights * lowering.weight_bytes
+        total["spilled"] += max(0.0, touched - _CACHE)
         total["operators"] += operators * 1e6
     return np.array(list(total.values())) * 1e-6
 

@@ -10,10 +10,14 @@ of its peaks, whatever runs on it; `setting` is a number and a vector. Runtimes 
 has a Gaussian prior around 0 whose width is learned from the data (empirical Bayes). What comes out is the maximum a
 posteriori with its Laplace covariance: a setting with many measurements follows them, one with two leans on its back
 end's and its device's others, and one with none is a carried-over estimate with a wide interval.
+
+No sum over operators is right for every network, and the sizes of one family are wrong together: a stack's and a
+setting's misfit of a family are numbers of their own, estimated beside the coefficients (random effects: Laird, Ware,
+Biometrics 1982) and 0 for a family that was not seen. So forty sizes of one family tell much about how latency grows
+with size, and about its level no more than one family can.
 """
 
 import dataclasses
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,8 +28,7 @@ from ofa_edge.latency.analytic import TERMS
 
 Floats = NDArray[np.float64]
 
-_NOISE = 0.10  # standard deviation of ln(measured / model) of one network: misfit of the model, not of the clock
-_FAMILY_ROWS = 6  # sizes of one family share their misfit: more rows than this count no more than this
+_NOISE = 0.10  # standard deviation of ln(measured / model) of one network, beside what its family shares
 _DEGREES = 5.0  # of Student's t, which keeps single wrong measurements from bending the fit
 _MAX_STEPS = 100
 _HALVINGS = 20  # of a step that does not help
@@ -73,21 +76,40 @@ class Prior:
             "device": 0.3,
             "setting": 0.2,
             "setting_scale": 0.2,
+            "stack_misfit": 0.1,
+            "setting_misfit": 0.1,
         }
     )
 
 
 class Layout:
-    """Which parameters shape which setting: theta of setting s = ln(base) + matrix(s) @ parameters."""
+    """Which parameters shape which setting: theta of setting s = ln(base) + matrix(s) @ parameters.
 
-    def __init__(self, settings: Sequence[Setting]) -> None:
+    Behind the coefficients' parameters stand the misfits of the observed families, which no setting's theta has.
+    """
+
+    def __init__(self, settings: Sequence[Setting], observations: Sequence[Observation] = ()) -> None:
         self.slots: dict[tuple[str, str], slice] = {}
         self.size = 0
+        self._stacks = {setting.name: setting.stack for setting in settings}
         for setting in settings:
-            for level, name, width in self._parts(setting):
-                if (level, name) not in self.slots:
-                    self.slots[level, name] = slice(self.size, self.size + width)
-                    self.size += width
+            self._add(self._parts(setting))
+        for item in observations:
+            self._add([(level, name, 1) for level, name in self._misfits(item)])
+
+    def _add(self, parts: Sequence[tuple[str, str, int]]) -> None:
+        for level, name, width in parts:
+            if (level, name) not in self.slots:
+                self.slots[level, name] = slice(self.size, self.size + width)
+                self.size += width
+
+    def _misfits(self, item: Observation) -> tuple[tuple[str, str], ...]:
+        stack = self._stacks[item.setting]
+        return ("stack_misfit", f"{stack} {item.family}"), ("setting_misfit", f"{item.setting} {item.family}")
+
+    def misfits(self, item: Observation) -> list[int]:
+        """Where the parameters lie that an observation's family adds to ln(predicted)."""
+        return [self.slots[slot].start for slot in self._misfits(item)]
 
     @staticmethod
     def _parts(setting: Setting) -> list[tuple[str, str, int]]:
@@ -109,6 +131,13 @@ class Layout:
         result = np.zeros((len(TERMS), self.size))
         for level, name, width in self._parts(setting):
             result[:, self.slots[level, name]] += np.eye(len(TERMS)) if width > 1 else 1.0
+        return result
+
+    def carry(self, parameters: Floats, other: "Layout", values: Floats) -> Floats:
+        """`parameters` [P] with the values of another layout [Q] wherever both have the slot."""
+        result = parameters.copy()
+        for slot in self.slots.keys() & other.slots.keys():
+            result[self.slots[slot]] = values[other.slots[slot]]
         return result
 
     def prior(self, prior: Prior) -> tuple[Floats, Floats]:
@@ -159,7 +188,7 @@ def fit(
     observations: Sequence[Observation],
     prior: Prior,
     learn: int = 0,
-    start: Floats | None = None,
+    start: Fit | None = None,
 ) -> Fit:
     """Fit all settings at once.
 
@@ -168,12 +197,15 @@ def fit(
         observations: published latencies; each names one of the settings.
         prior: of the logarithms.
         learn: rounds of empirical Bayes on the widths of the levels.
-        start: parameters [P] of a fit of the same settings, which saves steps; the prior's means by default.
+        start: a fit of the same settings, which saves steps; the prior's means by default.
     """
     levels = prior.levels
-    layout = Layout(settings)
+    layout = Layout(settings, observations)
     design = _Design.of(layout, settings, observations)
-    result = design.solve(layout, prior, layout.prior(prior)[0] if start is None else start)
+    begin = layout.prior(prior)[0]
+    if start is not None:
+        begin = layout.carry(begin, start.layout, start.parameters)
+    result = design.solve(layout, prior, begin)
     for _ in range(learn):
         prior = _learned(result, levels)
         result = design.solve(layout, prior, result.parameters)
@@ -203,27 +235,25 @@ class _Design:
     index: NDArray[np.intp]  # setting of each observation [N]
     units: Floats  # base * amounts [N, T]
     log_ms: Floats  # [N]
-    weight: Floats  # 1 / variance [N]
+    misfits: NDArray[np.intp]  # places of its family's parameters [N, 2]
 
     @classmethod
     def of(cls, layout: Layout, settings: Sequence[Setting], observations: Sequence[Observation]) -> "_Design":
         order = {setting.name: index for index, setting in enumerate(settings)}
-        rows = Counter((item.setting, item.family) for item in observations)
-        repeats = np.array([max(1.0, rows[item.setting, item.family] / _FAMILY_ROWS) for item in observations])
         index = np.array([order[item.setting] for item in observations], dtype=np.intp)
         return cls(
             matrices=np.array([layout.matrix(setting) for setting in settings]),
             index=index,
             units=np.array([settings[order[item.setting]].base * item.amounts for item in observations]),
             log_ms=np.log([item.ms for item in observations]),
-            weight=1 / (_NOISE**2 * repeats),
+            misfits=np.array([layout.misfits(item) for item in observations], dtype=np.intp),
         )
 
     def shares(self, parameters: Floats) -> tuple[Floats, Floats]:
         """ln(predicted) [N], and the share of each term [N, T]."""
         spent = np.exp(self.matrices @ parameters)[self.index] * self.units
         total = spent.sum(axis=1)
-        return np.log(total), spent / total[:, None]
+        return np.log(total) + parameters[self.misfits].sum(axis=1), spent / total[:, None]
 
     def jacobian(self, shares: Floats) -> Floats:
         """Derivatives of ln(predicted) by the parameters [N, P], setting by setting: most of a matrix is zeros."""
@@ -232,11 +262,12 @@ class _Design:
             rows = np.flatnonzero(self.index == setting)
             used = np.flatnonzero(matrix.any(axis=0))
             result[np.ix_(rows, used)] = shares[rows] @ matrix[:, used]
+        np.put_along_axis(result, self.misfits, 1.0, axis=1)
         return result
 
     def loss(self, parameters: Floats, mean: Floats, width: Floats) -> float:
         """Negative logarithm of the posterior, but for a constant: Student's t for the data, a Gaussian prior."""
-        squared = (self.log_ms - self.shares(parameters)[0]) ** 2 * self.weight
+        squared = ((self.log_ms - self.shares(parameters)[0]) / _NOISE) ** 2
         data = (_DEGREES + 1) / 2 * np.log1p(squared / _DEGREES).sum()
         return float(data + (((parameters - mean) / width) ** 2).sum() / 2)
 
@@ -249,8 +280,8 @@ class _Design:
             predicted, shares = self.shares(parameters)
             residual = self.log_ms - predicted
             jacobian = self.jacobian(shares)
-            robust = (_DEGREES + 1) / (_DEGREES + residual**2 * self.weight)
-            weighted = jacobian * (self.weight * robust)[:, None]
+            robust = (_DEGREES + 1) / (_DEGREES + (residual / _NOISE) ** 2)
+            weighted = jacobian * (robust / _NOISE**2)[:, None]
             hessian = weighted.T @ jacobian + precision
             step = np.linalg.solve(hessian, weighted.T @ residual - precision @ (parameters - mean))
             step = np.asarray(step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12)))

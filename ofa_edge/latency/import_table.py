@@ -2,20 +2,16 @@
 
 import dataclasses
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.latency.lookup_yaml import read_tables
 from ofa_edge.latency.protocol import Key, Provenance
 from ofa_edge.latency.table import TableModel
+from ofa_edge.latency.target_file import RunsAs, check_name, write_target
 from ofa_edge.space import Space
-from ofa_edge.targets import Target, load_target, read_target
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+from ofa_edge.targets import load_target
 
 
 @dataclass(frozen=True)
@@ -45,8 +41,7 @@ def write_table_target(imported: ImportedTable, like: str, folder: Path) -> Path
         ConfigError: a bad name, damaged tables, or missing entries.
         SpaceMismatchError: the tables were made for another space.
     """
-    if not _NAME.fullmatch(imported.name):
-        raise ConfigError(f"bad target name '{imported.name}'", "small letters, digits, - . _", "--name note10")
+    check_name(imported.name)
     model, base = _model(imported), load_target(like)
     folder.mkdir(parents=True, exist_ok=True)
     latency, target = (folder / f"{imported.name}{suffix}" for suffix in (".latency.json", ".toml"))
@@ -67,8 +62,9 @@ def write_table_target(imported: ImportedTable, like: str, folder: Path) -> Path
         ],
     }
     write_bytes(latency, (json.dumps(content, indent=1) + "\n").encode())
-    write_bytes(target, _target_text(imported, base, latency.name).encode())
-    read_target(target)
+    key = imported.key
+    runs = RunsAs(key.runtime, key.precision, key.threads)
+    write_target(target, base, f"{key.device}, by an imported latency table", runs, latency.name)
     return target
 
 
@@ -81,24 +77,3 @@ def _model(imported: ImportedTable) -> TableModel:
     provenance = Provenance("published", words, (imported.source,), "ofa-edge latency import")
     tables = read_tables(imported.paths, imported.space)
     return TableModel(imported.space, tables, imported.key, provenance, imported.log_scatter)
-
-
-def _target_text(imported: ImportedTable, base: Target, latency: str) -> str:
-    """A target file. Strings, numbers and lists of strings are written alike in JSON and TOML."""
-    key = imported.key
-    tables: dict[str, dict[str, Any]] = {
-        "hardware": base.hardware.model_dump(exclude_none=True),
-        "runtime": {"kind": key.runtime, "threads": key.threads, "precisions": [key.precision]},
-        "defaults": {"precision": key.precision, "relative_budget": base.defaults.relative_budget},
-        "latency_model": {"file": latency},
-    }
-    if base.emulation:
-        tables["emulation"] = base.emulation.model_dump()
-    lines = ["schema = 1", f"description = {_toml(f'{key.device}, by an imported latency table')}"]
-    for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{field} = {_toml(value)}" for field, value in table.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

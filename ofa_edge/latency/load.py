@@ -1,5 +1,6 @@
 """Read a target's latency file, find the model that holds for what is asked, and bind it to a space."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
+from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSample
+from ofa_edge.latency.posterior import Widths
 from ofa_edge.latency.protocol import CrossValidation, Key, LatencyModel, OutsideKey, Provenance
 from ofa_edge.latency.table import Entry, TableModel
 from ofa_edge.space import Space
@@ -62,11 +65,9 @@ class ProvenanceFacts(_Table):
         return Provenance(**facts, cross_validation=checks)
 
 
-class AnalyticFacts(_Table):
-    """One analytic model of a latency file."""
+class CoefficientFacts(_Table):
+    """`Coefficients`, as they stand in a file."""
 
-    key: KeyFacts
-    provenance: ProvenanceFacts
     coefficients: dict[str, float]  # milliseconds per unit of each term
     log_covariance: tuple[tuple[float, ...], ...]
     log_scatter: float = Field(ge=0)
@@ -106,6 +107,13 @@ class AnalyticFacts(_Table):
             lowering=Lowering(self.activation_bytes, self.weight_bytes, self.depthwise_taps, self.hard_swish),
         )
 
+
+class AnalyticFacts(CoefficientFacts):
+    """One analytic model of a latency file."""
+
+    key: KeyFacts
+    provenance: ProvenanceFacts
+
     def bind(self, space: Space) -> AnalyticModel:
         """The model over one space."""
         return AnalyticModel(space, self.read(), Key(**self.key.model_dump()), self.provenance.provenance())
@@ -137,6 +145,91 @@ class TableFacts(_Table):
         return TableModel(space, tables, key, self.provenance.provenance(), self.log_scatter)
 
 
+class UnitSampleFacts(_Table):
+    """`UnitSample`, as it stands in a file."""
+
+    unit: str
+    ms: float = Field(gt=0, allow_inf_nan=False)
+    sd: float = Field(ge=0, allow_inf_nan=False)
+
+
+class NetworkSampleFacts(_Table):
+    """`NetworkSample`, as it stands in a file."""
+
+    subnet: dict[str, Any]
+    ms: float = Field(gt=0, allow_inf_nan=False)
+    sd: float = Field(ge=0, allow_inf_nan=False)
+
+
+class WidthFacts(_Table):
+    """`Widths`, as they stand in a file."""
+
+    shape: float = Field(gt=0, allow_inf_nan=False)
+    own: float = Field(gt=0, allow_inf_nan=False)
+    surroundings: float = Field(gt=0, allow_inf_nan=False)
+    unit_noise: float = Field(gt=0, allow_inf_nan=False)
+    network_noise: float = Field(gt=0, allow_inf_nan=False)
+    reach: float = Field(gt=0, allow_inf_nan=False)
+
+
+class FittedFacts(_Table):
+    """One fitted model of a latency file: the prior and the measurements, from which the model follows."""
+
+    key: KeyFacts
+    provenance: ProvenanceFacts
+    prior: CoefficientFacts
+    units: tuple[UnitSampleFacts, ...]
+    networks: tuple[NetworkSampleFacts, ...]
+    widths: WidthFacts
+    reach50: float = Field(gt=0, allow_inf_nan=False)
+    reach90: float = Field(gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _nested(self) -> Self:
+        if self.reach50 >= self.reach90:
+            raise ValueError("reach50 is not below reach90: the intervals would not nest")
+        return self
+
+    @classmethod
+    def of(cls, model: FittedModel) -> Self:
+        """The facts that give `model` again."""
+        prior = model.prior
+        facts = {
+            "key": dataclasses.asdict(model.key),
+            "provenance": dataclasses.asdict(model.provenance),
+            "prior": {
+                "coefficients": dict(zip(TERMS, prior.ms.tolist(), strict=True)),
+                "log_covariance": prior.log_covariance.tolist(),
+                "log_scatter": prior.log_scatter,
+                "reach50": prior.reach50,
+                "reach90": prior.reach90,
+                **dataclasses.asdict(prior.lowering),
+            },
+            "units": [dataclasses.asdict(sample) for sample in model.units],
+            "networks": [
+                {"subnet": sample.subnet.config(), "ms": sample.ms, "sd": sample.sd} for sample in model.networks
+            ],
+            "widths": dataclasses.asdict(model.widths),
+            "reach50": model.reach.half,
+            "reach90": model.reach.most,
+        }
+        return cls.model_validate_json(json.dumps(facts))
+
+    def bind(self, space: Space) -> FittedModel:
+        """The model over its space."""
+        networks = [NetworkSample(space.from_config(each.subnet), each.ms, each.sd) for each in self.networks]
+        return FittedModel(
+            space,
+            self.prior.read(),
+            [UnitSample(each.unit, each.ms, each.sd) for each in self.units],
+            networks,
+            Widths(**self.widths.model_dump()),
+            Reach(self.reach50, self.reach90),
+            Key(**self.key.model_dump()),
+            self.provenance.provenance(),
+        )
+
+
 class _File(_Table):
     schema_version: Literal[2] = Field(alias="schema")
 
@@ -157,9 +250,17 @@ class TableFile(_File):
     models: tuple[TableFacts, ...] = Field(min_length=1)
 
 
-LatencyFile = AnalyticFile | TableFile
-ModelFacts = AnalyticFacts | TableFacts
-_FILES: dict[str, type[AnalyticFile] | type[TableFile]] = {"analytic": AnalyticFile, "table": TableFile}
+class FittedFile(_File):
+    """Fitted models, which hold for the space that was measured."""
+
+    kind: Literal["fitted"]
+    space: str = Field(pattern="^[0-9a-f]{64}$")
+    models: tuple[FittedFacts, ...] = Field(min_length=1)
+
+
+LatencyFile = AnalyticFile | TableFile | FittedFile
+ModelFacts = AnalyticFacts | TableFacts | FittedFacts
+_FILES: dict[str, type[LatencyFile]] = {"analytic": AnalyticFile, "table": TableFile, "fitted": FittedFile}
 
 
 def read_latency_file(path: Path) -> LatencyFile:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ofa_edge.errors import ConfigError, OutputError, SpaceMismatchError
 from ofa_edge.files import write_bytes
@@ -11,6 +11,9 @@ from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.latency.table import Entry, TableModel, Tables, find
 from ofa_edge.latency.table_keys import all_parts, fixed_parts, require_dialect, resolution_of
 from ofa_edge.space import Space
+
+if TYPE_CHECKING:
+    from ofa_edge.latency.fitted import FittedModel
 
 _HINT = "give a table as the reference writes them: key: {count: 100, mean: 1.2, std: 0.1}"
 _OWN_SHARE = 0.5  # of a space's entries: a table that has fewer was made for another one
@@ -100,12 +103,15 @@ def _check_space(table: Mapping[str, Entry], space: Space, resolution: int, path
 def tables_of(model: LatencyModel, space: Space) -> dict[int, dict[str, Entry]]:
     """A model as tables. What a call costs goes into the classifier's entry, so that sums are the model's medians."""
     from ofa_edge.latency.analytic import AnalyticModel
+    from ofa_edge.latency.fitted import FittedModel
     from ofa_edge.latency.protocol import OutsideKey
 
     require_dialect(space)
     inner = model.model if isinstance(model, OutsideKey) else model
     if isinstance(inner, TableModel):
         return {r: dict(inner.tables[r]) for r in space.resolutions if r in inner.tables}
+    if isinstance(inner, FittedModel):
+        return _fitted_tables(inner, space)
     if not isinstance(inner, AnalyticModel):
         raise ConfigError("this model cannot be written as a table", f"it is {model.kind}", "export another model")
     coefficients, tables = inner.coefficients, {}
@@ -115,6 +121,26 @@ def tables_of(model: LatencyModel, space: Space) -> dict[int, dict[str, Entry]]:
             part.key: Entry(float(coefficients.predict(part.operators, whole=part.key == last).ms))
             for part in all_parts(space, resolution)
         }
+    return tables
+
+
+def _fitted_tables(model: "FittedModel", space: Space) -> dict[int, dict[str, Entry]]:
+    """A fitted model as tables: stem and head are units, so their entries share them as the analytic prior does."""
+    tables: dict[int, dict[str, Entry]] = {}
+    for resolution in space.resolutions:
+        fixed = fixed_parts(space, resolution)
+        table = tables[resolution] = {
+            part.key: Entry(model.unit_ms("block", part.operators))
+            for part in all_parts(space, resolution)
+            if part not in fixed
+        }
+        for kind, parts in (("stem", fixed[:2]), ("head", fixed[2:])):
+            operators = tuple(operator for part in parts for operator in part.operators)
+            likely = [float(model.prior.predict(part.operators, whole=False).ms) for part in parts]
+            each = model.unit_ms(kind, operators) / sum(likely)  # type: ignore[arg-type]
+            table |= {part.key: Entry(each * ms) for part, ms in zip(parts, likely, strict=True)}
+        last = fixed[-1].key
+        table[last] = Entry(table[last].mean + model.unit_ms("call"))
     return tables
 
 

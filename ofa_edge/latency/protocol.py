@@ -42,6 +42,10 @@ class Interval:
         half, most = factors
         return Interval(self.ms, ms / half, ms * half, ms / most, ms * most)
 
+    def scaled(self, factor: float) -> "Interval":
+        """Every value times `factor`."""
+        return Interval(*(value * factor for value in self._values()))
+
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, or lists of them."""
         names = ("ms", "low50", "high50", "low90", "high90")
@@ -171,3 +175,26 @@ class OutsideKey:
     def parts(self, subnet: Subnet) -> tuple[Share, ...]:
         """Those of the model."""
         return self.model.parts(subnet)
+
+
+class ScaledLatency:
+    """A model whose latencies all take `factor` times as long, as on a device that runs hot. Implements `LatencyModel`.
+
+    The intervals keep their width in ln(latency): how sure the factor is, nobody says.
+    """
+
+    def __init__(self, model: LatencyModel, factor: float) -> None:
+        self.model, self.factor = model, factor
+        self.kind, self.provenance, self.key, self.outside = model.kind, model.provenance, model.key, model.outside
+
+    def predict(self, subnet: Subnet) -> Interval:
+        """Latency of one subnet, in milliseconds."""
+        return self.model.predict(subnet).scaled(self.factor)
+
+    def predict_many(self, genomes: Genomes) -> Interval:
+        """Latency of N genomes [N, genome_length], in milliseconds: arrays [N]."""
+        return self.model.predict_many(genomes).scaled(self.factor)
+
+    def parts(self, subnet: Subnet) -> tuple[Share, ...]:
+        """Those of the model, each taking longer."""
+        return tuple(dataclasses.replace(part, ms=part.ms * self.factor) for part in self.model.parts(subnet))

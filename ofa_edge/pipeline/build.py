@@ -4,7 +4,7 @@ import datetime
 import json
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +23,6 @@ from ofa_edge.manifest import (
     Manifest,
     PartRecord,
     Rung,
-    SearchRecord,
     SubnetRecord,
     SupernetRecord,
     TargetRecord,
@@ -35,10 +34,12 @@ from ofa_edge.output import output_folder
 from ofa_edge.pipeline import stages
 from ofa_edge.pipeline.on_device import DeviceResult, run_on_device
 from ofa_edge.pipeline.plan import Plan, input_files
+from ofa_edge.pipeline.refining import check_refinable, refine
 from ofa_edge.pipeline.searching import run_search
 from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
 from ofa_edge.pipeline.tuning import Tuned, check_device, tuned_library
 from ofa_edge.report import write_report
+from ofa_edge.searched import SearchRecord, SustainedRecord
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
@@ -83,8 +84,20 @@ class _Built:
     kernels: tuple[KernelRecord, ...] = ()  # of one for a GPU
 
 
-def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnStage) -> Manifest:
+Find = Callable[[StageRunner, Plan], tuple[Subnet, SearchRecord | None]]
+
+
+def build(
+    plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnStage, find: Find = run_search
+) -> Manifest:
     """Run a plan. Stages already in the cache are not run again, so a build that was interrupted goes on.
+
+    Args:
+        plan: what to build.
+        cache: where stages' results are kept.
+        command: for the manifest.
+        on_stage: told of each stage.
+        find: chooses the subnet.
 
     Returns:
         The manifest, as it was written to the output folder.
@@ -95,7 +108,13 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     runner = StageRunner(cache, on_stage)
     if plan.tune_s:
         check_device(plan)
-    subnet, search = run_search(runner, plan)
+    if plan.options.refine:
+        check_refinable(plan)
+    subnet, search = find(runner, plan)
+    refined = None
+    if plan.options.refine:
+        refined = refine(runner, plan, subnet)
+        plan, subnet, search = refined.plan, refined.subnet, refined.search
     static = stages.extract(runner, plan, subnet)
     onnx = stages.to_onnx(runner, plan, static)
     if plan.runtime == "tflite":
@@ -108,7 +127,10 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     ladder = _climb(runner, plan, subnet, static, onnx, model, built)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
+        if refined is not None:
+            outputs += [_record(name, role, folder / name) for name, role in refined.files.write(folder)]
         manifest = _manifest(plan, runner, subnet, search, ladder, inspection, outputs, command, built)
+        manifest = manifest.model_copy(update={"refinement": refined.record if refined else None})
         write_report(folder / REPORT, manifest)
         outputs.append(_record(REPORT, "report", folder / REPORT))
         manifest = manifest.model_copy(update={"outputs": tuple(outputs)})
@@ -274,6 +296,7 @@ def _manifest(
         prediction=prediction,
         search=search,
         budget_ms=plan.budget_ms,
+        sustained=None if plan.sustained is None else SustainedRecord(**plan.sustained.model_dump()),
         schedules=built.schedules,
         calibration=None if plan.calibration is None else CalibrationRecord(**asdict(plan.calibration)),
         ladder=ladder.rungs,
@@ -295,7 +318,7 @@ def _verdicts(plan: Plan, ladder: _Ladder, inspection: Inspection | None) -> tup
         parity_verdict(ladder.rungs),
         accuracy_verdict(ladder.rungs),
         *([] if inspection is None else [delegation_verdict(inspection, measurements)]),
-        latency_verdict(measurements, plan.budget_ms, is_target, plan.device.why),
+        latency_verdict(measurements, plan.cold_budget_ms, is_target, plan.device.why),
     )
 
 

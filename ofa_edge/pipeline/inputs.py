@@ -14,7 +14,7 @@ from ofa_edge.errors import DataError
 from ofa_edge.files import sha256_bytes
 from ofa_edge.supernet.zoo import SupernetPackage
 
-VALIDATION_IMAGES = 2000
+VALIDATION_IMAGES = 4000
 CALIBRATION_IMAGES = 500
 _SYNTHETIC_TEST, _SYNTHETIC_CALIBRATION = 16, 64
 

@@ -14,7 +14,7 @@ from ofa_edge.device.conditions import COOL_DEADLINE_S, DeviceConditions, prepar
 from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.lease import hold
 from ofa_edge.device.measure import measure
-from ofa_edge.device.protocol import Connection, LatencyPlan, Measurement, Request
+from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Measurement, Request
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement
@@ -60,13 +60,29 @@ def measure_artifact(
 
     With `release` latency is sampled as a release asks; else as long as usual.
     """
+    with connected(plan, "verify") as connection:
+        return _fresh(plan, artifact, subnet, tvm_runner, connection, LatencyPlan.release() if release else None)
+
+
+@contextlib.contextmanager
+def connected(plan: Plan, purpose: str) -> Iterator[Connection]:
+    """The plan's device, given up at the end. Raises ConfigError for none: `purpose` is a verb for the message."""
     connection = open_connection(plan.device.name, plan.target)
     if connection is None:
-        raise ConfigError("no device to verify on", "--device none", "ofa-edge devices list")
+        raise ConfigError(f"no device to {purpose} on", "--device none", "--device NAME; see: ofa-edge devices list")
     try:
-        return _fresh(plan, artifact, subnet, tvm_runner, connection, LatencyPlan.release() if release else None)
+        yield connection
     finally:
         connection.close()
+
+
+def time_artifact(
+    plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None, connection: Connection
+) -> DeviceMeasurement:
+    """Latency of an artifact by the usual protocol, its answers but for one image left out."""
+    with held(connection) as conditions:
+        measurement = _measure(plan, artifact, subnet, tvm_runner, connection, conditions, images=1)
+    return _record(measurement, connection.kind)
 
 
 def _fresh(
@@ -81,7 +97,7 @@ def _fresh(
     with held(connection) as conditions:
         measurement = _measure(plan, artifact, subnet, tvm_runner, connection, conditions, latency)
     record = _record(measurement, connection.kind)
-    return DeviceResult(measurement.outputs, record, _is_target(plan, measurement, connection))
+    return DeviceResult(measurement.outputs, record, is_target(plan, measurement.fingerprint, connection))
 
 
 @contextlib.contextmanager
@@ -127,12 +143,13 @@ def _measure(
     connection: Connection,
     conditions: DeviceConditions | None = None,
     latency: LatencyPlan | None = None,
+    images: int | None = None,
 ) -> Measurement:
-    peak = plan.target.hardware.peak_gmacs_fp32 if plan.target.name != "host" else None
+    peak = plan.target.hardware.peak_gmacs_fp32 if not plan.target.at_hand else None
     request = Request(
         artifact=artifact,
         runtime=plan.runtime,
-        inputs=test_inputs(plan, subnet),
+        inputs=test_inputs(plan, subnet)[:images],
         classes=plan.package.space.num_classes,
         threads=plan.target.runtime.threads,
         cores=plan.target.runtime.cores,
@@ -177,9 +194,8 @@ def _record(measurement: Measurement, kind: str) -> DeviceMeasurement:
     )
 
 
-def _is_target(plan: Plan, measurement: Measurement, connection: Connection) -> bool:
+def is_target(plan: Plan, fingerprint: Fingerprint, connection: Connection) -> bool:
     """Whether the device is the target's hardware, by what it says about itself."""
-    if plan.target.name == "host":
+    if plan.target.at_hand:
         return connection.kind == "local"
-    found = measurement.fingerprint
-    return found.device_kind == "physical" and plan.target.is_hardware(found.model, found.cpu)
+    return fingerprint.device_kind == "physical" and plan.target.is_hardware(fingerprint.model, fingerprint.cpu)

@@ -5,7 +5,7 @@ import math
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -14,15 +14,19 @@ from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, Uns
 from ofa_edge.export.tuning.budget import parse_duration
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
-from ofa_edge.latency.protocol import LatencyModel
+from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
 from ofa_edge.output import claim_output_folder
+from ofa_edge.pipeline.constraints import Constraints, limits_of, require_able, searched_part
 from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synthetic_data
+from ofa_edge.search.limits import Limit
 from ofa_edge.search.load_predictor import Predictor, load_predictor
+from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
-from ofa_edge.targets import Precision, Target, load_target, require, require_fp16_accumulation
+from ofa_edge.targets import Precision, Sustained, Target, load_target, require, require_fp16_accumulation
 
 Runtime = Literal["tflite", "tvm"]
+MEASURED_CANDIDATES = 8
 _INSTALL = {
     "tensorflow": "pip install -c constraints.txt tensorflow-cpu",
     "tensorflow_lite_support": "pip install --no-deps tflite-support==0.4.4",
@@ -48,6 +52,10 @@ class BuildOptions:
     outside_key: bool = False
     tune: str = "0"
     tune_db: bool = True
+    refine: int = 0  # candidates to measure a round
+    measure: int | None = None
+    sustained: bool = False
+    constraints: Constraints = field(default_factory=Constraints)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,22 @@ class Plan:
     fp16_accumulation: bool = False
     calibration: Calibration | None = None  # of the images that set int8 ranges
     tune_s: float = 0.0
+    measure: int = MEASURED_CANDIDATES  # subnets that the search may measure
+    sustained: Sustained | None = None  # where `latency` is of a warm device
+    limits: tuple[Limit, ...] = ()  # what a searched subnet has to keep besides its budget
+    part: Space | None = None  # the part of the space that the target and the options leave; None: all of it
+
+    @property
+    def cold_budget_ms(self) -> float:
+        """What a measured latency is held against: devices are measured cold (see `device.measure`)."""
+        return self.budget_ms / (self.sustained.factor if self.sustained else 1.0)
+
+    refined: str = ""  # SHA-256 of the refined model's file, where `latency` is not the target's own
+
+    @property
+    def latency_digest(self) -> str:
+        """SHA-256 of the file that holds the latency model."""
+        return self.refined or sha256_file(self.target.latency_path)
 
     @property
     def cuda(self) -> bool:
@@ -128,13 +152,38 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     tune_s = parse_duration(options.tune)
     if tune_s:
         _require_timeable(target, runtime, device)
+    if options.refine:
+        require_refinable(options, target, device)
     out = options.out or Path("out") / target.name
     if claim:
         claim_output_folder(out)
     package = open_supernet(options.supernet, untrained=options.untrained)
+    if package.subnet is None:
+        require_able(package.name, package.space, target)
+    elif options.refine:
+        raise UnsupportedError(
+            f"--refine has nothing to choose from in '{package.name}'",
+            "it is one network, not a supernet",
+            "leave out --refine: with --device NAME the network itself is measured",
+        )
     latency = load_latency_model(target, package.space, runtime, precision, outside_key=options.outside_key)
     predictor_file = package.file(zoo.PREDICTOR) if package.subnet is None else None
     predictor = load_predictor(predictor_file, package.space) if predictor_file else None
+    sustained = _sustained(options, target)
+    if sustained is not None:
+        latency = ScaledLatency(latency, sustained.factor)
+    if options.measure is not None and predictor is None:
+        raise ConfigError(
+            "--measure without an accuracy predictor",
+            f"'{package.name}' has none, so nothing proposes what to measure",
+            "leave out --measure, or train a supernet (its run fits a predictor)",
+        )
+    if options.constraints.min_accuracy is not None and predictor is None:
+        raise ConfigError(
+            f"nothing predicts the accuracy of '{package.name}'",
+            "--min-accuracy needs a predictor",
+            "leave out --min-accuracy, or import the supernet with --predictor",
+        )
     budget_ms, relative = _budget(options, target, package, latency)
     data = _data(options, package, images)
     return Plan(
@@ -153,7 +202,36 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         fp16_accumulation=options.fp16_accumulation,
         calibration=_calibration(package, data) if precision == "int8" and images else None,
         tune_s=tune_s,
+        measure=MEASURED_CANDIDATES if options.measure is None else options.measure,
+        sustained=sustained,
+        limits=limits_of(options.constraints, package.space, runtime, precision, outside_key=options.outside_key),
+        part=searched_part(options.constraints, package.space, target),
     )
+
+
+def with_latency_model(plan: Plan, model: LatencyModel, digest: str) -> Plan:
+    """The plan under another latency model: a budget relative to the largest subnet follows it."""
+    budget_ms, relative = _budget(plan.options, plan.target, plan.package, model)
+    return replace(plan, latency=model, refined=digest, budget_ms=budget_ms, relative_budget=relative)
+
+
+def _sustained(options: BuildOptions, target: Target) -> Sustained | None:
+    """The target's factor where the user asked for it. Raises UnsupportedError or ConfigError."""
+    if not options.sustained:
+        return None
+    if target.sustained is None:
+        raise UnsupportedError(
+            f"--sustained: how fast {target.name} stays is not known",
+            f"{target.path.name} has no [sustained] table: nobody's measurement of its throttled speed is at hand",
+            "leave out --sustained, or add the table: factor = warm latency / cold latency, and its source",
+        )
+    if options.latency_ms is None:
+        raise ConfigError(
+            "--sustained without --latency-ms",
+            "the default budget is a share of the largest subnet's latency, and that share is the same when warm",
+            "--latency-ms X, in milliseconds of the warm device",
+        )
+    return target.sustained
 
 
 def _budget(
@@ -167,7 +245,8 @@ def _budget(
         return options.latency_ms, None
     if package.subnet is not None:
         return float(latency.predict(package.subnet).high90), None
-    relative = target.defaults.relative_budget
+    # With a minimum accuracy the latency is minimised, so any budget only limits it.
+    relative = target.defaults.relative_budget if options.constraints.min_accuracy is None else 1.0
     return relative * float(latency.predict(package.space.largest()).ms), relative
 
 
@@ -220,7 +299,7 @@ def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
         if why_not:
             raise ToolMissingError("no emulated device", why_not, "--device none, or ofa-edge doctor")
         return DevicePlan(name)
-    if target.name == "host":
+    if target.at_hand:
         return DevicePlan("local")
     if target.emulation is None:
         return DevicePlan("none", f"{target.name} cannot be emulated, and no device was given")
@@ -248,6 +327,32 @@ def _require_timeable(target: Target, runtime: Runtime, device: DevicePlan) -> N
     if device.name == "none":
         raise UnsupportedError(
             f"cannot tune for {target.name} without a device", device.why or "--device none: nothing to time on", hint
+        )
+
+
+def require_refinable(options: BuildOptions, target: Target, device: DevicePlan) -> None:
+    """Raise a UsageError where `--refine` has nothing to measure on."""
+    if options.refine < 1:
+        words = f"--refine {options.refine}"
+        raise ConfigError("bad number of candidates", words, "give 1 or more, or leave out --refine")
+    if options.sustained:
+        raise UnsupportedError(
+            "--refine with --sustained",
+            "candidates are measured cold, the budget is of a warm device",
+            "use one of them",
+        )
+    hint = "--device NAME of the real board (ofa-edge devices list), or leave out --refine"
+    if device.name == "emulated":
+        raise UnsupportedError(
+            f"cannot refine the latency model of {target.name} on an emulated device",
+            "an emulator gives no times",
+            hint,
+        )
+    if device.name == "none":
+        raise UnsupportedError(
+            f"cannot refine the latency model of {target.name} without a device",
+            device.why or "--device none: nothing to measure on",
+            hint,
         )
 
 

@@ -1,7 +1,6 @@
 """`--tune`: the knobs of a network's functions, from the database or from a sweep on the device."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,8 @@ from numpy.typing import NDArray
 
 from ofa_edge.cache import CacheEntry
 from ofa_edge.compiled import TunedFunctionRecord, TuningRecord
-from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.turns import TurnsProgram, check_timeable, open_turns
-from ofa_edge.errors import ConfigError
 from ofa_edge.export.schedules import Knobs
 from ofa_edge.export.tuning.acceptance import compare
 from ofa_edge.export.tuning.budget import Budget
@@ -32,6 +29,7 @@ from ofa_edge.export.tuning.functions import NetworkFunction, network_functions
 from ofa_edge.export.tuning.tuner import Bench, tune, weigh
 from ofa_edge.export.tuning.turns import MAIN, Turn, argument
 from ofa_edge.pipeline import stages
+from ofa_edge.pipeline.on_device import connected
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.stages import MODEL, StageRunner
 from ofa_edge.space import Subnet
@@ -70,7 +68,7 @@ class Tuned:
 def check_device(plan: Plan) -> None:
     """Raise, before any work, where `--tune` was asked for on a device that cannot be reached or gives no times."""
     if plan.tune_s:
-        with _connected(plan) as connection:
+        with connected(plan, "tune") as connection:
             check_timeable(connection, plan.target.hardware.arch)
 
 
@@ -82,7 +80,7 @@ def tuned_library(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Sub
 
     database, target = Database(default_path()), make_target(plan.tvm_target, "llvm")
     if plan.tune_s:
-        with _connected(plan) as connection:
+        with connected(plan, "tune") as connection:
             device = device_key(check_timeable(connection, plan.target.hardware.arch))
             return _Tuning(runner, plan, onnx, subnet, database, place(device, target), target).sweep(connection)
     devices = database.devices(target)
@@ -97,22 +95,11 @@ def device_key(fingerprint: Fingerprint) -> str:
     return " / ".join(part for part in (fingerprint.model, fingerprint.cpu, fingerprint.arch) if part)
 
 
-@contextlib.contextmanager
-def _connected(plan: Plan) -> Iterator[Connection]:
-    connection = open_connection(plan.device.name, plan.target)
-    if connection is None:  # make_plan refuses it
-        raise ConfigError("no device to tune on", "--device none", "--device NAME, or leave out --tune")
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
 def _device_at_hand(plan: Plan, devices: Sequence[str]) -> str | None:
     """The device whose records count: the plan's own; with none or an emulated one, that which was tuned last."""
     if plan.device.name in ("none", "emulated"):
         return devices[0]
-    with _connected(plan) as connection:
+    with connected(plan, "tune") as connection:
         fingerprint = connection.fingerprint()
     if fingerprint.device_kind == "emulated":
         return devices[0]

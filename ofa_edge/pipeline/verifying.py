@@ -109,7 +109,7 @@ def verify(
         verdicts.append(memory_verdict([record], limits.memory))
     if record.instructions_per_inference is not None:
         verdicts.append(instructions_verdict(record.instructions_per_inference, _counted(manifest, record)))
-    verdicts.append(latency_verdict([record], plan.budget_ms, result.is_target))
+    verdicts.append(latency_verdict([record], plan.cold_budget_ms, result.is_target))
     return Verification(record, rungs, tuple(verdicts))
 
 
@@ -174,6 +174,7 @@ def plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
             data=data,
             device=device,
             seed=manifest.seed,
+            sustained=manifest.sustained is not None,
         ),
         claim=False,
     )

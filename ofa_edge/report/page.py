@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ofa_edge.files import write_bytes
-from ofa_edge.manifest import Label, Manifest, SearchRecord
-from ofa_edge.report.charts import front_chart, parts_chart, stage_chart
+from ofa_edge.manifest import Label, Manifest
+from ofa_edge.report.agreement import agreement_chart
+from ofa_edge.report.charts import parts_chart, stage_chart
+from ofa_edge.report.front import Chosen, front_chart
+from ofa_edge.report.predicted import predicted_chart
 from ofa_edge.report.subnet import subnet_drawing
+from ofa_edge.searched import SearchRecord
 
 if TYPE_CHECKING:
     import jinja2
@@ -27,9 +31,15 @@ def render_report(manifest: Manifest) -> str:
     jinja.filters.update(_filters())
     return jinja.get_template(TEMPLATE).render(
         manifest=manifest,
-        front=front_chart(manifest),
+        front=front_chart(
+            manifest.search, Chosen(manifest.subnet.id, manifest.prediction.low90, manifest.prediction.high90)
+        ),
+        agreement=agreement_chart(manifest.search),
+        candidates_measured=manifest.search is not None
+        and any(item.measured_top1 is not None for item in manifest.search.candidates),
         stages=stage_chart(manifest.stages),
         parts=parts_chart(manifest.prediction.parts),
+        predicted=predicted_chart(manifest),
         drawing=subnet_drawing(manifest),
         not_verified=not_verified(manifest),
         fallback=[kernel.name for kernel in manifest.kernels if not kernel.own_rule],

@@ -1,65 +1,125 @@
-"""The subnet drawn stage by stage: a block's height is its expand ratio, its colour its kernel size."""
+"""The subnet drawn block by block, as the paper draws its specialised networks.
+
+A block's height is its width, the channels inside it; its colour is its kernel size. Behind each stands what the
+supernet has to offer there, so a glance tells where the search spent and where it saved.
+"""
+
+import math
 
 from markupsafe import Markup
 
 from ofa_edge.cost import stage_input_size
-from ofa_edge.manifest import Manifest
-from ofa_edge.report.svg import drawing, element, label
-from ofa_edge.space import Space
+from ofa_edge.manifest import Manifest, SubnetRecord
+from ofa_edge.report.svg import drawing, element, label, line
+from ofa_edge.space import BlockSpec, Space
 
-WIDTH = 920.0
-BASE, TALLEST = 128.0, 84.0  # the line that blocks stand on, and the height of the largest expand ratio
-ENDS, GAP = 86.0, 14.0  # width of the stem and the head, and between stages
+WIDTH, HEIGHT = 920.0, 240.0
+BASE, TALLEST = 160.0, 150.0  # the line that blocks stand on, and the height of the supernet's widest block
+ENDS, GAP = 74.0, 16.0  # width of the stem and the head, and between stages
+_ROOM_FOR_WORDS = 58.0  # height that a block's name needs when it stands upright
+_ACTIVATIONS = {"relu": "ReLU", "relu6": "ReLU6", "h_swish": "h-swish"}
 
 
 def subnet_drawing(manifest: Manifest) -> Markup:
+    """The build's subnet, in its supernet."""
+    return draw_subnet(Space.from_json(manifest.supernet.space), manifest.subnet)
+
+
+def draw_subnet(space: Space, subnet: SubnetRecord) -> Markup:
     """All blocks that the supernet has; those that this subnet skips are empty outlines."""
-    space, subnet = Space.from_json(manifest.supernet.space), manifest.subnet
     widths = space.active_widths(subnet.widths)
     slot = (WIDTH - 2 * ENDS - (space.num_stages + 1) * GAP) / len(space.blocks)
-    parts = [_end(0.0, "stem", f"{subnet.resolution} px", f"{widths[0]} ch")]
+    widest = max(_middle(space, spec, space.expands[-1]) for spec in space.blocks)
+    parts = [line(0, BASE, WIDTH, BASE, class_="axis")]
+    parts.append(_end(0.0, "stem", f"{subnet.resolution} px", f"{widths[0]} ch"))
     left = ENDS + GAP
     for index, blocks in enumerate(subnet.stages):
-        first, length = space.blocks[space.first_blocks[index]], space.stage_depths[index][-1]
-        inside = first.kind == "conv"  # of the stem: pooling comes behind it
-        size = stage_input_size(space, subnet.resolution, index + (not inside))
-        middle = left + length * slot / 2
-        name = "in stem" if inside else f"stage {index + (not space.width_ratios)}"
-        parts.append(label(middle, 14, name, class_="name", text_anchor="middle"))
-        channels = widths[first.out_slot if space.width_ratios else 2 + index]
-        facts = f"{channels} ch, {size} px"
-        parts.append(label(middle, BASE + 40, facts, class_="tick", text_anchor="middle"))
+        start, length = space.first_blocks[index], space.stage_depths[index][-1]
         for position in range(length):
-            x = left + position * slot
+            spec = space.blocks[start + position]
             kept = blocks[position] if position < len(blocks) else None
-            parts += _block(space, kept, x, slot)
+            active = spec.narrowed(widths[spec.in_slot], widths[spec.out_slot]) if space.width_ratios else spec
+            parts += _Slot(space, widest, left + position * slot, slot - 4).block(spec, active, kept)
+        parts += _stage(space, subnet, index, left, left + length * slot - 4)
         left += length * slot + GAP
     parts.append(_end(WIDTH - ENDS, "head", f"{widths[-1]} ch", f"{space.num_classes} classes"))
-    return drawing(WIDTH, BASE + 48, f"The subnet's blocks, {sum(map(len, subnet.stages))} of them", *parts)
+    return drawing(WIDTH, HEIGHT, f"The subnet's blocks, {sum(map(len, subnet.stages))} of them", *parts)
 
 
-def _block(space: Space, kept: tuple[int, float] | None, x: float, slot: float) -> list[Markup]:
-    width, middle = slot - 5, x + (slot - 5) / 2
-    if kept is None:
-        height = TALLEST * space.expands[0] / space.expands[-1]
-        return [element("rect", x=x, y=BASE - height, width=width, height=height, rx=3, class_="skipped")]
-    kernel, expand = kept
-    elastic = expand in space.expands  # the stem's own convolution of ResNets is not
-    height = TALLEST * (expand if elastic else space.expands[0]) / space.expands[-1]
-    ratio = f"e{expand}" if isinstance(expand, int) or expand >= 1 else f"{expand:g}".lstrip("0")
+def _middle(space: Space, spec: BlockSpec, expand: float) -> int:
+    """Channels inside a block of the supernet; its stem's plain convolution has as many as it puts out."""
+    return spec.middle(expand if expand in space.expands else space.expands[0])
+
+
+class _Slot:
+    """Where one block of the supernet is drawn."""
+
+    def __init__(self, space: Space, widest: int, x: float, width: float) -> None:
+        self.space, self.widest, self.x, self.width = space, widest, x, width
+
+    def block(self, spec: BlockSpec, active: BlockSpec, kept: tuple[int, float] | None) -> list[Markup]:
+        """The outline of the widest choice, and the block that was kept in front of it."""
+        offered = self._height(_middle(self.space, spec, self.space.expands[-1]))
+        outline = self._box(offered, "skipped" if kept is None else "offered")
+        if kept is None:
+            return [outline]
+        kernel, expand = kept
+        channels = active.middle(expand)
+        height = min(self._height(channels), TALLEST)
+        middle = self.x + self.width / 2
+        parts = [outline, self._box(height, f"block k{kernel}")]
+        parts += self._words(kernel, self._name(spec, expand), middle, height)
+        parts.append(label(middle, BASE + 15, str(channels), class_="channels", text_anchor="middle"))
+        return parts
+
+    def _height(self, channels: int) -> float:
+        # Areas compare by eye, and widths grow fivefold from the first stage to the last: hence the root.
+        return TALLEST * math.sqrt(channels / self.widest)
+
+    def _box(self, height: float, style: str) -> Markup:
+        return element("rect", x=self.x, y=BASE - height, width=self.width, height=height, rx=3, class_=style)
+
+    def _name(self, spec: BlockSpec, expand: float) -> str:
+        if spec.kind == "conv":
+            return "conv"
+        return f"MB{expand:g}" if spec.kind == "mbconv" else f"B{expand:g}".replace("0.", ".")
+
+    def _words(self, kernel: int, name: str, middle: float, height: float) -> list[Markup]:
+        size = f"{kernel}x{kernel}"
+        if height < _ROOM_FOR_WORDS:
+            return [label(middle, BASE - height / 2 + 4, size, class_="kernel", text_anchor="middle")]
+        turn = f"translate({middle + 4:.2f} {BASE - 7:.2f}) rotate(-90)"
+        return [element("text", f"{name}  {size}", transform=turn, class_="kernel")]
+
+
+def _stage(space: Space, subnet: SubnetRecord, index: int, left: float, right: float) -> list[Markup]:
+    """A brace below a stage: its name, the channels that it puts out, its sizes, and what its blocks have inside."""
+    spec = space.blocks[space.first_blocks[index]]
+    inside = spec.kind == "conv"  # of the stem: pooling comes behind it
+    before = stage_input_size(space, subnet.resolution, index + (inside - 1) + (not inside))
+    after = stage_input_size(space, subnet.resolution, index + (not inside))
+    widths = space.active_widths(subnet.widths)
+    channels = widths[spec.out_slot if space.width_ratios else 2 + index]
+    name = "in stem" if inside else f"stage {index + (not space.width_ratios)}"
+    size = f"{after} px" if before == after else f"{before} to {after} px"
+    extra = [*(["SE"] if spec.squeeze else []), _ACTIVATIONS[spec.activation]]
+    middle, top = (left + right) / 2, BASE + 24
+    brace = f"{left:.2f},{top:.2f} {left:.2f},{top + 5:.2f} {right:.2f},{top + 5:.2f} {right:.2f},{top:.2f}"
     return [
-        element("rect", x=x, y=BASE - height, width=width, height=height, rx=3, class_=f"block k{kernel}"),
-        label(middle, BASE - height / 2 + 4, f"k{kernel}", class_="kernel", text_anchor="middle"),
-        label(middle, BASE + 16, ratio if elastic else "", class_="tick", text_anchor="middle"),
+        element("polyline", points=brace, class_="brace"),
+        label(middle, top + 21, name, class_="name", text_anchor="middle"),
+        label(middle, top + 37, f"{channels} ch, {size}", class_="tick", text_anchor="middle"),
+        label(middle, top + 52, ", ".join(extra), class_="tick", text_anchor="middle"),
     ]
 
 
 def _end(x: float, name: str, above: str, below: str) -> Markup:
-    top, height = BASE - TALLEST * 0.6, TALLEST * 0.6
+    height = TALLEST * 0.36
+    middle = x + ENDS / 2
     return element(
         "g",
-        element("rect", x=x, y=top, width=ENDS, height=height, rx=3, class_="end"),
-        label(x + ENDS / 2, top + height / 2 + 4, name, class_="end-name", text_anchor="middle"),
-        label(x + ENDS / 2, BASE + 16, above, class_="tick", text_anchor="middle"),
-        label(x + ENDS / 2, BASE + 40, below, class_="tick", text_anchor="middle"),
+        element("rect", x=x, y=BASE - height, width=ENDS, height=height, rx=3, class_="end"),
+        label(middle, BASE - height / 2 + 4, name, class_="end-name", text_anchor="middle"),
+        label(middle, BASE + 45, above, class_="tick", text_anchor="middle"),
+        label(middle, BASE + 61, below, class_="tick", text_anchor="middle"),
     )

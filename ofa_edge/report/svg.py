@@ -31,7 +31,8 @@ def line(x1: float, y1: float, x2: float, y2: float, **attributes: Attribute) ->
 def drawing(width: float, height: float, title: str, *children: Markup) -> Markup:
     """A picture that scales with the page; `title` is read out by screen readers."""
     box = f"0 0 {_text(width)} {_text(height)}"
-    return element("svg", element("title", title), *children, viewBox=box, role="img", class_="chart")
+    size: dict[str, Attribute] = {"viewBox": box, "width": width, "height": height}
+    return element("svg", element("title", title), *children, **size, role="img", class_="chart")
 
 
 def _text(value: Attribute) -> str:
@@ -71,3 +72,20 @@ def tick_text(value: float, ticks: Sequence[float]) -> str:
     """A tick's label, with as many decimals as the step needs."""
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
     return f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
+
+
+def grid(x: Axis, y: Axis, x_name: str, y_name: str) -> list[Markup]:
+    """Both axes of a chart: lines across, ticks below, and their names."""
+    parts = []
+    ticks = y.ticks(5)
+    for value in ticks:
+        parts.append(line(x.start, y(value), x.end, y(value), class_="grid"))
+        parts.append(label(x.start - 8, y(value) + 4, tick_text(value, ticks), class_="tick", text_anchor="end"))
+    ticks = x.ticks(9)
+    for value in ticks:
+        parts.append(line(x(value), y.start, x(value), y.start + 5, class_="axis"))
+        parts.append(label(x(value), y.start + 19, tick_text(value, ticks), class_="tick", text_anchor="middle"))
+    parts.append(line(x.start, y.start, x.end, y.start, class_="axis"))
+    parts.append(label((x.start + x.end) / 2, y.start + 40, x_name, class_="name", text_anchor="middle"))
+    parts.append(label(x.start - 46, y.end - 14, y_name, class_="name"))
+    return parts

@@ -24,11 +24,12 @@ class Archive:
     def __init__(self, space: Space, latency: Score, accuracy: Score, capacity: int) -> None:
         self._latency_of, self._accuracy_of = latency, accuracy
         self._index: dict[bytes, int] = {}
+        self._count = 0  # rows that are whole: an interruption may leave more keys in the index
         self._genomes = np.empty((capacity, space.genome_length), dtype=np.int8)
         self._latency, self._accuracy = np.empty(capacity), np.empty(capacity)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return self._count
 
     @property
     def full(self) -> bool:
@@ -52,20 +53,22 @@ class Archive:
 
     def evaluate(self, genomes: Genomes) -> NDArray[np.intp]:
         """Indices of canonical `genomes` in the archive; new ones are evaluated, and left out where it is full."""
-        start, rows, found = len(self), [], []
+        rows: list[int] = []
+        start, found = len(self), []
         for row, genome in enumerate(genomes):
             key = genome.tobytes()
             if key not in self._index:
-                if self.full:
+                if start + len(rows) == len(self._genomes):
                     continue
-                self._index[key] = len(self._index)
+                self._index[key] = start + len(rows)
                 rows.append(row)
             found.append(self._index[key])
         if rows:
-            new = genomes[rows]
-            self._genomes[start : len(self)] = new
-            self._latency[start : len(self)] = self._checked("latency", self._latency_of(new), len(new))
-            self._accuracy[start : len(self)] = self._checked("accuracy", self._accuracy_of(new), len(new))
+            new, stop = genomes[rows], start + len(rows)
+            self._genomes[start:stop] = new
+            self._latency[start:stop] = self._checked("latency", self._latency_of(new), len(new))
+            self._accuracy[start:stop] = self._checked("accuracy", self._accuracy_of(new), len(new))
+            self._count = stop
         return np.array(found, dtype=np.intp)
 
     @staticmethod

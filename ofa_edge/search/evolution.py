@@ -1,68 +1,58 @@
-"""Evolutionary search for the best subnets under a latency budget, on thousands of genomes at once.
+"""One search for the whole Pareto front of accuracy against latency, on thousands of genomes at once.
 
-It answers the same question as the evolution of Once-For-All (ICLR 2020, section 4), and differs in what lets that one
-stall:
+It answers what the evolution of Once-For-All (ICLR 2020, section 4) answers for one budget, for all of them, and
+differs in what lets that one stall:
 
 - every genome is canonical and is evaluated once. What has been evaluated stays in an archive, and parents are drawn
-  from it: the best overall and the best of each resolution, so that no resolution dies out early;
-- a child over its budget is mended, not thrown away; half of the others are grown until they fill it (`fit.py`);
-- part of the children work under other budgets, from the fastest subnet to the largest. They give the rest of the
-  Pareto front, and their genes come back;
-- when the best subnet stands still, the single steps around it are evaluated, and then those pairs of steps that
+  from it: the best within a budget, and the best of each resolution, so that no resolution dies out early;
+- it starts from the exact front of a separable surrogate (`surrogate.py`) that is fitted to a first sample;
+- children work under budgets from the fastest subnet to the largest. One over its budget is mended, not thrown away;
+  half of the others are grown until they fill it (`fit.py`);
+- the single steps around the best subnets of each budget are evaluated in turn, and then those pairs of steps that
   promise most: one that costs time with one that saves it.
 """
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.errors import BudgetError
+from ofa_edge.search.additive import AdditiveTable, tabulate
 from ofa_edge.search.archive import Archive, Floats, Score
-from ofa_edge.search.fastest import neighbours
+from ofa_edge.search.bound import LagrangianBound, SeparableAccuracy, upper_bound
+from ofa_edge.search.fastest import fastest_subnets, neighbours
+from ofa_edge.search.feasible import require_feasible
 from ofa_edge.search.fit import BudgetFit
-from ofa_edge.search.pareto import pareto_front
-from ofa_edge.space import Genomes, Space, Subnet
+from ofa_edge.search.front import Candidate, Front, NoBound, UpperBound, impossible
+from ofa_edge.search.limits import Limit
+from ofa_edge.search.part import Part
+from ofa_edge.search.surrogate import surrogate_front
+from ofa_edge.space import Genomes, Space
 
 MUTATION_RATES = (0.03, 0.06, 0.12)
-FRONT_BUDGETS = 10
-PATIENCE = 3  # generations without a better subnet before its neighbourhood is searched
+LEAST_FRACTION = 0.3  # of the largest subnet's latency: where the front is sought from
+GROWN = 64  # subnets of each resolution grown up to the limits, to see how slow one may be
+BOUNDED = 64  # budgets at which the upper bound is made tight
 EFFORT = 3  # children bred per evaluation allowed, at most: in a space nearly searched out few of them are new
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How `search` spends its evaluations; the defaults were chosen on both spaces of benchmarks/search.py."""
+    """How a search spends its evaluations; the defaults were chosen on both spaces of benchmarks/search.py."""
 
     evaluations: int = 20_000  # calls of the accuracy predictor, at most
     population: int = 400  # children of a generation
-    elite: int = 25  # parents kept of all, and of each resolution
+    elite: int = 10  # parents kept of all, and of each resolution
     crossover: float = 0.4  # share of children that have two parents; the others are mutants
     grow: float = 0.5  # probability that a child within its budget is grown until it fills it
-    front: float = 0.25  # share of children that work under other budgets
-    top: int = 16  # candidates to return
-    distance: int = 1  # genes in which the candidates differ, at least
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A subnet with its predicted latency (milliseconds) and accuracy."""
-
-    subnet: Subnet
-    latency_ms: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The best subnets within the budget, and the Pareto front of everything that was evaluated."""
-
-    budget_ms: float
-    best: tuple[Candidate, ...]  # distinct, within the budget, the most accurate first
-    front: tuple[Candidate, ...]  # by rising latency, over all budgets
-    fastest: Candidate
-    evaluations: int
-    progress: tuple[tuple[int, float], ...]  # after each generation: evaluations, best accuracy within the budget
+    budgets: int = 24  # for which the front is sought, besides the focus
+    focus: float = 0.5  # share of the effort that goes to the budgets in focus, where there are any
+    polish: int = 4  # neighbourhoods searched after each generation
+    surrogate: int = 4  # rounds of the separable surrogate at the start
+    seconds: float | None = None  # what the search may take
 
 
 def default_budget(space: Space, latency: Score, fraction: float) -> float:
@@ -70,71 +60,203 @@ def default_budget(space: Space, latency: Score, fraction: float) -> float:
     return fraction * float(latency(space.genome([space.largest()]))[0])
 
 
-def search(
+def search_front(
     space: Space,
     latency: Score,
     accuracy: Score,
-    budget_ms: float,
     *,
+    limits: tuple[Limit, ...] = (),
+    focus: tuple[float, ...] = (),
+    part: Space | None = None,
+    separable: SeparableAccuracy | NoBound | None = None,
+    start: Genomes | None = None,
     seed: int = 0,
     options: SearchOptions | None = None,
-) -> SearchResult:
-    """Search `space` for the most accurate subnets that `latency` predicts to take at most `budget_ms`.
+    stop: Callable[[], str] | None = None,
+) -> Front:
+    """Search `space` for the most accurate subnets of every latency, in one run.
+
+    Ctrl-C ends the search, not the program: the front so far is returned and says that it was interrupted.
 
     Args:
         space: the search space.
         latency: maps genomes [N, genome_length] to milliseconds [N]; called often, so it must be cheap.
         accuracy: maps genomes to predicted accuracy [N], in any unit; called once for each distinct subnet.
-        budget_ms: the budget.
-        seed: same seed, same result.
+        limits: what else every subnet has to keep.
+        focus: budgets in milliseconds that take a larger share of the effort.
+        part: where only some choices may be taken: `space.restricted(...)`. All functions take genomes of the whole
+            space, and the front holds such.
+        separable: `accuracy` in its separable form, from which an upper bound follows; or why there is none.
+        start: genomes to begin with, besides the search's own: [N, genome_length]; those outside the limits are mended.
+        seed: same seed, same result (unless it is interrupted, or `options.seconds` runs out).
         options: how much to evaluate, and how.
+        stop: asked after each step; words that it returns end the search and are its reason.
 
     Raises:
-        BudgetError: no subnet is fast enough; names the fastest one and its latency.
+        BudgetError: no subnet meets a budget in focus, or a limit, or two of them together; names the least that works.
     """
     options = options or SearchOptions()
-    fit = BudgetFit(space, latency)
-    if not fit.fastest_ms.min() <= budget_ms:  # `not <=` catches NaN too
-        raise _impossible(space, fit, budget_ms)
+    if part is not None:
+        return _search_part(Part(space, part), latency, accuracy, limits, focus, separable, start, seed, options, stop)
+    times = tabulate(space, latency)
+    fit = BudgetFit(space, latency, limits, times)
+    if not np.isfinite(fit.fastest_ms).any():
+        require_feasible(space, limits)
+    first = int(fit.fastest_ms.argmin())
+    fastest = Candidate(space.subnet(fit.fastest[first]), float(fit.fastest_ms[first]), float("nan"))
+    for budget in focus:
+        if not fastest.latency_ms <= budget:  # `not <=` catches NaN too
+            if fastest_subnets(space, latency)[1].min() <= budget:  # it is the limits that stand in the way
+                require_feasible(space, (*limits, Limit("latency", "--latency-ms", latency, budget, "ms")))
+            raise impossible(space, fastest, budget)
     archive = Archive(space, latency, accuracy, options.evaluations)
-    archive.evaluate(np.concatenate([fit.fastest[[fit.fastest_ms.argmin()]], fit.fastest, fit.largest]))
-    evolution = _Evolution(fit, archive, budget_ms, seed, options)
-    evolution.start()
-    progress = [evolution.progress()]
-    stalled = 0
-    for _ in range(EFFORT * options.evaluations // options.population):
-        if archive.full:
-            break
-        polishing = stalled == PATIENCE
-        evolution.polish() if polishing else evolution.generation()
-        progress.append(evolution.progress())
-        stalled = 0 if polishing or progress[-1][1] > progress[-2][1] else stalled + 1
-    return _result(space, archive, budget_ms, options, tuple(progress))
+    evolution = _Evolution(fit, archive, focus, seed, options)
+    bound: UpperBound = NoBound("no separable form of the accuracy was given")
+    if isinstance(separable, SeparableAccuracy):
+        found = upper_bound(space, latency, separable, evolution.bounded)
+        if isinstance(found, LagrangianBound):
+            start = found.subnets if start is None else np.concatenate([start, found.subnets])
+        bound = found
+    elif separable is not None:
+        bound = separable
+    interrupted = evolution.run(times, start, stop)
+    return Front(
+        space,
+        archive.genomes.copy(),
+        archive.latency.copy(),
+        archive.accuracy.copy(),
+        Candidate(fastest.subnet, fastest.latency_ms, float(archive.accuracy[0])),
+        bound,
+        interrupted=interrupted,
+        progress=tuple(evolution.progress),
+    )
+
+
+def _search_part(
+    part: Part,
+    latency: Score,
+    accuracy: Score,
+    limits: tuple[Limit, ...],
+    focus: tuple[float, ...],
+    separable: SeparableAccuracy | NoBound | None,
+    start: Genomes | None,
+    seed: int,
+    options: SearchOptions,
+    stop: Callable[[], str] | None,
+) -> Front:
+    """`search_front` in a part of its space."""
+
+    def inside(function: Score) -> Score:
+        return lambda genomes: function(part.widen(genomes))
+
+    if isinstance(separable, SeparableAccuracy):
+        separable = SeparableAccuracy(inside(separable.gain), inside(separable.inner), separable.curve)
+    front = search_front(
+        part.part,
+        inside(latency),
+        inside(accuracy),
+        limits=tuple(replace(limit, measure=inside(limit.measure)) for limit in limits),
+        focus=focus,
+        separable=separable,
+        start=None if start is None else part.narrow(start),
+        seed=seed,
+        options=options,
+        stop=stop,
+    )
+    return replace(front, space=part.whole, genomes=part.widen(front.genomes))
 
 
 class _Evolution:
-    """One run of `search`."""
+    """One run of `search_front`."""
 
-    def __init__(self, fit: BudgetFit, archive: Archive, budget_ms: float, seed: int, options: SearchOptions) -> None:
+    def __init__(
+        self, fit: BudgetFit, archive: Archive, focus: tuple[float, ...], seed: int, options: SearchOptions
+    ) -> None:
         self.space, self.fit, self.archive, self.options = fit.space, fit, archive, options
-        self.budget_ms = budget_ms
         self.rng = np.random.default_rng(seed)
-        self.front_budgets = np.linspace(fit.fastest_ms.min(), fit.largest_ms.max(), FRONT_BUDGETS + 1)[1:]
-        self.polished: set[int] = set()
-        self.turn = 0
+        grid = self._grid()
+        self.budgets = np.concatenate([grid, np.unique(focus)])
+        share = options.focus if focus else 0.0
+        self.shares = np.full(len(self.budgets), (1 - share) / len(grid))
+        self.shares[len(grid) :] = share / max(len(self.budgets) - len(grid), 1)
+        self.bounded = np.union1d(np.geomspace(grid[0], grid[-1], BOUNDED), self.budgets)
+        self.watched = self.budgets[-1]
+        self.polished: set[tuple[int, float]] = set()
+        self.progress: list[tuple[int, float]] = []
 
-    def progress(self) -> tuple[int, float]:
-        within = self.archive.latency <= self.budget_ms
-        return len(self.archive), float(self.archive.accuracy[within].max())
+    def _grid(self) -> Floats:
+        """Budgets from the least that is sought to the slowest subnet; with limits, to the slowest that keeps them."""
+        fit, slowest = self.fit, self.fit.largest[[self.fit.largest_ms.argmax()]]
+        if not fit.allowed(slowest)[0]:
+            grown = np.repeat(fit.fastest[np.isfinite(fit.fastest_ms)], GROWN, axis=0)
+            slowest = fit(grown, np.full(len(grown), np.inf), self.rng, 1.0)
+        largest = max(float(fit.latency(slowest).max()), float(fit.fastest_ms.min()))
+        least = max(float(fit.fastest_ms.min()), min(LEAST_FRACTION * float(fit.largest_ms.max()), largest))
+        return np.unique(np.geomspace(least, largest, self.options.budgets))
 
-    def start(self) -> None:
-        genomes = self.space.sample(self.rng, 2 * self.options.population)
-        self.archive.evaluate(self.fit(genomes, self._limits(len(genomes)), self.rng, self.options.grow))
+    def run(self, times: AdditiveTable | None, start: Genomes | None, stop: Callable[[], str] | None) -> str:
+        """Search until nothing more may be evaluated; why it ended before, if it did."""
+        seconds = self.options.seconds
+        until = np.inf if seconds is None else time.monotonic() + seconds
+        try:
+            for step in self._steps(times, start):
+                step()
+                self._note()
+                if self.archive.full:
+                    break
+                if time.monotonic() > until:
+                    return f"stopped after {seconds:g} s"
+                if stop is not None and (reason := stop()):
+                    return reason
+        except KeyboardInterrupt:
+            if not len(self.archive):
+                raise
+            return "interrupted"
+        return ""
 
-    def generation(self) -> None:
+    def _steps(self, times: AdditiveTable | None, start: Genomes | None) -> Iterator[Callable[[], None]]:
+        yield partial(self._begin, start)
+        if times is not None:
+            for _ in range(self.options.surrogate):
+                yield partial(self._from_surrogate, times)
+        for _ in range(EFFORT * self.options.evaluations // self.options.population):
+            yield self._generation
+            for _ in range(self.options.polish):
+                yield self._polish
+
+    def _note(self) -> None:
+        within = self.archive.latency <= self.watched
+        self.progress.append((len(self.archive), float(self.archive.accuracy[within].max())))
+
+    def _begin(self, start: Genomes | None) -> None:
+        """The fastest subnet, which is the first of the archive; those of each resolution; what was given; a sample."""
+        fit, count = self.fit, min(2 * self.options.population, max(1, self.options.evaluations // 10))
+        within = np.isfinite(fit.fastest_ms)
+        self.archive.evaluate(fit.fastest[[fit.fastest_ms.argmin()]])
+        self.archive.evaluate(np.concatenate([fit.fastest[within], fit.largest[fit.allowed(fit.largest)]]))
+        if start is not None:
+            self._evaluate_mended(self.space.canonical(start))
+        genomes = self.space.sample(self.rng, count)
+        self.archive.evaluate(fit(genomes, self._draw(count), self.rng, self.options.grow))
+
+    def _draw(self, count: int) -> Floats:
+        """Budgets of children."""
+        return self.rng.choice(self.budgets, count, p=self.shares)
+
+    def _evaluate_mended(self, genomes: Genomes) -> None:
+        """Evaluate genomes, mended where they exceed the largest budget or a limit."""
+        limits = np.full(len(genomes), self.budgets.max())
+        self.archive.evaluate(self.fit(genomes, limits, self.rng, 0.0))
+
+    def _from_surrogate(self, times: AdditiveTable) -> None:
+        archive = self.archive
+        found = surrogate_front(self.space, archive.genomes, archive.latency, archive.accuracy, times)
+        self._evaluate_mended(found[self.rng.permutation(len(found))][: self.options.population])
+
+    def _generation(self) -> None:
         """Breed one generation of children, each under a budget of its own, and evaluate the new ones."""
         count, archive, rng = self.options.population, self.archive, self.rng
-        limits = self._limits(count)
+        limits = self._draw(count)
         ranked = archive.ranked()
         first, second = np.empty((2, count), dtype=np.intp)
         for limit in np.unique(limits):
@@ -148,12 +270,6 @@ class _Evolution:
             children[rows] = self.space.mutate(archive.genomes[first[rows]], rng, rate, rate)
         archive.evaluate(self.fit(children, limits, rng, self.options.grow))
 
-    def _limits(self, count: int) -> Floats:
-        limits = np.full(count, self.budget_ms)
-        others = int(self.options.front * count)
-        limits[:others] = self.rng.choice(self.front_budgets, others)
-        return limits
-
     def _parents(self, ranked: NDArray[np.intp], limit: float) -> NDArray[np.intp]:
         """The best within `limit`, twice, and the best of each resolution."""
         within = ranked[self.archive.latency[ranked] <= limit]
@@ -161,81 +277,30 @@ class _Evolution:
         best = [within[resolution == index][:elite] for index in range(len(self.space.resolutions))]
         return np.concatenate([within[:elite], within[:elite], *best])
 
-    def polish(self) -> None:
-        """Evaluate all steps from the best subnet of one resolution, then the pairs of steps that promise most.
+    def _polish(self) -> None:
+        """Evaluate all steps from a best subnet of some budget, then the pairs of steps that promise most.
 
-        The resolutions take turns; a subnet is polished once.
+        The base is the best subnet that has not been one under this budget: of all, or of a resolution drawn by lot.
         """
-        archive, resolution = self.archive, self.turn % len(self.space.resolutions)
-        self.turn += 1
+        archive, budget = self.archive, float(self._draw(1)[0])
         ranked = archive.ranked()
-        open_to_it = (archive.latency[ranked] <= self.budget_ms) & (archive.genomes[ranked, -1] == resolution)
-        base = next((index for index in ranked[open_to_it].tolist() if index not in self.polished), None)
+        ranked = ranked[archive.latency[ranked] <= budget]
+        if self.rng.random() < 0.5:
+            own = archive.genomes[ranked, -1] == self.rng.integers(len(self.space.resolutions))
+            ranked = ranked[own]
+        base = next((index for index in ranked[:64].tolist() if (index, budget) not in self.polished), None)
         if base is None:
-            self.generation()
             return
-        self.polished.add(base)
+        self.polished.add((base, budget))
         genome = archive.genomes[base].copy()
-        steps = archive.evaluate(neighbours(self.space, genome))
+        near = neighbours(self.space, genome)
+        steps = archive.evaluate(near[self.fit.allowed(near)])
         gain, cost = archive.accuracy[steps] - archive.accuracy[base], archive.latency[steps] - archive.latency[base]
         one, other = np.triu_indices(len(steps), 1)
         promise = gain[one] + gain[other]  # as if steps added up: what they truly give is evaluated below
-        affordable = cost[one] + cost[other] <= self.budget_ms - archive.latency[base]
+        affordable = cost[one] + cost[other] <= budget - archive.latency[base]
         hopeful = np.flatnonzero((promise > 0) & affordable)
-        hopeful = hopeful[np.argsort(-promise[hopeful], kind="stable")][: self.options.population]
+        hopeful = hopeful[np.argsort(-promise[hopeful], kind="stable")][: self.options.population // 4]
         first, second = archive.genomes[steps[one[hopeful]]], archive.genomes[steps[other[hopeful]]]
         pairs = self.space.canonical(np.where(second != genome, second, first))
-        archive.evaluate(self.fit(pairs, np.full(len(pairs), self.budget_ms), self.rng, 0.0))
-
-
-def _candidates(space: Space, archive: Archive, indices: NDArray[np.intp]) -> tuple[Candidate, ...]:
-    return tuple(
-        Candidate(space.subnet(archive.genomes[i]), float(archive.latency[i]), float(archive.accuracy[i]))
-        for i in indices
-    )
-
-
-def _result(
-    space: Space, archive: Archive, budget_ms: float, options: SearchOptions, progress: tuple[tuple[int, float], ...]
-) -> SearchResult:
-    ranked = archive.ranked()
-    within = ranked[archive.latency[ranked] <= budget_ms]
-    best = _spread(archive.genomes, within, options.top, options.distance)
-    front = pareto_front(archive.latency, archive.accuracy)
-    return SearchResult(
-        budget_ms=budget_ms,
-        best=_candidates(space, archive, best),
-        front=_candidates(space, archive, front),
-        fastest=_candidates(space, archive, np.zeros(1, dtype=np.intp))[0],
-        evaluations=len(archive),
-        progress=progress,
-    )
-
-
-def _spread(genomes: Genomes, ranked: NDArray[np.intp], count: int, distance: int) -> NDArray[np.intp]:
-    """The first `count` of `ranked` that differ in at least `distance` genes from all those taken before."""
-    taken: list[np.intp] = []
-    for index in ranked:
-        if len(taken) == count:
-            break
-        if not taken or ((genomes[taken] != genomes[index]).sum(axis=1) >= distance).all():
-            taken.append(index)
-    return np.array(taken, dtype=np.intp)
-
-
-def _impossible(space: Space, fit: BudgetFit, budget_ms: float) -> BudgetError:
-    index = int(fit.fastest_ms.argmin())
-    subnet, fastest_ms = space.subnet(fit.fastest[index]), float(fit.fastest_ms[index])
-    depths = ",".join(map(str, subnet.depths))
-    return BudgetError(
-        f"no subnet takes {budget_ms:g} ms or less",
-        f"the fastest of space '{space.name}', {subnet.id} (depths {depths}, resolution {subnet.resolution}), "
-        f"is predicted to take {fastest_ms:.4g} ms",
-        f"--latency-ms {_round_up(fastest_ms):g}, or a smaller supernet",
-    )
-
-
-def _round_up(value: float) -> float:
-    """Three significant digits, never below `value`: a hint that works as it stands."""
-    unit = 10.0 ** (np.floor(np.log10(value)) - 2)
-    return float(f"{np.ceil(value / unit) * unit:.3g}")
+        archive.evaluate(self.fit(pairs, np.full(len(pairs), budget), self.rng, 0.0))

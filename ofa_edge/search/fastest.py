@@ -39,22 +39,34 @@ def neighbours(space: Space, genome: Genomes) -> Genomes:
     return np.asarray(stacked[(stacked != genome).any(axis=1)])
 
 
-def fastest_subnets(space: Space, latency: Score) -> tuple[Genomes, Floats]:
+def fastest_subnets(space: Space, latency: Score, excess: Score | None = None) -> tuple[Genomes, Floats]:
     """The fastest subnet at each resolution, and its latency: [resolutions, genome_length], [resolutions].
 
     Starts from the subnet with every choice at its smallest and takes the best step among its neighbours until none is
     faster. For a latency that is a sum over operators, each of them above zero, that is exact: least depth is fastest
     whatever the blocks, and then each block counts by itself. Measured tables do hold smaller choices that are slower.
+
+    With `excess`, which is 0 where other limits are kept and above 0 elsewhere, a step that lessens it comes first; the
+    latency is infinite where no step brings it to 0.
     """
     best = space.genome([space.smallest(resolution) for resolution in space.resolutions])
-    times = np.asarray(latency(best), dtype=np.float64).copy()
+    times = np.empty(len(best))
     for index in range(len(best)):
+        over, times[index] = _rank(best[index : index + 1], latency, excess)[0]
         while True:
             near = neighbours(space, best[index])
             near = near[near[:, -1] == best[index, -1]]
-            near_times = latency(near)
-            step = int(np.argmin(near_times))
-            if near_times[step] >= times[index]:
+            ranks = _rank(near, latency, excess)
+            step = np.lexsort(ranks.T[::-1])[0]
+            if tuple(ranks[step]) >= (over, times[index]):
                 break
-            best[index], times[index] = near[step], near_times[step]
+            best[index], (over, times[index]) = near[step], ranks[step]
+        if over > 0:
+            times[index] = np.inf
     return best, times
+
+
+def _rank(genomes: Genomes, latency: Score, excess: Score | None) -> Floats:
+    """By how much other limits are exceeded, and the latency: [N, 2]."""
+    over = np.zeros(len(genomes)) if excess is None else excess(genomes)
+    return np.stack([over, np.asarray(latency(genomes), dtype=np.float64)], axis=1)

@@ -14,6 +14,8 @@ from ofa_edge.cost import BlockTable, macs_table
 from ofa_edge.space import Genomes, Space
 
 Floats = NDArray[np.float64]
+# About 10 M MACs: any offset would do, it only keeps the logarithm and its square from being one column twice.
+LOG_MACS_OFFSET = 16.0
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,12 @@ class Features:
     def _macs(self) -> BlockTable:
         return macs_table(self.space)
 
+    def macs(self, genomes: Genomes) -> Floats:
+        """Multiply-accumulates: [N]."""
+        return np.asarray(self._macs(genomes)[:, 0])
+
     def _centred_log_macs(self, genomes: Genomes) -> Floats:
-        # About 10 M MACs: any offset would do, it only keeps the value and its square from being one column twice.
-        return np.log(self._macs(genomes)[:, 0]) - 16.0
+        return np.asarray(np.log(self.macs(genomes)) - LOG_MACS_OFFSET)
 
     def __call__(self, genomes: Genomes) -> Floats:
         """Features of genomes: [N, width]."""
@@ -111,9 +116,11 @@ class LinearFeatures:
     def __call__(self, genomes: Genomes) -> Floats:
         """Values of genomes: [N]."""
         macs = self.features._centred_log_macs(genomes)
+        return np.asarray(self.gains(genomes) + macs * (self.log_macs[0] + macs * self.log_macs[1]))
+
+    def gains(self, genomes: Genomes) -> Floats:
+        """All but the part of MACs, a sum over blocks: [N]."""
         gains = self.features._sum_blocks(self.blocks, genomes)[:, 0]
         if len(self.widths):
             gains += self.widths[np.arange(len(self.widths)), self.features._widths(genomes)].sum(axis=1)
-        return np.asarray(
-            gains + self.resolutions[genomes[:, -1]] + macs * (self.log_macs[0] + macs * self.log_macs[1])
-        )
+        return np.asarray(gains + self.resolutions[genomes[:, -1]])

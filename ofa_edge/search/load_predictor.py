@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.search import published_predictor
+from ofa_edge.search.bound import SeparableAccuracy
+from ofa_edge.search.front import NoBound
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.search.predictor_file import kinds_of
 from ofa_edge.search.published_predictor import PublishedPredictor
@@ -26,6 +28,15 @@ class Predictor(Protocol):
 
     def predict(self, genomes: Genomes) -> NDArray[np.float64]:
         """Top-1 of canonical genomes [N, genome_length] as fractions of 1: [N]."""
+
+
+def separable_form(predictor: Predictor) -> SeparableAccuracy | NoBound:
+    """The predictor as a sum over blocks and a curve of MACs, for an upper bound; or why it has no such form."""
+    if isinstance(predictor, AccuracyPredictor):
+        return predictor.separable
+    if isinstance(predictor, PublishedPredictor):
+        return NoBound("the predictor is a neural network, which no sum over blocks majorises closely")
+    return NoBound("the predictor is not known to be a sum over blocks")
 
 
 def load_predictor(path: Path, space: Space) -> Predictor:

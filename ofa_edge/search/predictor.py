@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import DataError, WeightsError
 from ofa_edge.files import canonical_json, write_bytes
-from ofa_edge.metrics import spearman
-from ofa_edge.search.features import Features, LinearFeatures
+from ofa_edge.metrics import kendall, spearman
+from ofa_edge.search.bound import LogCurve, SeparableAccuracy
+from ofa_edge.search.features import LOG_MACS_OFFSET, Features, LinearFeatures
 from ofa_edge.search.predictor_file import HINT, read_predictor_file, require_space
 from ofa_edge.search.regression import fit_linear
 from ofa_edge.space import Genomes, Space
@@ -69,6 +70,13 @@ class AccuracyPredictor:
     def predict(self, genomes: Genomes) -> Floats:
         """Top-1 of canonical genomes: [N]. Not clipped: a regression may leave 0..1."""
         return self._function(genomes)
+
+    @functools.cached_property
+    def separable(self) -> SeparableAccuracy:
+        """The prediction as a sum over blocks and a curve of MACs, for an upper bound of a search."""
+        function = self._function
+        linear, square = (float(weight) for weight in function.log_macs)
+        return SeparableAccuracy(function.gains, function.features.macs, LogCurve(linear, square, LOG_MACS_OFFSET))
 
     def summary(self) -> dict[str, Any]:
         """The held-out figures as JSON."""
@@ -145,14 +153,10 @@ def _check_pairs(space: Space, genomes: Genomes, accuracy: Floats) -> None:
 
 
 def _held_out(predicted: Floats, accuracy: Floats) -> HeldOut:
-    from scipy.stats import kendalltau
-
-    rmse = float(np.sqrt(np.mean((predicted - accuracy) ** 2)))
-    constant = np.ptp(predicted) == 0 or np.ptp(accuracy) == 0  # no order to agree with
     return HeldOut(
-        rmse=rmse,
-        kendall=0.0 if constant else float(kendalltau(predicted, accuracy).statistic),
-        spearman=0.0 if constant else spearman(predicted, accuracy),
+        rmse=float(np.sqrt(np.mean((predicted - accuracy) ** 2))),
+        kendall=kendall(predicted, accuracy),
+        spearman=spearman(predicted, accuracy),
         pairs=len(accuracy),
         folds=FOLDS,
     )

@@ -22,7 +22,7 @@ def observe(name: str, slowness: float, count: int = 40, seed: int = 0) -> list[
 
 
 def test_many_measurements_are_followed() -> None:
-    result = fit([setting("a")], observe("a", 1.0), PRIOR)
+    result = fit([setting("a")], observe("a", 1.0, 80), PRIOR)
     assert np.exp(result.estimate(setting("a")).log_ms) == pytest.approx(0.1 * TRUE, rel=0.15)
 
 
@@ -72,3 +72,24 @@ def test_more_sizes_of_one_family_count_no_more_than_a_few() -> None:
     few = fit([setting("a")], rows * 6, PRIOR).estimate(setting("a")).predict(rows[0].amounts)[1]
     many = fit([setting("a")], rows * 60, PRIOR).estimate(setting("a")).predict(rows[0].amounts)[1]
     assert many == pytest.approx(few, rel=0.05)
+
+
+def test_a_family_tells_how_latency_grows_and_little_of_its_level() -> None:
+    """Forty sizes of one family, all half as slow again as the model can explain, beside networks that it explains."""
+    rows = observe("a", 1.0)
+    sizes = [Observation("a", "odd", row.network, row.amounts, row.ms * 1.5) for row in observe("a", 1.0, 40, seed=1)]
+    strangers = [Observation("a", f"odd{i}", row.network, row.amounts, row.ms) for i, row in enumerate(sizes)]
+    probe = observe("a", 1.0, 1, seed=5)[0]
+    level, dragged = (
+        fit([setting("a")], [*rows, *more], PRIOR).estimate(setting("a")).predict(probe.amounts)[0]
+        for more in (sizes, strangers)
+    )
+    assert abs(level - np.log(probe.ms)) < 0.08
+    assert dragged - np.log(probe.ms) > 2 * abs(level - np.log(probe.ms))
+
+
+def test_a_fit_can_start_from_one_of_other_families() -> None:
+    rows = observe("a", 1.0)
+    cold = fit([setting("a")], rows[:30], PRIOR)
+    warm = fit([setting("a")], rows[:30], PRIOR, start=fit([setting("a")], rows, PRIOR))
+    assert warm.estimate(setting("a")).log_ms == pytest.approx(cold.estimate(setting("a")).log_ms, abs=0.01)

@@ -101,6 +101,10 @@ def test_input_files_are_named_without_their_folders(workshop, tmp_path):
     ("changes", "error", "words"),
     [
         ({"target": "jetson-nano", "precision": "int8"}, UnsupportedError, "Maxwell"),
+        ({"refine": 3, "device": "emulated"}, UnsupportedError, "an emulator gives no times"),
+        ({"refine": 3}, UnsupportedError, "nothing to measure on"),
+        ({"refine": -1, "device": "local"}, ConfigError, "--refine -1"),
+        ({"refine": 2, "device": "local", "target": "host", "sustained": True}, UnsupportedError, "measured cold"),
         ({"target": "jetson-nano", "runtime": "tflite"}, UnsupportedError, "tvm"),
         ({"target": "jetson-nano", "device": "emulated"}, UnsupportedError, "GPU"),
         ({"precision": "int8", "runtime": "tvm"}, UnsupportedError, "TFLite path"),

@@ -5,10 +5,10 @@ import xml.etree.ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from manifests import SPACE, SUBNET, facts, manifest
+from manifests import SPACE, SUBNET, manifest
 
-from ofa_edge.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, front_chart, stage_chart
-from ofa_edge.report.subnet import subnet_drawing
+from ofa_edge.report.charts import stage_chart
+from ofa_edge.report.subnet import TALLEST, subnet_drawing
 from ofa_edge.report.svg import Axis, element, tick_text
 
 
@@ -20,37 +20,8 @@ def of_class(root: ET.Element, name: str) -> list[ET.Element]:
     return [item for item in root.iter() if name in item.get("class", "").split()]
 
 
-def test_the_front_rises_and_stays_inside_the_frame() -> None:
-    root = parse(front_chart(manifest()))
-    points = [(float(item.get("cx", "")), float(item.get("cy", ""))) for item in of_class(root, "front-point")]
-    assert len(points) == 12
-    assert points == sorted(points, key=lambda point: point[0])
-    assert [y for _, y in points] == sorted((y for _, y in points), reverse=True)  # SVG's y runs down
-    assert all(LEFT <= x <= WIDTH - RIGHT and TOP <= y <= HEIGHT - BOTTOM for x, y in points)
-    assert len(of_class(root, "measured")) == 3
-
-
-def test_the_chosen_subnet_and_its_interval_are_on_scale() -> None:
-    root = parse(front_chart(manifest()))
-    budget = float(of_class(root, "budget")[0].get("x1", ""))
-    per_ms = (budget - LEFT) / 20.4  # the axis starts at 0 ms
-    [chosen] = of_class(root, "chosen")
-    assert float(chosen.get("cx", "")) == pytest.approx(LEFT + 18.6 * per_ms, abs=0.05)
-    bar = of_class(root, "interval")[0]
-    assert float(bar.get("x1", "")) == pytest.approx(LEFT + 16.9 * per_ms, abs=0.05)
-    assert float(bar.get("x2", "")) == pytest.approx(LEFT + 20.4 * per_ms, abs=0.05)
-
-
-def test_no_search_no_chart() -> None:
-    assert front_chart(manifest(search=None)) == ""
+def test_no_stages_no_chart() -> None:
     assert stage_chart(()) == ""
-
-
-def test_one_point_is_a_chart_too() -> None:
-    search = facts()["search"]
-    root = parse(front_chart(manifest(search=search.model_copy(update={"front": search.front[:1], "candidates": ()}))))
-    assert len(of_class(root, "front-point")) == 1
-    assert of_class(root, "chosen") == []
 
 
 def test_bars_are_as_long_as_the_stages() -> None:
@@ -65,13 +36,16 @@ def test_the_subnet_is_drawn_block_by_block() -> None:
     root = parse(subnet_drawing(manifest()))
     blocks = of_class(root, "block")
     kernels = [kernel for stage in SUBNET.stages for kernel, _ in stage]
-    expands = [expand for stage in SUBNET.stages for _, expand in stage]
     assert [item.get("class") for item in blocks] == [f"block k{kernel}" for kernel in kernels]
     heights = [float(item.get("height", "")) for item in blocks]
-    assert heights == pytest.approx([84.0 * expand / 6 for expand in expands])
+    middles = [block.spec.middle(block.expand) for block in SPACE.active_blocks(SUBNET)]
+    widest = max(spec.middle(6) for spec in SPACE.blocks)
+    assert heights == pytest.approx([TALLEST * (middle / widest) ** 0.5 for middle in middles], abs=0.01)
+    assert [int(item.text or "") for item in of_class(root, "channels")] == middles
+    assert len(of_class(root, "offered")) == len(kernels)
     assert len(of_class(root, "skipped")) == len(SPACE.blocks) - len(kernels)
     words = "".join(root.itertext())
-    assert "16 ch, 6 px" in words  # stage 2 at 24 px: stem stride 1, then 2 and 2
+    assert "16 ch, 12 to 6 px" in words  # stage 2 at 24 px: stem stride 1, then 2 and 2
     assert "10 classes" in words
 
 

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from ofa_edge.errors import DataError, SpaceMismatchError, WeightsError
 from ofa_edge.files import sha256_file
-from ofa_edge.search.evolution import SearchOptions, search
+from ofa_edge.search.evolution import SearchOptions, search_front
 from ofa_edge.search.predictor import FORMAT, AccuracyPredictor
 from ofa_edge.space import Genomes, Space
 
@@ -77,8 +77,9 @@ def test_searching_with_it_finds_truly_good_subnets(predictor: AccuracyPredictor
     genomes = FASHION.sample(np.random.default_rng(2), 3000)
     times = latency(FASHION)(genomes)
     budget = float(np.median(times))
-    found = search(FASHION, latency(FASHION), predictor.predict, budget, options=SearchOptions(evaluations=4000))
-    chosen = truth(FASHION.genome([found.best[0].subnet]))[0]
+    options = SearchOptions(evaluations=4000)
+    found = search_front(FASHION, latency(FASHION), predictor.predict, focus=(budget,), options=options)
+    chosen = truth(FASHION.genome([found.best(budget).subnet]))[0]
     assert chosen > truth(genomes[times <= budget]).max()  # better than the best of 1,500 random ones
 
 

@@ -11,7 +11,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh])")
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(text: str, option: str = "--tune") -> float:
     """Seconds of "90s", "5m" or "1h"; "0" is none at all.
 
     Raises:
@@ -21,7 +21,9 @@ def parse_duration(text: str) -> float:
         return 0.0
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ConfigError("bad tuning budget", f"--tune {text}", "give a duration: 90s, 5m or 1h; 0 for none")
+        none = "; 0 for none" if option == "--tune" else ""
+        what = "bad tuning budget" if option == "--tune" else "bad budget"
+        raise ConfigError(what, f"{option} {text}", f"give a duration: 90s, 5m or 1h{none}")
     return float(match[1]) * _UNITS[match[2]]
 
 

@@ -1,0 +1,47 @@
+"""The options that limit what a search may choose, shared by `search` and `build`."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ofa_edge.pipeline.constraints import Constraints
+
+_OPTIONS = (
+    click.option("--max-macs", metavar="N", help="Most multiply-accumulates: 8M."),
+    click.option("--max-size", metavar="BYTES", help="Largest artifact: 900kB, 1.5MiB. Predicted by a size model."),
+    click.option("--max-memory", metavar="BYTES", help="Most bytes of maps alive at once: 200kB."),
+    click.option(
+        "--min-accuracy",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Least predicted top-1, 0..1; the latency is then minimised, within --latency-ms if that is given.",
+    ),
+    click.option("--kernels", metavar="K,K", help="Kernel sizes to choose from: 3 or 3,5."),
+    click.option("--also", multiple=True, metavar="TARGET=MS", help="Keep another target's budget too. Repeatable."),
+)
+
+
+def constraint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add them to a command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def take_constraints(options: dict[str, Any]) -> "Constraints":
+    """Take them out of a command's options. Raises ConfigError."""
+    from ofa_edge.pipeline.constraints import Constraints, parse_kernels, parse_quantity, parse_target_budget
+
+    given = {name: options.pop(name) for name in ("max_macs", "max_size", "max_memory")}
+    quantities = {
+        name: None if text is None else parse_quantity(text, "--" + name.replace("_", "-"))
+        for name, text in given.items()
+    }
+    kernels = options.pop("kernels")
+    return Constraints(
+        **quantities,
+        min_accuracy=options.pop("min_accuracy"),
+        kernels=None if kernels is None else parse_kernels(kernels),
+        also=tuple(parse_target_budget(text) for text in options.pop("also")),
+    )

@@ -1,0 +1,167 @@
+"""`--fleet` of `ofa-edge search` and `ofa-edge build`: several targets at once."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ofa_edge.cli.console import StageLines, outcome, print_json, table
+
+if TYPE_CHECKING:
+    from ofa_edge.manifest import Manifest
+    from ofa_edge.pipeline.fleet import Fleet
+    from ofa_edge.search.cover import Cover
+
+
+def require_one(target: str | None, fleet: str | None, max_models: int | None, latency_ms: float | None) -> None:
+    """Refuse options that contradict each other. Raises ConfigError."""
+    from ofa_edge.errors import ConfigError
+
+    if (target is None) == (fleet is None):
+        raise ConfigError(
+            "one of --target and --fleet is wanted",
+            "both were given" if target else "neither was given",
+            "--target raspberry-pi-4, or --fleet pixel-4=20ms,raspberry-pi-4=40ms",
+        )
+    if fleet is None and max_models is not None:
+        raise ConfigError("--max-models without --fleet", f"--target {target} is one model", "leave it out")
+    if fleet is not None and latency_ms is not None:
+        raise ConfigError("--latency-ms with --fleet", "each target of a fleet has its own budget", "NAME=20ms")
+
+
+def search_fleet_command(fleet: str, max_models: int | None, as_json: bool, options: dict[str, Any]) -> None:
+    """Print how a fleet can be served."""
+    from ofa_edge.pipeline.fleet import plan_fleet, search_fleet
+    from ofa_edge.pipeline.plan import BuildOptions
+
+    plans = plan_fleet(BuildOptions(target="", device="none", **options), fleet, claim=False, images=False)
+    found = search_fleet(plans, max_models)
+    if as_json:
+        print_json(_json(found))
+        return
+    click.echo(fleet_text(found))
+    supernet = "" if options["supernet"] == "fashion-mnist" else f" --supernet {options['supernet']}"
+    models = "" if max_models is None else f" --max-models {max_models}"
+    click.echo(f"next: ofa-edge build --fleet {fleet}{models}{supernet}")
+
+
+def build_fleet_command(
+    fleet: str, max_models: int | None, as_json: bool, dry_run: bool, options: dict[str, Any]
+) -> "list[Manifest]":
+    """Search and build a fleet; the manifests, none after a dry run."""
+    from ofa_edge.cache import StageCache, default_root
+    from ofa_edge.pipeline.fleet import build_fleet, plan_fleet, search_fleet
+    from ofa_edge.pipeline.plan import BuildOptions
+
+    plans = plan_fleet(BuildOptions(target="", **options), fleet)
+    found = search_fleet(plans, max_models)
+    click.echo(fleet_text(found), err=not dry_run)
+    if dry_run:
+        return []
+    lines = StageLines(quiet=as_json)
+    try:
+        manifests = build_fleet(found, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], lines)
+    finally:
+        lines.close()
+    if as_json:
+        print_json([manifest.model_dump(mode="json") for manifest in manifests])
+    else:
+        click.echo(_built(manifests, [plan.out for plan in plans]))
+    return manifests
+
+
+def fleet_text(fleet: "Fleet") -> str:
+    """What each number of subnets costs, then the chosen ones, target by target."""
+    unit = "top-1" if fleet.plans[0].predictor else "M MACs"
+    rows = [["subnets", *(plan.target.name for plan in fleet.plans), f"most lost, {_unit(fleet)}", ""]]
+    for cover in fleet.options:
+        marks = {index: chr(ord("A") + place) for place, members in enumerate(cover.groups) for index in members}
+        cells = [f"{marks[index]} {_scaled(fleet, cover.scores[index])}" for index in range(len(fleet.plans))]
+        lost = _scaled(fleet, max(float(cover.costs.max()), 0.0))
+        rows.append([str(len(cover.rows)), *cells, lost, "<- taken" if cover is fleet.chosen else ""])
+    lines = [
+        f"predicted {unit} of each target, by number of subnets (equal letters share one)",
+        table(rows, right=(0,)),
+    ]
+    members = [["target", "subnet", "d", "r", "predicted ms", "budget ms", unit, "lost"]]
+    members += _members(fleet, fleet.chosen)
+    lines += ["", table(members, right=(3, 4, 5, 6, 7)), ""]
+    evaluated = f"{len(fleet.scores)} subnets compared"
+    lines.append(
+        f"{evaluated}; sharing is taken to cost nothing below {_scaled(fleet, fleet.tolerance)} {_unit(fleet)}"
+    )
+    return "\n".join(lines)
+
+
+def _members(fleet: "Fleet", cover: "Cover") -> list[list[str]]:
+    rows = {}
+    for members, row in zip(cover.groups, cover.rows, strict=True):
+        subnet = fleet.subnet(row)
+        for index in members:
+            plan = fleet.plans[index]
+            rows[index] = [
+                plan.target.name,
+                subnet.id,
+                ",".join(str(depth) for depth in subnet.depths),
+                str(subnet.resolution),
+                f"{fleet.latency[row, index]:.3g}",
+                f"{plan.budget_ms:.3g}",
+                _scaled(fleet, cover.scores[index]),
+                _scaled(fleet, max(float(cover.costs[index]), 0.0)),
+            ]
+    return [rows[index] for index in sorted(rows)]
+
+
+def _unit(fleet: "Fleet") -> str:
+    return "points" if fleet.plans[0].predictor else "M MACs"
+
+
+def _scaled(fleet: "Fleet", score: float) -> str:
+    return f"{score * (100 if fleet.plans[0].predictor else 1e-6):.2f}"
+
+
+def _json(fleet: "Fleet") -> dict[str, Any]:
+    def members(cover: "Cover") -> list[dict[str, Any]]:
+        return [
+            {
+                "subnet": fleet.subnet(row).config(),
+                "targets": [
+                    {
+                        "target": fleet.plans[index].target.name,
+                        "budget_ms": fleet.plans[index].budget_ms,
+                        "latency_ms": float(fleet.latency[row, index]),
+                        "score": float(cover.scores[index]),
+                        "lost": max(float(cover.costs[index]), 0.0),
+                    }
+                    for index in group
+                ],
+            }
+            for group, row in zip(cover.groups, cover.rows, strict=True)
+        ]
+
+    return {
+        "tolerance": fleet.tolerance,
+        "chosen": members(fleet.chosen),
+        "options": [members(cover) for cover in fleet.options],
+    }
+
+
+def _built(manifests: "list[Manifest]", folders: list[Path]) -> str:
+    rows = [["target", "subnet", "predicted ms", "top-1", "", "from cache", "folder"]]
+    for manifest, folder in zip(manifests, folders, strict=True):
+        top1 = next((rung.top1 for rung in reversed(manifest.ladder) if rung.top1 is not None), None)
+        cached = sum(stage.cached for stage in manifest.stages)
+        rows.append(
+            [
+                manifest.target.name,
+                manifest.subnet.id,
+                f"{manifest.prediction.ms:.3g}",
+                "-" if top1 is None else f"{100 * top1:.2f}",
+                outcome(manifest.outcome),
+                f"{cached} of {len(manifest.stages)} stages",
+                f"{folder}/",
+            ]
+        )
+    models = len({manifest.subnet.id for manifest in manifests})
+    return f"{table(rows, right=(2, 3))}\n\n{len(manifests)} targets, {models} subnet{'' if models == 1 else 's'}"

@@ -1,0 +1,63 @@
+"""Write a target file beside a latency file that was measured or imported."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofa_edge.errors import ConfigError
+from ofa_edge.files import write_bytes
+from ofa_edge.targets import Target, read_target
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class RunsAs:
+    """The one runtime, precision and number of threads that a latency file holds for."""
+
+    runtime: str
+    precision: str
+    threads: int
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigError for what cannot name a target."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"bad target name '{name}'", "small letters, digits, - . _", "--name note10")
+
+
+def write_target(path: Path, base: Target, description: str, runs: RunsAs, latency: str) -> Target:
+    """Write a target that has the hardware of `base` and the latency file `latency` beside it; read it back.
+
+    Raises:
+        ConfigError: the values contradict each other.
+        OutputError: `path` cannot be written.
+    """
+    runtime: dict[str, Any] = {"kind": runs.runtime, "threads": runs.threads, "precisions": [runs.precision]}
+    tables: dict[str, dict[str, Any]] = {
+        "hardware": base.hardware.model_dump(exclude_none=True),
+        "runtime": runtime,
+        "defaults": {"precision": runs.precision, "relative_budget": base.defaults.relative_budget},
+        "latency_model": {"file": latency},
+    }
+    if runs.runtime == "tvm" and base.runtime.tvm is not None:
+        options = {**base.runtime.tvm.target, "num-cores": runs.threads}
+        tables["runtime.tvm"] = {"target": options if options.get("kind") == "llvm" else base.runtime.tvm.target}
+    if base.emulation:
+        tables["emulation"] = base.emulation.model_dump()
+    lines = ["schema = 1", f"description = {_toml(description)}"]
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *(f"{field} = {_toml(value)}" for field, value in table.items())]
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
+    return read_target(path)
+
+
+def _toml(value: Any) -> str:
+    """Strings, numbers and lists are written alike in JSON and TOML; tables are not."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(item)}" for name, item in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

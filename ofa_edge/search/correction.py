@@ -1,0 +1,167 @@
+"""A predictor corrected by a few measured subnets: where it is off, how sure that is, and what to measure next.
+
+The subnets that a search likes best are those that the predictor overrates, and of several measured ones the best is
+one that measuring overrated too. Both are mended by one model: accuracy is the prediction, plus an offset, plus a share
+of the prediction's deviation from its mean, plus a Gaussian process over genes; measured values add a noise whose
+covariance is known, since all subnets answer the same images. Its posterior mean shrinks lucky values.
+Source: C. Rasmussen, C. Williams, Gaussian Processes for Machine Learning, sections 2.2, 2.7 and 5.4.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.search.archive import Floats, Score
+from ofa_edge.space import Genomes
+
+OFFSET_SD = 0.02  # of top-1, 0..1: predictor and measurements may be of different images
+SLOPE_SD = 0.5  # a predictor may be right about the order and wrong about the size of differences
+SCALES = (0.25, 0.5, 1.0, 2.0)  # the process's standard deviation in units of the predictor's RMSE
+LENGTHS = (0.05, 0.15, 0.5)  # share of genes over which it forgets
+_JITTER = 1e-12
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Which images measured subnets have right; all saw the same images.
+
+    Attributes:
+        genomes: canonical, [M, genome_length].
+        right: [M, images].
+    """
+
+    genomes: Genomes
+    right: NDArray[np.bool_]
+
+    @property
+    def top1(self) -> Floats:
+        """Measured top-1 of each: [M]."""
+        return np.asarray(self.right.mean(axis=1))
+
+    @functools.cached_property
+    def noise(self) -> Floats:
+        """Covariance of the errors of `top1`: [M, M]. The diagonal is binomial; an easy image is easy for all."""
+        count = self.right.shape[1]
+        mean = self.top1
+        both = self.right.astype(np.float32) @ self.right.T.astype(np.float32)
+        covariance = both.astype(np.float64) / count - mean[:, None] * mean
+        # A subnet with every answer right still has an error: as if one image more were wrong and one right.
+        return np.asarray((covariance + np.eye(len(mean)) / (count + 2)) / count)
+
+    def with_one(self, genome: Genomes, right: NDArray[np.bool_]) -> "Answers":
+        """These and one more subnet's."""
+        return Answers(np.concatenate([self.genomes, genome[None]]), np.concatenate([self.right, right[None]]))
+
+    @classmethod
+    def none(cls, genome_length: int, images: int) -> "Answers":
+        """No subnet yet."""
+        return cls(np.empty((0, genome_length), np.int8), np.empty((0, images), np.bool_))
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A predictor with what measurements say about it.
+
+    Attributes:
+        prior: maps genomes [N, genome_length] to predicted top-1 [N].
+        answers: what was measured.
+        centre: the prediction from which the slope counts.
+        scale: standard deviation of the Gaussian process.
+        length: share of genes over which it forgets.
+    """
+
+    prior: Score
+    answers: Answers
+    centre: float
+    scale: float
+    length: float
+
+    @classmethod
+    def fit(cls, prior: Score, rmse: float, answers: Answers) -> "Correction":
+        """The scale and length with most evidence, of a half-normal prior on the scale with deviation `rmse`.
+
+        Args:
+            prior: the predictor.
+            rmse: its expected error, in the unit of top-1.
+            answers: measured subnets; none leaves the predictor as it is.
+        """
+        if not len(answers.genomes):
+            return cls(prior, answers, 0.0, rmse, LENGTHS[1])
+        centre = float(np.mean(prior(answers.genomes)))
+        fits = [cls(prior, answers, centre, scale * rmse, length) for scale in SCALES for length in LENGTHS]
+        return max(fits, key=lambda fit: fit._evidence - 0.5 * (fit.scale / max(rmse, _JITTER)) ** 2)
+
+    def mean(self, genomes: Genomes) -> Floats:
+        """Expected top-1 of genomes: [N]; the predictor's where nothing was measured."""
+        predicted = np.asarray(self.prior(genomes), dtype=np.float64)
+        if not len(self.answers.genomes):
+            return predicted
+        return np.asarray(predicted + self._covariance(genomes, predicted, *self._measured) @ self._solved)
+
+    def joint(self, genomes: Genomes) -> tuple[Floats, Floats]:
+        """Expected top-1 [N] and its covariance [N, N]."""
+        predicted = np.asarray(self.prior(genomes), dtype=np.float64)
+        own = self._covariance(genomes, predicted, genomes, predicted)
+        if not len(self.answers.genomes):
+            return predicted, own
+        across = self._covariance(genomes, predicted, *self._measured)
+        known = np.linalg.solve(self._factor, across.T)
+        return predicted + across @ self._solved, own - known.T @ known
+
+    def difference(self, genome: Genomes, other: Genomes) -> tuple[float, float]:
+        """By how much `genome` is expected above `other`, and the standard deviation of that."""
+        mean, covariance = self.joint(np.stack([genome, other]))
+        variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+        return float(mean[0] - mean[1]), float(np.sqrt(max(variance, 0.0)))
+
+    def thompson(self, pool: Genomes, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Up to `count` distinct rows of `pool` [N, genome_length], each the best of one draw from the posterior.
+
+        Source: W. Thompson, Biometrika 25 (1933). Draws differ where the model is unsure, so a batch explores by
+        itself. Rows that were measured already are not drawn.
+        """
+        mean, covariance = self.joint(pool)
+        values, vectors = np.linalg.eigh(covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        seen = {genome.tobytes() for genome in self.answers.genomes}
+        free = np.array([genome.tobytes() not in seen for genome in pool])
+        chosen: list[int] = []
+        for _ in range(min(count, int(free.sum()))):
+            draw = mean + root @ rng.standard_normal(len(pool))
+            chosen.append(int(np.argmax(np.where(free, draw, -np.inf))))
+            free[chosen[-1]] = False
+        return np.array(chosen, dtype=np.intp)
+
+    # -- linear algebra -------------------------------------------------------------------------------------------
+
+    def _covariance(self, genomes: Genomes, predicted: Floats, others: Genomes, their_predicted: Floats) -> Floats:
+        """Prior covariance of the correction between two sets: [N, M]."""
+        different = np.zeros((len(genomes), len(others)))
+        for column in range(genomes.shape[1]):
+            different += genomes[:, column, None] != others[:, column]
+        process = self.scale**2 * np.exp(-different / genomes.shape[1] / self.length)
+        slopes = (predicted - self.centre)[:, None] * (their_predicted - self.centre)
+        return np.asarray(process + SLOPE_SD**2 * slopes + OFFSET_SD**2)
+
+    @functools.cached_property
+    def _measured(self) -> tuple[Genomes, Floats]:
+        return self.answers.genomes, np.asarray(self.prior(self.answers.genomes), dtype=np.float64)
+
+    @functools.cached_property
+    def _factor(self) -> Floats:
+        inside = self._covariance(*self._measured, *self._measured) + self.answers.noise
+        return np.asarray(np.linalg.cholesky(inside + _JITTER * np.eye(len(inside))), dtype=np.float64)
+
+    @functools.cached_property
+    def _whitened(self) -> Floats:
+        return np.asarray(np.linalg.solve(self._factor, self.answers.top1 - self._measured[1]))
+
+    @functools.cached_property
+    def _solved(self) -> Floats:
+        return np.asarray(np.linalg.solve(self._factor.T, self._whitened))
+
+    @property
+    def _evidence(self) -> float:
+        return float(-0.5 * self._whitened @ self._whitened - np.log(np.diag(self._factor)).sum())

@@ -1,0 +1,102 @@
+"""`ofa-edge search`: what it prints, and what it refuses."""
+
+import json
+
+import pytest
+
+SHORT = ("search", "--target", "raspberry-pi-4", "--evaluations", 1200)
+
+
+def test_it_prints_the_front_the_choice_and_the_gap(run) -> None:
+    code, out, _ = run(*SHORT)
+    assert code == 0
+    assert "front of " in out
+    assert "within 2.9" in out
+    assert "1200 subnets evaluated" in out
+    assert "is predicted more than" in out
+    assert out.rstrip().endswith("next: ofa-edge build --target raspberry-pi-4")
+
+
+def test_json_holds_the_whole_front_with_every_axis(run) -> None:
+    code, out, _ = run(*SHORT, "--latency-ms", 2.5, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["objective"] == "top1"
+    assert facts["evaluations"] == 1200
+    assert facts["interrupted"] is None
+    latency = [point["latency_ms"] for point in facts["front"]]
+    scores = [point["score"] for point in facts["front"]]
+    assert latency == sorted(latency)
+    assert scores == sorted(scores)
+    assert all(point["bound"] >= point["score"] for point in facts["front"])
+    assert {"macs", "size_bytes", "memory_bytes", "id", "subnet"} <= set(facts["front"][0])
+    within = [point for point in facts["front"] if point["latency_ms"] <= 2.5]
+    assert facts["best"][0] == {key: value for key, value in within[-1].items() if key != "bound"}
+    assert 0 <= facts["bound"] - facts["best"][0]["score"] < 0.002
+
+
+def test_limits_are_kept(run) -> None:
+    _, out, _ = run(*SHORT, "--max-size", "900kB", "--max-macs", "3M", "--kernels", "3,5", "--json")
+    for point in json.loads(out)["front"]:
+        assert point["size_bytes"] <= 900e3
+        assert point["macs"] <= 3e6
+        assert set(point["subnet"]["ks"]) <= {3, 5}
+
+
+def test_the_fastest_of_an_accuracy_comes_first(run) -> None:
+    _, out, _ = run(*SHORT, "--min-accuracy", 0.925, "--json")
+    best = json.loads(out)["best"]
+    assert all(item["score"] >= 0.925 for item in best)
+    assert [item["latency_ms"] for item in best] == sorted(item["latency_ms"] for item in best)
+
+
+def test_without_a_predictor_macs_are_maximised(run) -> None:
+    untrained = ("--supernet", "ofa_mbv3_d234_e346_k357_w1.0", "--untrained")
+    code, out, _ = run(*SHORT, *untrained)
+    assert code == 0
+    assert "M MACs better (upper bound)" in out
+
+
+def test_a_search_out_of_time_says_so(run) -> None:
+    code, out, _ = run("search", "--target", "raspberry-pi-4", "--seconds", 1e-6)
+    assert code == 0
+    assert "INCOMPLETE: stopped after 1e-06 s; this is the best front so far" in out
+
+
+def test_ctrl_c_prints_the_front_so_far_and_says_so(run, monkeypatch) -> None:
+    from ofa_edge.search.archive import Archive
+
+    evaluate, calls = Archive.evaluate, []
+
+    def interrupted(self, genomes):
+        calls.append(1)
+        if len(calls) > 5:
+            raise KeyboardInterrupt
+        return evaluate(self, genomes)
+
+    monkeypatch.setattr(Archive, "evaluate", interrupted)
+    code, out, _ = run("search", "--target", "raspberry-pi-4")
+    assert code == 130
+    assert "INCOMPLETE: interrupted; this is the best front so far" in out
+    assert "front of " in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--latency-ms", 0.01), "no subnet takes 0.01 ms or less"),
+        (("--max-size", "1kB"), "keeps artifact size"),
+        (("--max-size", "big"), "bad quantity for --max-size"),
+        (("--kernels", "4"), "has no such kernel"),
+        (("--also", "pixel-44=3"), "unknown target 'pixel-44'"),
+        (("--min-accuracy", 0.999), "has an accuracy of 0.999"),
+        (("--min-accuracy", 0.93, "--latency-ms", 1.5), "and latency at most 1.5 ms contradict each other"),
+        (("--precision", "dynamic", "--max-size", "1MB"), "cannot be predicted"),
+    ],
+)
+def test_what_cannot_be_is_named(run, options, message: str) -> None:
+    code, _, err = run(*SHORT, *options)
+    assert code == 2
+    assert message in err
+    assert "try:" in err
+    assert "Traceback" not in err

@@ -1,0 +1,93 @@
+"""The corrected predictor, on made-up accuracies with known truth and noise."""
+
+import numpy as np
+import pytest
+from landscapes import FASHION, accuracy
+
+from ofa_edge.search.correction import Answers, Correction
+
+IMAGES = 2000
+truth = accuracy(FASHION)
+
+
+def optimist(genomes):
+    """A predictor that is half a point too high."""
+    return truth(genomes) + 0.005
+
+
+def answers_of(genomes, seed: int, shared: float = 0.5) -> Answers:
+    """Images have their own difficulty: some are hard for all subnets."""
+    rng = np.random.default_rng(seed)
+    hard = rng.random(IMAGES)
+    own = rng.random((len(genomes), IMAGES))
+    uniform = np.where(rng.random(IMAGES) < shared, hard, own)
+    return Answers(genomes, uniform < truth(genomes)[:, None])
+
+
+def sample(count: int, seed: int = 0):
+    return np.unique(FASHION.sample(np.random.default_rng(seed), count), axis=0)
+
+
+def test_the_noise_is_that_of_repeated_measurements() -> None:
+    genomes = sample(4)
+    repeated = np.array([answers_of(genomes, seed).top1 for seed in range(300)])
+    expected = np.cov(repeated.T)
+    noise = np.mean([answers_of(genomes, seed).noise for seed in range(20)], axis=0)
+    assert np.diag(noise) == pytest.approx(np.diag(expected), rel=0.3)
+    assert noise[0, 1] == pytest.approx(expected[0, 1], rel=0.35)
+    assert noise[0, 1] > 0.2 * noise[0, 0]  # the images are shared
+
+
+def test_subnets_with_every_answer_right_have_an_error_still() -> None:
+    noise = Answers(sample(3), np.ones((3, 100), np.bool_)).noise
+    assert (np.linalg.eigvalsh(noise) > 0).all()
+
+
+def test_without_measurements_it_is_the_predictor() -> None:
+    correction = Correction.fit(optimist, 0.002, Answers.none(FASHION.genome_length, IMAGES))
+    genomes = sample(20)
+    assert correction.mean(genomes) == pytest.approx(optimist(genomes))
+    assert correction.joint(genomes)[1].shape == (len(genomes), len(genomes))
+
+
+def test_an_offset_is_found_and_unmeasured_subnets_share_it() -> None:
+    genomes = sample(60)
+    correction = Correction.fit(optimist, 0.002, answers_of(genomes[:30], 3))
+    errors = correction.mean(genomes[30:]) - truth(genomes[30:])
+    assert abs(errors.mean()) < 0.6 * 0.005 + 0.004  # less than the offset and the images' own error
+    mean, covariance = correction.joint(genomes[30:])
+    assert mean == pytest.approx(correction.mean(genomes[30:]))
+    assert (np.diag(covariance) > 0).all()
+    assert (np.linalg.eigvalsh(covariance) > -1e-9).all()
+
+
+def test_the_posterior_mean_is_nearer_to_the_truth_than_the_measurement() -> None:
+    """Over many repetitions: the best measured value is a lucky one, its posterior mean is not."""
+    genomes = sample(12, seed=5)
+    raw, shrunk = [], []
+    for seed in range(40):
+        answers = answers_of(genomes, seed, shared=0.0)
+        correction = Correction.fit(truth, 0.002, answers)
+        best = int(np.argmax(answers.top1))
+        raw.append(answers.top1[best] - truth(genomes[[best]])[0])
+        shrunk.append(correction.mean(genomes[[best]])[0] - truth(genomes[[best]])[0])
+    assert np.mean(raw) > 0.001  # the winner's curse
+    assert abs(np.mean(shrunk)) < 0.6 * np.mean(raw)
+
+
+def test_thompson_draws_distinct_unmeasured_rows() -> None:
+    genomes = sample(40)
+    correction = Correction.fit(truth, 0.002, answers_of(genomes[:5], 1))
+    rows = correction.thompson(genomes, 10, np.random.default_rng(0))
+    assert len(set(rows.tolist())) == 10
+    assert rows.min() >= 5
+    assert len(correction.thompson(genomes[:6], 10, np.random.default_rng(0))) == 1
+
+
+def test_a_difference_is_surer_than_either_value() -> None:
+    genomes = sample(20)
+    correction = Correction.fit(truth, 0.002, answers_of(genomes, 2))
+    gain, error = correction.difference(genomes[0], genomes[1])
+    mean, covariance = correction.joint(genomes[:2])
+    assert gain == pytest.approx(mean[0] - mean[1])
+    assert error < np.sqrt(covariance[0, 0])
