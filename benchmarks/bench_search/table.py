@@ -158,8 +158,8 @@ def _quality(runs: list[dict[str, Any]], budgets: list[float], method: str, word
     kept = sum(each >= -_ROUNDING for each in worst)
     return [
         f"- {words}: worst seed less the reference's best seed {min(worst):+.3f} points on the worst budget, 0 or more "
-        f"on {kept} of {len(worst)} (goal: all): {_verdict(kept == len(worst))}; largest spread over seeds {spread:.3f} "
-        f"points (goal: under 0.1): {_verdict(spread < 0.1)}",
+        f"on {kept} of {len(worst)} (goal: all): {_verdict(kept == len(worst))}; largest spread over seeds "
+        f"{spread:.3f} points (goal: under 0.1): {_verdict(spread < 0.1)}",
     ]
 
 
