@@ -188,37 +188,46 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
         "trained": plan.package.trained,
     }
 
-    def produce(folder: Path) -> None:
-        from ofa_edge.export.metadata import write_metadata
+    def convert(folder: Path) -> None:
         from ofa_edge.export.tflite import convert
 
-        bare = folder / "bare.tflite"
         calibration = preprocessing.apply(plan.data.calibration.pixels) if plan.precision == "int8" else None
         convert(
             onnx.path(MODEL),
-            bare,
+            folder / "bare.tflite",
             plan.precision,
             calibration,
             fp16_accumulation=plan.fp16_accumulation,
             preprocessing=preprocessing,
         )
-        write_metadata(bare, folder / "model.tflite", preprocessing, plan.package.labels, facts=facts, **description)
-        bare.unlink()
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.export.metadata import write_metadata
+
+        # The description names the target; the conversion, which is slow, is the same for every target of a fleet.
+        bare = runner.cache.run("tflite-bare", {**shared, "versions": versions, "ofa-edge": __version__}, convert)
+        write_metadata(
+            bare.path("bare.tflite"),
+            folder / "model.tflite",
+            preprocessing,
+            plan.package.labels,
+            facts=facts,
+            **description,
+        )
 
     from ofa_edge.export.rewrites import names
 
-    inputs = {
+    shared = {
         "model": onnx.files[MODEL],
         "precision": plan.precision,
         "fp16_accumulation": plan.fp16_accumulation,
         "rewrites": names(plan.precision),
         "calibration": plan.data.digests["calibration"] if plan.precision == "int8" else None,
-        "labels": list(plan.package.labels),
         "facts": facts,
-        **description,
     }
     packages = (_tensorflow(), "tflite-support")
-    return runner.run("tflite", inputs, packages, produce)
+    versions = {package: metadata.version(package) for package in packages}
+    return runner.run("tflite", {**shared, "labels": list(plan.package.labels), **description}, packages, produce)
 
 
 def run_tflite(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet) -> CacheEntry:

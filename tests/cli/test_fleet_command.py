@@ -1,0 +1,64 @@
+"""`--fleet`, `--plot` and what they are refused with, on the embedded default (nothing is measured)."""
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from ofa_edge.pipeline import fleet, searching
+from ofa_edge.search.evolution import SearchOptions
+
+TWO = "raspberry-pi-4=3ms,pixel-4=1ms"
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr(fleet, "EVALUATIONS", 3000)
+    monkeypatch.setattr(searching, "_OPTIONS", SearchOptions(evaluations=600))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["search"], "neither was given"),
+        (["search", "--fleet", TWO, "--target", "pixel-4"], "both were given"),
+        (["search", "--target", "pixel-4", "--max-models", "2"], "--max-models without --fleet"),
+        (["build", "--fleet", TWO, "--latency-ms", "3"], "each target of a fleet has its own budget"),
+        (["build", "--fleet", "pixel-4=1ms,raspberry-pi-4"], "'raspberry-pi-4' is not NAME=MILLISECONDS"),
+        (["build", "--fleet", "pixel-4=1ms,rasberry-pi-4=3ms"], "unknown target 'rasberry-pi-4'"),
+        (["search", "--fleet", "pixel-4=0.0001ms,raspberry-pi-4=3ms"], "pixel-4: no subnet takes"),
+        (["search", "--fleet", TWO, "--plot", "front.svg"], "a picture is of one target"),
+        (["search", "--target", "pixel-4", "--plot", "front.gif"], "cannot draw front.gif"),
+        (["search", "--target", "pixel-4", "--sustained", "--latency-ms", "3"], "pixel-4.toml has no [sustained]"),
+    ],
+)
+def test_what_cannot_be_done_says_why(run, arguments, words) -> None:
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert words in err
+    assert err.splitlines()[-1].startswith("  try: ")
+    assert "Traceback" not in err
+
+
+def test_a_fleet_is_searched_and_printed(run) -> None:
+    code, out, _ = run("search", "--fleet", TWO)
+    assert code == 0
+    assert "<- taken" in out
+    assert f"next: ofa-edge build --fleet {TWO}" in out
+    code, text, _ = run("search", "--fleet", TWO, "--max-models", "1", "--json")
+    found = json.loads(text)
+    assert code == 0
+    [only] = found["chosen"]
+    assert [item["target"] for item in only["targets"]] == ["raspberry-pi-4", "pixel-4"]
+    assert all(item["latency_ms"] <= item["budget_ms"] for item in only["targets"])
+    assert [len(option) for option in found["options"]] == sorted(len(option) for option in found["options"])
+
+
+def test_the_front_is_drawn(run, tmp_path) -> None:
+    code, _, err = run("search", "--target", "raspberry-pi-4", "--evaluations", "800", "--plot", "front.svg")
+    assert code == 0
+    assert "wrote front.svg" in err
+    root = ET.parse(tmp_path / "here" / "front.svg").getroot()
+    classes = [item.get("class") for item in root.iter()]
+    assert {"front", "band", "cloud", "reference", "chosen", "offered"} <= set(classes)
