@@ -1,160 +1,164 @@
-"""Search against random search and the reference's evolution, at equal predictor calls.
+"""Search beside the reference's own evolution and pymoo's NSGA-II, and beside an upper bound.
 
-    python benchmarks/search.py [--seeds 5]
+    python benchmarks/search.py run [--seeds 5]        # about 15 minutes on one idle core; writes search_results.json
+    python benchmarks/search.py run --predictor acc_predictor.pth --table 160_lookup_table.yaml ...    # published files
+    python benchmarks/search.py table > docs/benchmarks/search.md
 
-The reference's evolution (once-for-all, `tutorial/evolution_finder.py`):
-population 100, parents the best 25 of parents and children, half mutants at 0.1, half crossovers, children over the
-budget drawn again, nothing remembered. Its own run of 500 generations makes 50,100 predictor calls.
-
-Two accuracies are searched, both made up so that the answer can be known. `additive` is a saturating function of a sum
-over blocks: dynamic programming bounds the best accuracy within the budget, and what is printed is the gap to that
-bound. `mlp` is a network of the reference predictor's shape (three layers of 400) fitted to samples of it: not
-additive, no bound, so the gap is to the best accuracy that any method found. Points are hundredths of top-1.
-Times are CPU seconds of one core.
+`run` needs the reference package (`pip install --no-deps ofa==0.1.0.post202307202001`) and pymoo (`pip install pymoo`).
+Every method sees the same predictor and the same table (bench_search/ground.py) in one process and one thread, the
+methods in turn for each seed. The reference answers one budget a run; the others answer all budgets in one.
 """
 
 import argparse
-import itertools
-import math
+import importlib.metadata
+import json
+import os
+import platform
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "search"))  # the made-up landscapes of the tests
-from landscapes import FASHION, accuracy, best_capacity, latency
+# The made-up landscapes of the tests, and how they import the reference.
+TESTS = Path(__file__).parents[1] / "tests"
+sys.path[:0] = [str(Path(__file__).parent), str(TESTS / "search"), str(TESTS / "reference")]
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from ofa_edge.search.archive import Floats, Score
-from ofa_edge.search.evolution import SearchOptions, default_budget, search
-from ofa_edge.space import Genomes, Space
-
-IMAGENET = Space("w1.2", 1.2, resolutions=(160, 176, 192, 208, 224))
-BUDGETS = (0.35, 0.5, 0.65)
-CALLS, REFERENCE_CALLS = 20_000, 50_100
-Method = Callable[[Space, Score, Score, float, int], float]
-
-
-def ours(calls: int) -> Method:
-    """`ofa_edge.search`."""
-
-    def run(space: Space, times: Score, score: Score, budget_ms: float, seed: int) -> float:
-        options = SearchOptions(evaluations=calls)
-        return search(space, times, score, budget_ms, seed=seed, options=options).best[0].accuracy
-
-    return run
+RESULTS = Path(__file__).parent / "search_results.json"
+FRACTIONS = (0.35, 0.45, 0.55, 0.65, 0.8)  # of the largest subnet's latency
+DEFAULT_FRACTIONS = (0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+ROUNDING = 1e-6  # of an accuracy: float32 sums in another order
+SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 
 
-def random_search(space: Space, times: Score, score: Score, budget_ms: float, seed: int) -> float:
-    """The best of 20,000 random subnets within the budget."""
-    rng = np.random.default_rng(seed)
-    return float(score(_within(lambda: space.sample(rng, 2000), times, budget_ms, CALLS)).max())
-
-
-def reference(calls: int) -> Method:
-    """The reference's evolution, its children drawn in batches; everything else as it is there."""
-
-    def run(space: Space, times: Score, score: Score, budget_ms: float, seed: int) -> float:
-        rng = np.random.default_rng(seed)
-        genomes = _within(lambda: space.sample(rng, 500), times, budget_ms, 100)
-        scores = score(genomes)
-        for _ in range((calls - 100) // 100):
-            best = np.argsort(-scores, kind="stable")[:25]
-            parents, scores = genomes[best], scores[best]
-
-            def mutants(parents: Genomes = parents) -> Genomes:
-                return space.mutate(parents[rng.integers(0, 25, 100)], rng, 0.1, 0.1)
-
-            def crossed(parents: Genomes = parents) -> Genomes:
-                return space.crossover(parents[rng.integers(0, 25, 100)], parents[rng.integers(0, 25, 100)], rng)
-
-            children = [_within(make, times, budget_ms, 50) for make in (mutants, crossed)]
-            genomes = np.concatenate([parents, *children])
-            scores = np.concatenate([scores, score(np.concatenate(children))])
-        return float(scores.max())
-
-    return run
-
-
-def _within(make: Callable[[], Genomes], times: Score, budget_ms: float, count: int) -> Genomes:
-    """Draw until `count` genomes are within the budget."""
-    kept: list[Genomes] = []
-    while sum(map(len, kept)) < count:
-        genomes = make()
-        kept.append(genomes[times(genomes) <= budget_ms])
-    return np.concatenate(kept)[:count]
-
-
-def mlp(space: Space) -> Score:
-    """A network of the reference predictor's shape, fitted to 4,000 samples of the additive accuracy."""
+def run(seeds: int, calls: int, predictor: Path | None, tables: list[Path]) -> None:
+    """Run everything and write the results."""
     import torch
-    from torch import nn
+    from bench_search import methods
+    from bench_search.ground import SPACE, make_ground
 
-    torch.manual_seed(0)
+    from ofa_edge.files import write_json
+    from ofa_edge.search.evolution import default_budget
+
     torch.set_num_threads(1)
-    genomes = space.sample(np.random.default_rng(0), 4000)
-    inputs = torch.from_numpy(space.one_hot(genomes))
-    targets = torch.from_numpy(accuracy(space)(genomes)).float()[:, None]
-    mean, spread = targets.mean(), targets.std()
-    widths = (inputs.shape[1], 400, 400, 400)
-    hidden = [layer for a, b in itertools.pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
-    net = nn.Sequential(*hidden, nn.Linear(400, 1))
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=1e-4)
-    for _ in range(20):
-        for rows in torch.randperm(4000).split(200):
-            optimiser.zero_grad()
-            nn.functional.mse_loss(net(inputs[rows]), (targets[rows] - mean) / spread).backward()
-            optimiser.step()
+    ground = make_ground(predictor, tables)
+    budgets = [default_budget(SPACE, ground.ms, fraction) for fraction in FRACTIONS]
+    _check(ground)
+    runs = []
+    for seed in range(seeds):
+        for name, method in (("front", methods.front), ("focused", methods.focused), ("nsga2", methods.nsga2)):
+            runs.append(_record(name, seed, budgets, method(ground, budgets, seed, calls)))
+        for budget in budgets:
+            for name, method in (("single", methods.focused), ("reference", methods.reference)):
+                runs.append(_record(name, seed, [budget], method(ground, [budget], seed, calls)))
+        print(f"seed {seed}: {sum(each['seconds'] for each in runs if each['seed'] == seed):.0f} s", flush=True)
+    _reach(runs)
+    write_json(
+        RESULTS,
+        {
+            "calls": calls,
+            "seeds": seeds,
+            "fractions": FRACTIONS,
+            "budgets_ms": budgets,
+            "source": ground.source,
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread; "
+            + ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "torch", "ofa", "pymoo")),
+            "load": round(os.getloadavg()[0], 1),
+            "runs": runs,
+            "default": _default(seeds),
+        },
+    )
 
-    def predict(genomes: Genomes) -> Floats:
-        with torch.inference_mode():
-            return (net(torch.from_numpy(space.one_hot(genomes))) * spread + mean)[:, 0].double().numpy()
 
-    return predict
+def _check(ground) -> None:
+    """Both forms of the predictor and the table must agree, or nothing below means anything."""
+    from bench_search.ground import SPACE, efficiency
+
+    genomes = SPACE.sample(np.random.default_rng(1), 200)
+    samples = []
+    for genome in genomes:
+        pairs = genome[:40]
+        samples.append(
+            {
+                "wid": None,
+                "ks": [SPACE.kernels[k] for k in pairs[:20]],
+                "e": [SPACE.expands[e] for e in pairs[20:]],
+                "d": [SPACE.depths[d] for d in genome[40:45]],
+                "r": [SPACE.resolutions[genome[-1]]],
+            }
+        )
+    theirs = ground.reference.predict_accuracy(samples).numpy()[:, 0]
+    np.testing.assert_allclose(ground.predictor.predict(genomes), theirs, atol=1e-5)
+    times = [efficiency(ground).predict_efficiency(sample) for sample in samples]
+    np.testing.assert_allclose(ground.ms(genomes), times, rtol=1e-9)
 
 
-METHODS: dict[str, Method] = {
-    "random, 20,000": random_search,
-    "reference, 20,000": reference(CALLS),
-    "reference, 50,100": reference(REFERENCE_CALLS),
-    "ofa-edge, 5,000": ours(5000),
-    "ofa-edge, 20,000": ours(CALLS),
-}
+def _record(name: str, seed: int, budgets: list[float], progress) -> dict:
+    """One run: what it found, what it cost, and its best after some seconds and at a fifth of its calls."""
+    steps = progress.steps
+    after = {
+        str(limit): next((best for calls, seconds, best in reversed(steps) if seconds <= limit), [0.0] * len(budgets))
+        for limit in SECONDS
+    }
+    return {
+        "method": name,
+        "seed": seed,
+        "budgets_ms": budgets,
+        "found": progress.reported,
+        "calls": steps[-1][0],
+        "seconds": round(steps[-1][1], 3),
+        "after_s": after,
+        "steps": [(calls, round(seconds, 4), best) for calls, seconds, best in steps],
+    }
 
 
-def compare(space: Space, name: str, score: Score, seeds: int) -> None:
-    """Print one table: mean, worst and spread over seeds of the gap, in points of top-1."""
-    times = latency(space)
-    for fraction in BUDGETS:
-        budget_ms = default_budget(space, times, fraction)
-        found: dict[str, tuple[list[float], float]] = {}
-        for method, run in METHODS.items():
-            start = time.process_time()
-            values = [run(space, times, score, budget_ms, seed) for seed in range(seeds)]
-            found[method] = values, (time.process_time() - start) / seeds
-        top = max(value for values, _ in found.values() for value in values)
-        if name == "additive":
-            top = 0.95 - 0.25 * math.exp(-best_capacity(space, budget_ms)[1] / 9)
-        for method, (values, seconds) in found.items():
-            gaps = [100 * (top - value) for value in values]
-            print(
-                f"| {space.name} | {name} | {fraction:.0%} | {method} | {np.mean(gaps):.3f} | {max(gaps):.3f} "
-                f"| {max(gaps) - min(gaps):.3f} | {seconds:.2f} |",
-                flush=True,
-            )
+def _reach(runs: list[dict]) -> None:
+    """Seconds until each first reached what the reference ended with (same budget and seed); steps are dropped."""
+    ends = {(each["seed"], each["budgets_ms"][0]): each["found"][0] for each in runs if each["method"] == "reference"}
+    for each in runs:
+        steps = each.pop("steps")
+        each["reached_s"] = [
+            next((seconds for _, seconds, best in steps if best[index] >= ends[each["seed"], budget] - ROUNDING), None)
+            for index, budget in enumerate(each["budgets_ms"])
+        ]
+
+
+def _default(seeds: int) -> list[dict]:
+    """The embedded default on a Raspberry Pi 4: the gap to the upper bound, and the wall time of the whole front."""
+    from ofa_edge.pipeline.plan import BuildOptions, make_plan
+    from ofa_edge.pipeline.searching import predicted_search
+
+    found = []
+    for seed in range(seeds):
+        options = BuildOptions("raspberry-pi-4", device="none", seed=seed)
+        plan = make_plan(options, claim=False, images=False)
+        largest = float(plan.latency.predict(plan.package.space.largest()).ms)
+        started = time.perf_counter()
+        front = predicted_search(plan)
+        seconds = time.perf_counter() - started
+        gaps = [front.gap(fraction * largest) for fraction in DEFAULT_FRACTIONS]
+        found.append({"seed": seed, "seconds": round(seconds, 2), "calls": front.evaluations, "gaps": gaps})
+    return found
 
 
 def main() -> None:
-    """Print the whole table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Run, or print the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("run", "table"))
     parser.add_argument("--seeds", type=int, default=5)
-    seeds = parser.parse_args().seeds
-    print("| space | accuracy | budget | method, predictor calls | mean gap | worst gap | spread | CPU s |")
-    print("|---|---|---|---|---|---|---|---|")
-    for space in (FASHION, IMAGENET):
-        compare(space, "additive", accuracy(space), seeds)
-        compare(space, "mlp", mlp(space), seeds)
+    parser.add_argument(
+        "--calls", type=int, default=50_100, help="predictor calls of each run; the reference's default"
+    )
+    parser.add_argument("--predictor", type=Path, help="the published acc_predictor.pth")
+    parser.add_argument("--table", type=Path, nargs="*", default=[], help="the published latency tables")
+    arguments = parser.parse_args()
+    if arguments.command == "run":
+        run(arguments.seeds, arguments.calls, arguments.predictor, arguments.table)
+    else:
+        from bench_search.table import page
+
+        print(page(json.loads(RESULTS.read_text()), DEFAULT_FRACTIONS), end="")
 
 
 if __name__ == "__main__":

@@ -107,6 +107,8 @@ def _exit_code(manifests: "Sequence[Manifest]") -> int:
 
 
 def _describe(plan: "Plan") -> str:
+    from ofa_edge.pipeline.searching import constraint_words
+
     where = plan.device.name if plan.device.name != "none" else f"none ({plan.device.why or 'not asked for'})"
     share = (
         "" if plan.relative_budget is None else f" ({100 * plan.relative_budget:.0f} % of the largest subnet's latency)"
@@ -117,6 +119,7 @@ def _describe(plan: "Plan") -> str:
         f"budget {plan.budget_ms:.3g} ms{share}\n"
         f"  supernet {plan.package.name}{trained}, images: {plan.data.source}\n"
         f"  device {where}; output {plan.out}"
+        + "".join(f"\n  keeping {words}" for words in constraint_words(plan))
         + (f"\n  tuning for {plan.tune_s:.0f} s" if plan.tune_s else "")
         + "".join(f"\n  warning: {words}" for words in (plan.calibration.warnings if plan.calibration else ()))
     )

@@ -193,6 +193,14 @@ def constraint_facts(plan: Plan) -> dict[str, Any]:
     }
 
 
+def constraint_words(plan: Plan) -> tuple[str, ...]:
+    """What a search has to keep besides its budget, in words."""
+    wanted = plan.options.constraints.min_accuracy
+    kernels = (f"kernels of {', '.join(map(str, plan.part.kernels))}",) if plan.part else ()
+    accuracy = (f"a predicted top-1 of {wanted:g} or more, as fast as can be",) if wanted is not None else ()
+    return (*map(str, plan.limits), *kernels, *accuracy)
+
+
 def chosen_candidates(plan: Plan, front: Front, count: int, distance: int = 8) -> tuple[Candidate, ...]:
     """The best within the budget; with a minimum accuracy, the fastest that are predicted to reach it."""
     wanted = plan.options.constraints.min_accuracy

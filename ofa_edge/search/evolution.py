@@ -45,13 +45,13 @@ class SearchOptions:
 
     evaluations: int = 20_000  # calls of the accuracy predictor, at most
     population: int = 400  # children of a generation
-    elite: int = 25  # parents kept of all, and of each resolution
+    elite: int = 10  # parents kept of all, and of each resolution
     crossover: float = 0.4  # share of children that have two parents; the others are mutants
     grow: float = 0.5  # probability that a child within its budget is grown until it fills it
-    budgets: int = 16  # for which the front is sought, besides the focus
+    budgets: int = 24  # for which the front is sought, besides the focus
     focus: float = 0.5  # share of the effort that goes to the budgets in focus, where there are any
-    polish: int = 2  # neighbourhoods searched after each generation
-    surrogate: int = 3  # rounds of the separable surrogate at the start
+    polish: int = 4  # neighbourhoods searched after each generation
+    surrogate: int = 4  # rounds of the separable surrogate at the start
     seconds: float | None = None  # what the search may take
 
 
@@ -98,7 +98,8 @@ def search_front(
     options = options or SearchOptions()
     if part is not None:
         return _search_part(Part(space, part), latency, accuracy, limits, focus, separable, start, seed, options, stop)
-    fit = BudgetFit(space, latency, limits)
+    times = tabulate(space, latency)
+    fit = BudgetFit(space, latency, limits, times)
     if not np.isfinite(fit.fastest_ms).any():
         require_feasible(space, limits)
     first = int(fit.fastest_ms.argmin())
@@ -118,7 +119,7 @@ def search_front(
         bound = found
     elif separable is not None:
         bound = separable
-    interrupted = evolution.run(tabulate(space, latency), start, stop)
+    interrupted = evolution.run(times, start, stop)
     return Front(
         space,
         archive.genomes.copy(),

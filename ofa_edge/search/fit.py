@@ -1,8 +1,11 @@
 """Making genomes fit their latency budgets: too slow ones are mended, fast ones may be grown."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.search.additive import AdditiveTable
 from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.fastest import fastest_subnets
 from ofa_edge.search.limits import Limit, allowed, excess
@@ -19,15 +22,25 @@ class BudgetFit:
     still fits (towards the largest): no rejection, a bounded number of latency calls, and it needs nothing of the
     latency but that it can be computed. Limits of other quantities are kept in the same way.
 
+    Args:
+        space: the space.
+        latency: maps genomes to milliseconds.
+        limits: what else has to be kept.
+        table: the latency as a table, where it is one: many times quicker, and equal but for rounding.
+
     Attributes:
+        latency: what genomes are mended by.
         fastest, fastest_ms: the fastest subnet within the limits at each resolution; infinite where none was found.
         largest, largest_ms: the subnet with every choice at its largest at each resolution, whatever the limits.
     """
 
-    def __init__(self, space: Space, latency: Score, limits: tuple[Limit, ...] = ()) -> None:
-        self.space, self.latency = space, latency
+    def __init__(
+        self, space: Space, latency: Score, limits: tuple[Limit, ...] = (), table: AdditiveTable | None = None
+    ) -> None:
+        self.space, self.latency = space, latency if table is None else partial(table, space)
         self.allowed = allowed(limits)
-        self.fastest, self.fastest_ms = fastest_subnets(space, latency, excess(limits) if limits else None)
+        self.fastest, found = fastest_subnets(space, self.latency, excess(limits) if limits else None)
+        self.fastest_ms = np.where(np.isfinite(found), latency(self.fastest), np.inf)
         self.largest = space.genome([space.largest(resolution) for resolution in space.resolutions])
         self.largest_ms = np.asarray(latency(self.largest), dtype=np.float64)
 

@@ -19,7 +19,7 @@ from ofa_edge.pipeline.constraints import (
     searched_part,
 )
 from ofa_edge.pipeline.plan import BuildOptions, make_plan
-from ofa_edge.pipeline.searching import constraint_facts, predicted_search
+from ofa_edge.pipeline.searching import constraint_facts, constraint_words, predicted_search
 from ofa_edge.search.evolution import SearchOptions
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import builtin_folder, load_target, read_target
@@ -162,3 +162,18 @@ def test_constraints_are_in_the_key_of_the_search_stage() -> None:
         seen.append(repr(constraint_facts(plan)))
     assert len(set(seen)) == len(seen)
     assert re.search("[0-9a-f]{64}", seen[-1])
+
+
+def test_a_build_keeps_its_constraints_and_each_set_has_its_own_search(own_cache, tmp_path) -> None:
+    space = make_plan(own_cache.options(tmp_path / "out")).package.space
+    size = quantities(space, "tflite", "fp32")["size_bytes"]
+    most = 1.2 * float(size(space.genome([space.smallest()]))[0])
+    assert most < float(size(space.genome([space.largest()]))[0])
+    asked = Constraints(max_size=most, kernels=(3,))
+    manifest, stages = own_cache.build(tmp_path / "out", constraints=asked, measure=2)
+    assert "search" in stages.made
+    assert {kernel for stage in manifest.subnet.stages for kernel, _ in stage} == {3}
+    artifact = next(record for record in manifest.outputs if record.path == "model.tflite")
+    assert artifact.size <= most
+    plan = make_plan(own_cache.options(tmp_path / "out", constraints=asked))
+    assert [words.partition(" ")[0] for words in constraint_words(plan)] == ["artifact", "kernels"]
