@@ -216,7 +216,8 @@ class Measuring:
                 if self.journal.seconds >= self.plan.budget_s:
                     self.say(f"the budget ended in session {session + 1} of {SESSIONS}")
                     return
-                self._one(session, number, chunk, self._rounds(session, len(chunks)))
+                share = 2 * self.plan.budget_s / SESSIONS / len(chunks)  # no slow run eats the others' time
+                self._one(session, number, chunk, self._rounds(session, len(chunks)), share)
                 if len(self._lost) >= _GIVE_UP:
                     self.say(f"{_GIVE_UP} runs were lost one after the other: measuring ends here")
                     return
@@ -238,12 +239,12 @@ class Measuring:
         runs = chunks * (SESSIONS - session) - done
         return _affordable_rounds([run.seconds for run in first], left / max(1, runs))
 
-    def _one(self, session: int, number: int, chunk: Sequence[Item], rounds: int) -> None:
+    def _one(self, session: int, number: int, chunk: Sequence[Item], rounds: int, share: float) -> None:
         names = tuple(item.name for item in chunk)
         places = {name: index for index, name in enumerate(self.models)}  # units' names are no plain file names
         files = {f"{places[name]}{self.models[name].suffix}": self.models[name] for name in names}
         lines = [self._line(name, item) for name, item in zip(files, chunk, strict=True)]
-        left = self.plan.budget_s - self.journal.seconds
+        left = min(share, self.plan.budget_s - self.journal.seconds)
         start, why, ns = time.perf_counter(), "", np.zeros((0, len(chunk)))
         try:
             self.program.send(files)

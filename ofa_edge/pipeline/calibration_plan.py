@@ -116,7 +116,7 @@ class CalibrationPlan:
     def describe(self) -> str:
         """What is printed before anything is measured."""
         units, fit, held = (self.role(role) for role in ("unit", "fit", "held-out"))
-        seconds = SESSIONS * sum(item.seconds for item in self.items)
+        seconds = SESSIONS * (RUN_S + sum(item.seconds for item in self.items))
         lines = [
             f"calibrate {self.target.name} on {self.options.device}: {self.runtime} {self.precision}, "
             f"{self.target.runtime.threads} threads, budget {self.budget_s:.0f} s on the device",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 STAGE = "timed-model"
-_BATCH = 24  # models that one TensorFlow process converts
+_BATCH = 24  # models that one TensorFlow process converts; TVM gains nothing from more than one
 OnModel = Callable[[int, int], None]  # models done, of how many
 
 
@@ -128,8 +128,9 @@ def export_pieces(
     facts = recipe.facts()
     inputs = [{**facts, "piece": _facts(space, piece)} for piece in wanted]
     missing = [index for index, each in enumerate(inputs) if not cache.has(STAGE, each)]
-    for start in range(0, len(missing), _BATCH):
-        batch = missing[start : start + _BATCH]
+    size = _BATCH if recipe.runtime == "tflite" else 1
+    for start in range(0, len(missing), size):
+        batch = missing[start : start + size]
         on_model(start, len(missing))
         with tempfile.TemporaryDirectory(prefix="ofa-edge-timed-") as folder:
             made = _make(space, [wanted[index] for index in batch], recipe, Path(folder))

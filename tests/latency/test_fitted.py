@@ -12,7 +12,9 @@ from ofa_edge.errors import ConfigError, SpaceMismatchError
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering, amounts
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, UnitSample, fit_fitted, prior_of
 from ofa_edge.latency.load import FittedFacts, load_latency_model, read_latency_file
+from ofa_edge.latency.lookup_yaml import tables_of
 from ofa_edge.latency.protocol import Z50, Z90, Key, LatencyModel, OutsideKey, Provenance
+from ofa_edge.latency.table import TableModel
 from ofa_edge.latency.units import UnitTable
 from ofa_edge.metrics import spearman
 from ofa_edge.space import Genomes, Space
@@ -137,6 +139,14 @@ def test_parts_add_up_and_one_is_as_many(fitted: tuple[Device, FittedModel]) -> 
     assert sum(part.ms for part in parts) == pytest.approx(float(model.predict(subnet).ms))
     genomes = SPACE.genome([SPACE.smallest(), subnet])
     assert model.predict_many(genomes).at(1) == model.predict(subnet)
+
+
+def test_as_tables_the_sums_are_the_medians(fitted: tuple[Device, FittedModel]) -> None:
+    _, model = fitted
+    tables = tables_of(model, SPACE)
+    table = TableModel(SPACE, tables, KEY, PROVENANCE, 0.1)
+    genomes = SPACE.sample(np.random.default_rng(5), 10)
+    assert np.allclose(table.predict_many(genomes).ms, model.predict_many(genomes).ms)
 
 
 def test_a_file_gives_the_same_model_again(fitted: tuple[Device, FittedModel], tmp_path: Path) -> None:
