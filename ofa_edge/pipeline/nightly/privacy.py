@@ -4,16 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ofa_edge.device.devices_file import load_devices
-from ofa_edge.files import sha256_bytes
+from ofa_edge.device.privacy import pseudonym, scrub
 
 _CHANGES_AT_EACH_START = frozenset({"boot_id"})
 _PRIVATE_FACTS = frozenset({"serial", "host", "hostname", "user"})
 _LEAST_LENGTH = 3  # shorter words would be found everywhere
-
-
-def pseudonym(secret: str) -> str:
-    """The same short name for the same secret; a digest, so that it cannot be read back."""
-    return "device-" + sha256_bytes(b"ofa-edge\0" + secret.encode())[:8]
 
 
 class Pseudonyms:
@@ -22,13 +17,11 @@ class Pseudonyms:
     def __init__(self, secrets: tuple[str, ...] | None = None) -> None:
         """Args: words to hide; left out, those of the devices file."""
         found = _addresses() if secrets is None else secrets
-        self._secrets = sorted({word for word in found if len(word) >= _LEAST_LENGTH}, key=len, reverse=True)
+        self._secrets = [word for word in found if len(word) >= _LEAST_LENGTH]
 
     def hide(self, text: str) -> str:
         """A message with every secret replaced."""
-        for secret in self._secrets:
-            text = text.replace(secret, pseudonym(secret))
-        return text
+        return scrub(text, self._secrets)
 
     def hide_facts(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """`lasting_facts` with every secret replaced."""
