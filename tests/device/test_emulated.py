@@ -74,7 +74,9 @@ def tiny_onnx(path):
 
 
 @pytest.mark.skipif(shutil.which("aarch64-linux-gnu-g++") is None, reason="g++-aarch64-linux-gnu is not installed")
-def test_a_tvm_artifact_runs_in_the_compiled_runner(emulated, images, tmp_path):
+@pytest.mark.parametrize("way", ["emulated", "emulated_phone"])  # directly, and behind adb
+def test_a_tvm_artifact_runs_in_the_compiled_runner(way, request, images, tmp_path):
+    device = request.getfixturevalue(way)
     target = load_target("raspberry-pi-4")
     tiny_onnx(tmp_path / "net.onnx")
     compile_cpu(tmp_path / "net.onnx", tmp_path / "model.so", target.runtime.tvm.target)
@@ -82,8 +84,7 @@ def test_a_tvm_artifact_runs_in_the_compiled_runner(emulated, images, tmp_path):
         runner = build_tvm_runner("aarch64", cache_folder())
     except ToolMissingError as error:
         pytest.skip(f"{error.what}: {error.why}")
-    request = Request(tmp_path / "model.so", "tvm", images, CLASSES, runner=runner)
-    found = measure(emulated, request)
+    found = measure(device, Request(tmp_path / "model.so", "tvm", images, CLASSES, runner=runner))
     np.testing.assert_allclose(found.outputs, run_onnx(tmp_path / "net.onnx", images), rtol=1e-4, atol=1e-5)
     assert found.latency is None
     assert found.runner["runtime"] == "tvm"
