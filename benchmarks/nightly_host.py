@@ -31,7 +31,7 @@ from ofa_edge.pipeline.plan import BuildOptions, make_plan
 
 ROOT = Path(__file__).parents[1]
 WORK, RECORD = ROOT / "runs" / "nightly-host", ROOT / "benchmarks" / "nightly_host.json"
-NIGHTS, SLOWER_BUDGET = 20, 1.08  # of the predicted latency; measured, the difference is about twice that
+NIGHTS, SLOWER_BUDGET = 20, 1.12  # of the golden's predicted latency
 FLEET = """
 schema = 1
 folder = "{folder}"

@@ -66,3 +66,15 @@ def test_a_gate_that_cried_wolf_would_be_seen(gate, monkeypatch):
     judge = gate.judge_night
     monkeypatch.setattr(gate, "judge_night", lambda *given: judge(*given, loose))
     assert gate.false_alarms(SHARED_MACHINE, 40, seed=4)[0]["colours"].get("RED", 0) > 5
+
+
+def test_the_manual_quotes_the_record(recorded):
+    devices = recorded["devices"]
+    board, phone = devices["locked board"], devices["stock phone"]
+    reds = [each["aa"]["colours"].get("RED", 0) for each in devices.values()]
+    planted = [100 * each["planted"]["colours"]["RED"] / each["planted"]["total"] for each in (board, phone)]
+    nights = [slowly["median_nights"] for each in (board, phone) for slowly in each["slow"]]
+    text = " ".join((ROOT / "docs" / "nightly.md").read_text().split())
+    assert f"RED on {min(reds)} to {max(reds)} of 30,000 series-nights" in text
+    assert f"on {planted[0]:.0f} % of nights of a locked board and on {planted[1]:.0f} % of a stock phone's" in text
+    assert f"in {min(nights):.0f} to {max(nights):.0f} nights (median)" in text
