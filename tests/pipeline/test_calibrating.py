@@ -267,6 +267,7 @@ def test_the_plan_says_what_it_will_do(plan: CalibrationPlan) -> None:
         ({"budget": "5 minutes"}, "bad budget"),
         ({"budget": "0"}, "too small"),
         ({"device": "emulated"}, "an emulator gives no times"),
+        ({"device": "emulated-ssh"}, "an emulator gives no times"),
         ({"device": "none"}, "nothing to measure on"),
         ({"threads": 999}, "999 threads"),
         ({"name": "No Name"}, "bad target name"),
