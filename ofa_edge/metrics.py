@@ -24,6 +24,11 @@ def argmax(logits: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.where(np.isnan(logits).any(axis=1), -1, logits.argmax(axis=1)).astype(np.int64)
 
 
+def mad(values: NDArray[np.float64]) -> float:
+    """Median absolute deviation from the median; 0 without values."""
+    return float(np.median(np.abs(values - np.median(values)))) if values.size else 0.0
+
+
 def spearman(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     """Spearman's rank correlation, ties given their mean rank; 0 where either holds one value only: it has no order."""
     from scipy.stats import spearmanr

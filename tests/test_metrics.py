@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ofa_edge.metrics import argmax, mcnemar_p, paired_drop, spearman, top1
+from ofa_edge.metrics import argmax, mad, mcnemar_p, paired_drop, spearman, top1
 
 
 def test_top1_is_the_share_of_right_answers():
@@ -9,6 +9,11 @@ def test_top1_is_the_share_of_right_answers():
     assert top1(logits, np.array([0, 1, 0, 0])) == 0.75
     assert top1(logits, np.array([1, 0, 0, 1])) == 0.0
     assert top1(-logits, np.array([1, 0, 0, 1])) == 1.0
+
+
+def test_median_absolute_deviation():
+    assert mad(np.array([1.0, 2.0, 4.0, 100.0])) == 1.5
+    assert mad(np.array([])) == 0.0
 
 
 def test_a_row_with_nan_is_wrong_and_agrees_with_nothing():

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ofa_edge.device.protocol import Latency
 from ofa_edge.device.watch import Tick
 from ofa_edge.errors import DeviceError, ImplausibleError
+from ofa_edge.metrics import mad
 
 _RESAMPLES = 10_000
 _P99_FROM = 1000  # samples; fewer do not know their 99th percentile
@@ -74,7 +75,7 @@ def summarise(sessions: Sequence[Session], threads: int) -> Latency:
         p90_ms=float(np.median([np.percentile(array, 90) for array in arrays])),
         p99_ms=float(np.percentile(everything, 99)) if everything.size >= _P99_FROM else None,
         min_ms=float(everything.min()),
-        mad_ms=float(np.median(np.abs(everything - np.median(everything)))),
+        mad_ms=mad(everything),
         low95_ms=low,
         high95_ms=high,
         runs=int(everything.size),

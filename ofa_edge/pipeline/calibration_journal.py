@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.files import canonical_json, write_bytes
+from ofa_edge.metrics import mad
 
 _SLOWED = 1.15  # a run in which everything was so much slower than usual does not count
 _POLISHES = 15
@@ -136,7 +137,7 @@ def sampled(runs: Sequence[Run]) -> dict[str, Sampled]:
         ms = float(np.exp(np.median(logs)))
         error = _ONE_SESSION
         if len(logs) > 1:
-            spread = 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
+            spread = 1.4826 * mad(logs)
             error = max(1.2533 * spread / len(logs) ** 0.5, _LEAST_RELATIVE_SE)
         found[name] = Sampled(ms, error * ms, len(logs))
     return found

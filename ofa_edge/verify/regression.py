@@ -13,6 +13,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.metrics import mad
 from ofa_edge.verify.change_point import ChangePoint, find_change
 from ofa_edge.verify.rank_tests import signed_rank_p, smallest_significant_shift
 
@@ -197,11 +198,6 @@ def _threshold(ratios: Floats, past: Past, rules: Rules) -> float:
         # by sqrt(pi / 2n) of their standard deviation, and so do their MADs.
         spread = max(spread, mad(ratios) * math.sqrt(math.pi / 2 / len(ratios)))
     return max(math.log1p(rules.least_effect), rules.mads * spread)
-
-
-def mad(values: Floats) -> float:
-    """Median absolute deviation; 0 without values."""
-    return float(np.median(np.abs(values - np.median(values)))) if values.size else 0.0
 
 
 def _blocked(found: Look, past: Past, fingerprint: str, rules: Rules) -> tuple[str, str] | None:

@@ -22,7 +22,7 @@ from ofa_edge.report import render_report
 from ofa_edge.space import Subnet
 from ofa_edge.targets import load_target
 
-PI = Fingerprint("physical", "", "aarch64", "Cortex-A72", "Raspberry Pi 4 Model B", "Debian 12", "6.1", "boot 1", 4)
+PI = Fingerprint("physical", "", "aarch64", "cortex-a72", "Raspberry Pi 4 Model B", "Debian 12", "6.1", "boot 1", 4)
 
 
 class Board:
@@ -162,7 +162,7 @@ def test_nothing_measured_is_an_error(refined, board):
     ("seen", "words"),
     [
         (replace(PI, device_kind="emulated", kind_evidence="QEMU in /proc/cpuinfo"), "gives no times"),
-        (replace(PI, cpu="Cortex-A53"), "say nothing of it"),
+        (replace(PI, cpu="cortex-a53"), "say nothing of it"),
     ],
 )
 def test_a_device_that_is_not_the_target_is_found_out_before_any_work(own_cache, tmp_path, board, seen, words):
