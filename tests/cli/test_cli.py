@@ -350,7 +350,9 @@ def test_devices_list_ends_in_the_flag_to_paste(run, tmp_path):
     status, out, _ = run("devices", "list")
     assert status == 0
     flags = [line.split()[-2:] for line in out.splitlines() if "--device" in line]
-    assert flags == [["--device", name] for name in ("local", "emulated", "emulated-ssh", "emulated-adb", "none", "my-pi")]
+    assert flags == [
+        ["--device", name] for name in ("local", "emulated", "emulated-ssh", "emulated-adb", "none", "my-pi")
+    ]
 
 
 def test_cache_list_and_prune(run, tmp_path):
