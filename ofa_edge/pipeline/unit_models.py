@@ -1,7 +1,7 @@
 """Units and whole subnets as small models to be timed: the project's own layers, through the project's own export.
 
-Weights are random, batch norm is calibrated on noise: what a network takes depends on neither. Models are kept in the cache, so an interrupted
-calibration exports nothing twice.
+Weights are random, batch norm is calibrated on noise: what a network takes depends on neither. Models are kept in the
+cache, so an interrupted calibration exports nothing twice.
 """
 
 import shutil
