@@ -17,7 +17,7 @@ def test_activations_keep_their_size_through_the_deepest_subnet() -> None:
     with torch.no_grad():
         net(torch.randn(shape))
     assert len(largest) == 21
-    assert 1 < min(largest) <= max(largest) < 40
+    assert 1 < min(largest) <= max(largest) < 20
 
 
 def test_a_block_by_itself_is_made_as_it_is_inside() -> None:
