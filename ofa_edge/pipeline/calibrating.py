@@ -5,7 +5,6 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ from ofa_edge.cache import StageCache
 from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.turns import check_timeable, open_litert_turns, open_turns
-from ofa_edge.errors import ConfigError, DeviceError, DeviceRebootedError
+from ofa_edge.errors import ConfigError, DeviceError
 from ofa_edge.files import sha256_file, write_bytes, write_json
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, UnitSample, fit_fitted
 from ofa_edge.latency.load import FittedFacts
@@ -25,6 +24,7 @@ from ofa_edge.latency.protocol import CrossValidation, Key, Provenance
 from ofa_edge.latency.target_file import RunsAs, write_target
 from ofa_edge.latency.units import UnitTable
 from ofa_edge.metrics import spearman
+from ofa_edge.pipeline.calibration_guards import Guard, judged_by
 from ofa_edge.pipeline.calibration_journal import Journal, Run, Sampled, sampled, slowed
 from ofa_edge.pipeline.calibration_plan import (
     CHUNK,
@@ -35,6 +35,7 @@ from ofa_edge.pipeline.calibration_plan import (
     CalibrationPlan,
     Item,
 )
+from ofa_edge.pipeline.on_device import held
 from ofa_edge.pipeline.unit_models import Piece, Recipe, export_pieces, pieces
 from ofa_edge.space import Subnet
 
@@ -58,19 +59,6 @@ class Program(Protocol):
 
     def place(self, name: str) -> str:
         """Where a file lies on the device."""
-
-
-Guard = Callable[[Connection], AbstractContextManager[None]]
-"""What stands around each run: it raises a DeviceError where the run's samples must not count."""
-
-
-@contextlib.contextmanager
-def same_boot(connection: Connection) -> Iterator[None]:
-    """Raise DeviceRebootedError where the device restarted during a run."""
-    before = connection.fingerprint().boot_id
-    yield
-    if connection.fingerprint().boot_id != before:
-        raise DeviceRebootedError(f"{connection.name} restarted", "its boot id changed during the run", "run it again")
 
 
 @dataclass(frozen=True)
@@ -112,9 +100,7 @@ class Calibration:
     target: Path
 
 
-def calibrate(
-    plan: CalibrationPlan, cache: StageCache, command: Sequence[str], say: Say, guard: Guard = same_boot
-) -> Calibration:
+def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], say: Say) -> Calibration:
     """Run a plan; one that was interrupted goes on where it stopped.
 
     Args:
@@ -122,9 +108,9 @@ def calibrate(
         cache: keeps the exported models.
         command: for the provenance.
         say: told what happens.
-        guard: around each run on the device.
 
     Raises:
+        DeviceBusyError: somebody else holds the device, or it cannot be prepared.
         DeviceError: so much was lost that nothing can be fitted; what was measured is kept.
         UnsupportedError: the device is emulated, or of another architecture.
     """
@@ -138,8 +124,9 @@ def calibrate(
         export_s = time.perf_counter() - start
         journal = Journal(plan.options.out / f"{plan.name}.samples.jsonl", _head(plan, fingerprint))
         say(f"exported {len(models)} models in {export_s:.0f} s; {journal.seconds:.0f} s measured before")
-        with _program(plan, connection) as program:
-            Measuring(plan, connection, program, models, journal, guard, say).run()
+        with held(connection) as conditions, _program(plan, connection) as program:
+            assert conditions is not None  # `check_timeable` refuses emulated devices
+            Measuring(plan, connection, program, models, journal, judged_by(conditions), say).run()
     finally:
         connection.close()
     return conclude(plan, journal, fingerprint, command, export_s)
@@ -245,12 +232,15 @@ class Measuring:
         files = {f"{places[name]}{self.models[name].suffix}": self.models[name] for name in names}
         lines = [self._line(name, item) for name, item in zip(files, chunk, strict=True)]
         left = min(share, self.plan.budget_s - self.journal.seconds)
-        start, why, ns = time.perf_counter(), "", np.zeros((0, len(chunk)))
+        seconds, why, ns = 0.0, "", np.zeros((0, len(chunk)))
         try:
             self.program.send(files)
-            start = time.perf_counter()
             with self.guard(self.connection):
-                ns = self.program.time(files, lines, rounds, left)
+                start = time.perf_counter()  # waiting for a cool device costs no budget
+                try:
+                    ns = self.program.time(files, lines, rounds, left)
+                finally:
+                    seconds = time.perf_counter() - start
             self._lost.clear()
             if not len(ns):
                 why = "no round was finished"
@@ -259,7 +249,6 @@ class Measuring:
             ns = np.zeros((0, len(chunk)))
             self._lost.append(error)
             self.say(f"dropped: {why}")
-        seconds = time.perf_counter() - start
         self.journal.add(Run(session, number, names, ns, seconds, rounds, why, dict(self.program.facts)))
 
     def _line(self, file: str, item: Item) -> str:

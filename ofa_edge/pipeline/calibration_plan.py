@@ -19,7 +19,7 @@ from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.posterior import Units
 from ofa_edge.latency.target_file import check_name
 from ofa_edge.latency.units import UnitTable
-from ofa_edge.pipeline.plan import Runtime, require_tools
+from ofa_edge.pipeline.plan import DevicePlan, Runtime, require_tools
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import Precision, Target, load_target, require
@@ -142,10 +142,11 @@ def make_calibration_plan(options: CalibrationOptions) -> CalibrationPlan:
         UsageError: in one of its forms, such as a budget too small for any plan (says the least).
     """
     budget_s = parse_duration(options.budget, "--budget")
-    if options.device in ("emulated", "none"):
+    emulated = DevicePlan(options.device).emulated
+    if emulated or options.device == "none":
         raise UnsupportedError(
             f"cannot calibrate on --device {options.device}",
-            "an emulator gives no times" if options.device == "emulated" else "there is nothing to measure on",
+            "an emulator gives no times" if emulated else "there is nothing to measure on",
             "--device NAME of the real board (ofa-edge devices list), or local for this machine",
         )
     target, runtime, precision = _resolve(options)

@@ -65,6 +65,13 @@ class DevicePlan:
     name: str
     why: str = ""
 
+    @property
+    def emulated(self) -> bool:
+        """Whether its name says that it gives no times; a device of the user's is asked itself."""
+        from ofa_edge.device.devices_file import EMULATED
+
+        return self.name in EMULATED
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -320,7 +327,7 @@ def _require_timeable(target: Target, runtime: Runtime, device: DevicePlan) -> N
             f"--tune cannot turn the CUDA kernels of {target.name}", "it knows schedules of CPUs", "leave out --tune"
         )
     hint = "--device NAME of the real board (ofa-edge devices list), or leave out --tune"
-    if device.name == "emulated":
+    if device.emulated:
         raise UnsupportedError(
             f"cannot tune for {target.name} on an emulated device", "an emulator gives no times", hint
         )
@@ -342,7 +349,7 @@ def require_refinable(options: BuildOptions, target: Target, device: DevicePlan)
             "use one of them",
         )
     hint = "--device NAME of the real board (ofa-edge devices list), or leave out --refine"
-    if device.name == "emulated":
+    if device.emulated:
         raise UnsupportedError(
             f"cannot refine the latency model of {target.name} on an emulated device",
             "an emulator gives no times",

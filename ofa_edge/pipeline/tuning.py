@@ -97,7 +97,7 @@ def device_key(fingerprint: Fingerprint) -> str:
 
 def _device_at_hand(plan: Plan, devices: Sequence[str]) -> str | None:
     """The device whose records count: the plan's own; with none or an emulated one, that which was tuned last."""
-    if plan.device.name in ("none", "emulated"):
+    if plan.device.name == "none" or plan.device.emulated:
         return devices[0]
     with connected(plan, "tune") as connection:
         fingerprint = connection.fingerprint()

@@ -54,6 +54,14 @@ def test_what_does_not_fit_changes_nothing(path, name, kind, options, error, sai
     assert [entry.name for entry in path.parent.iterdir()] == ["devices.toml"]
 
 
+def test_a_file_that_is_no_text_is_told_and_stays(path):
+    path.parent.mkdir()
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot read"):
+        add_device("pi", "ssh", {"host": "pi.local"})
+    assert path.read_bytes() == b"\xff\xfe"
+
+
 @given(st.text())
 def test_any_value_is_read_back_as_it_was_written(value):
     import tomllib

@@ -1,6 +1,7 @@
 import pytest
 
-from ofa_edge.device.devices_file import devices_path, load_devices, open_connection
+from ofa_edge.device.conditions import Expected
+from ofa_edge.device.devices_file import devices_path, expected_of, load_devices, open_connection
 from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.ssh import SshConnection
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
@@ -100,3 +101,15 @@ def test_a_named_file_that_is_missing_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setenv("OFA_EDGE_DEVICES", str(tmp_path / "none.toml"))
     with pytest.raises(ConfigError, match="cannot read"):
         load_devices()
+
+
+def test_what_a_device_must_say_it_is(write):
+    write(
+        GOOD
+        + 'serial = "10000000c0ffee"\n[devices.phone]\nkind = "adb"\nserial = "9A1AY1XYZ"\nbuild = "google/flame:13"\n'
+        + '[devices.wifi]\nkind = "adb"\nserial = "192.168.1.20:5555"\n[devices.any]\nkind = "adb"\n'
+    )
+    assert expected_of("pi") == Expected("10000000c0ffee")
+    assert expected_of("phone") == Expected("9A1AY1XYZ", "google/flame:13")
+    # An address of adb's is no serial number, and nothing is known of devices that no table describes.
+    assert [expected_of(name) for name in ("wifi", "any", "local", "emulated", "made-up")] == [Expected()] * 5

@@ -9,7 +9,7 @@ from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.passes import FunctionTime, Memory, Unavailable, memory_pass, profile_pass
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.session import open_artifact
-from ofa_edge.errors import DeviceRunError
+from ofa_edge.errors import DeviceBusyError, DeviceRunError
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,16 @@ def test_a_profile_is_of_one_inference(opened, monkeypatch):
     facts = {"runs": 4, "profile": [["conv", 8, 6_000_000], ["pool", 4, 2_000]]}
     found = profile_pass(told(opened, monkeypatch, facts, runtime="tvm"))
     assert found == (FunctionTime("conv", 2, 1.5), FunctionTime("pool", 1, 0.0005))
+
+
+def test_a_profile_waits_until_the_device_is_fit(opened, monkeypatch):
+    class Hot:
+        def before(self):
+            raise DeviceBusyError("hot", "81 C", "cool it", reason="too-hot")
+
+    hot = dataclasses.replace(told(opened, monkeypatch, {}, runtime="tvm"), conditions=Hot())
+    with pytest.raises(DeviceBusyError):
+        profile_pass(hot)
 
 
 @pytest.mark.parametrize("facts", [{}, {"runs": 0, "profile": [["a", 1, 1]]}, {"runs": 1, "profile": [3]}])

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ofa_edge.cache import StageCache
+from ofa_edge.device.lease import hold
 from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.turns import check_timeable
 from ofa_edge.errors import (
     ConfigError,
+    DeviceBusyError,
     DeviceError,
     DeviceLostError,
     DeviceRebootedError,
@@ -24,7 +27,9 @@ from ofa_edge.errors import (
 )
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.units import UnitTable
-from ofa_edge.pipeline.calibrating import Calibration, Guard, Measuring, conclude, same_boot
+from ofa_edge.pipeline import calibrating
+from ofa_edge.pipeline.calibrating import Calibration, Measuring, conclude
+from ofa_edge.pipeline.calibration_guards import Guard, judged_by, same_boot
 from ofa_edge.pipeline.calibration_journal import Journal, sampled, slowed
 from ofa_edge.pipeline.calibration_plan import SESSIONS, CalibrationOptions, CalibrationPlan, make_calibration_plan
 from ofa_edge.pipeline.unit_models import pieces
@@ -188,6 +193,46 @@ def test_a_guard_may_refuse_a_run(plan: CalibrationPlan) -> None:
     assert [bool(run.dropped) for run in journal.runs].count(True) == 1
 
 
+class Hot:
+    """Conditions in which the third run is too hot to begin, and the fifth was slowed down."""
+
+    def __init__(self) -> None:
+        self.asked, self.judged = 0, 0
+
+    facts: Mapping[str, str] = {}
+
+    def before(self) -> None:
+        self.asked += 1
+        if self.asked == 3:
+            raise DeviceBusyError("board cannot be measured now", "81.0 C", "cool it", reason="too-hot")
+
+    def after(self) -> str | None:
+        self.judged += 1
+        return "throttled" if self.judged == 4 else None
+
+
+def test_a_run_on_a_hot_device_is_dropped(plan: CalibrationPlan) -> None:
+    program, journal = measured(plan, guard=judged_by(Hot()))
+    dropped = {number: run.dropped for number, run in enumerate(journal.runs, 1) if run.dropped}
+    assert list(dropped) == [3, 5]
+    assert "cannot be measured now" in dropped[3]
+    assert "throttled" in dropped[5]
+    assert program.calls == len(journal.runs) - 1  # nothing runs on a device that is not fit
+    assert journal.runs[2].seconds == 0.0  # waiting costs no budget
+
+
+def test_the_device_is_leased_before_anything_is_measured(
+    plan: CalibrationPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFA_EDGE_LEASES", str(tmp_path / "leases"))
+    monkeypatch.setattr(calibrating, "export_items", lambda *_: {})
+    monkeypatch.setattr(calibrating, "_program", lambda *_: pytest.fail("it was measured"))
+    local = dataclasses.replace(plan, options=dataclasses.replace(plan.options, device="local"))
+    with hold(LocalConnection()), pytest.raises(DeviceBusyError) as caught:
+        calibrating.calibrate(local, StageCache(tmp_path / "cache"), ["ofa-edge"], lambda words: None)
+    assert caught.value.reason == "leased"
+
+
 def test_a_device_that_does_not_come_back_ends_the_measuring(plan: CalibrationPlan) -> None:
     lost = DeviceLostError("board was lost", "no route", "plug it in")
     program, journal = measured(plan, dict.fromkeys(range(3, 99), lost))
@@ -222,6 +267,7 @@ def test_the_plan_says_what_it_will_do(plan: CalibrationPlan) -> None:
         ({"budget": "5 minutes"}, "bad budget"),
         ({"budget": "0"}, "too small"),
         ({"device": "emulated"}, "an emulator gives no times"),
+        ({"device": "emulated-ssh"}, "an emulator gives no times"),
         ({"device": "none"}, "nothing to measure on"),
         ({"threads": 999}, "999 threads"),
         ({"name": "No Name"}, "bad target name"),

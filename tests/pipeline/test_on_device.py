@@ -1,13 +1,18 @@
 """The device stage of a build, on a device that is not there."""
 
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from ofa_edge.device.lease import hold
+from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.protocol import Fingerprint, Instructions, Measurement
-from ofa_edge.errors import DeviceLostError
+from ofa_edge.errors import DeviceBusyError, DeviceLostError
 from ofa_edge.pipeline import on_device
+from ofa_edge.targets import load_target
 
 
 class FakeConnection:
@@ -97,3 +102,57 @@ def test_a_lost_device_leaves_no_output(first, own_cache, tmp_path, emulator, mo
         own_cache.build(tmp_path / "out", device="emulated")
     assert connection.closed
     assert not (tmp_path / "out").exists()
+
+
+def peak(target, precision, fingerprint):
+    plan = SimpleNamespace(target=load_target(target), precision=precision)
+    return on_device.peak_gmacs(plan, fingerprint, SimpleNamespace(kind="ssh"))
+
+
+def test_only_the_targets_own_hardware_is_held_against_its_peak():
+    pi = Fingerprint("physical", "", "aarch64", "cortex-a72", "Raspberry Pi 4 Model B Rev 1.4", "", "", "boot", 4)
+    assert peak("raspberry-pi-4", "fp32", pi) == 28.8
+    assert peak("raspberry-pi-4", "int8", pi) == peak("raspberry-pi-4", "dynamic", pi) == 57.6
+    assert peak("raspberry-pi-4", "fp16", pi) == 28.8  # it has no fp16 arithmetic and computes in fp32
+    assert peak("raspberry-pi-4", "fp32", replace(pi, cpu="AMD EPYC", model="")) is None
+    assert peak("raspberry-pi-4", "fp32", replace(pi, device_kind="emulated")) is None
+    assert peak("host", "fp32", pi) is None
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path):
+    """This machine, by a name of the devices file, whose table expects a serial number."""
+    monkeypatch.setenv("OFA_EDGE_LEASES", str(tmp_path / "leases"))
+    monkeypatch.setenv("OFA_EDGE_DEVICES", str(tmp_path / "devices.toml"))
+    (tmp_path / "devices.toml").write_text('schema = 1\n[devices.bench]\nkind = "ssh"\nhost = "b"\nserial = "none"\n')
+    return LocalConnection("bench")
+
+
+def test_a_device_is_held_only_if_it_is_the_one_of_the_devices_file(bench):
+    with pytest.raises(DeviceBusyError) as caught, on_device.held(bench):
+        pass
+    assert caught.value.reason == "wrong-device"
+    with hold(bench), pytest.raises(DeviceBusyError) as caught, on_device.held(bench):
+        pass
+    assert caught.value.reason == "leased"
+    with on_device.held(LocalConnection()) as conditions:
+        assert conditions is not None
+
+
+def test_a_lease_that_was_taken_over_ends_the_next_session(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr("ofa_edge.device.lease.BEAT_S", 0.05)
+    with on_device.held(LocalConnection()) as conditions:
+        conditions.before()
+        for path in (tmp_path / "leases").glob("*.json"):
+            path.write_text("{}")
+        with pytest.raises(DeviceBusyError) as caught:
+            wait_until_lost(conditions)
+    assert caught.value.reason == "lease-lost"
+
+
+def wait_until_lost(conditions):
+    """The heartbeat finds out, some time later."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        conditions.before()
+        time.sleep(0.02)

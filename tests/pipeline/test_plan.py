@@ -102,6 +102,7 @@ def test_input_files_are_named_without_their_folders(workshop, tmp_path):
     [
         ({"target": "jetson-nano", "precision": "int8"}, UnsupportedError, "Maxwell"),
         ({"refine": 3, "device": "emulated"}, UnsupportedError, "an emulator gives no times"),
+        ({"refine": 3, "device": "emulated-adb"}, UnsupportedError, "an emulator gives no times"),
         ({"refine": 3}, UnsupportedError, "nothing to measure on"),
         ({"refine": -1, "device": "local"}, ConfigError, "--refine -1"),
         ({"refine": 2, "device": "local", "target": "host", "sustained": True}, UnsupportedError, "measured cold"),
@@ -312,8 +313,9 @@ def test_tuning_is_refused_where_there_is_nothing_to_turn_or_to_time(workshop, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tuning_on_an_emulated_device_is_refused(workshop, tmp_path, monkeypatch):
-    monkeypatch.setattr(plan_module, "_device", lambda *_: plan_module.DevicePlan("emulated"))
+@pytest.mark.parametrize("name", ["emulated", "emulated-ssh"])
+def test_tuning_on_an_emulated_device_is_refused(workshop, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(plan_module, "_device", lambda *_: plan_module.DevicePlan(name))
     with pytest.raises(UnsupportedError, match="an emulator gives no times"):
         planned(workshop, tmp_path, runtime="tvm", tune="5m", device="auto")
 

@@ -1,5 +1,6 @@
 """`--refine`: on a board that is not there, whose times are known to the test."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def board(monkeypatch):
     device = Board()
     monkeypatch.setattr(on_device, "open_connection", lambda name, target: device)
     monkeypatch.setattr(on_device, "measure", device.measure)
+    for module in (on_device, refining):  # it has no programs to ask
+        monkeypatch.setattr(module, "held", lambda connection: contextlib.nullcontext())
     monkeypatch.setattr("ofa_edge.device.devices_file.load_devices", lambda: {"board": None})
     return device
 

@@ -19,6 +19,11 @@ def test_a_step_down_is_none():
     assert found.p > 0.5
 
 
+def test_nights_that_are_all_the_same_have_no_change():
+    assert find_change(np.zeros(30)).p > 0.9
+    assert find_change(np.r_[np.zeros(20), np.full(10, 0.04)]).p < 0.001  # ties on both sides hide none
+
+
 def test_a_short_series_has_no_change():
     assert find_change(np.arange(5.0)) is None
 

@@ -10,6 +10,7 @@ from ofa_edge.errors import (
     DeviceRebootedError,
     DeviceRunError,
     DeviceTimeoutError,
+    ImplausibleError,
     ThrottledError,
 )
 from ofa_edge.export.inspect import Finding, Inspection
@@ -114,6 +115,13 @@ def test_latency_elsewhere_is_unverified():
     assert code(verdict) == ("latency", "unverified", "no-device")
     assert verdict.reason == "no emulated device: no QEMU"
     assert "--device" in latency_verdict([], 10.0, False).reason
+
+
+@pytest.mark.parametrize("is_target", [True, False])
+def test_a_latency_that_cannot_be_fails(is_target):
+    found = inconclusive(ImplausibleError("implausible latency: 0.1 ms", "floor 5 ms", "?"))
+    failed = device().model_copy(update={"no_latency": found})
+    assert code(latency_verdict([failed], 10.0, is_target)) == ("latency", "fail", "implausible")
 
 
 def test_no_emulated_measurement_ever_gives_a_latency_verdict():

@@ -119,6 +119,8 @@ def test_addresses_and_serials_are_not_published(fleet):
     lost = DeviceLostError("no way to pi.secret.example", "ssh", "try")
     run_fleet(fleet, hardware=hardware({"one": lost}))
     run_fleet(fleet, hardware=hardware({"one": FakeBench()}))
+    crashed = DeviceRunError("it failed", "no file on pi.secret.example", "?")
+    run_fleet(fleet, hardware=hardware({"one": FakeBench(fails={"answer candidate": crashed})}))
     text = fleet.history.read_text()
     assert "pi.secret.example" not in text
     assert "SECRET99" not in text
