@@ -185,6 +185,7 @@ class _Loop:
             "artifact": sha256_file(artifact),
             "runtime": self.plan.runtime,
             "threads": self.plan.target.runtime.threads,
+            "cores": self.plan.target.runtime.cores,
             "device": self.device.to_json(),  # the boot with it
         }
         try:
