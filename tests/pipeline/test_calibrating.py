@@ -15,6 +15,7 @@ from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.turns import check_timeable
 from ofa_edge.errors import (
     ConfigError,
+    DeviceBusyError,
     DeviceError,
     DeviceLostError,
     DeviceRebootedError,
@@ -24,9 +25,10 @@ from ofa_edge.errors import (
 )
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.units import UnitTable
-from ofa_edge.pipeline.calibrating import Calibration, Guard, Measuring, conclude, same_boot
+from ofa_edge.pipeline.calibrating import Guard, Measuring, same_boot, steady
 from ofa_edge.pipeline.calibration_journal import Journal, sampled, slowed
 from ofa_edge.pipeline.calibration_plan import SESSIONS, CalibrationOptions, CalibrationPlan, make_calibration_plan
+from ofa_edge.pipeline.calibration_result import Calibration, conclude
 from ofa_edge.pipeline.unit_models import pieces
 from ofa_edge.space import Space
 from ofa_edge.targets import load_target
@@ -186,6 +188,40 @@ def test_a_guard_may_refuse_a_run(plan: CalibrationPlan) -> None:
 
     _, journal = measured(plan, guard=guard)
     assert [bool(run.dropped) for run in journal.runs].count(True) == 1
+
+
+class Conditions:
+    """Conditions of which the second run finds the board slowed down, and the third finds it too hot to begin."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def before(self) -> None:
+        self.begun += 1
+        if self.begun == 3:
+            raise DeviceBusyError("board cannot be measured now", "85 C, 80 allowed", "cool it", reason="too-hot")
+
+    def after(self) -> str | None:
+        return "throttled" if self.begun == 2 else None
+
+
+def test_runs_in_which_the_board_throttles_are_dropped_and_waiting_costs_no_budget(plan: CalibrationPlan) -> None:
+    program, journal = measured(plan, guard=steady(Conditions()))  # type: ignore[arg-type]
+    dropped = [run for run in journal.runs if run.dropped]
+    assert [run.dropped.partition(":")[0] for run in dropped] == ["ThrottledError", "DeviceBusyError"]
+    assert "throttled" in dropped[0].dropped
+    assert not len(dropped[0].ns)
+    assert dropped[1].seconds == 0.0
+    assert program.calls == len(journal.runs) - 1
+    assert concluded(plan, journal).checks.mape < 0.04
+
+
+def test_samples_of_another_plan_are_laid_aside(plan: CalibrationPlan) -> None:
+    measured(plan)
+    path = plan.options.out / "samples.jsonl"
+    before = path.read_bytes()
+    Journal(path, {**plan.facts(), "seed": 1})
+    assert path.with_name("samples.jsonl.old").read_bytes() == before
 
 
 def test_a_device_that_does_not_come_back_ends_the_measuring(plan: CalibrationPlan) -> None:
