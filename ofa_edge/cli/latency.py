@@ -7,7 +7,7 @@ import click
 
 @click.group("latency")
 def latency_group() -> None:
-    """Latency tables."""
+    """Import and export latency tables of the reference."""
 
 
 @latency_group.command("import")

@@ -76,7 +76,9 @@ def steady(conditions: DeviceConditions) -> Guard:
         with same_boot(connection):
             yield
         if reason := conditions.after():
-            raise ThrottledError(f"{connection.name} did not stay as it was", reason, "cool it, or give it a stronger power supply")
+            raise ThrottledError(
+                f"{connection.name} did not stay as it was", reason, "cool it, or give it a stronger power supply"
+            )
 
     return guard
 
