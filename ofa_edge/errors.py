@@ -23,6 +23,7 @@ the exit code of the command line.
     |   |-- DeviceTimeoutError          a call on the device outlasted its limit
     |   |-- DeviceBusyError             somebody else holds it, or it is not in the state that measuring needs
     |   |-- ThrottledError              it ran hot or short of power, and what it measured then counts for nothing
+    |   |-- ImplausibleError            it gave a measurement that cannot be true
     |   `-- DeviceRunError              the program on the device failed
     `-- ConversionError              4  export or compilation failed; names the node and the operator
 """
@@ -140,6 +141,10 @@ class DeviceBusyError(DeviceError):
 
 class ThrottledError(DeviceError):
     """The device was slowed down by heat or by its power supply while it was measured."""
+
+
+class ImplausibleError(DeviceError):
+    """The device gave a measurement that cannot be true."""
 
 
 class DeviceTimeoutError(DeviceError):

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from ofa_edge.device.devices_file import BUILTIN, devices_path, parse_devices_file
+from ofa_edge.device.devices_file import BUILTIN, devices_path, parse_devices_file, read_devices_text
 from ofa_edge.device.tables import TABLES, plugins
 from ofa_edge.errors import ConfigError, UsageError
 from ofa_edge.files import write_bytes
@@ -31,7 +31,7 @@ def add_device(name: str, kind: str, options: Mapping[str, str | int]) -> Path:
         ConfigError: a value that does not fit, or a file that is bad already.
     """
     path = devices_path()
-    text = path.read_text(encoding="utf-8") if path.exists() else _HEADING
+    text = read_devices_text(path) if path.exists() else _HEADING
     known = parse_devices_file(text, path)
     if name in known or name in BUILTIN:
         what = f"there is a device '{name}' already"

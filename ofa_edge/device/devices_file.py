@@ -21,6 +21,7 @@ from typing import Any, Literal
 from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ofa_edge.device.conditions.identity import Expected
 from ofa_edge.device.emulated import open_emulated
 from ofa_edge.device.emulated_system.connections import open_emulated_adb, open_emulated_ssh
 from ofa_edge.device.local import LocalConnection
@@ -80,11 +81,15 @@ def load_devices() -> dict[str, Device]:
     path = devices_path()
     if not path.exists() and DEVICES_VARIABLE not in os.environ:
         return {}
+    return parse_devices_file(read_devices_text(path), path)
+
+
+def read_devices_text(path: Path) -> str:
+    """The text of a devices file. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
-    return parse_devices_file(text, path)
 
 
 def parse_devices_file(text: str, path: Path) -> dict[str, Device]:
@@ -154,3 +159,13 @@ def open_connection(name: str, target: Target) -> Connection | None:
     if name not in devices:
         raise UnknownNameError.of("device", name, [*BUILTIN, *devices], f"add [devices.{name}] to {devices_path()}")
     return devices[name].connect(name)
+
+
+def expected_of(name: str) -> Expected:
+    """What the device called `name` must say it is, as far as the devices file says so.
+
+    Raises:
+        ConfigError: the devices file is bad.
+    """
+    device = None if name in BUILTIN else load_devices().get(name)
+    return Expected() if device is None else device.expected

@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
-from ofa_edge.device.conditions.look import ask, read_files
+from ofa_edge.device.conditions.identity import serial_number
 from ofa_edge.device.process import run_error
 from ofa_edge.device.protocol import Completed, Connection
-from ofa_edge.errors import DeviceBusyError, OfaEdgeError
+from ofa_edge.errors import DeviceBusyError, OfaEdgeError, OutputError
 from ofa_edge.files import sha256_bytes, write_json
 
 BEAT_S = 10.0
@@ -36,7 +36,6 @@ _LINK = PurePosixPath("/tmp/ofa-edge-lease")  # noqa: S108  (one name for all: t
 _HERE = ("local", "emulated")  # a device that no other machine can reach
 _OWNER = re.compile(r"([0-9a-f]{12})-(\d{1,10})-(\d{1,12})")
 _SAME_START_S = 2.0  # what a correction of the clock may move a start
-_SERIALS = ("/proc/device-tree/serial-number", "/etc/machine-id")  # the first that is there
 _GUARD_S = 10.0
 _CALL_S = 15.0
 
@@ -67,17 +66,10 @@ def leases_folder() -> Path:
 def lease_key(connection: Connection) -> str:
     """What a device is called here, whatever its name in the devices file: a digest, for serials and hosts are private.
 
-    The board's own serial number, an Android phone's, or the system's machine id, as the device tells them; the name
-    where it tells none.
+    Of its serial number or machine id, as the device tells them; of its name where it tells none.
     """
-    identity = "" if connection.kind in _HERE else _serial(connection)
+    identity = "" if connection.kind in _HERE else serial_number(connection)
     return sha256_bytes((identity or f"{connection.kind}\0{connection.name}").encode())[:20]
-
-
-def _serial(connection: Connection) -> str:
-    files = read_files(connection, _SERIALS)
-    found = [files[path] for path in _SERIALS if files.get(path)]
-    return found[0] if found else ask(connection, ["getprop", "ro.serialno"]).strip()
 
 
 class Lease:
@@ -113,19 +105,21 @@ class Lease:
         """Give the file back; the device's own link is `hold`'s affair."""
         self._ended.set()
         self._thread.join()
-        with _guard(self._path):
-            found = _read(self._path)
-            if found is not None and found.token == self._holder.token:
+        with contextlib.suppress(OfaEdgeError), _guard(self._path):  # must not hide what went wrong inside
+            if self._is_ours():
                 self._path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):
-            with _guard(self._path):
-                found = _read(self._path)
-                if found is None or found.token != self._holder.token:
+            with contextlib.suppress(OfaEdgeError), _guard(self._path):  # a beat that failed: the next makes up for it
+                if not self._is_ours():
                     self._lost.set()
                     return
                 _write(self._path, self._holder, time.time())
+
+    def _is_ours(self) -> bool:
+        found = _read(self._path)
+        return found is not None and found.token == self._holder.token
 
 
 @contextlib.contextmanager
@@ -134,10 +128,10 @@ def hold(connection: Connection) -> Iterator[Lease]:
 
     Raises:
         DeviceBusyError: somebody else holds it, who is named; reason "leased".
+        OutputError: the folder of leases cannot be written.
         DeviceError: the device was lost.
     """
     path = leases_folder() / f"{lease_key(connection)}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     now = time.time()
     started = _started(os.getpid()) or now
     holder = Holder(os.urandom(8).hex(), socket.gethostname(), _user(), os.getpid(), started, now, now)
@@ -258,9 +252,19 @@ def _busy(connection: Connection, holder: str) -> DeviceBusyError:
     )
 
 
-def _guard(path: Path) -> FileLock:
-    """Held for the moment of one read and write, never for a run."""
-    return FileLock(path.with_suffix(".lock"), timeout=_GUARD_S)
+@contextlib.contextmanager
+def _guard(path: Path) -> Iterator[None]:
+    """Held for the moment of one read and write, never for a run. Raises DeviceBusyError or OutputError."""
+    hint = f"end what holds it, or name another folder in {LEASES_VARIABLE}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock"), timeout=_GUARD_S):
+            yield
+    except Timeout as error:
+        why = f"{error.lock_file} was held for {_GUARD_S:.0f} s by another process"
+        raise DeviceBusyError("the lease cannot be read", why, hint, reason="leased") from error
+    except OSError as error:
+        raise OutputError("the lease cannot be written", f"{path.parent}: {error.strerror or error}", hint) from error
 
 
 def _read(path: Path) -> Holder | None:

@@ -9,7 +9,7 @@ from ofa_edge.device.passes import Memory, memory_pass
 from ofa_edge.device.protocol import Conditions, Connection, Instructions, Latency, Measurement, Request
 from ofa_edge.device.samples import check_plausible, summarise
 from ofa_edge.device.session import OpenArtifact, check_images, open_artifact, valid_sessions
-from ofa_edge.errors import DeviceBusyError, DeviceError, ThrottledError
+from ofa_edge.errors import DeviceBusyError, DeviceError, ImplausibleError, ThrottledError
 
 _FIGURES = ("latency_ns", "load_ns", "first_ns", "warmup_runs", "settled", "outputs")  # of one pass, not of the runner
 
@@ -18,10 +18,11 @@ def measure(connection: Connection, request: Request, conditions: Conditions | N
     """Run the artifact over all inputs, then sample latency (hardware) or count instructions (emulated).
 
     An emulated device never gives milliseconds: `latency` is None whatever the request says. A device that was not
-    fit to be measured, or was slowed down, gives none either; `no_latency` says why, and its answers hold all the same.
+    fit to be measured, was slowed down, or gave a latency that cannot be, gives none either; `no_latency` says why, and
+    its answers hold all the same.
 
     Raises:
-        DeviceError: the device was lost, restarted, too slow, failed, or gave a latency that cannot be.
+        DeviceError: the device was lost, restarted, too slow, or failed.
         UsageError: the request cannot be run there.
     """
     check_images(request.inputs)
@@ -37,7 +38,7 @@ def measure(connection: Connection, request: Request, conditions: Conditions | N
         elif request.latency is not None:
             try:
                 latency = _latency(artifact, answered.outputs[0])
-            except (DeviceBusyError, ThrottledError) as error:
+            except (DeviceBusyError, ThrottledError, ImplausibleError) as error:
                 failure = error
         return Measurement(
             device=connection.name,

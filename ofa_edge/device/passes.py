@@ -54,12 +54,15 @@ def profile_pass(artifact: OpenArtifact) -> tuple[FunctionTime, ...] | Unavailab
     """Time of each function of the network, in the order in which they run; the watching adds to each.
 
     Raises:
+        DeviceBusyError: the device was not fit to be measured by the deadline.
         DeviceError: the device was lost, or its program failed.
     """
     if artifact.emulated:
         return Unavailable("an emulated device gives no times")
     if artifact.request.runtime == "tflite":
         return Unavailable("LiteRT's Python interpreter has no profiler; its C++ benchmark_model has one")
+    if artifact.conditions is not None:
+        artifact.conditions.before()
     facts = artifact.run(with_profile(artifact.first("profile"), _PROFILE_RUNS))
     try:
         runs = int(facts["runs"])

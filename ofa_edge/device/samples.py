@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.device.protocol import Latency
 from ofa_edge.device.watch import Tick
-from ofa_edge.errors import DeviceError
+from ofa_edge.errors import DeviceError, ImplausibleError
 
 _RESAMPLES = 10_000
 _P99_FROM = 1000  # samples; fewer do not know their 99th percentile
@@ -98,13 +98,13 @@ def check_plausible(p50_ms: float, macs: int | None, peak_gmacs: float | None) -
     """Refuse a latency that the hardware cannot reach: under MACs / (1.5 x its peak).
 
     Raises:
-        DeviceError: it is too fast to be true.
+        ImplausibleError: it is too fast to be true.
     """
     if macs is None or peak_gmacs is None:
         return
     floor_ms = macs / (1.5 * peak_gmacs * 1e9) * 1e3
     if p50_ms < floor_ms:
-        raise DeviceError(
+        raise ImplausibleError(
             f"implausible latency: {p50_ms:.4g} ms",
             f"{macs / 1e6:.1f} M MACs at 1.5 times the device's peak of {peak_gmacs:g} G MAC/s take {floor_ms:.4g} ms",
             "is the artifact complete, and is this the device that the target describes?",

@@ -27,6 +27,7 @@ from ofa_edge.errors import (
     DeviceError,
     DeviceRebootedError,
     DeviceRunError,
+    ImplausibleError,
     OfaEdgeError,
     ThrottledError,
     UnsupportedError,
@@ -83,7 +84,8 @@ class OpenArtifact:
             UnsupportedError: the device is emulated.
             DeviceBusyError: the device was not fit to be measured by the deadline.
             DeviceRebootedError: it restarted.
-            DeviceError: it was lost, too slow, failed, or answered otherwise than `expected`.
+            ImplausibleError: it answered otherwise than `expected`.
+            DeviceError: it was lost, too slow, or failed.
         """
         if self.emulated:
             raise UnsupportedError(
@@ -96,7 +98,7 @@ class OpenArtifact:
         facts = self.run(with_latency(self.call(_FIRST, "timed"), plan))
         logits = self.pull_outputs("timed", 1)[0]
         if expected is not None and not np.allclose(logits, expected, rtol=_SAME_RTOL, atol=_SAME_ATOL):
-            raise DeviceError(
+            raise ImplausibleError(
                 "the timed runs answered differently",
                 f"logits differ by up to {np.abs(logits - expected).max():.3g} from those of the accuracy pass",
                 "the device's arithmetic is not steady: check its power and memory",

@@ -14,12 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ofa_edge.device.adb import ANDROID_FOLDER, AdbConnection
 from ofa_edge.device.adb_server import AdbAddress, AdbServer
+from ofa_edge.device.conditions.identity import Expected
 from ofa_edge.device.protocol import Connection
 from ofa_edge.device.ssh import SshAddress, SshConnection
 from ofa_edge.errors import ConfigError, OfaEdgeError
 
 ENTRY_POINTS = "ofa_edge.connections"
 _ABSOLUTE = re.compile(r"/[A-Za-z0-9._/-]*")
+_USB_SERIAL = re.compile(r"[A-Za-z0-9]+")  # what adb lists of a network device (host:port, mDNS) is no serial number
 
 Factory = Callable[[str, Mapping[str, Any]], Connection]
 
@@ -34,6 +36,10 @@ class Device(Protocol):
     @property
     def where(self) -> str:
         """Where it stands, for the user's own eyes."""
+
+    @property
+    def expected(self) -> Expected:
+        """What it must say it is before it is measured."""
 
     def check(self) -> None:
         """Raise ConfigError for values that are of the right type and still cannot be."""
@@ -73,12 +79,18 @@ class SshDevice(_Table):
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     identity_file: str | None = None
     known_hosts_file: str | None = None
+    serial: str | None = Field(default=None, min_length=1)  # what the device must say: another may get its address
     folder: str = "/tmp"  # noqa: S108  (a folder on the device, under which private ones are made)
 
     @property
     def where(self) -> str:
         """See `Device`."""
         return self.host
+
+    @property
+    def expected(self) -> Expected:
+        """See `Device`."""
+        return Expected(serial=self.serial or "")
 
     def address(self) -> SshAddress:
         """Raises ConfigError if ssh could misread a name."""
@@ -104,12 +116,19 @@ class AdbDevice(_Table):
     host: str | None = None
     port: Annotated[int, Field(ge=1, le=65535)] = 5555
     server_port: Annotated[int, Field(ge=1, le=65535)] | None = None  # of an adb server other than the user's usual
+    build: str | None = Field(default=None, min_length=1)  # the `ro.build.fingerprint` that it must have
     folder: str = ANDROID_FOLDER
 
     @property
     def where(self) -> str:
         """See `Device`."""
         return self.serial or self.address().network or "the only one attached"
+
+    @property
+    def expected(self) -> Expected:
+        """See `Device`."""
+        serial = self.serial if self.serial and _USB_SERIAL.fullmatch(self.serial) else ""
+        return Expected(serial, self.build or "")
 
     def address(self) -> AdbAddress:
         """Raises ConfigError if adb could misread a name."""
@@ -128,6 +147,7 @@ class PluginDevice:
     """A device of a kind that an installed package brings."""
 
     where = ""
+    expected = Expected()
 
     def __init__(self, point: EntryPoint, options: Mapping[str, Any]) -> None:
         self.kind = point.name

@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.cache import StageCache
-from ofa_edge.device.conditions import DeviceConditions
 from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.turns import check_timeable, open_litert_turns, open_turns
-from ofa_edge.errors import ConfigError, DeviceError, DeviceRebootedError, ThrottledError
+from ofa_edge.errors import ConfigError, DeviceError
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.units import UnitTable
+from ofa_edge.pipeline.calibration_guards import Guard, judged_by
 from ofa_edge.pipeline.calibration_journal import Journal, Run
 from ofa_edge.pipeline.calibration_plan import (
     CHUNK,
@@ -54,35 +53,6 @@ class Program(Protocol):
         """Where a file lies on the device."""
 
 
-Guard = Callable[[Connection], AbstractContextManager[None]]
-"""What stands around each run: it raises a DeviceError where the run's samples must not count."""
-
-
-@contextlib.contextmanager
-def same_boot(connection: Connection) -> Iterator[None]:
-    """Raise DeviceRebootedError where the device restarted during a run."""
-    before = connection.fingerprint().boot_id
-    yield
-    if connection.fingerprint().boot_id != before:
-        raise DeviceRebootedError(f"{connection.name} restarted", "its boot id changed during the run", "run it again")
-
-
-def steady(conditions: DeviceConditions) -> Guard:
-    """The guard of a device that is fit to be measured before each run, and neither slowed down nor restarted in it."""
-
-    @contextlib.contextmanager
-    def guard(connection: Connection) -> Iterator[None]:
-        conditions.before()
-        with same_boot(connection):
-            yield
-        if reason := conditions.after():
-            raise ThrottledError(
-                f"{connection.name} did not stay as it was", reason, "cool it, or give it a stronger power supply"
-            )
-
-    return guard
-
-
 def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], say: Say) -> Calibration:
     """Run a plan; one that was interrupted goes on where it stopped.
 
@@ -93,7 +63,7 @@ def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], 
         say: told what happens.
 
     Raises:
-        DeviceBusyError: somebody else measures on the device.
+        DeviceBusyError: somebody else holds the device, or it cannot be prepared.
         DeviceError: so much was lost that nothing can be fitted; what was measured is kept.
         UnsupportedError: the device is emulated, or of another architecture.
     """
@@ -108,8 +78,8 @@ def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], 
         journal = Journal(plan.options.out / f"{plan.name}.samples.jsonl", _head(plan, fingerprint))
         say(f"exported {len(models)} models in {export_s:.0f} s; {journal.seconds:.0f} s measured before")
         with held(connection) as conditions, _program(plan, connection) as program:
-            guard = steady(conditions) if conditions is not None else same_boot
-            Measuring(plan, connection, program, models, journal, guard, say).run()
+            assert conditions is not None  # `check_timeable` refuses emulated devices
+            Measuring(plan, connection, program, models, journal, judged_by(conditions), say).run()
     finally:
         connection.close()
     return conclude(plan, journal, fingerprint, command, export_s)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ofa_edge import cost
 from ofa_edge.device.conditions import COOL_DEADLINE_S, DeviceConditions, prepared
-from ofa_edge.device.devices_file import open_connection
+from ofa_edge.device.devices_file import expected_of, open_connection
 from ofa_edge.device.lease import hold
 from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Measurement, Request
@@ -77,11 +77,15 @@ def connected(plan: Plan, purpose: str) -> Iterator[Connection]:
 
 
 def time_artifact(
-    plan: Plan, artifact: Path, subnet: Subnet, tvm_runner: Path | None, connection: Connection
+    plan: Plan,
+    artifact: Path,
+    subnet: Subnet,
+    tvm_runner: Path | None,
+    connection: Connection,
+    conditions: DeviceConditions | None,
 ) -> DeviceMeasurement:
-    """Latency of an artifact by the usual protocol, its answers but for one image left out."""
-    with held(connection) as conditions:
-        measurement = _measure(plan, artifact, subnet, tvm_runner, connection, conditions, images=1)
+    """Latency of an artifact by the usual protocol on a device that is `held`, its answers but for one left out."""
+    measurement = _measure(plan, artifact, subnet, tvm_runner, connection, conditions, images=1)
     return _record(measurement, connection.kind)
 
 
@@ -102,12 +106,19 @@ def _fresh(
 
 @contextlib.contextmanager
 def held(connection: Connection) -> Iterator[DeviceConditions | None]:
-    """A device's lease, and its conditions where it is hardware: None for an emulated one, which many may share."""
+    """A device's lease, and its conditions where it is hardware: None for an emulated one, which many may share.
+
+    Raises:
+        DeviceBusyError: somebody else holds it, it is not the device of the devices file, or it cannot be prepared.
+        DeviceError: it was lost.
+        ConfigError: the devices file is bad.
+    """
     if connection.fingerprint().device_kind == "emulated":
         yield None
         return
     deadline_s = LOCAL_DEADLINE_S if connection.kind == "local" else COOL_DEADLINE_S
-    with hold(connection), prepared(connection, deadline_s=deadline_s) as conditions:
+    expected = expected_of(connection.name)
+    with hold(connection) as lease, prepared(connection, expected, deadline_s, lease.check) as conditions:
         yield conditions
 
 
@@ -145,7 +156,6 @@ def _measure(
     latency: LatencyPlan | None = None,
     images: int | None = None,
 ) -> Measurement:
-    peak = plan.target.hardware.peak_gmacs_fp32 if not plan.target.at_hand else None
     request = Request(
         artifact=artifact,
         runtime=plan.runtime,
@@ -155,7 +165,7 @@ def _measure(
         cores=plan.target.runtime.cores,
         runner=tvm_runner,
         macs=cost.macs(plan.package.space, subnet),
-        peak_gmacs=peak,
+        peak_gmacs=peak_gmacs(plan, connection.fingerprint(), connection),
         latency=latency or (LatencyPlan.quick() if connection.kind == "local" else LatencyPlan()),
         memory=True,
     )
@@ -199,3 +209,16 @@ def is_target(plan: Plan, fingerprint: Fingerprint, connection: Connection) -> b
     if plan.target.at_hand:
         return connection.kind == "local"
     return fingerprint.device_kind == "physical" and plan.target.is_hardware(fingerprint.model, fingerprint.cpu)
+
+
+def peak_gmacs(plan: Plan, fingerprint: Fingerprint, connection: Connection) -> float | None:
+    """Peak of the device at hand in 1e9 MAC/s at the plan's precision; None where it is not known.
+
+    It is known of the target's own hardware only; of this machine it is a guess. Where a core has no arithmetic of that
+    precision the runtime computes in fp32.
+    """
+    if plan.target.at_hand or not is_target(plan, fingerprint, connection):
+        return None
+    hardware = plan.target.hardware
+    narrow = {"fp16": hardware.peak_gmacs_fp16, "int8": hardware.peak_gmacs_int8, "dynamic": hardware.peak_gmacs_int8}
+    return narrow.get(plan.precision) or hardware.peak_gmacs_fp32

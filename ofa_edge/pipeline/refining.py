@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ofa_edge.device.conditions import DeviceConditions
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.errors import DeviceBusyError, DeviceError, DeviceLostError, UnsupportedError
 from ofa_edge.files import sha256_file, write_json
@@ -21,7 +22,7 @@ from ofa_edge.latency.fitted import FittedModel, NetworkSample, UnitSample, fit_
 from ofa_edge.latency.protocol import Interval, LatencyModel, OutsideKey, Provenance
 from ofa_edge.manifest import DeviceMeasurement, StageRecord
 from ofa_edge.pipeline import stages
-from ofa_edge.pipeline.on_device import connected, is_target, time_artifact
+from ofa_edge.pipeline.on_device import connected, held, is_target, time_artifact
 from ofa_edge.pipeline.plan import Plan, with_latency_model
 from ofa_edge.pipeline.refined_files import RefinedFiles, refined_files
 from ofa_edge.pipeline.searching import best_candidates, run_search, search_inputs, search_packages
@@ -114,7 +115,8 @@ def _require_target(plan: Plan, connection: Connection) -> Fingerprint:
     if not is_target(plan, seen, connection):
         raise UnsupportedError(
             f"'{connection.name}' is no {name}",
-            f"its CPU is {seen.cpu or 'unknown'}, the target's {plan.target.hardware.cpu}: its times say nothing of it",
+            f"it says it is {seen.model or 'an unknown model'} with {seen.cpu or 'an unknown CPU'}: its times say nothing "
+            f"of {plan.target.path.name}",
             hint,
         )
     return seen
@@ -139,8 +141,9 @@ class _Loop:
         built = [(each, *self._artifact(each)) for each in wanted]
         with connected(self.plan, "measure candidates") as connection:
             self.device = _require_target(self.plan, connection)
-            for subnet, artifact, tvm_runner in built:
-                self._one(subnet, artifact, tvm_runner, connection, number)
+            with held(connection) as conditions:
+                for subnet, artifact, tvm_runner in built:
+                    self._one(subnet, artifact, tvm_runner, connection, conditions, number)
         if not self.samples:
             raise DeviceError(
                 "not one candidate could be measured", "; ".join(self.notes), "ofa-edge devices check, then again"
@@ -172,12 +175,18 @@ class _Loop:
         return library, build_tvm_runner(plan.target.hardware.arch, cache_folder(), plan.cuda)
 
     def _one(
-        self, subnet: Subnet, artifact: Path, tvm_runner: Path | None, connection: Connection, number: int
+        self,
+        subnet: Subnet,
+        artifact: Path,
+        tvm_runner: Path | None,
+        connection: Connection,
+        conditions: DeviceConditions | None,
+        number: int,
     ) -> None:
         """Measure one candidate. Heat and the like cost it its place; a device that is gone ends the build."""
 
         def produce(folder: Path) -> None:
-            seen = time_artifact(self.plan, artifact, subnet, tvm_runner, connection)
+            seen = time_artifact(self.plan, artifact, subnet, tvm_runner, connection, conditions)
             write_json(folder / "device.json", seen.model_dump(mode="json"))
 
         assert self.device is not None

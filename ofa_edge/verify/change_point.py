@@ -43,7 +43,8 @@ def find_change(series: Floats) -> ChangePoint | None:
     nights = len(series)
     if nights < 2 * _LEAST_SIDE:
         return None
-    ranks = np.argsort(np.argsort(series, kind="stable"), kind="stable")[None, :].astype(np.float64) + 1.0
+    ranks = np.empty((1, nights))
+    ranks[0, np.lexsort((-np.arange(nights), series))] = np.arange(1.0, nights + 1)  # of equals the later is the lower
     scores = _scores(ranks)[0]
     split = int(scores.argmax()) + _LEAST_SIDE
     null = _null(nights)

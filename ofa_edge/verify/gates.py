@@ -10,6 +10,7 @@ from ofa_edge.errors import (
     DeviceRebootedError,
     DeviceRunError,
     DeviceTimeoutError,
+    ImplausibleError,
     ThrottledError,
 )
 from ofa_edge.export.inspect.findings import Inspection
@@ -20,8 +21,10 @@ ACCURACY_FLOOR = 0.98  # of the first rung's top-1 (MLPerf Mobile's lenient qual
 MCNEMAR_P = 0.01
 LEAST_DROP = 0.005  # of top-1; a smaller one is not worth a night's alarm, however certain
 INSTRUCTIONS_LIMIT = 1.01  # of the baseline's
+IMPLAUSIBLE = "implausible"
 _CODES: tuple[tuple[type[DeviceError], str], ...] = (  # the first that fits
     (ThrottledError, "throttled"),
+    (ImplausibleError, IMPLAUSIBLE),
     (DeviceRebootedError, "device-rebooted"),
     (DeviceLostError, "device-lost"),
     (DeviceTimeoutError, "device-timeout"),
@@ -116,17 +119,19 @@ def latency_verdict(
         is_target: whether the physical device measured is the target's own hardware.
         why_not: why nothing was measured on the target, in words.
     """
+    outcome: Outcome
     physical = [item for item in measurements if item.latency_ms is not None]
     if physical and is_target:
         latency = physical[-1].latency_ms
         assert latency is not None
-        outcome: Outcome = "pass" if latency.p90 <= budget_ms else "fail"
+        outcome = "pass" if latency.p90 <= budget_ms else "fail"
         code = "within-budget" if outcome == "pass" else "over-budget"
         reason = f"p90 {latency.p90:.3f} ms on {physical[-1].name}, budget {budget_ms:.3f} ms"
         return Verdict(gate="latency", outcome=outcome, code=code, reason=reason)
     failed = next((item.no_latency for item in measurements if item.no_latency is not None), None)
     if failed is not None:
-        return Verdict(gate="latency", outcome="inconclusive", code=failed.code, reason=failed.reason)
+        outcome = "fail" if failed.code == IMPLAUSIBLE else "inconclusive"
+        return Verdict(gate="latency", outcome=outcome, code=failed.code, reason=failed.reason)
     if any(item.kind == "emulated" for item in measurements):
         return Verdict(
             gate="latency",

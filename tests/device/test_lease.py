@@ -8,12 +8,14 @@ import time
 from pathlib import PurePosixPath
 
 import pytest
+from filelock import FileLock
 
 from ofa_edge.device import lease as leases
+from ofa_edge.device.conditions.identity import SERIALS
 from ofa_edge.device.lease import hold, lease_key
 from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.protocol import Completed
-from ofa_edge.errors import DeviceBusyError, DeviceRunError
+from ofa_edge.errors import DeviceBusyError, DeviceRunError, OutputError
 
 
 class Remote(LocalConnection):
@@ -27,7 +29,7 @@ class Remote(LocalConnection):
 
     def run(self, argv, timeout_s, env=None, check=True):
         if argv[0] == "head" and self.serial:  # a board with a serial number; its C string ends in a zero
-            said = f"==> {leases._SERIALS[0]} <==\n{self.serial}\0\n==> {leases._SERIALS[1]} <==\nshared\n"
+            said = f"==> {SERIALS[0]} <==\n{self.serial}\0\n==> {SERIALS[1]} <==\nshared\n"
             return Completed(tuple(argv), 1, said, "", 0.0)
         return super().run(argv, timeout_s, env, check)
 
@@ -168,4 +170,35 @@ def test_a_lease_that_was_taken_over_is_not_removed_with_ours(folders):
 def test_a_device_that_takes_no_files_is_not_called_busy(folders, monkeypatch):
     monkeypatch.setattr(leases, "_LINK", PurePosixPath(folders / "no" / "such" / "place"))
     with pytest.raises(DeviceRunError, match="ln failed"), hold(Remote()):
+        pass
+
+
+def test_a_lease_file_that_another_process_keeps_is_an_error_with_three_parts(folders, monkeypatch):
+    monkeypatch.setattr(leases, "_GUARD_S", 0.05)
+    lock = lease_file(folders, LocalConnection()).with_suffix(".lock")
+    lock.parent.mkdir()
+    with FileLock(lock), pytest.raises(DeviceBusyError) as caught, hold(LocalConnection()):
+        pass
+    assert (caught.value.reason, str(lock) in caught.value.why) == ("leased", True)
+
+
+def test_a_beat_that_cannot_be_written_is_made_up_for_by_the_next(folders, monkeypatch):
+    monkeypatch.setattr(leases, "_GUARD_S", 0.01)
+    monkeypatch.setattr(leases, "BEAT_S", 0.01)
+    with hold(LocalConnection()) as lease:
+        path = lease_file(folders, LocalConnection())
+        with FileLock(path.with_suffix(".lock")):
+            time.sleep(0.2)
+        beat = json.loads(path.read_text())["beat"]
+        deadline = time.monotonic() + 10
+        while json.loads(path.read_text())["beat"] == beat and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert json.loads(path.read_text())["beat"] > beat
+        lease.check()
+
+
+def test_a_folder_of_leases_that_cannot_be_made_is_said(folders, monkeypatch):
+    (folders / "file").write_text("")
+    monkeypatch.setenv(leases.LEASES_VARIABLE, str(folders / "file" / "leases"))
+    with pytest.raises(OutputError, match="lease cannot be written"), hold(LocalConnection()):
         pass

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ofa_edge.cache import StageCache
+from ofa_edge.device.lease import hold
 from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.turns import check_timeable
@@ -25,7 +27,9 @@ from ofa_edge.errors import (
 )
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.units import UnitTable
-from ofa_edge.pipeline.calibrating import Guard, Measuring, same_boot, steady
+from ofa_edge.pipeline import calibrating
+from ofa_edge.pipeline.calibrating import Measuring
+from ofa_edge.pipeline.calibration_guards import Guard, judged_by, same_boot
 from ofa_edge.pipeline.calibration_journal import Journal, sampled, slowed
 from ofa_edge.pipeline.calibration_plan import SESSIONS, CalibrationOptions, CalibrationPlan, make_calibration_plan
 from ofa_edge.pipeline.calibration_result import Calibration, conclude
@@ -157,6 +161,14 @@ def test_samples_of_another_plan_are_not_joined(plan: CalibrationPlan) -> None:
     assert other.runs == []
 
 
+def test_samples_of_another_plan_are_laid_aside(plan: CalibrationPlan) -> None:
+    measured(plan)
+    path = plan.options.out / "samples.jsonl"
+    before = path.read_bytes()
+    Journal(path, {**plan.facts(), "seed": 1})
+    assert path.with_name("samples.jsonl.old").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
@@ -190,38 +202,44 @@ def test_a_guard_may_refuse_a_run(plan: CalibrationPlan) -> None:
     assert [bool(run.dropped) for run in journal.runs].count(True) == 1
 
 
-class Conditions:
-    """Conditions of which the second run finds the board slowed down, and the third finds it too hot to begin."""
+class Hot:
+    """Conditions in which the third run is too hot to begin, and the fifth was slowed down."""
 
     def __init__(self) -> None:
-        self.begun = 0
+        self.asked, self.judged = 0, 0
+
+    facts: Mapping[str, str] = {}
 
     def before(self) -> None:
-        self.begun += 1
-        if self.begun == 3:
-            raise DeviceBusyError("board cannot be measured now", "85 C, 80 allowed", "cool it", reason="too-hot")
+        self.asked += 1
+        if self.asked == 3:
+            raise DeviceBusyError("board cannot be measured now", "81.0 C", "cool it", reason="too-hot")
 
     def after(self) -> str | None:
-        return "throttled" if self.begun == 2 else None
+        self.judged += 1
+        return "throttled" if self.judged == 4 else None
 
 
-def test_runs_in_which_the_board_throttles_are_dropped_and_waiting_costs_no_budget(plan: CalibrationPlan) -> None:
-    program, journal = measured(plan, guard=steady(Conditions()))  # type: ignore[arg-type]
-    dropped = [run for run in journal.runs if run.dropped]
-    assert [run.dropped.partition(":")[0] for run in dropped] == ["ThrottledError", "DeviceBusyError"]
-    assert "throttled" in dropped[0].dropped
-    assert not len(dropped[0].ns)
-    assert dropped[1].seconds == 0.0
-    assert program.calls == len(journal.runs) - 1
-    assert concluded(plan, journal).checks.mape < 0.04
+def test_a_run_on_a_hot_device_is_dropped(plan: CalibrationPlan) -> None:
+    program, journal = measured(plan, guard=judged_by(Hot()))
+    dropped = {number: run.dropped for number, run in enumerate(journal.runs, 1) if run.dropped}
+    assert list(dropped) == [3, 5]
+    assert "cannot be measured now" in dropped[3]
+    assert "throttled" in dropped[5]
+    assert program.calls == len(journal.runs) - 1  # nothing runs on a device that is not fit
+    assert journal.runs[2].seconds == 0.0  # waiting costs no budget
 
 
-def test_samples_of_another_plan_are_laid_aside(plan: CalibrationPlan) -> None:
-    measured(plan)
-    path = plan.options.out / "samples.jsonl"
-    before = path.read_bytes()
-    Journal(path, {**plan.facts(), "seed": 1})
-    assert path.with_name("samples.jsonl.old").read_bytes() == before
+def test_the_device_is_leased_before_anything_is_measured(
+    plan: CalibrationPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFA_EDGE_LEASES", str(tmp_path / "leases"))
+    monkeypatch.setattr(calibrating, "export_items", lambda *_: {})
+    monkeypatch.setattr(calibrating, "_program", lambda *_: pytest.fail("it was measured"))
+    local = dataclasses.replace(plan, options=dataclasses.replace(plan.options, device="local"))
+    with hold(LocalConnection()), pytest.raises(DeviceBusyError) as caught:
+        calibrating.calibrate(local, StageCache(tmp_path / "cache"), ["ofa-edge"], lambda words: None)
+    assert caught.value.reason == "leased"
 
 
 def test_a_device_that_does_not_come_back_ends_the_measuring(plan: CalibrationPlan) -> None:

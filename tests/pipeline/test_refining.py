@@ -1,5 +1,6 @@
 """`--refine`: on a board that is not there, whose times are known to the test."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from ofa_edge.report import render_report
 from ofa_edge.space import Subnet
 from ofa_edge.targets import load_target
 
-PI = Fingerprint("physical", "", "aarch64", "Cortex-A72", "Raspberry Pi 4 Model B", "Debian 12", "6.1", "boot 1", 4)
+PI = Fingerprint("physical", "", "aarch64", "cortex-a72", "Raspberry Pi 4 Model B", "Debian 12", "6.1", "boot 1", 4)
 
 
 class Board:
@@ -64,6 +65,8 @@ def board(monkeypatch):
     device = Board()
     monkeypatch.setattr(on_device, "open_connection", lambda name, target: device)
     monkeypatch.setattr(on_device, "measure", device.measure)
+    for module in (on_device, refining):  # it has no programs to ask
+        monkeypatch.setattr(module, "held", lambda connection: contextlib.nullcontext())
     monkeypatch.setattr("ofa_edge.device.devices_file.load_devices", lambda: {"board": None})
     return device
 
@@ -160,7 +163,8 @@ def test_nothing_measured_is_an_error(refined, board):
     ("seen", "words"),
     [
         (replace(PI, device_kind="emulated", kind_evidence="QEMU in /proc/cpuinfo"), "gives no times"),
-        (replace(PI, cpu="Cortex-A53"), "say nothing of it"),
+        (replace(PI, cpu="cortex-a53"), "with cortex-a53: its times say nothing of"),
+        (replace(PI, model="Another board"), "it is Another board with cortex-a72"),
     ],
 )
 def test_a_device_that_is_not_the_target_is_found_out_before_any_work(own_cache, tmp_path, board, seen, words):

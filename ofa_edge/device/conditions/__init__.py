@@ -1,6 +1,6 @@
 """What a device must be before it is measured, and what may have happened to it by the end of a session.
 
-    with prepared(connection) as conditions, open_artifact(connection, request, conditions) as artifact:
+    with prepared(connection, expected) as conditions, open_artifact(connection, request, conditions) as artifact:
         session = artifact.session(plan)  # waits until the device is fit; invalid where it was slowed down
 
 The family (Android, Raspberry Pi, Jetson, another Linux) is found on the device itself, never taken from its name.
@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from ofa_edge.device.conditions.android import Android
+from ofa_edge.device.conditions.identity import Expected, check_identity
 from ofa_edge.device.conditions.jetson import Jetson
 from ofa_edge.device.conditions.linux import Linux
-from ofa_edge.device.conditions.look import NOT_AVAILABLE, Expected, Family, Look, ask
+from ofa_edge.device.conditions.look import NOT_AVAILABLE, Family, Look, ask
 from ofa_edge.device.conditions.raspberry_pi import RaspberryPi
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.errors import DeviceBusyError
@@ -37,12 +38,14 @@ class DeviceConditions:
         deadline_s: float = COOL_DEADLINE_S,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        check_lease: Callable[[], None] = lambda: None,
     ) -> None:
-        """Args: the device's name, its family, how long to wait for it to cool down, and a clock."""
+        """Args: the device's name, its family, how long to wait for it to cool down, a clock, `Lease.check`."""
         self.family = family
         self._device = device
         self._deadline_s = deadline_s
         self._sleep, self._clock = sleep, clock
+        self._check_lease = check_lease
         self._before: Look | None = None
         self._warned: set[str] = set()
 
@@ -53,6 +56,7 @@ class DeviceConditions:
 
     def before(self) -> None:
         """See `protocol.Conditions.before`."""
+        self._check_lease()
         end = self._clock() + self._deadline_s
         while True:
             self._before = self.family.look()
@@ -89,11 +93,10 @@ class DeviceConditions:
         return "settings-changed" if look.settings != self._before.settings else None
 
 
-def family_of(connection: Connection, fingerprint: Fingerprint, expected: Expected | None = None) -> Family:
+def family_of(connection: Connection, fingerprint: Fingerprint) -> Family:
     """The family of a device, by what it says about itself."""
-    expected = expected or Expected()
     if re.fullmatch(r"\d+(\.\d+)*", ask(connection, ["getprop", "ro.build.version.release"]).strip()):
-        return Android(connection, expected)
+        return Android(connection)
     model = fingerprint.model.lower()
     if model.startswith("raspberry pi"):
         return RaspberryPi(connection)
@@ -104,7 +107,10 @@ def family_of(connection: Connection, fingerprint: Fingerprint, expected: Expect
 
 @contextlib.contextmanager
 def prepared(
-    connection: Connection, expected: Expected | None = None, deadline_s: float = COOL_DEADLINE_S
+    connection: Connection,
+    expected: Expected | None = None,
+    deadline_s: float = COOL_DEADLINE_S,
+    check_lease: Callable[[], None] = lambda: None,
 ) -> Iterator[DeviceConditions]:
     """Bring a device into the state that measuring needs, and put it back as it was, whatever happens.
 
@@ -112,11 +118,14 @@ def prepared(
         connection: to a physical device.
         expected: the serial and build that it must have, where they are known.
         deadline_s: how long a session waits for it to cool down.
+        check_lease: called before each session; raises where the device is not ours any more.
 
     Raises:
-        DeviceBusyError: its settings cannot be made what they must be; `reason` says which.
+        DeviceBusyError: it is another device, or its settings cannot be made what they must be; `reason` says which.
         DeviceError: the device was lost.
     """
-    family = family_of(connection, connection.fingerprint(), expected)
+    fingerprint = connection.fingerprint()
+    check_identity(connection, fingerprint, expected or Expected())
+    family = family_of(connection, fingerprint)
     with family.held():
-        yield DeviceConditions(connection.name, family, deadline_s)
+        yield DeviceConditions(connection.name, family, deadline_s, check_lease=check_lease)

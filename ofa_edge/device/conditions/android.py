@@ -1,4 +1,4 @@
-"""Android: the right phone and build, half a battery or a charger, and no thermal throttling, by `dumpsys`.
+"""Android: half a battery or a charger, and no thermal throttling, by `dumpsys`.
 
 Formats: `dumpsys battery` is BatteryService's dump (frameworks/base, services/core/java/com/android/server), where
 `status` is a BatteryManager constant, 2 charging and 5 full; `dumpsys thermalservice` (from Android 10 on) prints
@@ -11,9 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ofa_edge.device.conditions.cpufreq import ceilings, fastest, governors
-from ofa_edge.device.conditions.look import Expected, Fault, Look, ask
+from ofa_edge.device.conditions.look import Fault, Look, ask
 from ofa_edge.device.protocol import Connection
-from ofa_edge.files import sha256_bytes
 
 LEAST_BATTERY = 50  # percent
 _CHARGING = ("2", "5")
@@ -25,15 +24,14 @@ class Android:
     """See `look.Family`."""
 
     connection: Connection
-    expected: Expected
     name: str = "android"
 
     def look(self) -> Look:
         """See `look.Family`."""
-        build = self._property("ro.build.fingerprint")
+        build = ask(self.connection, ["getprop", "ro.build.fingerprint"]).strip()
         battery = battery_facts(ask(self.connection, ["dumpsys", "battery"]))
         status = thermal_status(ask(self.connection, ["dumpsys", "thermalservice"]))
-        faults = [*self._identity(build), *_power(battery)]
+        faults = _power(battery)
         facts = {"build": build or "not available", "battery": battery.get("level", "?") + " %"}
         warnings: list[str] = []
         if status is None:
@@ -52,20 +50,6 @@ class Android:
     def held(self) -> AbstractContextManager[None]:
         """See `look.Family`."""
         return fastest(self.connection) if governors(self.connection) else contextlib.nullcontext()
-
-    def _property(self, name: str) -> str:
-        return ask(self.connection, ["getprop", name]).strip()
-
-    def _identity(self, build: str) -> list[Fault]:
-        faults = []
-        serial = self._property("ro.serialno") if self.expected.serial else ""
-        if self.expected.serial != serial:
-            words = f"its serial number is {sha256_bytes(serial.encode())[:8]} (hashed), another was expected"
-            faults.append(Fault("wrong-device", words, "check the serial in the devices file"))
-        if self.expected.build and build != self.expected.build:
-            words = f"build {build or 'unknown'}, expected {self.expected.build}"
-            faults.append(Fault("other-build", words, "an update begins a new baseline: record it again"))
-        return faults
 
 
 def battery_facts(said: str) -> dict[str, str]:

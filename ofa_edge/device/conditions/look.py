@@ -19,14 +19,6 @@ _CONSTANT = ("PMIC-Die",)  # of Jetsons: 50 or 100 degrees, always
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What a device must say it is; empty where that is not known."""
-
-    serial: str = ""
-    build: str = ""  # an Android build fingerprint
-
-
-@dataclass(frozen=True)
 class Fault:
     """Why a device may not be measured now: a reason code, the reason in words, whether it passes by itself."""
 

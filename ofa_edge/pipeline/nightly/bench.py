@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from ofa_edge import cost
 from ofa_edge.device.accuracy import accuracy_pass
-from ofa_edge.device.conditions import COOL_DEADLINE_S, prepared
 from ofa_edge.device.counting import count_inference
 from ofa_edge.device.devices_file import open_connection
-from ofa_edge.device.lease import Lease, hold
 from ofa_edge.device.passes import Memory, memory_pass
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.device.samples import check_plausible
@@ -30,7 +28,7 @@ from ofa_edge.metrics import top1
 from ofa_edge.pipeline.nightly.fleet import ProtocolEntry
 from ofa_edge.pipeline.nightly.privacy import lasting_facts
 from ofa_edge.pipeline.nightly.store import Build
-from ofa_edge.pipeline.on_device import LOCAL_DEADLINE_S
+from ofa_edge.pipeline.on_device import held, peak_gmacs
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.stages import test_inputs
 from ofa_edge.pipeline.verifying import FP32, check_runs_here, plan_of, subnet_of
@@ -144,7 +142,6 @@ def _fp32_top1(build: Build, images: NDArray[np.float32], labels: NDArray[np.int
 class DeviceBench:
     """A real or emulated device. Made by `open_bench`."""
 
-    lease: Lease | None  # none of an emulated device, which many may share
     sides: Mapping[str, tuple[OpenArtifact, OpenArtifact]]
     expected: dict[tuple[str, bool], NDArray[np.float32]] = field(default_factory=dict)
 
@@ -190,8 +187,6 @@ class DeviceBench:
 
     def _session(self, duel: str, position: int, plan: LatencyPlan) -> float:
         golden = is_golden(position)
-        if self.lease is not None:
-            self.lease.check()
         side = self.sides[duel][0 if golden else 1]
         session = side.session(plan, self.expected.get((duel, golden)))
         if not session.valid:
@@ -223,22 +218,19 @@ def open_bench(device: str, duels: tuple[Duel, ...], limit_s: float) -> Iterator
         raise ConfigError("no device to run on", f"device = '{device}'", "ofa-edge devices list")
     with contextlib.ExitStack() as stack:
         stack.callback(connection.close)
-        lease, conditions = None, None
-        if connection.fingerprint().device_kind == "physical":
-            lease = stack.enter_context(hold(connection))
-            deadline_s = LOCAL_DEADLINE_S if connection.kind == "local" else COOL_DEADLINE_S
-            conditions = stack.enter_context(prepared(connection, deadline_s=deadline_s))
+        conditions = stack.enter_context(held(connection))
         sides = {}
         for duel in duels:
+            peak = peak_gmacs(duel.plan, connection.fingerprint(), connection)
             golden, candidate = (
-                stack.enter_context(open_artifact(connection, _request(duel, build, images, limit_s), conditions))
+                stack.enter_context(open_artifact(connection, _request(duel, build, images, limit_s, peak), conditions))
                 for build, images in zip((duel.golden, duel.candidate), duel.images, strict=True)
             )
             sides[duel.name] = (golden, candidate)
-        yield DeviceBench(lease, sides)
+        yield DeviceBench(sides)
 
 
-def _request(duel: Duel, build: Build, images: NDArray[np.float32], limit_s: float) -> Request:
+def _request(duel: Duel, build: Build, images: NDArray[np.float32], limit_s: float, peak: float | None) -> Request:
     plan, space = duel.plan, duel.plan.package.space
     return Request(
         artifact=build.path,
@@ -247,7 +239,7 @@ def _request(duel: Duel, build: Build, images: NDArray[np.float32], limit_s: flo
         classes=space.num_classes,
         threads=plan.target.runtime.threads,
         cores=plan.target.runtime.cores,
-        peak_gmacs=plan.target.hardware.peak_gmacs_fp32 if plan.target.name != "host" else None,
+        peak_gmacs=peak,
         runner=build.runner,
         macs=cost.macs(space, subnet_of(build.manifest)),
         timeout_s=min(_TIMEOUT_S, limit_s),

@@ -131,16 +131,17 @@ def _device(
                 job.run(bench)
     except Exception as failure:  # the next device must have its turn
         decision = _failed(failure)
-        error = hardware.pseudonyms.hide(decision.reason)
+        error = decision.reason
         judged = {item.artifact for item in job.series if item.gate == "latency"}
         for duel in job.duels:
             if duel.name not in judged:
-                job.record(duel.name, "run", Decision(decision.colour, decision.code, error))
+                job.record(duel.name, "run", decision)
         if not job.series:
-            job.record("-", "run", Decision(decision.colour, decision.code, error))
-    hidden = hardware.pseudonyms.hide_facts(facts)
+            job.record("-", "run", decision)
+    hide, hidden = hardware.pseudonyms.hide, hardware.pseudonyms.hide_facts(facts)
     seconds = round(time.monotonic() - start, 1)
-    return DeviceNight(name=name, kind=kind, facts=hidden, seconds=seconds, error=error), job.series
+    series = [item.model_copy(update={"reason": hide(item.reason)}) for item in job.series]
+    return DeviceNight(name=name, kind=kind, facts=hidden, seconds=seconds, error=error and hide(error)), series
 
 
 def _failed(failure: Exception) -> Decision:
@@ -170,7 +171,7 @@ def _duels(
             found.append(hardware.make_duel(name, golden, candidate, device_name, fleet.file.protocol, data))
         except OfaEdgeError as error:
             reason = f"{error.what}: {error.why}"
-            job.record(name, "run", Decision(Colour.INCONCLUSIVE, "no-candidate", hardware.pseudonyms.hide(reason)))
+            job.record(name, "run", Decision(Colour.INCONCLUSIVE, "no-candidate", reason))
     return tuple(found)
 
 

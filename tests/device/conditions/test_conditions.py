@@ -96,6 +96,16 @@ def test_a_warning_is_given_once(caplog):
     assert [record.message for record in caplog.records] == ["pi: other programs run"]
 
 
+def test_a_lease_that_was_lost_ends_the_session_before_it_begins():
+    def lost():
+        raise DeviceBusyError("the lease of pi was lost", "another run took it", "again", reason="lease-lost")
+
+    found = DeviceConditions("pi", Looks(), check_lease=lost)  # which has nothing to look at
+    with pytest.raises(DeviceBusyError) as caught:
+        found.before()
+    assert caught.value.reason == "lease-lost"
+
+
 def test_sensors_that_tell_nothing_are_left_out():
     zones = {
         f"/sys/class/thermal/thermal_zone{number}/{name}": text
