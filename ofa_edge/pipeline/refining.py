@@ -115,8 +115,8 @@ def _require_target(plan: Plan, connection: Connection) -> Fingerprint:
     if not is_target(plan, seen, connection):
         raise UnsupportedError(
             f"'{connection.name}' is no {name}",
-            f"it says it is {seen.model or 'an unknown model'} with {seen.cpu or 'an unknown CPU'}: its times say nothing "
-            f"of {plan.target.path.name}",
+            f"it says it is {seen.model or 'an unknown model'} with {seen.cpu or 'an unknown CPU'}: "
+            f"its times say nothing of {plan.target.path.name}",
             hint,
         )
     return seen
