@@ -164,4 +164,7 @@ def _built(manifests: "list[Manifest]", folders: list[Path]) -> str:
             ]
         )
     models = len({manifest.subnet.id for manifest in manifests})
-    return f"{table(rows, right=(2, 3))}\n\n{len(manifests)} targets, {models} subnet{'' if models == 1 else 's'}"
+    return (
+        f"{table(rows, right=(2, 3))}\n\n{len(manifests)} targets, {models} subnet{'' if models == 1 else 's'}\n"
+        f"next: ofa-edge verify {folders[0]} --device NAME, and so on"
+    )

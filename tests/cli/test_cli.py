@@ -178,6 +178,8 @@ def test_an_unknown_supernet_or_device(run, package, tmp_path):
         ("finetune", "--subnet", "smallest", "--seed", "-1"),
         ("predictor", "train", "--seed", "-1", "--out", "nowhere"),
         ("cache", "prune", "--keep-mb", "-1"),
+        ("cache", "prune", "--keep-mb", "nan"),
+        ("verify", "out", "--device", "local", "--max-size", "nan"),
     ],
 )
 def test_options_that_are_refused_at_once(run, arguments):
