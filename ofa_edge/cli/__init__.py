@@ -115,7 +115,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def show_error(what: str, why: str, hint: str) -> None:
-    """Print the three parts of an error."""
+    """Print the three parts of an error; a device may have said some of it."""
+    why = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in why)
     plain = False if os.environ.get("NO_COLOR") else None  # None: as the terminal can
     click.echo(f"{click.style('error:', fg='red', bold=True)} {what}", err=True, color=plain)
     click.echo(f"  {why}", err=True)

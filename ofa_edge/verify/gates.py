@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+from ofa_edge.device.said import one_line
 from ofa_edge.errors import (
     DeviceBusyError,
     DeviceError,
@@ -37,7 +38,7 @@ def inconclusive(error: DeviceError) -> Inconclusive:
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "device-failed")
     if isinstance(error, DeviceBusyError):
         code = error.reason
-    return Inconclusive(code=code, reason=f"{error.what}: {error.why}")
+    return Inconclusive(code=code, reason=one_line(f"{error.what}: {error.why}"))
 
 
 def parity_verdict(ladder: Sequence[Rung]) -> Verdict:

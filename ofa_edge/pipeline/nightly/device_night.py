@@ -48,7 +48,10 @@ class DeviceJob:
         """Judge every artifact. Raises DeviceError where the device fails; an artifact that fails alone is recorded."""
         timeable = []
         for duel in self.duels:
-            if self._answers(bench, duel):
+            if time.monotonic() > self.deadline:
+                decision = Decision(Colour.INCONCLUSIVE, "deadline-over", "the device's time was over before its turn")
+                self.record(duel.name, "run", decision)
+            elif self._answers(bench, duel):
                 timeable.append(duel)
         if not bench.emulated and timeable:
             self._latency(bench, timeable)

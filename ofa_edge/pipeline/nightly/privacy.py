@@ -5,6 +5,7 @@ from typing import Any
 
 from ofa_edge.device.devices_file import load_devices
 from ofa_edge.device.privacy import pseudonym, scrub
+from ofa_edge.device.said import one_line
 
 _CHANGES_AT_EACH_START = frozenset({"boot_id"})
 _PRIVATE_FACTS = frozenset({"serial", "host", "hostname", "user"})
@@ -20,8 +21,8 @@ class Pseudonyms:
         self._secrets = [word for word in found if len(word) >= _LEAST_LENGTH]
 
     def hide(self, text: str) -> str:
-        """A message with every secret replaced."""
-        return scrub(text, self._secrets)
+        """A message as one line, with every secret replaced."""
+        return one_line(scrub(text, self._secrets))
 
     def hide_facts(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """`lasting_facts` with every secret replaced."""

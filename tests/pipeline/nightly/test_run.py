@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 from fleets import FakeBench, hardware, write_build, write_fleet
 
 from ofa_edge.errors import ConfigError, DeviceBusyError, DeviceLostError, DeviceRunError, UnknownNameError
+from ofa_edge.pipeline.nightly import device_night
 from ofa_edge.pipeline.nightly.history import read_history
 from ofa_edge.pipeline.nightly.run import accept, run_fleet
 
@@ -111,8 +114,29 @@ def test_a_deadline_that_is_over_starts_no_run(fleet, tmp_path):
 
     bench = FakeBench(slower=1.5)
     night = run_fleet(load_fleet(path), hardware=hardware({"one": bench}))
+    assert bench.calls == []
+    assert (by_gate(night)["run"].colour, by_gate(night)["run"].code) == ("INCONCLUSIVE", "deadline-over")
+
+
+def test_a_deadline_that_ends_during_the_answers_starts_no_session(fleet, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(device_night, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    class Slow(FakeBench):
+        def answer(self, duel, golden):
+            clock.now = 1e12
+            return super().answer(duel, golden)
+
+    bench = Slow(slower=1.5)
+    found = by_gate(run_fleet(fleet, hardware=hardware({"one": bench})))
     assert "run" not in bench.calls
-    assert by_gate(night)["latency"].colour == "INCONCLUSIVE"
+    assert (found["accuracy"].colour, found["latency"].colour) == ("GREEN", "INCONCLUSIVE")
+
+
+def test_what_a_device_says_is_one_line(fleet):
+    steers = DeviceLostError("lost", "gone\n::stop-commands::x\x1b[2J", "?")
+    night = run_fleet(fleet, hardware=hardware({"one": steers}))
+    assert (night.devices[0].error, by_gate(night)["run"].reason) == 2 * ("lost: gone ::stop-commands::x [2J",)
 
 
 def test_addresses_and_serials_are_not_published(fleet):
