@@ -33,7 +33,7 @@ ENOUGH = 8  # held-out networks from which a setting's own calibration means som
 WIDTHS = np.array([0.6, 0.6, 0.6, 0.6, 1.2, 0.7, 0.8, 0.8, 0.8, 0.8, 0.5])
 LOOSE = np.array([1, 1, 1, 1, 2, 1, 1, 1, 1, 0.7, 0.7])  # dispatch and call: large networks hardly show them
 CPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.45, 1 / 0.15, 1 / 0.15, 25, 4, 0.3, 0.7, 0.7, 1, 1]), WIDTHS, LOOSE)
-# A GPU's published families have two networks on average: a misfit of each would take up what tells the terms apart.
+# A GPU's published families have two to eight networks: a misfit of each would take up what tells the terms apart.
 GPU_LEVELS = Prior(WIDTHS, WIDTHS).levels | {"stack_misfit": 0.01, "setting_misfit": 0.01}
 GPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.35, 1 / 0.05, 1 / 0.05, 10, 4, 1, 0.2, 1, 1, 1]), WIDTHS, LOOSE, GPU_LEVELS)
 

@@ -21,6 +21,7 @@ from ofa_edge.cli.predict import explain_command, predict_command
 from ofa_edge.cli.predictor import predictor_group
 from ofa_edge.cli.runner import runner_kit_command
 from ofa_edge.cli.search import search_command
+from ofa_edge.cli.sections import SectionedGroup
 from ofa_edge.cli.targets import targets_group
 from ofa_edge.cli.train import train_command
 from ofa_edge.cli.verify import profile_command, report_command, verify_command
@@ -31,7 +32,7 @@ INTERRUPTED = 130
 INTERNAL = 4
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ofa-edge")
 @click.option("--debug", is_flag=True, help="Show a traceback with errors.")
 @click.pass_context
@@ -79,6 +80,15 @@ def main(arguments: list[str] | None = None) -> None:
         code = cli.main(args=ordered, prog_name="ofa-edge", standalone_mode=False)
     except click.exceptions.Abort:
         _interrupted(arguments)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        context = error.ctx
+        usage = f"{context.command_path} {' '.join(context.command.collect_usage_pieces(context))}" if context else ""
+        what = " ".join(error.format_message().split())
+        show_error(what, f"usage: {usage}", f"{context.command_path if context else 'ofa-edge'} --help")
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -2,7 +2,7 @@
 
 import click
 
-from ofa_edge.cli.console import file_size, table
+from ofa_edge.cli.console import Finite, file_size, table
 
 
 @click.group("cache")
@@ -26,9 +26,7 @@ def list_command() -> None:
 
 
 @cache_group.command("prune")
-@click.option(
-    "--keep-mb", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Size to come down to, in MB."
-)
+@click.option("--keep-mb", type=Finite(min=0), default=0.0, show_default=True, help="Size to come down to, in MB.")
 def prune_command(keep_mb: float) -> None:
     """Remove the least recently used results."""
     from ofa_edge.cache import StageCache, default_root

@@ -9,7 +9,7 @@ import click
 from ofa_edge.cli.console import table
 
 if TYPE_CHECKING:
-    from ofa_edge.pipeline.calibrating import Calibration
+    from ofa_edge.pipeline.calibration_result import Calibration
 
 
 @click.command("calibrate")

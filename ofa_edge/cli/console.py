@@ -1,13 +1,48 @@
 """What every command prints with: progress on stderr, results on stdout, plain where there is no terminal."""
 
 import json
+import math
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 COLOURS = {"pass": "green", "fail": "red", "unverified": "yellow", "inconclusive": "yellow"}
+
+
+class Finite(click.FloatRange):
+    """A range of numbers. `click.FloatRange` lets `nan` through, which compares with nothing."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See `click.ParamType`."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number to work with.", param, ctx)
+        return found
+
+
+def same_options(context: click.Context, other: click.Command, leave: Collection[str] = ()) -> str:
+    """What was given on a command line and another command takes too: the line to paste next.
+
+    Args:
+        context: of the command that ran.
+        other: the command of that line.
+        leave: names of parameters that are left out.
+    """
+    shared = {parameter.name for parameter in other.params}.difference(leave)
+    parts = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in shared or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        for item in value if parameter.multiple else (value,):
+            words = f"{item:.12g}" if isinstance(item, float) else str(item)
+            parts += [parameter.opts[0]] if value is True else [parameter.opts[0], words]
+    return shlex.join(parts)
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ofa_edge.cli.console import Finite
+
 if TYPE_CHECKING:
     from ofa_edge.pipeline.constraints import Constraints
 
@@ -14,7 +16,7 @@ _OPTIONS = (
     click.option("--max-memory", metavar="BYTES", help="Most bytes of maps alive at once: 200kB."),
     click.option(
         "--min-accuracy",
-        type=click.FloatRange(0, 1, min_open=True),
+        type=Finite(0, 1, min_open=True),
         help="Least predicted top-1, 0..1; the latency is then minimised, within --latency-ms if that is given.",
     ),
     click.option("--kernels", metavar="K,K", help="Kernel sizes to choose from: 3 or 3,5."),

@@ -30,20 +30,13 @@ def require_one(target: str | None, fleet: str | None, max_models: int | None, l
         raise ConfigError("--latency-ms with --fleet", "each target of a fleet has its own budget", "NAME=20ms")
 
 
-def search_fleet_command(fleet: str, max_models: int | None, as_json: bool, options: dict[str, Any]) -> None:
-    """Print how a fleet can be served."""
+def search_fleet_command(fleet: str, max_models: int | None, evaluations: int, options: dict[str, Any]) -> "Fleet":
+    """How a fleet can be served."""
     from ofa_edge.pipeline.fleet import plan_fleet, search_fleet
     from ofa_edge.pipeline.plan import BuildOptions
 
     plans = plan_fleet(BuildOptions(target="", device="none", **options), fleet, claim=False, images=False)
-    found = search_fleet(plans, max_models)
-    if as_json:
-        print_json(_json(found))
-        return
-    click.echo(fleet_text(found))
-    supernet = "" if options["supernet"] == "fashion-mnist" else f" --supernet {options['supernet']}"
-    models = "" if max_models is None else f" --max-models {max_models}"
-    click.echo(f"next: ofa-edge build --fleet {fleet}{models}{supernet}")
+    return search_fleet(plans, max_models, evaluations)
 
 
 def build_fleet_command(
@@ -56,6 +49,8 @@ def build_fleet_command(
 
     plans = plan_fleet(BuildOptions(target="", **options), fleet)
     found = search_fleet(plans, max_models)
+    if found.interrupted:
+        raise KeyboardInterrupt
     click.echo(fleet_text(found), err=not dry_run)
     if dry_run:
         return []
@@ -91,6 +86,8 @@ def fleet_text(fleet: "Fleet") -> str:
     lines.append(
         f"{evaluated}; sharing is taken to cost nothing below {_scaled(fleet, fleet.tolerance)} {_unit(fleet)}"
     )
+    if fleet.interrupted:
+        lines.append("INCOMPLETE: interrupted; these are the best subnets so far")
     return "\n".join(lines)
 
 
@@ -121,7 +118,9 @@ def _scaled(fleet: "Fleet", score: float) -> str:
     return f"{score * (100 if fleet.plans[0].predictor else 1e-6):.2f}"
 
 
-def _json(fleet: "Fleet") -> dict[str, Any]:
+def fleet_json(fleet: "Fleet") -> dict[str, Any]:
+    """The same for programs."""
+
     def members(cover: "Cover") -> list[dict[str, Any]]:
         return [
             {
@@ -144,6 +143,7 @@ def _json(fleet: "Fleet") -> dict[str, Any]:
         "tolerance": fleet.tolerance,
         "chosen": members(fleet.chosen),
         "options": [members(cover) for cover in fleet.options],
+        "interrupted": fleet.interrupted,
     }
 
 
@@ -164,4 +164,7 @@ def _built(manifests: "list[Manifest]", folders: list[Path]) -> str:
             ]
         )
     models = len({manifest.subnet.id for manifest in manifests})
-    return f"{table(rows, right=(2, 3))}\n\n{len(manifests)} targets, {models} subnet{'' if models == 1 else 's'}"
+    return (
+        f"{table(rows, right=(2, 3))}\n\n{len(manifests)} targets, {models} subnet{'' if models == 1 else 's'}\n"
+        f"next: ofa-edge verify {folders[0]} --device NAME, and so on"
+    )

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
+from ofa_edge.cli.console import Finite
+
 
 @click.group("latency")
 def latency_group() -> None:
-    """Latency tables."""
+    """Import and export latency tables of the reference."""
 
 
 @latency_group.command("import")
@@ -23,7 +25,7 @@ def latency_group() -> None:
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--scatter",
-    type=click.FloatRange(min=0.01, max=2),
+    type=Finite(min=0.01, max=2),
     default=0.1,
     show_default=True,
     help="Assumed deviation of ln(measured / sum of blocks) over whole networks.",

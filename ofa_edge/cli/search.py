@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import print_json, table
+from ofa_edge.cli.console import Finite, print_json, same_options, table
 from ofa_edge.cli.constraint_options import constraint_options, take_constraints
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ INTERRUPTED = 130
 @click.option(
     "--evaluations", type=click.IntRange(min=1), default=20_000, show_default=True, help="Predictor calls, at most."
 )
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long, with the front so far.")
+@click.option("--seconds", type=Finite(0, min_open=True), help="Stop after so long, with the front so far.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the front, as .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the whole front.")
 def search_command(
@@ -49,19 +49,27 @@ def search_command(
 
     Ctrl-C ends the search with the front so far.
     """
-    from ofa_edge.cli.fleet import require_one, search_fleet_command
+    from ofa_edge.cli.build import build_command
+    from ofa_edge.cli.fleet import fleet_json, fleet_text, require_one, search_fleet_command
+    from ofa_edge.errors import ConfigError
     from ofa_edge.pipeline.plan import BuildOptions, make_plan
     from ofa_edge.pipeline.searching import chosen_candidates, predicted_search
     from ofa_edge.search.evolution import SearchOptions
 
     constraints = take_constraints(options)
     require_one(options["target"], fleet, max_models, options["latency_ms"])
-    if plot is not None:
-        _require_plot(plot, fleet)
+    _require_plot(plot, fleet)
+    following = f"next: ofa-edge build {same_options(click.get_current_context(), build_command)}"
     if fleet is not None:
+        if seconds is not None:
+            raise ConfigError("--seconds with --fleet", "a fleet has many searches", "--evaluations N, of each")
         del options["target"]
-        search_fleet_command(fleet, max_models, as_json, {**options, "constraints": constraints})
-        return 0
+        found = search_fleet_command(fleet, max_models, evaluations, {**options, "constraints": constraints})
+        if as_json:
+            print_json(fleet_json(found))
+        else:
+            click.echo(f"{fleet_text(found)}\n{following}")
+        return INTERRUPTED if found.interrupted else 0
     plan = make_plan(BuildOptions(device="none", constraints=constraints, **options), claim=False, images=False)
     front = predicted_search(plan, SearchOptions(evaluations=evaluations, seconds=seconds))
     best = chosen_candidates(plan, front, ALTERNATIVES)
@@ -71,9 +79,8 @@ def search_command(
         print_json(_facts(plan, front, best))
     else:
         click.echo(_words(plan, front, best))
-        supernet = "" if options["supernet"] == "fashion-mnist" else f" --supernet {options['supernet']}"
-        untrained = " --untrained" if options["untrained"] else ""
-        click.echo(f"next: ofa-edge build --target {options['target']}{supernet}{untrained}")
+        if best:
+            click.echo(following)
     return INTERRUPTED if front.interrupted == "interrupted" else 0
 
 
@@ -81,6 +88,8 @@ def _rows(plan: "Plan", items: "tuple[Candidate, ...]") -> list[dict[str, Any]]:
     """Subnets with their predictions and further quantities, as JSON."""
     from ofa_edge.pipeline.constraints import quantities
 
+    if not items:
+        return []
     genomes = plan.package.space.genome([item.subnet for item in items])
     further = {
         name: measure(genomes).tolist()
@@ -129,7 +138,7 @@ def _words(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> str:
         f"front of {len(points)} subnets, {len(shown)} of them:",
         _table(plan, shown, [bound.at(item.latency_ms) for item in shown] if bound else None),
         f"\nwithin {plan.budget_ms:.3g} ms:" if plan.options.constraints.min_accuracy is None else "\nfastest:",
-        _table(plan, best, None),
+        _table(plan, best, None) if best else "  none of that accuracy yet",
         "",
         f"budget {plan.budget_ms:.3g} ms, {front.evaluations} subnets evaluated",
     ]
@@ -171,11 +180,13 @@ def _table(plan: "Plan", items: "tuple[Candidate, ...]", bounds: list[float] | N
     return table(lines, right=tuple(range(2, len(lines[0]))))
 
 
-def _require_plot(plot: Path, fleet: str | None) -> None:
+def _require_plot(plot: Path | None, fleet: str | None) -> None:
     """Refuse, before the search, what cannot be drawn."""
     from ofa_edge.errors import ConfigError
     from ofa_edge.report.picture import require_picture
 
+    if plot is None:
+        return
     require_picture(plot)
     if fleet is not None:
         raise ConfigError("--plot with --fleet", "a picture is of one target", "--target NAME --plot FILE")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ofa_edge.cli.build import summary
-from ofa_edge.cli.console import outcome, print_json, table
+from ofa_edge.cli.console import Finite, outcome, print_json, table
 
 
 @click.command("verify")
@@ -13,10 +13,8 @@ from ofa_edge.cli.console import outcome, print_json, table
 @click.option("--device", required=True, metavar="NAME", help="local, emulated, or one of: devices list.")
 @click.option("--data", type=click.Path(path_type=Path), help="The image folder the build was made with, if any.")
 @click.option("--release", is_flag=True, help="Five sessions of 1,024 runs and 60 s, as for a release.")
-@click.option("--max-size", type=click.FloatRange(min=0, min_open=True), metavar="MIB", help="Limit of the artifact.")
-@click.option(
-    "--max-memory", type=click.FloatRange(min=0, min_open=True), metavar="MIB", help="Limit of the process's peak."
-)
+@click.option("--max-size", type=Finite(min=0, min_open=True), metavar="MIB", help="Limit of the artifact.")
+@click.option("--max-memory", type=Finite(min=0, min_open=True), metavar="MIB", help="Limit of the process's peak.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def verify_command(
     folder: Path,

@@ -15,11 +15,15 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 @dataclass(frozen=True)
 class RunsAs:
-    """The one runtime, precision and number of threads that a latency file holds for."""
+    """The one runtime, precision and number of threads that a latency file holds for.
+
+    `cores` are those that the threads were kept on while measured; () for any.
+    """
 
     runtime: str
     precision: str
     threads: int
+    cores: tuple[int, ...] = ()
 
 
 def check_name(name: str) -> None:
@@ -29,13 +33,17 @@ def check_name(name: str) -> None:
 
 
 def write_target(path: Path, base: Target, description: str, runs: RunsAs, latency: str) -> Target:
-    """Write a target that has the hardware of `base` and the latency file `latency` beside it; read it back.
+    """Write a target that has the hardware of `base`, and the latency file `latency` beside it; read it back.
+
+    What `base` says about the hardware and about what may be built for it stays: identity, bans, sustained speed.
 
     Raises:
         ConfigError: the values contradict each other.
         OutputError: `path` cannot be written.
     """
     runtime: dict[str, Any] = {"kind": runs.runtime, "threads": runs.threads, "precisions": [runs.precision]}
+    if runs.cores:
+        runtime["cores"] = runs.cores
     tables: dict[str, dict[str, Any]] = {
         "hardware": base.hardware.model_dump(exclude_none=True),
         "runtime": runtime,
@@ -45,8 +53,11 @@ def write_target(path: Path, base: Target, description: str, runs: RunsAs, laten
     if runs.runtime == "tvm" and base.runtime.tvm is not None:
         options = {**base.runtime.tvm.target, "num-cores": runs.threads}
         tables["runtime.tvm"] = {"target": options if options.get("kind") == "llvm" else base.runtime.tvm.target}
-    if base.emulation:
-        tables["emulation"] = base.emulation.model_dump()
+    kept = {"search": base.search, "emulation": base.emulation, "identity": base.identity, "sustained": base.sustained}
+    for name, own in kept.items():
+        facts = own.model_dump(exclude_defaults=True) if own is not None else {}
+        if facts:
+            tables[name] = facts
     lines = ["schema = 1", f"description = {_toml(description)}"]
     for name, table in tables.items():
         lines += ["", f"[{name}]", *(f"{field} = {_toml(value)}" for field, value in table.items())]

@@ -78,7 +78,7 @@ class Journal:
     """The file of one calibration's runs."""
 
     def __init__(self, path: Path, head: Mapping[str, Any]) -> None:
-        """Go on with the file where its first line is `head`; else begin it anew."""
+        """Go on with the file where its first line is `head`; else begin anew, and lay the file aside as `.old`."""
         self.path = path
         self.runs: list[Run] = []
         lines = _lines(path)
@@ -88,6 +88,8 @@ class Journal:
             kept = [head, *(run.to_json() for run in self.runs)]
         else:
             kept = [head]
+            if lines:
+                path.replace(path.with_name(f"{path.name}.old"))
         write_bytes(path, b"".join(canonical_json(line) + b"\n" for line in kept))  # without a torn last line
 
     def add(self, run: Run) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.cache import StageCache
-from ofa_edge.errors import BudgetError, ConfigError
+from ofa_edge.errors import BudgetError, ConfigError, UnsupportedError
 from ofa_edge.manifest import Manifest
 from ofa_edge.pipeline.build import build
 from ofa_edge.pipeline.plan import BuildOptions, Plan, make_plan
@@ -39,6 +39,7 @@ class Fleet:
         options: the best cover for each number of subnets, the fewest first.
         chosen: one of them.
         tolerance: the score that sharing may cost a target before a further subnet is spent on it.
+        interrupted: whether the searches ended before their time.
     """
 
     plans: tuple[Plan, ...]
@@ -48,6 +49,7 @@ class Fleet:
     options: tuple[Cover, ...]
     chosen: Cover
     tolerance: float
+    interrupted: bool = False
 
     def subnet(self, row: int) -> Subnet:
         """One of the subnets evaluated."""
@@ -97,6 +99,7 @@ def plan_fleet(options: BuildOptions, fleet: str, *, claim: bool = True, images:
     Raises:
         UsageError: in one of its forms, naming the target.
     """
+    _require_fleet_options(options)
     top = options.out or Path("out")
     own = [
         dataclasses.replace(options, target=name, latency_ms=budget, out=top / Path(name).stem)
@@ -114,27 +117,51 @@ def plan_fleet(options: BuildOptions, fleet: str, *, claim: bool = True, images:
     return plans
 
 
-def search_fleet(plans: Sequence[Plan], max_models: int | None = None) -> Fleet:
+def _require_fleet_options(options: BuildOptions) -> None:
+    """Raise UnsupportedError for options that mean one target."""
+    if options.refine:
+        raise UnsupportedError(
+            "--refine with --fleet",
+            "one device is measured, and a fleet has several targets",
+            "ofa-edge build --target NAME --refine K for each, then --fleet OUT/NAME-refined.toml=MS,...",
+        )
+    if options.constraints.min_accuracy is not None:
+        raise UnsupportedError(
+            "--min-accuracy with --fleet",
+            "a fleet has budgets, and accuracy is what is maximised within them",
+            "leave it out, or --target NAME --min-accuracy X",
+        )
+
+
+def search_fleet(plans: Sequence[Plan], max_models: int | None = None, evaluations: int | None = None) -> Fleet:
     """Search for every set of targets that might share a subnet, and choose which do.
 
     The cover is exact over all subnets that any of the searches evaluated. Without `max_models` the fewest subnets are
     taken with which sharing costs no target more than the predictor's error (one percent of the MACs without one).
 
+    Ctrl-C ends the searches; what they found is returned, where it serves every target, and says so.
+
+    Args:
+        plans: one for each target.
+        max_models: how many subnets there may be.
+        evaluations: predictor calls of each search, at most; `EVALUATIONS` of all together in any case.
+
     Raises:
+        KeyboardInterrupt: Ctrl-C before every target was served.
         BudgetError: no subnet is fast enough for one of the targets, which is named, or for all of them as few models.
     """
     first = plans[0]
-    sets = list(groups(len(plans)))
-    evaluations = min(SearchOptions().evaluations, EVALUATIONS // len(sets))
-    pool: Genomes | None = None
-    for members in sets:
-        pool = _search_group([plans[index] for index in sorted(members)], pool, evaluations)
-    assert pool is not None
+    pool, interrupted = _search_groups(plans, evaluations or SearchOptions().evaluations)
     latency = np.stack([latency_of(plan)(pool) for plan in plans], axis=1)
     scores = np.asarray(score_of(first)(pool), dtype=np.float64)
     budgets = np.array([plan.budget_ms for plan in plans])
     kept = np.stack([_keeps(plan, pool) for plan in plans], axis=1)
-    options = covers(best_rows(np.where(kept, latency / budgets, np.inf), scores), scores, len(plans))
+    best = best_rows(np.where(kept, latency / budgets, np.inf), scores)
+    if interrupted and not all(frozenset([index]) in best for index in range(len(plans))):
+        raise KeyboardInterrupt
+    options = covers(best, scores, len(plans))
+    if interrupted and max_models is not None and len(options[0].rows) > max_models:
+        raise KeyboardInterrupt
     if max_models is not None and len(options[0].rows) > max_models:
         raise BudgetError(
             f"{max_models} subnet(s) cannot serve this fleet",
@@ -142,7 +169,22 @@ def search_fleet(plans: Sequence[Plan], max_models: int | None = None) -> Fleet:
             f"--max-models {len(options[0].rows)}, or a longer budget",
         )
     tolerance = first.predictor.rmse if first.predictor else 0.01 * float(scores.max())
-    return Fleet(tuple(plans), pool, latency, scores, tuple(options), choose(options, tolerance, max_models), tolerance)
+    chosen = choose(options, tolerance, max_models)
+    return Fleet(tuple(plans), pool, latency, scores, tuple(options), chosen, tolerance, interrupted)
+
+
+def _search_groups(plans: Sequence[Plan], evaluations: int) -> tuple[Genomes, bool]:
+    """What searches for every set of targets found worth keeping; whether Ctrl-C ended them."""
+    sets = list(groups(len(plans)))
+    evaluations = max(1, min(evaluations, EVALUATIONS // len(sets)))
+    pool: Genomes | None = None
+    interrupted = False
+    for members in sets:
+        pool, interrupted = _search_group([plans[index] for index in sorted(members)], pool, evaluations)
+        if interrupted:
+            break
+    assert pool is not None
+    return pool, interrupted
 
 
 def _keeps(plan: Plan, genomes: Genomes) -> NDArray[np.bool_]:
@@ -156,19 +198,20 @@ def _keeps(plan: Plan, genomes: Genomes) -> NDArray[np.bool_]:
     return kept
 
 
-def _search_group(plans: Sequence[Plan], pool: Genomes | None, evaluations: int) -> Genomes:
-    """The pool with the subnets that a search for these targets together found worth keeping."""
+def _search_group(plans: Sequence[Plan], pool: Genomes | None, evaluations: int) -> tuple[Genomes, bool]:
+    """The pool with the subnets that a search for these targets together found; whether Ctrl-C ended it."""
     try:
         front = search_plans(plans, start=pool, options=SearchOptions(evaluations=evaluations))
     except BudgetError as error:
         if len(plans) > 1:  # these targets cannot share
             assert pool is not None
-            return pool
+            return pool, False
         name = plans[0].target.name
         raise BudgetError(f"{name}: {error.what}", error.why, f"--fleet ...,{name}=X with a longer X") from error
     best = front.space.genome([item.subnet for item in front.candidates(plans[0].budget_ms, 64)])
     points = front.space.genome([item.subnet for item in front.points])
-    return np.unique(np.concatenate([best, points, *([] if pool is None else [pool])]), axis=0)
+    joined = np.unique(np.concatenate([best, points, *([] if pool is None else [pool])]), axis=0)
+    return joined, bool(front.interrupted)
 
 
 def build_fleet(fleet: Fleet, cache: StageCache, command: Sequence[str], on_stage: OnStage) -> list[Manifest]:

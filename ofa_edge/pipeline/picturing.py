@@ -3,14 +3,14 @@
 from ofa_edge.manifest import SubnetRecord
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.search_record import search_record
-from ofa_edge.pipeline.searching import latency_of, score_of
+from ofa_edge.pipeline.searching import chosen_candidates, latency_of, score_of
 from ofa_edge.report.picture import Picture
 from ofa_edge.search.front import Front
 
 
 def search_picture(plan: Plan, front: Front) -> Picture:
-    """The front of a plan's search, and the best subnet within the plan's budget. Raises BudgetError."""
-    best = front.best(plan.budget_ms)
+    """The front of a plan's search, and the subnet that it chose. Raises BudgetError."""
+    best = next(iter(chosen_candidates(plan, front, 1)), None) or front.best(plan.budget_ms)
     record = search_record(plan, latency_of(plan), score_of(plan), front, None)
     interval = plan.latency.predict(best.subnet)
     provenance = plan.latency.provenance.kind

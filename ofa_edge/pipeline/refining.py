@@ -115,7 +115,8 @@ def _require_target(plan: Plan, connection: Connection) -> Fingerprint:
     if not is_target(plan, seen, connection):
         raise UnsupportedError(
             f"'{connection.name}' is no {name}",
-            f"its CPU is {seen.cpu or 'unknown'}, the target's {plan.target.hardware.cpu}: its times say nothing of it",
+            f"it says it is {seen.model or 'an unknown model'} with {seen.cpu or 'an unknown CPU'}: "
+            f"its times say nothing of {plan.target.path.name}",
             hint,
         )
     return seen
@@ -193,6 +194,7 @@ class _Loop:
             "artifact": sha256_file(artifact),
             "runtime": self.plan.runtime,
             "threads": self.plan.target.runtime.threads,
+            "cores": self.plan.target.runtime.cores,
             "device": self.device.to_json(),  # the boot with it
         }
         try:
@@ -213,13 +215,13 @@ class _Loop:
         """The model that all samples give, as the file that another build can use."""
         return refined_files(self.plan, self._fit([sample.network for sample in self.samples]))
 
-    def _fit(self, networks: Sequence[NetworkSample]) -> FittedModel:
-        """A fit with the target's model as prior; what that was fitted to itself is kept."""
+    def _fit(self, networks: Sequence[NetworkSample], unseen: Subnet | None = None) -> FittedModel:
+        """A fit with the target's model as prior; what that was fitted to itself is kept, but for `unseen`."""
         model = self.plan.latency.model if isinstance(self.plan.latency, OutsideKey) else self.plan.latency
         units: tuple[UnitSample, ...] = ()
         known: tuple[NetworkSample, ...] = ()
         if isinstance(model, FittedModel):
-            units, known = model.units, model.networks
+            units, known = model.units, tuple(each for each in model.networks if each.subnet != unseen)
         assert self.device is not None
         key = dataclasses.replace(
             model.key,
@@ -247,7 +249,7 @@ class _Loop:
         candidates = []
         for index, sample in enumerate(self.samples):
             others = networks[:index] + networks[index + 1 :]
-            after = self._fit(others) if others else None
+            after = self._fit(others, sample.subnet) if others else None
             latency = sample.seen.latency_ms
             assert latency is not None
             candidates.append(
@@ -262,7 +264,7 @@ class _Loop:
                 )
             )
         assert self.device is not None
-        notes = list(self.notes)
+        notes = [*self.notes, *self._known()]
         if self.plan.tune_s:
             notes.append("candidates were measured before tuning, which makes the chosen one faster")
         return RefinementRecord(
@@ -281,6 +283,13 @@ class _Loop:
             resumed=self.resumed,
             notes=tuple(notes),
         )
+
+    def _known(self) -> tuple[str, ...]:
+        """A note where the target's model had seen candidates: what it says of them is no forecast."""
+        model = self.plan.latency.model if isinstance(self.plan.latency, OutsideKey) else self.plan.latency
+        fitted = {each.subnet for each in model.networks} if isinstance(model, FittedModel) else set()
+        seen = [each.subnet.id for each in self.samples if each.subnet in fitted]
+        return (f"the target's own model was fitted to {', '.join(seen)} too",) if seen else ()
 
 
 def _interval(model: LatencyModel, subnet: Subnet) -> IntervalRecord:

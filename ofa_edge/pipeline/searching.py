@@ -107,6 +107,8 @@ def search_inputs(plans: Sequence[Plan]) -> dict[str, Any]:
                 "latency": each.latency_digest,
                 "runtime": each.runtime,
                 "precision": each.precision,
+                "threads": each.target.runtime.threads,  # a latency file may hold models of several
+                "outside": each.latency.outside,
                 "budget_ms": each.budget_ms,
                 "relative": each.relative_budget,
                 "sustained": each.sustained and each.sustained.factor,
@@ -195,10 +197,11 @@ def _part(plans: Sequence[Plan]) -> Space | None:
 
 def constraint_facts(plan: Plan) -> dict[str, Any]:
     """All that constraints add to what a search depends on, as JSON."""
+    others = [load_target(name) for name, _ in plan.options.constraints.also]
     return {
         **dataclasses.asdict(plan.options.constraints),
         "kernels": plan.part.kernels if plan.part else None,
-        "latency of others": [sha256_file(load_target(name).latency_path) for name, _ in plan.options.constraints.also],
+        "others": [[sha256_file(path) for path in (other.path, other.latency_path)] for other in others],
     }
 
 

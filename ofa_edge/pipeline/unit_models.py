@@ -1,7 +1,7 @@
 """Units and whole subnets as small models to be timed: the project's own layers, through the project's own export.
 
-Weights are random: what a network takes does not depend on them. Models are kept in the cache, so an interrupted
-calibration exports nothing twice.
+Weights are random, batch norm is calibrated on noise: what a network takes depends on neither. Models are kept in the
+cache, so an interrupted calibration exports nothing twice.
 """
 
 import shutil
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 STAGE = "timed-model"
+_CALIBRATION = 8  # inputs that batch norm is calibrated on
 _BATCH = 24  # models that one TensorFlow process converts; TVM gains nothing from more than one
 OnModel = Callable[[int, int], None]  # models done, of how many
 
@@ -70,6 +71,8 @@ class Recipe:
             facts["tvm"] = str(make_target(self.tvm_target or {}, "llvm").attrs)  # the host's CPU filled in
         else:
             facts["rewrites"] = list(names(self.precision))
+        if self.precision == "int8":
+            facts["ranges"] = f"batch norm calibrated on {_CALIBRATION} inputs of noise"
         return facts
 
 
@@ -201,14 +204,17 @@ def module_of(space: Space, piece: Piece) -> tuple["nn.Module", tuple[int, int, 
     import torch
     from torch import nn
 
+    from ofa_edge.supernet.calibrate import calibrate
     from ofa_edge.supernet.static import StaticNet
 
     torch.manual_seed(0)
     net = StaticNet(space, piece.subnet)
     for module in net.modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):  # signals keep their size: int8 needs ranges that are not 0
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    net.calibrated = True  # by no images: its answers mean nothing, its times do
+    # Ranges as a trained network has them: XNNPACK leaves int8 additions of very different scales to slow kernels.
+    entry = operators(space, piece.subnet)[0]
+    calibrate(net, [torch.randn(_CALIBRATION, entry.in_channels, entry.in_size, entry.in_size)])
     first = _operators(space, piece)[0] if piece.part != "whole" else operators(space, piece.subnet)[0]
     shape = (1, first.in_channels, first.in_size, first.in_size)
     return (net if piece.part == "whole" else _cut(space, net, piece)).eval(), shape

@@ -104,7 +104,9 @@ def require_picture(path: Path) -> str:
         raise ConfigError(f"cannot draw {path.name}", "pictures are .svg or .png", f"--plot {path.stem}.svg")
     if kind == ".png" and importlib.util.find_spec("resvg_py") is None:
         raise ToolMissingError(
-            "resvg_py is not installed", f"{path.name} is drawn by it", f"pip install resvg-py, or {path.stem}.svg"
+            "resvg_py is not installed",
+            f"{path.name} is drawn by it",
+            f"pip install resvg-py, or --plot {path.stem}.svg",
         )
     return kind
 

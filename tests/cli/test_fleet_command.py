@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -27,6 +28,9 @@ def short(monkeypatch):
         (["build", "--fleet", "pixel-4=1ms,raspberry-pi-4"], "'raspberry-pi-4' is not NAME=MILLISECONDS"),
         (["build", "--fleet", "pixel-4=1ms,rasberry-pi-4=3ms"], "unknown target 'rasberry-pi-4'"),
         (["search", "--fleet", "pixel-4=0.0001ms,raspberry-pi-4=3ms"], "pixel-4: no subnet takes"),
+        (["search", "--fleet", TWO, "--seconds", "3"], "a fleet has many searches"),
+        (["search", "--fleet", TWO, "--min-accuracy", "0.9"], "a fleet has budgets"),
+        (["build", "--fleet", TWO, "--refine", "2"], "a fleet has several targets"),
         (["search", "--fleet", TWO, "--plot", "front.svg"], "a picture is of one target"),
         (["search", "--target", "pixel-4", "--plot", "front.gif"], "cannot draw front.gif"),
         (["search", "--target", "pixel-4", "--sustained", "--latency-ms", "3"], "pixel-4.toml has no [sustained]"),
@@ -45,7 +49,9 @@ def test_a_fleet_is_searched_and_printed(run) -> None:
     code, out, _ = run("search", "--fleet", TWO)
     assert code == 0
     assert "<- taken" in out
-    assert f"next: ofa-edge build --fleet {TWO}" in out
+    assert out.splitlines()[-1] == f"next: ofa-edge build --fleet {TWO}"
+    options = ("--max-models", "1", "--max-macs", "8M")
+    assert run("search", "--fleet", TWO, *options)[1].rstrip().endswith("--max-models 1 --max-macs 8M")
     code, text, _ = run("search", "--fleet", TWO, "--max-models", "1", "--json")
     found = json.loads(text)
     assert code == 0
@@ -53,6 +59,27 @@ def test_a_fleet_is_searched_and_printed(run) -> None:
     assert [item["target"] for item in only["targets"]] == ["raspberry-pi-4", "pixel-4"]
     assert all(item["latency_ms"] <= item["budget_ms"] for item in only["targets"])
     assert [len(option) for option in found["options"]] == sorted(len(option) for option in found["options"])
+
+
+@pytest.mark.parametrize(("after", "served"), [(1, False), (3, True)])
+def test_ctrl_c_ends_all_searches_and_says_so(run, monkeypatch, after: int, served: bool) -> None:
+    search, calls = fleet.search_plans, []
+
+    def interrupted(plans, **options):
+        calls.append(len(plans))
+        found = search(plans, **options)
+        if len(calls) != after:
+            return found
+        seen = slice(None) if served else [found.latency.argmax()]  # or no more than the slowest, too slow for the next
+        parts = {name: getattr(found, name)[seen] for name in ("genomes", "latency", "accuracy")}
+        return replace(found, interrupted="interrupted", **parts)
+
+    monkeypatch.setattr(fleet, "search_plans", interrupted)
+    code, out, err = run("search", "--fleet", "raspberry-pi-4=30ms,pixel-4=1ms,raspberry-pi-5=1ms")
+    assert code == 130
+    assert len(calls) == after
+    assert ("INCOMPLETE: interrupted" in out) == served
+    assert ("error: interrupted" in err) != served
 
 
 def test_the_front_is_drawn(run, tmp_path) -> None:

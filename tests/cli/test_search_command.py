@@ -4,6 +4,12 @@ import json
 
 import pytest
 
+from ofa_edge.pipeline.constraints import Constraints
+from ofa_edge.pipeline.picturing import search_picture
+from ofa_edge.pipeline.plan import BuildOptions, make_plan
+from ofa_edge.pipeline.searching import chosen_candidates, predicted_search
+from ofa_edge.search.evolution import SearchOptions
+
 SHORT = ("search", "--target", "raspberry-pi-4", "--evaluations", 1200)
 
 
@@ -11,7 +17,8 @@ def test_it_prints_the_front_the_choice_and_the_gap(run) -> None:
     code, out, _ = run(*SHORT)
     assert code == 0
     assert "front of " in out
-    assert "within 2.9" in out
+    plan = make_plan(BuildOptions("raspberry-pi-4", device="none"), claim=False, images=False)
+    assert f"\nwithin {plan.budget_ms:.3g} ms:\n" in out
     assert "1200 subnets evaluated" in out
     assert "is predicted more than" in out
     assert out.rstrip().endswith("next: ofa-edge build --target raspberry-pi-4")
@@ -63,6 +70,33 @@ def test_a_search_out_of_time_says_so(run) -> None:
     assert "INCOMPLETE: stopped after 1e-06 s; this is the best front so far" in out
 
 
+def test_a_search_out_of_time_may_have_nothing_accurate_enough_yet(run, tmp_path) -> None:
+    options = ("--seconds", 1e-6, "--min-accuracy", 0.99)
+    code, out, _ = run("search", "--target", "raspberry-pi-4", *options, "--plot", "front.svg")
+    assert code == 0
+    assert "none of that accuracy yet" in out
+    assert "next:" not in out
+    assert (tmp_path / "here" / "front.svg").is_file()
+    assert json.loads(run("search", "--target", "raspberry-pi-4", *options, "--json")[1])["best"] == []
+
+
+def test_the_next_command_keeps_what_was_asked_for(run) -> None:
+    options = ("--latency-ms", 2.5, "--max-size", "900kB", "--kernels", "3,5", "--also", "pixel-4=2ms", "--seed", 3)
+    _, out, _ = run(*SHORT, *options, "--also", "raspberry-pi-5=2", "--outside-key")
+    assert out.splitlines()[-1] == (
+        "next: ofa-edge build --target raspberry-pi-4 --latency-ms 2.5 --outside-key --max-size 900kB --kernels 3,5 "
+        "--also pixel-4=2ms --also raspberry-pi-5=2 --seed 3"
+    )
+
+
+def test_the_picture_shows_the_subnet_that_is_chosen() -> None:
+    constraints = Constraints(min_accuracy=0.92)
+    options = BuildOptions("raspberry-pi-4", device="none", constraints=constraints)
+    plan = make_plan(options, claim=False, images=False)
+    front = predicted_search(plan, SearchOptions(evaluations=1200))
+    assert search_picture(plan, front).chosen.id == chosen_candidates(plan, front, 1)[0].subnet.id
+
+
 def test_ctrl_c_prints_the_front_so_far_and_says_so(run, monkeypatch) -> None:
     from ofa_edge.search.archive import Archive
 
@@ -86,6 +120,9 @@ def test_ctrl_c_prints_the_front_so_far_and_says_so(run, monkeypatch) -> None:
     [
         (("--latency-ms", 0.01), "no subnet takes 0.01 ms or less"),
         (("--max-size", "1kB"), "keeps artifact size"),
+        (("--min-accuracy", "nan"), "no number to work with"),
+        (("--seconds", "nan"), "no number to work with"),
+        (("--latency-ms", "nan"), "bad budget"),
         (("--max-size", "big"), "bad quantity for --max-size"),
         (("--kernels", "4"), "has no such kernel"),
         (("--also", "pixel-44=3"), "unknown target 'pixel-44'"),

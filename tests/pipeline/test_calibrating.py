@@ -28,10 +28,11 @@ from ofa_edge.errors import (
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.units import UnitTable
 from ofa_edge.pipeline import calibrating
-from ofa_edge.pipeline.calibrating import Calibration, Measuring, conclude
+from ofa_edge.pipeline.calibrating import Measuring
 from ofa_edge.pipeline.calibration_guards import Guard, judged_by, same_boot
 from ofa_edge.pipeline.calibration_journal import Journal, sampled, slowed
 from ofa_edge.pipeline.calibration_plan import SESSIONS, CalibrationOptions, CalibrationPlan, make_calibration_plan
+from ofa_edge.pipeline.calibration_result import Calibration, conclude
 from ofa_edge.pipeline.unit_models import pieces
 from ofa_edge.space import Space
 from ofa_edge.targets import load_target
@@ -158,6 +159,14 @@ def test_samples_of_another_plan_are_not_joined(plan: CalibrationPlan) -> None:
     measured(plan)
     other = Journal(plan.options.out / "samples.jsonl", {**plan.facts(), "seed": 1})
     assert other.runs == []
+
+
+def test_samples_of_another_plan_are_laid_aside(plan: CalibrationPlan) -> None:
+    measured(plan)
+    path = plan.options.out / "samples.jsonl"
+    before = path.read_bytes()
+    Journal(path, {**plan.facts(), "seed": 1})
+    assert path.with_name("samples.jsonl.old").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
+from ofa_edge.latency.protocol import OutsideKey
 from ofa_edge.pipeline.constraints import (
     Constraints,
     limits_of,
@@ -19,7 +20,7 @@ from ofa_edge.pipeline.constraints import (
     searched_part,
 )
 from ofa_edge.pipeline.plan import BuildOptions, make_plan
-from ofa_edge.pipeline.searching import constraint_facts, constraint_words, predicted_search
+from ofa_edge.pipeline.searching import constraint_facts, constraint_words, predicted_search, search_inputs
 from ofa_edge.search.evolution import SearchOptions
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import builtin_folder, load_target, read_target
@@ -162,6 +163,24 @@ def test_constraints_are_in_the_key_of_the_search_stage() -> None:
         seen.append(repr(constraint_facts(plan)))
     assert len(set(seen)) == len(seen)
     assert re.search("[0-9a-f]{64}", seen[-1])
+
+
+def test_threads_and_other_targets_are_in_the_key_of_the_search_stage(tmp_path) -> None:
+    plan = make_plan(BuildOptions("raspberry-pi-4", device="none"), claim=False, images=False)
+    runs = plan.target.runtime.model_copy(update={"threads": 1})
+    single = replace(plan, target=plan.target.model_copy(update={"runtime": runs}))
+    assert search_inputs((single,)) != search_inputs((plan,))  # one latency file, another model of it
+    doubted = replace(plan, latency=OutsideKey(plan.latency, ("threads 1",), 0.7))
+    assert search_inputs((doubted,)) != search_inputs((plan,))
+    seen = []
+    for threads in (4, 2):
+        text = (builtin_folder() / "raspberry-pi-4.toml").read_text()
+        path = tmp_path / "other.toml"
+        path.write_text(text.replace("threads = 4", f"threads = {threads}"))
+        (tmp_path / "raspberry-pi-4.latency.json").write_bytes(plan.target.latency_path.read_bytes())
+        asked = Constraints(also=((str(path), 3.0),))
+        seen.append(constraint_facts(replace(plan, options=replace(plan.options, constraints=asked))))
+    assert seen[0] != seen[1]
 
 
 def test_a_build_keeps_its_constraints_and_each_set_has_its_own_search(own_cache, tmp_path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,7 +163,8 @@ def test_nothing_measured_is_an_error(refined, board):
     ("seen", "words"),
     [
         (replace(PI, device_kind="emulated", kind_evidence="QEMU in /proc/cpuinfo"), "gives no times"),
-        (replace(PI, cpu="cortex-a53"), "say nothing of it"),
+        (replace(PI, cpu="cortex-a53"), "with cortex-a53: its times say nothing of"),
+        (replace(PI, model="Another board"), "it is Another board with cortex-a72"),
     ],
 )
 def test_a_device_that_is_not_the_target_is_found_out_before_any_work(own_cache, tmp_path, board, seen, words):
@@ -195,3 +197,17 @@ def test_what_a_model_was_fitted_to_before_is_kept(refined, board, own_cache, tm
     fitted = again._fit([])
     assert [sample.ms for sample in fitted.networks] == [sample.ms for sample in found.plan.latency.networks]
     assert fitted.predict(found.subnet).ms == pytest.approx(found.plan.latency.predict(found.subnet).ms)
+
+
+def test_a_prediction_after_refining_has_not_seen_its_own_network(refined, board, own_cache):
+    """A target that was refined before knows some candidates already."""
+    found = refined(2)
+    loop = refining._Loop(StageRunner(StageCache(own_cache.cache)), replace(found.plan, refined=""))
+    loop.device = PI
+    known = found.plan.latency.networks[0].subnet
+    assert known not in {each.subnet for each in loop._fit([], known).networks}
+    assert len(loop._fit([], known).networks) == len(loop._fit([]).networks) - 1
+    loop.samples = [SimpleNamespace(subnet=known)]
+    assert known.id in loop._known()[0]
+    loop.samples = [SimpleNamespace(subnet=found.plan.package.space.smallest())]
+    assert loop._known() == ()

@@ -55,7 +55,7 @@ def sections(data: bytes) -> list[Section]:
         table, width, count, names_index = header[6], header[11], header[12], header[13]
         raw = [_SECTION.unpack_from(data, table + index * width) for index in range(count)]
         names = data[raw[names_index][4] : raw[names_index][4] + raw[names_index][5]]
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, OverflowError) as error:  # an offset beyond what a machine can address
         raise ElfError(f"damaged section table: {error}") from error
     return [Section(_string(names, row[0]), row[1], row[4], row[5], row[6]) for row in raw]
 
@@ -86,7 +86,7 @@ def _symbols(data: bytes, table: list[Section], section: Section) -> tuple[list[
     try:
         strings = table[section.link]
         rows = list(_SYMBOL.iter_unpack(data[section.offset : section.offset + section.size]))
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, OverflowError) as error:  # an offset beyond what a machine can address
         raise ElfError(f"damaged symbol table: {error}") from error
     return rows, data[strings.offset : strings.offset + strings.size]
 

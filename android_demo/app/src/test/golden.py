@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from ofa_edge.data.channels import to_channels
 from ofa_edge.data.picture import square_array
 from ofa_edge.data.preprocess import Pixels, Preprocessing, resize
-from ofa_edge.device.cores import PART_NAMES
+from ofa_edge.device.cores import OTHER_NAMES, PART_NAMES
 from ofa_edge.device.fingerprint import cpu_name
 from ofa_edge.device.samples import Session, summarise
 from ofa_edge.export.metadata import write_metadata
@@ -180,7 +180,9 @@ def latencies() -> list[dict[str, Any]]:
 
 def processors() -> list[dict[str, str]]:
     """Texts of /proc/cpuinfo and the names that the toolkit reads from them."""
-    texts = [f"CPU implementer\t: 0x41\nCPU part\t: {part:#x}\n" for part in PART_NAMES]
+    listed = [(0x41, part) for part in PART_NAMES] + list(OTHER_NAMES)
+    texts = [f"CPU implementer\t: {maker:#x}\nCPU part\t: {part:#x}\n" for maker, part in listed]
+    texts += [texts[-1] + texts[-2], texts[0] + texts[-1], texts[-1] + texts[0]]  # little and big, mixed makers
     texts += ["CPU implementer : 0x51\nCPU part : 0x805\nCPU implementer : 0x51\nCPU part : 0x804\n"]
     texts += ["CPU implementer : 0x41\nCPU part : 0xd05\nCPU implementer : 0x41\nCPU part : 0xd0b\n"]
     texts += ["model name\t: Some x86 CPU @ 2 GHz \n", "CPU implementer : 0x41\nCPU part : 0xfff\n", ""]

@@ -1,6 +1,7 @@
 package org.ofaedge.demo.core;
 
-import java.util.TreeSet;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -10,37 +11,64 @@ public final class CpuName {
     private static final Pattern IMPLEMENTER = Pattern.compile("(?m)^CPU implementer\\s*:\\s*0x([0-9a-fA-F]{1,7})");
     private static final Pattern MODEL = Pattern.compile("(?m)^model name\\s*:\\s*(.+)$");
     private static final int ARM = 0x41;
+    private static final int QUALCOMM = 0x51;
 
     private CpuName() {}
 
     /** Of several cores the biggest is named; "unknown" where nothing is said. */
     public static String of(String cpuinfo) {
-        TreeSet<Integer> parts = numbers(PART, cpuinfo);
-        TreeSet<Integer> implementers = numbers(IMPLEMENTER, cpuinfo);
-        if (!parts.isEmpty() && implementers.size() == 1 && implementers.first() == ARM) {
-            String name = arm(parts.last());
-            if (name != null) {
-                return name;
-            }
-        }
+        String name = core(numbers(IMPLEMENTER, cpuinfo), numbers(PART, cpuinfo));
         Matcher model = MODEL.matcher(cpuinfo);
-        if (model.find()) {
+        if ((name.isEmpty() || name.startsWith("implementer")) && model.find()) {
             return model.group(1).trim();
         }
-        if (parts.isEmpty() || implementers.isEmpty()) {
-            return "unknown";
-        }
-        return "implementer 0x" + Integer.toHexString(implementers.first()) + " part 0x"
-                + Integer.toHexString(parts.last());
+        return name.isEmpty() ? "unknown" : name;
     }
 
-    private static TreeSet<Integer> numbers(Pattern pattern, String text) {
-        TreeSet<Integer> numbers = new TreeSet<Integer>();
+    /** As `ofa_edge.device.cores.core_name`: Arm's highest part, else a gold core, else the last one listed. */
+    private static String core(List<Integer> makers, List<Integer> parts) {
+        int cores = Math.min(makers.size(), parts.size());
+        if (cores == 0) {
+            return "";
+        }
+        boolean allArm = true;
+        int highest = 0;
+        String gold = null;
+        for (int index = 0; index < cores; index++) {
+            allArm &= makers.get(index) == ARM && arm(parts.get(index)) != null;
+            highest = Math.max(highest, parts.get(index));
+            String other = other(makers.get(index), parts.get(index));
+            if (gold == null && other != null && other.endsWith("gold")) {
+                gold = other;
+            }
+        }
+        if (allArm) {
+            return arm(highest);
+        }
+        if (gold != null) {
+            return gold;
+        }
+        int maker = makers.get(cores - 1);
+        int part = parts.get(cores - 1);
+        String known = maker == ARM ? arm(part) : other(maker, part);
+        String numbers = "implementer 0x" + Integer.toHexString(maker) + " part 0x" + Integer.toHexString(part);
+        return known != null ? known : numbers;
+    }
+
+    private static List<Integer> numbers(Pattern pattern, String text) {
+        List<Integer> numbers = new ArrayList<Integer>();
         Matcher matcher = pattern.matcher(text);
         while (matcher.find()) {
             numbers.add(Integer.parseInt(matcher.group(1), 16));
         }
         return numbers;
+    }
+
+    /** Qualcomm's cores, the other table of `ofa_edge.device.cores`. */
+    private static String other(int maker, int part) {
+        String[] kryos = {"2xx-gold", "2xx-silver", "3xx-gold", "3xx-silver", "4xx-gold", "4xx-silver"};
+        int index = part - 0x800;
+        return maker == QUALCOMM && index >= 0 && index < kryos.length ? "kryo-" + kryos[index] : null;
     }
 
     /** Arm's own cores by MIDR_EL1, the table of `ofa_edge.device.cores`. */
