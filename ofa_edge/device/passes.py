@@ -42,6 +42,8 @@ def memory_pass(artifact: OpenArtifact) -> Memory | Unavailable:
     """
     if artifact.emulated:
         return Unavailable("an emulated process's memory is mostly the emulator's")
+    if not artifact.program.tells_memory:
+        return Unavailable("the runner there does not tell its peak memory")
     facts = artifact.run(with_memory(artifact.first("memory"), _MEMORY_RUNS))
     try:
         peak, before = int(facts["peak_memory"]), int(facts["memory_before"])

@@ -15,7 +15,8 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.device.protocol import Connection, LatencyPlan, Request
+from ofa_edge.device.android_app import AndroidAppProgram
+from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Request
 from ofa_edge.errors import DeviceRunError, UnsupportedError
 
 _LITERT_RUNNER = "litert_runner.py"
@@ -30,6 +31,10 @@ class Program(Protocol):
     @property
     def suffix(self) -> str:
         """Of the files that hold images and logits."""
+
+    @property
+    def tells_memory(self) -> bool:
+        """Whether it has a memory pass."""
 
     def files(self) -> Mapping[str, Path]:
         """What to push once: name on the device to file here."""
@@ -46,13 +51,20 @@ class Program(Protocol):
     def read_outputs(self, path: Path) -> NDArray[np.float32]:
         """Logits [N, classes] as the runner wrote them."""
 
+    def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """What the JSON that it printed says, in the fields of `runners/litert_runner.py`."""
 
-def program_for(connection: Connection, request: Request) -> Program:
-    """The runner of the request's runtime.
+
+def program_for(connection: Connection, request: Request, device: Fingerprint) -> Program:
+    """The runner of the request's runtime on such a device: Android has no Python, so there the demo app runs TFLite.
 
     Raises:
-        UnsupportedError: TVM without its compiled runner.
+        UnsupportedError: TVM without its compiled runner; named cores, which the app cannot be kept on.
     """
+    if request.runtime == "tflite" and device.build is not None and device.device_kind == "physical":
+        if request.cores:
+            raise UnsupportedError("the demo app cannot be kept on cores", f"cores {request.cores}", "name no cores")
+        return AndroidAppProgram(request.artifact, request.classes)
     if request.runtime == "tflite":
         return LiteRtProgram(connection.python, request.artifact)
     if request.runner is None:
@@ -104,6 +116,7 @@ class LiteRtProgram:
     python: tuple[str, ...]
     artifact: Path
     suffix: str = ".npy"
+    tells_memory: bool = True
 
     def files(self) -> Mapping[str, Path]:
         """See `Program`."""
@@ -133,6 +146,10 @@ class LiteRtProgram:
         except Exception as error:  # a damaged header raises whatever Python's own parser does
             raise DeviceRunError("the device's outputs are no NumPy file", str(error), "ofa-edge doctor") from error
 
+    def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Program`."""
+        return dict(report)
+
 
 @dataclass(frozen=True)
 class TvmProgram:
@@ -143,6 +160,7 @@ class TvmProgram:
     shape: tuple[int, ...]  # [1, C, H, W]
     classes: int
     suffix: str = ".f32"
+    tells_memory: bool = True
 
     def files(self) -> Mapping[str, Path]:
         """See `Program`."""
@@ -167,6 +185,10 @@ class TvmProgram:
         """See `Program`."""
         values = np.fromfile(path, "<f4").astype(np.float32, copy=False)
         return values.reshape(-1, self.classes) if values.size % self.classes == 0 else values
+
+    def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Program`."""
+        return dict(report)
 
 
 def check_logits(logits: NDArray[np.float32], images: int, classes: int) -> NDArray[np.float32]:

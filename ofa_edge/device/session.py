@@ -111,7 +111,7 @@ class OpenArtifact:
         """Run the program; the facts it prints."""
         environment = self.program.environment(self.work)
         with self.restarts_told():
-            return last_json(self.connection.run(argv, self.request.timeout_s, environment).stdout)
+            return self.program.facts(last_json(self.connection.run(argv, self.request.timeout_s, environment).stdout))
 
     def call(self, inputs: str, outputs: str) -> list[str]:
         """Arguments of a pass over the images in `inputs` (names without suffix)."""
@@ -183,7 +183,7 @@ def open_artifact(
     """
     check_images(request.inputs)
     fingerprint = connection.fingerprint()
-    program = program_for(connection, request)
+    program = program_for(connection, request, fingerprint)
     with tempfile.TemporaryDirectory(prefix="ofa-measure-") as here, connection.workdir() as work:
         artifact = OpenArtifact(connection, request, fingerprint, program, Path(here), work, conditions)
         for name, path in program.files().items():
