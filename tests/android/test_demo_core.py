@@ -8,8 +8,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ofa_edge.device import android_app
+from ofa_edge.device.session import session_from
+from ofa_edge.errors import DeviceRunError
 from ofa_edge.manifest import DeviceMeasurement
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +90,24 @@ def test_reports_are_the_toolkits_device_measurements(classes, tmp_path):
     assert measured["emulated"].emulation_wall_ms == 5.0
     assert measured["physical"].fingerprint["runner_threads"] == "4"
     assert reports["error"]["error"] == {"code": "bad-request", "reason": "threads is 0"}
+
+
+def test_reports_are_what_the_toolkits_runner_reads(classes, tmp_path, monkeypatch):
+    """The report that the app writes, through the program that `verify` runs on phones."""
+    done = run_java(classes, "org.ofaedge.demo.core.PrintReports", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    reports = {path.stem: json.loads(path.read_bytes()) for path in tmp_path.glob("*.json")}
+    digest = reports["physical"]["artifact"]["sha256"]
+    monkeypatch.setattr(android_app, "sha256_file", lambda path: digest)
+    program = android_app.AndroidAppProgram(Path("model.tflite"), 10)
+    facts = program.facts(reports["physical"])
+    session = session_from(facts, np.zeros(10, np.float32), "")
+    assert list(session.samples_ns) == reports["physical"]["latency"]["samples_ns"][0]
+    assert facts["threads"] == 4
+    assert facts["app"] == "0.1.0"
+    with pytest.raises(DeviceRunError) as caught:
+        program.facts(reports["error"])
+    assert "bad-request" in caught.value.what
 
 
 def test_both_builders_make_the_same_app():

@@ -4,13 +4,16 @@ package=org.ofaedge.demo
 files=$1 sha256=$2 model=$3 inputs=$4 outputs=$5
 shift 5
 run=accuracy preflight=false extras=
+whole() { # the app counts whole seconds, at least one
+    case ${1%%.*} in '' | 0) echo 1 ;; *) echo "${1%%.*}" ;; esac
+}
 while [ $# -gt 0 ]; do
     case $1 in
     --latency) run=all preflight=true; shift; continue ;;
     --threads) extras="$extras --ei threads $2" ;;
     --min-runs) extras="$extras --ei min_runs $2" ;;
-    --min-seconds) extras="$extras --ei min_seconds ${2%.*}" ;;
-    --warmup-limit) extras="$extras --ei warmup_limit_seconds ${2%.*}" ;;
+    --min-seconds) extras="$extras --ei min_seconds $(whole "$2")" ;;
+    --warmup-limit) extras="$extras --ei warmup_limit_seconds $(whole "$2")" ;;
     --warmup-runs | --warmup-seconds | --warmup-tolerance) ;; # the app's own are the protocol's
     *) echo "the app has no $1" >&2; exit 64 ;;
     esac
