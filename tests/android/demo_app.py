@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from ofa_edge.bundle.record import Bundle, read_bundle
@@ -109,10 +108,9 @@ def build_model(cache: Path, out: Path, precision: str) -> None:
     rng = np.random.default_rng(PRECISIONS.index(precision))
     subnet = space.subnet(space.sample(rng, 1, RESOLUTIONS[precision])[0])
     data = dataclasses.replace(plan.data, test=plan.data.test.take(slice(IMAGES)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "run_search", lambda runner, plan: (subnet, None))
-        plan = dataclasses.replace(plan, data=data)
-        pipeline.build(plan, StageCache(cache), ["ofa-edge", "build"], lambda *stage: None)
+    plan = dataclasses.replace(plan, data=data)
+    command = ["ofa-edge", "build"]
+    pipeline.build(plan, StageCache(cache), command, lambda *stage: None, find=lambda runner, plan: (subnet, None))
 
 
 def sample_pixels(assets: Path, name: str) -> NDArray[np.uint8]:
