@@ -27,6 +27,7 @@ from recipes_report import report
 
 from ofa_edge import cost
 from ofa_edge.cost import macs_table
+from ofa_edge.data.dataset import Images
 from ofa_edge.data.fashion_mnist import load_fashion_mnist
 from ofa_edge.files import write_json
 from ofa_edge.metrics import top1
@@ -113,14 +114,10 @@ def run_supernet(folder: Path, name: str, seed: int) -> None:
     print(json.dumps(result["top1"]), flush=True)
 
 
-def run_alone(folder: Path, name: str, seed: int) -> None:
-    """Train each of the compared subnets from scratch and measure it on the test set."""
-    data = load_fashion_mnist()
-    base = load_recipe("ofa-edge", PRESET)
-    train, _ = data.split(base.data.held_out, base.data.split_seed)
-    ours = recipe_at_equal_cost("ofa-edge", seed, len(train))
-    space, phase = ours.make_space(10), ours.phases[0]
-    recipe = SingleRecipe(
+def alone_recipe(ours: Recipe, seed: int) -> SingleRecipe:
+    """How a subnet is trained from scratch: as the largest net is in `ofa-edge` before shrinking, the rate to 0."""
+    phase = ours.phases[0]
+    return SingleRecipe(
         epochs=phase.epochs * ours.scale,
         lr=phase.lr,
         lr_batch=ours.lr_batch or ours.batch,
@@ -132,21 +129,36 @@ def run_alone(folder: Path, name: str, seed: int) -> None:
         augment=ours.augment,
         seed=seed,
     )
-    calibration = train.take(slice(CALIBRATION_IMAGES))
+
+
+def train_alone(
+    space: Space, subnet: Subnet, recipe: SingleRecipe, ours: Recipe, train: Images, test: Images, folder: Path
+) -> tuple[float, float, float | None]:
+    """Train a subnet from scratch: test top-1, MACs spent, CPU seconds (None for a resumed run)."""
+    torch.manual_seed(recipe.seed)
+    net = StaticNet(space, subnet)
+    initialise(net)
+    sizes = ours.preprocessing(subnet.resolution)
+    trainer = SingleTrainer(net, recipe, train, sizes, folder)
+    trainer.resume()
+    cpu, seen = time.process_time(), []
+    trainer.run(seen.append)
+    seconds = round(time.process_time() - cpu, 1) if len(seen) == trainer.steps else None
+    calibrate(net, batches(train.take(slice(CALIBRATION_IMAGES)), sizes))
+    return round(top1(logits(net, test, sizes), test.labels), 4), trainer.expected_macs, seconds
+
+
+def run_alone(folder: Path, name: str, seed: int) -> None:
+    """Train each of the compared subnets from scratch and measure it on the test set."""
+    data = load_fashion_mnist()
+    base = load_recipe("ofa-edge", PRESET)
+    train, _ = data.split(base.data.held_out, base.data.split_seed)
+    ours = recipe_at_equal_cost("ofa-edge", seed, len(train))
+    space, recipe = ours.make_space(10), alone_recipe(ours, seed)
     top1s, macs, seconds = {}, {}, {}
     for key, subnet in points(space).items():
-        torch.manual_seed(seed)
-        net = StaticNet(space, subnet)
-        initialise(net)
-        sizes = ours.preprocessing(subnet.resolution)
-        trainer = SingleTrainer(net, recipe, train, sizes, folder / f"{name}-{seed}-{subnet.id}")
-        trainer.resume()
-        cpu, seen = time.process_time(), []
-        trainer.run(seen.append)
-        seconds[key] = round(time.process_time() - cpu, 1) if len(seen) == trainer.steps else None
-        calibrate(net, batches(calibration, sizes))
-        top1s[key] = round(top1(logits(net, data.test, sizes), data.test.labels), 4)
-        macs[key] = trainer.expected_macs
+        place = folder / f"{name}-{seed}-{subnet.id}"
+        top1s[key], macs[key], seconds[key] = train_alone(space, subnet, recipe, ours, train, data.test, place)
     result = {"recipe": name, "seed": seed, "settings": recipe.model_dump(mode="json"), "top1": top1s}
     write_json(folder / f"{name}-{seed}.json", result | {"macs": macs, "cpu_seconds": seconds})
     print(json.dumps(top1s), flush=True)

@@ -1,0 +1,137 @@
+"""The over-parameterised network that the differentiable methods train: every choice of every block, side by side.
+
+One candidate for each (kernel, expand) pair, and the identity for blocks that a subnet may leave out. Unlike in a
+Once-For-All supernet candidates share no weights, as in DARTS, FBNet and ProxylessNAS.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ofa_edge.latency.protocol import LatencyModel
+from ofa_edge.space import BlockSpec, Space, Subnet
+from ofa_edge.supernet.layers import MBConv, Residual
+from ofa_edge.supernet.network import initialise
+from ofa_edge.supernet.slicing import BlockSlice
+from ofa_edge.supernet.static import frame
+
+Weighted = Sequence[tuple[int, Tensor | None]]  # candidates to run, and what each counts; None: alone, as it is
+Choose = Callable[[int], Weighted]
+
+
+def pairs(space: Space) -> list[tuple[int, float]]:
+    """The (kernel, expand) pair of each candidate; the identity, where there is one, comes behind them."""
+    return list(itertools.product(space.kernels, space.expands))
+
+
+def candidates(space: Space, spec: BlockSpec) -> int:
+    """How many candidates a block has."""
+    return len(pairs(space)) + (spec.position >= min(space.depths))
+
+
+class MixedBlock(nn.Module):
+    """All candidates of one block."""
+
+    def __init__(self, space: Space, spec: BlockSpec) -> None:
+        super().__init__()
+        convs = [MBConv(spec, BlockSlice.of(spec, kernel, expand)) for kernel, expand in pairs(space)]
+        made: list[nn.Module] = [Residual(conv, spec.shortcut) for conv in convs]
+        if candidates(space, spec) > len(made):
+            made.append(nn.Identity())
+        self.candidates = nn.ModuleList(made)
+
+    def forward(self, x: Tensor, chosen: Weighted) -> Tensor:
+        """[N, in, H, W] -> [N, out, H', W']: the weighted sum of the chosen candidates."""
+        total: Tensor | None = None
+        for index, weight in chosen:
+            out = self.candidates[index](x)
+            out = out if weight is None else out * weight
+            total = out if total is None else total + out
+        assert total is not None, "a block needs a candidate"
+        return total
+
+
+class Mixture(nn.Module):
+    """The whole network."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        before, first_block, behind = frame(space)
+        self.before = nn.Sequential(*before.values(), first_block)
+        self.blocks = nn.ModuleList(MixedBlock(space, spec) for spec in space.blocks)
+        self.behind = nn.Sequential(*behind.values())
+        initialise(self)
+
+    def forward(self, x: Tensor, choose: Choose) -> Tensor:
+        """Images [N, C, r, r] -> logits [N, classes]; `choose` says for each block which candidates run."""
+        x = self.before(x)
+        for index, block in enumerate(self.blocks):
+            x = block(x, choose(index))
+        return self.behind(x)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """What each candidate adds to the latency, by a model that is a sum over blocks: milliseconds."""
+
+    fixed: float
+    blocks: tuple[NDArray[np.float64], ...]  # of each block: [candidates]
+
+    @classmethod
+    def of(cls, model: LatencyModel, space: Space) -> "Latencies":
+        """Read them off the parts of the uniform subnets."""
+        columns, fixed = [], 0.0
+        for kernel, expand in pairs(space):
+            parts = model.parts(space.uniform(kernel, expand, max(space.depths)))
+            columns.append([part.ms for part in parts if part.name.startswith("stage")])
+            fixed = sum(part.ms for part in parts if not part.name.startswith("stage"))
+        table = np.array(columns).T
+        blocks = zip(table, space.blocks, strict=True)
+        return cls(fixed, tuple(np.append(row, [0.0] * (candidates(space, spec) - len(row))) for row, spec in blocks))
+
+    def expected(self, probabilities: Sequence[Tensor]) -> Tensor:
+        """Mean latency when each block draws its candidate (ProxylessNAS, eq. 5; FBNet, eq. 4)."""
+        total = torch.tensor(self.fixed)
+        for row, probability in zip(self.blocks, probabilities, strict=True):
+            total = total + (torch.from_numpy(row).float() * probability).sum()
+        return total
+
+    def total(self, choices: Sequence[int]) -> float:
+        """Of one choice for each block."""
+        return self.fixed + float(sum(row[choice] for row, choice in zip(self.blocks, choices, strict=True)))
+
+
+def subnet_of(space: Space, choices: Sequence[int]) -> Subnet:
+    """The subnet of one choice for each block. Blocks behind a stage's first are alike, so kept ones close up."""
+    stages: list[list[tuple[int, float]]] = [[] for _ in range(space.num_stages)]
+    all_pairs = pairs(space)
+    for spec, choice in zip(space.blocks, choices, strict=True):
+        if choice < len(all_pairs):
+            stages[spec.stage].append(all_pairs[choice])
+    return Subnet(tuple(map(tuple, stages)), space.resolutions[-1])
+
+
+def derive(scores: Sequence[NDArray[np.float64]], latencies: Latencies, budget_ms: float) -> list[int]:
+    """The likeliest choices within the budget.
+
+    The papers steer to a latency by trying weights of their latency term; here the likeliest choice of each block is
+    taken, and while that is too slow, the change that gives up least log-probability for each millisecond saved. The
+    same for every method.
+    """
+    choices = [int(row.argmax()) for row in scores]
+    while latencies.total(choices) > budget_ms:
+        best: tuple[float, int, int] | None = None
+        for block, (row, ms) in enumerate(zip(scores, latencies.blocks, strict=True)):
+            for other in np.flatnonzero(ms < ms[choices[block]] - 1e-12).tolist():
+                price = float((row[choices[block]] - row[other]) / (ms[choices[block]] - ms[other]))
+                if best is None or price < best[0]:
+                    best = (price, block, other)
+        if best is None:
+            raise SystemExit(f"no choice of blocks takes {budget_ms:.3g} ms or less")
+        choices[best[1]] = best[2]
+    return choices
