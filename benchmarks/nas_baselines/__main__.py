@@ -34,7 +34,7 @@ from ofa_edge.files import write_json
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.predicting import measure_and_fit
-from ofa_edge.search.evolution import search
+from ofa_edge.search.evolution import search_front
 from ofa_edge.space import Genomes, Space, Subnet
 from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.targets import load_target
@@ -138,7 +138,8 @@ def run_once_for_all(ground: Ground, folder: Path) -> dict[str, Any]:
     )
     once = time.process_time() - started
     started = time.process_time()
-    found = search(ground.space, ground.latency, predictor.predict, ground.budget_ms).best[0].subnet
+    front = search_front(ground.space, ground.latency, predictor.predict, focus=(ground.budget_ms,))
+    found = front.best(ground.budget_ms).subnet
     top1 = round(measure_top1(trainer.net, found, calibration, ground.data.test, size), 4)
     record = ground.record("ofa-edge", found, time.process_time() - started, 0.0, top1)
     return record | {"predictor_cpu_seconds": round(once, 1)}
