@@ -25,7 +25,7 @@ class Session:
         first_ns: the first inference of the process.
         settled: whether the warm-up reached a steady state.
         warmup_runs: inferences of the warm-up.
-        reason: why this session counts for nothing, as a code ("throttled"); "" where it counts.
+        reason: why these samples count for nothing, as a code ("throttled"); "" where they count.
         ticks: heat and clocks, once a second, as the runner saw them; none where the kernel shows none.
         logits: float32 [classes], what the last run answered to the first image.
     """

@@ -3,12 +3,12 @@
 import os
 import stat
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from adb_rig import WHY_NOT, Phone
+from limits_kept import check_a_limit_stops_the_program
 from tiny_tflite import CLASSES
 
 from ofa_edge.device.adb import AdbConnection
@@ -20,7 +20,6 @@ from ofa_edge.errors import (
     DeviceLostError,
     DeviceRebootedError,
     DeviceRunError,
-    DeviceTimeoutError,
     ToolMissingError,
 )
 from ofa_edge.export.tflite import run_tflite
@@ -83,15 +82,7 @@ def test_a_measurement_over_adb(device, artifacts, images):
 
 @needs_adb
 def test_a_limit_stops_the_program_at_the_other_end(device, tmp_path):
-    pid_file = tmp_path / "pid"
-    with pytest.raises(DeviceTimeoutError, match="limit"):
-        device.run(["sh", "-c", f"echo $$ > {pid_file}; exec sleep 60"], 1)
-    pid = int(pid_file.read_text())
-    for _ in range(100):
-        if not Path(f"/proc/{pid}").exists():
-            break
-        time.sleep(0.02)
-    assert not Path(f"/proc/{pid}").exists()
+    check_a_limit_stops_the_program(device, tmp_path)
 
 
 @needs_adb

@@ -134,6 +134,7 @@ print(json.dumps({"latency_ns": [5] * 30, "load_ns": 1, "first_ns": 1, "settled"
     ],
 )
 def test_outputs_that_are_not_what_was_asked_for_are_refused(artifacts, images, tmp_path, value, said):
+    # A hostile device writes a pickle; the toolkit must refuse to read it. Nothing here ever loads one.
     body = f"np.save(outputs, {value}, allow_pickle=True)\nprint(json.dumps({{}}))\n"
     with pytest.raises(DeviceRunError, match=said):
         measure(Pretender(fake_python(tmp_path, body)), request(artifacts, images, latency=None))

@@ -2,18 +2,18 @@
 
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from limits_kept import check_a_limit_stops_the_program
 from ssh_rig import Server, needs_sshd
 from tiny_tflite import CLASSES
 
 from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.device.ssh import SshAddress, SshConnection
-from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError, DeviceTimeoutError
+from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError
 from ofa_edge.export.tflite import run_tflite
 
 
@@ -72,15 +72,7 @@ def test_a_measurement_over_ssh(device, artifacts, images):
 
 @needs_sshd
 def test_a_limit_stops_the_program_at_the_other_end(device, tmp_path):
-    pid_file = tmp_path / "pid"
-    with pytest.raises(DeviceTimeoutError, match="limit"):
-        device.run(["sh", "-c", f"echo $$ > {pid_file}; exec sleep 60"], 1)
-    pid = int(pid_file.read_text())
-    for _ in range(100):
-        if not Path(f"/proc/{pid}").exists():
-            break
-        time.sleep(0.02)
-    assert not Path(f"/proc/{pid}").exists()
+    check_a_limit_stops_the_program(device, tmp_path)
 
 
 @needs_sshd

@@ -18,6 +18,7 @@ from ofa_edge.device.adb_server import AdbAddress, AdbServer
 from ofa_edge.device.cores import EmulatedCore, emulated_core
 from ofa_edge.device.emulated import EMULATED_ARCH
 from ofa_edge.device.emulated_system.system import SIZE_MB, EmulatedSystem, Orders, guest_environment, users
+from ofa_edge.device.process import ProcessConnection
 from ofa_edge.device.ssh import SshAddress, SshConnection
 from ofa_edge.errors import DeviceError, ToolMissingError, UnsupportedError
 
@@ -58,42 +59,40 @@ echo
 """
 
 
-class EmulatedSshConnection(SshConnection):
-    """The ordinary ssh connection to an emulated device that lives as long as it does."""
+class _OwnsSystem(ProcessConnection):
+    """What both emulated connections add to the ordinary one: the device lives as long as the connection."""
 
     keeps_files = False
+
+    def own(self, system: EmulatedSystem, folder: Path) -> None:
+        """Take over a running device, and the folder with the keys that were made for it."""
+        self.system = system
+        self.emulator = system.emulator
+        self._folder_of_keys = folder
+
+    def close(self) -> None:
+        """Close the connection, then end the device and forget its keys."""
+        super().close()
+        self.system.stop()
+        shutil.rmtree(self._folder_of_keys, ignore_errors=True)
+
+
+class EmulatedSshConnection(_OwnsSystem, SshConnection):
+    """The ordinary ssh connection to an emulated device that lives as long as it does."""
 
     def __init__(self, name: str, system: EmulatedSystem, address: SshAddress, keys: Path) -> None:
         """Made by `open_emulated_ssh`."""
         super().__init__(name, address, _PYTHON)
-        self.system = system
-        self.emulator = system.emulator
-        self._keys = keys
-
-    def close(self) -> None:
-        """Close the connection, then end the device and forget its keys."""
-        super().close()
-        self.system.stop()
-        shutil.rmtree(self._keys, ignore_errors=True)
+        self.own(system, keys)
 
 
-class EmulatedAdbConnection(AdbConnection):
+class EmulatedAdbConnection(_OwnsSystem, AdbConnection):
     """The ordinary adb connection to an emulated device that lives as long as it does."""
-
-    keeps_files = False
 
     def __init__(self, name: str, system: EmulatedSystem, address: AdbAddress, home: Path) -> None:
         """Made by `open_emulated_adb`."""
         super().__init__(name, address, _PYTHON)
-        self.system = system
-        self.emulator = system.emulator
-        self._home = home
-
-    def close(self) -> None:
-        """Close the connection, then end the device and forget its keys."""
-        super().close()
-        self.system.stop()
-        shutil.rmtree(self._home, ignore_errors=True)
+        self.own(system, home)
 
 
 def open_emulated_ssh(

@@ -25,7 +25,7 @@ class Scripted:
 
     @contextlib.contextmanager
     def workdir(self):
-        yield PurePosixPath("/tmp/work")
+        yield PurePosixPath("/tmp/private")
 
     def push(self, local, remote):
         self.pushed[str(remote)] = local.read_text()

@@ -15,9 +15,9 @@ def board(root=False, mode="MAXN\n0", locks=0, **changes):
     sudo = "" if root else "sudo -n "
     programs = {
         f"{sudo}nvpmodel -q": f"NVPM WARN: fan mode is not set!\nNV Power Mode: {mode}\n",
-        f"{sudo}jetson_clocks --store /tmp/work/clocks.conf": "",
+        f"{sudo}jetson_clocks --store /tmp/private/clocks.conf": "",
         f"{sudo}jetson_clocks": (locks, ""),
-        f"{sudo}jetson_clocks --restore /tmp/work/clocks.conf": "",
+        f"{sudo}jetson_clocks --restore /tmp/private/clocks.conf": "",
     }
     files = {COUNT: "7", f"{POLICY}/scaling_governor": "schedutil", f"{POLICY}/scaling_max_freq": "1479000"}
     return Scripted({**programs, **changes}, files, MODEL, root)
@@ -39,12 +39,12 @@ def test_clocks_are_locked_and_put_back(root, fails):
             assert not fails or 1 / 0
     except ZeroDivisionError:
         assert fails
-    assert clock_calls(device)[-1] == "jetson_clocks --restore /tmp/work/clocks.conf"
+    assert clock_calls(device)[-1] == "jetson_clocks --restore /tmp/private/clocks.conf"
 
 
 def test_without_root_it_is_refused():
     device = board()
-    device.programs["sudo -n jetson_clocks --store /tmp/work/clocks.conf"] = (1, "")
+    device.programs["sudo -n jetson_clocks --store /tmp/private/clocks.conf"] = (1, "")
     with pytest.raises(DeviceBusyError) as caught, prepared(device):
         pytest.fail("not locked")
     assert caught.value.reason == "clocks-not-locked"
