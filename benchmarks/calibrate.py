@@ -1,12 +1,10 @@
 """Calibrate the machine at hand, hold out 50 random subnets, and say how well the fitted models predict them.
 
     python benchmarks/calibrate.py measure FOLDER [--budget 5m] [--held-out 50] [--only tflite-fp32-1t ...]
-    python benchmarks/calibrate.py table FOLDER [OUT.md]
 
 `measure` runs `ofa-edge calibrate --target host --device local` for LiteRT fp32 and int8 and TVM fp32, on one and two
 threads, and leaves in FOLDER for each: `host-*.calibration.json` (the record) and `host-*.samples.jsonl` (raw
-nanoseconds). `table` prints the figures of the records alone; it fits nothing and measures nothing. With baselines
-beside them they make docs/benchmarks/calibrate.md: see calibrate_baselines.py.
+nanoseconds). With baselines beside them they make docs/benchmarks/calibrate.md: see calibrate_baselines.py.
 
 A record holds, in milliseconds, median and standard error over sessions:
     fitted     [{subnet, ms, sd}]     random subnets that the model was fitted to
@@ -18,7 +16,6 @@ so that any other predictor can be fitted to the same `fitted` and `units` and j
 """
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -48,58 +45,6 @@ def measure(folder: Path, budget: str, held_out: int, only: Sequence[str]) -> in
     return failed
 
 
-def records(folder: Path) -> dict[str, dict[str, Any]]:
-    """What `measure` left, by setting, in its order."""
-    found = {}
-    for runtime, precision, threads in SETTINGS:
-        path = folder / f"host-{runtime}-{precision}-{threads}t.calibration.json"
-        if path.is_file():
-            found[f"{runtime} {precision}, {threads} thread{'s' * (threads > 1)}"] = json.loads(path.read_text())
-    return found
-
-
-def table(found: dict[str, dict[str, Any]]) -> str:
-    """The page: one row for each setting."""
-    head = (
-        "| setting | held out | MAPE | within 5 % | within 10 % | Spearman | in 50 % | in 90 % | goals met | units | "
-        "subnets fitted | on the device | export | runs dropped |"
-    )
-    rows = [head, "|" + "---|" * (head.count("|") - 1)]
-    for name, record in found.items():
-        checks = record["checks"]
-        ranks = checks["spearman"]
-        cells = [
-            name,
-            str(checks["networks"]),
-            f"{100 * checks['mape']:.1f} %",
-            f"{100 * checks['within5']:.0f} %",
-            f"{100 * checks['within10']:.0f} %",
-            "-" if ranks is None else f"{ranks:.3f}",
-            f"{100 * checks['coverage50']:.0f} %",
-            f"{100 * checks['coverage90']:.0f} %",
-            goals_met(checks),
-            str(len(record["units"])),
-            str(len(record["fitted"])),
-            f"{record['device_s']:.0f} s",
-            f"{record['export_s']:.0f} s",
-            str(len(record["dropped"])),
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
-    keys = {json.dumps(record["key"]["device"]) for record in found.values()}
-    versions = sorted({f"{record['key']['version']}" for record in found.values()})
-    words = [
-        "# Calibrated latency models of the machine at hand",
-        "",
-        "Made by `python benchmarks/calibrate.py table FOLDER`, from records of `measure FOLDER` (see its docstring).",
-        f"Device: {', '.join(sorted(keys))}; {', '.join(versions)}. Held-out subnets are random, were measured in the",
-        "same sessions and had no part in the fit. Goals: MAPE under 4 %, 95 % within 10 %, Spearman over 0.98, and",
-        "85-95 % of them inside the 90 % intervals.",
-        "",
-        *rows,
-    ]
-    return "\n".join(words) + "\n"
-
-
 def goals_met(checks: dict[str, Any]) -> str:
     """Which of the four goals hold: "all", or those that do not."""
     low, high = GOALS["coverage90"]  # type: ignore[misc]
@@ -122,18 +67,8 @@ def main() -> int:
     run.add_argument("--budget", default="5m")
     run.add_argument("--held-out", type=int, default=50)
     run.add_argument("--only", nargs="*", default=[])
-    page = commands.add_parser("table")
-    page.add_argument("folder", type=Path)
-    page.add_argument("out", type=Path, nargs="?")
     options = parser.parse_args()
-    if options.command == "measure":
-        return measure(options.folder, options.budget, options.held_out, options.only)
-    text = table(records(options.folder))
-    if options.out:
-        options.out.write_text(text)
-    else:
-        print(text, end="")
-    return 0
+    return measure(options.folder, options.budget, options.held_out, options.only)
 
 
 if __name__ == "__main__":
