@@ -9,7 +9,7 @@ latency is added to the loss on the second half, so that it answers the same que
 
 import numpy as np
 import torch
-from mixture import Mixture, derive
+from mixture import derive, mixed
 from numpy.typing import NDArray
 from setting import Setting, Steering
 from torch.nn import functional as F  # noqa: N812
@@ -19,19 +19,15 @@ ALPHA_LR = 3e-3
 
 def search(setting: Setting) -> list[int]:
     """The choice of each block."""
-    torch.manual_seed(setting.seed)
-    net, latencies = Mixture(setting.space), setting.latencies
-    alphas = [torch.zeros(len(row), requires_grad=True) for row in latencies.blocks]
-    first, second = setting.halves(0.5)
-    train, valid = setting.stream(first, setting.seed), setting.stream(second, setting.seed + 1)
+    latencies = setting.latencies
+    net, alphas, train, valid = setting.begin(0.5)
     weights, steering = setting.optimizer(net), Steering(setting.budget_ms)
     architecture = torch.optim.Adam(alphas, ALPHA_LR, betas=(0.5, 0.999), weight_decay=1e-3)
-    net.train()
     for step in range(setting.steps):
         x, labels = next(valid)
-        mixed = [alpha.softmax(0) for alpha in alphas]
-        expected = latencies.expected(mixed)
-        loss = F.cross_entropy(net(x, lambda index: list(enumerate(mixed[index]))), labels)  # noqa: B023
+        shares = [alpha.softmax(0) for alpha in alphas]
+        expected = latencies.expected(shares)
+        loss = F.cross_entropy(net(x, mixed(shares)), labels)
         loss = loss + steering.weight * expected / setting.budget_ms
         architecture.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -41,7 +37,7 @@ def search(setting: Setting) -> list[int]:
         fixed = [alpha.detach().softmax(0) for alpha in alphas]
         setting.anneal(weights, step, setting.steps)
         weights.zero_grad()
-        F.cross_entropy(net(x, lambda index: list(enumerate(fixed[index]))), labels).backward()  # noqa: B023
+        F.cross_entropy(net(x, mixed(fixed)), labels).backward()
         weights.step()
     return derive([_scores(alpha) for alpha in alphas], latencies, setting.budget_ms)
 

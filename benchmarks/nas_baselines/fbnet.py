@@ -9,7 +9,7 @@ distribution that theta ends with; here its likeliest one.
 
 import numpy as np
 import torch
-from mixture import Mixture, derive
+from mixture import derive, mixed
 from setting import Setting
 from torch.nn import functional as F  # noqa: N812
 
@@ -21,21 +21,17 @@ WEIGHT_STEPS = 4  # of the weights for one of theta: 80 % of the images against 
 
 def search(setting: Setting) -> list[int]:
     """The choice of each block."""
-    torch.manual_seed(setting.seed)
-    net, latencies = Mixture(setting.space), setting.latencies
-    thetas = [torch.zeros(len(row), requires_grad=True) for row in latencies.blocks]
-    first, second = setting.halves(0.8)
-    train, valid = setting.stream(first, setting.seed), setting.stream(second, setting.seed + 1)
+    latencies = setting.latencies
+    net, thetas, train, valid = setting.begin(0.8)
     weights = setting.optimizer(net)
     architecture = torch.optim.Adam(thetas, THETA_LR, weight_decay=THETA_DECAY)
-    net.train()
     for step in range(setting.steps):
         temperature = HOT * (COLD / HOT) ** (step / setting.steps)
         x, labels = next(train)
         drawn = [F.gumbel_softmax(theta.detach(), temperature) for theta in thetas]
         setting.anneal(weights, step, setting.steps)
         weights.zero_grad()
-        F.cross_entropy(net(x, lambda index: list(enumerate(drawn[index]))), labels).backward()  # noqa: B023
+        F.cross_entropy(net(x, mixed(drawn)), labels).backward()
         weights.step()
         if step < setting.steps // 10 or step % WEIGHT_STEPS:
             continue
@@ -43,7 +39,7 @@ def search(setting: Setting) -> list[int]:
         drawn = [F.gumbel_softmax(theta, temperature) for theta in thetas]
         # The paper's table is in microseconds; what counts is that the logarithm is positive.
         latency = 1e3 * latencies.expected(drawn)
-        error = F.cross_entropy(net(x, lambda index: list(enumerate(drawn[index]))), labels)  # noqa: B023
+        error = F.cross_entropy(net(x, mixed(drawn)), labels)
         loss = error * ALPHA * torch.log(latency) ** BETA
         architecture.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -24,6 +24,16 @@ Weighted = Sequence[tuple[int, Tensor | None]]  # candidates to run, and what ea
 Choose = Callable[[int], Weighted]
 
 
+def mixed(weights: Sequence[Tensor]) -> Choose:
+    """Every candidate of every block, each with its weight."""
+    return lambda index: list(enumerate(weights[index]))
+
+
+def one_path(choices: Sequence[int]) -> Choose:
+    """One candidate of every block, as it is."""
+    return lambda index: [(choices[index], None)]
+
+
 def pairs(space: Space) -> list[tuple[int, float]]:
     """The (kernel, expand) pair of each candidate; the identity, where there is one, comes behind them."""
     return list(itertools.product(space.kernels, space.expands))

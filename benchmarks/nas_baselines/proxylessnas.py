@@ -9,7 +9,7 @@ paper's rate, 0.006 (section 4.1: beta 0, 0.999, as in its code).
 
 import numpy as np
 import torch
-from mixture import Mixture, Weighted, derive
+from mixture import Mixture, Weighted, derive, one_path
 from setting import Setting, Steering
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
@@ -19,20 +19,16 @@ ALPHA_LR = 6e-3
 
 def search(setting: Setting) -> list[int]:
     """The choice of each block."""
-    torch.manual_seed(setting.seed)
-    net, latencies = Mixture(setting.space), setting.latencies
-    alphas = [torch.zeros(len(row), requires_grad=True) for row in latencies.blocks]
-    first, second = setting.halves(0.5)
-    train, valid = setting.stream(first, setting.seed), setting.stream(second, setting.seed + 1)
+    latencies = setting.latencies
+    net, alphas, train, valid = setting.begin(0.5)
     weights, steering = setting.optimizer(net), Steering(setting.budget_ms)
     architecture = torch.optim.Adam(alphas, ALPHA_LR, betas=(0.0, 0.999))
-    net.train()
     for step in range(setting.steps):
         x, labels = next(train)
         path = [int(torch.multinomial(alpha.detach().softmax(0), 1)) for alpha in alphas]
         setting.anneal(weights, step, setting.steps)
         weights.zero_grad()
-        F.cross_entropy(net(x, lambda index: [(path[index], None)]), labels).backward()  # noqa: B023
+        F.cross_entropy(net(x, one_path(path)), labels).backward()
         weights.step()
         x, labels = next(valid)
         expected = _architecture_step(net, alphas, architecture, setting, steering.weight, x, labels)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from mixture import Latencies
+from mixture import Latencies, Mixture
 from torch import Tensor, nn
 
 from ofa_edge.data.dataset import Images
@@ -16,6 +16,7 @@ from ofa_edge.training.distributed import World
 from ofa_edge.training.recipe import AugmentRecipe
 
 BATCH = 128
+Stream = Iterator[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Setting:
     lr: float = 0.1
     weight_decay: float = 3e-5
 
-    def stream(self, images: Images, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def stream(self, images: Images, seed: int) -> Stream:
         """Endless training batches: images [B, C, r, r] and labels [B]."""
         size = self.space.resolutions[-1]
         batch = min(BATCH, len(images))
@@ -53,6 +54,14 @@ class Setting:
         while True:
             yield batches.get(step, size, batches.generator(step))
             step += 1
+
+    def begin(self, share: float) -> tuple[Mixture, list[Tensor], Stream, Stream]:
+        """A new network, its architecture parameters, and batches for the one (`share` of the images) and the other."""
+        torch.manual_seed(self.seed)
+        net = Mixture(self.space).train()
+        alphas = [torch.zeros(len(row), requires_grad=True) for row in self.latencies.blocks]
+        first, second = self.halves(share)
+        return net, alphas, self.stream(first, self.seed), self.stream(second, self.seed + 1)
 
     def halves(self, share: float) -> tuple[Images, Images]:
         """Images for the weights, and images for the architecture."""
