@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -79,6 +80,37 @@ def write_bytes(path: Path, data: bytes) -> str:
     with atomic_path(path) as part:
         part.write_bytes(data)
     return sha256_bytes(data)
+
+
+def append_json(path: Path, value: Any) -> None:
+    """Add one line of JSON to a file of lines: one write, synced before this returns, held against other writers.
+
+    A last line that a crash cut short is left as it is, by itself: readers know it by what is missing.
+
+    Raises:
+        OutputError: the disk is full, or the file cannot be written. What it held before is not touched.
+    """
+    line = canonical_json(value) + b"\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            size = os.fstat(handle).st_size
+            if size and os.pread(handle, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            if os.write(handle, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        fsync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(
+            f"cannot add to {path.name}",
+            f"{path.parent}: {error.strerror}; earlier lines are as they were",
+            "free some space, or check who may write there, then run again",
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> str:

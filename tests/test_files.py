@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from ofa_edge.errors import OutputError, UnknownNameError
-from ofa_edge.files import atomic_path, canonical_json, sha256_file, write_bytes, write_json
+from ofa_edge.files import append_json, atomic_path, canonical_json, sha256_file, write_bytes, write_json
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -42,3 +42,21 @@ def test_unknown_names_offer_the_nearest():
     error = UnknownNameError.of("target", "raspbery-pi-4", ["raspberry-pi-4", "pixel-4"], "targets list")
     assert "raspberry-pi-4" in error.why.split(",")[0]
     assert error.exit_code == 2
+
+
+def test_lines_are_added_whole_and_a_torn_one_stays_by_itself(tmp_path):
+    path = tmp_path / "folder" / "lines.jsonl"
+    append_json(path, {"b": 1, "a": 2})
+    with path.open("ab") as file:
+        file.write(b'{"torn')
+    append_json(path, [3])
+    assert path.read_bytes() == b'{"a":2,"b":1}\n{"torn\n[3]\n'
+
+
+def test_a_full_disk_under_a_file_of_lines_is_told_in_three_parts(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"cannot add to lines\.jsonl") as caught:
+        append_json(path, {})
+    assert "No space left" in caught.value.why
+    assert caught.value.hint

@@ -4,7 +4,6 @@ The first line says which plan they belong to. A line that a crash cut short is 
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.files import canonical_json, write_bytes
+from ofa_edge.files import append_json, canonical_json, write_bytes
 from ofa_edge.metrics import mad
 
 _SLOWED = 1.15  # a run in which everything was so much slower than usual does not count
@@ -93,12 +92,9 @@ class Journal:
         write_bytes(path, b"".join(canonical_json(line) + b"\n" for line in kept))  # without a torn last line
 
     def add(self, run: Run) -> None:
-        """Keep one run, whatever happens next."""
+        """Keep one run, whatever happens next. Raises OutputError where it cannot be written down."""
         self.runs.append(run)
-        with self.path.open("ab") as file:
-            file.write(canonical_json(run.to_json()) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_json(self.path, run.to_json())
 
     @property
     def seconds(self) -> float:

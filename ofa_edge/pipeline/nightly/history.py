@@ -5,16 +5,14 @@ be read with any tool, travels with a CI cache, and works on network drives, whe
 A line is whole or it does not count: one that a crash cut short is skipped, and the next starts on a line of its own.
 """
 
-import fcntl
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from ofa_edge.errors import ConfigError, OutputError
-from ofa_edge.files import canonical_json, fsync_folder
+from ofa_edge.errors import ConfigError
+from ofa_edge.files import append_json
 from ofa_edge.nights import HISTORY_RECORD, BaselineRecord, NightRecord
 
 
@@ -68,27 +66,7 @@ def append(path: Path, record: NightRecord | BaselineRecord) -> None:
     Raises:
         OutputError: the disk is full, or the file cannot be written. What it held before is not touched.
     """
-    line = canonical_json(record.model_dump(mode="json")) + b"\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            size = os.fstat(handle).st_size
-            if size and os.pread(handle, 1, size - 1) != b"\n":
-                line = b"\n" + line  # a crash cut the last line short: it stays as it is, by itself
-            if os.write(handle, line) != len(line):
-                raise OSError(28, "No space left on device")
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        fsync_folder(path.parent)
-    except OSError as error:
-        raise OutputError(
-            f"cannot add to {path.name}",
-            f"{path.parent}: {error.strerror}; earlier nights are as they were",
-            "free some space, or check who may write there, then run again",
-        ) from error
+    append_json(path, record.model_dump(mode="json"))
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
