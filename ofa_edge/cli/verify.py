@@ -67,12 +67,17 @@ def profile_command(folder: Path, device: str, data: Path | None, as_json: bool)
     if isinstance(functions, Unavailable):
         click.echo(f"operators: not available: {functions.reason}")
         return
-    total = sum(item.ms for item in functions) or 1.0
-    rows = [["function", "calls", "ms", "%"]]
-    for item in sorted(functions, key=lambda item: -item.ms):
+    total = sum(item.ms for item in functions.items) or 1.0
+    rows = [["operator" if functions.alone else "function", "calls", "ms", "%"]]
+    for item in sorted(functions.items, key=lambda item: -item.ms):
         rows.append([item.name, str(item.calls), f"{item.ms:.4f}", f"{100 * item.ms / total:.1f}"])
     click.echo(table(rows))
-    click.echo(f"{total:.3f} ms in all; the watching is in it, so that an inference alone takes less")
+    if functions.alone:
+        click.echo(
+            f"{total:.3f} ms in all, each operator run alone; the whole network takes {functions.whole_ms:.3f} ms"
+        )
+    else:
+        click.echo(f"{total:.3f} ms in all; the watching is in it, so that an inference alone takes less")
 
 
 @click.command("report")

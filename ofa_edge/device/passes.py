@@ -1,13 +1,20 @@
 """Passes of their own beside accuracy and latency: peak memory, and the time of each operator where it can be had."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+
+from ofa_edge.device.android_app import AndroidAppProgram
 from ofa_edge.device.programs import with_memory, with_profile
 from ofa_edge.device.session import OpenArtifact
-from ofa_edge.errors import DeviceRunError
+from ofa_edge.device.turns import open_litert_turns
+from ofa_edge.errors import DeviceRunError, ThrottledError
 
 _MEMORY_RUNS = 10
 _PROFILE_RUNS = 50
+_ROUNDS, _ROUNDS_LIMIT_S = 50, 60.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,22 @@ class FunctionTime:
     name: str
     calls: int
     ms: float
+
+
+@dataclass(frozen=True)
+class FunctionTimes:
+    """Where one inference's time goes.
+
+    Attributes:
+        items: in the order in which they run.
+        alone: each was a model of its own: nothing is fused, every one pays a call, caches hold its own tensors. Else
+            they were watched at work, which adds to each.
+        whole_ms: one inference, unwatched, that took turns with them; None where none did.
+    """
+
+    items: tuple[FunctionTime, ...]
+    alone: bool = False
+    whole_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,24 +75,75 @@ def memory_pass(artifact: OpenArtifact) -> Memory | Unavailable:
     return Memory(peak, before) if peak > 0 else Unavailable("its kernel tells no VmHWM in /proc/self/status")
 
 
-def profile_pass(artifact: OpenArtifact) -> tuple[FunctionTime, ...] | Unavailable:
-    """Time of each function of the network, in the order in which they run; the watching adds to each.
+def profile_pass(artifact: OpenArtifact) -> FunctionTimes | Unavailable:
+    """Time of each function of a TVM library, by its virtual machine's instrument.
 
     Raises:
         DeviceBusyError: the device was not fit to be measured by the deadline.
+        ThrottledError: it was slowed down.
         DeviceError: the device was lost, or its program failed.
     """
     if artifact.emulated:
-        return Unavailable("an emulated device gives no times")
-    if artifact.request.runtime == "tflite":
-        return Unavailable("LiteRT's Python interpreter has no profiler; its C++ benchmark_model has one")
-    if artifact.conditions is not None:
-        artifact.conditions.before()
+        return _NO_TIMES
+    _before(artifact)
     facts = artifact.run(with_profile(artifact.first("profile"), _PROFILE_RUNS))
+    _after(artifact)
     try:
         runs = int(facts["runs"])
-        return tuple(
-            FunctionTime(str(name), int(calls) // runs, int(ns) / runs / 1e6) for name, calls, ns in facts["profile"]
+        return FunctionTimes(
+            tuple(
+                FunctionTime(str(name), int(calls) // runs, int(ns) / runs / 1e6)
+                for name, calls, ns in facts["profile"]
+            )
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise DeviceRunError("the runner's profile is not readable", repr(error), "ofa-edge doctor") from error
+
+
+def operators_pass(artifact: OpenArtifact, operators: Mapping[str, Path]) -> FunctionTimes | Unavailable:
+    """Time of each operator of a TFLite artifact as a model of its own, for LiteRT's interpreter tells no profile.
+
+    The operators and the whole network take turns in one process; of each, the median round.
+
+    Args:
+        artifact: on the device.
+        operators: a TFLite file here for each operator, by its name, in the order in which they run.
+
+    Raises:
+        DeviceBusyError: the device was not fit to be measured by the deadline.
+        ThrottledError: it was slowed down.
+        DeviceError: the device was lost, or its program failed.
+    """
+    if artifact.emulated:
+        return _NO_TIMES
+    if isinstance(artifact.program, AndroidAppProgram):
+        return Unavailable("the demo app runs whole networks; LiteRT's benchmark_model has a profiler for phones")
+    request = artifact.request
+    files = {f"{place}.tflite": path for place, path in enumerate((request.artifact, *operators.values()))}
+    with (
+        artifact.restarts_told(),
+        open_litert_turns(artifact.connection, request.threads, cores=request.cores) as program,
+    ):
+        program.send(files)
+        _before(artifact)
+        rounds = program.time(files, [program.place(name) for name in files], _ROUNDS, _ROUNDS_LIMIT_S)
+        _after(artifact)
+    whole, *each = (float(ns) / 1e6 for ns in np.median(rounds, axis=0))
+    items = tuple(FunctionTime(name, 1, ms) for name, ms in zip(operators, each, strict=True))
+    return FunctionTimes(items, alone=True, whole_ms=whole)
+
+
+_NO_TIMES = Unavailable("an emulated device gives no times")
+
+
+def _before(artifact: OpenArtifact) -> None:
+    if artifact.conditions is not None:
+        artifact.conditions.before()
+
+
+def _after(artifact: OpenArtifact) -> None:
+    reason = None if artifact.conditions is None else artifact.conditions.after()
+    if reason:
+        raise ThrottledError(
+            f"{artifact.connection.name} was slowed down while it was profiled", reason, "cool it, then run it again"
+        )

@@ -123,11 +123,21 @@ def open_turns(connection: Connection, program: Path, threads: int, sample_us: f
 
 
 @contextlib.contextmanager
-def open_litert_turns(connection: Connection, threads: int, sample_us: float = 100.0) -> Iterator[TurnsProgram]:
-    """The same for TFLite models; a turn's line is the model's path on the device (`TurnsProgram.place`)."""
+def open_litert_turns(
+    connection: Connection, threads: int, sample_us: float = 100.0, cores: Sequence[int] = ()
+) -> Iterator[TurnsProgram]:
+    """The same for TFLite models; a turn's line is the model's path on the device (`TurnsProgram.place`).
+
+    Args:
+        connection: to a device of `check_timeable`.
+        threads: of each model.
+        sample_us: microseconds that one turn takes at least.
+        cores: keep the program on those; none: wherever the device puts it.
+    """
     with tempfile.TemporaryDirectory(prefix="ofa-turns-") as here, connection.workdir() as work:
         connection.push(Path(runners.__file__).with_name(_LITERT_TURNS), work / _LITERT_TURNS)
-        start = (*connection.python, str(work / _LITERT_TURNS))
+        pinned = ("--cores", ",".join(str(core) for core in cores)) if cores else ()
+        start = (*connection.python, str(work / _LITERT_TURNS), *pinned)
         yield TurnsProgram(connection, work, Path(here), threads, sample_us, start)
 
 

@@ -1,14 +1,17 @@
 """Where a built artifact's memory and time go on a device: the memory pass and the profile of each function."""
 
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ofa_edge.device.devices_file import open_connection
-from ofa_edge.device.passes import FunctionTime, Memory, Unavailable, memory_pass, profile_pass
+from ofa_edge.device.passes import FunctionTimes, Memory, Unavailable, memory_pass, operators_pass, profile_pass
 from ofa_edge.device.protocol import Request
-from ofa_edge.device.session import open_artifact
+from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.errors import ConfigError
+from ofa_edge.export.inspect.single_operators import single_operators
+from ofa_edge.files import write_bytes
 from ofa_edge.manifest import check_outputs, read_manifest
 from ofa_edge.pipeline.on_device import held
 from ofa_edge.pipeline.stages import test_inputs
@@ -21,13 +24,11 @@ class Profile:
 
     device: str
     memory: Memory | Unavailable
-    functions: tuple[FunctionTime, ...] | Unavailable
+    functions: FunctionTimes | Unavailable
 
     def to_json(self) -> dict[str, Any]:
         """As JSON; functions in the order in which they run."""
-        functions = self.functions
-        listed = asdict(functions) if isinstance(functions, Unavailable) else [asdict(item) for item in functions]
-        return {"device": self.device, "memory": asdict(self.memory), "functions": listed}
+        return {"device": self.device, "memory": asdict(self.memory), "functions": asdict(self.functions)}
 
 
 def profile(folder: Path, device: str, data: Path | None = None) -> Profile:
@@ -56,6 +57,17 @@ def profile(folder: Path, device: str, data: Path | None = None) -> Profile:
     )
     try:
         with held(connection) as conditions, open_artifact(connection, request, conditions) as artifact:
-            return Profile(connection.name, memory_pass(artifact), profile_pass(artifact))
+            return Profile(connection.name, memory_pass(artifact), _functions(artifact))
     finally:
         connection.close()
+
+
+def _functions(artifact: OpenArtifact) -> FunctionTimes | Unavailable:
+    if artifact.request.runtime == "tvm":
+        return profile_pass(artifact)
+    with tempfile.TemporaryDirectory(prefix="ofa-profile-") as folder:
+        files = {}
+        for each in single_operators(artifact.request.artifact):
+            files[each.name] = Path(folder) / f"{each.index}.tflite"
+            write_bytes(files[each.name], each.content)
+        return operators_pass(artifact, files)

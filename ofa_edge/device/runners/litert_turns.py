@@ -3,6 +3,7 @@
 Nothing of ofa-edge is imported: the file stands alone on the device, beside NumPy and ai-edge-litert.
 
     litert_turns.py TURNS --rounds N [--threads T] [--sample-us U] [--limit-s S] [--warmup-s W]
+                    [--cores 4,5]
 
 TURNS is a text file, the path of one model a line. Inputs are random numbers. For W seconds all models warm up; then in
 each round every model has one call to warm up and as many timed calls as fill a sample; every second round goes
@@ -16,6 +17,7 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import sys
 import time
 from importlib.metadata import version
@@ -84,7 +86,10 @@ def main() -> int:
     parser.add_argument("--sample-us", type=float, default=100.0)
     parser.add_argument("--limit-s", type=float, default=1e9)
     parser.add_argument("--warmup-s", type=float, default=0.5)
+    parser.add_argument("--cores", default="")
     options = parser.parse_args()
+    if options.cores:
+        os.sched_setaffinity(0, {int(core) for core in options.cores.split(",")})
     paths = [line.strip() for line in Path(options.turns).read_text().splitlines() if line.strip()]
     turns = [Turn(path, options.threads, 1e3 * options.sample_us) for path in paths]
     begin = time.monotonic()

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,53 @@ def times(path: Path) -> dict[str, float]:
     Operators that do not run alone (custom ones, control flow, shapes known only while running) are left out. The sum
     is more than the whole takes: alone, nothing is fused and each pays a call.
     """
+    return {str(each.index): _least_ms(_started(each.content)) for each in single_operators(path)}
+
+
+@dataclass(frozen=True)
+class SingleOperator:
+    """An operator as a model of its own.
+
+    Attributes:
+        index: in the first subgraph.
+        name: "3 DEPTHWISE_CONV_2D 5x5 to 14x14x64": index, operator, kernel where it has one, shape of its output.
+        content: the TFLite file.
+    """
+
+    index: int
+    name: str
+    content: bytes
+
+
+def single_operators(path: Path) -> tuple[SingleOperator, ...]:
+    """The operators of the first subgraph that run alone, in the file's order.
+
+    Each was run once here. Custom operators, control flow and shapes known only while running are left out.
+    """
     model = unpack(path.read_bytes())
     folded = _unpack_halves(model)
-    found = {}
+    found = []
     for index in range(len(model.subgraphs[0].operators)):
         if index in folded:
             continue
         try:
-            found[str(index)] = _least_ms(cut_out(model, index))
+            content = cut_out(model, index)
+            _started(content)
         except (RuntimeError, ValueError):
             continue
-    return found
+        found.append(SingleOperator(index, f"{index} {_described(model, index)}", content))
+    return tuple(found)
+
+
+def _described(model: Any, index: int) -> str:
+    """What the operator is, how large its kernel, and what shape it makes, without the batch."""
+    graph = model.subgraphs[0]
+    op = graph.operators[index]
+    name = operator_names(model)[op.opcodeIndex]
+    weights = graph.tensors[op.inputs[1]].shape if name in {"CONV_2D", "DEPTHWISE_CONV_2D"} else None
+    kernel = "" if weights is None else f" {weights[1]}x{weights[2]}"  # OHWI, and 1HWC of a depthwise one
+    made = "x".join(str(size) for size in graph.tensors[op.outputs[0]].shape[1:])
+    return f"{name}{kernel} to {made}"
 
 
 def _unpack_halves(model: Any) -> set[int]:
@@ -84,7 +121,8 @@ def cut_out(model: Any, index: int) -> bytes:
     return pack(single)
 
 
-def _least_ms(content: bytes) -> float:
+def _started(content: bytes) -> Any:
+    """An interpreter that ran the model once, on random numbers."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=content, num_threads=1)
@@ -93,6 +131,11 @@ def _least_ms(content: bytes) -> float:
     for each in interpreter.get_input_details():
         values = random.normal(size=each["shape"]) * (40 if np.issubdtype(each["dtype"], np.integer) else 1)
         interpreter.set_tensor(each["index"], values.astype(each["dtype"]))
+    interpreter.invoke()
+    return interpreter
+
+
+def _least_ms(interpreter: Any) -> float:
     least = float("inf")
     for number in range(WARM_UP + RUNS):
         start = time.thread_time_ns()
