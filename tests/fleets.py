@@ -1,6 +1,7 @@
 """A fleet of made-up builds and devices, for tests of nights."""
 
 import contextlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,9 +40,10 @@ def write_build(folder: Path, tag: bytes = b"", target: str = "raspberry-pi-4") 
     return digest
 
 
-def write_fleet(folder: Path, *devices: str, text: str = FLEET):
-    """A fleet of one artifact on local devices of these names."""
-    entries = [f'[devices.{name}]\ndevice = "local"\nartifacts = ["net"]\n' for name in devices]
+def write_fleet(folder: Path, *devices: str, text: str = FLEET, artifacts: tuple[str, ...] = ("net",)):
+    """A fleet of the artifacts in `text` on local devices of these names."""
+    listed = json.dumps(artifacts)
+    entries = [f'[devices.{name}]\ndevice = "local"\nartifacts = {listed}\n' for name in devices]
     path = folder / "fleet.toml"
     path.write_text(text + "\n".join(entries))
     return load_fleet(path)

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.errors import DeviceRunError
+from ofa_edge.errors import DeviceError, DeviceRunError, DeviceTimeoutError, ImplausibleError
 from ofa_edge.nights import FlipRecord, Gate, RunRecord, SeriesRecord
 from ofa_edge.pipeline.nightly.bench import Answered, Bench, Duel
 from ofa_edge.pipeline.nightly.fleet import ProtocolEntry
 from ofa_edge.verify import night_gates
+from ofa_edge.verify.gates import inconclusive
 from ofa_edge.verify.night import Decision, Night, judge_night
 from ofa_edge.verify.regression import Colour, Past, Rules, Sessions
 
 _MOST_FLIPS = 50  # listed; all are counted
+_ITS_OWN = (DeviceTimeoutError, ImplausibleError)  # say something of one artifact: the device may serve the others
 
 
 @dataclass
@@ -97,13 +99,19 @@ class DeviceJob:
         return True
 
     def _side(self, bench: Bench, duel: Duel, golden: bool) -> Answered | None:
-        """One side's answers. A candidate that fails where the golden ran is RED; a golden that fails shows nothing."""
+        """One side's answers. A candidate that fails where the golden ran is RED; a golden that fails shows nothing.
+
+        Nor does one that outlasts its limit: it is not tried again, and costs no other artifact its night.
+        """
+        side = "golden" if golden else "candidate"
         for last in (False, True):
             try:
                 return bench.answer(duel.name, golden)
+            except _ITS_OWN as error:
+                self.record(duel.name, "run", _failed(error, side), bench.fingerprint)
+                return None
             except DeviceRunError as error:
                 if last:
-                    side = "golden" if golden else "candidate"
                     colour = Colour.INCONCLUSIVE if golden else Colour.RED
                     decision = Decision(colour, f"{side}-does-not-run", f"twice: {error.what}: {error.why}")
                     self.record(duel.name, "run", decision, bench.fingerprint)
@@ -158,18 +166,26 @@ class DeviceJob:
 
     def _latency(self, bench: Bench, duels: list[Duel]) -> None:
         runs: dict[str, list[Sessions]] = {duel.name: [] for duel in duels}
+        failed: dict[str, Decision] = {}
 
         def measure(name: str) -> Sessions | None:
             if runs[name]:
                 self.sleep(max(0.0, min(self.protocol.pause_seconds, self.deadline - time.monotonic())))
             if time.monotonic() > self.deadline:
                 return None
-            runs[name].append(bench.run(name, self.protocol, self.deadline))
+            try:
+                runs[name].append(bench.run(name, self.protocol, self.deadline))
+            except _ITS_OWN as error:
+                failed[name] = _failed(error)
+                return None
             return runs[name][-1]
 
         night = judge_night(measure, {name: self.pasts[name] for name in runs}, bench.fingerprint, self.rules)
         for name, made in runs.items():
-            self._latency_record(bench, name, night, made)
+            if name in failed and not made:
+                self.record(name, "latency", failed[name], bench.fingerprint)
+            else:
+                self._latency_record(bench, name, night, made)
 
     def _latency_record(self, bench: Bench, name: str, night: Night, runs: list[Sessions]) -> None:
         seen = night.first[name]
@@ -188,6 +204,12 @@ class DeviceJob:
             golden_ms=seen.golden_ms if math.isfinite(seen.golden_ms) else None,
             runs=tuple(RunRecord(golden=_finite(run.golden), candidate=_finite(run.candidate)) for run in runs),
         )
+
+
+def _failed(error: DeviceError, side: str = "") -> Decision:
+    """Nothing was proved about this artifact."""
+    found = inconclusive(error)
+    return Decision(Colour.INCONCLUSIVE, found.code, f"{side}: {found.reason}" if side else found.reason)
 
 
 def _operators(path: Path) -> dict[str, int]:

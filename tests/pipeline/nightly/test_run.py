@@ -1,9 +1,17 @@
 from types import SimpleNamespace
 
 import pytest
-from fleets import FakeBench, hardware, write_build, write_fleet
+from fleets import FLEET, FakeBench, hardware, write_build, write_fleet
 
-from ofa_edge.errors import ConfigError, DeviceBusyError, DeviceLostError, DeviceRunError, UnknownNameError
+from ofa_edge.errors import (
+    ConfigError,
+    DeviceBusyError,
+    DeviceLostError,
+    DeviceRunError,
+    DeviceTimeoutError,
+    ImplausibleError,
+    UnknownNameError,
+)
 from ofa_edge.pipeline.nightly import device_night
 from ofa_edge.pipeline.nightly.history import read_history
 from ofa_edge.pipeline.nightly.run import accept, run_fleet
@@ -93,6 +101,43 @@ def test_a_candidate_that_does_not_run_where_the_golden_does_is_red(fleet):
     assert (by_gate(night)["run"].colour, by_gate(night)["run"].code) == ("RED", "candidate-does-not-run")
     night = night_of(fleet, fails={"answer golden": DeviceRunError("crashed", "signal 11", "?")})
     assert by_gate(night)["run"].colour == "INCONCLUSIVE"
+
+
+HANGS = DeviceTimeoutError("the program outlasted its limit", "900 s", "?")
+
+
+@pytest.mark.parametrize(("call", "gate"), [("answer candidate", "run"), ("answer golden", "run"), ("run", "latency")])
+def test_an_artifact_that_hangs_costs_no_other_its_night(tmp_path, call, gate):
+    class OneHangs(FakeBench):
+        def answer(self, duel, golden):
+            self.fails = {call: HANGS} if duel == "net" else {}
+            return super().answer(duel, golden)
+
+        def run(self, duel, protocol, deadline):
+            self.fails = {call: HANGS} if duel == "net" else {}
+            return super().run(duel, protocol, deadline)
+
+    for name in ("out", "other"):
+        write_build(tmp_path / name)
+    fleet = write_fleet(
+        tmp_path, "one", text=FLEET + '[artifacts.other]\nbuild = "other"\n', artifacts=("net", "other")
+    )
+    for name in ("net", "other"):
+        accept(fleet, name)
+    for name in ("out", "other"):
+        write_build(tmp_path / name, b"candidate")
+    night = run_fleet(fleet, hardware=hardware({"one": OneHangs()}))
+    mine = {item.gate: item for item in night.series if item.artifact == "net"}
+    assert (mine[gate].colour, mine[gate].code) == ("INCONCLUSIVE", "device-timeout")
+    assert [device.error for device in night.devices] == [None]
+    other = {item.gate: item.colour for item in night.series if item.artifact == "other"}
+    assert (other["latency"], other["accuracy"]) == ("GREEN", "GREEN")
+
+
+def test_an_implausible_latency_is_inconclusive_for_that_artifact(fleet):
+    night = night_of(fleet, fails={"run": ImplausibleError("faster than it can be", "0.001 ms", "?")})
+    assert (by_gate(night)["latency"].colour, by_gate(night)["latency"].code) == ("INCONCLUSIVE", "implausible")
+    assert by_gate(night)["accuracy"].colour == "GREEN"
 
 
 def test_without_a_baseline_nothing_is_proved(tmp_path):
