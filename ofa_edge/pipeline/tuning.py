@@ -29,7 +29,7 @@ from ofa_edge.export.tuning.functions import NetworkFunction, network_functions
 from ofa_edge.export.tuning.tuner import Bench, tune, weigh
 from ofa_edge.export.tuning.turns import MAIN, Turn, argument
 from ofa_edge.pipeline import stages
-from ofa_edge.pipeline.on_device import connected
+from ofa_edge.pipeline.on_device import connected, held
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.stages import MODEL, StageRunner
 from ofa_edge.space import Subnet
@@ -82,7 +82,8 @@ def tuned_library(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Sub
     if plan.tune_s:
         with connected(plan, "tune") as connection:
             device = device_key(check_timeable(connection, plan.target.hardware.arch))
-            return _Tuning(runner, plan, onnx, subnet, database, place(device, target), target).sweep(connection)
+            with held(connection):
+                return _Tuning(runner, plan, onnx, subnet, database, place(device, target), target).sweep(connection)
     devices = database.devices(target)
     at_hand = _device_at_hand(plan, devices) if devices else None
     if at_hand is None:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import ofa_edge.errors
 from ofa_edge.device.protocol import Completed, Connection, Fingerprint
 from ofa_edge.errors import DeviceBusyError, DeviceError, OfaEdgeError, UsageError
-from ofa_edge.files import sha256_file, write_bytes
+from ofa_edge.files import append_json, sha256_file, write_bytes
 
 T = TypeVar("T")
 _CALLS = "calls.jsonl"
@@ -43,7 +43,6 @@ class RecordingConnection:
         self._folder = folder
         self._lock = threading.Lock()
         self._lanes = _Lanes()
-        self._lines: list[str] = []
         self._write({"schema": _SCHEMA, "name": real.name, "kind": real.kind, "python": list(real.python)})
 
     @property
@@ -108,9 +107,8 @@ class RecordingConnection:
         return answer
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        with self._lock:  # whole and synced after each call: a run that is cut off leaves what came before
-            self._lines.append(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")
-            write_bytes(self._folder / _CALLS, "".join(self._lines).encode())
+        with self._lock:  # synced after each call: a run that is cut off leaves what came before
+            append_json(self._folder / _CALLS, line)
 
 
 class ReplayConnection:
@@ -130,7 +128,8 @@ class ReplayConnection:
             UsageError: it is no record, or a damaged one.
         """
         try:
-            header, *self._calls = [json.loads(line) for line in (folder / _CALLS).read_bytes().splitlines()]
+            # What follows the last line break is a call whose writing was cut off.
+            header, *self._calls = [json.loads(line) for line in (folder / _CALLS).read_bytes().split(b"\n")[:-1]]
             if header["schema"] != _SCHEMA:
                 raise ValueError(f"schema {header['schema']}, expected {_SCHEMA}")
             self.name, self.kind, self.python = str(header["name"]), str(header["kind"]), tuple(header["python"])

@@ -1,10 +1,11 @@
 """The demo app as a runner: the real adb client, and an `am` that leaves the files that the activity leaves."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -61,6 +62,21 @@ REPORT = {
     },
 }  # fmt: skip
 
+FAULTS = Path(__file__).parents[2] / "android_demo/app/src/main/java/org/ofaedge/demo/core/Fault.java"
+CODES = re.findall(r'"([a-z-]+)"', FAULTS.read_text())  # all that the app can answer with
+UNFIT = {**dict.fromkeys(("battery-low", "too-hot", "busy"), DeviceBusyError), "throttled": ThrottledError}
+
+
+def expected(code):
+    """The app's report, the error that it becomes, and words of it."""
+    words = "slowed down" if code == "throttled" else code
+    return {"status": "error", "error": {"code": code, "reason": "so"}}, UNFIT.get(code, DeviceRunError), words
+
+
+def test_the_codes_are_those_of_the_app():
+    assert len(CODES) == len(set(CODES)) >= 16
+    assert set(UNFIT) <= set(CODES)
+
 
 @pytest.fixture
 def device(tmp_path, monkeypatch):
@@ -115,13 +131,7 @@ def test_answers_and_cold_sessions(device, request_, tmp_path):
 @pytest.mark.parametrize(
     ("mode", "error", "words"),
     [
-        *(
-            ({"status": "error", "error": {"code": code, "reason": "so"}}, DeviceRunError, code)
-            for code in ("interrupted", "wrong-artifact", "damaged", "no-memory", "failed", "unsupported-model")
-        ),
-        ({"status": "inconclusive", "error": {"code": "battery-low", "reason": "9 %"}}, DeviceBusyError, "battery-low"),
-        ({"status": "inconclusive", "error": {"code": "too-hot", "reason": "3"}}, DeviceBusyError, "too-hot"),
-        ({"status": "inconclusive", "error": {"code": "throttled", "reason": "4"}}, ThrottledError, "slowed"),
+        *(expected(code) for code in CODES),
         ({"schema": 2}, DeviceRunError, "schema 2"),
         ({"tool": "another"}, DeviceRunError, "another"),
         ({"artifact": {"sha256": "0" * 64}}, DeviceRunError, "another model"),

@@ -156,6 +156,18 @@ def test_what_is_no_record_is_refused(tmp_path, device):
         RecordingConnection(SimConnection(device), tmp_path)
 
 
+def test_a_record_whose_last_line_was_cut_off_keeps_the_calls_before_it(tmp_path, device):
+    recording = RecordingConnection(SimConnection(device), tmp_path / "record")
+    recording.run(["uname", "-m"], 10)
+    recording.run(["uname", "-m"], 10)
+    path = tmp_path / "record" / "calls.jsonl"
+    path.write_bytes(path.read_bytes()[:-5])
+    replay = ReplayConnection(tmp_path / "record")
+    replay.run(["uname", "-m"], 10)
+    with pytest.raises(UsageError, match="the record ends before"):
+        replay.run(["uname", "-m"], 10)
+
+
 def test_a_damaged_record_is_noticed(tmp_path, device):
     (tmp_path / "file").write_bytes(b"one")
     recording = RecordingConnection(SimConnection(device), tmp_path / "record")
