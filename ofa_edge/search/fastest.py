@@ -1,11 +1,13 @@
 """The neighbours of a subnet, and the fastest subnet of a space."""
 
+import functools
 import itertools
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ofa_edge.search.archive import Floats, Score
-from ofa_edge.space import Genomes, Space
+from ofa_edge.space import GenomeCode, Genomes, Space
 
 
 def neighbours(space: Space, genome: Genomes) -> Genomes:
@@ -14,29 +16,36 @@ def neighbours(space: Space, genome: Genomes) -> Genomes:
     A step is another (kernel, expand) pair in one kept block, another depth of one stage (the added blocks all hold one
     pair, whichever), another elastic width, or another resolution.
     """
-    blocks, code, rows = len(space.blocks), space.code, []
-    pairs = [
-        list(itertools.product(range(len(kernels)), range(len(expands))))
-        for kernels, expands in zip(code.kernels, code.expands, strict=True)
-    ]
+    blocks, code = len(space.blocks), space.code
     kept = space.active(genome[None])[0]
-    for block in np.flatnonzero(kept).tolist():
-        for pair in pairs[block]:
-            rows.append(genome.copy())
-            rows[-1][[block, blocks + block]] = pair
+    parts = []
+
+    def steps(columns: list[NDArray[np.intp]], choices: NDArray[np.int8]) -> None:
+        """One genome for each row of choices [N, len(columns)], written to all of each group of columns."""
+        rows = np.repeat(genome[None], len(choices), axis=0)
+        for group, values in zip(columns, choices.T, strict=True):
+            rows[:, group] = values[:, None]
+        parts.append(rows)
+
+    for block in np.flatnonzero(kept):
+        steps([np.array([block]), np.array([blocks + block])], _pairs(code, int(block)))
     for stage, (start, stop) in enumerate(itertools.pairwise(code.first_blocks)):
         added = np.arange(start, stop)[~kept[start:stop]]
-        for depth in range(len(code.depths[stage])):
-            for kernel, expand in pairs[start]:
-                rows.append(genome.copy())
-                rows[-1][2 * blocks + stage] = depth
-                rows[-1][added], rows[-1][blocks + added] = kernel, expand
+        pairs, depths = _pairs(code, start), np.arange(len(code.depths[stage]), dtype=np.int8)
+        choices = np.hstack([np.repeat(depths, len(pairs))[:, None], np.tile(pairs, (len(depths), 1))])
+        steps([np.array([2 * blocks + stage]), added, blocks + added], choices)
     for column in range(code.width_columns().start, code.length):
-        for choice in range(code.sizes[column]):
-            rows.append(genome.copy())
-            rows[-1][column] = choice
-    stacked = np.unique(space.canonical(np.array(rows)), axis=0)
-    return np.asarray(stacked[(stacked != genome).any(axis=1)])
+        steps([np.array([column])], np.arange(code.sizes[column], dtype=np.int8)[:, None])
+    # Sorted and each once; genes are small and not negative, so that their bytes sort as they do.
+    rows = sorted({row.tobytes() for row in space.canonical(np.concatenate(parts))} - {genome.tobytes()})
+    return np.frombuffer(b"".join(rows), dtype=np.int8).reshape(-1, code.length)
+
+
+@functools.cache
+def _pairs(code: GenomeCode, block: int) -> NDArray[np.int8]:
+    """All (kernel, expand) indices of a block: [N, 2]."""
+    kernels, expands = len(code.kernels[block]), len(code.expands[block])
+    return np.array(list(itertools.product(range(kernels), range(expands))), dtype=np.int8)
 
 
 def fastest_subnets(space: Space, latency: Score, excess: Score | None = None) -> tuple[Genomes, Floats]:
