@@ -1,11 +1,12 @@
 """`ofa-edge verify`, `ofa-edge profile` and `ofa-edge report`."""
 
+import shlex
 from pathlib import Path
 
 import click
 
 from ofa_edge.cli.build import summary
-from ofa_edge.cli.console import Finite, outcome, print_json, table
+from ofa_edge.cli.console import outcome, print_json, table
 
 
 @click.command("verify")
@@ -13,23 +14,24 @@ from ofa_edge.cli.console import Finite, outcome, print_json, table
 @click.option("--device", required=True, metavar="NAME", help="local, emulated, or one of: devices list.")
 @click.option("--data", type=click.Path(path_type=Path), help="The image folder the build was made with, if any.")
 @click.option("--release", is_flag=True, help="Five sessions of 1,024 runs and 60 s, as for a release.")
-@click.option("--max-size", type=Finite(min=0, min_open=True), metavar="MIB", help="Limit of the artifact.")
-@click.option("--max-memory", type=Finite(min=0, min_open=True), metavar="MIB", help="Limit of the process's peak.")
+@click.option("--max-size", metavar="BYTES", help="Limit of the artifact: 900kB, 1.5MiB.")
+@click.option("--max-memory", metavar="BYTES", help="Limit of the process's peak: 60MiB.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def verify_command(
     folder: Path,
     device: str,
     data: Path | None,
     release: bool,
-    max_size: float | None,
-    max_memory: float | None,
+    max_size: str | None,
+    max_memory: str | None,
     as_json: bool,
 ) -> int:
     """Run a built artifact on a device again and judge it. The build's own folder is not changed."""
     from ofa_edge.pipeline.verifying import Limits, verify
 
-    size, memory = (None if limit is None else int(limit * 2**20) for limit in (max_size, max_memory))
-    result = verify(folder, device, data, Limits(size, memory), release)
+    result = verify(
+        folder, device, data, Limits(_bytes(max_size, "--max-size"), _bytes(max_memory, "--max-memory")), release
+    )
     if as_json:
         print_json(result.to_json())
     else:
@@ -41,7 +43,14 @@ def verify_command(
                 f"  measured on {result.device.name}: p50 {latency.p50:.3g} ms ({latency.low95:.3g} .. "
                 f"{latency.high95:.3g} over {latency.sessions} sessions), p90 {latency.p90:.3g} ms"
             )
+        click.echo(f"next: {shlex.join(['ofa-edge', 'profile', str(folder), '--device', device])}")
     return {"fail": 1, "inconclusive": 3}.get(result.outcome, 0)
+
+
+def _bytes(text: str | None, option: str) -> int | None:
+    from ofa_edge.pipeline.constraints import parse_quantity
+
+    return None if text is None else int(parse_quantity(text, option))
 
 
 @click.command("profile")

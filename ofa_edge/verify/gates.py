@@ -52,7 +52,7 @@ def parity_verdict(ladder: Sequence[Rung]) -> Verdict:
         gate="parity",
         outcome="pass",
         code="all-rungs-within-tolerance",
-        reason=f"{len(ladder) - 1} rungs within tolerance on {ladder[0].images} images",
+        reason=f"{len(ladder) - 1} rung{'s' * (len(ladder) != 2)} within tolerance on {ladder[0].images} images",
     )
 
 

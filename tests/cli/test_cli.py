@@ -178,11 +178,15 @@ def test_an_unknown_supernet_or_device(run, package, tmp_path):
         ("predictor", "train", "--seed", "-1", "--out", "nowhere"),
         ("cache", "prune", "--keep-mb", "-1"),
         ("cache", "prune", "--keep-mb", "nan"),
-        ("verify", "out", "--device", "local", "--max-size", "nan"),
     ],
 )
 def test_options_that_are_refused_at_once(run, arguments):
     assert "ofa-edge" in check_error(run(*arguments)) or arguments == ("build",)
+
+
+def test_verify_takes_sizes_as_search_does(run):
+    said = check_error(run("verify", "out", "--device", "local", "--max-size", "nan"))
+    assert "bad quantity for --max-size" in said
 
 
 def test_every_command_stands_in_one_section_of_the_help_with_a_whole_sentence(run):
