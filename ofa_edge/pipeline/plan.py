@@ -179,18 +179,8 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     sustained = _sustained(options, target)
     if sustained is not None:
         latency = ScaledLatency(latency, sustained.factor)
-    if options.measure is not None and predictor is None:
-        raise ConfigError(
-            "--measure without an accuracy predictor",
-            f"'{package.name}' has none, so nothing proposes what to measure",
-            "leave out --measure, or train a supernet (its run fits a predictor)",
-        )
-    if options.constraints.min_accuracy is not None and predictor is None:
-        raise ConfigError(
-            f"nothing predicts the accuracy of '{package.name}'",
-            "--min-accuracy needs a predictor",
-            "leave out --min-accuracy, or import the supernet with --predictor",
-        )
+    if predictor is None:
+        _require_no_predictor(options, package)
     budget_ms, relative = _budget(options, target, package, latency)
     data = _data(options, package, images)
     return Plan(
@@ -220,6 +210,22 @@ def with_latency_model(plan: Plan, model: LatencyModel, digest: str) -> Plan:
     """The plan under another latency model: a budget relative to the largest subnet follows it."""
     budget_ms, relative = _budget(plan.options, plan.target, plan.package, model)
     return replace(plan, latency=model, refined=digest, budget_ms=budget_ms, relative_budget=relative)
+
+
+def _require_no_predictor(options: BuildOptions, package: SupernetPackage) -> None:
+    """Raise ConfigError for options that need a predictor of accuracy."""
+    if options.measure is not None:
+        raise ConfigError(
+            "--measure without an accuracy predictor",
+            f"'{package.name}' has none, so nothing proposes what to measure",
+            "leave out --measure, or train a supernet (its run fits a predictor)",
+        )
+    if options.constraints.min_accuracy is not None:
+        raise ConfigError(
+            f"nothing predicts the accuracy of '{package.name}'",
+            "--min-accuracy needs a predictor",
+            "leave out --min-accuracy, or import the supernet with --predictor",
+        )
 
 
 def _sustained(options: BuildOptions, target: Target) -> Sustained | None:
