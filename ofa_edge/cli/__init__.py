@@ -22,6 +22,7 @@ from ofa_edge.cli.predictor import predictor_group
 from ofa_edge.cli.runner import runner_kit_command
 from ofa_edge.cli.search import search_command
 from ofa_edge.cli.sections import SectionedGroup
+from ofa_edge.cli.sustain import sustain_command
 from ofa_edge.cli.targets import targets_group
 from ofa_edge.cli.train import train_command
 from ofa_edge.cli.verify import profile_command, report_command, verify_command
@@ -55,6 +56,7 @@ for command in (
     predictor_group,
     verify_command,
     profile_command,
+    sustain_command,
     runner_kit_command,
     report_command,
     nightly_command,

@@ -1,19 +1,19 @@
 """Where a built artifact's memory and time go on a device: the memory pass and the profile of each function."""
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.passes import FunctionTimes, Memory, Unavailable, memory_pass, operators_pass, profile_pass
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.session import OpenArtifact, open_artifact
-from ofa_edge.errors import ConfigError
 from ofa_edge.export.inspect.single_operators import single_operators
 from ofa_edge.files import write_bytes
 from ofa_edge.manifest import check_outputs, read_manifest
-from ofa_edge.pipeline.on_device import held
+from ofa_edge.pipeline.on_device import connected, held
 from ofa_edge.pipeline.stages import test_inputs
 from ofa_edge.pipeline.verifying import check_runs_here, plan_of, runner_of, subnet_of
 
@@ -38,14 +38,29 @@ def profile(folder: Path, device: str, data: Path | None = None) -> Profile:
         ConfigError: the folder is no build, or was changed after it; no device was named.
         DeviceError: the device was lost, is taken, or its program failed.
     """
+    with opened_build(folder, device, data, "profile") as artifact:
+        return Profile(artifact.connection.name, memory_pass(artifact), _functions(artifact))
+
+
+@contextlib.contextmanager
+def opened_build(folder: Path, device: str, data: Path | None, verb: str) -> Iterator[OpenArtifact]:
+    """A build's artifact on a device that is held, in the state that measuring needs, with one image.
+
+    Args:
+        folder: of a build.
+        device: as after --device.
+        data: the image folder that the build was made with, if any.
+        verb: what is done with it, for the error.
+
+    Raises:
+        ConfigError: the folder is no build, or was changed after it; no device was named.
+        DeviceError: the device was lost, or is taken.
+    """
     manifest = read_manifest(folder)
     check_outputs(folder, manifest)
     plan = plan_of(manifest, device, data)
     subnet = subnet_of(manifest)
     check_runs_here(plan, device)
-    connection = open_connection(device, plan.target)
-    if connection is None:
-        raise ConfigError("no device to profile on", "--device none", "ofa-edge devices list")
     request = Request(
         artifact=folder / plan.artifact_name,
         runtime=plan.runtime,
@@ -55,11 +70,12 @@ def profile(folder: Path, device: str, data: Path | None = None) -> Profile:
         cores=plan.target.runtime.cores,
         runner=runner_of(folder),
     )
-    try:
-        with held(connection) as conditions, open_artifact(connection, request, conditions) as artifact:
-            return Profile(connection.name, memory_pass(artifact), _functions(artifact))
-    finally:
-        connection.close()
+    with (
+        connected(plan, verb) as connection,
+        held(connection) as conditions,
+        open_artifact(connection, request, conditions) as artifact,
+    ):
+        yield artifact
 
 
 def _functions(artifact: OpenArtifact) -> FunctionTimes | Unavailable:
