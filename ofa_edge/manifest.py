@@ -319,7 +319,7 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest.model_validate_json(file.read_bytes())
     except OSError as error:
         raise ConfigError(
-            f"no manifest: {file.name}", f"{file.parent}: {error.strerror}", "give a folder that ofa-edge build made"
+            f"no build in {path}", f"{file}: {error.strerror}", "give a folder that ofa-edge build made"
         ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

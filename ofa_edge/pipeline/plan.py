@@ -303,11 +303,9 @@ def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
             hint = f"ofa-edge devices list, or add [devices.{name}] to {devices_path()}"
             raise UnknownNameError.of("device", name, ["auto", *BUILTIN, *own], hint)
         if name in EMULATED and target.emulation is None:
-            raise UnsupportedError(
-                f"{target.name} cannot be emulated",
-                f"{target.path}: no [emulation] table: nothing here runs its GPU",
-                "--device none",
-            )
+            why = "it is this machine" if target.at_hand else "no [emulation] table: nothing here runs its GPU"
+            hint = "--device local" if target.at_hand else "--device none"
+            raise UnsupportedError(f"{target.name} cannot be emulated", f"{target.path}: {why}", hint)
         why_not = emulation_available(target.hardware.arch) if name in EMULATED else None
         if why_not:
             raise ToolMissingError("no emulated device", why_not, "--device none, or ofa-edge doctor")

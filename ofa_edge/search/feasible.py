@@ -22,8 +22,8 @@ def require_feasible(space: Space, limits: tuple[Limit, ...]) -> None:
         if not least <= limit.most:
             raise BudgetError(
                 f"no subnet of space '{space.name}' keeps {limit}",
-                f"the least is {least:.4g} {limit.unit}".rstrip(),
-                f"{limit.option} {round_up(least):g}, or a smaller supernet",
+                f"the least is {limit.words(least)}",
+                f"{_hint(limit, least)}, or a smaller supernet",
             )
     for one, other in itertools.combinations(limits, 2):
         least_one, least_other = _least(space, one, (other,)), _least(space, other, (one,))
@@ -32,7 +32,7 @@ def require_feasible(space: Space, limits: tuple[Limit, ...]) -> None:
                 f"{one} and {other} contradict each other",
                 f"with the second, the first is at least {_words(least_one, one)}; "
                 f"with the first, the second is at least {_words(least_other, other)}",
-                f"{one.option} {round_up(least_one):g}, or {other.option} {round_up(least_other):g}",
+                f"{_hint(one, least_one)}, or {_hint(other, least_other)}",
             )
     if limits and not np.isfinite(_least(space, limits[0], limits[1:])):
         raise BudgetError(
@@ -47,7 +47,16 @@ def _least(space: Space, limit: Limit, others: tuple[Limit, ...]) -> float:
 
 
 def _words(value: float, limit: Limit) -> str:
-    return f"{value:.4g} {limit.unit}".rstrip() if np.isfinite(value) else "out of reach"
+    return limit.words(value) if np.isfinite(value) else "out of reach"
+
+
+def _hint(limit: Limit, least: float) -> str:
+    """The option with a value that works: "--max-size 1.57MB", "--also pixel-4=3.2ms"."""
+    option = limit.option.removesuffix("MS:")
+    if not np.isfinite(least):
+        return f"a higher {option}"
+    value = limit.words(round_up(least)).replace(" ", "") if limit.scaled else f"{round_up(least):g}"
+    return f"{option}{value}ms" if option.endswith("=") else f"{option} {value}"
 
 
 def accuracy_error(
@@ -68,8 +77,8 @@ def accuracy_error(
         if least is not None and least.latency_ms > limit.most:
             return BudgetError(
                 f"an accuracy of at least {wanted:g} and {limit} contradict each other",
-                f"the least found for that accuracy is {least.latency_ms:.4g} {limit.unit}".rstrip(),
-                f"{limit.option} {round_up(least.latency_ms):g}, or a lower --min-accuracy",
+                f"the least found for that accuracy is {limit.words(least.latency_ms)}",
+                f"{_hint(limit, least.latency_ms)}, or a lower --min-accuracy",
             )
         if least is None:
             return BudgetError(

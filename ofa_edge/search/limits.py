@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ofa_edge.search.archive import Floats, Score
 from ofa_edge.space import Genomes
 
+_PREFIXES = ((9, "G"), (6, "M"), (3, "k"))
 Allowed = Callable[[Genomes], NDArray[np.bool_]]
 
 
@@ -31,7 +32,19 @@ class Limit:
     unit: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} at most {self.most:g}{self.unit and ' '}{self.unit}"
+        return f"{self.name} at most {self.words(self.most)}"
+
+    @property
+    def scaled(self) -> bool:
+        """Whether its values run to thousands and are told in k, M and G: what has no unit, or bytes."""
+        return self.unit in ("", "bytes")
+
+    def words(self, value: float) -> str:
+        """A value of the quantity with its unit: "1.5 ms", "1.561 MB", "8 M"."""
+        if not self.scaled or abs(value) < 1e3:
+            return f"{value:.4g} {self.unit}".rstrip()
+        power, prefix = next(((10.0**power, prefix) for power, prefix in _PREFIXES if abs(value) >= 10.0**power))
+        return f"{value / power:.4g} {prefix}{'B' if self.unit else ''}"
 
 
 def allowed(limits: tuple[Limit, ...]) -> Allowed:

@@ -130,7 +130,7 @@ def test_two_artifacts_in_one_manifest_are_refused(tmp_path):
 
 
 def test_no_build_at_all(tmp_path):
-    with pytest.raises(ConfigError, match="no manifest"):
+    with pytest.raises(ConfigError, match="no build in"):
         check_build(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(ConfigError, match="not a manifest"):

@@ -88,7 +88,7 @@ def test_what_is_not_verified_is_labelled(run, here):
         ((), "nothing to bundle"),
         (("out/pi", "--list"), "OUT and --list together"),
         (("out/pi", "--remove", "x"), "OUT and --remove together"),
-        (("out/none",), "no manifest"),
+        (("out/none",), "no build in"),
         (("out/pi", "out/pi"), "two models of the name"),
         (("out/pi", "--name", "../x"), "not a name for a bundled model"),
         (("out/pi", "--name", ""), "not a name for a bundled model"),

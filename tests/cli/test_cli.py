@@ -319,8 +319,8 @@ def test_an_untrained_build_says_so(run):
 
 
 def test_verify_prints_the_verdicts_and_refuses_what_is_no_build(run, tmp_path):
-    assert "no manifest" in check_error(run("verify", tmp_path, "--device", "local"))
-    assert "no manifest" in check_error(run("report", tmp_path))
+    assert "no build in" in check_error(run("verify", tmp_path, "--device", "local"))
+    assert "no build in" in check_error(run("report", tmp_path))
 
 
 # -- search, lists --

@@ -134,9 +134,9 @@ def test_verify_refuses_what_was_changed_since(copied, name):
 
 def test_verify_refuses_what_is_no_build(copied, tmp_path):
     (copied / "manifest.json").unlink()
-    with pytest.raises(ConfigError, match="no manifest"):
+    with pytest.raises(ConfigError, match="no build in"):
         verify(copied, "local")
-    with pytest.raises(ConfigError, match="no manifest"):
+    with pytest.raises(ConfigError, match="no build in"):
         verify(tmp_path / "nowhere", "local")
 
 

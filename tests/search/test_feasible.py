@@ -39,6 +39,29 @@ def test_one_limit_that_nothing_keeps_is_named_with_the_least() -> None:
     assert caught.value.hint.startswith("--max-blocks 5,")
 
 
+@pytest.mark.parametrize(
+    ("unit", "value", "words"),
+    [("ms", 1234.5, "1234 ms"), ("bytes", 51_200, "51.2 kB"), ("bytes", 12, "12 bytes"), ("", 8e6, "8 M")],
+)
+def test_values_are_told_as_people_write_them(unit, value, words) -> None:
+    assert Limit("it", "--max-it", depth, 1.0, unit).words(value) == words
+
+
+@pytest.mark.parametrize(
+    ("option", "unit", "scale", "hint"),
+    [
+        ("--max-size", "bytes", 1000.0, "--max-size 5kB, "),
+        ("--max-macs", "", 1.1e6, "--max-macs 5.5M, "),
+        ("--also pi=MS:", "ms", 1.0, "--also pi=5ms, "),
+    ],
+)
+def test_the_hint_is_an_option_as_it_is_typed(option, unit, scale, hint) -> None:
+    limit = Limit("it", option, lambda genomes: scale * depth(genomes), 1.0, unit)
+    with pytest.raises(BudgetError) as caught:
+        require_feasible(TINY, (limit,))
+    assert caught.value.hint.startswith(hint)
+
+
 def test_two_that_contradict_each_other_are_named() -> None:
     few = Limit("blocks", "--max-blocks", depth, 6.0)
     with pytest.raises(BudgetError, match="blocks at most 6 and missing blocks at most 3 contradict") as caught:
