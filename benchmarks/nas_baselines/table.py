@@ -32,7 +32,8 @@ seed, one CPU thread, top-1 on the 10,000 test images.
 Each method follows the update rule of its paper (benchmarks/nas_baselines/*.py name sections and equations), at a scale
 of minutes where the papers spend GPU days. What is different from the papers is the same for all: a fifth of the images
 for the search, the likeliest network within the budget instead of a sweep over weights of the latency term.
-A difference of half a point of top-1 is within the noise of one seed (docs/results.md).
+A difference of half a point of top-1 is within the noise of one seed (docs/results.md). Times are CPU seconds, and were
+taken while other work ran on the machine.
 
 | method | subnet | ms | M MACs | top-1 | search, CPU s | training, CPU s |
 |---|---|---|---|---|---|---|
