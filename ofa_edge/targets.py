@@ -289,15 +289,20 @@ def read_target(path: Path) -> Target:
     )
 
 
+def machine_architecture() -> str:
+    """The architecture of this machine, as target files name it."""
+    machine = platform.machine()
+    return _MACHINES.get(machine, machine)
+
+
 def _at_hand(raw: dict[str, Any]) -> dict[str, Any]:
     """Fill in the machine at hand where a file says arch = "native"."""
     hardware = raw.get("hardware")
     if not isinstance(hardware, dict) or hardware.get("arch") != "native":
         return raw
-    machine = platform.machine()
     return {
         **raw,
-        "hardware": {"cores": os.cpu_count() or 1, **hardware, "arch": _MACHINES.get(machine, machine)},
+        "hardware": {"cores": os.cpu_count() or 1, **hardware, "arch": machine_architecture()},
     }
 
 

@@ -23,6 +23,7 @@ from ofa_edge.pipeline.on_device import DeviceResult, measure_artifact
 from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
 from ofa_edge.pipeline.stages import test_inputs
 from ofa_edge.space import Subnet
+from ofa_edge.targets import machine_architecture
 from ofa_edge.verify.gates import (
     accuracy_verdict,
     delegation_verdict,
@@ -33,7 +34,7 @@ from ofa_edge.verify.gates import (
     parity_verdict,
     size_verdict,
 )
-from ofa_edge.verify.ladder import Answers, accuracy_drop, device_tolerance, first_rung, rung
+from ofa_edge.verify.ladder import Answers, accuracy_drop, conversion_tolerance, device_tolerance, first_rung, rung
 
 FP32 = "model.onnx"  # the exported fp32 network: what accuracy is held against
 
@@ -114,11 +115,14 @@ def verify(
 
 
 def check_runs_here(plan: Plan, device: str) -> None:
-    """Raise UsageError for a library of another architecture on this machine."""
-    if plan.runtime != "tflite" and device == "local":
+    """Raise UsageError for a library of another architecture, or of a GPU, on this machine."""
+    if device != "local" or plan.runtime == "tflite":
+        return
+    arch = plan.target.hardware.arch
+    if plan.cuda or arch != machine_architecture():
         raise UsageError(
             f"a {plan.runtime} library for {plan.target.name} does not run on this machine",
-            f"it was compiled for {plan.target.hardware.arch}",
+            f"it was compiled for {arch}{' and its GPU' if plan.cuda else ''}; this is {machine_architecture()}",
             "--device emulated, or a device of that kind",
         )
 
@@ -126,17 +130,22 @@ def check_runs_here(plan: Plan, device: str) -> None:
 def _ladder(
     plan: Plan, folder: Path, artifact: Path, subnet: Subnet, result: DeviceResult
 ) -> tuple[tuple[Rung, ...], Verdict]:
-    """The device beside the same file here, and the verdict on accuracy: beside the fp32 network on the same images."""
-    labels = plan.data.test_labels
+    """The device beside what should answer the same, and the verdict on accuracy: beside the fp32 network.
+
+    A TFLite file is held against itself on this machine; a library against the fp32 network that it was compiled from.
+    """
+    labels, images = plan.data.test_labels, test_inputs(plan, subnet)
     answers = Answers("on device", result.logits, note=result.record.name)
-    reference = _reference(plan, artifact, subnet)
+    fp32 = Answers("onnx", run_onnx(folder / FP32, images)) if (folder / FP32).is_file() else None
+    reference, tolerances = fp32, conversion_tolerance
+    if plan.runtime == "tflite":
+        reference, tolerances = Answers("this machine", run_tflite(artifact, images)), device_tolerance
     rungs: tuple[Rung, ...] = (first_rung(answers, labels),)
     if reference is not None:
-        tolerance = device_tolerance(plan.precision, plan.fp16_accumulation)
+        tolerance = tolerances(plan.precision, plan.fp16_accumulation)
         rungs = (first_rung(reference, labels), rung(answers, reference, tolerance, labels))
-    if not (folder / FP32).is_file():
+    if fp32 is None:
         return rungs, accuracy_verdict(rungs)
-    fp32 = Answers("onnx", run_onnx(folder / FP32, test_inputs(plan, subnet)))
     return rungs, accuracy_verdict([first_rung(fp32, labels), rungs[-1]], accuracy_drop(answers, fp32, labels))
 
 
@@ -196,10 +205,3 @@ def check_inputs(plan: Plan, manifest: Manifest) -> None:
             raise ConfigError(
                 f"the {role} are not the build's", f"{path}: another SHA-256 than in the manifest", "build again"
             )
-
-
-def _reference(plan: Plan, artifact: Path, subnet: Subnet) -> Answers | None:
-    """The same file on this machine, where it runs here."""
-    if plan.runtime != "tflite":
-        return None
-    return Answers("this machine", run_tflite(artifact, test_inputs(plan, subnet)))

@@ -48,6 +48,8 @@ def parity_verdict(ladder: Sequence[Rung]) -> Verdict:
         return Verdict(
             gate="parity", outcome="fail", code="rung-out-of-tolerance", reason=f"{failed[0].name}: {failed[0].note}"
         )
+    if len(ladder) < 2:
+        return Verdict(gate="parity", outcome="unverified", code="nothing-beside-it", reason="there is no other rung")
     return Verdict(
         gate="parity",
         outcome="pass",

@@ -6,7 +6,9 @@ from ofa_edge.device.protocol import Fingerprint
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.export.tuning.database import Database
 from ofa_edge.pipeline import tuning
+from ofa_edge.pipeline.profiling import profile
 from ofa_edge.pipeline.tuning import device_key
+from ofa_edge.pipeline.verifying import verify
 
 HOST = {"target": "host", "runtime": "tvm", "device": "local", "latency_ms": 1e3}
 
@@ -32,6 +34,13 @@ def test_a_tuned_build_is_remembered_by_later_ones(own_cache, tmp_path, database
     assert (tmp_path / "a" / "model.so").read_bytes() == (tmp_path / "b" / "model.so").read_bytes()
     plain, _ = own_cache.build(tmp_path / "c", tune_db=False, **HOST)
     assert plain.schedules.tuning is None
+    # A library for this machine is verified and profiled here too, beside the fp32 network.
+    verified = verify(tmp_path / "a", "local")
+    assert [item.name for item in verified.rungs] == ["onnx", "on device"]
+    assert {item.gate: item.outcome for item in verified.verdicts}["parity"] == "pass"
+    profiled = profile(tmp_path / "a", "local").functions
+    assert not profiled.alone
+    assert any("conv2d" in item.name for item in profiled.items)
 
 
 def test_an_emulator_is_found_out_before_any_work(own_cache, tmp_path, database, monkeypatch):

@@ -4,22 +4,30 @@ import functools
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from builds import Workshop, cached_file, content
 from tiny_package import copied_package
 
 from ofa_edge.cache import CacheEntry
-from ofa_edge.errors import ConfigError, DeviceBusyError, DeviceLostError, DeviceRebootedError, UnknownNameError
+from ofa_edge.errors import (
+    ConfigError,
+    DeviceBusyError,
+    DeviceLostError,
+    DeviceRebootedError,
+    UnknownNameError,
+    UsageError,
+)
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.manifest import DeviceMeasurement, Inconclusive
 from ofa_edge.pipeline import stages, verifying
 from ofa_edge.pipeline.on_device import DeviceResult
-from ofa_edge.pipeline.verifying import Limits, verify
+from ofa_edge.pipeline.verifying import Limits, check_runs_here, verify
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import load_images, save_images
-from ofa_edge.targets import builtin_folder
+from ofa_edge.targets import builtin_folder, machine_architecture
 
 
 def test_verify_on_this_machine(first):
@@ -183,3 +191,15 @@ def made_before(workshop: Workshop, *_: object) -> CacheEntry:
     """The conversion of the first build, without its stage."""
     file = cached_file(workshop.cache, "tflite", "model.tflite")
     return CacheEntry("tflite", "", file.parent, {file.name: sha256_file(file)}, True, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("arch", "cuda", "said"), [("riscv64", False, "compiled for riscv64; this is"), (None, True, "and its GPU")]
+)
+def test_a_library_for_another_machine_is_refused_here(arch, cuda, said):
+    hardware = SimpleNamespace(arch=arch or machine_architecture())
+    plan = SimpleNamespace(runtime="tvm", cuda=cuda, target=SimpleNamespace(name="board", hardware=hardware))
+    with pytest.raises(UsageError, match="does not run on this machine") as caught:
+        check_runs_here(plan, "local")
+    assert said in caught.value.why
+    check_runs_here(plan, "my-board")
