@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.search.archive import Floats, Score
+from ofa_edge.search.correction import margins
 from ofa_edge.search.measured import MeasuredSearch, Propose, measured_search
 from ofa_edge.space import Genomes, Subnet
 
@@ -35,11 +36,11 @@ def corrected_search(plan: Plan, pool: Genomes, propose: Propose, latency: Score
     assert plan.predictor is not None
     supernet, images, space = plan.package.load(), plan.data.validation, plan.package.space
 
-    def measure(genome: Genomes) -> NDArray[np.bool_]:
+    def measure(genome: Genomes) -> NDArray[np.float32]:
         subnet = space.subnet(genome)
         preprocessing = plan.package.preprocessing(subnet.resolution)
         net = extract_calibrated(supernet, subnet, plan.data.calibration, preprocessing)
-        return np.asarray(logits(net, images, preprocessing).argmax(axis=1) == images.labels)
+        return margins(logits(net, images, preprocessing), images.labels)
 
     def heads(genomes: Genomes, scores: Floats) -> NDArray[np.intp]:
         times = latency(genomes)

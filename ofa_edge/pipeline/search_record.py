@@ -115,9 +115,9 @@ def _candidates(plan: Plan, latency: Score, found: MeasuredSearch) -> tuple[Cand
 
 def _correction(found: MeasuredSearch) -> CorrectionRecord:
     answers = found.correction.answers
-    measured, variance = answers.top1, np.diag(answers.noise)
+    measured, noise = answers.top1, answers.top1_noise
     one, other = np.triu_indices(len(measured), 1)
-    apart = variance[one] + variance[other] - 2 * answers.noise[one, other]
+    apart = noise[one, one] + noise[other, other] - 2 * noise[one, other]
     later = np.array(found.rounds) > 1  # before the first round there is nothing to correct by
     later = later if later.sum() > 1 else np.ones_like(later)
     predicted, foreseen, truth = found.predicted[later], found.foreseen[later], measured[later]
@@ -125,7 +125,7 @@ def _correction(found: MeasuredSearch) -> CorrectionRecord:
         measurements=len(measured),
         rounds=found.rounds[-1],
         stopped=found.stopped,
-        images=answers.right.shape[1],
+        images=answers.margins.shape[1],
         shift=float(np.mean(found.expected[0] - found.predicted)),
         difference_sd=float(np.sqrt(max(apart.mean(), 0.0))) if len(apart) else 0.0,
         process_sd=found.correction.scale,

@@ -3,7 +3,8 @@
 The subnets that a search likes best are those that the predictor overrates, and of several measured ones the best is
 one that measuring overrated too. Both are mended by one model: accuracy is the prediction, plus an offset, plus a share
 of the prediction's deviation from its mean, plus a Gaussian process over genes; measured values add a noise whose
-covariance is known, since all subnets answer the same images. Its posterior mean shrinks lucky values.
+covariance is known, since all subnets answer the same images. Its posterior mean shrinks lucky values. Measured is not
+top-1 itself but a smooth form of it with less noise (`Answers.value`).
 Source: C. Rasmussen, C. Williams, Gaussian Processes for Machine Learning, sections 2.2, 2.7 and 5.4.
 """
 
@@ -25,39 +26,70 @@ _JITTER = 1e-12
 
 @dataclass(frozen=True)
 class Answers:
-    """Which images measured subnets have right; all saw the same images.
+    """How measured subnets answer images; all saw the same ones.
 
     Attributes:
         genomes: canonical, [M, genome_length].
-        right: [M, images].
+        margins: logit of the right class less the largest other one: [M, images].
     """
 
     genomes: Genomes
-    right: NDArray[np.bool_]
+    margins: NDArray[np.float32]
 
     @property
     def top1(self) -> Floats:
         """Measured top-1 of each: [M]."""
-        return np.asarray(self.right.mean(axis=1))
+        return np.asarray((self.margins > 0).mean(axis=1))
+
+    @functools.cached_property
+    def _sure(self) -> NDArray[np.float64]:
+        """Probability that the right class beats the best other one, by the subnet itself: [M, images]."""
+        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * self.margins.astype(np.float64)))
+
+    @functools.cached_property
+    def value(self) -> Floats:
+        """What the correction learns from: mean probability of being right, shifted to the mean top-1: [M].
+
+        An image that is right by a hair in one subnet and wrong by a hair in another tells next to nothing of them, and
+        is most of what top-1 differs by. Here it counts as next to nothing.
+        """
+        sure = self._sure.mean(axis=1)
+        return np.asarray(sure + (self.top1.mean() - sure.mean() if len(sure) else 0.0))
 
     @functools.cached_property
     def noise(self) -> Floats:
-        """Covariance of the errors of `top1`: [M, M]. The diagonal is binomial; an easy image is easy for all."""
-        count = self.right.shape[1]
-        mean = self.top1
-        both = self.right.astype(np.float32) @ self.right.T.astype(np.float32)
-        covariance = both.astype(np.float64) / count - mean[:, None] * mean
-        # A subnet with every answer right still has an error: as if one image more were wrong and one right.
-        return np.asarray((covariance + np.eye(len(mean)) / (count + 2)) / count)
+        """Covariance of the errors of `value`: [M, M]; an easy image is easy for all."""
+        return _error_covariance(self._sure)
 
-    def with_one(self, genome: Genomes, right: NDArray[np.bool_]) -> "Answers":
+    @property
+    def top1_noise(self) -> Floats:
+        """Covariance of the errors of `top1`: [M, M]."""
+        return _error_covariance((self.margins > 0).astype(np.float64))
+
+    def with_one(self, genome: Genomes, margins: NDArray[np.float32]) -> "Answers":
         """These and one more subnet's."""
-        return Answers(np.concatenate([self.genomes, genome[None]]), np.concatenate([self.right, right[None]]))
+        return Answers(np.concatenate([self.genomes, genome[None]]), np.concatenate([self.margins, margins[None]]))
 
     @classmethod
     def none(cls, genome_length: int, images: int) -> "Answers":
         """No subnet yet."""
-        return cls(np.empty((0, genome_length), np.int8), np.empty((0, images), np.bool_))
+        return cls(np.empty((0, genome_length), np.int8), np.empty((0, images), np.float32))
+
+
+def _error_covariance(scores: NDArray[np.float64]) -> Floats:
+    """Covariance of the errors of the means of scores [M, images], 0..1, over images drawn at random: [M, M]."""
+    count = scores.shape[1]
+    off = scores - scores.mean(axis=1, keepdims=True)
+    # A subnet with every answer right still has an error: as if one image more were wrong and one right.
+    return np.asarray((off @ off.T / count + np.eye(len(off)) / (count + 2)) / count)
+
+
+def margins(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Logit of the right class less the largest other one, of logits [images, classes]: [images]."""
+    rows = np.arange(len(labels))
+    others = logits.astype(np.float32)
+    others[rows, labels] = -np.inf
+    return np.asarray(logits[rows, labels] - others.max(axis=1), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -156,7 +188,7 @@ class Correction:
 
     @functools.cached_property
     def _whitened(self) -> Floats:
-        return np.asarray(np.linalg.solve(self._factor, self.answers.top1 - self._measured[1]))
+        return np.asarray(np.linalg.solve(self._factor, self.answers.value - self._measured[1]))
 
     @functools.cached_property
     def _solved(self) -> Floats:

@@ -20,7 +20,7 @@ BATCH = 4  # measurements of a round, at least
 ROUNDS = 5  # at most
 STILL = 3  # rounds in which the front must not move: one is soon still by luck
 Propose = Callable[[Score], Genomes]  # the best genomes within the budget by a score, the best first
-Measure = Callable[[Genomes], NDArray[np.bool_]]  # which images the subnet of one genome has right
+Measure = Callable[[Genomes], NDArray[np.float32]]  # margins of the subnet of one genome, image by image
 Heads = Callable[[Genomes, Floats], NDArray[np.intp]]  # rows that lead the front below the budget, by their scores
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from landscapes import FASHION, accuracy
 
-from ofa_edge.search.correction import Answers, Correction
+from ofa_edge.search.correction import Answers, Correction, margins
 
 IMAGES = 2000
 truth = accuracy(FASHION)
@@ -21,7 +21,12 @@ def answers_of(genomes, seed: int, shared: float = 0.5) -> Answers:
     hard = rng.random(IMAGES)
     own = rng.random((len(genomes), IMAGES))
     uniform = np.where(rng.random(IMAGES) < shared, hard, own)
-    return Answers(genomes, uniform < truth(genomes)[:, None])
+    return Answers(genomes, certain(uniform < truth(genomes)[:, None]))
+
+
+def certain(right):
+    """Margins of subnets that are sure of every answer: what they are sure of is then what they have right."""
+    return np.where(right, np.inf, -np.inf).astype(np.float32)
 
 
 def sample(count: int, seed: int = 0):
@@ -39,8 +44,28 @@ def test_the_noise_is_that_of_repeated_measurements() -> None:
 
 
 def test_subnets_with_every_answer_right_have_an_error_still() -> None:
-    noise = Answers(sample(3), np.ones((3, 100), np.bool_)).noise
+    noise = Answers(sample(3), certain(np.ones((3, 100), np.bool_))).noise
     assert (np.linalg.eigvalsh(noise) > 0).all()
+
+
+def test_margins_are_of_the_right_class_over_the_best_other_one() -> None:
+    logits = np.array([[1.0, 3.0, 2.5], [4.0, -1.0, 0.0]], np.float32)
+    assert margins(logits, np.array([1, 2])).tolist() == [0.5, -4.0]
+    assert ((margins(logits, np.array([1, 2])) > 0) == (logits.argmax(axis=1) == [1, 2])).all()
+    assert logits[0].tolist() == [1.0, 3.0, 2.5]  # unchanged
+
+
+def test_what_hangs_by_a_hair_counts_for_little() -> None:
+    """Two subnets, equal but for noise on images at the border: margins tell them apart less than top-1 does."""
+    rng = np.random.default_rng(0)
+    base = rng.normal(2.0, 1.5, IMAGES)
+    apart, by_top1 = [], []
+    for _ in range(60):
+        answers = Answers(sample(2)[:2], (base + rng.normal(0, 0.5, (2, IMAGES))).astype(np.float32))
+        apart.append(np.diff(answers.value)[0])
+        by_top1.append(np.diff(answers.top1)[0])
+        assert answers.value.mean() == pytest.approx(answers.top1.mean())
+    assert np.std(apart) < 0.75 * np.std(by_top1)
 
 
 def test_without_measurements_it_is_the_predictor() -> None:
