@@ -1,7 +1,7 @@
 """Predict, measure, correct: is the chosen subnet as good as the best of 500 measured ones?
 
     python benchmarks/correction.py truth [--count 500]     # about 25 minutes of one core; resumes after Ctrl-C
-    python benchmarks/correction.py loop [--measure 40] [--seeds 5]     # 5 minutes; writes correction_results.json
+    python benchmarks/correction.py loop [--measure 40] [--seeds 5]     # 10 minutes; writes correction_results.json
     python benchmarks/correction.py table > docs/benchmarks/correction.md
 
 `truth` measures subnets that meet the target's default budget on the 10,000 test images of Fashion-MNIST, each
@@ -123,7 +123,7 @@ def _one(plan: Plan) -> dict[str, Any]:
 _HEAD = """# Predict, measure, correct
 
 Printed by `python benchmarks/correction.py table` from `benchmarks/correction_results.json`, which `truth` and `loop`
-wrote (half an hour of one core). The embedded default on {target}, latency budget {budget_ms:.3f} ms by the target's
+wrote (some 40 minutes of one core). The embedded default on {target}, latency budget {budget_ms:.3f} ms by the target's
 model. Up to {measure} subnets are measured on held-out training images; three rules choose one of them, and what they
 choose is measured on the 10,000 test images, which took no part in any choice. It stands beside the best of
 {reference[count]} random subnets that fill the budget, measured on the same test images: best
