@@ -9,6 +9,8 @@ Processes that want one entry at the same time wait for each other: the first ma
 
 import contextlib
 import errno
+import functools
+import hashlib
 import json
 import os
 import re
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofa_edge import __version__
 from ofa_edge.errors import OutputError
 from ofa_edge.files import canonical_json, fsync_folder, pretty_json, sha256_bytes, sha256_file
 
@@ -28,7 +31,22 @@ _STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DENIED = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR)
 
+_CODE = (".py", ".cc", ".h", ".c", ".cuh")  # what stages are made by; data and tables are inputs of their own
+
 Produce = Callable[[Path], None]
+
+
+@functools.cache
+def code_version() -> str:
+    """The package's version and a digest of its source, for the keys of stages: who changes a stage makes it anew.
+
+    Without the digest a working copy would be served what it made before its code was changed.
+    """
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in _CODE):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_file(path)}\n".encode())
+    return f"{__version__}+{digest.hexdigest()[:16]}"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import ofa_edge.cache as cache_module
+from ofa_edge import __version__
 from ofa_edge.cache import INDEX, StageCache, default_root
 from ofa_edge.errors import OutputError
 from ofa_edge.files import sha256_bytes
@@ -76,6 +78,18 @@ def test_the_key_depends_on_every_input_and_on_nothing_else() -> None:
         StageCache.key("onnx", {**INPUTS, "seed": 0}),
     ]
     assert len({base, *others}) == 6
+
+
+def test_who_changes_the_code_makes_stages_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "__file__", str(tmp_path / "cache.py"))
+    (tmp_path / "export").mkdir()
+    versions = []
+    for code, data in (("one = 1", "a"), ("one = 1", "b"), ("one = 2", "b")):
+        (tmp_path / "export" / "one.py").write_text(code)
+        (tmp_path / "export" / "one.json").write_text(data)
+        versions.append(cache_module.code_version.__wrapped__())
+    assert versions[0] == versions[1] != versions[2]
+    assert versions[0].startswith(f"{__version__}+")
 
 
 @pytest.mark.parametrize("name", ["", "../x", "A", "a/b", ".locks", "a b"])

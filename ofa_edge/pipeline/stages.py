@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import __version__
-from ofa_edge.cache import CacheEntry, StageCache
+from ofa_edge.cache import CacheEntry, StageCache, code_version
 from ofa_edge.device.runners.build import RUNNER
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import write_bytes, write_json
@@ -51,10 +51,10 @@ class StageRunner:
     def run(
         self, name: str, inputs: Mapping[str, Any], packages: tuple[str, ...], produce: Callable[[Path], None]
     ) -> CacheEntry:
-        """Run one stage; its key covers the inputs and the versions of the packages that do the work."""
+        """Run one stage; its key covers the inputs, and the versions of the packages and the code that do the work."""
         versions = {package: metadata.version(package) for package in packages}
         self.on_stage(name, False, None)
-        entry = self.cache.run(name, {**inputs, "versions": versions, "ofa-edge": __version__}, produce)
+        entry = self.cache.run(name, {**inputs, "versions": versions, "ofa-edge": code_version()}, produce)
         self.records.append(
             StageRecord(
                 name=name,
@@ -205,7 +205,7 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
         from ofa_edge.export.metadata import write_metadata
 
         # The description names the target; the conversion, which is slow, is the same for every target of a fleet.
-        bare = runner.cache.run("tflite-bare", {**shared, "versions": versions, "ofa-edge": __version__}, convert)
+        bare = runner.cache.run("tflite-bare", {**shared, "versions": versions, "ofa-edge": code_version()}, convert)
         write_metadata(
             bare.path("bare.tflite"),
             folder / "model.tflite",

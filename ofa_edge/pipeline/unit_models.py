@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ofa_edge import __version__
-from ofa_edge.cache import StageCache
+from ofa_edge.cache import StageCache, code_version
 from ofa_edge.cost import operators
 from ofa_edge.latency.units import UnitTable
 from ofa_edge.space import Genomes, Space, Subnet
@@ -63,7 +62,7 @@ class Recipe:
             packages = ("torch", "onnx", "onnxsim", "apache-tvm")
         from ofa_edge.export.rewrites import names
 
-        facts: dict[str, Any] = {"runtime": self.runtime, "precision": self.precision, "ofa-edge": __version__}
+        facts: dict[str, Any] = {"runtime": self.runtime, "precision": self.precision, "ofa-edge": code_version()}
         facts["versions"] = {name: metadata.version(name) for name in packages}
         if self.runtime == "tvm":
             from ofa_edge.export.tvm import make_target
