@@ -91,8 +91,9 @@ def loop(plan: Plan, seeds: int) -> None:
     """The subnets that three rules choose after the same measurements, on images that no rule saw."""
     runs = [_one(replace(plan, options=replace(plan.options, seed=seed))) for seed in range(seeds)]
     asked = {"target": plan.target.name, "measure": plan.measure, "budget_ms": plan.budget_ms}
-    write_json(RESULTS, {**asked, "reference": reference(plan), "runs": runs})
-    print(page(json.loads(RESULTS.read_bytes())))
+    results = {**asked, "reference": reference(plan), "runs": runs}
+    write_json(RESULTS, results)
+    print(page(results))
 
 
 def _one(plan: Plan) -> dict[str, Any]:

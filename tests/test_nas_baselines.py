@@ -1,6 +1,5 @@
 """The searches of other papers: latencies add up to the model's, choices become subnets, budgets are kept."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -72,8 +71,3 @@ def test_one_candidate_alone_is_the_plain_network(mixture):
         weighted = net(x, lambda index: [(0, torch.ones(())), (1, torch.zeros(()))])
     assert alone.shape == (2, 10)
     assert torch.allclose(alone, weighted)
-
-
-def test_the_page_is_printed_from_the_results() -> None:
-    printed = subprocess.run([sys.executable, str(FOLDER), "table"], capture_output=True, text=True, check=True).stdout
-    assert printed == (FOLDER.parents[1] / "docs" / "benchmarks" / "nas_baselines.md").read_text()

@@ -1,6 +1,7 @@
 """Passes of their own beside accuracy and latency: peak memory, and the time of each operator where it can be had."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,15 @@ def memory_pass(artifact: OpenArtifact) -> Memory | Unavailable:
     return Memory(peak, before) if peak > 0 else Unavailable("its kernel tells no VmHWM in /proc/self/status")
 
 
+def no_profile(artifact: OpenArtifact) -> Unavailable | None:
+    """Why neither of the two passes below can be had of this artifact there; None where one can."""
+    if artifact.emulated:
+        return Unavailable("an emulated device gives no times")
+    if isinstance(artifact.program, AndroidAppProgram):
+        return Unavailable("the demo app runs whole networks; LiteRT's benchmark_model has a profiler for phones")
+    return None
+
+
 def profile_pass(artifact: OpenArtifact) -> FunctionTimes | Unavailable:
     """Time of each function of a TVM library, by its virtual machine's instrument.
 
@@ -83,11 +93,10 @@ def profile_pass(artifact: OpenArtifact) -> FunctionTimes | Unavailable:
         ThrottledError: it was slowed down.
         DeviceError: the device was lost, or its program failed.
     """
-    if artifact.emulated:
-        return _NO_TIMES
-    _before(artifact)
-    facts = artifact.run(with_profile(artifact.first("profile"), _PROFILE_RUNS))
-    _after(artifact)
+    if (unavailable := no_profile(artifact)) is not None:
+        return unavailable
+    with _fit(artifact):
+        facts = artifact.run(with_profile(artifact.first("profile"), _PROFILE_RUNS))
     try:
         runs = int(facts["runs"])
         return FunctionTimes(
@@ -114,10 +123,8 @@ def operators_pass(artifact: OpenArtifact, operators: Mapping[str, Path]) -> Fun
         ThrottledError: it was slowed down.
         DeviceError: the device was lost, or its program failed.
     """
-    if artifact.emulated:
-        return _NO_TIMES
-    if isinstance(artifact.program, AndroidAppProgram):
-        return Unavailable("the demo app runs whole networks; LiteRT's benchmark_model has a profiler for phones")
+    if (unavailable := no_profile(artifact)) is not None:
+        return unavailable
     request = artifact.request
     files = {f"{place}.tflite": path for place, path in enumerate((request.artifact, *operators.values()))}
     with (
@@ -125,24 +132,23 @@ def operators_pass(artifact: OpenArtifact, operators: Mapping[str, Path]) -> Fun
         open_litert_turns(artifact.connection, request.threads, cores=request.cores) as program,
     ):
         program.send(files)
-        _before(artifact)
-        rounds = program.time(files, [program.place(name) for name in files], _ROUNDS, _ROUNDS_LIMIT_S)
-        _after(artifact)
+        with _fit(artifact):
+            rounds = program.time(files, [program.place(name) for name in files], _ROUNDS, _ROUNDS_LIMIT_S)
     whole, *each = (float(ns) / 1e6 for ns in np.median(rounds, axis=0))
     items = tuple(FunctionTime(name, 1, ms) for name, ms in zip(operators, each, strict=True))
     return FunctionTimes(items, alone=True, whole_ms=whole)
 
 
-_NO_TIMES = Unavailable("an emulated device gives no times")
-
-
-def _before(artifact: OpenArtifact) -> None:
-    if artifact.conditions is not None:
-        artifact.conditions.before()
-
-
-def _after(artifact: OpenArtifact) -> None:
-    reason = None if artifact.conditions is None else artifact.conditions.after()
+@contextlib.contextmanager
+def _fit(artifact: OpenArtifact) -> Iterator[None]:
+    """Wait until the device may be measured; raise ThrottledError where it was slowed down meanwhile."""
+    conditions = artifact.conditions
+    if conditions is None:
+        yield
+        return
+    conditions.before()
+    yield
+    reason = conditions.after()
     if reason:
         raise ThrottledError(
             f"{artifact.connection.name} was slowed down while it was profiled", reason, "cool it, then run it again"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device import runners
+from ofa_edge.device.programs import with_threads
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.runners.build import TURNS
 from ofa_edge.errors import DeviceRunError, UnsupportedError
@@ -51,6 +52,7 @@ class TurnsProgram:
 
     Attributes:
         start: arguments that start it.
+        cores: it is kept on those, where any are named; `litert_turns.py` only.
         facts: what it said about itself when it last ran.
     """
 
@@ -60,6 +62,7 @@ class TurnsProgram:
     threads: int
     sample_us: float
     start: tuple[str, ...]
+    cores: tuple[int, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
     _pushed: dict[str, str] = field(default_factory=dict)
 
@@ -84,9 +87,9 @@ class TurnsProgram:
         write_bytes(self.here / "turns.txt", ("\n".join(lines) + "\n").encode())
         self.connection.push(self.here / "turns.txt", self.work / "turns.txt")
         limit_s = max(limit_s, _LEAST_LIMIT_S)
-        options = {"--rounds": rounds, "--threads": self.threads, "--sample-us": self.sample_us, "--limit-s": limit_s}
+        options = {"--rounds": rounds, "--sample-us": self.sample_us, "--limit-s": limit_s}
         # The program runs in its folder's libraries, and names them by their whole path.
-        argv = [*self.start, str(self.work / "turns.txt")]
+        argv = with_threads([*self.start, str(self.work / "turns.txt")], self.threads, self.cores)
         argv += [str(part) for pair in options.items() for part in pair]
         done = self.connection.run(argv, limit_s + _START_S, {"LD_LIBRARY_PATH": str(self.work)})
         found, self.facts = _rounds(done.stdout, len(lines), self.connection.name)
@@ -136,9 +139,8 @@ def open_litert_turns(
     """
     with tempfile.TemporaryDirectory(prefix="ofa-turns-") as here, connection.workdir() as work:
         connection.push(Path(runners.__file__).with_name(_LITERT_TURNS), work / _LITERT_TURNS)
-        pinned = ("--cores", ",".join(str(core) for core in cores)) if cores else ()
-        start = (*connection.python, str(work / _LITERT_TURNS), *pinned)
-        yield TurnsProgram(connection, work, Path(here), threads, sample_us, start)
+        start = (*connection.python, str(work / _LITERT_TURNS))
+        yield TurnsProgram(connection, work, Path(here), threads, sample_us, start, tuple(cores))
 
 
 def _rounds(stdout: str, turns: int, device: str) -> tuple[NDArray[np.float64], dict[str, str]]:

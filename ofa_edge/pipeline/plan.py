@@ -180,7 +180,7 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     if sustained is not None:
         latency = ScaledLatency(latency, sustained.factor)
     if predictor is None:
-        _require_no_predictor(options, package)
+        _refuse_without_predictor(options, package)
     budget_ms, relative = _budget(options, target, package, latency)
     data = _data(options, package, images)
     return Plan(
@@ -212,7 +212,7 @@ def with_latency_model(plan: Plan, model: LatencyModel, digest: str) -> Plan:
     return replace(plan, latency=model, refined=digest, budget_ms=budget_ms, relative_budget=relative)
 
 
-def _require_no_predictor(options: BuildOptions, package: SupernetPackage) -> None:
+def _refuse_without_predictor(options: BuildOptions, package: SupernetPackage) -> None:
     """Raise ConfigError for options that need a predictor of accuracy."""
     if options.measure is not None:
         raise ConfigError(

@@ -7,15 +7,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.device.passes import FunctionTimes, Memory, Unavailable, memory_pass, operators_pass, profile_pass
+from ofa_edge.device.passes import (
+    FunctionTimes,
+    Memory,
+    Unavailable,
+    memory_pass,
+    no_profile,
+    operators_pass,
+    profile_pass,
+)
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.export.inspect.single_operators import single_operators
 from ofa_edge.files import write_bytes
-from ofa_edge.manifest import check_outputs, read_manifest
 from ofa_edge.pipeline.on_device import connected, held
 from ofa_edge.pipeline.stages import test_inputs
-from ofa_edge.pipeline.verifying import check_runs_here, plan_of, runner_of, subnet_of
+from ofa_edge.pipeline.verifying import read_build, runner_of
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,7 @@ def opened_build(folder: Path, device: str, data: Path | None, verb: str) -> Ite
         ConfigError: the folder is no build, or was changed after it; no device was named.
         DeviceError: the device was lost, or is taken.
     """
-    manifest = read_manifest(folder)
-    check_outputs(folder, manifest)
-    plan = plan_of(manifest, device, data)
-    subnet = subnet_of(manifest)
-    check_runs_here(plan, device)
+    _, plan, subnet = read_build(folder, device, data)
     request = Request(
         artifact=folder / plan.artifact_name,
         runtime=plan.runtime,
@@ -79,6 +82,8 @@ def opened_build(folder: Path, device: str, data: Path | None, verb: str) -> Ite
 
 
 def _functions(artifact: OpenArtifact) -> FunctionTimes | Unavailable:
+    if (unavailable := no_profile(artifact)) is not None:
+        return unavailable  # before the work of splitting
     if artifact.request.runtime == "tvm":
         return profile_pass(artifact)
     with tempfile.TemporaryDirectory(prefix="ofa-profile-") as folder:

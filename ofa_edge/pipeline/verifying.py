@@ -87,11 +87,7 @@ def verify(
     Raises:
         ConfigError: the folder is no build, was changed after it, or its supernet or images are not the same any more.
     """
-    manifest = read_manifest(folder)
-    check_outputs(folder, manifest)
-    plan = plan_of(manifest, device, data)
-    subnet = subnet_of(manifest)
-    check_runs_here(plan, device)
+    manifest, plan, subnet = read_build(folder, device, data)
     artifact = folder / plan.artifact_name
     try:
         result = measure_artifact(plan, artifact, subnet, runner_of(folder), release)
@@ -112,6 +108,21 @@ def verify(
         verdicts.append(instructions_verdict(record.instructions_per_inference, _counted(manifest, record)))
     verdicts.append(latency_verdict([record], plan.cold_budget_ms, result.is_target))
     return Verification(record, rungs, tuple(verdicts))
+
+
+def read_build(folder: Path, device: str, data: Path | None) -> tuple[Manifest, Plan, Subnet]:
+    """A build that is to run on a device: what its manifest says, unchanged since.
+
+    Raises:
+        ConfigError: the folder is no build, was changed after it, or its supernet or images are not the same any more.
+        UsageError: its artifact cannot run on this machine, and that is the device.
+    """
+    manifest = read_manifest(folder)
+    check_outputs(folder, manifest)
+    plan = plan_of(manifest, device, data)
+    subnet = subnet_of(manifest)
+    check_runs_here(plan, device)
+    return manifest, plan, subnet
 
 
 def check_runs_here(plan: Plan, device: str) -> None:

@@ -83,8 +83,8 @@ class Archive:
         """All indices, the most accurate first, of equals the fastest first."""
         ranked, new = self._ranked, np.arange(len(self._ranked), len(self))
         if len(new):
-            # Two runs in order, which a stable sort merges in linear time.
-            both = np.concatenate([ranked, new[np.argsort(-self.accuracy[new], kind="stable")]])
+            # Mostly in order, which a stable sort makes use of.
+            both = np.concatenate([ranked, new])
             ranked = both[np.argsort(-self.accuracy[both], kind="stable")]
             same = np.concatenate([[False], np.diff(self.accuracy[ranked]) == 0, [False]])
             tied = same[:-1] | same[1:]  # with the one before, or the one behind

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ofa_edge.search.archive import Floats, Score
 from ofa_edge.space import Genomes
 
-_PREFIXES = ((9, "G"), (6, "M"), (3, "k"))
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 Allowed = Callable[[Genomes], NDArray[np.bool_]]
 
 
@@ -43,8 +43,8 @@ class Limit:
         """A value of the quantity with its unit: "1.5 ms", "1.561 MB", "8 M"."""
         if not self.scaled or abs(value) < 1e3:
             return f"{value:.4g} {self.unit}".rstrip()
-        power, prefix = next(((10.0**power, prefix) for power, prefix in _PREFIXES if abs(value) >= 10.0**power))
-        return f"{value / power:.4g} {prefix}{'B' if self.unit else ''}"
+        scale, prefix = next((scale, prefix) for scale, prefix in _PREFIXES if abs(value) >= scale)
+        return f"{value / scale:.4g} {prefix}{'B' if self.unit else ''}"
 
 
 def allowed(limits: tuple[Limit, ...]) -> Allowed:

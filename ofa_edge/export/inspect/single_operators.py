@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def times(path: Path) -> dict[str, float]:
     Operators that do not run alone (custom ones, control flow, shapes known only while running) are left out. The sum
     is more than the whole takes: alone, nothing is fused and each pays a call.
     """
-    return {str(each.index): _least_ms(_started(each.content)) for each in single_operators(path)}
+    return {str(each.index): _least_ms(interpreter) for each, interpreter in _running(path)}
 
 
 @dataclass(frozen=True)
@@ -42,26 +43,28 @@ def single_operators(path: Path) -> tuple[SingleOperator, ...]:
 
     Each was run once here. Custom operators, control flow and shapes known only while running are left out.
     """
+    return tuple(each for each, _ in _running(path))
+
+
+def _running(path: Path) -> Iterator[tuple[SingleOperator, Any]]:
+    """Each operator that runs alone, and an interpreter that ran it once."""
     model = unpack(path.read_bytes())
-    folded = _unpack_halves(model)
-    found = []
+    folded, names = _unpack_halves(model), operator_names(model)
     for index in range(len(model.subgraphs[0].operators)):
         if index in folded:
             continue
         try:
             content = cut_out(model, index)
-            _started(content)
+            interpreter = _started(content)
         except (RuntimeError, ValueError):
             continue
-        found.append(SingleOperator(index, f"{index} {_described(model, index)}", content))
-    return tuple(found)
+        yield SingleOperator(index, f"{index} {_described(model.subgraphs[0], index, names)}", content), interpreter
 
 
-def _described(model: Any, index: int) -> str:
+def _described(graph: Any, index: int, names: Sequence[str]) -> str:
     """What the operator is, how large its kernel, and what shape it makes, without the batch."""
-    graph = model.subgraphs[0]
     op = graph.operators[index]
-    name = operator_names(model)[op.opcodeIndex]
+    name = names[op.opcodeIndex]
     weights = graph.tensors[op.inputs[1]].shape if name in {"CONV_2D", "DEPTHWISE_CONV_2D"} else None
     kernel = "" if weights is None else f" {weights[1]}x{weights[2]}"  # OHWI, and 1HWC of a depthwise one
     made = "x".join(str(size) for size in graph.tensors[op.outputs[0]].shape[1:])

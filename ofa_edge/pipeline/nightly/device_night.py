@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.errors import DeviceError, DeviceRunError, DeviceTimeoutError, ImplausibleError
+from ofa_edge.errors import DeviceError, DeviceRunError, DeviceTimeoutError, ImplausibleError, OfaEdgeError
 from ofa_edge.nights import FlipRecord, Gate, RunRecord, SeriesRecord
 from ofa_edge.pipeline.nightly.bench import Answered, Bench, Duel
 from ofa_edge.pipeline.nightly.fleet import ProtocolEntry
@@ -108,7 +108,7 @@ class DeviceJob:
             try:
                 return bench.answer(duel.name, golden)
             except _ITS_OWN as error:
-                self.record(duel.name, "run", _failed(error, side), bench.fingerprint)
+                self.record(duel.name, "run", failed(error, f"{side}: "), bench.fingerprint)
                 return None
             except DeviceRunError as error:
                 if last:
@@ -166,7 +166,7 @@ class DeviceJob:
 
     def _latency(self, bench: Bench, duels: list[Duel]) -> None:
         runs: dict[str, list[Sessions]] = {duel.name: [] for duel in duels}
-        failed: dict[str, Decision] = {}
+        lost: dict[str, Decision] = {}
 
         def measure(name: str) -> Sessions | None:
             if runs[name]:
@@ -176,14 +176,14 @@ class DeviceJob:
             try:
                 runs[name].append(bench.run(name, self.protocol, self.deadline))
             except _ITS_OWN as error:
-                failed[name] = _failed(error)
+                lost[name] = failed(error)
                 return None
             return runs[name][-1]
 
         night = judge_night(measure, {name: self.pasts[name] for name in runs}, bench.fingerprint, self.rules)
         for name, made in runs.items():
-            if name in failed and not made:
-                self.record(name, "latency", failed[name], bench.fingerprint)
+            if name in lost and not made:
+                self.record(name, "latency", lost[name], bench.fingerprint)
             else:
                 self._latency_record(bench, name, night, made)
 
@@ -206,10 +206,15 @@ class DeviceJob:
         )
 
 
-def _failed(error: DeviceError, side: str = "") -> Decision:
-    """Nothing was proved about this artifact."""
-    found = inconclusive(error)
-    return Decision(Colour.INCONCLUSIVE, found.code, f"{side}: {found.reason}" if side else found.reason)
+def failed(failure: Exception, whose: str = "") -> Decision:
+    """What a failure says about the artifacts: nothing. `whose` stands before the reason."""
+    if isinstance(failure, DeviceError):
+        found = inconclusive(failure)
+        return Decision(Colour.INCONCLUSIVE, found.code, f"{whose}{found.reason}")
+    if isinstance(failure, OfaEdgeError):
+        words = f"{failure.what}: {failure.why}; try: {failure.hint}"
+        return Decision(Colour.INCONCLUSIVE, "not-runnable", f"{whose}{words}")
+    return Decision(Colour.INCONCLUSIVE, "internal-error", f"{whose}{type(failure).__name__}: {failure}")
 
 
 def _operators(path: Path) -> dict[str, int]:

@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 from ofa_edge import __version__
 from ofa_edge.device.devices_file import BUILTIN, load_devices
 from ofa_edge.device.protocol import DeviceKind
-from ofa_edge.errors import ConfigError, DeviceError, OfaEdgeError, UnknownNameError
+from ofa_edge.errors import ConfigError, OfaEdgeError, UnknownNameError
 from ofa_edge.manifest import read_manifest
 from ofa_edge.nights import BaselineRecord, DeviceNight, NightRecord, SeriesRecord
 from ofa_edge.pipeline.nightly.bench import BenchMaker, Duel, make_duel, open_bench
-from ofa_edge.pipeline.nightly.device_night import DeviceJob
+from ofa_edge.pipeline.nightly.device_night import DeviceJob, failed
 from ofa_edge.pipeline.nightly.fleet import DeviceEntry, Fleet
 from ofa_edge.pipeline.nightly.history import History, append, read_history
 from ofa_edge.pipeline.nightly.pasts import past_of
 from ofa_edge.pipeline.nightly.privacy import Pseudonyms
 from ofa_edge.pipeline.nightly.store import Build, Store, open_build
-from ofa_edge.verify.gates import inconclusive
 from ofa_edge.verify.night import Decision
 from ofa_edge.verify.regression import Colour, Past, Rules
 
@@ -130,7 +129,7 @@ def _device(
                 facts, kind = bench.facts, "emulated" if bench.emulated else "physical"
                 job.run(bench)
     except Exception as failure:  # the next device must have its turn
-        decision = _failed(failure)
+        decision = failed(failure)
         error = decision.reason
         judged = {item.artifact for item in job.series if item.gate == "latency"}
         for duel in job.duels:
@@ -142,16 +141,6 @@ def _device(
     seconds = round(time.monotonic() - start, 1)
     series = [item.model_copy(update={"reason": hide(item.reason)}) for item in job.series]
     return DeviceNight(name=name, kind=kind, facts=hidden, seconds=seconds, error=error and hide(error)), series
-
-
-def _failed(failure: Exception) -> Decision:
-    """What a failure says about the artifacts: nothing."""
-    if isinstance(failure, DeviceError):
-        found = inconclusive(failure)
-        return Decision(Colour.INCONCLUSIVE, found.code, found.reason)
-    if isinstance(failure, OfaEdgeError):
-        return Decision(Colour.INCONCLUSIVE, "not-runnable", f"{failure.what}: {failure.why}; try: {failure.hint}")
-    return Decision(Colour.INCONCLUSIVE, "internal-error", f"{type(failure).__name__}: {failure}")
 
 
 def _duels(
