@@ -37,12 +37,12 @@ def record(folder: Path, nights: int, pairs: int, seconds: float) -> None:
     from ofa_edge.device.protocol import LatencyPlan, Request
     from ofa_edge.device.session import open_artifact
     from ofa_edge.manifest import read_manifest
-    from ofa_edge.pipeline.stages import test_inputs
+    from ofa_edge.pipeline.stages import inputs_for
     from ofa_edge.pipeline.verifying import plan_of, subnet_of
 
     manifest = read_manifest(folder)
     plan = plan_of(manifest, "local", None)
-    images = test_inputs(plan, subnet_of(manifest))[:1]
+    images = inputs_for(plan, subnet_of(manifest))[:1]
     threads = plan.target.runtime.threads
     request = Request(folder / plan.artifact_name, plan.runtime, images, plan.package.space.num_classes, threads)
     how = LatencyPlan(min_seconds=seconds)

@@ -34,7 +34,7 @@ def logits_of(
     from ofa_edge.supernet.evaluate import extract_calibrated
 
     preprocessing = package.preprocessing(subnet.resolution)
-    calibration = package.images("calibration").take(slice(CALIBRATION_IMAGES))
+    calibration = package.images("calibration").sample(CALIBRATION_IMAGES)
     net = extract_calibrated(package.load(), subnet, calibration, preprocessing)
     size = subnet.resolution
     onnx, tflite = folder / "model.onnx", folder / "model.tflite"

@@ -92,7 +92,7 @@ def run_supernet(folder: Path, name: str, seed: int) -> None:
     seen = []
     net = trainer.run(seen.append)
     seconds = time.process_time() - cpu
-    calibration = train.take(slice(CALIBRATION_IMAGES))
+    calibration = train.sample(CALIBRATION_IMAGES)
 
     def measured(subnet: Subnet) -> float:
         return round(measure_top1(net, subnet, calibration, data.test, recipe.preprocessing(subnet.resolution)), 4)
@@ -144,7 +144,7 @@ def train_alone(
     cpu, seen = time.process_time(), []
     trainer.run(seen.append)
     seconds = round(time.process_time() - cpu, 1) if len(seen) == trainer.steps else None
-    calibrate(net, batches(train.take(slice(CALIBRATION_IMAGES)), sizes))
+    calibrate(net, batches(train.sample(CALIBRATION_IMAGES), sizes))
     return round(top1(logits(net, test, sizes), test.labels), 4), trainer.expected_macs, seconds
 
 
@@ -183,7 +183,7 @@ def run_variant(folder: Path, name: str, seed: int = 0) -> None:
     trainer = Trainer(recipe, space, train, _variant_file(folder, name).with_suffix(""))
     trainer.resume()
     net = trainer.run()
-    calibration = train.take(slice(CALIBRATION_IMAGES))
+    calibration = train.sample(CALIBRATION_IMAGES)
     sizes = recipe.preprocessing(space.resolutions[-1])
     top1s = {
         key: round(measure_top1(net, subnet, calibration, held_out, sizes), 4) for key, subnet in points(space).items()
@@ -206,7 +206,7 @@ def run_deploy(folder: Path, seed: int = 0) -> None:
     trainer = Trainer(recipe, space, train, folder / f"ofa-edge-{seed}")
     if not trainer.resume() or trainer.step < trainer.total_steps:
         raise SystemExit(f"no finished run in {folder}: `run --recipe ofa-edge` first")
-    calibration, sizes = train.take(slice(CALIBRATION_IMAGES)), recipe.preprocessing(space.resolutions[-1])
+    calibration, sizes = train.sample(CALIBRATION_IMAGES), recipe.preprocessing(space.resolutions[-1])
     started = time.process_time()
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "pairs.json"

@@ -87,7 +87,7 @@ def finetune(
     if world.first:
         claim_run(folder, FACTS, facts, tuple(facts))
     sizes = package.preprocessing(subnet.resolution)
-    calibration = data.train.take(slice(CALIBRATION_IMAGES))
+    calibration = data.train.sample(CALIBRATION_IMAGES)
 
     def accuracy(net: StaticNet) -> float:
         return round(top1(logits(net, data.test, sizes), data.test.labels), 4)

@@ -75,12 +75,12 @@ def train(
     space = recipe.make_space(len(data.class_names))
     train_images, held_out = data.split(recipe.data.held_out, recipe.data.split_seed)
     # What the package carries is what pairs are measured on, so that a predictor made from it later goes on with them.
-    held_out = held_out.take(slice(measure.images)).take(slice(VALIDATION_IMAGES))
-    test = data.test.take(slice(measure.images))
-    calibration = train_images.take(slice(CALIBRATION_IMAGES))
+    held_out = held_out.sample(min(measure.images or VALIDATION_IMAGES, VALIDATION_IMAGES))
+    test = data.test.sample(measure.images)
+    calibration = train_images.sample(CALIBRATION_IMAGES)
     started = time.monotonic()
     if not (folder / zoo.WEIGHTS).is_file():
-        after_phase = _PhaseLog(folder / PHASES, recipe, calibration, held_out.take(slice(TEST_IMAGES)))
+        after_phase = _PhaseLog(folder / PHASES, recipe, calibration, held_out.sample(TEST_IMAGES))
         trainer = Trainer(recipe, space, train_images, folder, device, world, after_phase)
         trainer.resume()
         supernet = trainer.run(on_step).to("cpu")
@@ -170,7 +170,7 @@ def _save_package_images(folder: Path, calibration: Images, held_out: Images, te
         splits = {
             "calibration": calibration,
             "validation": held_out,
-            "test": test.take(slice(TEST_IMAGES)),
+            "test": test.sample(TEST_IMAGES),
         }
         zoo.save_images(folder / zoo.IMAGES, splits)
 

@@ -75,8 +75,7 @@ class Ground:
 
     def setting(self, method: str) -> Setting:
         """Of one search."""
-        chosen = np.random.default_rng(self.seed).choice(len(self.train), SEARCH_IMAGES, replace=False)
-        images: Images = self.train.take(chosen)
+        images: Images = self.train.sample(SEARCH_IMAGES, self.seed)
         size = self.recipe.preprocessing(self.space.resolutions[-1])
         latencies = Latencies.of(self.model, self.space)
         return Setting(
@@ -135,7 +134,7 @@ def run_once_for_all(ground: Ground, folder: Path) -> dict[str, Any]:
     if not (folder / f"ofa-edge-{ground.seed}.json").is_file():
         run_supernet(folder, "ofa-edge", ground.seed)
     trainer = _supernet(ground, folder)
-    calibration, size = ground.train.take(slice(CALIBRATION_IMAGES)), ground.recipe.preprocessing(16)
+    calibration, size = ground.train.sample(CALIBRATION_IMAGES), ground.recipe.preprocessing(16)
     started = time.process_time()
     predictor = measure_and_fit(
         trainer.net, PAIRS, calibration, ground.held_out, size, folder / f"ofa-edge-{ground.seed}" / "pairs.json"
@@ -156,7 +155,7 @@ def run_finetuned(ground: Ground, folder: Path) -> dict[str, Any]:
     """
     found = json.loads((folder / f"ofa-edge-{ground.seed}.result.json").read_bytes())
     net, subnet = _supernet(ground, folder).net, ground.space.from_config(found["subnet"])
-    calibration, sizes = ground.train.take(slice(CALIBRATION_IMAGES)), ground.recipe.preprocessing(16)
+    calibration, sizes = ground.train.sample(CALIBRATION_IMAGES), ground.recipe.preprocessing(16)
     alone = alone_recipe(ground.recipe, ground.seed)
     recipe = SingleRecipe(epochs=FINETUNE_SHARE * alone.epochs, augment=alone.augment, seed=ground.seed)
     one, teacher = (extract_calibrated(net, each, calibration, sizes) for each in (subnet, ground.space.largest(16)))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.data.sampling import stratified_split
 from ofa_edge.space import Space
 from ofa_edge.training.batches import Batches
 from ofa_edge.training.distributed import World
@@ -65,9 +66,8 @@ class Setting:
 
     def halves(self, share: float) -> tuple[Images, Images]:
         """Images for the weights, and images for the architecture."""
-        order = np.random.default_rng(self.seed).permutation(len(self.images))
-        cut = round(share * len(order))
-        return self.images.take(order[:cut]), self.images.take(order[cut:])
+        rest, first = stratified_split(self.images.labels, round(share * len(self.images)), self.seed)
+        return self.images.take(first), self.images.take(rest)
 
     def optimizer(self, module: nn.Module) -> torch.optim.SGD:
         """SGD of the weights; `anneal` moves its rate."""

@@ -62,14 +62,7 @@ def samples_of(manifest: Manifest, count: int, class_names: Sequence[str]) -> tu
         return None, f"{error.what}: {error.why}"
     name = slug(Path(package.name).name)
     kind = f"{package.dataset}{_LICENCES.get(package.name, '')}"
-    return sample_set(name, spread(images, count), f"{kind}: test images", len(class_names)), ""
-
-
-def spread(images: Images, count: int) -> Images:
-    """`count` images at equal steps over the set, so that one sorted by class gives all classes."""
-    if len(images) <= count:
-        return images
-    return images.take(np.arange(count, dtype=np.int64) * len(images) // count)
+    return sample_set(name, images.sample(count), f"{kind}: test images", len(class_names)), ""
 
 
 def sample_set(name: str, images: Images, source: str, classes: int) -> SampleSet:

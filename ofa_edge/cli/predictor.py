@@ -61,7 +61,7 @@ def predictor_train(
         figures = train_predictor(
             package,
             calibration,
-            held_out.take(slice(images)),
+            held_out.sample(images),
             pairs,
             folder,
             seed=seed,

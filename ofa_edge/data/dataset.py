@@ -1,14 +1,15 @@
 """Labelled images in memory: what every source of data is turned into."""
 
 import functools
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.data.preprocess import Pixels, resize
+from ofa_edge.data.sampling import stratified, stratified_split
 from ofa_edge.errors import DataError
-from ofa_edge.files import sha256_bytes
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,19 @@ class Images:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 over the shape, all labels, and the pixels of a thousand images spread over the set."""
-        some = self.pixels[:: max(1, len(self.pixels) // 1000)]
-        return sha256_bytes(repr(self.pixels.shape).encode() + self.labels.tobytes() + some.tobytes())
+        """SHA-256 over the shape, all pixels and all labels, in their order."""
+        digest = hashlib.sha256(repr(self.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        digest.update(self.labels.tobytes())
+        return digest.hexdigest()
 
-    def take(self, index: NDArray[np.int64] | slice) -> "Images":
-        """A part of the set."""
+    def take(self, index: NDArray[np.int64]) -> "Images":
+        """The images of these indices, in that order. For "some N of them" there is `sample`."""
         return Images(self.pixels[index], self.labels[index])
+
+    def sample(self, count: int | None, seed: int = 0) -> "Images":
+        """`count` images by the one rule of `ofa_edge.data.sampling`, or all of them, in its order."""
+        return self.take(stratified(self.labels, count, seed))
 
     def resized(self, size: int) -> "Images":
         """The same images at another size."""
@@ -68,12 +75,12 @@ class Dataset:
         return int(self.train.pixels.shape[3])
 
     def split(self, held_out: int, seed: int) -> tuple[Images, Images]:
-        """Training images and `held_out` others taken from the training set by a seeded permutation."""
-        order = np.random.default_rng(seed).permutation(len(self.train))
-        if not 0 < held_out < len(order):
+        """Training images and up to `held_out` others, each class in proportion in both; none loses its last image."""
+        if not 0 < held_out < len(self.train):
             raise DataError(
                 f"cannot hold out {held_out} images",
-                f"the training set of {self.name} has {len(order)}",
+                f"the training set of {self.name} has {len(self.train)}",
                 "hold out fewer",
             )
-        return self.train.take(np.sort(order[held_out:])), self.train.take(np.sort(order[:held_out]))
+        kept, other = stratified_split(self.train.labels, held_out, seed)
+        return self.train.take(kept), self.train.take(other)

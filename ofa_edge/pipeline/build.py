@@ -12,6 +12,7 @@ from pathlib import Path
 from ofa_edge import __version__, cost
 from ofa_edge.cache import CacheEntry, StageCache
 from ofa_edge.compiled import KernelRecord, SchedulesRecord
+from ofa_edge.data.sampling import stratified
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file, write_bytes
@@ -220,7 +221,9 @@ def _emulated(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet
     answers = Answers(f"tvm {plan.precision}, emulated kernels", load_logits(entry), note=note)
     # Too few images for a drop in accuracy to mean anything.
     tolerance = Tolerance(snr_db=conversion_tolerance(plan.precision, plan.fp16_accumulation).snr_db)
-    return rung(answers, Answers(start.name, start.logits[:allowed]), tolerance, None)
+    return rung(
+        answers, Answers(start.name, start.logits[stratified(plan.data.test.labels, allowed, 0)]), tolerance, None
+    )
 
 
 def _converted(

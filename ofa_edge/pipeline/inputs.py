@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.data.preprocess import resize
+from ofa_edge.data.sampling import stratified_split
 from ofa_edge.errors import DataError
-from ofa_edge.files import sha256_bytes
 from ofa_edge.supernet.zoo import SupernetPackage
 
 VALIDATION_IMAGES = 4000
@@ -21,11 +21,11 @@ _SYNTHETIC_TEST, _SYNTHETIC_CALIBRATION = 16, 64
 
 @dataclass(frozen=True)
 class BuildData:
-    """Three disjoint sets of images.
+    """Three sets of images.
 
     Attributes:
         calibration: training images, for batch norm and int8 ranges.
-        validation: held out of training, for choosing among candidates.
+        validation: for choosing among candidates; other images, but where a folder has fewer than 500 to train on.
         test: for the ladder and the accuracy gate.
         source: what they are, in words.
         labelled: whether their labels mean anything.
@@ -45,20 +45,15 @@ class BuildData:
     @functools.cached_property
     def digests(self) -> dict[str, str]:
         """SHA-256 of each set's pixels and labels."""
-        return {split: digest(getattr(self, split)) for split in ("calibration", "validation", "test")}
-
-
-def digest(images: Images) -> str:
-    """SHA-256 over shape, pixels and labels."""
-    return sha256_bytes(repr(images.pixels.shape).encode() + images.pixels.tobytes() + images.labels.tobytes())
+        return {split: getattr(self, split).digest for split in ("calibration", "validation", "test")}
 
 
 def package_data(package: SupernetPackage) -> BuildData:
     """The images inside a supernet's package."""
     calibration, validation, test = (package.images(split) for split in ("calibration", "validation", "test"))
     return BuildData(
-        calibration.take(slice(CALIBRATION_IMAGES)),
-        validation.take(slice(VALIDATION_IMAGES)),
+        calibration.sample(CALIBRATION_IMAGES),
+        validation.sample(VALIDATION_IMAGES),
         test,
         f"{package.dataset}: {len(test)} test images",
     )
@@ -68,7 +63,7 @@ def folder_data(folder: Path, package: SupernetPackage, seed: int) -> BuildData:
     """A user's image folder: its training part gives calibration and validation images, the other is the test set.
 
     Raises:
-        DataError: its classes are not the supernet's, or there are too few images.
+        DataError: its classes are not the supernet's.
     """
     data = load_image_folder(folder, package.space.in_channels, package.space.resolutions[-1])
     if set(data.class_names) != set(package.labels):
@@ -80,12 +75,10 @@ def folder_data(folder: Path, package: SupernetPackage, seed: int) -> BuildData:
         )
     order = np.array([package.labels.index(name) for name in data.class_names], dtype=np.int64)
     train, test = (Images(part.pixels, order[part.labels]) for part in (data.train, data.test))
-    needed = CALIBRATION_IMAGES // 2
-    if len(train) < 2 * needed:
-        raise DataError("too few training images", f"{folder}: {len(train)}, wanted {2 * needed}", "add images")
-    shuffled = np.random.default_rng(seed).permutation(len(train))
-    cut = min(CALIBRATION_IMAGES, len(train) // 2)
-    calibration, validation = train.take(shuffled[:cut]), train.take(shuffled[cut : cut + VALIDATION_IMAGES])
+    rest, chosen = stratified_split(train.labels, min(CALIBRATION_IMAGES, len(train) // 2), seed)
+    calibration, validation = train.take(chosen).sample(None, seed), train.take(rest).sample(VALIDATION_IMAGES, seed)
+    if len(train) < CALIBRATION_IMAGES:  # too few for two sets: batch norm asks for no labels, choosing does
+        calibration, validation = train.sample(CALIBRATION_IMAGES, seed), train.sample(None, seed)
     return BuildData(calibration, validation, test, f"{folder.name}: {len(test)} test images")
 
 

@@ -19,7 +19,7 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement
 from ofa_edge.pipeline.plan import Plan
-from ofa_edge.pipeline.stages import LOGITS, StageRunner, load_logits, save_array, test_inputs
+from ofa_edge.pipeline.stages import LOGITS, StageRunner, inputs_for, load_logits, save_array
 from ofa_edge.space import Subnet
 from ofa_edge.verify.gates import inconclusive
 
@@ -159,7 +159,7 @@ def _measure(
     request = Request(
         artifact=artifact,
         runtime=plan.runtime,
-        inputs=test_inputs(plan, subnet)[:images],
+        inputs=inputs_for(plan, subnet, images),
         classes=plan.package.space.num_classes,
         threads=plan.target.runtime.threads,
         cores=plan.target.runtime.cores,

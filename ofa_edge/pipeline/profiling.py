@@ -21,7 +21,7 @@ from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.export.inspect.single_operators import single_operators
 from ofa_edge.files import write_bytes
 from ofa_edge.pipeline.on_device import connected, held
-from ofa_edge.pipeline.stages import test_inputs
+from ofa_edge.pipeline.stages import inputs_for
 from ofa_edge.pipeline.verifying import read_build, runner_of
 
 
@@ -67,7 +67,7 @@ def opened_build(folder: Path, device: str, data: Path | None, verb: str) -> Ite
     request = Request(
         artifact=folder / plan.artifact_name,
         runtime=plan.runtime,
-        inputs=test_inputs(plan, subnet)[:1],
+        inputs=inputs_for(plan, subnet, 1),
         classes=plan.package.space.num_classes,
         threads=plan.target.runtime.threads,
         cores=plan.target.runtime.cores,

@@ -90,9 +90,10 @@ def load_logits(entry: CacheEntry) -> NDArray[np.float32]:
     return np.asarray(np.load(entry.path(LOGITS), allow_pickle=False), dtype=np.float32)
 
 
-def test_inputs(plan: Plan, subnet: Subnet) -> NDArray[np.float32]:
-    """The test images as the network takes them: float32 [N, C, r, r]."""
-    return plan.package.preprocessing(subnet.resolution).apply(plan.data.test.pixels)
+def inputs_for(plan: Plan, subnet: Subnet, count: int | None = None) -> NDArray[np.float32]:
+    """The test images, or a sample of `count`, as the network takes them: float32 [N, C, r, r]."""
+    test = plan.data.test if count is None else plan.data.test.sample(count)
+    return plan.package.preprocessing(subnet.resolution).apply(test.pixels)
 
 
 def extract(runner: StageRunner, plan: Plan, subnet: Subnet) -> CacheEntry:
@@ -165,7 +166,7 @@ def run_onnx(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet) 
     def produce(folder: Path) -> None:
         from ofa_edge.export.onnx import run_onnx as run
 
-        save_array(folder / LOGITS, run(onnx.path(MODEL), test_inputs(plan, subnet)))
+        save_array(folder / LOGITS, run(onnx.path(MODEL), inputs_for(plan, subnet)))
 
     inputs = {"model": onnx.files[MODEL], "test": plan.data.digests["test"]}
     return runner.run("run-onnx", inputs, ("onnxruntime",), produce)
@@ -236,7 +237,7 @@ def run_tflite(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subne
     def produce(folder: Path) -> None:
         from ofa_edge.export.tflite import run_tflite as run
 
-        save_array(folder / LOGITS, run(model.path("model.tflite"), test_inputs(plan, subnet)))
+        save_array(folder / LOGITS, run(model.path("model.tflite"), inputs_for(plan, subnet)))
 
     inputs = {"model": model.files["model.tflite"], "test": plan.data.digests["test"]}
     return runner.run("run-tflite", inputs, ("ai-edge-litert",), produce)
@@ -312,7 +313,7 @@ def run_tvm_host(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subn
         from ofa_edge.export.tvm import run_tvm_host as run
 
         compile_cpu(onnx.path(MODEL), folder / "host.so", target, None, plan.precision)
-        save_array(folder / LOGITS, run(folder / "host.so", test_inputs(plan, subnet)))
+        save_array(folder / LOGITS, run(folder / "host.so", inputs_for(plan, subnet)))
 
     inputs = {
         "model": onnx.files[MODEL],
@@ -326,13 +327,13 @@ def run_tvm_host(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subn
 def run_cuda_emulated(
     runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet, tvm_runner: Path, images: int
 ) -> CacheEntry:
-    """Answers of the library's own CUDA kernels to the first `images` images, emulated on this machine's CPU."""
+    """Answers of the library's own CUDA kernels to a sample of `images` images, emulated on this machine's CPU."""
 
     def produce(folder: Path) -> None:
         from ofa_edge.export.cuda_emulation import run_emulated
 
         emulation, arch = model.path(KERNELS).parent, str(plan.tvm_target["arch"])
-        inputs = test_inputs(plan, subnet)[:images]
+        inputs = inputs_for(plan, subnet, images)
         save_array(folder / LOGITS, run_emulated(emulation, tvm_runner / RUNNER, inputs, arch))
 
     inputs = {

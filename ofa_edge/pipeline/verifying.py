@@ -21,7 +21,7 @@ from ofa_edge.manifest import (
 )
 from ofa_edge.pipeline.on_device import DeviceResult, measure_artifact
 from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
-from ofa_edge.pipeline.stages import test_inputs
+from ofa_edge.pipeline.stages import inputs_for
 from ofa_edge.space import Subnet
 from ofa_edge.targets import machine_architecture
 from ofa_edge.verify.gates import (
@@ -145,7 +145,7 @@ def _ladder(
 
     A TFLite file is held against itself on this machine; a library against the fp32 network that it was compiled from.
     """
-    labels, images = plan.data.test_labels, test_inputs(plan, subnet)
+    labels, images = plan.data.test_labels, inputs_for(plan, subnet)
     answers = Answers("on device", result.logits, note=result.record.name)
     fp32 = Answers("onnx", run_onnx(folder / FP32, images)) if (folder / FP32).is_file() else None
     reference, tolerances = fp32, conversion_tolerance

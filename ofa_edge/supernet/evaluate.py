@@ -20,9 +20,9 @@ BATCH = 250
 
 
 def batches(images: Images, preprocessing: Preprocessing, size: int = BATCH) -> Iterator[Tensor]:
-    """Normalised image batches [N, C, r, r]."""
-    for start in range(0, len(images), size):
-        yield torch.from_numpy(preprocessing.apply(images.pixels[start : start + size]))
+    """Normalised image batches [N, C, r, r] of equal length, to one image: none is too small for its own statistics."""
+    for part in np.array_split(images.pixels, max(1, -(-len(images) // size))):
+        yield torch.from_numpy(preprocessing.apply(part))
 
 
 def logits(net: nn.Module, images: Images, preprocessing: Preprocessing) -> NDArray[np.float32]:

@@ -76,7 +76,7 @@ def predictor_images(package: SupernetPackage, dataset: str | None, folder: Path
             f"supernet '{package.name}' has no images", "no images.npz beside its weights", "name data with --data DIR"
         )
     found = training_data(package, dataset, folder)
-    return found.train.take(slice(CALIBRATION_IMAGES)), found.held_out
+    return found.train.sample(CALIBRATION_IMAGES), found.held_out
 
 
 def _recipe_facts(package: SupernetPackage) -> dict[str, Any]:

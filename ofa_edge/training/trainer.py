@@ -56,7 +56,8 @@ class Trainer:
     ) -> None:
         self.recipe, self.space, self.folder, self.device = recipe, space, folder, torch.device(device)
         self.world, self.after_phase = world or World(), after_phase
-        train = train.take(slice(recipe.data.limit))
+        if recipe.data.limit is not None:
+            train = train.sample(recipe.data.limit, recipe.data.split_seed)
         self.plan = plan_run(recipe, space, len(train), self.world.size)
         sizes = [size for part in self.plan.phases for size in part.resolutions()]
         preprocessing = recipe.preprocessing(space.resolutions[-1])

@@ -107,7 +107,7 @@ def build_model(cache: Path, out: Path, precision: str) -> None:
     space = plan.package.space
     rng = np.random.default_rng(PRECISIONS.index(precision))
     subnet = space.subnet(space.sample(rng, 1, RESOLUTIONS[precision])[0])
-    data = dataclasses.replace(plan.data, test=plan.data.test.take(slice(IMAGES)))
+    data = dataclasses.replace(plan.data, test=plan.data.test.sample(IMAGES))
     plan = dataclasses.replace(plan, data=data)
     command = ["ofa-edge", "build"]
     pipeline.build(plan, StageCache(cache), command, lambda *stage: None, find=lambda runner, plan: (subnet, None))

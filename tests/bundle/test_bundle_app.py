@@ -10,7 +10,7 @@ from manifests import facts, manifest
 from ofa_edge.bundle import samples
 from ofa_edge.bundle.app import add_models, app_assets, remove_models
 from ofa_edge.bundle.record import BUNDLE, read_bundle
-from ofa_edge.bundle.samples import sample_set, spread
+from ofa_edge.bundle.samples import sample_set
 from ofa_edge.data.dataset import Images
 from ofa_edge.errors import ConfigError, DataError, GateError, OutputError, UnknownNameError, UsageError
 from ofa_edge.files import sha256_bytes, sha256_file
@@ -35,7 +35,7 @@ def with_images(monkeypatch):
 
     def install(images):
         def samples_of(manifest, count, class_names):
-            return sample_set("tiny", spread(images, count), "noise: test images", len(class_names)), ""
+            return sample_set("tiny", images.sample(count), "noise: test images", len(class_names)), ""
 
         monkeypatch.setattr("ofa_edge.bundle.app.samples_of", samples_of)
 
@@ -220,11 +220,11 @@ def test_images_that_blow_the_app_up_are_told(app, builds, with_images):
     assert add_models(app, builds, images=20).notes == ()
 
 
-def test_images_are_spread_over_a_sorted_set():
+def test_sample_images_of_a_sorted_set_show_every_class():
     labels = np.repeat(np.arange(5), 100)
     images = Images(np.zeros((500, 2, 2, 1), np.uint8), labels)
-    assert np.bincount(spread(images, 25).labels).tolist() == [5] * 5
-    assert len(spread(images, 600)) == 500
+    assert np.bincount(images.sample(25).labels).tolist() == [5] * 5
+    assert len(images.sample(600)) == 500
 
 
 def test_labels_of_many_classes_take_two_bytes():

@@ -23,7 +23,6 @@ from ofa_edge.errors import (
 )
 from ofa_edge.files import sha256_file
 from ofa_edge.pipeline import plan as plan_module
-from ofa_edge.pipeline.inputs import digest
 from ofa_edge.pipeline.plan import BuildOptions, input_files, make_plan, weights_digest
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.space import Space
@@ -270,13 +269,20 @@ def test_a_users_images_are_split_into_three(workshop, tmp_path, image_folder):
     assert other.digests["test"] == data.digests["test"]
 
 
+def test_a_users_small_folder_calibrates_with_what_there_is(workshop, tmp_path, image_folder):
+    folder = tmp_path / "own"
+    shutil.copytree(image_folder, folder)
+    for label in LABELS:
+        for path in sorted((folder / "train" / label).iterdir())[20:]:
+            path.unlink()
+    data = planned(workshop, tmp_path, data=folder).data
+    assert [len(part) for part in (data.calibration, data.validation, data.test)] == [60, 60, 30]
+    assert np.bincount(data.calibration.labels).tolist() == [20, 20, 20]
+
+
 def test_a_users_images_that_do_not_fit_are_refused(workshop, tmp_path, image_folder):
     folder = tmp_path / "own"
     shutil.copytree(image_folder, folder)
-    for path in sorted((folder / "train" / "below").iterdir())[:-1]:
-        path.unlink()
-    with pytest.raises(DataError, match="too few training images"):
-        planned(workshop, tmp_path, data=folder)
     for split in ("train", "val"):
         (folder / split / "below").rename(folder / split / "beside")
     with pytest.raises(DataError, match="classes") as caught:
@@ -288,13 +294,13 @@ def test_a_users_images_that_do_not_fit_are_refused(workshop, tmp_path, image_fo
 
 def test_a_digest_covers_shape_pixels_and_labels():
     made = images(6, 0)
+    assert made.digest == images(6, 0).digest
     other = images(6, 0)
-    assert digest(made) == digest(other)
     other.labels[0] = (other.labels[0] + 1) % 3
-    assert digest(made) != digest(other)
+    assert made.digest != other.digest
     other = images(6, 0)
     other.pixels[0, 0, 0, 0] ^= 1
-    assert digest(made) != digest(other)
+    assert made.digest != other.digest
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def told(monkeypatch, **changes):
     """A device that answers like this machine, and whose record says what it is told to."""
 
     def measure(plan, artifact, subnet, runner, release):
-        logits = run_tflite(artifact, stages.test_inputs(plan, subnet))
+        logits = run_tflite(artifact, stages.inputs_for(plan, subnet))
         record = DeviceMeasurement(name="pi", kind="physical", connection="ssh", fingerprint={})
         return DeviceResult(logits, record.model_copy(update=changes), True)
 
@@ -169,7 +169,7 @@ def test_verify_refuses_a_supernet_of_another_space(copied):
 def test_verify_refuses_other_images_than_the_builds(first, copied, workshop, tmp_path):
     folder = copied_package(workshop.package, tmp_path / "changed")
     splits = {split: load_images(folder / zoo.IMAGES, split) for split in zoo.SPLITS}
-    splits["test"] = splits["test"].take(slice(0, 40))
+    splits["test"] = splits["test"].sample(40)
     save_images(folder / zoo.IMAGES, splits)
     with pytest.raises(ConfigError):
         verify(edited(copied, name=str(folder)), "local")

@@ -51,7 +51,7 @@ def measure(subnets, file, net=None, images=IMAGES, **options):
 
 def test_pairs_of_other_weights_or_images_are_measured_again(measured, tmp_path):
     subnets = sample_subnets(SPACE, 6, seed=1)
-    for net, images in ((Net(), IMAGES), (Net(), IMAGES), (Net(1.0), IMAGES), (Net(1.0), IMAGES.take(slice(30)))):
+    for net, images in ((Net(), IMAGES), (Net(), IMAGES), (Net(1.0), IMAGES), (Net(1.0), IMAGES.sample(30))):
         measure(subnets, tmp_path / "pairs.json", net, images)
     assert len(measured.subnets) == 3 * len(subnets)
 

@@ -30,7 +30,7 @@ from ofa_edge.pipeline.nightly.privacy import lasting_facts
 from ofa_edge.pipeline.nightly.store import Build
 from ofa_edge.pipeline.on_device import held, peak_gmacs
 from ofa_edge.pipeline.plan import Plan
-from ofa_edge.pipeline.stages import test_inputs
+from ofa_edge.pipeline.stages import inputs_for
 from ofa_edge.pipeline.verifying import FP32, check_runs_here, plan_of, subnet_of
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
 
@@ -126,8 +126,8 @@ def make_duel(
     plan = plan_of(candidate.manifest, device, data)
     count = protocol.images
     check_runs_here(plan, device)
-    mine_images, their_images = (test_inputs(plan, subnet_of(build.manifest))[:count] for build in (candidate, golden))
-    labels = None if plan.data.test_labels is None else plan.data.test_labels[:count]
+    mine_images, their_images = (inputs_for(plan, subnet_of(build.manifest), count) for build in (candidate, golden))
+    labels = plan.data.test.sample(count).labels if plan.data.labelled else None
     fp32_top1 = None if labels is None else _fp32_top1(candidate, mine_images, labels)
     return Duel(name, golden, candidate, plan, (their_images, mine_images), labels, fp32_top1)
 
