@@ -7,6 +7,6 @@ import os
 
 __version__ = "0.1.0"
 
-# OpenMP's threads spin while they wait for each other. Beside other work that holds a core they then burn their own time
+# OpenMP's threads spin while they wait for each other. Beside other work that holds a core they burn their own time
 # slices until the slow one gets its turn: see docs/training.md. OpenMP reads this once, when torch loads it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -22,7 +22,7 @@ from ofa_edge.training.package_data import CALIBRATION_IMAGES, TrainingData
 from ofa_edge.training.run import Progress
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
 
-FACTS = "finetune.json"
+FACTS = zoo.FINETUNED
 
 
 def read_subnet(text: str, space: Space, resolution: int | None) -> Subnet:

@@ -150,6 +150,29 @@ class CalibrationRecord(Record):
     warnings: tuple[str, ...] = ()
 
 
+class ExpectedRecord(Record):
+    """What the training run says of a subnet's top-1."""
+
+    top1: Fraction
+    images: Annotated[int, Field(ge=1)]  # that stand behind it
+    error: NotNegative = 0.0  # standard error besides that of the images: a prediction's RMSE
+    source: str  # in words that go before the figure
+    same_data: bool  # whether the build's images are of the package itself
+
+
+class StatisticsRecord(Record):
+    """The network beside itself with batch norm statistics of other images of the same data, twice."""
+
+    images: Annotated[int, Field(ge=1)]  # of each other calibration
+    snr_db: Finite  # its answers beside those of the others, on the test images
+    others_snr_db: Finite  # theirs beside each other's
+    top1: tuple[Fraction, ...] = ()  # of the others; none without labels
+    drop: DropRecord | None = None  # against that of the others that it is nearer to in top-1
+    expected: ExpectedRecord | None = None
+    suspicions: tuple[str, ...] = ()  # about the calibration images
+    certain: ReasonCode | None = None  # the code of a suspicion that needs no other evidence
+
+
 class Rung(Record):
     """One step of the parity ladder, compared with the rung that `reference` names on the same images."""
 
@@ -212,7 +235,7 @@ class DeviceMeasurement(Record):
 class Verdict(Record):
     """The end of one gate: an outcome, a reason code for programs, and the reason in words."""
 
-    gate: Literal["parity", "accuracy", "delegation", "latency", "size", "memory", "instructions"]
+    gate: Literal["statistics", "parity", "accuracy", "delegation", "latency", "size", "memory", "instructions"]
     outcome: Outcome
     code: ReasonCode
     reason: str
@@ -247,6 +270,7 @@ class Manifest(Record):
     sustained: SustainedRecord | None = None  # where the prediction is of a warm device
     schedules: SchedulesRecord | None = None  # of a TVM library for a CPU
     calibration: CalibrationRecord | None = None  # of an int8 artifact
+    statistics: StatisticsRecord | None = None  # of the network's batch norms
     ladder: tuple[Rung, ...]
     measurements: tuple[DeviceMeasurement, ...] = ()
     verdicts: tuple[Verdict, ...]

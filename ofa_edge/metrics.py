@@ -98,8 +98,51 @@ def paired_drop(reference: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> P
     both, neither = int((reference & candidate).sum()), int((~reference & ~candidate).sum())
     lost, won = int((reference & ~candidate).sum()), int((~reference & candidate).sum())
     count = len(reference)
+    return PairedDrop((lost - won) / count, *_newcombe(both, lost, won, neither), lost, won, count)
+
+
+def images_to_tell(right: float, lost: int, won: int, images: int, allowed: float) -> int | None:
+    """About how many images would show whether a drop is above or below what is allowed, if they were like those seen.
+
+    Args:
+        right: the reference's top-1, 0..1.
+        lost: images that only the reference has right.
+        won: images that only the candidate has right.
+        images: how many were seen.
+        allowed: the drop that is allowed, 0..1.
+
+    Returns:
+        Images, to two figures; None where even ten million would not.
+    """
+    both = right * images - lost
+    cells = (both, float(lost), float(won), images - both - lost - won)
+
+    def tells(times: float) -> bool:
+        low, high = _newcombe(*(times * cell for cell in cells))
+        return not low <= allowed < high
+
+    low, high = 1.0, 2.0
+    while not tells(high):
+        low, high = high, 2 * high
+        if high * images > _MOST_IMAGES:
+            return None
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (low, middle) if tells(middle) else (middle, high)
+    wanted = high * images
+    unit = 10 ** max(0, math.floor(math.log10(wanted)) - 1)
+    return int(math.ceil(wanted / unit) * unit)
+
+
+_MOST_IMAGES = 10_000_000
+_Z95 = 1.959963984540054
+
+
+def _newcombe(both: float, lost: float, won: float, neither: float) -> tuple[float, float]:
+    """The 95 % interval of (lost - won) / all by Newcombe's method 10."""
+    count = both + lost + won + neither
     first, second = (both + lost) / count, (both + won) / count
-    (low1, high1), (low2, high2) = _wilson(first, count), _wilson(second, count)
+    (low1, high1), (low2, high2) = wilson95(first, count), wilson95(second, count)
     correlation = _correlation(both, lost, won, neither)
 
     def joined(one: float, other: float) -> float:
@@ -107,21 +150,18 @@ def paired_drop(reference: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> P
 
     drop = first - second
     low, high = drop - joined(first - low1, high2 - second), drop + joined(high1 - first, second - low2)
-    return PairedDrop(drop, max(low, -1.0), min(high, 1.0), lost, won, count)
+    return max(low, -1.0), min(high, 1.0)
 
 
-_Z95 = 1.959963984540054
-
-
-def _wilson(share: float, count: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a proportion."""
+def wilson95(share: float, count: float) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a proportion seen on `count` images."""
     square = _Z95 * _Z95
     middle, scale = share + square / (2 * count), 1 + square / count
     reach = _Z95 * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
     return (middle - reach) / scale, (middle + reach) / scale
 
 
-def _correlation(both: int, lost: int, won: int, neither: int) -> float:
+def _correlation(both: float, lost: float, won: float, neither: float) -> float:
     """Phi of the 2 x 2 table, its numerator moved towards 0 by half the images where it is positive."""
     product = (both + lost) * (won + neither) * (both + won) * (lost + neither)
     if not product:

@@ -18,12 +18,14 @@ from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file, write_bytes
 from ofa_edge.manifest import (
     CalibrationRecord,
+    DropRecord,
     FileRecord,
     Label,
     LatencyPrediction,
     Manifest,
     PartRecord,
     Rung,
+    StatisticsRecord,
     SubnetRecord,
     SupernetRecord,
     TargetRecord,
@@ -38,13 +40,23 @@ from ofa_edge.pipeline.plan import Plan, input_files
 from ofa_edge.pipeline.refining import check_refinable, refine
 from ofa_edge.pipeline.searching import run_search
 from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
+from ofa_edge.pipeline.statistics import check_statistics
 from ofa_edge.pipeline.tuning import Tuned, check_device, tuned_library
 from ofa_edge.report import write_report
 from ofa_edge.searched import SearchRecord, SustainedRecord
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
-from ofa_edge.verify.ladder import EXACT, Answers, conversion_tolerance, device_tolerance, first_rung, rung
+from ofa_edge.verify.ladder import (
+    EXACT,
+    Answers,
+    accuracy_drop,
+    conversion_tolerance,
+    device_tolerance,
+    first_rung,
+    rung,
+)
+from ofa_edge.verify.statistics import statistics_verdict
 
 REPORT = "report.html"
 # The most that CUDA kernels are emulated on: a minute or less.
@@ -71,6 +83,8 @@ class _Ladder:
 
     rungs: tuple[Rung, ...]
     device: DeviceResult | None
+    drop: DropRecord | None  # of the artifact against the first rung
+    statistics: StatisticsRecord
     not_emulated: str = ""  # why CUDA kernels could not be run on the CPU either
 
 
@@ -205,7 +219,10 @@ def _climb(
         what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
         answers = Answers("on device", device.logits, note=what or device.record.name)
         rungs.append(rung(answers, converted, device_tolerance(plan.precision, plan.fp16_accumulation), labels))
-    return _Ladder(tuple(rungs), device, not_emulated)
+        converted = answers
+    drop = accuracy_drop(converted, start, labels)
+    statistics = check_statistics(runner, plan, subnet, static, start.logits)
+    return _Ladder(tuple(rungs), device, drop, statistics, not_emulated)
 
 
 def _emulated(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet, start: Answers) -> Rung:
@@ -302,6 +319,7 @@ def _manifest(
         sustained=None if plan.sustained is None else SustainedRecord(**plan.sustained.model_dump()),
         schedules=built.schedules,
         calibration=None if plan.calibration is None else CalibrationRecord(**asdict(plan.calibration)),
+        statistics=ladder.statistics,
         ladder=ladder.rungs,
         measurements=measurements,
         verdicts=_verdicts(plan, ladder, inspection),
@@ -317,9 +335,12 @@ def _manifest(
 def _verdicts(plan: Plan, ladder: _Ladder, inspection: Inspection | None) -> tuple[Verdict, ...]:
     measurements = (ladder.device.record,) if ladder.device else ()
     is_target = ladder.device is not None and ladder.device.is_target
+    start = ladder.rungs[0]
+    artifact = [rung for rung in ladder.rungs if rung.images == start.images][-1]
     return (
+        statistics_verdict(ladder.statistics, start.top1, start.images),
         parity_verdict(ladder.rungs),
-        accuracy_verdict(ladder.rungs),
+        accuracy_verdict(start, artifact, ladder.drop, plan.package.space.num_classes),
         *([] if inspection is None else [delegation_verdict(inspection, measurements)]),
         latency_verdict(measurements, plan.cold_budget_ms, is_target, plan.device.why),
     )

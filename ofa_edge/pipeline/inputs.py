@@ -16,7 +16,7 @@ from ofa_edge.supernet.zoo import SupernetPackage
 
 VALIDATION_IMAGES = 4000
 CALIBRATION_IMAGES = 500
-_SYNTHETIC_TEST, _SYNTHETIC_CALIBRATION = 16, 64
+_SYNTHETIC = (64, 64, 16)
 
 
 @dataclass(frozen=True)
@@ -91,5 +91,5 @@ def synthetic_data(package: SupernetPackage) -> BuildData:
         coarse = rng.integers(0, 256, size=(count, 16, 16, channels), dtype=np.uint8)
         return Images(resize(coarse, size), np.zeros(count, dtype=np.int64))
 
-    calibration, test = make(_SYNTHETIC_CALIBRATION), make(_SYNTHETIC_TEST)
-    return BuildData(calibration, test, test, f"{len(test)} random images", labelled=False)
+    calibration, validation, test = (make(count) for count in _SYNTHETIC)
+    return BuildData(calibration, validation, test, f"{len(test)} random images", labelled=False)

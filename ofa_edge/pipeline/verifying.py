@@ -97,7 +97,9 @@ def verify(
         return Verification(None, (), (verdict,))
     rungs, accuracy = _ladder(plan, folder, artifact, subnet, result)
     record, limits = result.record, limits or Limits()
-    verdicts = [parity_verdict(rungs), accuracy]
+    # Whether the network itself is sound was asked when it was built; no device can answer that.
+    verdicts = [verdict for verdict in manifest.verdicts if verdict.gate == "statistics"]
+    verdicts += [parity_verdict(rungs), accuracy]
     if plan.runtime == "tflite":
         verdicts.append(delegation_verdict(inspect_model(artifact), [record]))
     if limits.size is not None:
@@ -156,8 +158,10 @@ def _ladder(
         tolerance = tolerances(plan.precision, plan.fp16_accumulation)
         rungs = (first_rung(reference, labels), rung(answers, reference, tolerance, labels))
     if fp32 is None:
-        return rungs, accuracy_verdict(rungs)
-    return rungs, accuracy_verdict([first_rung(fp32, labels), rungs[-1]], accuracy_drop(answers, fp32, labels))
+        why = "the build has no fp32 network to hold it against"
+        return rungs, Verdict(gate="accuracy", outcome="unverified", code="nothing-beside-it", reason=why)
+    drop = accuracy_drop(answers, fp32, labels)
+    return rungs, accuracy_verdict(first_rung(fp32, labels), rungs[-1], drop, plan.package.space.num_classes)
 
 
 def _counted(manifest: Manifest, now: DeviceMeasurement) -> int | None:

@@ -41,6 +41,7 @@ WEIGHTS, PREDICTOR, PAIRS, IMAGES, LABELS = (
     "labels.txt",
 )
 NETWORK = "network.safetensors"  # in place of WEIGHTS: one static network, nothing to search
+FINETUNED = "finetune.json"  # how a fine-tuned NETWORK came about
 SPLITS = ("calibration", "validation", "test")
 
 

@@ -16,11 +16,9 @@ from ofa_edge.errors import (
 )
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.manifest import DeviceMeasurement, DropRecord, Inconclusive, Outcome, Rung, Verdict
-from ofa_edge.metrics import mcnemar_p
+from ofa_edge.metrics import wilson95
+from ofa_edge.verify.accuracy import FLOOR, judge_drop
 
-ACCURACY_FLOOR = 0.98  # of the first rung's top-1 (MLPerf Mobile's lenient quality target)
-MCNEMAR_P = 0.01
-LEAST_DROP = 0.005  # of top-1; a smaller one is not worth a night's alarm, however certain
 INSTRUCTIONS_LIMIT = 1.01  # of the baseline's
 IMPLAUSIBLE = "implausible"
 _CODES: tuple[tuple[type[DeviceError], str], ...] = (  # the first that fits
@@ -58,33 +56,32 @@ def parity_verdict(ladder: Sequence[Rung]) -> Verdict:
     )
 
 
-def accuracy_verdict(ladder: Sequence[Rung], drop: DropRecord | None = None) -> Verdict:
-    """The artifact's top-1 against a floor relative to the first rung's, and against what paired predictions show.
+def accuracy_verdict(reference: Rung, judged: Rung, drop: DropRecord | None, classes: int) -> Verdict:
+    """The artifact's top-1 against a floor relative to its reference's, as far as the images can tell.
 
     Args:
-        ladder: rungs; those on fewer images than the first do not count.
-        drop: what the artifact loses against the fp32 network on the same images. It fails where the exact McNemar
-            test gives p < 0.01 and the drop is over 0.5 points: where it is certain, and worth an alarm.
+        reference: the rung that the artifact is held against.
+        judged: the artifact's, on the same images.
+        drop: between the two; None without labels.
+        classes: how many there are: a reference that is no better than chance is nothing to hold against.
     """
-    judged = [rung for rung in ladder if rung.images == ladder[0].images]
-    start, last = ladder[0].top1, judged[-1].top1
-    if start is None or last is None:
-        return Verdict(
-            gate="accuracy",
-            outcome="unverified",
-            code="untrained",
-            reason="the weights are random or the images unlabelled: accuracy means nothing",
-        )
-    share = last / start if start else 1.0
-    if drop is not None and drop.drop > LEAST_DROP and (p := mcnemar_p(drop.lost, drop.won)) < MCNEMAR_P:
-        words = (
-            f"{drop.lost} of {drop.images} images lost and {drop.won} won against fp32: -{100 * drop.drop:.2f} points"
-        )
-        return Verdict(gate="accuracy", outcome="fail", code="significant-drop", reason=f"{words}, McNemar p {p:.2g}")
-    outcome: Outcome = "pass" if share >= ACCURACY_FLOOR else "fail"
-    words = f"{100 * last:.2f} % top-1 on {judged[-1].images} images, {100 * share:.2f} % of the {ladder[0].name}'s"
-    code = "above-floor" if outcome == "pass" else "below-floor"
-    return Verdict(gate="accuracy", outcome=outcome, code=code, reason=f"{words}; floor {100 * ACCURACY_FLOOR:.0f} %")
+
+    def verdict(outcome: Outcome, code: str, reason: str) -> Verdict:
+        return Verdict(gate="accuracy", outcome=outcome, code=code, reason=reason)
+
+    start, last = reference.top1, judged.top1
+    if start is None or last is None or drop is None:
+        return verdict("unverified", "untrained", "the weights are random or the images unlabelled: nothing to hold")
+    if not start:
+        words = f"the {reference.name} has none of {reference.images} images right"
+        return verdict("fail", "reference-answers-nothing", f"{words}: labels and network do not belong together")
+    if wilson95(start, reference.images)[0] <= 1 / classes:
+        words = f"the {reference.name}'s {100 * start:.2f} % top-1 on {reference.images} images"
+        return verdict("unverified", "reference-at-chance", f"{words} may be chance, which is {100 / classes:.2f} %")
+    found = judge_drop(drop, start, (1 - FLOOR) * start)
+    code = {"pass": "above-floor", "fail": "below-floor", "unverified": "too-few-images"}[found.outcome]
+    words = f"{100 * last:.2f} % top-1 on {judged.images} images, {100 * last / start:.2f} % of the {reference.name}'s"
+    return verdict(found.outcome, code, f"{words}; {found.words}")
 
 
 def delegation_verdict(inspection: Inspection, measurements: Sequence[DeviceMeasurement] = ()) -> Verdict:

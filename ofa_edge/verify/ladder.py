@@ -85,14 +85,17 @@ def rung(
 ) -> Rung:
     """Compare one stage with `reference` on the same images, and judge it; `with_drop` adds the drop's interval."""
     difference = compare(reference.logits, answers.logits)
-    drop = None if labels is None else top1(reference.logits, labels) - top1(answers.logits, labels)
+    drop = accuracy_drop(answers, reference, labels)
     faults = []
     if tolerance.max_abs is not None and not difference.max_abs <= tolerance.max_abs:
         faults.append(f"max|diff| {difference.max_abs:.2e} over {tolerance.max_abs:.2e}")
     if tolerance.snr_db is not None and not difference.snr_db >= tolerance.snr_db:
         faults.append(f"SNR {difference.snr_db:.1f} dB under {tolerance.snr_db:.1f}")
-    if tolerance.top1_drop is not None and drop is not None and drop > tolerance.top1_drop:
-        faults.append(f"top-1 falls by {100 * drop:.2f} points, {100 * tolerance.top1_drop:.2f} allowed")
+    if tolerance.top1_drop is not None and drop is not None and drop.low95 > tolerance.top1_drop:
+        faults.append(
+            f"top-1 falls by {100 * drop.drop:.2f} points ({100 * drop.low95:.2f} at least, by 95 %), "
+            f"{100 * tolerance.top1_drop:.2f} allowed"
+        )
     return Rung(
         name=answers.name,
         reference=reference.name,
@@ -102,7 +105,7 @@ def rung(
         snr_db=difference.snr_db,
         argmax_agreement=difference.argmax_agreement,
         top1=None if labels is None else top1(answers.logits, labels),
-        drop=accuracy_drop(answers, reference, labels) if with_drop else None,
+        drop=drop if with_drop else None,
         images=len(answers.logits),
         tolerance=tolerance,
         outcome="fail" if faults else "pass",

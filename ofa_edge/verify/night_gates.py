@@ -11,11 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.metrics import argmax, mcnemar_p
-from ofa_edge.verify.gates import ACCURACY_FLOOR, INSTRUCTIONS_LIMIT, LEAST_DROP, MCNEMAR_P
+from ofa_edge.metrics import argmax, mcnemar_p, paired_drop
+from ofa_edge.verify.accuracy import FLOOR, judge_drop
+from ofa_edge.verify.gates import INSTRUCTIONS_LIMIT
 from ofa_edge.verify.night import Decision
 from ofa_edge.verify.regression import Colour
 
+MCNEMAR_P = 0.01
+LEAST_DROP = 0.005  # of top-1; a smaller one is not worth an alarm, however certain
 SIZE_LIMITS = (0.01, 0.05)  # YELLOW, RED; both builds are deterministic
 MEMORY_LIMITS = (0.05, 0.10)  # resident pages vary by some percent from process to process
 
@@ -44,15 +47,17 @@ def accuracy_gate(
     golden: NDArray[np.float32],
     candidate: NDArray[np.float32],
     labels: NDArray[np.int64],
-    fp32_top1: float | None = None,
+    fp32: NDArray[np.bool_] | None = None,
 ) -> AccuracyFinding:
     """Paired answers to the same images: exact McNemar and the drop, and the floor against the fp32 network.
+
+    The floor goes by the paired interval: RED where it lies below, YELLOW where it holds the floor, the drop beyond.
 
     Args:
         golden: logits [N, classes].
         candidate: the same, to the same images.
         labels: [N].
-        fp32_top1: the fp32 network's top-1 on these images; None where it is not known.
+        fp32: [N], whether the fp32 network has each image right; None where it is not known.
     """
     first, second = argmax(golden), argmax(candidate)
     right, still = first == labels, second == labels
@@ -60,15 +65,27 @@ def accuracy_gate(
     drop, p = (lost - won) / len(labels), mcnemar_p(lost, won)
     flips = tuple(Flip(int(i), int(labels[i]), int(first[i]), int(second[i])) for i in np.flatnonzero(first != second))
     top1 = float(still.mean())
-    decision = _accuracy_decision(drop, p, top1, fp32_top1, f"{lost} images lost, {won} won")
+    words = f"{100 * top1:.2f} % top-1, {lost} images lost, {won} won (p {p:.2g})"
+    decision = _golden_decision(drop, p, words)
+    if fp32 is not None and decision.colour is not Colour.RED:
+        decision = _floor_decision(still, fp32, p, words) or decision
     return AccuracyFinding(decision, float(right.mean()), top1, flips)
 
 
-def _accuracy_decision(drop: float, p: float, top1: float, fp32_top1: float | None, sides: str) -> Decision:
-    words = f"{100 * top1:.2f} % top-1, {sides} (p {p:.2g})"
-    if fp32_top1 is not None and top1 < ACCURACY_FLOOR * fp32_top1:
-        floor = f"under {100 * ACCURACY_FLOOR:.0f} % of fp32's {100 * fp32_top1:.2f} %"
-        return Decision(Colour.RED, "below-floor", f"{words}; {floor}", p=p)
+def _floor_decision(still: NDArray[np.bool_], fp32: NDArray[np.bool_], p: float, words: str) -> Decision | None:
+    """RED below the floor, YELLOW where the images cannot tell a drop over it; None where there is nothing to say."""
+    reference, found = float(fp32.mean()), paired_drop(fp32, still)
+    allowed = (1 - FLOOR) * reference
+    judged = judge_drop(found, reference, allowed)
+    words = f"{words}; against fp32's {100 * reference:.2f} %: {judged.words}"
+    if judged.outcome == "fail":
+        return Decision(Colour.RED, "below-floor", words, p=p)
+    if judged.outcome == "unverified" and found.drop > allowed:
+        return Decision(Colour.YELLOW, "floor-not-told", words, p=p)
+    return None
+
+
+def _golden_decision(drop: float, p: float, words: str) -> Decision:
     large, clear = drop > LEAST_DROP, p < MCNEMAR_P and drop > 0
     if large and clear:
         return Decision(Colour.RED, "accuracy-dropped", f"{words}: {100 * drop:.2f} points lost", p=p)

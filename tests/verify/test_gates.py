@@ -1,6 +1,9 @@
 import itertools
 import json
+import re
+from dataclasses import asdict
 
+import numpy as np
 import pytest
 
 from ofa_edge.errors import (
@@ -15,8 +18,8 @@ from ofa_edge.errors import (
 )
 from ofa_edge.export.inspect import Finding, Inspection
 from ofa_edge.manifest import DeviceMeasurement, DropRecord, LatencyMeasurement, Rung
+from ofa_edge.metrics import paired_drop
 from ofa_edge.verify.gates import (
-    ACCURACY_FLOOR,
     accuracy_verdict,
     delegation_verdict,
     inconclusive,
@@ -53,22 +56,67 @@ def test_parity_names_the_first_rung_that_fails():
     assert verdict.reason == "2 rungs within tolerance on 2000 images"
 
 
-def test_accuracy_is_held_against_the_supernets_slice():
-    def judged(first, last):
-        return code(accuracy_verdict([rung(top1=first), rung(top1=0.0), rung(top1=last)]))
+def judged(right, lost, won, images, classes=10):
+    """The verdict on an artifact that loses and wins so many of the images that its reference has right."""
+    answers = np.arange(images) < right
+    other = answers.copy()
+    other[:lost] = False
+    other[right : right + won] = True
+    drop = DropRecord(**asdict(paired_drop(answers, other)))
+    rungs = [
+        Rung(name=name, outcome="pass", top1=part.mean(), images=images)
+        for name, part in (("slice", answers), ("tflite", other))
+    ]
+    return accuracy_verdict(*rungs, drop, classes)
 
-    assert judged(0.9, 0.9) == ("accuracy", "pass", "above-floor")
-    assert judged(0.9, 0.95) == ("accuracy", "pass", "above-floor")
-    assert judged(1.0, ACCURACY_FLOOR) == ("accuracy", "pass", "above-floor")
-    assert judged(1.0, ACCURACY_FLOOR - 1e-6) == ("accuracy", "fail", "below-floor")
-    assert judged(0.0, 0.0) == ("accuracy", "pass", "above-floor")  # a share of nothing: no division by zero
-    reason = accuracy_verdict([rung("supernet slice", top1=0.9), rung(top1=0.45)]).reason
-    assert "45.00 % top-1 on 2000 images, 50.00 % of the supernet slice's; floor 98 %" in reason
+
+@pytest.mark.parametrize(
+    ("right", "lost", "won", "images", "outcome"),
+    [
+        (1852, 0, 0, 2000, "pass"),
+        # By hand: 70 changed of 2,000, standard error sqrt(70 - 2500 / 2000) / 2000 = 0.41 points; 2.5 - 0.8 < 1.85.
+        (1852, 60, 10, 2000, "unverified"),
+        (1852, 10, 60, 2000, "pass"),  # better
+        (1852, 30, 20, 2000, "pass"),
+        (1852, 300, 0, 2000, "fail"),
+        (450, 14, 7, 600, "unverified"),  # 1.2 points, and as likely chance
+        (450, 7, 14, 600, "pass"),
+        (18, 0, 0, 20, "unverified"),  # not one image lost, and nothing proved
+        (90, 0, 0, 100, "unverified"),
+        (90, 60, 0, 100, "fail"),  # a few images are enough for a ruin
+        (2, 1, 0, 2, "unverified"),
+        (1, 0, 0, 1, "unverified"),
+    ],
+)
+def test_an_accuracy_gate_knows_its_sample(right, lost, won, images, outcome):
+    verdict = judged(right, lost, won, images)
+    assert verdict.outcome == outcome
+    codes = {"pass": {"above-floor"}, "fail": {"below-floor"}, "unverified": {"too-few-images", "reference-at-chance"}}
+    assert verdict.code in codes[outcome]
+
+
+def test_how_many_images_would_tell_is_said_and_true():
+    reason = judged(450, 14, 7, 600).reason
+    assert "600 images cannot tell, about" in reason
+    wanted = int(re.search(r"about ([\d,]+) would", reason)[1].replace(",", ""))
+    times = wanted / 600
+    assert judged(round(450 * times), round(14 * times), round(7 * times), wanted).outcome == "pass"
+    fewer = 0.9 * times
+    assert judged(round(450 * fewer), round(14 * fewer), round(7 * fewer), round(0.9 * wanted)).outcome == "unverified"
+    assert "20 images cannot tell, about 200 would" in judged(18, 0, 0, 20).reason
+    assert "no number of images like these would" in judged(500, 10, 0, 1000).reason  # exactly what is allowed
+
+
+def test_a_reference_that_proves_nothing_never_passes():
+    assert code(judged(0, 0, 0, 2000)) == ("accuracy", "fail", "reference-answers-nothing")
+    assert code(judged(200, 0, 0, 2000)) == ("accuracy", "unverified", "reference-at-chance")
+    assert code(judged(1000, 0, 0, 2000, classes=2)) == ("accuracy", "unverified", "reference-at-chance")
+    assert judged(240, 0, 0, 2000).outcome == "pass"  # a weak network, and better than chance
 
 
 @pytest.mark.parametrize("tops", [(None, None), (0.9, None), (None, 0.9)])
 def test_accuracy_of_random_weights_is_not_judged(tops):
-    verdict = accuracy_verdict([rung(top1=value) for value in tops])
+    verdict = accuracy_verdict(*(rung(top1=value) for value in tops), None, 10)
     assert code(verdict) == ("accuracy", "unverified", "untrained")
     assert "%" not in verdict.reason
 
@@ -138,27 +186,6 @@ def test_no_emulated_measurement_ever_gives_a_latency_verdict():
 
 def test_a_device_without_latency_is_not_a_measurement():
     assert latency_verdict([device()], 10.0, True).outcome == "unverified"
-
-
-@pytest.mark.parametrize(
-    ("lost", "won", "expected"),
-    [
-        (60, 10, "significant-drop"),  # 2.5 points of 2,000
-        (12, 2, "above-floor"),  # p 0.013
-        (16, 6, "above-floor"),  # p 0.05, exactly half a point
-        (60, 50, "above-floor"),  # half a point, and chance
-        (9, 0, "above-floor"),  # p 0.004, under half a point
-        (12, 0, "significant-drop"),
-        (10, 60, "above-floor"),  # better
-        (0, 0, "above-floor"),
-    ],
-)
-def test_a_drop_fails_where_it_is_certain_and_large(lost, won, expected):
-    share = (lost - won) / 2000
-    drop = DropRecord(drop=share, low95=share, high95=share, lost=lost, won=won, images=2000)
-    verdict = accuracy_verdict([rung(top1=0.9), rung(top1=0.9 - share)], drop)
-    assert verdict.code == expected
-    assert verdict.outcome == ("fail" if expected == "significant-drop" else "pass")
 
 
 @pytest.mark.parametrize(

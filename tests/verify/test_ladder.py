@@ -45,7 +45,7 @@ def test_equal_answers_pass_whatever_the_tolerance():
     [
         (Tolerance(max_abs=1e-3), logits(1e-2), "max|diff|"),
         (Tolerance(snr_db=80), logits(1e-2), "SNR"),
-        (Tolerance(top1_drop=0.05), logits(wrong=4), "top-1 falls by 10.00 points, 5.00 allowed"),
+        (Tolerance(top1_drop=0.05), logits(wrong=20), "top-1 falls by 50.00 points"),
     ],
 )
 def test_each_kind_of_tolerance_fails_on_its_own(tolerance, candidate, words):
@@ -63,6 +63,7 @@ def test_each_kind_of_tolerance_fails_on_its_own(tolerance, candidate, words):
         (Tolerance(max_abs=0.1), logits(1e-2)),
         (Tolerance(snr_db=40), logits(1e-2)),
         (Tolerance(top1_drop=0.1), logits(wrong=4)),
+        (Tolerance(top1_drop=0.05), logits(wrong=3)),  # 7.5 points of 40 images may be chance
         (Tolerance(), logits(wrong=40)),
     ],
 )

@@ -46,9 +46,20 @@ def test_a_flip_names_both_answers():
 
 
 def test_the_floor_is_the_fp32_networks():
-    same = logits(100)
-    assert accuracy_gate(same, same, LABELS, fp32_top1=0.92).decision.code == "below-floor"
-    assert accuracy_gate(same, same, LABELS, fp32_top1=0.91).decision.colour is Colour.GREEN
+    def judged(wrong, fp32_wrong):
+        same = logits(wrong)
+        return accuracy_gate(same, same, LABELS, fp32=np.arange(1000) >= fp32_wrong).decision
+
+    assert judged(100, 90).colour is Colour.GREEN
+    # 2.2 % of fp32's top-1 are lost, 20 of 1,000 images: its interval holds the floor.
+    assert (judged(100, 80).colour, judged(100, 80).code) == (Colour.YELLOW, "floor-not-told")
+    assert "1,000 images cannot tell, about" in judged(100, 80).reason
+    assert (judged(100, 50).colour, judged(100, 50).code) == (Colour.RED, "below-floor")
+
+
+def test_a_small_night_is_red_for_no_bare_ratio():
+    labels, few = LABELS[:50], logits(6)[:50]
+    assert accuracy_gate(few, few, labels, fp32=np.arange(50) >= 4).decision.colour is Colour.YELLOW
 
 
 @pytest.mark.parametrize(

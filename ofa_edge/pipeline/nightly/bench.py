@@ -24,7 +24,7 @@ from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes
-from ofa_edge.metrics import top1
+from ofa_edge.metrics import argmax
 from ofa_edge.pipeline.nightly.fleet import ProtocolEntry
 from ofa_edge.pipeline.nightly.privacy import lasting_facts
 from ofa_edge.pipeline.nightly.store import Build
@@ -47,7 +47,7 @@ class Duel:
         plan: of the candidate's build; both must be of one target and runtime.
         images: float32 [N, C, r, r] of golden and of candidate, which may differ in resolution.
         labels: [N], or None where accuracy would mean nothing.
-        fp32_top1: of the candidate's exported fp32 network on exactly these images, or None.
+        fp32: whether the candidate's exported fp32 network has each of exactly these images right, or None.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Duel:
     plan: Plan
     images: tuple[NDArray[np.float32], NDArray[np.float32]]
     labels: NDArray[np.int64] | None
-    fp32_top1: float | None
+    fp32: NDArray[np.bool_] | None
 
     @property
     def same(self) -> bool:
@@ -128,14 +128,14 @@ def make_duel(
     check_runs_here(plan, device)
     mine_images, their_images = (inputs_for(plan, subnet_of(build.manifest), count) for build in (candidate, golden))
     labels = plan.data.test.sample(count).labels if plan.data.labelled else None
-    fp32_top1 = None if labels is None else _fp32_top1(candidate, mine_images, labels)
-    return Duel(name, golden, candidate, plan, (their_images, mine_images), labels, fp32_top1)
+    fp32 = None if labels is None else _fp32_right(candidate, mine_images, labels)
+    return Duel(name, golden, candidate, plan, (their_images, mine_images), labels, fp32)
 
 
-def _fp32_top1(build: Build, images: NDArray[np.float32], labels: NDArray[np.int64]) -> float | None:
+def _fp32_right(build: Build, images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
     """Of the exported fp32 network, where the build has it."""
     path = build.folder / FP32
-    return top1(run_onnx(path, images), labels) if path.is_file() else None
+    return argmax(run_onnx(path, images)) == labels if path.is_file() else None
 
 
 @dataclass

@@ -120,7 +120,7 @@ class DeviceJob:
     def _accuracy(self, bench: Bench, duel: Duel, golden: Answered, candidate: Answered) -> None:
         if duel.labels is None:
             return
-        found = night_gates.accuracy_gate(golden.logits, candidate.logits, duel.labels, duel.fp32_top1)
+        found = night_gates.accuracy_gate(golden.logits, candidate.logits, duel.labels, duel.fp32)
         flips = tuple(
             FlipRecord(image=flip.image, label=flip.label, golden=flip.golden, candidate=flip.candidate)
             for flip in found.flips[:_MOST_FLIPS]

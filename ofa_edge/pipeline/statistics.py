@@ -1,0 +1,125 @@
+"""The evidence that a network's batch norm statistics are those of the data (see `verify.statistics`)."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.cache import CacheEntry
+from ofa_edge.data.dataset import Images
+from ofa_edge.data.sampling import stratified_split
+from ofa_edge.errors import OfaEdgeError
+from ofa_edge.manifest import DropRecord, ExpectedRecord, StatisticsRecord
+from ofa_edge.metrics import argmax, paired_drop, top1
+from ofa_edge.pipeline.inputs import BuildData
+from ofa_edge.pipeline.plan import Plan
+from ofa_edge.pipeline.stages import LOGITS, STATIC, StageRunner, load_logits, save_array
+from ofa_edge.space import Subnet
+from ofa_edge.supernet import zoo
+from ofa_edge.training.pairs import read_pairs
+from ofa_edge.verify.statistics import snr_db, suspicions
+
+OTHERS = 2
+
+
+def check_statistics(
+    runner: StageRunner, plan: Plan, subnet: Subnet, static: CacheEntry, answers: NDArray[np.float32]
+) -> StatisticsRecord:
+    """Hold a network's answers [N, classes] to the test images against those of the same weights, calibrated anew."""
+    others = other_calibrations(plan.data)
+    found = _answers(runner, plan, static, others)
+    labels, package = plan.data.test_labels, plan.package
+    odd = suspicions(
+        plan.data.calibration.pixels,
+        plan.data.calibration.labels if plan.data.labelled else None,
+        package.space.num_classes,
+        package.mean,
+        package.std,
+    )
+    tops: tuple[float, ...] = ()
+    drop = None
+    if labels is not None:
+        right = argmax(answers) == labels
+        tops = tuple(top1(other, labels) for other in found)
+        nearest = found[int(np.argmin(np.abs(np.array(tops) - right.mean())))]
+        drop = DropRecord(**asdict(paired_drop(argmax(nearest) == labels, right)))
+    return StatisticsRecord(
+        images=len(others[0]),
+        snr_db=float(np.mean([snr_db(answers, other) for other in found])),
+        others_snr_db=snr_db(*found),
+        top1=tops,
+        drop=drop,
+        expected=None if labels is None else _expected(plan, subnet),
+        suspicions=tuple(item.words for item in odd),
+        certain=next((item.code for item in odd if item.certain), None),
+    )
+
+
+def other_calibrations(data: BuildData) -> tuple[Images, ...]:
+    """Two disjoint sets of other images of the data, as many in each as calibrated the network, where there are.
+
+    They come from the validation and test images: batch norm statistics ask for no labels.
+    """
+    both = (data.validation, data.test)
+    pool = Images(*(np.concatenate([getattr(part, name) for part in both]) for name in ("pixels", "labels")))
+    halves = stratified_split(pool.labels, len(pool) // OTHERS, 0)
+    least = min(len(data.calibration), *map(len, halves))
+    return tuple(pool.take(half).sample(least) for half in halves)
+
+
+def _answers(
+    runner: StageRunner, plan: Plan, static: CacheEntry, others: tuple[Images, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Answers [N, classes] to the test images of the network under both other calibrations."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.supernet.calibrate import calibrate
+        from ofa_edge.supernet.evaluate import batches, logits
+        from ofa_edge.supernet.weights import load_static
+
+        found = []
+        for images in others:
+            net = load_static(static.path(STATIC))
+            sizes = plan.package.preprocessing(net.subnet.resolution)
+            found.append(logits(calibrate(net, batches(images, sizes)), plan.data.test, sizes))
+        save_array(folder / LOGITS, np.stack(found))
+
+    inputs = {
+        "network": static.files[STATIC],
+        "others": [images.digest for images in others],
+        "test": plan.data.digests["test"],
+    }
+    first, second = load_logits(runner.run("statistics", inputs, ("torch",), produce))
+    return first, second
+
+
+def _expected(plan: Plan, subnet: Subnet) -> ExpectedRecord | None:
+    """What the package's training says of this subnet's top-1: measured, or else predicted from what was measured."""
+    package, same = plan.package, plan.options.data is None
+    if (facts := package.file(zoo.FINETUNED)) is not None:
+        try:
+            value = json.loads(facts.read_bytes())
+            return ExpectedRecord(
+                top1=value["top1_after"],
+                images=value["test_images"],
+                source="fine-tuning measured",
+                same_data=same,
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+    pairs = package.file(zoo.PAIRS)
+    if pairs is None or plan.predictor is None or plan.predictor.rmse_source != "held-out":
+        return None
+    try:
+        images = int(json.loads(pairs.read_bytes())["images"])
+        known = {pair.subnet: pair.top1 for pair in read_pairs(pairs, package.space)}
+    except (OfaEdgeError, OSError, ValueError, KeyError, TypeError):
+        return None  # damaged: the predictor was fitted to it before, and says less
+    if subnet in known:
+        source = "the training run measured"
+        return ExpectedRecord(top1=known[subnet], images=images, source=source, same_data=same)
+    predicted = float(np.clip(plan.predictor.predict(package.space.genome([subnet]))[0], 0, 1))
+    source = "expected of what the training run measured"
+    return ExpectedRecord(top1=predicted, images=images, error=plan.predictor.rmse, source=source, same_data=same)
