@@ -30,7 +30,8 @@ from ofa_edge.supernet.zoo import load_images, open_supernet, save_images
 from ofa_edge.targets import builtin_folder
 
 STAGES = ["search", "extract", "onnx", "tflite", "inspect", "run-torch", "run-folded", "run-onnx", "run-tflite"]
-RUNS = {"run-torch", "run-folded", "run-onnx", "run-tflite"}
+STAGES += ["statistics"]
+RUNS = {"run-torch", "run-folded", "run-onnx", "run-tflite", "statistics"}
 
 
 def subnet_of(manifest: Manifest) -> Subnet:
