@@ -9,8 +9,8 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import DataError
 
-MIN_IMAGES = 50
-"""Fewer leave the ranges to chance; a few hundred are usual."""
+USUAL, FEW = 500, 100
+"""How many are usual, and how few are worth a word."""
 
 _NAMED = 5
 _FLAT = 2  # pixel values between the darkest and the brightest pixel of an image without content
@@ -47,14 +47,14 @@ def review_calibration(
         labelled: whether the labels mean anything.
 
     Raises:
-        DataError: no image, too few, or none with anything in it.
+        DataError: no image, or none with anything in it.
     """
     count = len(images)
-    if count < MIN_IMAGES:
+    if not count:
         raise DataError(
-            f"{count} calibration images are too few" if count else "the calibration set is empty",
-            f"int8 ranges are measured on them; at least {MIN_IMAGES} are needed, 500 are usual",
-            "give a training folder with more images, or --precision fp16",
+            "the calibration set is empty",
+            f"int8 ranges are measured on it; {USUAL} images are usual",
+            "give a training folder with images, or --precision fp16",
         )
     flat = np.ptp(images.pixels.reshape(count, -1), axis=1) < _FLAT
     if flat.all():
@@ -64,7 +64,7 @@ def review_calibration(
             "check how they were read; images of 0..1 must be scaled to 0..255 before they are stored as whole numbers",
         )
     values = _attained(images, preprocessing)
-    warnings = [*_flat_words(int(flat.sum()), count), *_range_words(images)]
+    warnings = [*_few_words(count), *_flat_words(int(flat.sum()), count), *_range_words(images)]
     classes = None
     if labelled:
         seen = {int(label) for label in images.labels}
@@ -104,6 +104,16 @@ def _attained(images: Images, preprocessing: Preprocessing) -> tuple[float, floa
     ends = np.stack([images.pixels.min((0, 1, 2)), images.pixels.max((0, 1, 2))])[:, None, None]
     values = preprocessing.normalise(ends)
     return float(values.min()), float(values.max())
+
+
+def _few_words(count: int) -> list[str]:
+    """The largest of count + 1 values is the last one in one case of count + 1, whatever they are distributed like."""
+    if count >= FEW:
+        return []
+    return [
+        f"{count} images set the ranges of all activations: each of them is exceeded, and cut off, in about one of "
+        f"{count + 1} new images ({USUAL} are usual)"
+    ]
 
 
 def _flat_words(flat: int, count: int) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ofa_edge
-from ofa_edge.data.calibration import MIN_IMAGES, check_normalised
+from ofa_edge.data.calibration import USUAL, check_normalised
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
 from ofa_edge.export.artifact import Precision
@@ -113,7 +113,7 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
             images = None
             if precision == "int8":
                 images = str(Path(folder) / f"{number}.npy")
-                shape = (MIN_IMAGES, *graph.input_shape[1:])
+                shape = (50, *graph.input_shape[1:])
                 np.save(images, np.random.default_rng(number).standard_normal(shape, np.float32))
             arguments += [str(onnx_path), str(out), json.dumps({"precision": precision, "images": images})]
         if jobs:
@@ -174,15 +174,13 @@ def _checked(
     images: NDArray[np.float32] | None, graph: Graph, preprocessing: Preprocessing | None
 ) -> NDArray[np.float32]:
     """The calibration images, if they can calibrate this model."""
-    hint = f"give {MIN_IMAGES} or more training images, normalised as in training; 500 are usual"
+    hint = f"give training images, normalised as in training; {USUAL} are usual"
     if images is None or not len(images):
         raise DataError("int8 needs calibration images", "the ranges of its activations are measured on them", hint)
     wanted = graph.input_shape[1:]
     if images.ndim != 4 or images.shape[1:] != wanted:
         why = f"the model takes [N, {', '.join(map(str, wanted))}], the images are {list(images.shape)}"
         raise DataError("calibration images of the wrong shape", why, "preprocess them as the model's input")
-    if len(images) < MIN_IMAGES:
-        raise DataError(f"{len(images)} calibration images are too few", "ranges would be left to chance", hint)
     if not np.isfinite(images).all():
         raise DataError("calibration images with values that are not finite", "NaN or infinity among the pixels", hint)
     if preprocessing is not None:
