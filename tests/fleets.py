@@ -53,7 +53,7 @@ def make_duel(name, golden, candidate, device, protocol, data):
     del device, protocol, data
     plan = SimpleNamespace(runtime="tflite")
     images = np.zeros((len(LABELS), 1, 2, 2), np.float32)
-    return Duel(name, golden, candidate, plan, (images, images), LABELS, 1.0)
+    return Duel(name, golden, candidate, plan, (images, images), LABELS, np.ones(len(LABELS), bool))
 
 
 @dataclass

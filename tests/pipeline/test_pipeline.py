@@ -143,8 +143,9 @@ def test_the_ladder_stands_on_the_same_images(first):
 def test_the_verdicts_claim_no_more_than_was_seen(first):
     _, manifest = first
     assert [(item.gate, item.outcome, item.code) for item in manifest.verdicts] == [
+        ("statistics", "pass", "as-other-calibrations"),
         ("parity", "pass", "all-rungs-within-tolerance"),
-        ("accuracy", "pass", "above-floor"),
+        ("accuracy", "unverified", "too-few-images"),  # not one of 50 images is lost, which proves nothing
         ("delegation", "pass", "all-delegated"),
         ("latency", "unverified", "no-device"),
     ]
@@ -321,7 +322,9 @@ def test_smaller_precisions(first, workshop, tmp_path, precision, share):
     assert "points of top-1" in (tmp_path / "out" / "report.html").read_text()
     assert last.tolerance.snr_db < 80
     assert last.snr_db > last.tolerance.snr_db
-    assert small.verdicts[0].outcome == ("fail" if any(rung.outcome == "fail" for rung in small.ladder) else "pass")
+    outcomes = {verdict.gate: verdict.outcome for verdict in small.verdicts}
+    assert outcomes["statistics"] == "pass"
+    assert outcomes["parity"] == ("fail" if any(rung.outcome == "fail" for rung in small.ladder) else "pass")
     onnx, tflite = (next(item.size for item in small.outputs if item.path == f"model.{kind}") for kind in KINDS)
     assert tflite < share * onnx
     check_top1(tmp_path / "out", small, workshop.package)

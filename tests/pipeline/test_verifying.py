@@ -36,8 +36,9 @@ def test_verify_on_this_machine(first):
     result = verify(out, "local")
     assert content(out) == before
     assert [(item.gate, item.outcome, item.code) for item in result.verdicts] == [
+        ("statistics", "pass", "as-other-calibrations"),
         ("parity", "pass", "all-rungs-within-tolerance"),
-        ("accuracy", "pass", "above-floor"),
+        ("accuracy", "unverified", "too-few-images"),
         ("delegation", "pass", "all-delegated"),
         ("latency", "unverified", "not-the-target"),
     ]
@@ -83,7 +84,7 @@ def test_a_throttled_latency_is_inconclusive_and_the_rest_holds(first, monkeypat
     told(monkeypatch, no_latency=Inconclusive(code="throttled", reason="4 of 4 sessions"))
     result = verify(first[0], "local")
     assert outcomes(result)["latency"] == ("inconclusive", "throttled")
-    assert outcomes(result)["accuracy"][0] == outcomes(result)["parity"][0] == "pass"
+    assert outcomes(result)["parity"][0] == outcomes(result)["statistics"][0] == "pass"
     assert result.outcome == "inconclusive"
 
 
