@@ -1,38 +1,16 @@
 """What a build's end says of classes: a line where all is even, a table where top-1 hides something."""
 
 import sys
-from typing import Any
 
 import click
 import pytest
+from class_records import one, record
 from manifests import classes, manifest
 
-from ofa_edge.classes import ClassesRecord, ClassRecord, ConfusedPair
 from ofa_edge.cli.build import summary
 from ofa_edge.cli.classes import class_lines, label
 from ofa_edge.cli.console import hanging, table
 from ofa_edge.manifest import CalibrationRecord
-
-
-def one(name: str, test: int, right: int, **changes: Any) -> ClassRecord:
-    counts = {"calibration": max(1, test // 4), "validation": 5, "right_before": right, "lost": 0, "won": 0}
-    return ClassRecord(name=name, test=test, right=right, **{**counts, **changes})
-
-
-def record(*items: ClassRecord) -> ClassesRecord:
-    """All wrong images of a class are taken for the next one."""
-    size = len(items)
-    wrong = [item.test - item.right for item in items]
-    if size > 100:
-        pairs = [
-            ConfusedPair(true=row, answered=(row + 1) % size, images=count) for row, count in enumerate(wrong) if count
-        ]
-        return ClassesRecord(start="slice", artifact="device", classes=items, pairs=tuple(pairs[:50]))
-    matrix = [[0] * size for _ in items]
-    for row, item in enumerate(items):
-        matrix[row][(row + 1) % size] += wrong[row]
-        matrix[row][row] += item.right
-    return ClassesRecord(start="slice", artifact="device", classes=items, matrix=tuple(map(tuple, matrix)))
 
 
 def test_even_classes_take_one_line(tmp_path):
