@@ -106,6 +106,11 @@ class ClassesRecord(Record):
         return sum(found) / len(found)
 
     @property
+    def no_answer(self) -> int:
+        """Test images for which the artifact's logits hold a NaN."""
+        return sum(item.no_answer for item in self.classes)
+
+    @property
     def uneven(self) -> bool:
         """Whether some class has many more test or calibration images than another, so that top-1 hides the small."""
         return any(self._uneven([getattr(item, split) for item in self.classes]) for split in ("test", "calibration"))

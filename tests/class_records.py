@@ -13,7 +13,7 @@ def one(name: str, test: int, right: int, **changes: Any) -> ClassRecord:
 def record(*items: ClassRecord) -> ClassesRecord:
     """All wrong images of a class are taken for the next one."""
     size = len(items)
-    wrong = [item.test - item.right for item in items]
+    wrong = [item.test - item.right - item.no_answer for item in items]
     if size > 100:
         pairs = [
             ConfusedPair(true=row, answered=(row + 1) % size, images=count) for row, count in enumerate(wrong) if count

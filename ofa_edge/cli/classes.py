@@ -27,6 +27,10 @@ def class_lines(found: ClassesRecord, reviewed: bool = False) -> str:
         )
     if len(found.worse) > _NAMED:
         lines.append(f"  and {len(found.worse) - _NAMED} classes more than chance too")
+    if found.no_answer:
+        lines.append(
+            f"  warning: {found.no_answer} of {found.images} test images have no answer: their logits hold a NaN"
+        )
     return "\n".join([*lines, *_missing(found, reviewed)])
 
 

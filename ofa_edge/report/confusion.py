@@ -58,7 +58,7 @@ def confusion_chart(found: ClassesRecord | None) -> Markup:
     names = [shortened(item.name) for item in found.classes]
     size, numbered = len(names), len(names) <= NUMBERED
     layout = _Layout.of(names)
-    silent = any(item.no_answer for item in found.classes)
+    silent = found.no_answer > 0
     shown = size + silent
     parts = [element("desc", _description(found)), *_frame(layout, size, shown, numbered)]
     for row, (item, counts) in enumerate(zip(found.classes, found.matrix, strict=True)):

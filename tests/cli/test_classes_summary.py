@@ -44,6 +44,12 @@ def test_a_class_without_test_or_calibration_images_is_warned_of():
     assert "no calibration image" not in class_lines(found, reviewed=True)
 
 
+def test_images_without_an_answer_are_said():
+    words = class_lines(record(one("a", 40, 30, right_before=40, lost=10, no_answer=10), one("b", 40, 40)))
+    assert "warning: 10 of 80 test images have no answer: their logits hold a NaN" in words
+    assert "no answer" not in class_lines(record(one("a", 40, 30), one("b", 40, 40)))
+
+
 def test_what_the_review_of_an_int8_set_says_is_not_said_twice(tmp_path):
     found = record(one("a", 1000, 918), one("b", 1000, 918, calibration=0))
     found = found.model_copy(update={"start": "supernet slice", "artifact": "on device"})
