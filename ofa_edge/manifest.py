@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from ofa_edge import cost
+from ofa_edge.classes import ClassesRecord
 from ofa_edge.compiled import KernelRecord, SchedulesRecord
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file, write_bytes
@@ -184,6 +185,7 @@ class Rung(Record):
     snr_db: Finite | None = None
     argmax_agreement: Fraction | None = None
     top1: Fraction | None = None
+    balanced: Fraction | None = None  # mean recall of the classes that have images
     drop: DropRecord | None = None  # of what a quantised or half-size file loses
     images: Count = 0
     tolerance: Tolerance | None = None
@@ -281,6 +283,7 @@ class Manifest(Record):
     skipped: tuple[str, ...] = ()  # what this build left out, each with its reason
     kernels: tuple[KernelRecord, ...] = ()  # of a CUDA library
     refinement: RefinementRecord | None = None  # of the latency model, by measuring candidates
+    classes: ClassesRecord | None = None  # None where labels mean nothing
 
     @property
     def outcome(self) -> Outcome:
@@ -313,8 +316,23 @@ class Manifest(Record):
             raise ValueError(f"outputs must be distinct, without {MANIFEST}: {paths}")
         return self
 
+    @model_validator(mode="after")
+    def _classes_are_the_ladders(self) -> Self:
+        found = self.classes
+        if found is None:
+            return self
+        for name, right in (
+            (found.start, sum(item.right_before for item in found.classes)),
+            (found.artifact, sum(item.right for item in found.classes)),
+        ):
+            fits = [rung for rung in self.ladder if rung.name == name and rung.images == found.images]
+            if not any(rung.top1 is not None and round(rung.top1 * found.images) == right for rung in fits):
+                raise ValueError(f"{right} of {found.images} images right by class is not what {name!r} has")
+        return self
+
     def _shows_accuracy(self) -> bool:
-        if any(rung.top1 is not None or rung.drop is not None for rung in self.ladder):
+        accuracies = [value for rung in self.ladder for value in (rung.top1, rung.balanced, rung.drop)]
+        if self.classes is not None or any(value is not None for value in accuracies):
             return True
         search = self.search
         return search is not None and (

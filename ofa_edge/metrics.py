@@ -170,3 +170,73 @@ def _correlation(both: float, lost: float, won: float, neither: float) -> float:
     if numerator > 0:
         numerator = max(numerator - (both + lost + won + neither) / 2, 0.0)
     return numerator / math.sqrt(product)
+
+
+def confusion(answers: NDArray[np.integer], labels: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """How many images of each true class (rows) were taken for each class (columns): [classes, classes + 1].
+
+    The last column counts images without an answer (-1: see `argmax`), so that a row adds up to its class's images.
+
+    Args:
+        answers: class that each image was taken for, or -1 [N].
+        labels: true class of each image [N].
+        classes: how many there are.
+    """
+    if answers.shape != labels.shape or answers.ndim != 1:
+        raise ValueError(f"answers of shape {answers.shape} for labels of shape {labels.shape}")
+    if ((labels < 0) | (labels >= classes) | (answers < -1) | (answers >= classes)).any():
+        raise ValueError(f"a class outside 0..{classes - 1}")
+    width = classes + 1
+    column = np.where(answers < 0, classes, answers)
+    return np.bincount(labels * width + column, minlength=classes * width).reshape(classes, width).astype(np.int64)
+
+
+def recalls(table: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of each class's images that was answered rightly [classes]; nan where a class has no image.
+
+    Args:
+        table: of `confusion`.
+    """
+    images = table.sum(axis=1)
+    right = np.diagonal(table).astype(np.float64)
+    found = np.full(len(table), np.nan)
+    np.divide(right, images, out=found, where=images > 0)
+    return found
+
+
+def mean_recall(table: NDArray[np.int64]) -> float:
+    """Balanced accuracy: the mean of the recalls of all classes that have images. ValueError where none has.
+
+    Args:
+        table: of `confusion`.
+    """
+    found = recalls(table)
+    if np.isnan(found).all():
+        raise ValueError("no class has an image")
+    return float(np.nanmean(found))
+
+
+def wilson95(right: int, images: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of the share `right` of `images`; everything, 0 to 1, where there is no image."""
+    if not images:
+        return 0.0, 1.0
+    low, high = _wilson(right / images, images)
+    return max(low, 0.0), min(high, 1.0)
+
+
+def paired_drop_of(right_before: int, lost: int, won: int, images: int) -> PairedDrop:
+    """`paired_drop` from counts: images that the reference has right, lost and won ones among `images` > 0."""
+    counts = [right_before - lost, lost, won, images - right_before - won]
+    return paired_drop(np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts))
+
+
+def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """p-values adjusted for being several, so that any one below a level is an error of all with that probability.
+
+    S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
+    """
+    order = np.argsort(p_values, kind="stable")
+    stepped = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted

@@ -1,7 +1,20 @@
 import numpy as np
 import pytest
 
-from ofa_edge.metrics import argmax, mad, mcnemar_p, paired_drop, spearman, top1
+from ofa_edge.metrics import (
+    argmax,
+    confusion,
+    holm,
+    mad,
+    mcnemar_p,
+    mean_recall,
+    paired_drop,
+    paired_drop_of,
+    recalls,
+    spearman,
+    top1,
+    wilson95,
+)
 
 
 def test_top1_is_the_share_of_right_answers():
@@ -102,3 +115,58 @@ def test_mcnemar_is_the_exact_binomial_test():
     assert mcnemar_p(8, 0) == pytest.approx(2 / 2**8)
     assert mcnemar_p(0, 8) == mcnemar_p(8, 0)
     assert mcnemar_p(9, 1) == pytest.approx(2 * 11 / 2**10)
+
+
+def test_a_confusion_matrix_counts_what_was_taken_for_what():
+    """Three classes, the last without an image; two images have no answer."""
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    table = confusion(np.array([0, 1, 2, -1, 1, -1]), labels, 3)
+    assert table.tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0]]
+    found = recalls(table)
+    assert found[:2].tolist() == [0.25, 0.5]
+    assert np.isnan(found[2])
+    assert mean_recall(table) == 0.375  # of two classes; top-1 is 2 / 6
+
+
+def test_nan_logits_are_in_the_column_of_no_answer():
+    logits = np.array([[3.0, 1.0], [np.nan, 9.0], [0.0, 1.0]])
+    assert confusion(argmax(logits), np.array([0, 0, 1]), 2).tolist() == [[1, 0, 1], [0, 1, 0]]
+
+
+def test_thirty_to_one_hides_a_class_in_top1_and_not_in_balanced_accuracy():
+    labels = np.repeat([0, 1], [300, 10])
+    table = confusion(np.zeros(310, dtype=np.int64), labels, 2)
+    assert np.mean(labels == 0) > 0.96
+    assert mean_recall(table) == 0.5
+
+
+@pytest.mark.parametrize(("answers", "labels"), [([0], [3]), ([3], [0]), ([0], [-1]), ([-2], [0]), ([0, 1], [0])])
+def test_confusion_refuses_classes_that_are_none(answers, labels):
+    with pytest.raises(ValueError, match=r"class|shape"):
+        confusion(np.array(answers), np.array(labels), 3)
+
+
+def test_no_image_at_all_has_no_balanced_accuracy():
+    empty = confusion(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), 2)
+    with pytest.raises(ValueError, match="no class"):
+        mean_recall(empty)
+
+
+def test_wilson_has_something_to_say_of_none_and_of_all():
+    assert wilson95(0, 0) == (0.0, 1.0)
+    low, high = wilson95(10, 10)
+    assert (low, high) == pytest.approx((10 / (10 + 1.959964**2), 1.0))
+    assert wilson95(0, 10) == pytest.approx((0.0, 1 - low))
+
+
+def test_a_drop_from_counts_is_that_of_the_images():
+    reference = np.array([1, 1, 1, 1, 0, 0, 0], dtype=bool)
+    candidate = np.array([1, 1, 0, 0, 1, 0, 0], dtype=bool)
+    assert paired_drop_of(4, 2, 1, 7) == paired_drop(reference, candidate)
+
+
+def test_holm_by_hand():
+    """Ranks 1, 2, 3 of 3: 0.01 * 3, 0.02 * 2 and 0.03 * 1, which may not fall below the one before."""
+    assert holm(np.array([0.03, 0.01, 0.02])).tolist() == pytest.approx([0.04, 0.03, 0.04])
+    assert holm(np.array([0.9, 0.8])).tolist() == [1.0, 1.0]
+    assert holm(np.array([])).tolist() == []

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import StageLines, file_size, outcome, print_json, table
+from ofa_edge.cli.classes import class_lines
+from ofa_edge.cli.console import StageLines, file_size, hanging, outcome, print_json, table
 from ofa_edge.cli.constraint_options import constraint_options, take_constraints
 
 if TYPE_CHECKING:
@@ -139,7 +140,13 @@ def _describe(plan: "Plan") -> str:
 
 def summary(manifest: "Manifest", out: Path) -> str:
     """What the end of a build prints: the subnet, the ladder, the verdicts, where things are, what to do next."""
-    parts = [_headline(manifest), *_refinement(manifest, out), _ladder(manifest), _verdicts(manifest)]
+    parts = [
+        _headline(manifest),
+        *_refinement(manifest, out),
+        _ladder(manifest),
+        *_classes(manifest),
+        _verdicts(manifest),
+    ]
     return "\n\n".join([*parts, _where(manifest, out), _next(manifest, out)])
 
 
@@ -189,7 +196,8 @@ def _refinement(manifest: "Manifest", out: Path) -> list[str]:
 def _ladder(manifest: "Manifest") -> str:
     from ofa_edge.export.parity import SNR_LIMIT_DB
 
-    rows = [["rung", "size", "max|diff|", "SNR dB", "top-1", "images", "", ""]]
+    uneven = manifest.classes is not None and manifest.classes.uneven
+    rows = [["rung", "size", "max|diff|", "SNR dB", "top-1", *["balanced"] * uneven, "images", "", ""]]
     for rung in manifest.ladder:
         rows.append(
             [
@@ -198,12 +206,13 @@ def _ladder(manifest: "Manifest") -> str:
                 "-" if rung.max_abs is None else f"{rung.max_abs:.1e}",
                 "-" if rung.snr_db is None else "exact" if rung.snr_db >= SNR_LIMIT_DB else f"{rung.snr_db:.1f}",
                 "-" if rung.top1 is None else f"{100 * rung.top1:.2f}",
+                *["-" if rung.balanced is None else f"{100 * rung.balanced:.2f}"] * uneven,
                 str(rung.images),
                 outcome(rung.outcome),
                 rung.note,
             ]
         )
-    lines = [table(rows, right=(1, 2, 3, 4, 5))]
+    lines = [table(rows, right=range(1, 6 + uneven))]
     for rung in manifest.ladder:
         if rung.drop is not None:
             drop = rung.drop
@@ -216,9 +225,12 @@ def _ladder(manifest: "Manifest") -> str:
     return "\n".join(lines)
 
 
+def _classes(manifest: "Manifest") -> list[str]:
+    return [] if manifest.classes is None else [class_lines(manifest.classes, manifest.calibration is not None)]
+
+
 def _verdicts(manifest: "Manifest") -> str:
-    rows = [[verdict.gate, outcome(verdict.outcome), verdict.reason] for verdict in manifest.verdicts]
-    lines = [table(rows)]
+    lines = [hanging([[verdict.gate, outcome(verdict.outcome), verdict.reason] for verdict in manifest.verdicts])]
     for measurement in manifest.measurements:
         if measurement.latency_ms is not None:
             latency = measurement.latency_ms

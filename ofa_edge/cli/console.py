@@ -3,7 +3,9 @@
 import json
 import math
 import shlex
+import shutil
 import sys
+import textwrap
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -47,15 +49,36 @@ def same_options(context: click.Context, other: click.Command, leave: Collection
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Rows as aligned columns, two spaces between; columns numbered in `right` are set to the right."""
-    widths = [max(len(click.unstyle(row[column])) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(_cells(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = []
         for column, cell in enumerate(row):
-            space = " " * (widths[column] - len(click.unstyle(cell)))
+            space = " " * (widths[column] - _cells(cell))
             cells.append(space + cell if column in right else cell + space)
         lines.append("  " + "  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def _cells(text: str) -> int:
+    """Columns that a text takes on a terminal: Chinese letters take two, colours none."""
+    from rich.cells import cell_len
+
+    return cell_len(click.unstyle(text))
+
+
+def hanging(rows: Sequence[Sequence[str]]) -> str:
+    """Like `table`; on a terminal, the last column is broken between words so that it stays a column."""
+    if not sys.stdout.isatty():
+        return table(rows)
+    found = []
+    for row, line in zip(rows, table(rows).splitlines(), strict=True):
+        last = row[-1].rstrip()
+        indent = _cells(line) - _cells(last)
+        room = max(shutil.get_terminal_size().columns - indent, 24)
+        words = textwrap.wrap(last, room, break_long_words=False, break_on_hyphens=False)
+        found += [line.removesuffix(last) + "".join(words[:1]), *(" " * indent + part for part in words[1:])]
+    return "\n".join(found)
 
 
 def outcome(value: str) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from ofa_edge.cli.build import summary
-from ofa_edge.cli.console import outcome, print_json, table
+from ofa_edge.cli.classes import class_lines
+from ofa_edge.cli.console import hanging, outcome, print_json, table
 
 
 @click.command("verify")
@@ -35,8 +36,9 @@ def verify_command(
     if as_json:
         print_json(result.to_json())
     else:
-        rows = [[item.gate, outcome(item.outcome), item.reason] for item in result.verdicts]
-        click.echo(table(rows))
+        if result.classes is not None:
+            click.echo(class_lines(result.classes) + "\n")
+        click.echo(hanging([[item.gate, outcome(item.outcome), item.reason] for item in result.verdicts]))
         latency = result.device.latency_ms if result.device else None
         if latency is not None and result.device is not None:
             click.echo(

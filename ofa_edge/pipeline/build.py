@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ofa_edge import __version__, cost
 from ofa_edge.cache import CacheEntry, StageCache
+from ofa_edge.classes import ClassesRecord
 from ofa_edge.compiled import KernelRecord, SchedulesRecord
 from ofa_edge.data.sampling import stratified
 from ofa_edge.errors import UnsupportedError
@@ -46,6 +47,7 @@ from ofa_edge.report import write_report
 from ofa_edge.searched import SearchRecord, SustainedRecord
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
+from ofa_edge.verify.classes import classes_record
 from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
 from ofa_edge.verify.ladder import (
     EXACT,
@@ -86,6 +88,7 @@ class _Ladder:
     drop: DropRecord | None  # of the artifact against the first rung
     statistics: StatisticsRecord
     not_emulated: str = ""  # why CUDA kernels could not be run on the CPU either
+    classes: ClassesRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -214,15 +217,19 @@ def _climb(
         except UnsupportedError as error:
             not_emulated = f"{error.what}: {error.why}"
     tvm_runner = next((path.parent for name, path in built.extra if name.startswith("runner/")), None)
-    device = run_on_device(runner, plan, built.artifact, subnet, tvm_runner)
+    device, last = run_on_device(runner, plan, built.artifact, subnet, tvm_runner), converted
     if device is not None:
         what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
-        answers = Answers("on device", device.logits, note=what or device.record.name)
-        rungs.append(rung(answers, converted, device_tolerance(plan.precision, plan.fp16_accumulation), labels))
-        converted = answers
-    drop = accuracy_drop(converted, start, labels)
-    statistics = check_statistics(runner, plan, subnet, static, start.logits)
-    return _Ladder(tuple(rungs), device, drop, statistics, not_emulated)
+        last = Answers("on device", device.logits, note=what or device.record.name)
+        rungs.append(rung(last, converted, device_tolerance(plan.precision, plan.fp16_accumulation), labels))
+    return _Ladder(
+        tuple(rungs),
+        device,
+        accuracy_drop(last, start, labels),
+        check_statistics(runner, plan, subnet, static, start.logits),
+        not_emulated,
+        classes_record(plan.package.labels, start, last, plan.data.labels),
+    )
 
 
 def _emulated(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet, start: Answers) -> Rung:
@@ -329,6 +336,7 @@ def _manifest(
         versions=_versions(),
         skipped=_skipped(plan, ladder),
         kernels=built.kernels,
+        classes=ladder.classes,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.classes import Split
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.data.preprocess import resize
@@ -41,6 +42,13 @@ class BuildData:
     def test_labels(self) -> NDArray[np.int64] | None:
         """The test images' labels, or None where they mean nothing."""
         return self.test.labels if self.labelled else None
+
+    @property
+    def labels(self) -> dict[Split, NDArray[np.int64]] | None:
+        """The class numbers of each set's images, or None where they mean nothing."""
+        if not self.labelled:
+            return None
+        return {"calibration": self.calibration.labels, "validation": self.validation.labels, "test": self.test.labels}
 
     @functools.cached_property
     def digests(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofa_edge.classes import ClassesRecord
 from ofa_edge.errors import ConfigError, DeviceError, UsageError
 from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.onnx import run_onnx
@@ -24,6 +25,7 @@ from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
 from ofa_edge.pipeline.stages import inputs_for
 from ofa_edge.space import Subnet
 from ofa_edge.targets import machine_architecture
+from ofa_edge.verify.classes import classes_record
 from ofa_edge.verify.gates import (
     accuracy_verdict,
     delegation_verdict,
@@ -46,6 +48,7 @@ class Verification:
     device: DeviceMeasurement | None
     rungs: tuple[Rung, ...]
     verdicts: tuple[Verdict, ...]
+    classes: ClassesRecord | None = None  # the device beside the fp32 network
 
     @property
     def outcome(self) -> Outcome:
@@ -57,6 +60,7 @@ class Verification:
         return {
             "device": None if self.device is None else self.device.model_dump(mode="json"),
             "ladder": [item.model_dump(mode="json") for item in self.rungs],
+            "classes": None if self.classes is None else self.classes.model_dump(mode="json"),
             "verdicts": [verdict.model_dump(mode="json") for verdict in self.verdicts],
             "outcome": self.outcome,
         }
@@ -95,7 +99,7 @@ def verify(
         found = inconclusive(error)
         verdict = Verdict(gate="parity", outcome="inconclusive", code=found.code, reason=found.reason)
         return Verification(None, (), (verdict,))
-    rungs, accuracy = _ladder(plan, folder, artifact, subnet, result)
+    rungs, accuracy, classes = _ladder(plan, folder, artifact, subnet, result)
     record, limits = result.record, limits or Limits()
     # Whether the network itself is sound was asked when it was built; no device can answer that.
     verdicts = [verdict for verdict in manifest.verdicts if verdict.gate == "statistics"]
@@ -109,7 +113,7 @@ def verify(
     if record.instructions_per_inference is not None:
         verdicts.append(instructions_verdict(record.instructions_per_inference, _counted(manifest, record)))
     verdicts.append(latency_verdict([record], plan.cold_budget_ms, result.is_target))
-    return Verification(record, rungs, tuple(verdicts))
+    return Verification(record, rungs, tuple(verdicts), classes)
 
 
 def read_build(folder: Path, device: str, data: Path | None) -> tuple[Manifest, Plan, Subnet]:
@@ -142,8 +146,8 @@ def check_runs_here(plan: Plan, device: str) -> None:
 
 def _ladder(
     plan: Plan, folder: Path, artifact: Path, subnet: Subnet, result: DeviceResult
-) -> tuple[tuple[Rung, ...], Verdict]:
-    """The device beside what should answer the same, and the verdict on accuracy: beside the fp32 network.
+) -> tuple[tuple[Rung, ...], Verdict, ClassesRecord | None]:
+    """The device beside what should answer the same, then the verdict on accuracy and the classes: beside fp32.
 
     A TFLite file is held against itself on this machine; a library against the fp32 network that it was compiled from.
     """
@@ -157,11 +161,13 @@ def _ladder(
     if reference is not None:
         tolerance = tolerances(plan.precision, plan.fp16_accumulation)
         rungs = (first_rung(reference, labels), rung(answers, reference, tolerance, labels))
+    classes = classes_record(plan.package.labels, fp32 or reference or answers, answers, plan.data.labels)
     if fp32 is None:
         why = "the build has no fp32 network to hold it against"
-        return rungs, Verdict(gate="accuracy", outcome="unverified", code="nothing-beside-it", reason=why)
-    drop = accuracy_drop(answers, fp32, labels)
-    return rungs, accuracy_verdict(first_rung(fp32, labels), rungs[-1], drop, plan.package.space.num_classes)
+        unverified = Verdict(gate="accuracy", outcome="unverified", code="nothing-beside-it", reason=why)
+        return rungs, unverified, classes
+    drop, count = accuracy_drop(answers, fp32, labels), plan.package.space.num_classes
+    return rungs, accuracy_verdict(first_rung(fp32, labels), rungs[-1], drop, count), classes
 
 
 def _counted(manifest: Manifest, now: DeviceMeasurement) -> int | None:

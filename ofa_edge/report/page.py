@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ofa_edge.classes import ClassesRecord, ClassRecord
 from ofa_edge.files import write_bytes
 from ofa_edge.manifest import Label, Manifest
 from ofa_edge.report.agreement import agreement_chart
 from ofa_edge.report.charts import parts_chart, stage_chart
+from ofa_edge.report.confusion import LETTERS, confusion_chart, shortened
 from ofa_edge.report.front import Chosen, front_chart
 from ofa_edge.report.predicted import predicted_chart
 from ofa_edge.report.subnet import subnet_drawing
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import jinja2
 
 TEMPLATE = "report.html.j2"
+_WORST = 10  # classes shown before the list of all of them
 LABEL_MEANINGS: dict[Label, str] = {
     "untrained": "The weights are random. Speed and conversion are real; accuracy means nothing and is not shown.",
     "emulated": "The device was emulated. That proves answers and accuracy; it cannot prove a latency.",
@@ -29,6 +32,7 @@ def render_report(manifest: Manifest) -> str:
     """The report as HTML. Every text of the manifest is escaped."""
     jinja = environment()
     jinja.filters.update(_filters())
+    classes = manifest.classes
     return jinja.get_template(TEMPLATE).render(
         manifest=manifest,
         front=front_chart(
@@ -48,6 +52,10 @@ def render_report(manifest: Manifest) -> str:
         artifact=next((record for record in manifest.outputs if record.role == "artifact"), None),
         top1=next((rung.top1 for rung in reversed(manifest.ladder) if rung.top1 is not None), None),
         optimism=predictor_optimism(manifest.search),
+        confusion=confusion_chart(classes),
+        uneven=classes is not None and classes.uneven,
+        numbered_classes=[] if classes is None else list(enumerate(classes.classes)),
+        worst_classes=[] if classes is None else lowest_recall(classes),
         measured=next((item for item in reversed(manifest.measurements) if item.latency_ms), None),
     )
 
@@ -83,6 +91,12 @@ def not_verified(manifest: Manifest) -> list[tuple[str, str]]:
     return list(dict.fromkeys(found))
 
 
+def lowest_recall(classes: ClassesRecord) -> list[tuple[int, ClassRecord]]:
+    """Classes with test images, the lowest recall first, with their numbers: ten at most."""
+    shown = [(number, item) for number, item in enumerate(classes.classes) if item.test]
+    return sorted(shown, key=lambda pair: pair[1].right / pair[1].test)[:_WORST]
+
+
 def predictor_optimism(search: SearchRecord | None) -> float | None:
     """Mean of predicted minus measured top-1 over the measured candidates: a search favours what is overrated."""
     if search is None or search.objective != "top1":
@@ -98,6 +112,7 @@ def _filters() -> dict[str, Callable[..., Any]]:
         "ms": lambda value: f"{value:.3g} ms",
         "count": lambda value: f"{value:,}",
         "million": lambda value: f"{value / 1e6:.2f} M",
+        "label": lambda name: shortened(name, LETTERS),
         "sci": lambda value: f"{value:.1e}",
     }
 

@@ -154,23 +154,23 @@ def test_the_verdicts_claim_no_more_than_was_seen(first):
     assert manifest.skipped == ("run on a device: --device none",)
 
 
-def litert_top1(model: Path, pixels, labels, mean: float, std: float) -> float:
+def litert_answers(model: Path, pixels, mean: float, std: float) -> np.ndarray:
     """A few lines of LiteRT's own, that share nothing with the product."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(model), num_threads=1)
     interpreter.allocate_tensors()
     source, sink = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    right = 0
-    for image, label in zip(pixels, labels, strict=True):
+    answers = []
+    for image in pixels:
         values = (image[None].astype(np.float32) - mean) / std
         if source["dtype"] == np.int8:
             scale, zero = source["quantization"]
             values = np.clip(np.round(values / scale) + zero, -128, 127).astype(np.int8)
         interpreter.set_tensor(source["index"], values)
         interpreter.invoke()
-        right += int(interpreter.get_tensor(sink["index"])[0].argmax() == label)
-    return right / len(labels)
+        answers.append(interpreter.get_tensor(sink["index"])[0].argmax())
+    return np.array(answers)
 
 
 def at_size(package, size: int):
@@ -181,14 +181,29 @@ def at_size(package, size: int):
 def check_top1(out: Path, manifest: Manifest, package_folder: Path) -> float:
     package = open_supernet(str(package_folder))
     test = at_size(package, manifest.subnet.resolution)
-    found = litert_top1(out / "model.tflite", test.pixels, test.labels, package.mean[0], package.std[0])
+    answers = litert_answers(out / "model.tflite", test.pixels, package.mean[0], package.std[0])
+    found = float(np.mean(answers == test.labels))
     assert found == pytest.approx(manifest.ladder[3].top1)
+    pairs = list(zip(test.labels.tolist(), answers.tolist(), strict=True))
+    size = range(len(package.labels))
+    assert manifest.classes.matrix == tuple(tuple(pairs.count((row, column)) for column in size) for row in size)
     return found
 
 
 def test_litert_on_its_own_finds_the_manifests_top1(first, workshop):
     out, manifest = first
     assert check_top1(out, manifest, workshop.package) > 0.6  # of three classes: it did learn
+
+
+def test_every_set_is_counted_by_class(first, workshop):
+    _, manifest = first
+    package, found = open_supernet(str(workshop.package)), manifest.classes
+    assert tuple(item.name for item in found.classes) == package.labels
+    for split in ("calibration", "validation", "test"):
+        counted = [getattr(item, split) for item in found.classes]
+        assert counted == [int((package.images(split).labels == number).sum()) for number in range(3)]
+    assert (found.start, found.artifact) == ("supernet slice", "tflite fp32")
+    assert manifest.ladder[3].balanced == pytest.approx(np.mean([item.right / item.test for item in found.classes]))
 
 
 # -- the cache --

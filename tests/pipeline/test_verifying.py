@@ -44,6 +44,8 @@ def test_verify_on_this_machine(first):
     ]
     assert result.outcome == "unverified"
     assert result.rungs[-1].top1 == manifest.ladder[-1].top1
+    assert result.classes.matrix == manifest.classes.matrix
+    assert (result.classes.start, result.classes.artifact) == ("onnx", "on device")
     assert result.device.kind == "physical"
     latency = result.device.latency_ms
     assert 0 < latency.min <= latency.p50 <= latency.p90
