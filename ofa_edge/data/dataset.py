@@ -84,3 +84,8 @@ class Dataset:
             )
         kept, other = stratified_split(self.train.labels, held_out, seed)
         return self.train.take(kept), self.train.take(other)
+
+
+def class_counts(images: Images, classes: int) -> NDArray[np.int64]:
+    """How many images of each class there are [classes], by class number; 0 for a class that none shows."""
+    return np.bincount(images.labels, minlength=classes).astype(np.int64)
