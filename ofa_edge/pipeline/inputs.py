@@ -11,7 +11,6 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.data.preprocess import resize
 from ofa_edge.data.sampling import stratified_split
-from ofa_edge.errors import DataError
 from ofa_edge.supernet.zoo import SupernetPackage
 
 VALIDATION_IMAGES = 4000
@@ -66,15 +65,8 @@ def folder_data(folder: Path, package: SupernetPackage, seed: int) -> BuildData:
         DataError: its classes are not the supernet's.
     """
     data = load_image_folder(folder, package.space.in_channels, package.space.resolutions[-1])
-    if set(data.class_names) != set(package.labels):
-        strange = sorted(set(data.class_names) ^ set(package.labels))
-        raise DataError(
-            "the data's classes are not the supernet's",
-            f"{folder}: differs in {', '.join(strange[:5])}",
-            f"name the folders after the labels: {', '.join(package.labels[:5])}, ...",
-        )
-    order = np.array([package.labels.index(name) for name in data.class_names], dtype=np.int64)
-    train, test = (Images(part.pixels, order[part.labels]) for part in (data.train, data.test))
+    data = data.in_order_of(package.labels)
+    train, test = data.train, data.test
     rest, chosen = stratified_split(train.labels, min(CALIBRATION_IMAGES, len(train) // 2), seed)
     calibration, validation = train.take(chosen).sample(None, seed), train.take(rest).sample(VALIDATION_IMAGES, seed)
     if len(train) < CALIBRATION_IMAGES:  # too few for two sets: batch norm asks for no labels, choosing does

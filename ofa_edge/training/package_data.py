@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ofa_edge.data.dataset import Dataset, Images
+from ofa_edge.data.dataset import Images
 from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
 from ofa_edge.errors import DataError
 from ofa_edge.supernet.zoo import IMAGES, SupernetPackage
@@ -56,7 +56,7 @@ def training_data(package: SupernetPackage, dataset: str | None, folder: Path | 
         channels=package.space.in_channels,
         split_seed=data.get("split_seed", 0),
     )
-    _check_classes(found, package)
+    found = found.in_order_of(package.labels)
     same = found.name == package.dataset
     held_out = data.get("held_out", 0) if same else 0
     train, kept = found.split(held_out or max(1, len(found.train) // _HELD_OUT_SHARE), data.get("split_seed", 0))
@@ -86,13 +86,3 @@ def _recipe_facts(package: SupernetPackage) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _check_classes(data: Dataset, package: SupernetPackage) -> None:
-    if data.class_names != package.labels:
-        strange = sorted(set(data.class_names) ^ set(package.labels)) or ["their order"]
-        raise DataError(
-            "the data's classes are not the supernet's",
-            f"{data.name}: differs in {', '.join(strange[:5])}",
-            f"use data with the classes {', '.join(package.labels[:5])}{', ...' if len(package.labels) > 5 else ''}",
-        )
