@@ -90,13 +90,15 @@ def _table(value_range: tuple[float, float] | None, bits: int) -> Pixels:
     top = 2**bits - 1
     values = np.arange(top + 1)
     if value_range is None:
-        return ((values * 255 + top // 2) // top).astype(np.uint8)
+        pixels: Pixels = ((values * 255 + top // 2) // top).astype(np.uint8)
+        return pixels
     return _scaled(values.astype(np.float64), *value_range)
 
 
 def _scaled(values: NDArray[np.floating[Any]], low: float, high: float) -> Pixels:
     share: NDArray[np.float64] = np.clip((values.astype(np.float64) - low) / (high - low), 0, 1)
-    return np.floor(share * 255 + 0.5).astype(np.uint8)
+    pixels: Pixels = np.floor(share * 255 + 0.5).astype(np.uint8)
+    return pixels
 
 
 def range_words(low: float, high: float) -> str:
