@@ -7,7 +7,7 @@ The rules, with the recipe key that mends each, are in docs/data.md.
 import dataclasses
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.data.channels import channel_histograms
 from ofa_edge.data.dataset import Dataset, Images, class_counts
+from ofa_edge.data.preprocess import Pixels
 from ofa_edge.data.reading import AS_STORED, Reading, Values, range_words
 from ofa_edge.errors import DataError
 
@@ -22,7 +23,7 @@ FEW = 20
 """Training images below which a class is told to have few."""
 
 _NAMED = 5
-_CHUNK = 1024  # images at a time
+_ASKED_FIRST = 16  # pixels of an image
 _REFUSED = {8: 1 / 8, 16: 1 / 4, 32: 1 / 8}  # share of the container or value range below which a set is refused
 _SAID = {8: 1 / 4, 16: 1 / 2, 32: 1 / 4}
 _FLAT = 2  # pixel values between the darkest and the brightest pixel of an image without content
@@ -65,8 +66,8 @@ def review_set(
     """
     both = (data.train, data.test)
     notes = _class_notes(data)
-    histograms = sum(channel_histograms(part.pixels) for part in both)
-    notes += _range_notes(data, reading, np.asarray(histograms).sum(0), settled)
+    histograms = [channel_histograms(part.pixels) for part in both]
+    notes += _range_notes(data, reading, np.sum(histograms, (0, 1)), settled)
     flat = [_flat(part) for part in both]
     if all(part.all() for part in flat):
         raise DataError(
@@ -82,7 +83,7 @@ def review_set(
     if data.channels == 3:
         notes += _grey_notes(data, channels_given or settled)
     if expected is not None:
-        notes += _statistics_notes(data, expected, settled)
+        notes += _statistics_notes(data, histograms[0], expected, settled)
     notes += _leak_notes(data, flat)
     return dataclasses.replace(data, notes=(*data.notes, *notes))
 
@@ -100,11 +101,25 @@ def _class_notes(data: Dataset) -> list[str]:
 
 
 def _flat(images: Images) -> NDArray[np.bool_]:
-    parts = [
-        np.ptp(images.pixels[start : start + _CHUNK], axis=(1, 2)).max(-1) < _FLAT
-        for start in range(0, len(images), _CHUNK)
-    ]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
+    return _where(images, lambda pixels: (np.ptp(pixels, axis=1) < _FLAT).all(-1))
+
+
+def _is_grey(images: Images) -> NDArray[np.bool_]:
+    return _where(images, lambda pixels: (pixels[..., 1:] == pixels[..., :1]).all((1, 2)))
+
+
+def _where(images: Images, holds: Callable[[Pixels], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """For which images something holds of all pixels; it is asked of a few pixels of each first.
+
+    Args:
+        images: any number.
+        holds: for uint8 [N, P, C], P pixels of each image, whether it holds, bool [N].
+    """
+    pixels = images.pixels.reshape(len(images), -1, images.pixels.shape[3])
+    found = holds(pixels[:, :: max(1, pixels.shape[1] // _ASKED_FIRST)])
+    for index in np.flatnonzero(found):
+        found[index] = holds(pixels[index : index + 1])[0]
+    return found
 
 
 def _range_notes(data: Dataset, reading: Reading, histogram: NDArray[np.int64], settled: bool) -> list[str]:
@@ -175,22 +190,14 @@ def _grey_notes(data: Dataset, given: bool) -> list[str]:
     return []
 
 
-def _is_grey(images: Images) -> NDArray[np.bool_]:
-    parts = []
-    for start in range(0, len(images), _CHUNK):
-        pixels = images.pixels[start : start + _CHUNK]
-        parts.append((pixels[..., 1:] == pixels[..., :1]).all((1, 2, 3)))
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
-
-
-def _statistics_notes(data: Dataset, expected: Expected, settled: bool) -> list[str]:
+def _statistics_notes(data: Dataset, histograms: NDArray[np.int64], expected: Expected, settled: bool) -> list[str]:
     """Hold the data's mean and standard deviation against those that pixels will be normalised with.
 
     The data's, normalised, would be mean 0 and std 1. Refused: |mean| over 5, std under 0.1 or over 10. Said: |mean|
     over 0.5, std under 0.5 or over 2; and channels turned round, where a mean is off by 0.1 and by less than half of
     that the other way round.
     """
-    mean, std = _moments(channel_histograms(data.train.pixels))
+    mean, std = _moments(histograms)
     wanted, scale = np.array(expected.mean), np.array(expected.std)
     off, ratio = (mean - wanted) / scale, std / scale
     words = f"{data.name}: mean {_figures(mean)} and std {_figures(std)}, {expected.whose} {_figures(wanted)} and "
