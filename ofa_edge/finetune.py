@@ -121,6 +121,7 @@ def _write(folder: Path, package: SupernetPackage, net: StaticNet, figures: dict
         "mean": json.dumps(package.mean),
         "std": json.dumps(package.std),
         "dataset": package.dataset or "",
+        "reading": json.dumps(package.reading.to_json()),
     }
     images = package.file(zoo.IMAGES)
     if images is not None:

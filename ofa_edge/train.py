@@ -157,6 +157,7 @@ def _save(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset) -> No
         "mean": json.dumps(recipe.data.statistics[0]),
         "std": json.dumps(recipe.data.statistics[1]),
         "dataset": data.name,
+        "reading": json.dumps(recipe.data.reading.to_json()),
         "recipe": recipe.name,
         "recipe_digest": recipe.digest,
         "seed": str(recipe.seed),

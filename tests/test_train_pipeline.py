@@ -221,7 +221,7 @@ def idx_folder(tmp_path):
     for stem, count in (("train", 100), ("t10k", 20)):
         for kind, shape in (("images-idx3", (count, 28, 28)), ("labels-idx1", (count,))):
             header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
-            values = rng.integers(0, 10, shape, dtype=np.uint8)
+            values = rng.integers(0, 256 if "images" in kind else 10, shape, dtype=np.uint8)
             (tmp_path / f"{stem}-{kind}-ubyte.gz").write_bytes(gzip.compress(header + values.tobytes()))
     return tmp_path
 
@@ -232,7 +232,7 @@ def test_a_users_copy_of_fashion_mnist(idx_folder):
     with pytest.raises(DataError, match="too few training images") as caught:
         load_data(recipe(dataset='"fashion-mnist"', held_out="80"), idx_folder)
     assert "100 images, 80 held out, batches of 32" in caught.value.why
-    colour = RECIPE.replace("[72.9]", "[1.0, 2.0, 3.0]").replace("[90.0]", "[1.0, 2.0, 3.0]")
+    colour = RECIPE.replace("[72.9]", "[120.0, 121.0, 122.0]").replace("[90.0]", "[61.0, 62.0, 63.0]")
     colour = colour.replace('"image-folder"', '"fashion-mnist"')
     assert load_data(parse_recipe(colour, "test"), idx_folder).channels == 3  # as the recipe's statistics want it
 

@@ -134,6 +134,7 @@ def _describe(plan: "Plan") -> str:
             if plan.options.refine
             else ""
         )
+        + "".join(f"\n  note: {words}" for words in plan.data.notes)
         + "".join(f"\n  warning: {words}" for words in (plan.calibration.warnings if plan.calibration else ()))
     )
 

@@ -71,7 +71,8 @@ def finetune_command(
     try:
         if world.first:
             click.echo(
-                f"fine-tune subnet {subnet.id} ({subnet.resolution} px) of '{supernet}' for {recipe.epochs:g} epochs "
+                "".join(f"{note}\n" for note in source.notes)
+                + f"fine-tune subnet {subnet.id} ({subnet.resolution} px) of '{supernet}' for {recipe.epochs:g} epochs "
                 f"of {len(source.train)} images, lr {recipe.lr * recipe.batch * world.size / recipe.lr_batch:.4g}, "
                 f"distillation {recipe.distill:g}, in {folder}",
                 err=True,

@@ -1,6 +1,7 @@
 """Grey from colour, colour from grey, and the statistics of each channel."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ofa_edge.data.preprocess import Pixels
 from ofa_edge.errors import ConfigError, DataError
@@ -36,6 +37,15 @@ def to_channels(images: Pixels, channels: int | None) -> Pixels:
     return result
 
 
+def channel_histograms(images: Pixels) -> NDArray[np.int64]:
+    """How often each value occurs in each channel of uint8 [N, H, W, C]: int64 [C, 256]."""
+    counts = np.zeros((images.shape[3], 256), dtype=np.int64)
+    for start in range(0, len(images), _CHUNK):
+        for channel in range(len(counts)):
+            counts[channel] += np.bincount(images[start : start + _CHUNK, ..., channel].ravel(), minlength=256)
+    return counts
+
+
 def pixel_statistics(images: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation (of the whole population) of each channel, in units of the pixel values 0..255.
 
@@ -55,10 +65,7 @@ def pixel_statistics(images: Pixels) -> tuple[tuple[float, ...], tuple[float, ..
         )
     values = np.arange(256, dtype=np.int64)
     mean, std = [], []
-    for channel in range(images.shape[3]):
-        counts = np.zeros(256, dtype=np.int64)
-        for start in range(0, len(images), _CHUNK):
-            counts += np.bincount(images[start : start + _CHUNK, ..., channel].ravel(), minlength=256)
+    for channel, counts in enumerate(channel_histograms(images)):
         total, first, second = (int((counts * values**power).sum()) for power in range(3))
         if first * first == second * total:
             raise DataError(

@@ -18,6 +18,7 @@ from ofa_edge.data.channels import to_channels
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.image_folder import Progress, load_image_folder
 from ofa_edge.data.preprocess import Pixels
+from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.data.recorded_pickle import read_recorded, recorded_bytes_array
 from ofa_edge.errors import DataError
 
@@ -58,7 +59,12 @@ class _Version:
         return (*self.train, self.test)
 
 
-def load_cifar10(path: Path, channels: int | None = None, on_progress: Progress = lambda done, total: None) -> Dataset:
+def load_cifar10(
+    path: Path,
+    channels: int | None = None,
+    reading: Reading = AS_STORED,
+    on_progress: Progress = lambda done, total: None,
+) -> Dataset:
     """CIFAR-10, its images as they are: 32 x 32.
 
     Args:
@@ -67,6 +73,7 @@ def load_cifar10(path: Path, channels: int | None = None, on_progress: Progress 
             the first of this list is taken. Pictures
             are named after their folder: they need not be the published pixels.
         channels: 3 (as they are) or 1.
+        reading: how values become pixels.
         on_progress: called with images read and images in all, for pictures only.
 
     Raises:
@@ -75,7 +82,7 @@ def load_cifar10(path: Path, channels: int | None = None, on_progress: Progress 
     where = _find(path)
     if where is None:
         if any((path / name).is_dir() for name in ("train", "test", "val")):
-            return load_image_folder(path, channels or 3, _SIDE, on_progress=on_progress)
+            return load_image_folder(path, channels or 3, _SIDE, reading=reading, on_progress=on_progress)
         raise DataError("no CIFAR-10 here", f"{path} holds none of its files", _HINT)
     contents = _read_archive(where) if where.is_file() else _read_folder(where)
     version = next((version for version in _VERSIONS if any(name in contents for name in version.files)), None)
@@ -88,9 +95,10 @@ def load_cifar10(path: Path, channels: int | None = None, on_progress: Progress 
     for names in (version.train, (version.test,)):
         batches = [_checked(version.read(contents[name], f"{where}: {name}"), f"{where}: {name}") for name in names]
         pixels = np.concatenate([pixels for _, pixels in batches])
-        parts.append(Images(to_channels(pixels, channels), np.concatenate([labels for labels, _ in batches])))
-    labels = _class_names(contents[_META], f"{where}: {_META}") if _META in contents else CIFAR10_LABELS
-    return Dataset("cifar-10", parts[0], parts[1], labels, _notes(parts[0], parts[1], where))
+        labels = np.concatenate([labels for labels, _ in batches])
+        parts.append(Images(to_channels(reading.of_pixels(pixels), channels), labels))
+    classes = _class_names(contents[_META], f"{where}: {_META}") if _META in contents else CIFAR10_LABELS
+    return Dataset("cifar-10", parts[0], parts[1], classes, _notes(parts[0], parts[1], where))
 
 
 def _find(path: Path) -> Path | None:

@@ -1,13 +1,17 @@
 """Labelled images in memory: what every source of data is turned into."""
 
+import dataclasses
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.data.labels import class_order
 from ofa_edge.data.preprocess import Pixels, resize
+from ofa_edge.data.reading import Values
 from ofa_edge.data.sampling import stratified, stratified_split
 from ofa_edge.errors import DataError
 
@@ -61,6 +65,7 @@ class Dataset:
         test: images that training never sees.
         class_names: by class number.
         notes: what the reader did that a user may want to know (files left out, a split made), a sentence each.
+        values: what the files hold, where they were read as pictures.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Dataset:
     test: Images
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    values: Values | None = None
 
     @property
     def channels(self) -> int:
@@ -84,3 +90,18 @@ class Dataset:
             )
         kept, other = stratified_split(self.train.labels, held_out, seed)
         return self.train.take(kept), self.train.take(other)
+
+    def in_order_of(self, labels: Sequence[str]) -> "Dataset":
+        """The same images, their classes numbered as in a supernet's labels.
+
+        Raises:
+            DataError: the classes are not those; what differs is named, with what to write into `labels.toml`.
+        """
+        order = np.array(class_order(self.class_names, labels, self.name), dtype=np.int64)
+        train, test = (Images(part.pixels, order[part.labels]) for part in (self.train, self.test))
+        return dataclasses.replace(self, train=train, test=test, class_names=tuple(labels))
+
+
+def class_counts(images: Images, classes: int) -> NDArray[np.int64]:
+    """How many images of each class there are [classes], by class number; 0 for a class that none shows."""
+    return np.bincount(images.labels, minlength=classes).astype(np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 from ofa_edge.data.channels import to_channels
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.preprocess import Pixels
+from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.errors import DataError
 
 FASHION_MNIST_LABELS = (
@@ -26,12 +27,15 @@ FASHION_MNIST_LABELS = (
 FASHION_MNIST_FOLDERS = (Path("/usr/share/datasets/fashion-mnist"),)
 
 
-def load_fashion_mnist(folder: Path | None = None, channels: int | None = None) -> Dataset:
+def load_fashion_mnist(
+    folder: Path | None = None, channels: int | None = None, reading: Reading = AS_STORED
+) -> Dataset:
     """Fashion-MNIST from its four IDX files (Debian package dataset-fashion-mnist, or a download of the originals).
 
     Args:
         folder: where the files are; None looks where Debian's package puts them.
         channels: 1 (as they are) or 3.
+        reading: how values become pixels.
 
     Raises:
         DataError: a file is missing or damaged; it is named.
@@ -47,7 +51,7 @@ def load_fashion_mnist(folder: Path | None = None, channels: int | None = None) 
     for stem in ("train", "t10k"):
         pixels = _read_idx(where / f"{stem}-images-idx3-ubyte.gz", 3)
         labels = _read_idx(where / f"{stem}-labels-idx1-ubyte.gz", 1)
-        parts.append(Images(to_channels(pixels[..., None], channels), labels.astype(np.int64)))
+        parts.append(Images(to_channels(reading.of_pixels(pixels[..., None]), channels), labels.astype(np.int64)))
     return Dataset("fashion-mnist", parts[0], parts[1], FASHION_MNIST_LABELS)
 
 

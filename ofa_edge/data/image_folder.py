@@ -3,14 +3,16 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ofa_edge.data.channels import check_channels
 from ofa_edge.data.dataset import Dataset, Images
+from ofa_edge.data.labels import LABELS_FILE, read_labels
 from ofa_edge.data.memory import require_memory
+from ofa_edge.data.reading import AS_STORED, Reading, Values
 from ofa_edge.errors import DataError
 from ofa_edge.files import sha256_bytes
 
@@ -19,6 +21,8 @@ Progress = Callable[[int, int], None]  # images read, images in all
 HELD_OUT_SHARE = 0.1
 _TEST_FOLDERS = ("val", "valid", "validation", "test")
 _BLOCK = 256  # images between two reports
+_UNREADABLE = "an image that cannot be read"
+_NAMED = 5  # of several files, those that an error names
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ def load_image_folder(
     *,
     held_out_share: float = HELD_OUT_SHARE,
     split_seed: int = 0,
+    reading: Reading = AS_STORED,
     on_progress: Progress = lambda done, total: None,
 ) -> Dataset:
     """Images in folders named by their classes.
@@ -46,6 +51,9 @@ def load_image_folder(
     Either `folder/train/CLASS/` with `folder/val/CLASS/` (also valid, validation, test; the first of these that is
     there), or `folder/CLASS/` (or `folder/train/CLASS/` alone), of which a share is held out as the test set: the same
     one for a seed whatever the order of the directory, class by class, so that another class does not change it.
+
+    `folder/labels.toml` may give folders labels that no folder can be called (see `ofa_edge.data.labels`). Classes are
+    numbered in the order of their folders' names.
 
     Files may lie in folders within a class. What starts with a dot is passed over; a link to a folder is followed once.
     Each image becomes its central square at `size` (see `ofa_edge.data.picture`).
@@ -56,17 +64,21 @@ def load_image_folder(
         size: side of the images in memory, in pixels.
         held_out_share: of each class, where the folder has no test part.
         split_seed: of that split.
+        reading: how values in files become pixels.
         on_progress: called now and then from this thread.
 
     Raises:
-        DataError: a folder is missing, a class is empty, there is one class, the two parts differ in their classes,
-            an image cannot be read, or the images would not fit into memory. What is at fault is named.
+        DataError: a folder is missing, a class is empty, there is one class, two labels cannot be told apart, the two
+            parts differ in their classes, images cannot be read or are of different depths, the folder changed while it
+            was read, or the images would not fit into memory. What is at fault is named.
     """
     from ofa_edge.data.picture import is_grey
 
     check_channels(channels)
     train_folder, test_folder = _find_parts(folder)
     names = _class_names(train_folder)
+    labels = read_labels(folder, names)
+    before = _state(train_folder, test_folder)
     train = _list_part(train_folder, names)
     notes = _unread(folder, test_folder) + _left_out(train_folder, train.others)
     if test_folder is None:
@@ -78,13 +90,17 @@ def load_image_folder(
         notes += _left_out(test_folder, test.others)
     if channels is None:
         channels = 1 if all(is_grey(path) for part in (train, test) for files in part.files for path in files) else 3
-    require_memory(len(train) + len(test), size, channels, str(folder))
     total = len(train) + len(test)
+    require_memory(total, size, channels, str(folder))
+    found = _Found()
     parts = (
-        _read(train, channels, size, lambda done: on_progress(done, total)),
-        _read(test, channels, size, lambda done: on_progress(len(train) + done, total)),
+        _read(train, channels, size, reading, found, lambda done: on_progress(done, total)),
+        _read(test, channels, size, reading, found, lambda done: on_progress(len(train) + done, total)),
     )
-    return Dataset(folder.name or folder.resolve().name, parts[0], parts[1], names, notes)
+    _require_unchanged(folder, before, _state(train_folder, test_folder))
+    found.require_readable()
+    values = Values.of_set(found.values, str(folder))
+    return Dataset(folder.name or folder.resolve().name, parts[0], parts[1], labels, notes, values)
 
 
 def _find_parts(folder: Path) -> tuple[Path, Path | None]:
@@ -141,13 +157,19 @@ def _list_part(folder: Path, names: Sequence[str]) -> _Part:
     from ofa_edge.data.picture import SUFFIXES
 
     files, others = [], [Path(entry.path) for entry in _entries(folder) if not _is_folder(entry)]
+    others = [path for path in others if path.name != LABELS_FILE]
     for name in names:
         found = list(_walk(folder / name))
-        images = tuple(path for path in found if path.suffix.lower() in SUFFIXES)
-        if not images:
-            raise DataError("a class without images", f"{folder / name}", f"add images ({', '.join(sorted(SUFFIXES))})")
-        files.append(images)
+        files.append(tuple(path for path in found if path.suffix.lower() in SUFFIXES))
         others += [path for path in found if path.suffix.lower() not in SUFFIXES]
+    empty = [str(folder / name) for name, images in zip(names, files, strict=True) if not images]
+    if empty:
+        more = f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else ""
+        raise DataError(
+            "a class without images" if len(empty) == 1 else f"{len(empty)} classes without images",
+            ", ".join(empty[:_NAMED]) + more,
+            f"add images ({', '.join(sorted(SUFFIXES))}), or remove the folder",
+        )
     return _Part(tuple(files), tuple(others))
 
 
@@ -202,16 +224,81 @@ def _split(folder: Path, names: Sequence[str], part: _Part, share: float, seed: 
     return _Part(tuple(kept)), _Part(tuple(held_out))
 
 
-def _read(part: _Part, channels: int, size: int, report: Callable[[int], None]) -> Images:
-    from ofa_edge.data.picture import read_picture
+@dataclass
+class _Found:
+    """What reading finds besides pixels: the values of each file, and files that cannot be read."""
+
+    values: list[tuple[str, Values]] = field(default_factory=list)
+    faults: list[DataError] = field(default_factory=list)
+
+    def require_readable(self) -> None:
+        """Raise DataError where files could not be read: all are counted, the first few are named."""
+        if not self.faults:
+            return
+        if len(self.faults) == 1:
+            raise self.faults[0]
+        lines = [fault.why if fault.what == _UNREADABLE else f"{fault.why} ({fault.what})" for fault in self.faults]
+        more = [f"and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
+        hints = dict.fromkeys(fault.hint for fault in self.faults)
+        raise DataError(
+            f"{len(lines)} images that cannot be read", "\n  ".join(lines[:_NAMED] + more), "; ".join(list(hints)[:3])
+        )
+
+
+def _read(
+    part: _Part, channels: int, size: int, reading: Reading, found: _Found, report: Callable[[int], None]
+) -> Images:
+    from ofa_edge.data.picture import Picture, read_picture
+
+    def read(path: Path) -> Picture | DataError:
+        try:
+            return read_picture(path, channels, size, reading)
+        except DataError as error:
+            return error
 
     files = [path for of_class in part.files for path in of_class]
     labels = np.repeat(np.arange(len(part.files)), [len(of_class) for of_class in part.files])
     pixels = np.empty((len(files), size, size, channels), dtype=np.uint8)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(files), _BLOCK):  # in blocks: the first fault of a block ends the work
-            block = pool.map(lambda path: read_picture(path, channels, size), files[start : start + _BLOCK])
-            for index, image in enumerate(block, start=start):
-                pixels[index] = image
+        for start in range(0, len(files), _BLOCK):  # in blocks: few results wait, and an interrupt is heard
+            block = files[start : start + _BLOCK]
+            for index, (path, picture) in enumerate(zip(block, pool.map(read, block), strict=True), start=start):
+                if isinstance(picture, DataError):
+                    found.faults.append(picture)
+                else:
+                    pixels[index] = picture.pixels
+                    found.values.append((str(path), picture.values))
             report(min(start + _BLOCK, len(files)))
     return Images(pixels, labels.astype(np.int64))
+
+
+def _state(*folders: Path | None) -> dict[Path, tuple[int, int] | None]:
+    """Size and time of change of every file in class folders; None for one that cannot be asked."""
+    state: dict[Path, tuple[int, int] | None] = {}
+    for folder in folders:
+        for entry in _entries(folder) if folder else ():
+            for path in _walk(Path(entry.path)) if _is_folder(entry) else ():
+                try:
+                    status = path.stat()
+                    state[path] = status.st_size, status.st_mtime_ns
+                except OSError:
+                    state[path] = None
+    return state
+
+
+def _require_unchanged(
+    folder: Path, before: dict[Path, tuple[int, int] | None], after: dict[Path, tuple[int, int] | None]
+) -> None:
+    """Raise DataError where files came, went or changed: the images in memory are of no one state of the folder."""
+    changes = [
+        f"{path} {'appeared' if path not in before else 'vanished' if path not in after else 'changed'}"
+        for path in sorted({**before, **after})
+        if (path in before, before.get(path)) != (path in after, after.get(path))
+    ]
+    if changes:
+        more = [f"and {len(changes) - _NAMED} more"] if len(changes) > _NAMED else []
+        raise DataError(
+            f"{folder} changed while it was read",
+            "\n  ".join(changes[:_NAMED] + more),
+            "wait until nothing writes to it, and give the same command again; nothing was written so far",
+        )

@@ -16,7 +16,7 @@ def require_memory(count: int, size: int, channels: int, where: str) -> None:
     Raises:
         DataError: they do not; the message has both figures, and the largest size that would fit.
     """
-    needed, available = count * size * size * channels, int(psutil.virtual_memory().available * _SHARE)
+    needed, available = count * size * size * channels, _available()
     if needed <= available:
         return
     fits = math.isqrt(available // (count * channels))
@@ -26,3 +26,18 @@ def require_memory(count: int, size: int, channels: int, where: str) -> None:
         f"{available / 2**30:.1f} GiB can be used",
         (f"take images of at most {fits} pixels, " if fits else "") + "use fewer images, or a machine with more memory",
     )
+
+
+def require_bytes(needed: int, what: str, hint: str) -> None:
+    """Check that this many bytes can be had now. Raises DataError with both figures."""
+    available = _available()
+    if needed > available:
+        raise DataError(
+            f"{what} does not fit into memory",
+            f"reading it takes {needed / 2**30:.1f} GiB, {available / 2**30:.1f} GiB can be used",
+            f"{hint}, or use a machine with more memory",
+        )
+
+
+def _available() -> int:
+    return int(psutil.virtual_memory().available * _SHARE)

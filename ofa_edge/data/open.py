@@ -6,6 +6,7 @@ from ofa_edge.data.cifar10 import load_cifar10
 from ofa_edge.data.dataset import Dataset
 from ofa_edge.data.fashion_mnist import load_fashion_mnist
 from ofa_edge.data.image_folder import HELD_OUT_SHARE, Progress, load_image_folder
+from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.data.registered import load_registered, registered_names
 from ofa_edge.errors import DataError, UnknownNameError
 
@@ -26,6 +27,7 @@ def open_dataset(
     channels: int | None = None,
     held_out_share: float = HELD_OUT_SHARE,
     split_seed: int = 0,
+    reading: Reading = AS_STORED,
     on_progress: Progress = lambda done, total: None,
 ) -> Dataset:
     """Read a data set.
@@ -38,6 +40,7 @@ def open_dataset(
         channels: 1 or 3; None: as the data have them.
         held_out_share: share of each class that becomes the test set of an image folder that has none.
         split_seed: of that split.
+        reading: how the values in files become pixels.
         on_progress: called now and then with images read and images in all (0: not known), where reading takes time.
 
     Raises:
@@ -46,9 +49,9 @@ def open_dataset(
         DataError: the data are missing, damaged, or do not fit into memory; the file is named.
     """
     if name == FASHION_MNIST:
-        return load_fashion_mnist(folder, channels)
+        return load_fashion_mnist(folder, channels, reading)
     if name == CIFAR10:
-        return load_cifar10(_given(folder, name), channels, on_progress)
+        return load_cifar10(_given(folder, name), channels, reading, on_progress)
     if name == IMAGE_FOLDER:
         return load_image_folder(
             _given(folder, name),
@@ -56,11 +59,12 @@ def open_dataset(
             size,
             held_out_share=held_out_share,
             split_seed=split_seed,
+            reading=reading,
             on_progress=on_progress,
         )
     if name not in registered_names():
         raise UnknownNameError.of("dataset", name, dataset_names(), f"use one of: {', '.join(dataset_names())}")
-    return load_registered(name, folder, channels, size, on_progress)
+    return load_registered(name, folder, channels, size, reading, on_progress)
 
 
 def _given(folder: Path | None, name: str) -> Path:

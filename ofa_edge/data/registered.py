@@ -38,12 +38,16 @@ from numpy.typing import NDArray
 from ofa_edge.data.channels import check_channels
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.image_folder import Progress
+from ofa_edge.data.labels import check_labels
 from ofa_edge.data.memory import require_memory
 from ofa_edge.data.preprocess import Pixels
+from ofa_edge.data.reading import AS_STORED, Reading, Values
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError
 
 if TYPE_CHECKING:
     import torch
+
+    from ofa_edge.data.picture import Picture
 
 ENTRY_POINTS = "ofa_edge.datasets"
 _BLOCK = 256
@@ -89,6 +93,7 @@ def load_registered(
     folder: Path | None,
     channels: int | None,
     size: int,
+    reading: Reading = AS_STORED,
     on_progress: Progress = lambda done, total: None,
 ) -> Dataset:
     """A data set that an installed package brings.
@@ -100,6 +105,7 @@ def load_registered(
         folder: given to the entry point as it is.
         channels: 1 or 3; None: 1 if the first training image is grey, else 3.
         size: side of the images in memory, in pixels.
+        reading: how values become pixels.
         on_progress: called now and then; the total is 0 where the data set has no length.
 
     Raises:
@@ -116,11 +122,14 @@ def load_registered(
         require_memory(known, size, channels, f"data set '{name}'")
     seen = 0
     parts = []
+    values: list[tuple[str, Values]] = []
     for part in (train, test):
-        parts.append(_read(part, channels, size, lambda done, base=seen: on_progress(base + done, known or 0)))  # type: ignore[misc]
+        report = lambda done, base=seen: on_progress(base + done, known or 0)  # noqa: E731
+        parts.append(_read(part, channels, size, reading, values, report))
         seen += len(parts[-1])
     names = _class_names(name, train, test, parts)
-    return Dataset(name, parts[0], parts[1], names)
+    check_labels(names, f"data set '{name}'")
+    return Dataset(name, parts[0], parts[1], names, values=Values.of_set(values, f"data set '{name}'"))
 
 
 def _load(name: str) -> Callable[[Path | None, bool], Any]:
@@ -175,11 +184,18 @@ def _make_part(make: Callable[[Path | None, bool], Any], name: str, folder: Path
 
 def _first_channels(part: _Part) -> int:
     for image, _ in part:
-        return int(_pixels(image, None, 1, f"{part.where}, item 0").shape[-1])
+        return int(_picture(image, None, 1, AS_STORED, f"{part.where}, item 0").pixels.shape[-1])
     raise _empty(part)
 
 
-def _read(part: _Part, channels: int, size: int, report: Callable[[int], None]) -> Images:
+def _read(
+    part: _Part,
+    channels: int,
+    size: int,
+    reading: Reading,
+    values: list[tuple[str, Values]],
+    report: Callable[[int], None],
+) -> Images:
     capacity = _BLOCK if part.length is None else part.length
     pixels = np.empty((capacity, size, size, channels), dtype=np.uint8)
     labels: list[int] = []
@@ -188,7 +204,9 @@ def _read(part: _Part, channels: int, size: int, report: Callable[[int], None]) 
         if index == len(pixels):  # only where the length is not known
             require_memory(3 * len(pixels), size, channels, part.where)
             pixels = np.concatenate([pixels, np.empty_like(pixels)])
-        pixels[index] = _pixels(image, channels, size, where)
+        picture = _picture(image, channels, size, reading, where)
+        pixels[index] = picture.pixels
+        values.append((f"item {index}", picture.values))
         labels.append(_label(label, where))
         if len(labels) % _BLOCK == 0:
             report(len(labels))
@@ -202,16 +220,16 @@ def _empty(part: _Part) -> DataError:
     return DataError("no images", f"{part.where} is empty", "check the folder given with --data")
 
 
-def _pixels(image: Any, channels: int | None, size: int, where: str) -> Pixels:
+def _picture(image: Any, channels: int | None, size: int, reading: Reading, where: str) -> "Picture":
     """One image as uint8 [size, size, channels]."""
     from PIL import Image
 
-    from ofa_edge.data.picture import square_array, square_pixels
+    from ofa_edge.data.picture import square_array, square_picture
 
     try:
         if isinstance(image, Image.Image):
-            return square_pixels(image, channels, size)
-        return square_array(_hwc(image), channels, size)
+            return square_picture(image, channels, size, reading)
+        return square_array(_hwc(image), channels, size, reading)
     except DataError as error:
         raise DataError(error.what, f"{where}: {error.why}", error.hint) from error
     except Exception as error:  # a lazy image that turns out to be damaged, for one

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from ofa_edge.classes import Split
 from ofa_edge.data.dataset import Images
-from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.data.preprocess import resize
 from ofa_edge.data.sampling import stratified_split
-from ofa_edge.errors import DataError
+from ofa_edge.supernet.own_data import open_for
 from ofa_edge.supernet.zoo import SupernetPackage
 
 VALIDATION_IMAGES = 4000
@@ -30,6 +29,7 @@ class BuildData:
         test: for the ladder and the accuracy gate.
         source: what they are, in words.
         labelled: whether their labels mean anything.
+        notes: what may be wrong with them, a sentence each.
     """
 
     calibration: Images
@@ -37,6 +37,7 @@ class BuildData:
     test: Images
     source: str
     labelled: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def test_labels(self) -> NDArray[np.int64] | None:
@@ -71,23 +72,15 @@ def folder_data(folder: Path, package: SupernetPackage, seed: int) -> BuildData:
     """A user's image folder: its training part gives calibration and validation images, the other is the test set.
 
     Raises:
-        DataError: its classes are not the supernet's.
+        DataError: see `open_for`.
     """
-    data = load_image_folder(folder, package.space.in_channels, package.space.resolutions[-1])
-    if set(data.class_names) != set(package.labels):
-        strange = sorted(set(data.class_names) ^ set(package.labels))
-        raise DataError(
-            "the data's classes are not the supernet's",
-            f"{folder}: differs in {', '.join(strange[:5])}",
-            f"name the folders after the labels: {', '.join(package.labels[:5])}, ...",
-        )
-    order = np.array([package.labels.index(name) for name in data.class_names], dtype=np.int64)
-    train, test = (Images(part.pixels, order[part.labels]) for part in (data.train, data.test))
+    data = open_for(package, folder=folder)
+    train, test = data.train, data.test
     rest, chosen = stratified_split(train.labels, min(CALIBRATION_IMAGES, len(train) // 2), seed)
     calibration, validation = train.take(chosen).sample(None, seed), train.take(rest).sample(VALIDATION_IMAGES, seed)
     if len(train) < CALIBRATION_IMAGES:  # too few for two sets: batch norm asks for no labels, choosing does
         calibration, validation = train.sample(CALIBRATION_IMAGES, seed), train.sample(None, seed)
-    return BuildData(calibration, validation, test, f"{folder.name}: {len(test)} test images")
+    return BuildData(calibration, validation, test, f"{folder.name}: {len(test)} test images", notes=data.notes)
 
 
 def synthetic_data(package: SupernetPackage) -> BuildData:

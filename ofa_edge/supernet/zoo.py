@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
 from ofa_edge.files import atomic_path
 from ofa_edge.space import Family, Space, Subnet
@@ -57,6 +58,7 @@ class SupernetPackage:
         mean, std: pixel statistics (0..255) by channel.
         dataset: what it was trained on; None if untrained.
         subnet: the only network, where the folder holds one static network instead of a supernet.
+        reading: how values in image files become pixels, as in its training.
     """
 
     name: str
@@ -67,6 +69,7 @@ class SupernetPackage:
     std: tuple[float, ...]
     dataset: str | None
     subnet: Subnet | None = None
+    reading: Reading = AS_STORED
 
     @property
     def trained(self) -> bool:
@@ -165,7 +168,8 @@ def _read_package(name: str, folder: Path) -> SupernetPackage:
         labels = tuple(json.loads(facts["labels"]))
         mean, std = (tuple(float(item) for item in json.loads(facts[key])) for key in ("mean", "std"))
         dataset = facts["dataset"]
-    except (KeyError, ValueError, TypeError) as error:
+        reading = Reading.from_json(json.loads(facts["reading"])) if "reading" in facts else AS_STORED
+    except (ConfigError, KeyError, ValueError, TypeError) as error:
         raise WeightsError("incomplete weights header", f"{path}: {error}", "train again") from error
     if len(labels) != weights.space.num_classes or len(mean) != weights.space.in_channels:
         raise ConfigError(
@@ -173,7 +177,7 @@ def _read_package(name: str, folder: Path) -> SupernetPackage:
             f"{path}: {len(labels)} labels for {weights.space.num_classes} classes",
             "train again",
         )
-    return SupernetPackage(name, weights.space, folder, labels, mean, std, dataset, weights.subnet)
+    return SupernetPackage(name, weights.space, folder, labels, mean, std, dataset, weights.subnet, reading)
 
 
 def save_images(path: Path, splits: dict[str, Images]) -> None:

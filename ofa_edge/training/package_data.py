@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ofa_edge.data.dataset import Dataset, Images
-from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
+from ofa_edge.data.dataset import Images
+from ofa_edge.data.open import IMAGE_FOLDER
 from ofa_edge.errors import DataError
+from ofa_edge.supernet.own_data import open_for
 from ofa_edge.supernet.zoo import IMAGES, SupernetPackage
 from ofa_edge.training.recipe import AugmentRecipe
 
@@ -27,6 +28,7 @@ class TrainingData:
         test: for figures.
         augment: as in the supernet's training.
         batch: likewise.
+        notes: what a user may want to know of the data, a sentence each.
     """
 
     train: Images
@@ -34,6 +36,7 @@ class TrainingData:
     test: Images
     augment: AugmentRecipe
     batch: int
+    notes: tuple[str, ...] = ()
 
 
 def training_data(package: SupernetPackage, dataset: str | None, folder: Path | None) -> TrainingData:
@@ -45,26 +48,20 @@ def training_data(package: SupernetPackage, dataset: str | None, folder: Path | 
         folder: where it is.
 
     Raises:
-        DataError: the data are missing, or their classes or channels are not the supernet's.
+        DataError: see `open_for`.
     """
     facts = _recipe_facts(package)
     data = facts.get("data", {})
-    found = open_dataset(
-        dataset or data.get("dataset", IMAGE_FOLDER),
-        folder,
-        size=package.space.resolutions[-1],
-        channels=package.space.in_channels,
-        split_seed=data.get("split_seed", 0),
-    )
-    _check_classes(found, package)
+    seed = data.get("split_seed", 0)
+    found = open_for(package, dataset or data.get("dataset", IMAGE_FOLDER), folder, seed)
     same = found.name == package.dataset
     held_out = data.get("held_out", 0) if same else 0
-    train, kept = found.split(held_out or max(1, len(found.train) // _HELD_OUT_SHARE), data.get("split_seed", 0))
+    train, kept = found.split(held_out or max(1, len(found.train) // _HELD_OUT_SHARE), seed)
     try:
         augment = AugmentRecipe.model_validate(facts.get("augment", {}))
     except ValidationError:
         augment = AugmentRecipe()
-    return TrainingData(train, kept, found.test, augment, int(facts.get("batch", 128)))
+    return TrainingData(train, kept, found.test, augment, int(facts.get("batch", 128)), found.notes)
 
 
 def predictor_images(package: SupernetPackage, dataset: str | None, folder: Path | None) -> tuple[Images, Images]:
@@ -86,13 +83,3 @@ def _recipe_facts(package: SupernetPackage) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _check_classes(data: Dataset, package: SupernetPackage) -> None:
-    if data.class_names != package.labels:
-        strange = sorted(set(data.class_names) ^ set(package.labels)) or ["their order"]
-        raise DataError(
-            "the data's classes are not the supernet's",
-            f"{data.name}: differs in {', '.join(strange[:5])}",
-            f"use data with the classes {', '.join(package.labels[:5])}{', ...' if len(package.labels) > 5 else ''}",
-        )

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.data.reading import Reading
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.space import Family, Space
@@ -41,7 +42,8 @@ class SpaceRecipe(Strict):
 class DataRecipe(Strict):
     """The data set, what is held out of its training part, and the statistics of its pixels (0..255).
 
-    Without `mean` and `std` they are those of the training images, see `ofa_edge.training.data`.
+    Without `mean` and `std` they are those of the training images, see `ofa_edge.training.data`. How files are read
+    (`channels`, `value_range`, `channel_order`): docs/data.md.
     """
 
     dataset: str
@@ -50,17 +52,29 @@ class DataRecipe(Strict):
     limit: Positive | None = None  # train on the first images only, for quick tests
     mean: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    channels: Literal[1, 3] | None = None  # as mean has them, else as the images have them
+    value_range: tuple[float, float] | None = None  # values in files that become 0 and 255; all of the container
+    channel_order: Literal["rgb", "bgr"] = "rgb"  # in files
 
     @model_validator(mode="after")
     def _fits(self) -> "DataRecipe":
         if (self.mean and len(self.mean)) != (self.std and len(self.std)):
             raise ValueError("mean and std want one value for each channel, both or neither")
+        if self.mean and self.channels not in (None, len(self.mean)):
+            raise ValueError(f"channels = {self.channels}, and mean has {len(self.mean)} values")
+        if self.value_range and not self.value_range[0] < self.value_range[1]:
+            raise ValueError("value_range is [low, high], low below high")
         return self
 
     @property
-    def channels(self) -> int | None:
+    def wanted_channels(self) -> int | None:
         """Channels of the images; None: as the data have them."""
-        return None if self.mean is None else len(self.mean)
+        return self.channels or (len(self.mean) if self.mean else None)
+
+    @property
+    def reading(self) -> Reading:
+        """How values in files become pixels."""
+        return Reading(self.value_range, self.channel_order)
 
     @property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ofa_edge.data.dataset import Dataset, Images
+from ofa_edge.data.dataset import Dataset, Images, class_counts
 from ofa_edge.errors import DataError
 
 
@@ -25,3 +25,9 @@ def test_a_split_is_a_partition_that_a_seed_decides():
 def test_images_and_labels_must_fit_together():
     with pytest.raises(DataError):
         Images(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(3, np.int64))
+
+
+def test_classes_are_counted_and_one_without_images_counts_0():
+    images = Images(np.zeros((5, 2, 2, 1), np.uint8), np.array([3, 0, 3, 3, 1]))
+    assert class_counts(images, 5).tolist() == [1, 1, 0, 3, 0]
+    assert class_counts(images.take(np.arange(0)), 2).tolist() == [0, 0]

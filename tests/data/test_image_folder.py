@@ -165,15 +165,98 @@ def test_a_second_test_part_is_left_out_and_said(tmp_path):
     assert "val/ is the test set, test/ left out" in data.notes[0]
 
 
-def test_classes_that_differ_in_case_only(tmp_path):
-    write_shades(tmp_path, {"Cat": 3, "cat": 3})
-    assert load_image_folder(tmp_path, 1, 4).class_names == ("Cat", "cat")
+# -- labels --
+
+
+@pytest.mark.parametrize(
+    "names", [("Cat", "cat"), ("caf\u00e9", "cafe\u0301"), ("stra\u00dfe", "STRASSE"), ("\ufb01sh", "fish")]
+)
+def test_classes_that_cannot_be_told_apart_are_refused(tmp_path, names):
+    write_shades(tmp_path, dict.fromkeys(names, 3))
+    with pytest.raises(DataError, match="differ in case or in their Unicode form") as caught:
+        load_image_folder(tmp_path, 1, 4)
+    assert all((name if name.isascii() else ascii(name)[1:-1]) in caught.value.why for name in names)
+
+
+def test_labels_for_folders_that_cannot_be_called_so(tmp_path):
+    write_parts(tmp_path, classes=("boot", "tshirt", "zebra"))
+    (tmp_path / "labels.toml").write_text('tshirt = "T-shirt/top"\n"boot" = "Ankle boot"\n')
+    data = load_image_folder(tmp_path, 3, 8)
+    assert data.class_names == ("Ankle boot", "T-shirt/top", "zebra")
+    assert data.notes == ()
+    (tmp_path / "labels.toml").unlink()
+    plain = load_image_folder(tmp_path, 3, 8)
+    assert plain.class_names == ("boot", "tshirt", "zebra")
+    assert plain.train.digest == data.train.digest  # numbers go by the folders
+
+
+def test_labels_beside_classes_that_are_not_split_are_no_stray_file(tmp_path):
+    write_shades(tmp_path, {"a": 4, "b": 4})
+    (tmp_path / "labels.toml").write_text('a = "A/1"\n')
+    data = load_image_folder(tmp_path, 1, 4)
+    assert data.class_names == ("A/1", "b")
+    assert not any("left out" in note for note in data.notes)
 
 
 # -- faults --
 
 
-def test_an_unreadable_image_is_named_and_the_first_of_several(tmp_path):
+def test_a_label_that_is_no_line_of_text_is_refused_until_it_is_given_one(tmp_path):
+    write_shades(tmp_path, {"a\nb": 4, "c": 4})
+    with pytest.raises(DataError, match="no text") as caught:
+        load_image_folder(tmp_path, 1, 4)
+    assert "labels.toml" in caught.value.hint
+    (tmp_path / "labels.toml").write_text('"a\\nb" = "a, b"\n')
+    assert load_image_folder(tmp_path, 1, 4).class_names == ("a, b", "c")
+
+
+def test_all_bad_files_are_told_at_once(tmp_path):
+    write_parts(tmp_path, count=9)
+    bad = [tmp_path / "train" / "cat" / f"{index}.png" for index in range(6)] + [tmp_path / "val" / "dog" / "8.png"]
+    for path in bad:
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="7 images that cannot be read") as caught:
+        load_image_folder(tmp_path, 3, 8)
+    assert all(f"{path}: the file is empty" in caught.value.why for path in bad[:5])
+    assert "and 2 more" in caught.value.why
+
+
+def test_wide_grey_images_among_others_are_refused(tmp_path):
+    write_parts(tmp_path)
+    path = tmp_path / "train" / "cat" / "deep.png"
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(path)
+    with pytest.raises(DataError, match="mixed") as caught:
+        load_image_folder(tmp_path, 3, 8)
+    assert f"1 of 16-bit grey (the first: {path})" in caught.value.why
+    assert "12 of 8 bits" in caught.value.why
+
+
+@pytest.mark.parametrize(("change", "word"), [("gone", "vanished"), ("new", "appeared"), ("grown", "changed")])
+@pytest.mark.parametrize("layout", ["", "train"])
+def test_a_folder_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, change, word, layout):
+    from ofa_edge.data import picture
+
+    write_parts(tmp_path, ("train", "val")) if layout else write_classes(tmp_path, count=9)
+    cat = tmp_path / layout / "cat"
+    victim = cat / ("later.png" if change == "new" else "2.png")
+    read, done = picture.read_picture, []
+
+    def meanwhile(path, *options):
+        if not done:
+            done.append(path)
+            if change == "gone":
+                victim.unlink()
+            else:
+                victim.write_bytes(b"half of a pict" if change == "grown" else (cat / "0.png").read_bytes())
+        return read(path, *options)
+
+    monkeypatch.setattr(picture, "read_picture", meanwhile)
+    with pytest.raises(DataError, match="changed while it was read") as caught:
+        load_image_folder(tmp_path, 3, 8)
+    assert caught.value.why == f"{victim} {word}"
+
+
+def test_an_unreadable_image_is_named(tmp_path):
     write_parts(tmp_path)
     good = (tmp_path / "val" / "dog" / "1.png").read_bytes()
     (tmp_path / "val" / "dog" / "1.png").write_bytes(good[: len(good) // 2])
@@ -217,9 +300,14 @@ def test_a_class_without_images_is_named(tmp_path, part):
     write_parts(tmp_path)
     for path in (tmp_path / part / "dog").iterdir():
         path.rename(path.with_suffix(".txt"))
-    with pytest.raises(DataError, match="without images") as caught:
+    with pytest.raises(DataError, match="a class without images") as caught:
         load_image_folder(tmp_path, 3, 16)
-    assert str(tmp_path / part / "dog") in caught.value.why
+    assert caught.value.why == str(tmp_path / part / "dog")
+    for path in (tmp_path / part / "cat").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="2 classes without images") as caught:
+        load_image_folder(tmp_path, 3, 16)
+    assert caught.value.why == f"{tmp_path / part / 'cat'}, {tmp_path / part / 'dog'}"
 
 
 def test_a_class_of_one_image_cannot_be_split(tmp_path):
