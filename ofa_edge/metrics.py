@@ -95,10 +95,8 @@ def paired_drop(reference: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> P
     """
     if reference.shape != candidate.shape or reference.ndim != 1 or not reference.size:
         raise ValueError(f"answers of shapes {reference.shape} and {candidate.shape} are no pairs")
-    both, neither = int((reference & candidate).sum()), int((~reference & ~candidate).sum())
     lost, won = int((reference & ~candidate).sum()), int((~reference & candidate).sum())
-    count = len(reference)
-    return PairedDrop((lost - won) / count, *_newcombe(both, lost, won, neither), lost, won, count)
+    return paired_drop_of(int(reference.sum()), lost, won, len(reference))
 
 
 def images_to_tell(right: float, lost: int, won: int, images: int, allowed: float) -> int | None:
@@ -142,7 +140,7 @@ def _newcombe(both: float, lost: float, won: float, neither: float) -> tuple[flo
     """The 95 % interval of (lost - won) / all by Newcombe's method 10."""
     count = both + lost + won + neither
     first, second = (both + lost) / count, (both + won) / count
-    (low1, high1), (low2, high2) = wilson95(first, count), wilson95(second, count)
+    (low1, high1), (low2, high2) = _wilson(first, count), _wilson(second, count)
     correlation = _correlation(both, lost, won, neither)
 
     def joined(one: float, other: float) -> float:
@@ -153,8 +151,8 @@ def _newcombe(both: float, lost: float, won: float, neither: float) -> tuple[flo
     return max(low, -1.0), min(high, 1.0)
 
 
-def wilson95(share: float, count: float) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a proportion seen on `count` images."""
+def _wilson(share: float, count: float) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a proportion."""
     square = _Z95 * _Z95
     middle, scale = share + square / (2 * count), 1 + square / count
     reach = _Z95 * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
@@ -216,7 +214,7 @@ def mean_recall(table: NDArray[np.int64]) -> float:
     return float(np.nanmean(found))
 
 
-def wilson95(right: int, images: int) -> tuple[float, float]:
+def wilson95(right: float, images: int) -> tuple[float, float]:
     """Wilson's 95 % interval of the share `right` of `images`; everything, 0 to 1, where there is no image."""
     if not images:
         return 0.0, 1.0
@@ -226,8 +224,8 @@ def wilson95(right: int, images: int) -> tuple[float, float]:
 
 def paired_drop_of(right_before: int, lost: int, won: int, images: int) -> PairedDrop:
     """`paired_drop` from counts: images that the reference has right, lost and won ones among `images` > 0."""
-    counts = [right_before - lost, lost, won, images - right_before - won]
-    return paired_drop(np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts))
+    cells = (right_before - lost, lost, won, images - right_before - won)
+    return PairedDrop((lost - won) / images, *_newcombe(*cells), lost, won, images)
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -75,7 +75,7 @@ def accuracy_verdict(reference: Rung, judged: Rung, drop: DropRecord | None, cla
     if not start:
         words = f"the {reference.name} has none of {reference.images} images right"
         return verdict("fail", "reference-answers-nothing", f"{words}: labels and network do not belong together")
-    if wilson95(start, reference.images)[0] <= 1 / classes:
+    if wilson95(start * reference.images, reference.images)[0] <= 1 / classes:
         words = f"the {reference.name}'s {100 * start:.2f} % top-1 on {reference.images} images"
         return verdict("unverified", "reference-at-chance", f"{words} may be chance, which is {100 / classes:.2f} %")
     found = judge_drop(drop, start, (1 - FLOOR) * start)

@@ -114,8 +114,8 @@ def _far(expected: ExpectedRecord) -> float:
 
 def _short_by(expected: ExpectedRecord, top1: float, images: int) -> float:
     """The lower end of what is missing to the expected top-1: Newcombe's hybrid interval of two samples."""
-    low = wilson95(expected.top1, expected.images)[0]
-    high = wilson95(top1, images)[1]
+    low = wilson95(expected.top1 * expected.images, expected.images)[0]
+    high = wilson95(top1 * images, images)[1]
     missing = expected.top1 - top1
     return missing - math.hypot(expected.top1 - low, high - top1) - 2 * expected.error
 
