@@ -88,12 +88,13 @@ def append_json(path: Path, value: Any) -> None:
     A last line that a crash cut short is left as it is, by itself: readers know it by what is missing.
 
     Raises:
-        OutputError: the disk is full, or the file cannot be written. What it held before is not touched.
+        OutputError: the disk is full, the file cannot be written, or a link stands there. What it held before is
+            not touched.
     """
     line = canonical_json(value) + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             size = os.fstat(handle).st_size

@@ -16,6 +16,7 @@ from ofa_edge import cost
 from ofa_edge.compiled import KernelRecord, SchedulesRecord
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file, write_bytes
+from ofa_edge.names import RelativePath, relative_path
 from ofa_edge.output import MANIFEST
 from ofa_edge.record import (
     Count,
@@ -27,8 +28,6 @@ from ofa_edge.record import (
     Positive,
     ReasonCode,
     Record,
-    RelativePath,
-    relative,
 )
 from ofa_edge.refinement import IntervalRecord, RefinementRecord
 from ofa_edge.searched import SearchRecord, SustainedRecord
@@ -284,7 +283,7 @@ class Manifest(Record):
 
     @model_validator(mode="after")
     def _outputs_stay_inside(self) -> Self:
-        paths = [relative(record.path) for record in self.outputs]
+        paths = [relative_path(record.path) for record in self.outputs]
         if len(set(paths)) != len(paths) or MANIFEST in paths:
             raise ValueError(f"outputs must be distinct, without {MANIFEST}: {paths}")
         return self

@@ -1,4 +1,5 @@
 import errno
+from pathlib import Path
 
 import pytest
 
@@ -53,10 +54,17 @@ def test_lines_are_added_whole_and_a_torn_one_stays_by_itself(tmp_path):
     assert path.read_bytes() == b'{"a":2,"b":1}\n{"torn\n[3]\n'
 
 
-def test_a_full_disk_under_a_file_of_lines_is_told_in_three_parts(tmp_path):
-    path = tmp_path / "lines.jsonl"
-    path.symlink_to("/dev/full")
-    with pytest.raises(OutputError, match=r"cannot add to lines\.jsonl") as caught:
-        append_json(path, {})
+def test_a_full_disk_under_a_file_of_lines_is_told_in_three_parts():
+    with pytest.raises(OutputError, match="cannot add to full") as caught:
+        append_json(Path("/dev/full"), {})
     assert "No space left" in caught.value.why
     assert caught.value.hint
+
+
+def test_lines_are_not_added_behind_a_link(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"x\n")
+    (tmp_path / "lines.jsonl").symlink_to(elsewhere)
+    with pytest.raises(OutputError, match=r"cannot add to lines\.jsonl"):
+        append_json(tmp_path / "lines.jsonl", {})
+    assert elsewhere.read_bytes() == b"x\n"

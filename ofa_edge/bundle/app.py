@@ -9,7 +9,7 @@ from ofa_edge.bundle.record import BUNDLE, Bundle, ModelEntry, SampleEntry, read
 from ofa_edge.bundle.samples import DEFAULT_IMAGES, SampleSet, samples_of
 from ofa_edge.errors import ConfigError, UnknownNameError, UsageError
 from ofa_edge.files import sha256_bytes, write_bytes
-from ofa_edge.output import MARKER, locked_folder, output_folder
+from ofa_edge.output import MARKER, folder_inside, locked_folder, output_folder
 
 ASSETS = Path("app/src/main/assets")
 _LARGE = 8_000_000  # bytes of sample images, which an APK should not grow by unasked
@@ -38,13 +38,14 @@ def app_assets(app: Path) -> Path:
 
     Raises:
         ConfigError: `app` is not the app's project.
+        OutputError: a link stands between `app` and its assets.
     """
     missing = next((name for name in _APP_FILES if not (app / name).is_file()), None)
     if missing is not None:
         raise ConfigError(
             f"not the Android demo's folder: {app}", f"no {missing} in it", "--app android_demo, of a checkout"
         )
-    return app / ASSETS
+    return folder_inside(app, ASSETS.as_posix())
 
 
 def add_models(

@@ -22,9 +22,12 @@ def claim_run(
         dry: only check.
 
     Raises:
-        OutputError: it holds another run, a damaged marker, or files and no marker.
+        OutputError: it holds another run, a damaged marker, a link, or files and no marker.
     """
     file, hint = folder / marker, "choose another folder with --out"
+    link = next((path for path in folder.iterdir() if path.is_symlink()), None) if folder.is_dir() else None
+    if link is not None:
+        raise OutputError(f"refused: {link} is a link", "a run writes plain files, and would write elsewhere", hint)
     if file.is_file():
         try:
             known = json.loads(file.read_bytes())

@@ -8,6 +8,7 @@ from pathlib import Path
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import fsync_folder, sha256_file
 from ofa_edge.manifest import FileRecord, Manifest, check_outputs, read_manifest
+from ofa_edge.output import MANIFEST, file_inside
 from ofa_edge.pipeline.verifying import runner_of
 
 
@@ -58,13 +59,15 @@ class Store:
         self.folder = folder
 
     def keep(self, build: Build) -> Build:
-        """Copy a build into the store, whole or not at all; one that is there already stays."""
+        """Copy what a build's manifest names into the store, all or nothing; one that is there already stays."""
         place = self.folder / build.artifact.sha256
         if not place.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=self.folder) as scratch:
                 part = Path(scratch) / "build"
-                shutil.copytree(build.folder, part)
+                for name in (MANIFEST, *(record.path for record in build.manifest.outputs)):
+                    (part / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(file_inside(build.folder, name), part / name)
                 part.rename(place)
             fsync_folder(self.folder)
         return self.open(build.artifact.sha256)
