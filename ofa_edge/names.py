@@ -9,8 +9,8 @@ from pydantic import AfterValidator
 from ofa_edge.errors import ConfigError
 
 LONGEST = 100  # letters of a name: with suffixes it must fit into the 255 bytes of a file's name
-RULE = f"1 to {LONGEST} letters (a-z, A-Z), digits, '.', '_' and '-', first a letter or a digit"
-_PLAIN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST - 1}}}")
+RULE = f"1 to {LONGEST} letters (a-z, A-Z), digits, '.', '_', '-' and '@', first a letter or a digit"
+_PLAIN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._@-]{{0,{LONGEST - 1}}}")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 

@@ -25,6 +25,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
+from ofa_edge.names import RelativePath, require_plain
 
 Precision = Literal["fp32", "fp16", "dynamic", "int8"]
 Feature = Literal["fp32", "fp16", "dynamic", "int8", "fp16-accumulation"]
@@ -115,7 +116,7 @@ class SearchLimits(_Table):
 class LatencyModelFile(_Table):
     """Where the coefficients of the latency model lie."""
 
-    file: str = Field(min_length=1)  # relative to the target file
+    file: RelativePath  # relative to the target file
 
 
 class Emulation(_Table):
@@ -267,8 +268,10 @@ def read_target(path: Path) -> Target:
     """Read and check one target file.
 
     Raises:
-        ConfigError: not TOML, an unknown key (with the nearest known one), a wrong type, or values that contradict.
+        ConfigError: not TOML, an unknown key (with the nearest known one), a wrong type, values that contradict, or a
+            file whose name cannot be a target's.
     """
+    require_plain("target", path.stem, f"{path}: the file's name is the target's", "rename the file")
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -198,6 +198,18 @@ def test_nearest_key_gives_up_on_nonsense() -> None:
 # -- finding --
 
 
+@pytest.mark.parametrize("stem", ["..", "a b", "-rf", ".x", "$(id)", "a\u202eb", "a" * 101])
+def test_a_file_whose_name_is_no_plain_name_is_no_target(tmp_path: Path, stem: str) -> None:
+    with pytest.raises(ConfigError, match="not a target name"):
+        load_target(str(write(tmp_path, stem, PI4)))
+
+
+def test_a_latency_file_lies_beside_its_target_or_below(tmp_path: Path) -> None:
+    for elsewhere in ("../x.json", "/etc/x.json", "a/../../x.json"):
+        with pytest.raises(ConfigError, match=r"latency_model\.file"):
+            read_target(changed(tmp_path, 'file = "raspberry-pi-4.latency.json"', f'file = "{elsewhere}"'))
+
+
 def test_unknown_target_names_the_nearest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         load_target("rasberry-pi-4")

@@ -10,6 +10,7 @@ from ofa_edge.device.devices_file import BUILTIN, devices_path, parse_devices_fi
 from ofa_edge.device.tables import TABLES, plugins
 from ofa_edge.errors import ConfigError, UsageError
 from ofa_edge.files import write_bytes
+from ofa_edge.names import require_plain
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _HEADING = "# Devices of ofa-edge: where hardware stands. Personal; it belongs in no repository.\nschema = 1\n"
@@ -54,11 +55,10 @@ def table(name: str, kind: str, options: Mapping[str, str | int]) -> str:
     host = "pi.local"
     port = 22
     """
-    for key in (*options, name):
-        if not _KEY.fullmatch(key.replace(".", "-")):
-            raise ConfigError(
-                f"not a plain name: {key!r}", "names of devices and of their keys", "letters, digits, _ and -"
-            )
+    require_plain("device", name, "devices add", "devices add my-pi")
+    for key in options:
+        if not _KEY.fullmatch(key):
+            raise ConfigError(f"not a plain name: {key!r}", "a key of a device", "letters, digits, _ and -")
     head = name if _KEY.fullmatch(name) else f'"{name}"'
     lines = [
         f"[devices.{head}]",

@@ -12,7 +12,6 @@
 """
 
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.protocol import Connection
 from ofa_edge.device.tables import TABLES, Device, read_table
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
+from ofa_edge.names import plain
 from ofa_edge.targets import Target
 
 DEVICES_VARIABLE = "OFA_EDGE_DEVICES"
@@ -44,7 +44,6 @@ EMULATED: Mapping[str, Callable[[str, str], Connection]] = {
     "emulated-ssh": open_emulated_ssh,
     "emulated-adb": open_emulated_adb,
 }
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class DevicesFile(BaseModel):
@@ -61,8 +60,7 @@ class DevicesFile(BaseModel):
         for name in value:
             if name in BUILTIN:
                 raise ValueError(f"'{name}' is built in and cannot be redefined")
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"'{name}' is no plain name")
+            plain(name)
         return value
 
 

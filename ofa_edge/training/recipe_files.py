@@ -57,7 +57,7 @@ def load_recipe(name_or_path: str, preset: str | None = None, overrides: Mapping
     where = name_or_path
     if preset is not None:
         added = _read("preset", "presets", preset)
-        name = f"{values.get('name', name_or_path)}-{added.pop('name', preset)}"
+        name = f"{values.get('name', Path(name_or_path).stem)}-{added.pop('name', Path(preset).stem)}"
         added.pop("description", None)
         values = {**_joined(values, added), "name": name}
         where = f"{name_or_path} with preset {preset}"

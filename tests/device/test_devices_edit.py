@@ -1,6 +1,7 @@
 import doctest
 
 import pytest
+from hostile_names import NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,7 +41,7 @@ def test_a_device_is_added_and_comments_stay(path):
         ("x", "ssh", {"host": "-oProxyCommand=id"}, ConfigError, "not a host name"),
         ("x", "adb", {"serial": "-s"}, ConfigError, "not a serial"),
         ("x", "adb", {"hots": "y"}, ConfigError, "unknown key"),
-        ("x y", "ssh", {"host": "x"}, ConfigError, "not a plain name"),
+        *((name, "ssh", {"host": "x"}, ConfigError, "not a device name") for name in NAMES),
         ("x", "ssh", {'a"b': "x"}, ConfigError, "not a plain name"),
     ],
 )

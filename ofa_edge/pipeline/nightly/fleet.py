@@ -12,7 +12,6 @@ targets = ["raspberry-pi-4"]        # runs all artifacts built for these; or nam
 deadline_minutes = 30
 """
 
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ofa_edge.device.protocol import LatencyPlan
 from ofa_edge.errors import ConfigError
+from ofa_edge.names import plain
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FEWEST = 6  # pairs: fewer are never conclusive
 
 
@@ -92,8 +91,7 @@ class FleetFile(_Table):
     @classmethod
     def _names(cls, value: dict[str, object]) -> dict[str, object]:
         for name in value:
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"'{name}' is no plain name")
+            plain(name)
         return value
 
     @model_validator(mode="after")
