@@ -7,11 +7,14 @@ import hashlib
 import json
 import os
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import OutputError
+
+_LARGEST_TOML = 1_000_000  # characters; the largest file of ours has a hundredth of this
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -33,6 +36,18 @@ def canonical_json(value: Any) -> bytes:
 def pretty_json(value: Any) -> bytes:
     """JSON for people: two spaces, sorted keys, a newline at the end."""
     return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """A TOML file's content. Raises tomllib.TOMLDecodeError, also for what is too large or too deep to read."""
+    if len(text) > _LARGEST_TOML:
+        raise tomllib.TOMLDecodeError(f"{len(text)} characters, at most {_LARGEST_TOML} are read")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except (RecursionError, ValueError, OverflowError) as error:  # deep nesting, numbers of thousands of digits
+        raise tomllib.TOMLDecodeError(f"{type(error).__name__}: {str(error)[:200]}") from None
 
 
 def fsync_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 from ofa_edge import cost
 from ofa_edge.compiled import KernelRecord, SchedulesRecord
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import sha256_file, write_bytes
+from ofa_edge.files import write_bytes
 from ofa_edge.names import RelativePath, relative_path
 from ofa_edge.output import MANIFEST
 from ofa_edge.record import (
@@ -328,12 +328,3 @@ def read_manifest(path: Path) -> Manifest:
             f"{file}: {where}: {first['msg']}",
             "run ofa-edge build again",
         ) from error
-
-
-def check_outputs(folder: Path, manifest: Manifest) -> None:
-    """Every output as the manifest has it. Raises ConfigError naming the first that is not."""
-    for record in manifest.outputs:
-        path = folder / record.path
-        if not path.is_file() or sha256_file(path) != record.sha256:
-            state = "was changed" if path.is_file() else "is missing"
-            raise ConfigError(f"{record.path} {state}", f"{folder}: not the file of the manifest", "build again")

@@ -7,7 +7,7 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.names import is_plain, plain, relative_path, require_plain
 
 
-@pytest.mark.parametrize("name", ["a", "0", "pixel-4", "ofa_mbv3_d234_e346_k357_w1.2", "A" * 100, "a..b", "pixel1_lat@20ms"])
+@pytest.mark.parametrize("name", ["a", "0", "pixel-4", "ofa_mbv3_d234_w1.2", "A" * 100, "a..b", "pixel1_lat@20ms"])
 def test_plain_names(name: str) -> None:
     assert is_plain(name)
     assert plain(name) == require_plain("recipe", name, "x.toml", "another name") == name

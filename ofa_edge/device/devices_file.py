@@ -27,6 +27,7 @@ from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.protocol import Connection
 from ofa_edge.device.tables import TABLES, Device, read_table
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
+from ofa_edge.files import parse_toml
 from ofa_edge.names import plain
 from ofa_edge.targets import Target
 
@@ -97,7 +98,7 @@ def parse_devices_file(text: str, path: Path) -> dict[str, Device]:
         ConfigError: see `load_devices`.
     """
     try:
-        tables = DevicesFile.model_validate(tomllib.loads(text)).devices
+        tables = DevicesFile.model_validate(parse_toml(text)).devices
     except tomllib.TOMLDecodeError as error:
         raise _unreadable(path, error) from error
     except ValidationError as error:

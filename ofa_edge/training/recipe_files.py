@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ofa_edge.errors import ConfigError, UnknownNameError
+from ofa_edge.files import parse_toml
 from ofa_edge.training.recipe import Recipe
 
 _LIST = "ofa-edge train --list"
@@ -100,7 +101,7 @@ def _read(kind: str, folder: str, name_or_path: str) -> dict[str, Any]:
 
 def _parsed(text: str, where: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError("not a TOML file", f"{where}: {error}", "check the syntax") from error
 

@@ -58,7 +58,6 @@ def refused(result: tuple[int, str, str], words: str) -> str:
     return err
 
 
-
 @pytest.mark.parametrize("name", ["...pth", "a b.pth", "$(id).pth", "a\u202eb.pth"])
 def test_a_source_without_a_plain_name_needs_a_folder(
     run: Any, source: Path, monkeypatch: pytest.MonkeyPatch, name: str

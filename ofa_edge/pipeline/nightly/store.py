@@ -5,11 +5,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ofa_edge.built import artifact_of, read_built, runner_of
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import fsync_folder, sha256_file
-from ofa_edge.manifest import FileRecord, Manifest, check_outputs, read_manifest
+from ofa_edge.manifest import FileRecord, Manifest
 from ofa_edge.output import MANIFEST, file_inside
-from ofa_edge.pipeline.verifying import runner_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Build:
     @property
     def runner(self) -> Path | None:
         """The TVM runner that travels with the artifact."""
-        return runner_of(self.folder)
+        return runner_of(self.folder, self.manifest)
 
 
 def open_build(folder: Path) -> Build:
@@ -43,12 +43,8 @@ def open_build(folder: Path) -> Build:
     Raises:
         ConfigError: no build, changed after it, or without an artifact.
     """
-    manifest = read_manifest(folder)
-    check_outputs(folder, manifest)
-    artifact = next((record for record in manifest.outputs if record.role == "artifact"), None)
-    if artifact is None:
-        raise ConfigError("the build has no artifact", f"{folder}: no output of role 'artifact'", "build it again")
-    return Build(folder, manifest, artifact)
+    manifest = read_built(folder)
+    return Build(folder, manifest, artifact_of(manifest))
 
 
 class Store:

@@ -54,7 +54,7 @@ BODY = {"artifacts": 'build = "x"', "devices": 'artifacts = ["net"]'}
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_plain(tmp_path, table, name):
     with pytest.raises(ConfigError, match="no plain name"):
-        loaded(tmp_path, f'{GOOD}[{table}.{json.dumps(name)}]\n{BODY[table]}\n')
+        loaded(tmp_path, f"{GOOD}[{table}.{json.dumps(name)}]\n{BODY[table]}\n")
 
 
 def test_no_file(tmp_path):
