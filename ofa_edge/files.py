@@ -6,7 +6,9 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+import shutil
+import stat
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,24 +62,28 @@ def fsync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed over `path`, else removed.
+
+    The file may be read by whom the umask lets, and by nobody who could not read the one that it replaces; with
+    `private`, by its owner alone, as may a folder that is made for it.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written; `path` is left as it was.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        path.parent.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.part")
+        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600 if private else 0o666)
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)  # as the umask left it
         os.close(handle)
     except OSError as error:
         raise _output_error(path, error) from error
-    part = Path(name)
     try:
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        part.chmod(0o644)
+        part.chmod(mode & _mode_of(path))  # whoever wrote it may have made another file of it
         part.replace(path)
         fsync_folder(path.parent)
     except OSError as error:
@@ -90,9 +96,39 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> str:
-    """Write `data` to `path` atomically; return its SHA-256."""
-    with atomic_path(path) as part:
+def _mode_of(path: Path) -> int:
+    """Who may use the file that is replaced; anybody where there is none."""
+    try:
+        found = path.lstat().st_mode
+    except OSError:
+        return 0o777
+    return stat.S_IMODE(found) if stat.S_ISREG(found) else 0o777
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder of the user's own, or close one that is there to everybody else.
+
+    Raises:
+        OutputError: it cannot be made or is not ours.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise _output_error(folder, error) from error
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy content, and that a file may be run; who may read the copy is for the umask to say."""
+    shutil.copyfile(source, target)
+    if source.stat().st_mode & stat.S_IXUSR:
+        mode = stat.S_IMODE(target.stat().st_mode)
+        target.chmod(mode | (mode & 0o444) >> 2)
+
+
+def write_bytes(path: Path, data: bytes, *, private: bool = False) -> str:
+    """Write `data` to `path` atomically; return its SHA-256. `private`: see `atomic_path`."""
+    with atomic_path(path, private=private) as part:
         part.write_bytes(data)
     return sha256_bytes(data)
 

@@ -6,10 +6,10 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from ofa_edge.device.devices_file import BUILTIN, devices_path, parse_devices_file, read_devices_text
+from ofa_edge.device.devices_file import BUILTIN, devices_path, own_devices_path, parse_devices_file, read_devices_text
 from ofa_edge.device.tables import TABLES, plugins
 from ofa_edge.errors import ConfigError, UsageError
-from ofa_edge.files import write_bytes
+from ofa_edge.files import private_folder, write_bytes
 from ofa_edge.names import require_plain
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -42,7 +42,9 @@ def add_device(name: str, kind: str, options: Mapping[str, str | int]) -> Path:
         raise UsageError(f"no kind of device '{kind}'", f"known: {kinds}", "pip install the package that brings it")
     text = f"{text.rstrip()}\n\n{table(name, kind, options)}"
     parse_devices_file(text, path)
-    write_bytes(path, text.encode())
+    if path == own_devices_path():
+        private_folder(path.parent)  # another one, named by a variable, may lie in a folder that is shared
+    write_bytes(path, text.encode(), private=True)
     return path
 
 

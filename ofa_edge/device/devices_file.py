@@ -68,7 +68,12 @@ class DevicesFile(BaseModel):
 def devices_path() -> Path:
     """The file that is read: `$OFA_EDGE_DEVICES`, else devices.toml in the user's configuration folder."""
     named = os.environ.get(DEVICES_VARIABLE)
-    return Path(named).expanduser() if named else user_config_path("ofa-edge") / "devices.toml"
+    return Path(named).expanduser() if named else own_devices_path()
+
+
+def own_devices_path() -> Path:
+    """The file in the user's configuration folder."""
+    return user_config_path("ofa-edge") / "devices.toml"
 
 
 def load_devices() -> dict[str, Device]:

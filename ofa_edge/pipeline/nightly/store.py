@@ -1,13 +1,12 @@
 """Golden artifacts: whole build folders, kept by the artifact's digest. Nothing in the store ever changes."""
 
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.built import artifact_of, read_built, runner_of
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import fsync_folder, sha256_file
+from ofa_edge.files import copy_file, fsync_folder, sha256_file
 from ofa_edge.manifest import FileRecord, Manifest
 from ofa_edge.output import MANIFEST, file_inside
 
@@ -63,7 +62,7 @@ class Store:
                 part = Path(scratch) / "build"
                 for name in (MANIFEST, *(record.path for record in build.manifest.outputs)):
                     (part / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy2(file_inside(build.folder, name), part / name)
+                    copy_file(file_inside(build.folder, name), part / name)
                 part.rename(place)
             fsync_folder(self.folder)
         return self.open(build.artifact.sha256)
