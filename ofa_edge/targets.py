@@ -26,6 +26,7 @@ from pydantic import BaseModel, ValidationError
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
 from ofa_edge.files import parse_toml
 from ofa_edge.names import require_plain
+from ofa_edge.shown import pasteable
 from ofa_edge.target_schema import PRECISIONS, RUNTIMES, Identity, Precision, RuntimeKind, Sustained, TargetFile
 
 __all__ = [
@@ -99,7 +100,7 @@ def require(target: Target, runtime: str, precision: str) -> None:
         raise UnsupportedError(
             f"runtime {runtime} on {target.name} is not supported",
             f"{target.path.name} builds for: {', '.join(target.runtimes)}",
-            f"ofa-edge build --target {target.name} --runtime {target.runtime.kind}",
+            pasteable("ofa-edge", "build", "--target", target.name, "--runtime", target.runtime.kind),
         )
     able = target.precisions(runtime)
     if precision in able:
@@ -113,7 +114,7 @@ def require(target: Target, runtime: str, precision: str) -> None:
     raise UnsupportedError(
         f"precision {precision} on {target.name} with {runtime} is not supported",
         reason,
-        f"ofa-edge build --target {target.name} --runtime {runtime} --precision {choice}",
+        pasteable("ofa-edge", "build", "--target", target.name, "--runtime", runtime, "--precision", choice),
     )
 
 
@@ -123,7 +124,7 @@ def require_fp16_accumulation(target: Target, runtime: str, precision: str) -> N
     Raises:
         UnsupportedError: not a TFLite fp16 artifact, or the target's core has no fp16 arithmetic.
     """
-    command = f"ofa-edge build --target {target.name}"
+    command = pasteable("ofa-edge", "build", "--target", target.name)
     if (runtime, precision) != ("tflite", "fp16"):
         raise UnsupportedError(
             f"--fp16-accumulation does not go with {runtime} {precision}",
@@ -164,7 +165,7 @@ def read_target(path: Path) -> Target:
         raise ConfigError(
             f"target file {path.name} does not fit its schema",
             f"{path}: {'; '.join(dict.fromkeys(_explain(item) for item in error.errors()))}",
-            f"correct {path.name}, then: ofa-edge targets validate {path}",
+            f"correct it, then: {pasteable('ofa-edge', 'targets', 'validate', path)}",
         ) from error
     return Target.model_validate(
         {**file.model_dump(by_alias=True), "name": path.stem, "path": path.resolve()}, strict=False
@@ -298,6 +299,8 @@ def load_target(name_or_path: str) -> Target:
 def _only(name: str, files: tuple[Path, ...]) -> Path:
     if len(files) > 1:
         raise ConfigError(
-            f"two targets are named '{name}'", f"{files[0]} and {files[1]}", f"rename one of them: mv {files[1]} ..."
+            f"two targets are named '{name}'",
+            f"{files[0]} and {files[1]}",
+            f"rename one of them: {pasteable('mv', files[1])} ...",
         )
     return files[0]

@@ -13,6 +13,7 @@ from ofa_edge.errors import ConfigError, GateError, OfaEdgeError, UnsupportedErr
 from ofa_edge.files import sha256_bytes, sha256_file
 from ofa_edge.manifest import FileRecord, Manifest, read_manifest
 from ofa_edge.output import MANIFEST
+from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 
 APP_ARCH = "aarch64"  # of the app's runtime: arm64-v8a
@@ -58,7 +59,7 @@ def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool
     """
     manifest = read_manifest(folder)
     target = manifest.target
-    again = f"ofa-edge build --target {target.name} --runtime tflite"
+    again = pasteable("ofa-edge", "build", "--target", target.name, "--runtime", "tflite")
     if target.runtime != "tflite":
         raise UnsupportedError(
             f"the app does not run {target.runtime} artifacts", f"{folder}: runtime {target.runtime}", again

@@ -20,6 +20,7 @@ from ofa_edge.device.process import ProcessConnection, run_error
 from ofa_edge.device.protocol import Completed
 from ofa_edge.device.shell_line import KILL_AFTER_S, check_limit, shell_line
 from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, ToolMissingError
+from ofa_edge.shown import pasteable
 
 _CONNECT_S = 10
 _TRANSFER_TIMEOUT_S = 300.0
@@ -119,7 +120,7 @@ class SshConnection(ProcessConnection):
 
     def _lost(self, completed: Completed) -> DeviceLostError:
         said = completed.stderr.strip()[-500:] or "ssh gave no reason"
-        hint = f"ssh {self._address.target} true"
+        hint = pasteable("ssh", self._address.target, "true")
         if "Host key verification failed" in said or "No matching host key" in said:
             hint = f"check the device's host key, then accept it once by hand: {hint}"
         return DeviceLostError(f"no connection to {self.name}", said, hint)

@@ -16,6 +16,7 @@ from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSampl
 from ofa_edge.latency.posterior import Widths
 from ofa_edge.latency.protocol import CrossValidation, Key, LatencyModel, OutsideKey, Provenance
 from ofa_edge.latency.table import Entry, TableModel
+from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 from ofa_edge.targets import Target, require
 
@@ -364,5 +365,5 @@ def find_facts(
     raise UnsupportedError(
         f"no latency model for {target.name} with {runtime} {precision}" + (f" {version}" if version else ""),
         f"{path} holds: {known}",
-        f"ofa-edge targets show {target.name}, or --outside-key for a wide guess",
+        f"{pasteable('ofa-edge', 'targets', 'show', target.name)}, or --outside-key for a wide guess",
     )
