@@ -35,7 +35,7 @@ class SshAddress:
     """Where a device stands. What is left out comes from the user's ssh configuration.
 
     Raises:
-        ConfigError: a host or user name that ssh could take for an option or a command.
+        ConfigError: a host or user name that ssh could take for an option or a command, or a path that it cannot take.
     """
 
     host: str
@@ -48,6 +48,11 @@ class SshAddress:
         for key, value, pattern in (("host", self.host, _HOST), ("user", self.user, _USER)):
             if value is not None and not pattern.fullmatch(value):
                 raise ConfigError(f"not a {key} name: {value!r}", f"key '{key}' of an ssh device", "a plain name")
+        for key in ("identity_file", "known_hosts_file"):
+            path = getattr(self, key)
+            if path is not None and (not str(path).isprintable() or "${" in str(path)):
+                why = f"key '{key}' of an ssh device: ssh has no way to write control characters and ${{...}}"
+                raise ConfigError(f"not a path for ssh: {str(path)!r}", why, "another path, or a link to it")
 
     @property
     def target(self) -> str:
@@ -69,10 +74,16 @@ class SshAddress:
         if self.port is not None:
             values["Port"] = str(self.port)
         if self.identity_file is not None:
-            values |= {"IdentityFile": str(self.identity_file), "IdentitiesOnly": "yes"}
+            values |= {"IdentityFile": _as_value(self.identity_file), "IdentitiesOnly": "yes"}
         if self.known_hosts_file is not None:
-            values["UserKnownHostsFile"] = str(self.known_hosts_file)
+            values["UserKnownHostsFile"] = _as_value(self.known_hosts_file)
         return [part for key, value in values.items() for part in ("-o", f"{key}={value}")]
+
+
+def _as_value(path: Path) -> str:
+    """A path as a line of ssh's configuration takes it: quoted, for spaces would part it, and `%` would be a token."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{text}"'
 
 
 class SshConnection(ProcessConnection):
