@@ -16,6 +16,7 @@ from typing import Any
 
 from ofa_edge.errors import OutputError
 
+_LARGEST_TEXT = 4_000_000  # bytes
 _LARGEST_TOML = 1_000_000  # characters; the largest file of ours has a hundredth of this
 
 
@@ -38,6 +39,30 @@ def canonical_json(value: Any) -> bytes:
 def pretty_json(value: Any) -> bytes:
     """JSON for people: two spaces, sorted keys, a newline at the end."""
     return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def bounded_text(path: Path, limit: int = _LARGEST_TEXT) -> str:
+    """A text file of the user's, as UTF-8.
+
+    Raises:
+        OSError: it cannot be read, is no plain file (a pipe would be waited for, a device never ends), or has more than
+            `limit` bytes.
+        UnicodeDecodeError: it is no text.
+    """
+    size = path.stat().st_size
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "no plain file")
+    if size > limit:
+        raise OSError(errno.EFBIG, f"{size} bytes, at most {limit} are read")
+    return path.read_text(encoding="utf-8")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """A JSON file's content. Raises json.JSONDecodeError (UnicodeDecodeError), also for what is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise json.JSONDecodeError("nested too deeply", "", 0) from None
 
 
 def parse_toml(text: str) -> dict[str, Any]:

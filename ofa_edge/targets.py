@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
-from ofa_edge.files import parse_toml
+from ofa_edge.files import bounded_text, parse_toml
 from ofa_edge.names import require_plain
 from ofa_edge.shown import pasteable
 from ofa_edge.target_schema import PRECISIONS, RUNTIMES, Identity, Precision, RuntimeKind, Sustained, TargetFile
@@ -153,7 +153,7 @@ def read_target(path: Path) -> Target:
     """
     require_plain("target", path.stem, f"{path}: the file's name is the target's", "rename the file")
     try:
-        raw = parse_toml(path.read_text(encoding="utf-8"))
+        raw = parse_toml(bounded_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"cannot read target file {path.name}", f"{path}: {error}", "ofa-edge targets show raspberry-pi-4"

@@ -1,6 +1,7 @@
 import errno
 import os
 import stat
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ from ofa_edge.errors import OutputError, UnknownNameError
 from ofa_edge.files import (
     append_json,
     atomic_path,
+    bounded_text,
     canonical_json,
     copy_file,
+    parse_json,
+    parse_toml,
     private_folder,
     sha256_file,
     write_bytes,
@@ -131,3 +135,32 @@ def test_a_file_that_replaces_another_is_not_open_to_more(tmp_path, umask):
 def test_a_long_name_is_written_too(tmp_path):
     write_bytes(tmp_path / ("a" * 255), b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["a" * 255]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, b"[" * 100_000, "", "{", b"\xff"])
+def test_json_that_is_none_is_a_value_error(text):
+    with pytest.raises(ValueError):  # noqa: PT011  (of JSON or of the encoding)
+        parse_json(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 100_000, "a = " + "{a = " * 50_000, "a = " + "9" * 10_000, "x" * 1_000_001]
+)
+def test_toml_that_is_none_is_one_error(value):
+    with pytest.raises(tomllib.TOMLDecodeError):
+        parse_toml(f"a = {value}")
+
+
+def test_only_plain_text_files_of_a_size_are_read(tmp_path):
+    (tmp_path / "a").write_text("é")
+    assert bounded_text(tmp_path / "a") == "é"
+    os.mkfifo(tmp_path / "pipe")
+    for path, words in (
+        (tmp_path / "pipe", "no plain file"),
+        (Path("/dev/zero"), "no plain file"),
+        (tmp_path, "plain"),
+    ):
+        with pytest.raises(OSError, match=words):
+            bounded_text(path)
+    with pytest.raises(OSError, match="2 bytes, at most 1"):
+        bounded_text(tmp_path / "a", 1)

@@ -27,7 +27,7 @@ from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.protocol import Connection
 from ofa_edge.device.tables import TABLES, Device, read_table
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
-from ofa_edge.files import parse_toml
+from ofa_edge.files import bounded_text, parse_toml
 from ofa_edge.names import plain
 from ofa_edge.targets import Target
 
@@ -91,7 +91,7 @@ def load_devices() -> dict[str, Device]:
 def read_devices_text(path: Path) -> str:
     """The text of a devices file. Raises ConfigError."""
     try:
-        return path.read_text(encoding="utf-8")
+        return bounded_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
 

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
+from ofa_edge.files import parse_json
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSample
 from ofa_edge.latency.posterior import Widths
@@ -273,7 +274,7 @@ def read_latency_file(path: Path) -> LatencyFile:
     hint = "reinstall ofa-edge, or name another file in [latency_model] of the target file"
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        content = parse_json(text)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"cannot read latency file {path.name}", f"{path}: {error}", hint) from error
     kind = content.get("kind") if isinstance(content, dict) else None

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ofa_edge.errors import ConfigError, UnknownNameError
-from ofa_edge.files import parse_toml
+from ofa_edge.files import bounded_text, parse_toml
 from ofa_edge.training.recipe import Recipe
 
 _LIST = "ofa-edge train --list"
@@ -91,7 +91,7 @@ def _read(kind: str, folder: str, name_or_path: str) -> dict[str, Any]:
         if not path.is_file():
             raise ConfigError(f"no such {kind} file", str(path), _LIST)
         try:
-            return _parsed(path.read_text(encoding="utf-8"), name_or_path)
+            return _parsed(bounded_text(path), name_or_path)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the {kind} file", f"{path}: {error}", "save it as UTF-8 text") from error
     if name_or_path not in _names(folder):

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ofa_edge.device.protocol import LatencyPlan
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import parse_toml
+from ofa_edge.files import bounded_text, parse_toml
 from ofa_edge.names import plain
 
 _FEWEST = 6  # pairs: fewer are never conclusive
@@ -148,7 +148,7 @@ def load_fleet(path: Path) -> Fleet:
         ConfigError: it cannot be read or does not fit; names the key.
     """
     try:
-        return Fleet(path, FleetFile.model_validate(parse_toml(path.read_text(encoding="utf-8"))))
+        return Fleet(path, FleetFile.model_validate(parse_toml(bounded_text(path))))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"cannot read {path.name}", f"{path}: {error}", "see docs/nightly.md for the format"
