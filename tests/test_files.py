@@ -143,9 +143,7 @@ def test_json_that_is_none_is_a_value_error(text):
         parse_json(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["a = " + "[" * 100_000, "a = " + "{a = " * 50_000, "a = " + "9" * 10_000, "x" * 1_000_001]
-)
+@pytest.mark.parametrize("value", ["[" * 100_000, "{a = " * 50_000, "9" * 10_000, "x" * 1_000_001])
 def test_toml_that_is_none_is_one_error(value):
     with pytest.raises(tomllib.TOMLDecodeError):
         parse_toml(f"a = {value}")
@@ -155,12 +153,8 @@ def test_only_plain_text_files_of_a_size_are_read(tmp_path):
     (tmp_path / "a").write_text("é")
     assert bounded_text(tmp_path / "a") == "é"
     os.mkfifo(tmp_path / "pipe")
-    for path, words in (
-        (tmp_path / "pipe", "no plain file"),
-        (Path("/dev/zero"), "no plain file"),
-        (tmp_path, "plain"),
-    ):
-        with pytest.raises(OSError, match=words):
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError, match="no plain file"):
             bounded_text(path)
     with pytest.raises(OSError, match="2 bytes, at most 1"):
         bounded_text(tmp_path / "a", 1)

@@ -1,6 +1,7 @@
 """What others chose is shown, and offered to be pasted, without steering a terminal or a shell."""
 
 import doctest
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -48,3 +49,20 @@ def test_a_path_is_no_option() -> None:
 def test_nothing_that_steers_is_left(text: str) -> None:
     assert printable(text).isprintable()
     assert not set(printable(text, keep="\n")) & set("\x1b\r\u202e\u2066\u200f\x9b")
+
+
+# Words of ours only: names of published spaces, and what is no command but a title.
+OURS = {"zoo.py", "search.py", "gates.py", "junit.py", "sysroot.py", "connections.py"}
+BY_HAND = re.compile(r'f"[^"]*ofa-edge [a-z]+(?: [a-z]+)*(?: --[a-z-]+(?: [A-Za-z0-9-]+)?)* \{(?!pasteable|next_step)')
+
+
+def test_no_command_is_put_together_by_hand() -> None:
+    """A line that somebody will paste goes through `pasteable`, which quotes."""
+    assert BY_HAND.search('f"next: ofa-edge build --target raspberry-pi-4 --supernet {folder}"')
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in Path(module.__file__).parent.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if BY_HAND.search(line) and path.name not in OURS
+    ]
+    assert found == []

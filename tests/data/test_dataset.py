@@ -25,3 +25,21 @@ def test_a_split_is_a_partition_that_a_seed_decides():
 def test_images_and_labels_must_fit_together():
     with pytest.raises(DataError):
         Images(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(3, np.int64))
+
+
+@pytest.mark.parametrize("label", [-1, 3, 1000, np.iinfo(np.int64).min, np.iinfo(np.int64).max])
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_label_outside_the_classes_is_named(part, label):
+    parts = {"train": numbered(6), "test": numbered(6)}
+    labels = parts[part].labels.copy()
+    labels[4] = label
+    parts[part] = Images(parts[part].pixels, labels)
+    with pytest.raises(DataError, match="outside the classes") as caught:
+        Dataset("numbers", **parts, class_names=("a", "b", "c"))
+    assert f"image 4 of 6 is labelled {label}; there are 3 classes" in caught.value.why
+
+
+@pytest.mark.parametrize("labels", [np.full(6, np.nan), np.zeros(6), np.full(6, np.inf), np.zeros(6, bool)])
+def test_a_label_that_is_no_whole_number_is_none(labels):
+    with pytest.raises(DataError, match="outside the classes"):
+        Images(numbered(6).pixels, labels).require_classes(3, "here")
