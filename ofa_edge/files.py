@@ -6,12 +6,18 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+import shutil
+import stat
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import OutputError
+
+_LARGEST_TEXT = 4_000_000  # bytes
+_LARGEST_TOML = 1_000_000  # characters; the largest file of ours has a hundredth of this
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -35,6 +41,42 @@ def pretty_json(value: Any) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+def bounded_text(path: Path, limit: int = _LARGEST_TEXT) -> str:
+    """A text file of the user's, as UTF-8.
+
+    Raises:
+        OSError: it cannot be read, is no plain file (a pipe would be waited for, a device never ends), or has more than
+            `limit` bytes.
+        UnicodeDecodeError: it is no text.
+    """
+    size = path.stat().st_size
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "no plain file")
+    if size > limit:
+        raise OSError(errno.EFBIG, f"{size} bytes, at most {limit} are read")
+    return path.read_text(encoding="utf-8")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """A JSON file's content. Raises json.JSONDecodeError (UnicodeDecodeError), also for what is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise json.JSONDecodeError("nested too deeply", "", 0) from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """A TOML file's content. Raises tomllib.TOMLDecodeError, also for what is too large or too deep to read."""
+    if len(text) > _LARGEST_TOML:
+        raise tomllib.TOMLDecodeError(f"{len(text)} characters, at most {_LARGEST_TOML} are read")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except (RecursionError, ValueError, OverflowError) as error:  # deep nesting, numbers of thousands of digits
+        raise tomllib.TOMLDecodeError(f"{type(error).__name__}: {str(error)[:200]}") from None
+
+
 def fsync_folder(folder: Path) -> None:
     """Make a rename inside `folder` durable."""
     handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
@@ -45,24 +87,28 @@ def fsync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed over `path`, else removed.
+
+    The file may be read by whom the umask lets, and by nobody who could not read the one that it replaces; with
+    `private`, by its owner alone, as may a folder that is made for it.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written; `path` is left as it was.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        path.parent.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.part")
+        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600 if private else 0o666)
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)  # as the umask left it
         os.close(handle)
     except OSError as error:
         raise _output_error(path, error) from error
-    part = Path(name)
     try:
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        part.chmod(0o644)
+        part.chmod(mode & _mode_of(path))  # whoever wrote it may have made another file of it
         part.replace(path)
         fsync_folder(path.parent)
     except OSError as error:
@@ -75,9 +121,39 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> str:
-    """Write `data` to `path` atomically; return its SHA-256."""
-    with atomic_path(path) as part:
+def _mode_of(path: Path) -> int:
+    """Who may use the file that is replaced; anybody where there is none."""
+    try:
+        found = path.lstat().st_mode
+    except OSError:
+        return 0o777
+    return stat.S_IMODE(found) if stat.S_ISREG(found) else 0o777
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder of the user's own, or close one that is there to everybody else.
+
+    Raises:
+        OutputError: it cannot be made or is not ours.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise _output_error(folder, error) from error
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy content, and that a file may be run; who may read the copy is for the umask to say."""
+    shutil.copyfile(source, target)
+    if source.stat().st_mode & stat.S_IXUSR:
+        mode = stat.S_IMODE(target.stat().st_mode)
+        target.chmod(mode | (mode & 0o444) >> 2)
+
+
+def write_bytes(path: Path, data: bytes, *, private: bool = False) -> str:
+    """Write `data` to `path` atomically; return its SHA-256. `private`: see `atomic_path`."""
+    with atomic_path(path, private=private) as part:
         part.write_bytes(data)
     return sha256_bytes(data)
 
@@ -88,12 +164,13 @@ def append_json(path: Path, value: Any) -> None:
     A last line that a crash cut short is left as it is, by itself: readers know it by what is missing.
 
     Raises:
-        OutputError: the disk is full, or the file cannot be written. What it held before is not touched.
+        OutputError: the disk is full, the file cannot be written, or a link stands there. What it held before is
+            not touched.
     """
     line = canonical_json(value) + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             size = os.fstat(handle).st_size

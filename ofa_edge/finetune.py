@@ -7,7 +7,7 @@ from typing import Any
 
 from ofa_edge import __version__, cost
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import sha256_file, write_bytes, write_json
+from ofa_edge.files import parse_json, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import top1
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
@@ -40,7 +40,7 @@ def read_subnet(text: str, space: Space, resolution: int | None) -> Subnet:
     path = Path(text)
     path = path / "manifest.json" if path.is_dir() else path
     try:
-        value = json.loads(path.read_bytes())
+        value = parse_json(path.read_bytes())
         record = value.get("subnet", value)
         if "stages" in record:
             stages = tuple(tuple((int(k), e) for k, e in stage) for stage in record["stages"])

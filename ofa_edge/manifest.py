@@ -16,7 +16,8 @@ from ofa_edge import cost
 from ofa_edge.classes import ClassesRecord
 from ofa_edge.compiled import KernelRecord, SchedulesRecord
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import sha256_file, write_bytes
+from ofa_edge.files import write_bytes
+from ofa_edge.names import RelativePath, relative_path
 from ofa_edge.output import MANIFEST
 from ofa_edge.record import (
     Count,
@@ -28,8 +29,6 @@ from ofa_edge.record import (
     Positive,
     ReasonCode,
     Record,
-    RelativePath,
-    relative,
 )
 from ofa_edge.refinement import IntervalRecord, RefinementRecord
 from ofa_edge.searched import SearchRecord, SustainedRecord
@@ -311,7 +310,7 @@ class Manifest(Record):
 
     @model_validator(mode="after")
     def _outputs_stay_inside(self) -> Self:
-        paths = [relative(record.path) for record in self.outputs]
+        paths = [relative_path(record.path) for record in self.outputs]
         if len(set(paths)) != len(paths) or MANIFEST in paths:
             raise ValueError(f"outputs must be distinct, without {MANIFEST}: {paths}")
         return self
@@ -371,12 +370,3 @@ def read_manifest(path: Path) -> Manifest:
             f"{file}: {where}: {first['msg']}",
             "run ofa-edge build again",
         ) from error
-
-
-def check_outputs(folder: Path, manifest: Manifest) -> None:
-    """Every output as the manifest has it. Raises ConfigError naming the first that is not."""
-    for record in manifest.outputs:
-        path = folder / record.path
-        if not path.is_file() or sha256_file(path) != record.sha256:
-            state = "was changed" if path.is_file() else "is missing"
-            raise ConfigError(f"{record.path} {state}", f"{folder}: not the file of the manifest", "build again")

@@ -3,6 +3,9 @@
 A build writes into a staging folder beside its output folder. Only when everything is there are the files moved in, the
 manifest last, so that an interrupted or failed build leaves the result of the build before it as it was.
 A small marker names the files that are ours; whatever else lies in the folder is left alone.
+
+A folder, its marker included, may have been made by somebody else to do harm: nothing below it that is a link is ever
+followed, written over or removed, and a marker that names anything but files inside is no marker of ours.
 """
 
 import contextlib
@@ -13,11 +16,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ofa_edge.errors import OutputError
 from ofa_edge.files import fsync_folder, write_json
+from ofa_edge.names import relative_path
 
 MANIFEST = "manifest.json"  # published last: a folder that has one is complete
 MARKER = ".ofa-edge.json"
@@ -29,14 +33,15 @@ def claim_output_folder(out: Path, last: str = MANIFEST) -> None:
     `last` is the file that folders of this kind have, published last; a folder of ours of another kind is refused.
 
     Raises:
-        OutputError: it is a file, a link, holds files that are not ours, or its parent cannot be written.
+        OutputError: it is a file, a link, holds files that are not ours or a link in place of one of ours, or its
+            parent cannot be written.
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise OutputError(f"not a folder: {out}", "a file or a link stands there", "choose another folder with --out")
     if out.is_dir() and any(out.iterdir()) and _owned(out) is None:
         raise OutputError(
             f"not an output folder of ofa-edge: {out}",
-            f"it is not empty and has no {MARKER}; nothing was overwritten",
+            f"it is not empty and has no {MARKER} that names files inside it; nothing was overwritten",
             "choose another folder with --out, or empty this one",
         )
     names = _owned(out)
@@ -46,6 +51,8 @@ def claim_output_folder(out: Path, last: str = MANIFEST) -> None:
             f"ofa-edge made it, but it has no {last}; nothing was overwritten",
             "choose another folder with --out",
         )
+    for name in names or ():
+        file_inside(out, name)
     standing = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
     if not os.access(standing, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write: {out}", f"{standing}: permission denied", "choose another folder with --out")
@@ -90,7 +97,7 @@ def _publish(staging: Path, out: Path, last: str) -> None:
     with locked_folder(out):
         claim_output_folder(out, last)
         old = _owned(out) or []
-        foreign = [name for name in names if name not in old and (out / name).exists()]
+        foreign = [name for name in names if file_inside(out, name).exists() and name not in old]
         if foreign:
             raise OutputError(
                 f"not ours to overwrite: {out / foreign[0]}",
@@ -114,18 +121,51 @@ def _marker(names: list[str]) -> dict[str, Any]:
 
 def _owned(out: Path) -> list[str] | None:
     """Files of `out` that are ours; None where it is not an output folder of ours."""
+    file = out / MARKER
+    if file.is_symlink() or not file.is_file():
+        return None
     try:
-        marker = json.loads((out / MARKER).read_bytes())
-        if marker["tool"] != "ofa-edge":
+        marker = json.loads(file.read_bytes())
+        names = marker["files"]
+        if marker["tool"] != "ofa-edge" or not isinstance(names, list):
             return None
-        return [name for name in map(str, marker["files"]) if _inside(name)]
-    except (OSError, ValueError, KeyError, TypeError):
+        return [relative_path(name) for name in names]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _inside(name: str) -> bool:
-    path = Path(name)
-    return not path.is_absolute() and ".." not in path.parts and path.parts != ()
+def file_inside(folder: Path, name: str) -> Path:
+    """`folder / name`, where a file may be read, written or removed without touching anything outside `folder`.
+
+    Args:
+        folder: the user's own choice; it may stand behind a link.
+        name: a plain relative path (see `names.relative_path`).
+
+    Raises:
+        OutputError: a link on the way or at the end, or something that is not a file stands there.
+    """
+    path = folder_inside(folder, str(PurePosixPath(name).parent)) / PurePosixPath(name).name
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise _leads_elsewhere(path, "a link" if path.is_symlink() else "no plain file")
+    return path
+
+
+def folder_inside(folder: Path, name: str) -> Path:
+    """The same for a folder. Raises OutputError where a link or a file stands on the way or at the end."""
+    path = folder
+    for part in PurePosixPath(name).parts:
+        path /= part
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise _leads_elsewhere(path, "a link" if path.is_symlink() else "no folder")
+    return path
+
+
+def _leads_elsewhere(path: Path, what: str) -> OutputError:
+    return OutputError(
+        f"refused: {path} is {what}",
+        "ofa-edge makes plain files in plain folders, so this is not its own; nothing was overwritten or removed",
+        "look at what it is and move it away, or choose another folder",
+    )
 
 
 @contextlib.contextmanager

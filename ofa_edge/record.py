@@ -2,20 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ofa_edge.files import canonical_json
-
-
-def relative(path: str) -> str:
-    """A path that stays inside its folder, as it is written there; ValueError for any other."""
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in path or str(pure) in ("", "."):
-        raise ValueError("must be a relative path with forward slashes that stays inside its folder")
-    return str(pure)
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,7 +16,6 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
 
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_plain)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-RelativePath = Annotated[str, AfterValidator(relative)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -17,158 +17,39 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
+from ofa_edge.files import bounded_text, parse_toml
+from ofa_edge.names import require_plain
+from ofa_edge.shown import pasteable
+from ofa_edge.target_schema import PRECISIONS, RUNTIMES, Identity, Precision, RuntimeKind, Sustained, TargetFile
 
-Precision = Literal["fp32", "fp16", "dynamic", "int8"]
-Feature = Literal["fp32", "fp16", "dynamic", "int8", "fp16-accumulation"]
-RuntimeKind = Literal["tflite", "tvm"]
-Architecture = Literal["aarch64", "x86_64", "armv7l"]
-
-PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
-RUNTIMES: tuple[RuntimeKind, ...] = typing.get_args(RuntimeKind)
+__all__ = [
+    "PRECISIONS",
+    "RUNTIMES",
+    "Precision",
+    "RuntimeKind",
+    "Sustained",
+    "Target",
+    "builtin_folder",
+    "find_targets",
+    "list_targets",
+    "load_target",
+    "machine_architecture",
+    "nearest_key",
+    "read_target",
+    "require",
+    "require_fp16_accumulation",
+]
 ENTRY_POINTS = "ofa_edge.targets"
 SEARCH_VARIABLE = "OFA_EDGE_TARGETS"
 # What platform.machine() says on other systems, in the kernel's words.
 _MACHINES: Mapping[str, str] = types.MappingProxyType({"AMD64": "x86_64", "arm64": "aarch64"})
-
-
-class _Table(BaseModel):
-    """A table of the file: frozen, no unknown keys, no conversion of types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Hardware(_Table):
-    """The device model. Peaks are of what the runtime uses: `runtime.threads` CPU threads, or the GPU."""
-
-    arch: Architecture
-    cpu: str = Field(min_length=1)  # as compilers name it
-    cores: int = Field(ge=1)
-    gpu: str | None = None
-    peak_gmacs_fp32: float = Field(gt=0)  # 1e9 multiply-accumulates a second
-    # None: no fp16 arithmetic. fp16 files then run as fp32, and `build --fp16-accumulation` is refused.
-    peak_gmacs_fp16: float | None = Field(default=None, gt=0)
-    peak_gmacs_int8: float | None = Field(default=None, gt=0)
-    memory_gbps: float = Field(gt=0)  # 1e9 bytes a second
-
-
-class TvmOptions(_Table):
-    """How TVM compiles for this target."""
-
-    target: dict[str, JsonValue]  # as `tvm.target.Target` takes it, host included
-    precisions: tuple[Precision, ...] | None = Field(default=None, min_length=1)  # default: those of [runtime]
-    unsupported: dict[Precision, str] = Field(default_factory=dict)  # precision -> why not
-
-    @model_validator(mode="after")
-    def _kind_named(self) -> Self:
-        if not isinstance(self.target.get("kind"), str):
-            raise ValueError('target has no kind; for example kind = "llvm"')
-        return self
-
-
-class Runtime(_Table):
-    """What runs the artifact, and how."""
-
-    kind: RuntimeKind
-    threads: int = Field(ge=1)
-    cores: tuple[Annotated[int, Field(ge=0)], ...] = ()  # on which the threads are kept while measured; () for any
-    precisions: tuple[Precision, ...] = Field(min_length=1)
-    alternatives: tuple[RuntimeKind, ...] = ()
-    unsupported: dict[Feature, str] = Field(default_factory=dict)  # precision or option -> why not, in hardware terms
-    tvm: TvmOptions | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if both := sorted(set(self.precisions) & set(self.unsupported)):
-            raise ValueError(f"{both[0]} is both in precisions and in unsupported")
-        if self.kind in self.alternatives:
-            raise ValueError(f"alternatives names {self.kind} again; it is the kind")
-        if self.cores and len(set(self.cores)) < self.threads:
-            raise ValueError(f"cores names fewer cores than there are threads: {len(set(self.cores))}, {self.threads}")
-        if self.tvm is None and "tvm" in (self.kind, *self.alternatives):
-            raise ValueError("tvm is a runtime here, so the table [runtime.tvm] is needed")
-        return self
-
-
-class Defaults(_Table):
-    """What `build` takes where no option says otherwise."""
-
-    precision: Precision
-    relative_budget: float = Field(default=0.6, gt=0, le=1)  # of the largest subnet's predicted latency
-
-
-class SearchLimits(_Table):
-    """What a network for this target may hold. Searches keep to it; supernets that cannot are refused."""
-
-    kernels: tuple[int, ...] | None = Field(default=None, min_length=1)  # sizes of the elastic kernels; default: all
-    squeeze_excite: bool = True
-    hard_swish: bool = True
-
-
-class LatencyModelFile(_Table):
-    """Where the coefficients of the latency model lie."""
-
-    file: str = Field(min_length=1)  # relative to the target file
-
-
-class Emulation(_Table):
-    """How an emulator can stand in for this target: for parity and accuracy, never for milliseconds."""
-
-    cpu: str = Field(min_length=1)  # qemu's -cpu
-
-
-class Identity(_Table):
-    """How hardware of this target is known by what it says of itself. Where both are given, both must hold."""
-
-    models: tuple[str, ...] = ()  # of the board or phone; shell patterns: "Raspberry Pi 4 Model B*"
-    cpus: tuple[str, ...] = ()  # as fingerprints name them: "cortex-a72", "implementer 0x51 part 0x804"
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if not self.models and not self.cpus:
-            raise ValueError("identity names neither models nor cpus")
-        return self
-
-    def fits(self, model: str, cpu: str) -> bool:
-        """Whether a device with this model and CPU is the target's hardware."""
-        return (not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)) and (
-            not self.cpus or cpu in self.cpus
-        )
-
-
-class Sustained(_Table):
-    """What the target keeps of its speed in steady state, hot as it then is."""
-
-    factor: float = Field(ge=1, le=20)  # latency of one inference after minutes of load, in units of the cold latency
-    source: str = Field(min_length=1)  # who measured it, with which load and cooling
-
-
-class TargetFile(_Table):
-    """The schema of a target file."""
-
-    schema_version: Literal[1] = Field(alias="schema")
-    description: str = Field(min_length=1)
-    hardware: Hardware
-    runtime: Runtime
-    defaults: Defaults
-    search: SearchLimits = Field(default_factory=SearchLimits)
-    latency_model: LatencyModelFile
-    emulation: Emulation | None = None
-    identity: Identity | None = None  # default: the CPU by its name
-    sustained: Sustained | None = None
-
-    @model_validator(mode="after")
-    def _default_runs(self) -> Self:
-        if self.defaults.precision not in self.runtime.precisions:
-            raise ValueError(f"defaults.precision {self.defaults.precision} is not in runtime.precisions")
-        return self
 
 
 class Target(TargetFile):
@@ -219,7 +100,7 @@ def require(target: Target, runtime: str, precision: str) -> None:
         raise UnsupportedError(
             f"runtime {runtime} on {target.name} is not supported",
             f"{target.path.name} builds for: {', '.join(target.runtimes)}",
-            f"ofa-edge build --target {target.name} --runtime {target.runtime.kind}",
+            pasteable("ofa-edge", "build", "--target", target.name, "--runtime", target.runtime.kind),
         )
     able = target.precisions(runtime)
     if precision in able:
@@ -233,7 +114,7 @@ def require(target: Target, runtime: str, precision: str) -> None:
     raise UnsupportedError(
         f"precision {precision} on {target.name} with {runtime} is not supported",
         reason,
-        f"ofa-edge build --target {target.name} --runtime {runtime} --precision {choice}",
+        pasteable("ofa-edge", "build", "--target", target.name, "--runtime", runtime, "--precision", choice),
     )
 
 
@@ -243,7 +124,7 @@ def require_fp16_accumulation(target: Target, runtime: str, precision: str) -> N
     Raises:
         UnsupportedError: not a TFLite fp16 artifact, or the target's core has no fp16 arithmetic.
     """
-    command = f"ofa-edge build --target {target.name}"
+    command = pasteable("ofa-edge", "build", "--target", target.name)
     if (runtime, precision) != ("tflite", "fp16"):
         raise UnsupportedError(
             f"--fp16-accumulation does not go with {runtime} {precision}",
@@ -267,10 +148,12 @@ def read_target(path: Path) -> Target:
     """Read and check one target file.
 
     Raises:
-        ConfigError: not TOML, an unknown key (with the nearest known one), a wrong type, or values that contradict.
+        ConfigError: not TOML, an unknown key (with the nearest known one), a wrong type, values that contradict, or a
+            file whose name cannot be a target's.
     """
+    require_plain("target", path.stem, f"{path}: the file's name is the target's", "rename the file")
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = parse_toml(bounded_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"cannot read target file {path.name}", f"{path}: {error}", "ofa-edge targets show raspberry-pi-4"
@@ -282,7 +165,7 @@ def read_target(path: Path) -> Target:
         raise ConfigError(
             f"target file {path.name} does not fit its schema",
             f"{path}: {'; '.join(dict.fromkeys(_explain(item) for item in error.errors()))}",
-            f"correct {path.name}, then: ofa-edge targets validate {path}",
+            f"correct it, then: {pasteable('ofa-edge', 'targets', 'validate', path)}",
         ) from error
     return Target.model_validate(
         {**file.model_dump(by_alias=True), "name": path.stem, "path": path.resolve()}, strict=False
@@ -416,6 +299,8 @@ def load_target(name_or_path: str) -> Target:
 def _only(name: str, files: tuple[Path, ...]) -> Path:
     if len(files) > 1:
         raise ConfigError(
-            f"two targets are named '{name}'", f"{files[0]} and {files[1]}", f"rename one of them: mv {files[1]} ..."
+            f"two targets are named '{name}'",
+            f"{files[0]} and {files[1]}",
+            f"rename one of them: {pasteable('mv', files[1])} ...",
         )
     return files[0]

@@ -4,7 +4,6 @@ Every step leaves its result in the run's folder and is skipped when it is alrea
 """
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -220,4 +219,4 @@ def export_package(run: Path, folder: Path) -> None:
         PHASES,
         LOG,
     ):
-        shutil.copyfile(run / name, folder / name)
+        write_bytes(folder / name, (run / name).read_bytes())

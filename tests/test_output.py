@@ -1,6 +1,7 @@
 """The output folder: nothing of anybody else's is overwritten, and a result is replaced whole or not at all."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -121,11 +122,84 @@ def test_the_manifest_must_be_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_marker_cannot_name_files_elsewhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../precious.txt",
+        "sub/../../precious.txt",
+        "ABSOLUTE",
+        "..\\\\precious.txt",
+        "C:/precious.txt",
+        "labels.txt\\u0000",
+        "labels\\u202etxt",
+        "",
+        ".",
+    ],
+)
+def test_a_marker_that_names_anything_but_files_inside_is_none_of_ours(tmp_path: Path, name: str) -> None:
     precious = tmp_path / "precious.txt"
     precious.write_text("x")
     out = tmp_path / "out"
     build(out, {"labels.txt": "a"})
-    (out / MARKER).write_text('{"tool": "ofa-edge", "files": ["../precious.txt", "labels.txt", "manifest.json"]}')
-    build(out, {"labels.txt": "b"})
+    named = str(precious) if name == "ABSOLUTE" else name
+    (out / MARKER).write_text(f'{{"tool": "ofa-edge", "files": ["{named}", "labels.txt", "manifest.json"]}}')
+    with pytest.raises(OutputError, match="not an output folder"):
+        build(out, {"labels.txt": "b"})
     assert precious.read_text() == "x"
+    assert (out / "labels.txt").read_text() == "a"
+
+
+def test_a_marker_that_is_a_link_a_pipe_or_too_deep_is_none_of_ours(tmp_path: Path) -> None:
+    real = tmp_path / "marker.json"
+    real.write_text('{"tool": "ofa-edge", "files": ["labels.txt", "manifest.json"]}')
+    for number, make in enumerate(
+        (
+            lambda path: path.symlink_to(real),
+            os.mkfifo,  # opening it would wait for ever
+            lambda path: path.write_text("[" * 100_000),
+            lambda path: path.write_text('{"tool": "ofa-edge", "files": "labels.txt"}'),
+            lambda path: path.write_text('{"tool": "ofa-edge", "files": [1]}'),
+        )
+    ):
+        out = tmp_path / str(number)
+        out.mkdir()
+        make(out / MARKER)
+        with pytest.raises(OutputError, match="not an output folder"):
+            build(out, {"labels.txt": "b"})
+        assert not (out / "labels.txt").exists()
+
+
+@pytest.mark.parametrize("named", [("sub/precious.txt",), ("sub/deep/precious.txt",), (), ("sub",), ("precious.txt",)])
+def test_links_below_the_folder_lead_nowhere(tmp_path: Path, named: tuple[str, ...]) -> None:
+    """A marker may name a file behind a link, the link itself, or nothing: the build then writes behind it."""
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
+    (elsewhere / "deep").mkdir(parents=True)
+    for folder in (elsewhere, elsewhere / "deep"):
+        (folder / "precious.txt").write_text("x")
+    build(out, {"labels.txt": "a"})
+    (out / "sub").symlink_to(elsewhere)
+    (out / "precious.txt").symlink_to(elsewhere / "precious.txt")
+    files = [*named, "labels.txt", MANIFEST]
+    (out / MARKER).write_text(json.dumps({"tool": "ofa-edge", "files": files}))
+    with pytest.raises(OutputError, match="is a link"):
+        build(out, {"labels.txt": "b", "sub/precious.txt": "ours", "sub/new.txt": "ours"})
+    assert content(elsewhere) == {"precious.txt": "x", "deep/precious.txt": "x"}
+    assert (out / "labels.txt").read_text() == "a"
+
+
+def test_a_folder_where_a_file_of_ours_is_named_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build(out, {"labels.txt": "a"})
+    (out / "thesis").mkdir()
+    (out / MARKER).write_text(json.dumps({"tool": "ofa-edge", "files": ["thesis", "labels.txt", MANIFEST]}))
+    with pytest.raises(OutputError, match="no plain file"):
+        build(out, {"labels.txt": "b"})
+    assert (out / "labels.txt").read_text() == "a"
+
+
+def test_what_the_user_chose_may_stand_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "here").symlink_to(tmp_path / "disk")
+    build(tmp_path / "here" / "out", {"labels.txt": "a", "tvm/model.so": "1"})
+    build(tmp_path / "here" / "out", {"labels.txt": "b", "tvm/model.so": "2"})
+    assert content(tmp_path / "disk" / "out") == {"labels.txt": "b", "tvm/model.so": "2", MANIFEST: "{}"}

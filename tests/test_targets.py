@@ -182,6 +182,57 @@ def test_a_bad_file_is_named_with_key_and_fault(tmp_path: Path, old: str, new: s
     assert "mine.toml" in caught.value.what
 
 
+@pytest.mark.parametrize(
+    ("key", "old"),
+    [
+        ("hardware.peak_gmacs_fp32", "peak_gmacs_fp32 = 28.8"),
+        ("hardware.peak_gmacs_int8", "peak_gmacs_int8 = 57.6"),
+        ("hardware.memory_gbps", "memory_gbps = 4.0"),
+        ("hardware.cores", "cores = 4"),
+        ("runtime.threads", "threads = 4"),
+        ("defaults.relative_budget", "relative_budget = 0.6"),
+        ("hardware.peak_gmacs_fp16", "# no fp16"),
+        ("runtime.cores.0", "# no cores"),
+        ("search.kernels.0", "[latency_model]"),
+        ("sustained.factor", "[latency_model]"),
+    ],
+)
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "-1", "1e300", "9" * 5000])
+def test_a_figure_that_no_device_has_is_refused_with_its_key(tmp_path: Path, key: str, old: str, value: str) -> None:
+    leaf = key.removesuffix(".0").rpartition(".")[2]
+    new = {
+        "runtime.cores.0": f"cores = [{value}, 1, 2, 3]",
+        "search.kernels.0": f"[search]\nkernels = [{value}]\n{old}",
+        "sustained.factor": f'[sustained]\nfactor = {value}\nsource = "x"\n{old}',
+    }.get(key, f"{leaf} = {value}")
+    text = PI4.replace("memory_gbps", "# no fp16\nmemory_gbps", 1).replace(
+        "alternatives", "# no cores\nalternatives", 1
+    )
+    assert old in text
+    path = write(tmp_path, "mine", text.replace(old, new, 1))
+    with pytest.raises(ConfigError, match=r"mine\.toml") as caught:
+        read_target(path)
+    if len(value) < 100:
+        assert key in caught.value.why
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "[1.0, { deep = -inf }]"])
+def test_tvms_own_description_holds_no_endless_number(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"runtime\.tvm.*not finite"):
+        read_target(changed(tmp_path, "num-cores = 4", f"num-cores = {value}"))
+
+
+def test_a_peak_beyond_its_cores_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="4 CPU cores reach"):
+        read_target(changed(tmp_path, "peak_gmacs_int8 = 57.6", "peak_gmacs_int8 = 99999.0"))
+
+
+def test_a_file_too_deep_or_too_large_is_a_config_error(tmp_path: Path) -> None:
+    for number, text in enumerate((f"a = {'[' * 50_000}", f"{PI4}\n# {'x' * 1_000_001}")):
+        with pytest.raises(ConfigError, match="cannot read"):
+            read_target(write(tmp_path, f"t{number}", text))
+
+
 def test_broken_toml_and_wrong_encoding_are_config_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
         read_target(write(tmp_path, "broken", "schema = "))
@@ -196,6 +247,18 @@ def test_nearest_key_gives_up_on_nonsense() -> None:
 
 
 # -- finding --
+
+
+@pytest.mark.parametrize("stem", ["..", "a b", "-rf", ".x", "$(id)", "a\u202eb", "a" * 101])
+def test_a_file_whose_name_is_no_plain_name_is_no_target(tmp_path: Path, stem: str) -> None:
+    with pytest.raises(ConfigError, match="not a target name"):
+        load_target(str(write(tmp_path, stem, PI4)))
+
+
+def test_a_latency_file_lies_beside_its_target_or_below(tmp_path: Path) -> None:
+    for elsewhere in ("../x.json", "/etc/x.json", "a/../../x.json"):
+        with pytest.raises(ConfigError, match=r"latency_model\.file"):
+            read_target(changed(tmp_path, 'file = "raspberry-pi-4.latency.json"', f'file = "{elsewhere}"'))
 
 
 def test_unknown_target_names_the_nearest() -> None:

@@ -182,6 +182,13 @@ def test_an_empty_folder_is_claimed_once(tmp_path):
     assert facts["recipe"]["batch"] == 32
 
 
+def test_a_run_does_not_write_behind_a_link(tmp_path):
+    claim_run_folder(tmp_path / "run", recipe())
+    (tmp_path / "run" / "log.jsonl").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="is a link"):
+        claim_run_folder(tmp_path / "run", recipe())
+
+
 def test_a_damaged_claim_is_refused(tmp_path):
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(OutputError):

@@ -9,7 +9,8 @@ from ofa_edge.bundle.record import BUNDLE, Bundle, ModelEntry, SampleEntry, read
 from ofa_edge.bundle.samples import DEFAULT_IMAGES, SampleSet, samples_of
 from ofa_edge.errors import ConfigError, UnknownNameError, UsageError
 from ofa_edge.files import sha256_bytes, write_bytes
-from ofa_edge.output import MARKER, locked_folder, output_folder
+from ofa_edge.output import MARKER, folder_inside, locked_folder, output_folder
+from ofa_edge.shown import pasteable
 
 ASSETS = Path("app/src/main/assets")
 _LARGE = 8_000_000  # bytes of sample images, which an APK should not grow by unasked
@@ -38,13 +39,14 @@ def app_assets(app: Path) -> Path:
 
     Raises:
         ConfigError: `app` is not the app's project.
+        OutputError: a link stands between `app` and its assets.
     """
     missing = next((name for name in _APP_FILES if not (app / name).is_file()), None)
     if missing is not None:
         raise ConfigError(
             f"not the Android demo's folder: {app}", f"no {missing} in it", "--app android_demo, of a checkout"
         )
-    return app / ASSETS
+    return folder_inside(app, ASSETS.as_posix())
 
 
 def add_models(
@@ -105,7 +107,9 @@ def remove_models(app: Path, names: Sequence[str]) -> Bundled:
         old = _standing(assets)
         for name in names:
             if name not in old.names:
-                raise UnknownNameError.of("bundled model", name, old.names, f"ofa-edge bundle --list --app {app}")
+                raise UnknownNameError.of(
+                    "bundled model", name, old.names, pasteable("ofa-edge", "bundle", "--list", "--app", app)
+                )
         models = [model for model in old.models if model.name not in names]
         bundle = _bundle(models, {item.name: item for item in old.samples})
         _publish(assets, bundle, {})
@@ -116,7 +120,9 @@ def _standing(assets: Path) -> Bundle:
     """What is bundled. Files without a `bundle.json` are what a call left that was killed while it moved them in."""
     if (assets / MARKER).is_file() and not (assets / BUNDLE).is_file():
         raise ConfigError(
-            "the last bundling was cut off", f"{assets} has files and no {BUNDLE}", f"rm -r {assets}, and bundle again"
+            "the last bundling was cut off",
+            f"{assets} has files and no {BUNDLE}",
+            f"{pasteable('rm', '-r', assets)}, and bundle again",
         )
     return read_bundle(assets)
 
@@ -145,13 +151,13 @@ def _is_new(entry: ModelEntry, old: Bundle, replace: bool) -> bool:
                 raise UsageError(
                     f"'{entry.name}' is bundled already",
                     f"from another build (subnet {there.subnet}, SHA-256 {there.sha256[:12]}...)",
-                    f"--replace, --name ANOTHER, or first: ofa-edge bundle --remove {entry.name}",
+                    f"--replace, --name ANOTHER, or first: {pasteable('ofa-edge', 'bundle', '--remove', entry.name)}",
                 )
         elif there.sha256 == entry.sha256:
             raise UsageError(
                 "the same model twice",
                 f"'{there.name}' in the app is this very file",
-                f"keep it, or first: ofa-edge bundle --remove {there.name}",
+                f"keep it, or first: {pasteable('ofa-edge', 'bundle', '--remove', there.name)}",
             )
     return True
 
@@ -210,10 +216,15 @@ def _publish(assets: Path, bundle: Bundle, fresh: Mapping[str, bytes]) -> None:
                 raise ConfigError(
                     f"a bundled file was changed: {name}",
                     f"{assets / name}: another SHA-256 than in {BUNDLE}",
-                    f"ofa-edge bundle --remove {Path(name).parent.name}, and bundle that build again",
+                    _again(name),
                 )
             write_bytes(folder / name, data)
         write_bytes(folder / BUNDLE, bundle.to_bytes())
+
+
+def _again(file: str) -> str:
+    """What to do about a file that is not what was bundled."""
+    return f"{pasteable('ofa-edge', 'bundle', '--remove', Path(file).parent.name)}, and bundle that build again"
 
 
 def _kept(assets: Path, name: str) -> bytes:
@@ -223,5 +234,5 @@ def _kept(assets: Path, name: str) -> bytes:
         raise ConfigError(
             f"a bundled file is missing: {name}",
             f"{assets / name}: {error.strerror}",
-            f"ofa-edge bundle --remove {Path(name).parent.name}, and bundle that build again",
+            _again(name),
         ) from error

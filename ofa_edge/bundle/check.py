@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofa_edge.built import check_built
 from ofa_edge.bundle.names import check_name, slug
 from ofa_edge.bundle.record import Measured, ModelEntry, Predicted, model_paths
 from ofa_edge.errors import ConfigError, GateError, OfaEdgeError, UnsupportedError
 from ofa_edge.files import sha256_bytes, sha256_file
-from ofa_edge.manifest import FileRecord, Manifest, check_outputs, read_manifest
+from ofa_edge.manifest import FileRecord, Manifest, read_manifest
 from ofa_edge.output import MANIFEST
+from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 
 APP_ARCH = "aarch64"  # of the app's runtime: arm64-v8a
@@ -57,7 +59,7 @@ def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool
     """
     manifest = read_manifest(folder)
     target = manifest.target
-    again = f"ofa-edge build --target {target.name} --runtime tflite"
+    again = pasteable("ofa-edge", "build", "--target", target.name, "--runtime", "tflite")
     if target.runtime != "tflite":
         raise UnsupportedError(
             f"the app does not run {target.runtime} artifacts", f"{folder}: runtime {target.runtime}", again
@@ -70,7 +72,7 @@ def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool
         raise UnsupportedError(
             f"the app does not run {target.precision} models", f"{folder}: it runs {', '.join(PRECISIONS)}", again
         )
-    check_outputs(folder, manifest)
+    check_built(folder, manifest)
     verified = _proved(folder, manifest, allow_unverified)
     artifact, listed = (_output(folder, manifest, role) for role in ("artifact", "labels"))
     model, labels = ((folder / record.path).read_bytes() for record in (artifact, listed))

@@ -12,7 +12,8 @@ from ofa_edge import __version__
 from ofa_edge.bundle.names import check_name
 from ofa_edge.errors import ConfigError, UsageError
 from ofa_edge.files import pretty_json
-from ofa_edge.record import Count, Digest, Fraction, NotNegative, Positive, Record, RelativePath
+from ofa_edge.names import RelativePath
+from ofa_edge.record import Count, Digest, Fraction, NotNegative, Positive, Record
 
 BUNDLE = "bundle.json"  # written last
 

@@ -1,7 +1,6 @@
 """The command line: parse and print. Heavy imports stay inside the commands, so that `--help` answers at once."""
 
 import os
-import shlex
 import sys
 import traceback
 
@@ -22,12 +21,14 @@ from ofa_edge.cli.predictor import predictor_group
 from ofa_edge.cli.runner import runner_kit_command
 from ofa_edge.cli.search import search_command
 from ofa_edge.cli.sections import SectionedGroup
+from ofa_edge.cli.streams import guarded_streams
 from ofa_edge.cli.sustain import sustain_command
 from ofa_edge.cli.targets import targets_group
 from ofa_edge.cli.train import train_command
 from ofa_edge.cli.verify import profile_command, report_command, verify_command
 from ofa_edge.cli.zoo import zoo_group
 from ofa_edge.errors import OfaEdgeError
+from ofa_edge.shown import pasteable, printable
 
 INTERRUPTED = 130
 INTERNAL = 4
@@ -74,6 +75,11 @@ for command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: run a command, turn errors into three lines and an exit code."""
+    with guarded_streams():
+        _main(arguments)
+
+
+def _main(arguments: list[str] | None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     # --debug may stand anywhere: people add it at the end of the line that failed.
@@ -96,9 +102,6 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         _interrupted(arguments)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
     except OfaEdgeError as error:
         if debug:
             traceback.print_exc()
@@ -117,8 +120,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def show_error(what: str, why: str, hint: str) -> None:
-    """Print the three parts of an error; a device may have said some of it."""
-    why = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in why)
+    """Print the three parts of an error; a device or a file may have said some of it."""
+    what, why, hint = printable(what), printable(why, keep="\n"), printable(hint)
     plain = False if os.environ.get("NO_COLOR") else None  # None: as the terminal can
     click.echo(f"{click.style('error:', fg='red', bold=True)} {what}", err=True, color=plain)
     click.echo(f"  {why}", err=True)
@@ -126,7 +129,7 @@ def show_error(what: str, why: str, hint: str) -> None:
 
 
 def _interrupted(arguments: list[str]) -> None:
-    command = shlex.join(["ofa-edge", *(item for item in arguments if item != "--resume")])
+    command = pasteable("ofa-edge", *(item for item in arguments if item != "--resume"))
     resumable = arguments[:1] in (["build"], ["train"], ["calibrate"])
     show_error(
         "interrupted",

@@ -10,6 +10,7 @@ import click
 from ofa_edge.cli.classes import class_lines
 from ofa_edge.cli.console import StageLines, file_size, hanging, outcome, print_json, table
 from ofa_edge.cli.constraint_options import constraint_options, take_constraints
+from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
     from ofa_edge.manifest import Manifest
@@ -189,7 +190,7 @@ def _refinement(manifest: "Manifest", out: Path) -> list[str]:
         f"refined on {found.device} in {found.rounds} round{'' if found.rounds == 1 else 's'}: {changed}",
         table(rows, right=(1, 2, 3, 4, 5)),
         *(f"  note: {note}" for note in found.notes),
-        f"  for other builds of this supernet: --target {out}/{found.target_file}",
+        f"  for other builds of this supernet: {pasteable('--target', out / found.target_file)}",
     ]
     return ["\n".join(lines)]
 
@@ -267,4 +268,5 @@ def _where(manifest: "Manifest", out: Path) -> str:
 
 
 def _next(manifest: "Manifest", out: Path) -> str:
-    return f"next: ofa-edge verify {out} --device NAME   |   open {out}/report.html"
+    again = pasteable("ofa-edge", "verify", out, "--device", "NAME")
+    return f"next: {again}   |   {pasteable('open', out / 'report.html')}"

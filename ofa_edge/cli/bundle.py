@@ -1,12 +1,12 @@
 """`ofa-edge bundle`."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ofa_edge.cli.console import file_size, print_json, table
+from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
     from ofa_edge.bundle.app import Bundled
@@ -125,7 +125,7 @@ def _apk_summary(facts: dict[str, Any]) -> str:
         [
             table(rows, right=(1,)),
             f"wrote {facts['apk']} ({facts['key']} key, SHA-256 {facts['sha256'][:12]}...)",
-            f"next: {shlex.join(['adb', 'install', '-r', facts['apk']])}",
+            f"next: {pasteable('adb', 'install', '-r', facts['apk'])}",
         ]
     )
 
@@ -134,4 +134,4 @@ def _next(bundle: "Bundle", app: Path) -> str:
     if not bundle.models:
         return "next: ofa-edge bundle out/pixel-4"
     standard = app == Path("android_demo")
-    return f"next: {'make apk' if standard else shlex.join(['ofa-edge', 'bundle', '--apk', '--app', str(app)])}"
+    return f"next: {'make apk' if standard else pasteable('ofa-edge', 'bundle', '--apk', '--app', app)}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import table
+from ofa_edge.cli.console import next_step, table
 
 if TYPE_CHECKING:
     from ofa_edge.pipeline.calibration_result import Calibration
@@ -55,10 +55,8 @@ def calibrate_command(dry_run: bool, resume: bool, as_json: bool, **options: Any
         click.echo((plan.options.out / f"{plan.name}.calibration.json").read_text())
     else:
         click.echo(summary(result))
-        click.echo(
-            f"next: ofa-edge build --target {result.target} --supernet {plan.options.supernet} --device "
-            f"{plan.options.device}"
-        )
+        words = ("--target", result.target, "--supernet", plan.options.supernet, "--device", plan.options.device)
+        click.echo(next_step("build", *words))
     return 0
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shlex
 import shutil
 import sys
 import textwrap
@@ -11,6 +10,9 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from ofa_edge.cli.streams import for_bars
+from ofa_edge.shown import pasteable
 
 COLOURS = {"pass": "green", "fail": "red", "unverified": "yellow", "inconclusive": "yellow"}
 
@@ -44,7 +46,12 @@ def same_options(context: click.Context, other: click.Command, leave: Collection
         for item in value if parameter.multiple else (value,):
             words = f"{item:.12g}" if isinstance(item, float) else str(item)
             parts += [parameter.opts[0]] if value is True else [parameter.opts[0], words]
-    return shlex.join(parts)
+    return pasteable(*parts)
+
+
+def next_step(command: str, *words: object) -> str:
+    """The line that says how to go on: a command of ours that can be pasted."""
+    return f"next: {pasteable('ofa-edge', command, *words)}"
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -117,7 +124,7 @@ class StageLines:
     def _start(self, name: str) -> None:
         from rich.console import Console
 
-        self._status = Console(stderr=True).status(name)
+        self._status = Console(file=for_bars()).status(name)
         self._status.start()
 
     def close(self) -> None:

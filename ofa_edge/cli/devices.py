@@ -2,7 +2,7 @@
 
 import click
 
-from ofa_edge.cli.console import outcome, print_json, table
+from ofa_edge.cli.console import next_step, outcome, print_json, table
 
 
 @click.group("devices")
@@ -44,7 +44,7 @@ def add_command(name: str, kind: str, further: tuple[str, ...], **options: str |
     given = {key: value for key, value in options.items() if value is not None}
     path = add_device(name, kind, given | dict(parse_option(text) for text in further))
     click.echo(f"added to {path}")
-    click.echo(f"next: ofa-edge devices probe {name}")
+    click.echo(next_step("devices", "probe", name))
 
 
 @devices_group.command("probe")

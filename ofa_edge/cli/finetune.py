@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ofa_edge.cli.console import print_json
+from ofa_edge.cli.console import next_step, print_json
 
 
 @click.command("finetune")
@@ -85,4 +85,4 @@ def finetune_command(
         world.leave()
     if world.first:
         print_json(figures)
-        click.echo(f"next: ofa-edge build --target raspberry-pi-4 --supernet {folder}", err=True)
+        click.echo(next_step("build", "--target", "raspberry-pi-4", "--supernet", folder), err=True)

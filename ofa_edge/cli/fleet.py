@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import StageLines, outcome, print_json, table
+from ofa_edge.cli.console import StageLines, next_step, outcome, print_json, table
 
 if TYPE_CHECKING:
     from ofa_edge.manifest import Manifest
@@ -166,5 +166,5 @@ def _built(manifests: "list[Manifest]", folders: list[Path]) -> str:
     models = len({manifest.subnet.id for manifest in manifests})
     return (
         f"{table(rows, right=(2, 3))}\n\n{len(manifests)} targets, {models} subnet{'' if models == 1 else 's'}\n"
-        f"next: ofa-edge verify {folders[0]} --device NAME, and so on"
+        f"{next_step('verify', folders[0], '--device', 'NAME')}, and so on"
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ofa_edge.cli.console import Finite
+from ofa_edge.cli.console import Finite, next_step
 
 
 @click.group("latency")
@@ -64,7 +64,7 @@ def import_command(
     space = open_space(supernet)
     target = write_table_target(ImportedTable(name, tables, space, key, source, scatter), like, out)
     click.echo(f"wrote {target} and {target.with_suffix('.latency.json').name}")
-    click.echo(f"next: ofa-edge explain --target {target} --supernet {supernet}")
+    click.echo(next_step("explain", "--target", target, "--supernet", supernet))
 
 
 @latency_group.command("export")

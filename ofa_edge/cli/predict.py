@@ -1,6 +1,5 @@
 """`ofa-edge predict` and `ofa-edge explain`: what a network takes on a target, and where it goes."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,6 +145,7 @@ def explain_command(
 
 def _subnet(space: "Space", text: str | None) -> "Subnet":
     from ofa_edge.errors import ConfigError
+    from ofa_edge.files import parse_json
     from ofa_edge.manifest import read_manifest
 
     if text is None:
@@ -157,7 +157,7 @@ def _subnet(space: "Space", text: str | None) -> "Subnet":
         config: dict[str, Any] = {"d": [len(stage) for stage in shown.stages], "r": shown.resolution}
         return space.from_config({**config, "ks": [k for k, _ in pairs], "e": [e for _, e in pairs]})
     try:
-        content = json.loads(text if text.lstrip().startswith("{") else path.read_text(encoding="utf-8"))
+        content = parse_json(text if text.lstrip().startswith("{") else path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(
             "cannot read the subnet", f"{text[:80]}: {error}", "give JSON, a JSON file, or a build's folder"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ofa_edge.cli.console import print_json
+from ofa_edge.cli.console import next_step, print_json
 
 
 @click.group("predictor")
@@ -69,4 +69,4 @@ def predictor_train(
         )
     print_json({"predictor": str(folder / "predictor.safetensors"), **figures})
     if out is None:
-        click.echo(f"next: ofa-edge search --target raspberry-pi-4 --supernet {folder}", err=True)
+        click.echo(next_step("search", "--target", "raspberry-pi-4", "--supernet", folder), err=True)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from ofa_edge.shown import pasteable
+
 
 @click.command("runner-kit")
 @click.argument("out", type=click.Path(path_type=Path))
@@ -13,4 +15,6 @@ def runner_kit_command(out: Path, arch: str) -> None:
     from ofa_edge.device.runners.kit import write_kit
 
     write_kit(out, arch)
-    click.echo(f"wrote {out}/\nnext: scp -r {out} BOARD:   and there: make -C {out.name}")
+    click.echo(
+        f"wrote {out}/\nnext: {pasteable('scp', '-r', out, 'BOARD:')}   and there: {pasteable('make', '-C', out.name)}"
+    )

@@ -3,6 +3,7 @@
 import click
 
 from ofa_edge.cli.console import print_json, table
+from ofa_edge.shown import pasteable
 
 
 @click.group("targets")
@@ -64,4 +65,4 @@ def validate_command(path: str) -> None:
 
     target = load_target(path)
     read_latency_file(target.latency_path)
-    click.echo(f"{target.path}: ok\nnext: ofa-edge build --target {path}")
+    click.echo(f"{target.path}: ok\nnext: {pasteable('ofa-edge', 'build', '--target', path)}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ofa_edge.cli.console import print_json, table
+from ofa_edge.cli.console import next_step, print_json, table
 
 
 @click.command("train")
@@ -92,7 +92,7 @@ def _train(plan: Any, data: Path | None, folder: Path, threads: int | None, devi
         world.leave()
     if world.first:
         print_json(figures)
-        click.echo(f"next: ofa-edge build --target raspberry-pi-4 --supernet {folder}", err=True)
+        click.echo(next_step("build", "--target", "raspberry-pi-4", "--supernet", folder), err=True)
 
 
 def _listed() -> str:

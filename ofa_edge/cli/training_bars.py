@@ -3,6 +3,8 @@
 import contextlib
 from typing import TYPE_CHECKING
 
+from ofa_edge.cli.streams import for_bars
+
 if TYPE_CHECKING:
     from ofa_edge.training.run import Progress
 
@@ -16,7 +18,7 @@ class TrainingBars(contextlib.AbstractContextManager["TrainingBars"]):
 
         columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"))
         text = TextColumn("{task.fields[facts]}")
-        console = Console(stderr=True, quiet=quiet)
+        console = Console(file=for_bars(), quiet=quiet)
         self.bars = Progress(*columns, TimeRemainingColumn(), text, console=console)
         self.tasks: dict[str, int] = {}
         self.accuracy = 0.0

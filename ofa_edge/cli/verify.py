@@ -1,13 +1,12 @@
 """`ofa-edge verify`, `ofa-edge profile` and `ofa-edge report`."""
 
-import shlex
 from pathlib import Path
 
 import click
 
 from ofa_edge.cli.build import summary
 from ofa_edge.cli.classes import class_lines
-from ofa_edge.cli.console import hanging, outcome, print_json, table
+from ofa_edge.cli.console import hanging, next_step, outcome, print_json, table
 
 
 @click.command("verify")
@@ -45,7 +44,7 @@ def verify_command(
                 f"  measured on {result.device.name}: p50 {latency.p50:.3g} ms ({latency.low95:.3g} .. "
                 f"{latency.high95:.3g} over {latency.sessions} sessions), p90 {latency.p90:.3g} ms"
             )
-        click.echo(f"next: {shlex.join(['ofa-edge', 'profile', str(folder), '--device', device])}")
+        click.echo(next_step("profile", folder, "--device", device))
     return {"fail": 1, "inconclusive": 3}.get(result.outcome, 0)
 
 

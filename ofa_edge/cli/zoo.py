@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from ofa_edge.cli.console import print_json, table
+from ofa_edge.cli.console import next_step, print_json, table
+from ofa_edge.cli.streams import for_bars
+from ofa_edge.shown import pasteable
 
 
 @click.group("zoo")
@@ -28,7 +30,9 @@ def list_command() -> None:
         top1 = json.loads(figures.read_bytes())["test"]["top1"]
         size = package.space.resolutions[-1]
         span = f"{100 * top1[f'smallest {size}']:.2f} .. {100 * top1[f'largest {size}']:.2f} at {size} px"
-    rows.append([package.name, f"{package.space.count:.3g}", str(package.dataset), span, f"--supernet {package.name}"])
+    rows.append(
+        [package.name, f"{package.space.count:.3g}", str(package.dataset), span, pasteable("--supernet", package.name)]
+    )
     for name, space in UNTRAINED.items():
         rows.append([name, f"{space.count:.3g}", "untrained", "-", f"--untrained --supernet {name}"])
     rows += _imports(Path("imported"))
@@ -47,7 +51,9 @@ def _imports(parent: Path) -> list[list[str]]:
         except OfaEdgeError:
             continue
         count = "1" if package.subnet else f"{package.space.count:.3g}"
-        rows.append([package.space.name, count, "imported weights", "not measured", f"--supernet {facts.parent}"])
+        rows.append(
+            [package.space.name, count, "imported weights", "not measured", pasteable("--supernet", facts.parent)]
+        )
     return rows
 
 
@@ -126,7 +132,7 @@ def _imported(folder: Path, facts: dict[str, Any]) -> str:
         lines.append(f"  accuracy predictor: {predictor['form']} form, sizes {predictor['sizes']}")
     lines += [f"  note: {note}" for note in facts["notes"]]
     lines.append(f"wrote {folder}/")
-    lines.append(f"next: ofa-edge build --target raspberry-pi-4 --supernet {folder} --data IMAGES")
+    lines.append(next_step("build", "--target", "raspberry-pi-4", "--supernet", folder) + " --data IMAGES")
     return "\n".join(lines)
 
 
@@ -141,6 +147,7 @@ class _Bytes:
         megabytes = done // 1_000_000
         if megabytes != self.shown:
             self.shown = megabytes
-            click.echo(f"\r  {megabytes} MB" + (f" of {total // 1_000_000}" if total else ""), err=True, nl=False)
+            words = f"\r  {megabytes} MB" + (f" of {total // 1_000_000}" if total else "")
+            click.echo(words, file=for_bars(), nl=False)
         if done == total:
             click.echo("", err=True)

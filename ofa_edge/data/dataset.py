@@ -34,6 +34,19 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def require_classes(self, count: int, what: str) -> None:
+        """Check that every label is one of `count` classes: else an accuracy on these images means nothing.
+
+        Raises:
+            DataError: names the first that is not, in the words of `what`.
+        """
+        whole = np.issubdtype(self.labels.dtype, np.integer)
+        outside = np.flatnonzero((self.labels < 0) | (self.labels >= count)) if whole else np.arange(min(1, len(self)))
+        if len(outside):
+            first = int(outside[0])
+            why = f"image {first} of {len(self)} is labelled {self.labels[first]}; there are {count} classes, from 0"
+            raise DataError(f"a label outside the classes: {what}", why, "correct the labels of that data set")
+
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 over the shape, all pixels and all labels, in their order."""
@@ -74,6 +87,10 @@ class Dataset:
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     values: Values | None = None
+
+    def __post_init__(self) -> None:
+        for part, images in (("training", self.train), ("test", self.test)):
+            images.require_classes(len(self.class_names), f"{part} images of {self.name}")
 
     @property
     def channels(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.errors import ConfigError, ToolMissingError
+from ofa_edge.shown import pasteable
 
 SERIAL = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]*")
 _HOST = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]*")
@@ -105,6 +106,7 @@ def is_transport_failure(said: str) -> bool:
 
 def trouble(serial: str, state: str | None, said: str) -> tuple[str, str]:
     """Why a device cannot be used, and what to do, from its state in `adb devices` (None: it is not listed)."""
+    adb = pasteable("adb", "-s", serial)
     fixes = {
         "unauthorized": (
             "the device does not trust this computer",
@@ -114,14 +116,14 @@ def trouble(serial: str, state: str | None, said: str) -> tuple[str, str]:
         "connecting": ("adb is still connecting to it", "wait a moment, then run the same command again"),
         "offline": (
             "adb sees it but it does not answer",
-            f"plug it in again, or: adb -s {serial} reconnect; over the network: adb disconnect {serial}",
+            f"plug it in again, or: {adb} reconnect; over the network: {pasteable('adb', 'disconnect', serial)}",
         ),
         "no permissions": (
             "this user may not open the USB device",
             "apt install android-sdk-platform-tools-common, join group plugdev, log in again, plug it in again",
         ),
-        "recovery": ("it is in recovery", f"adb -s {serial} reboot"),
-        "sideload": ("it is waiting for an update", f"adb -s {serial} reboot"),
+        "recovery": ("it is in recovery", f"{adb} reboot"),
+        "sideload": ("it is waiting for an update", f"{adb} reboot"),
         "bootloader": ("it is in its bootloader", "fastboot reboot"),
     }
     if state is None:

@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from ofa_edge.device.devices_file import BUILTIN, devices_path, parse_devices_file, read_devices_text
+from ofa_edge.device.devices_file import BUILTIN, devices_path, own_devices_path, parse_devices_file, read_devices_text
 from ofa_edge.device.tables import TABLES, plugins
 from ofa_edge.errors import ConfigError, UsageError
-from ofa_edge.files import write_bytes
+from ofa_edge.files import private_folder, write_bytes
+from ofa_edge.names import require_plain
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _HEADING = "# Devices of ofa-edge: where hardware stands. Personal; it belongs in no repository.\nschema = 1\n"
@@ -41,7 +42,9 @@ def add_device(name: str, kind: str, options: Mapping[str, str | int]) -> Path:
         raise UsageError(f"no kind of device '{kind}'", f"known: {kinds}", "pip install the package that brings it")
     text = f"{text.rstrip()}\n\n{table(name, kind, options)}"
     parse_devices_file(text, path)
-    write_bytes(path, text.encode())
+    if path == own_devices_path():
+        private_folder(path.parent)  # another one, named by a variable, may lie in a folder that is shared
+    write_bytes(path, text.encode(), private=True)
     return path
 
 
@@ -54,11 +57,10 @@ def table(name: str, kind: str, options: Mapping[str, str | int]) -> str:
     host = "pi.local"
     port = 22
     """
-    for key in (*options, name):
-        if not _KEY.fullmatch(key.replace(".", "-")):
-            raise ConfigError(
-                f"not a plain name: {key!r}", "names of devices and of their keys", "letters, digits, _ and -"
-            )
+    require_plain("device", name, "devices add", "devices add my-pi")
+    for key in options:
+        if not _KEY.fullmatch(key):
+            raise ConfigError(f"not a plain name: {key!r}", "a key of a device", "letters, digits, _ and -")
     head = name if _KEY.fullmatch(name) else f'"{name}"'
     lines = [
         f"[devices.{head}]",

@@ -12,7 +12,6 @@
 """
 
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,6 +27,8 @@ from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.protocol import Connection
 from ofa_edge.device.tables import TABLES, Device, read_table
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
+from ofa_edge.files import bounded_text, parse_toml
+from ofa_edge.names import plain
 from ofa_edge.targets import Target
 
 DEVICES_VARIABLE = "OFA_EDGE_DEVICES"
@@ -44,7 +45,6 @@ EMULATED: Mapping[str, Callable[[str, str], Connection]] = {
     "emulated-ssh": open_emulated_ssh,
     "emulated-adb": open_emulated_adb,
 }
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class DevicesFile(BaseModel):
@@ -61,15 +61,19 @@ class DevicesFile(BaseModel):
         for name in value:
             if name in BUILTIN:
                 raise ValueError(f"'{name}' is built in and cannot be redefined")
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"'{name}' is no plain name")
+            plain(name)
         return value
 
 
 def devices_path() -> Path:
     """The file that is read: `$OFA_EDGE_DEVICES`, else devices.toml in the user's configuration folder."""
     named = os.environ.get(DEVICES_VARIABLE)
-    return Path(named).expanduser() if named else user_config_path("ofa-edge") / "devices.toml"
+    return Path(named).expanduser() if named else own_devices_path()
+
+
+def own_devices_path() -> Path:
+    """The file in the user's configuration folder."""
+    return user_config_path("ofa-edge") / "devices.toml"
 
 
 def load_devices() -> dict[str, Device]:
@@ -87,7 +91,7 @@ def load_devices() -> dict[str, Device]:
 def read_devices_text(path: Path) -> str:
     """The text of a devices file. Raises ConfigError."""
     try:
-        return path.read_text(encoding="utf-8")
+        return bounded_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
 
@@ -99,7 +103,7 @@ def parse_devices_file(text: str, path: Path) -> dict[str, Device]:
         ConfigError: see `load_devices`.
     """
     try:
-        tables = DevicesFile.model_validate(tomllib.loads(text)).devices
+        tables = DevicesFile.model_validate(parse_toml(text)).devices
     except tomllib.TOMLDecodeError as error:
         raise _unreadable(path, error) from error
     except ValidationError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from platformdirs import user_config_path
 
 from ofa_edge.errors import OutputError
-from ofa_edge.files import write_bytes
+from ofa_edge.files import private_folder, write_bytes
 
 _SECRET_BYTES = 32
 _DIGITS = 12
@@ -56,9 +56,9 @@ def secret_path() -> Path:
 def _make(path: Path) -> None:
     """Whoever is first makes it; `link` fails where it is there already."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    write_bytes(part, secrets.token_bytes(_SECRET_BYTES))
+    private_folder(path.parent)
+    write_bytes(part, secrets.token_bytes(_SECRET_BYTES), private=True)
     try:
-        part.chmod(0o600)
         if path.exists() and path.stat().st_size != _SECRET_BYTES:
             return
         os.link(part, path)

@@ -1,5 +1,6 @@
 """From raw latency samples to figures with an interval. The session is the unit of evidence."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from ofa_edge.device.protocol import Latency
 from ofa_edge.device.watch import Tick
 from ofa_edge.errors import DeviceError, ImplausibleError
 from ofa_edge.metrics import mad
+from ofa_edge.target_schema import FASTEST_GMACS
 
 _RESAMPLES = 10_000
 _P99_FROM = 1000  # samples; fewer do not know their 99th percentile
@@ -96,17 +98,29 @@ def bootstrap_interval(medians: np.ndarray[tuple[int], np.dtype[np.float64]]) ->
 
 
 def check_plausible(p50_ms: float, macs: int | None, peak_gmacs: float | None) -> None:
-    """Refuse a latency that the hardware cannot reach: under MACs / (1.5 x its peak).
+    """Refuse a latency that the hardware cannot reach: under MACs / (1.5 x its peak), or under what any device needs.
+
+    Args:
+        p50_ms: the median latency in milliseconds.
+        macs: multiply-accumulates of one inference; None where they are not known.
+        peak_gmacs: of the device in 1e9 MAC/s; None where it is not known, and then FASTEST_GMACS alone bounds it.
 
     Raises:
-        ImplausibleError: it is too fast to be true.
+        ImplausibleError: it is too fast to be true, no positive time at all, or held against a peak that is none.
     """
-    if macs is None or peak_gmacs is None:
+    hint = "is the artifact complete, and is this the device that the target describes?"
+    if not 0 < p50_ms < math.inf:
+        raise ImplausibleError(f"implausible latency: {p50_ms:.4g} ms", "an inference takes some finite time", hint)
+    if peak_gmacs is not None and not 0 < peak_gmacs < math.inf:
+        why = f"the device's peak is given as {peak_gmacs:g} G MAC/s, so nothing says which latencies are possible"
+        raise ImplausibleError(f"latency of {p50_ms:.4g} ms cannot be judged", why, "correct the target's peaks")
+    if macs is None:
         return
-    floor_ms = macs / (1.5 * peak_gmacs * 1e9) * 1e3
+    reach, words = FASTEST_GMACS, f"{FASTEST_GMACS:g} G MAC/s, more than any edge device has,"
+    if peak_gmacs is not None and 1.5 * peak_gmacs < reach:
+        reach, words = 1.5 * peak_gmacs, f"1.5 times the device's peak of {peak_gmacs:g} G MAC/s"
+    floor_ms = macs / (reach * 1e9) * 1e3
     if p50_ms < floor_ms:
         raise ImplausibleError(
-            f"implausible latency: {p50_ms:.4g} ms",
-            f"{macs / 1e6:.1f} M MACs at 1.5 times the device's peak of {peak_gmacs:g} G MAC/s take {floor_ms:.4g} ms",
-            "is the artifact complete, and is this the device that the target describes?",
+            f"implausible latency: {p50_ms:.4g} ms", f"{macs / 1e6:.1f} M MACs at {words} take {floor_ms:.4g} ms", hint
         )

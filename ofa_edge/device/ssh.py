@@ -20,6 +20,7 @@ from ofa_edge.device.process import ProcessConnection, run_error
 from ofa_edge.device.protocol import Completed
 from ofa_edge.device.shell_line import KILL_AFTER_S, check_limit, shell_line
 from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, ToolMissingError
+from ofa_edge.shown import pasteable
 
 _CONNECT_S = 10
 _TRANSFER_TIMEOUT_S = 300.0
@@ -34,7 +35,7 @@ class SshAddress:
     """Where a device stands. What is left out comes from the user's ssh configuration.
 
     Raises:
-        ConfigError: a host or user name that ssh could take for an option or a command.
+        ConfigError: a host or user name that ssh could take for an option or a command, or a path that it cannot take.
     """
 
     host: str
@@ -47,6 +48,11 @@ class SshAddress:
         for key, value, pattern in (("host", self.host, _HOST), ("user", self.user, _USER)):
             if value is not None and not pattern.fullmatch(value):
                 raise ConfigError(f"not a {key} name: {value!r}", f"key '{key}' of an ssh device", "a plain name")
+        for key in ("identity_file", "known_hosts_file"):
+            path = getattr(self, key)
+            if path is not None and (not str(path).isprintable() or "${" in str(path)):
+                why = f"key '{key}' of an ssh device: ssh has no way to write control characters and ${{...}}"
+                raise ConfigError(f"not a path for ssh: {str(path)!r}", why, "another path, or a link to it")
 
     @property
     def target(self) -> str:
@@ -68,10 +74,16 @@ class SshAddress:
         if self.port is not None:
             values["Port"] = str(self.port)
         if self.identity_file is not None:
-            values |= {"IdentityFile": str(self.identity_file), "IdentitiesOnly": "yes"}
+            values |= {"IdentityFile": _as_value(self.identity_file), "IdentitiesOnly": "yes"}
         if self.known_hosts_file is not None:
-            values["UserKnownHostsFile"] = str(self.known_hosts_file)
+            values["UserKnownHostsFile"] = _as_value(self.known_hosts_file)
         return [part for key, value in values.items() for part in ("-o", f"{key}={value}")]
+
+
+def _as_value(path: Path) -> str:
+    """A path as a line of ssh's configuration takes it: quoted, for spaces would part it, and `%` would be a token."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{text}"'
 
 
 class SshConnection(ProcessConnection):
@@ -119,7 +131,7 @@ class SshConnection(ProcessConnection):
 
     def _lost(self, completed: Completed) -> DeviceLostError:
         said = completed.stderr.strip()[-500:] or "ssh gave no reason"
-        hint = f"ssh {self._address.target} true"
+        hint = pasteable("ssh", self._address.target, "true")
         if "Host key verification failed" in said or "No matching host key" in said:
             hint = f"check the device's host key, then accept it once by hand: {hint}"
         return DeviceLostError(f"no connection to {self.name}", said, hint)

@@ -14,7 +14,7 @@ def without_lines(*unwanted: bytes) -> Iterator[None]:
     LiteRT's C++ side announces its CPU delegate there and has no setting against it. Keep the block short: what others
     write meanwhile appears only at its end.
     """
-    sys.stderr.flush()
+    _flush()
     saved = os.dup(2)
     try:
         with tempfile.TemporaryFile() as held:
@@ -22,11 +22,17 @@ def without_lines(*unwanted: bytes) -> Iterator[None]:
             try:
                 yield
             finally:
-                sys.stderr.flush()
+                _flush()
                 os.dup2(saved, 2)
                 held.seek(0)
                 rest = b"".join(line for line in held if line.rstrip(b"\n") not in unwanted)
-                if rest:
+                with contextlib.suppress(OSError):  # nobody reads it any more: no reason to lose the work
                     os.write(2, rest)
     finally:
         os.close(saved)
+
+
+def _flush() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            sys.stderr.flush()

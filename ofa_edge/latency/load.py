@@ -11,11 +11,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
+from ofa_edge.files import parse_json
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSample
 from ofa_edge.latency.posterior import Widths
 from ofa_edge.latency.protocol import CrossValidation, Key, LatencyModel, OutsideKey, Provenance
 from ofa_edge.latency.table import Entry, TableModel
+from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 from ofa_edge.targets import Target, require
 
@@ -272,7 +274,7 @@ def read_latency_file(path: Path) -> LatencyFile:
     hint = "reinstall ofa-edge, or name another file in [latency_model] of the target file"
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        content = parse_json(text)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"cannot read latency file {path.name}", f"{path}: {error}", hint) from error
     kind = content.get("kind") if isinstance(content, dict) else None
@@ -364,5 +366,5 @@ def find_facts(
     raise UnsupportedError(
         f"no latency model for {target.name} with {runtime} {precision}" + (f" {version}" if version else ""),
         f"{path} holds: {known}",
-        f"ofa-edge targets show {target.name}, or --outside-key for a wide guess",
+        f"{pasteable('ofa-edge', 'targets', 'show', target.name)}, or --outside-key for a wide guess",
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ofa_edge.errors import ConfigError, OutputError, SpaceMismatchError
-from ofa_edge.files import write_bytes
+from ofa_edge.files import bounded_text, write_bytes
+from ofa_edge.latency.plain_yaml import read_plain_yaml
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.latency.table import Entry, TableModel, Tables, find
 from ofa_edge.latency.table_keys import all_parts, fixed_parts, require_dialect, resolution_of
@@ -52,8 +53,8 @@ def read_table(path: Path) -> dict[str, Entry]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        content = read_plain_yaml(bounded_text(path))
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no text, or a number or date that is none
         raise ConfigError(f"cannot read latency table {path.name}", f"{path}: {error}", _HINT) from error
     if not isinstance(content, dict) or not content:
         raise ConfigError(f"{path.name} is not a latency table", f"{path}: no mapping of keys to latencies", _HINT)
@@ -81,7 +82,10 @@ def _entry(key: str, value: Any, path: Path) -> Entry:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    except OverflowError:
+        return math.inf
 
 
 def _check_space(table: Mapping[str, Entry], space: Space, resolution: int, path: Path) -> None:

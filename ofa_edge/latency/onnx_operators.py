@@ -31,6 +31,7 @@ _PLAIN: Mapping[OperatorKind, set[str]] = MappingProxyType(
 )
 _SIGMOIDS = {"HardSigmoid", "Sigmoid"}
 _GATES = {"HardSigmoid", "Add", "Clip", "Relu", "Mul", "Div"}  # what a hard-swish is spelt with, gate side
+_LONGEST_GATE = 8  # nodes; exporters take three or four
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def read_operators(path: Path) -> OnnxNetwork:
     """Read an ONNX file of one image a call.
 
     Raises:
-        ConfigError: no ONNX file, more than one image a call, or shapes that cannot be inferred.
+        ConfigError: no ONNX file, more than one image a call, nodes that wait for each other, or shapes that cannot be
+            inferred.
     """
     import onnx
 
@@ -84,6 +86,33 @@ def read_operators(path: Path) -> OnnxNetwork:
 def _unreadable(path: Path, why: str) -> ConfigError:
     first = why.strip().splitlines()[0] if why.strip() else "no reason given"
     return ConfigError(f"cannot read {path.name} as an ONNX network", f"{path}: {first}", "export the network again")
+
+
+def _ordered(graph: "onnx.GraphProto", path: Path) -> "list[onnx.NodeProto]":
+    """The nodes, each after those that it needs (Kahn, 1962); the file's own order where that will do."""
+    makers = {output: number for number, node in enumerate(graph.node) for output in node.output if output}
+    if any(not node.output or not node.output[0] for node in graph.node):
+        raise _unreadable(path, "a node has no output")
+    needs = [{makers[name] for name in node.input if name in makers} for node in graph.node]
+    if all(not each or max(each) < number for number, each in enumerate(needs)):
+        return list(graph.node)
+    readers: dict[int, list[int]] = {}
+    for number, each in enumerate(needs):
+        for maker in each:
+            readers.setdefault(maker, []).append(number)
+    missing = [len(each) for each in needs]
+    order = [number for number, count in enumerate(missing) if not count]
+    for number in order:  # it grows meanwhile
+        for reader in readers.get(number, ()):
+            missing[reader] -= 1
+            if not missing[reader]:
+                order.append(reader)
+    if len(order) < len(needs):
+        stuck = next(number for number, count in enumerate(missing) if count)
+        name = graph.node[stuck].name or f"#{stuck}"
+        count = len(needs) - len(order)
+        raise _unreadable(path, f"{count} nodes wait for each other in a circle, or behind one: '{name}'")
+    return [graph.node[number] for number in order]
 
 
 def _one_image(model: "onnx.ModelProto", path: Path) -> None:
@@ -115,22 +144,23 @@ class _Reader:
         self.constants = {tensor.name for tensor in graph.initializer}
         self.shapes.update({tensor.name: tuple(tensor.dims) for tensor in graph.initializer})
         self.input = next((value.name for value in graph.input if value.name not in self.constants), "")
+        self.nodes = _ordered(graph, path)
         self.maker: dict[str, onnx.NodeProto] = {}
         self.skipped: set[str] = set()  # outputs that another operator computes on its way
 
     def read(self) -> tuple[NamedOperator, ...]:
         if not self.input:
             raise _unreadable(self.path, "it has no input")
-        for node in self.graph.node:
+        for node in self.nodes:
             if node.op_type in ("Constant", "Shape") or all(not n or n in self.constants for n in node.input):
                 self.constants.update(node.output)
             for output in node.output:
                 self.maker[output] = node
-        for node in self.graph.node:
+        for node in self.nodes:
             if node.op_type == "Mul":
                 self.skipped.update(self.hard_gate(node))
         found = []
-        for number, node in enumerate(self.graph.node):
+        for number, node in enumerate(self.nodes):
             output = node.output[0]
             if output in self.constants or output in self.skipped or node.op_type in _FREE:
                 continue
@@ -194,9 +224,9 @@ class _Reader:
         """Where a product is x times a hard gate of x itself (hard-swish spelt out): the values of the gate."""
         names = self.inputs(node)
         for gate, value in (names[::-1], names) if len(names) == 2 else ():
-            chain = []
+            chain: list[str] = []
             clipped = False
-            while gate in self.maker and self.maker[gate].op_type in _GATES and gate != value:
+            while len(chain) < _LONGEST_GATE and self._is_gate(gate) and gate != value:
                 chain.append(gate)
                 clipped |= self.maker[gate].op_type in ("Clip", "HardSigmoid", "Relu")
                 before = self.inputs(self.maker[gate])
@@ -206,6 +236,9 @@ class _Reader:
             if chain and clipped and gate == value:
                 return tuple(chain)
         return ()
+
+    def _is_gate(self, name: str) -> bool:
+        return name in self.maker and self.maker[name].op_type in _GATES
 
     def plain(self, kind: OperatorKind, node: "onnx.NodeProto") -> Operator:
         names = self.inputs(node) or [node.output[0]]

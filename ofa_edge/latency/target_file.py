@@ -1,16 +1,13 @@
 """Write a target file beside a latency file that was measured or imported."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.errors import ConfigError
 from ofa_edge.files import write_bytes
+from ofa_edge.names import require_plain
 from ofa_edge.targets import Target, read_target
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,7 @@ class RunsAs:
 
 def check_name(name: str) -> None:
     """Raise ConfigError for what cannot name a target."""
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"bad target name '{name}'", "small letters, digits, - . _", "--name note10")
+    require_plain("target", name, "--name", "--name note10")
 
 
 def write_target(path: Path, base: Target, description: str, runs: RunsAs, latency: str) -> Target:

@@ -3,7 +3,6 @@
 import datetime
 import json
 import platform
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -16,7 +15,7 @@ from ofa_edge.compiled import KernelRecord, SchedulesRecord
 from ofa_edge.data.sampling import stratified
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
-from ofa_edge.files import sha256_file, write_bytes
+from ofa_edge.files import copy_file, sha256_file, write_bytes
 from ofa_edge.manifest import (
     CalibrationRecord,
     DropRecord,
@@ -273,7 +272,7 @@ def _place(folder: Path, plan: Plan, built: _Built) -> list[FileRecord]:
     for name, source, role in files:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
+        copy_file(source, target)
         records.append(_record(name, role, target))
     return records
 

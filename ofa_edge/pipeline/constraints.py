@@ -12,6 +12,7 @@ from ofa_edge.footprint import peak_bytes, peak_table, size_model
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.limits import Limit
+from ofa_edge.shown import pasteable
 from ofa_edge.space import Genomes, Space
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import Target, load_target
@@ -74,7 +75,7 @@ def require_able(name: str, space: Space, target: Target) -> None:
         raise UnsupportedError(
             f"supernet '{name}' has {' and '.join(banned)}, which {target.name} may not have",
             f"{target.path}: [search] says so, and no subnet of it is without",
-            " or ".join(f"--supernet {each}" for each in able) or f"change [search] of {target.path.name}",
+            " or ".join(pasteable("--supernet", each) for each in able) or f"change [search] of {target.path.name}",
         )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ofa_edge.cache import StageCache
 from ofa_edge.errors import BudgetError, ConfigError, UnsupportedError
 from ofa_edge.manifest import Manifest
+from ofa_edge.names import require_plain
 from ofa_edge.pipeline.build import build
 from ofa_edge.pipeline.plan import BuildOptions, Plan, make_plan
 from ofa_edge.pipeline.searching import latency_of, score_of, search_plans, search_together
@@ -102,7 +103,7 @@ def plan_fleet(options: BuildOptions, fleet: str, *, claim: bool = True, images:
     _require_fleet_options(options)
     top = options.out or Path("out")
     own = [
-        dataclasses.replace(options, target=name, latency_ms=budget, out=top / Path(name).stem)
+        dataclasses.replace(options, target=name, latency_ms=budget, out=top / _folder_of(name))
         for name, budget in parse_fleet(fleet)
     ]
     if len({each.out for each in own}) < len(own):
@@ -115,6 +116,11 @@ def plan_fleet(options: BuildOptions, fleet: str, *, claim: bool = True, images:
             "ofa-edge build --target NAME, for each target",
         )
     return plans
+
+
+def _folder_of(target: str) -> str:
+    """Of a target by name or by file: the folder that its build goes to."""
+    return require_plain("target", Path(target).stem, f"--fleet {target}", "--fleet pixel-4=2ms,raspberry-pi-4=3ms")
 
 
 def _require_fleet_options(options: BuildOptions) -> None:

@@ -1,11 +1,11 @@
 """What `ofa-edge zoo import` was given: files by what they are, and spaces by name."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UsageError
+from ofa_edge.files import parse_json
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.header import read_weights_file
@@ -110,7 +110,7 @@ def _kind_of(path: Path) -> str:
         if file.read(64).lstrip()[:1] != b"{":
             return WEIGHTS
     try:
-        value = json.loads(path.read_bytes())
+        value = parse_json(path.read_bytes())
     except (ValueError, RecursionError):
         return WEIGHTS
     return NET_CONFIG if "blocks" in value else RUN_CONFIG
@@ -128,7 +128,7 @@ def find_space(name: str) -> Space:
     if path.suffix == ".safetensors":
         return read_weights_file(path).space
     try:
-        return Space.from_json(json.loads(path.read_bytes()))
+        return Space.from_json(parse_json(path.read_bytes()))
     except (ValueError, TypeError) as error:
         raise ConfigError(
             "not a search space", f"{path}: {error}", "a space as JSON, as import.json holds one"

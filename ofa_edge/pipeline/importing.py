@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ofa_edge import __version__
 from ofa_edge.errors import ConfigError, UsageError
 from ofa_edge.files import sha256_file, write_bytes, write_json
+from ofa_edge.names import require_plain
 from ofa_edge.output import claim_output_folder, output_folder
 from ofa_edge.pipeline.import_sources import ImportOptions, Sources, bare_name, find_sources, find_space
 from ofa_edge.search.published_predictor import PublishedPredictor
@@ -46,9 +47,9 @@ def import_package(options: ImportOptions, on_bytes: OnBytes = lambda done, tota
     """
     with tempfile.TemporaryDirectory(prefix="ofa-edge-") as temporary:
         if any(is_url(source) for source in options.sources):
-            claim_output_folder(options.out or Path("imported") / bare_name(name_of(options.sources[0])), FACTS)
+            claim_output_folder(options.out or _default_out(bare_name(name_of(options.sources[0]))), FACTS)
         sources = find_sources(options, Path(temporary), on_bytes)
-        out = options.out or Path("imported") / sources.name
+        out = options.out or _default_out(sources.name)
         claim_output_folder(out, FACTS)
         checkpoint, digest = _read_weights(sources, options)
         imported = _import(checkpoint, sources, options)
@@ -69,6 +70,11 @@ def import_package(options: ImportOptions, on_bytes: OnBytes = lambda done, tota
         }
         _write(out, imported, header, labels, predictor, facts)
     return out, facts
+
+
+def _default_out(name: str) -> Path:
+    """`imported/NAME`. Raises ConfigError for a source whose name cannot be a folder's."""
+    return Path("imported") / require_plain("folder", name, "the source's own name, without --out", "--out FOLDER")
 
 
 def import_subnet(options: ImportOptions) -> dict[str, Any]:

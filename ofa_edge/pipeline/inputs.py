@@ -58,8 +58,11 @@ class BuildData:
 
 
 def package_data(package: SupernetPackage) -> BuildData:
-    """The images inside a supernet's package."""
-    calibration, validation, test = (package.images(split) for split in ("calibration", "validation", "test"))
+    """The images inside a supernet's package. Raises DataError for a label that is none of its classes."""
+    splits = {split: package.images(split) for split in ("calibration", "validation", "test")}
+    for split, images in splits.items():
+        images.require_classes(len(package.labels), f"{split} images of '{package.name}'")
+    calibration, validation, test = splits.values()
     return BuildData(
         calibration.sample(CALIBRATION_IMAGES),
         validation.sample(VALIDATION_IMAGES),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ofa_edge.built import runner_of
 from ofa_edge.device.passes import (
     FunctionTimes,
     Memory,
@@ -22,7 +23,7 @@ from ofa_edge.export.inspect.single_operators import single_operators
 from ofa_edge.files import write_bytes
 from ofa_edge.pipeline.on_device import connected, held
 from ofa_edge.pipeline.stages import inputs_for
-from ofa_edge.pipeline.verifying import read_build, runner_of
+from ofa_edge.pipeline.verifying import read_build
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def opened_build(folder: Path, device: str, data: Path | None, verb: str) -> Ite
         ConfigError: the folder is no build, or was changed after it; no device was named.
         DeviceError: the device was lost, or is taken.
     """
-    _, plan, subnet = read_build(folder, device, data)
+    manifest, plan, subnet = read_build(folder, device, data)
     request = Request(
         artifact=folder / plan.artifact_name,
         runtime=plan.runtime,
@@ -71,7 +72,7 @@ def opened_build(folder: Path, device: str, data: Path | None, verb: str) -> Ite
         classes=plan.package.space.num_classes,
         threads=plan.target.runtime.threads,
         cores=plan.target.runtime.cores,
-        runner=runner_of(folder),
+        runner=runner_of(folder, manifest),
     )
     with (
         connected(plan, verb) as connection,

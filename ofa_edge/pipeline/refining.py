@@ -30,6 +30,7 @@ from ofa_edge.pipeline.stages import StageRunner
 from ofa_edge.pipeline.tuning import device_key, tuned_library
 from ofa_edge.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
 from ofa_edge.searched import SearchRecord
+from ofa_edge.shown import pasteable
 from ofa_edge.space import Subnet
 
 ROUNDS = 2
@@ -237,7 +238,9 @@ class _Loop:
             + (f", beside {len(units)} units and {len(known)} networks measured before" if units or known else "")
             + f"; prior: {model.provenance.fitted_to}",
             sources=model.provenance.sources,
-            command=f"ofa-edge build --target {self.plan.target.name} --refine {self.plan.options.refine}",
+            command=pasteable(
+                "ofa-edge", "build", "--target", self.plan.target.name, "--refine", self.plan.options.refine
+            ),
         )
         return fit_fitted(
             self.plan.package.space, prior_of(self.plan.latency), units, [*known, *networks], key, provenance

@@ -27,6 +27,7 @@ from ofa_edge.search.front import Candidate, Front, NoBound
 from ofa_edge.search.limits import Limit
 from ofa_edge.search.load_predictor import separable_form
 from ofa_edge.searched import SearchRecord
+from ofa_edge.shown import pasteable
 from ofa_edge.space import Genomes, Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import load_target
@@ -154,7 +155,7 @@ def search_plans(
         raise WeightsError(
             f"'{plan.package.name}' is one network, not a supernet",
             "there is nothing to search",
-            f"ofa-edge build --target {plan.target.name} --supernet {plan.package.name}",
+            pasteable("ofa-edge", "build", "--target", plan.target.name, "--supernet", plan.package.name),
         )
     return search_front(
         plan.package.space,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofa_edge.built import has_output, read_built, runner_of, subnet_of
 from ofa_edge.classes import ClassesRecord
 from ofa_edge.errors import ConfigError, DeviceError, UsageError
 from ofa_edge.export.inspect import inspect_model
@@ -16,8 +17,6 @@ from ofa_edge.manifest import (
     Outcome,
     Rung,
     Verdict,
-    check_outputs,
-    read_manifest,
     weightiest,
 )
 from ofa_edge.pipeline.on_device import DeviceResult, measure_artifact
@@ -94,12 +93,13 @@ def verify(
     manifest, plan, subnet = read_build(folder, device, data)
     artifact = folder / plan.artifact_name
     try:
-        result = measure_artifact(plan, artifact, subnet, runner_of(folder), release)
+        result = measure_artifact(plan, artifact, subnet, runner_of(folder, manifest), release)
     except DeviceError as error:
         found = inconclusive(error)
         verdict = Verdict(gate="parity", outcome="inconclusive", code=found.code, reason=found.reason)
         return Verification(None, (), (verdict,))
-    rungs, accuracy, classes = _ladder(plan, folder, artifact, subnet, result)
+    fp32_folder = folder if has_output(manifest, FP32) else None
+    rungs, accuracy, classes = _ladder(plan, fp32_folder, artifact, subnet, result)
     record, limits = result.record, limits or Limits()
     # Whether the network itself is sound was asked when it was built; no device can answer that.
     verdicts = [verdict for verdict in manifest.verdicts if verdict.gate == "statistics"]
@@ -123,8 +123,7 @@ def read_build(folder: Path, device: str, data: Path | None) -> tuple[Manifest, 
         ConfigError: the folder is no build, was changed after it, or its supernet or images are not the same any more.
         UsageError: its artifact cannot run on this machine, and that is the device.
     """
-    manifest = read_manifest(folder)
-    check_outputs(folder, manifest)
+    manifest = read_built(folder)
     plan = plan_of(manifest, device, data)
     subnet = subnet_of(manifest)
     check_runs_here(plan, device)
@@ -145,7 +144,7 @@ def check_runs_here(plan: Plan, device: str) -> None:
 
 
 def _ladder(
-    plan: Plan, folder: Path, artifact: Path, subnet: Subnet, result: DeviceResult
+    plan: Plan, fp32_folder: Path | None, artifact: Path, subnet: Subnet, result: DeviceResult
 ) -> tuple[tuple[Rung, ...], Verdict, ClassesRecord | None]:
     """The device beside what should answer the same, then the verdict on accuracy and the classes: beside fp32.
 
@@ -153,7 +152,7 @@ def _ladder(
     """
     labels, images = plan.data.test_labels, inputs_for(plan, subnet)
     answers = Answers("on device", result.logits, note=result.record.name)
-    fp32 = Answers("onnx", run_onnx(folder / FP32, images)) if (folder / FP32).is_file() else None
+    fp32 = None if fp32_folder is None else Answers("onnx", run_onnx(fp32_folder / FP32, images))
     reference, tolerances = fp32, conversion_tolerance
     if plan.runtime == "tflite":
         reference, tolerances = Answers("this machine", run_tflite(artifact, images)), device_tolerance
@@ -177,16 +176,6 @@ def _counted(manifest: Manifest, now: DeviceMeasurement) -> int | None:
         if all(item.fingerprint.get(key) == now.fingerprint.get(key) for key in same):
             return item.instructions_per_inference
     return None
-
-
-def subnet_of(manifest: Manifest) -> Subnet:
-    """The subnet of a build."""
-    return Subnet(manifest.subnet.stages, manifest.subnet.resolution, manifest.subnet.widths)
-
-
-def runner_of(folder: Path) -> Path | None:
-    """The runner that lies in a build's folder, if one does."""
-    return folder / "runner" if (folder / "runner").is_dir() else None
 
 
 def plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
@@ -213,6 +202,10 @@ def plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
             "the supernet is not the build's",
             f"'{manifest.supernet.name}' now has another search space",
             "build again",
+        )
+    if plan.package.subnet not in (None, subnet_of(manifest)):
+        raise ConfigError(
+            "the network is not the build's", f"'{manifest.supernet.name}' is another one now", "build again"
         )
     check_inputs(plan, manifest)
     return plan

@@ -13,6 +13,7 @@ from ofa_edge.manifest import SubnetRecord
 from ofa_edge.report import front, subnet
 from ofa_edge.report.svg import Attribute, element, label, line
 from ofa_edge.searched import SearchRecord
+from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 
 MARGIN, HEAD, KEY = 24.0, 62.0, 40.0
@@ -101,12 +102,14 @@ def require_picture(path: Path) -> str:
 
     kind = path.suffix.lower()
     if kind not in (".svg", ".png"):
-        raise ConfigError(f"cannot draw {path.name}", "pictures are .svg or .png", f"--plot {path.stem}.svg")
+        raise ConfigError(
+            f"cannot draw {path.name}", "pictures are .svg or .png", pasteable("--plot", f"{path.stem}.svg")
+        )
     if kind == ".png" and importlib.util.find_spec("resvg_py") is None:
         raise ToolMissingError(
             "resvg_py is not installed",
             f"{path.name} is drawn by it",
-            f"pip install resvg-py, or --plot {path.stem}.svg",
+            f"pip install resvg-py, or {pasteable('--plot', path.stem + '.svg')}",
         )
     return kind
 

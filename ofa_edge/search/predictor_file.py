@@ -1,6 +1,5 @@
 """Files of accuracy predictors: safetensors, with what kind it is and for which space in one key of the header."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import SpaceMismatchError, WeightsError
+from ofa_edge.files import parse_json
 from ofa_edge.space import Space
 
 HINT = "use the predictor that was written beside this supernet"
@@ -25,7 +25,7 @@ def read_predictor_file(path: Path, wanted: str) -> tuple[dict[str, Any], dict[s
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        facts = json.loads(metadata[wanted])
+        facts = parse_json(metadata[wanted])
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError("damaged or missing accuracy predictor", f"{path}: {error}", HINT) from error
     except KeyError as error:

@@ -1,6 +1,8 @@
 """What can be wrong with a space's fields."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ofa_edge.space.families import FAMILIES
@@ -8,6 +10,21 @@ from ofa_edge.space.families import FAMILIES
 if TYPE_CHECKING:
     from ofa_edge.space.space import Space
 
+_MOST_CHOICES = 64
+_MOST: Mapping[str, int] = MappingProxyType(
+    {
+        "resolutions": 4096,
+        "kernels": 64,
+        "strides": 2,
+        "depths": 64,
+        "expands": 64,
+        "width_ratios": 64,
+        "width_mult": 64,
+        "in_channels": 1024,
+        "num_classes": 1_000_000,
+    }
+)
+_WHOLE = frozenset({"resolutions", "kernels", "strides", "depths", "in_channels", "num_classes"})
 Fault = tuple[str, str, str]  # the field, what is wrong with it, what to try
 
 
@@ -18,6 +35,7 @@ def faults(space: "Space") -> Iterator[Fault]:
         return
     shape = FAMILIES[space.family]
     yield from _unordered(space)
+    yield from _absurd(space)
     if any(kernel not in shape.kernels for kernel in space.kernels):
         known = ", ".join(map(str, shape.kernels))
         yield "kernels", f"kernels = {space.kernels!r}", f"use some of {known}"
@@ -31,6 +49,18 @@ def faults(space: "Space") -> Iterator[Fault]:
     if space.width_mult <= 0 or space.in_channels < 1 or space.num_classes < 2:
         given = f"width_mult = {space.width_mult}, in_channels = {space.in_channels}, num_classes = {space.num_classes}"
         yield "width, channels or classes", given, "use a positive width, at least one channel and two classes"
+
+
+def _absurd(space: "Space") -> Iterator[Fault]:
+    """Figures that no network has: counting what such a space holds would take for ever, or all memory."""
+    for field, most in _MOST.items():
+        value = getattr(space, field)
+        values = value if isinstance(value, tuple) else (value,)
+        shown = f"{field} = {values[:3]!r}..." if len(values) > 3 else f"{field} = {value!r}"
+        if len(values) > _MOST_CHOICES or not all(math.isfinite(item) and item <= most for item in values):
+            yield field, f"{shown}; wanted at most {_MOST_CHOICES} values of at most {most}", "smaller values"
+        elif field in _WHOLE and not all(isinstance(item, int) for item in values):
+            yield field, f"{shown}; wanted whole numbers", "whole numbers"
 
 
 def _unordered(space: "Space") -> Iterator[Fault]:

@@ -166,16 +166,19 @@ class Space:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Space":
         """Inverse of `to_json`. Raises ConfigError on unknown keys or another family."""
-        facts = dict(value)
         known = {field.name for field in dataclasses.fields(cls)}
-        if facts.get("family") not in FAMILIES or "name" not in facts or not set(facts) <= known:
-            raise ConfigError(
-                "not a search space",
-                f"family = {facts.get('family')!r}, unknown keys: {sorted(set(facts) - known)}",
-                "use a file written by this version of ofa-edge",
-            )
-        values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in facts.items()}
-        return cls(**values)
+        hint = "use a file written by this version of ofa-edge"
+        try:
+            facts = dict(value)
+            if facts.get("family") not in FAMILIES or "name" not in facts or not set(facts) <= known:
+                found = f"family = {facts.get('family')!r}, unknown keys: {sorted(set(facts) - known)}"
+                raise ConfigError("not a search space", found, hint)
+            values: dict[str, Any] = {}
+            for key, item in facts.items():
+                values[key] = tuple(item) if isinstance(item, list) else item
+            return cls(**values)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigError("not a search space", f"a value of another type: {error}", hint) from error
 
     # -- subnets -------------------------------------------------------------------------------------------------
 

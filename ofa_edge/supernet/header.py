@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, WeightsError
-from ofa_edge.files import canonical_json
+from ofa_edge.files import canonical_json, parse_json
 from ofa_edge.space import Space, Subnet
 
 FORMAT = "ofa-edge supernet 1"
@@ -24,7 +24,7 @@ def pack(facts: Mapping[str, str]) -> dict[str, str]:
 
 def unpack(metadata: Mapping[str, str] | None) -> dict[str, str]:
     """Inverse of `pack`; empty for a file of somebody else's. Raises ValueError if damaged."""
-    facts = json.loads((metadata or {}).get(_KEY, "{}"))
+    facts = parse_json((metadata or {}).get(_KEY, "{}"))
     if not isinstance(facts, dict):
         raise ValueError("the header holds no table")
     return facts
@@ -59,8 +59,8 @@ def read_weights_file(path: Path, wanted: str = FORMAT) -> WeightsFile:
         what = "supernet" if wanted == FORMAT else "static network"
         raise WeightsError(f"not a {what}", f"{path}: format {metadata.get('format')!r}", HINT)
     try:
-        space = Space.from_json(json.loads(metadata["space"]))
-        subnet = space.from_config(json.loads(metadata["subnet"])) if wanted == NETWORK_FORMAT else None
+        space = Space.from_json(parse_json(metadata["space"]))
+        subnet = space.from_config(parse_json(metadata["subnet"])) if wanted == NETWORK_FORMAT else None
     except (KeyError, json.JSONDecodeError, ConfigError, TypeError) as error:
         raise WeightsError("damaged weights header", f"{path}: {error}", HINT) from error
     if space.hash != metadata.get("space_hash"):

@@ -14,6 +14,7 @@ from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
 from ofa_edge.files import atomic_path
+from ofa_edge.shown import pasteable
 from ofa_edge.space import Family, Space, Subnet
 from ofa_edge.supernet.header import NETWORK_FORMAT, read_weights_file
 
@@ -101,7 +102,7 @@ class SupernetPackage:
             raise WeightsError(
                 f"'{self.name}' is one network, not a supernet",
                 "there is nothing to search or extract",
-                f"ofa-edge build --target raspberry-pi-4 --supernet {self.name}",
+                pasteable("ofa-edge", "build", "--target", "raspberry-pi-4", "--supernet", self.name),
             )
         if self.folder is not None:
             return load_supernet(self.folder / WEIGHTS)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import OutputError
-from ofa_edge.files import write_json
+from ofa_edge.files import parse_json, write_json
 
 
 def claim_run(
@@ -22,12 +22,15 @@ def claim_run(
         dry: only check.
 
     Raises:
-        OutputError: it holds another run, a damaged marker, or files and no marker.
+        OutputError: it holds another run, a damaged marker, a link, or files and no marker.
     """
     file, hint = folder / marker, "choose another folder with --out"
+    link = next((path for path in folder.iterdir() if path.is_symlink()), None) if folder.is_dir() else None
+    if link is not None:
+        raise OutputError(f"refused: {link} is a link", "a run writes plain files, and would write elsewhere", hint)
     if file.is_file():
         try:
-            known = json.loads(file.read_bytes())
+            known = parse_json(file.read_bytes())
             other = [key for key in deciding if known[key] != json.loads(json.dumps(facts[key]))]
         except (ValueError, KeyError, TypeError) as error:
             raise OutputError(f"{marker} is damaged", f"{folder}: {error}", hint) from error

@@ -13,6 +13,7 @@ from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import Reading
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, sha256_bytes
+from ofa_edge.names import PlainName
 from ofa_edge.space import Family, Space
 
 Positive = Annotated[int, Field(gt=0)]
@@ -146,7 +147,7 @@ class Phase(Strict):
 class Recipe(Strict):
     """Everything that decides what a run produces."""
 
-    name: str
+    name: PlainName  # becomes the run's folder
     description: str = ""
     seed: Annotated[int, Field(ge=0)] = 0
     scale: Annotated[float, Field(gt=0)] = 1.0  # of all phases' epochs

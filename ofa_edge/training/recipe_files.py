@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ofa_edge.errors import ConfigError, UnknownNameError
+from ofa_edge.files import bounded_text, parse_toml
 from ofa_edge.training.recipe import Recipe
 
 _LIST = "ofa-edge train --list"
@@ -57,7 +58,7 @@ def load_recipe(name_or_path: str, preset: str | None = None, overrides: Mapping
     where = name_or_path
     if preset is not None:
         added = _read("preset", "presets", preset)
-        name = f"{values.get('name', name_or_path)}-{added.pop('name', preset)}"
+        name = f"{values.get('name', Path(name_or_path).stem)}-{added.pop('name', Path(preset).stem)}"
         added.pop("description", None)
         values = {**_joined(values, added), "name": name}
         where = f"{name_or_path} with preset {preset}"
@@ -90,7 +91,7 @@ def _read(kind: str, folder: str, name_or_path: str) -> dict[str, Any]:
         if not path.is_file():
             raise ConfigError(f"no such {kind} file", str(path), _LIST)
         try:
-            return _parsed(path.read_text(encoding="utf-8"), name_or_path)
+            return _parsed(bounded_text(path), name_or_path)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the {kind} file", f"{path}: {error}", "save it as UTF-8 text") from error
     if name_or_path not in _names(folder):
@@ -100,7 +101,7 @@ def _read(kind: str, folder: str, name_or_path: str) -> dict[str, Any]:
 
 def _parsed(text: str, where: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError("not a TOML file", f"{where}: {error}", "check the syntax") from error
 

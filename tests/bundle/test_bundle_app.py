@@ -179,6 +179,32 @@ def test_somebody_elses_assets_are_left_alone(app, builds):
     assert content(app_assets(app)) == {"mine.txt": b"mine"}
 
 
+@pytest.mark.parametrize("link", ["models", "models/raspberry-pi-4-fp32", "models/raspberry-pi-4-fp32/labels.txt"])
+def test_a_link_among_the_assets_leads_nowhere(app, builds, tmp_path, link):
+    add_models(app, builds[:1])
+    there, elsewhere = app_assets(app) / link, tmp_path / "elsewhere"
+    there.rename(elsewhere)
+    there.symlink_to(elsewhere)
+    before = {elsewhere: elsewhere.read_bytes()} if elsewhere.is_file() else content(elsewhere)
+    for call in (lambda: remove_models(app, ["raspberry-pi-4-fp32"]), lambda: add_models(app, builds[1:])):
+        with pytest.raises(OutputError, match="is a link"):
+            call()
+    assert before == ({elsewhere: elsewhere.read_bytes()} if elsewhere.is_file() else content(elsewhere))
+
+
+@pytest.mark.parametrize("link", ["app/src/main/assets", "app/src/main", "app/src"])
+def test_an_app_whose_assets_are_elsewhere_is_refused(app, builds, tmp_path, link):
+    add_models(app, builds[:1])
+    elsewhere = tmp_path / "elsewhere"
+    (app / link).rename(elsewhere)
+    (app / link).symlink_to(elsewhere)
+    before = content(elsewhere)
+    for call in (lambda: remove_models(app, ["raspberry-pi-4-fp32"]), lambda: add_models(app, builds[1:])):
+        with pytest.raises(OutputError, match="is a link"):
+            call()
+    assert content(elsewhere) == before
+
+
 def test_a_call_that_was_killed_half_way_is_told(app, builds):
     add_models(app, builds[:1])
     (app_assets(app) / BUNDLE).unlink()

@@ -1,13 +1,16 @@
 import contextlib
+import dataclasses
 
 import pytest
-from app_folder import LABELS, make_build, record, target, untrained, write
-from manifests import facts
+from app_folder import LABELS, SPACE, make_build, record, target, untrained, write
+from manifests import STAGES, facts
 
 from ofa_edge.bundle import check
 from ofa_edge.bundle.check import check_build
 from ofa_edge.errors import ConfigError, GateError, OfaEdgeError, UnsupportedError, UsageError
 from ofa_edge.files import sha256_file
+from ofa_edge.manifest import SubnetRecord, SupernetRecord
+from ofa_edge.space import Subnet
 
 
 def verdicts(gate, outcome):
@@ -116,6 +119,11 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, labels):
 def test_a_model_of_another_size_than_the_manifest_is_refused(tmp_path):
     build = make_build(tmp_path / "out")
     write(build, subnet=facts()["subnet"].model_copy(update={"resolution": 24}))
+    with pytest.raises(ConfigError, match="is not of space"):
+        check_build(build)
+    space = dataclasses.replace(SPACE, resolutions=(12, 24))
+    supernet = SupernetRecord(name="tiny", space=space.to_json(), space_hash=space.hash, trained=True)
+    write(build, supernet=supernet, subnet=SubnetRecord.of(space, Subnet(STAGES, 24)))
     with pytest.raises(ConfigError, match="not the manifest's"):
         check_build(build)
 

@@ -58,6 +58,15 @@ def refused(result: tuple[int, str, str], words: str) -> str:
     return err
 
 
+@pytest.mark.parametrize("name", ["...pth", "a b.pth", "$(id).pth", "a\u202eb.pth"])
+def test_a_source_without_a_plain_name_needs_a_folder(
+    run: Any, source: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(source.parent)
+    refused(run(*command(source.rename(source.with_name(name)))), "not a folder name")
+    assert not (source.parent / "imported").exists()
+
+
 def test_a_supernet_becomes_a_package(run: Any, net: Supernet, source: Path) -> None:
     code, out, err = run(*command(source))
     assert code == 0, err

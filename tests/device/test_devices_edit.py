@@ -1,6 +1,8 @@
 import doctest
+import os
 
 import pytest
+from hostile_names import NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,7 +42,7 @@ def test_a_device_is_added_and_comments_stay(path):
         ("x", "ssh", {"host": "-oProxyCommand=id"}, ConfigError, "not a host name"),
         ("x", "adb", {"serial": "-s"}, ConfigError, "not a serial"),
         ("x", "adb", {"hots": "y"}, ConfigError, "unknown key"),
-        ("x y", "ssh", {"host": "x"}, ConfigError, "not a plain name"),
+        *((name, "ssh", {"host": "x"}, ConfigError, "not a device name") for name in NAMES),
         ("x", "ssh", {'a"b': "x"}, ConfigError, "not a plain name"),
     ],
 )
@@ -98,3 +100,25 @@ def test_the_command(path, capsys):
 
 def test_examples():
     assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_where_devices_stand_is_for_their_owner_alone(tmp_path, monkeypatch, umask):
+    monkeypatch.delenv("OFA_EDGE_DEVICES", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    before = os.umask(umask)
+    try:
+        add_device("pi", "ssh", {"host": "pi.local"}).chmod(0o644)  # as an earlier version left it
+        written = add_device("phone", "ssh", {"host": "pi.local"})
+    finally:
+        os.umask(before)
+    assert written == tmp_path / "config" / "ofa-edge" / "devices.toml"
+    assert written.stat().st_mode & 0o777 == 0o600
+    assert written.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_shared_folder_of_devices_stays_shared(path):
+    path.parent.mkdir(mode=0o755)
+    add_device("pi", "ssh", {"host": "pi.local"})
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o755

@@ -55,4 +55,20 @@ def test_a_latency_faster_than_the_hardware_is_refused():
     with pytest.raises(DeviceError, match="implausible"):
         check_plausible(5.4, 236_000_000, 28.8)
     check_plausible(0.001, None, 28.8)
-    check_plausible(0.001, 236_000_000, None)
+    check_plausible(0.0025, 236_000_000, None)
+    with pytest.raises(DeviceError, match="implausible"):  # no device at all does 236 M MACs in that time
+        check_plausible(0.0023, 236_000_000, None)
+
+
+@pytest.mark.parametrize("peak", [float("inf"), float("nan"), 0.0, -28.8, 1e30])
+@pytest.mark.parametrize("ms", [1e-6, 0.0, -1.0, float("nan"), float("inf")])
+def test_no_peak_lets_an_impossible_latency_pass(ms, peak):
+    for given in (peak, None):
+        with pytest.raises(DeviceError, match=r"implausible|cannot be judged"):
+            check_plausible(ms, 5_530_000, given)
+
+
+@pytest.mark.parametrize("peak", [float("inf"), float("nan"), 0.0, -28.8])
+def test_a_peak_that_is_none_is_said_whatever_the_latency(peak):
+    with pytest.raises(DeviceError, match="cannot be judged"):
+        check_plausible(5.5, 236_000_000, peak)

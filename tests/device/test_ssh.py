@@ -1,6 +1,7 @@
 """The ssh connection against a real sshd on a loopback port, with keys of its own."""
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -151,3 +152,46 @@ def test_an_ipv6_address_is_bracketed_for_scp(monkeypatch):
         assert connection._remote(Path("/tmp/x/file")) == "pi@[fe80::1]:/tmp/x/file"
     finally:
         shutil.rmtree(connection._control_folder)
+
+
+ODD = ("my keys", "it's", 'a "b"', "100%h", "back\\slash", "$(id)", "a;b", "né", " lead and trail ", "#hash", "a,b")
+
+
+@needs_sshd
+def test_keys_may_lie_in_any_folder(server, tmp_path):
+    """One folder that holds every sign: the key, the known hosts, what is sent, and the device's Python."""
+    folder = tmp_path / "".join(ODD).replace("/", "")
+    folder.mkdir()
+    for name in ("user", "known_hosts"):
+        shutil.copy(server.folder / name, folder / name)
+    address = server.address(identity_file=folder / "user", known_hosts_file=folder / "known_hosts")
+    (folder / "python").symlink_to(sys.executable)
+    (folder / "a:b c").write_bytes(b"x")
+    connection = SshConnection("bench", address, (str(folder / "python"),))
+    try:
+        with connection.workdir() as work:
+            connection.push(folder / "a:b c", work / "file")
+            connection.pull(work / "file", folder / "d:e f")
+            assert connection.run([*connection.python, "-c", "print(1)"], 30).stdout == "1\n"
+        assert (folder / "d:e f").read_bytes() == b"x"
+    finally:
+        connection.close()
+
+
+@needs_sshd
+@pytest.mark.parametrize("name", ODD)
+def test_ssh_reads_a_path_as_it_was_meant(tmp_path, name):
+    options = SshAddress("pi", identity_file=Path("/k") / name, known_hosts_file=Path("/k") / name).options(tmp_path)
+    said = subprocess.run(
+        ["ssh", "-F", "none", "-G", *options, "pi"], capture_output=True, text=True, check=True
+    ).stdout
+    told = dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
+    assert told["userknownhostsfile"] == f"/k/{name}"
+    assert told["identityfile"].replace("%%", "%") == f"/k/{name}"  # its tokens are filled in later
+
+
+@pytest.mark.parametrize("key", ["identity_file", "known_hosts_file"])
+@pytest.mark.parametrize("path", ["/k/a\nProxyCommand=id", "/k/${HOME}", "/k/a\x1b"])
+def test_paths_that_ssh_cannot_take_are_refused(key, path):
+    with pytest.raises(ConfigError, match="not a path for ssh"):
+        SshAddress("pi", **{key: Path(path)})

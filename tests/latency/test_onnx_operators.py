@@ -7,9 +7,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+import ofa_edge.latency.onnx_operators as module
 from ofa_edge.cost import operators
-from ofa_edge.errors import ConfigError
+from ofa_edge.errors import ConfigError, ModelFileError
 from ofa_edge.export.fold import fold_batch_norm
+from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.onnx import export_onnx
 from ofa_edge.latency.analytic import TERMS, Coefficients, Lowering, amounts
 from ofa_edge.latency.network import predict_network
@@ -120,3 +122,91 @@ def test_unknown_operators_are_named_and_widen_the_interval(tmp_path: Path) -> N
         assert sum(part.ms for part in found.parts) == pytest.approx(float(found.interval.ms))
         assert sum(part.share for part in found.parts) == pytest.approx(1.0)
     assert widths["Sin"] > 1.1 * widths["Sigmoid"]
+
+
+def chain(count: int, op: str = "Relu") -> list[Any]:
+    names = ["x", *(f"v{number}" for number in range(count - 1)), "y"]
+    return [helper.make_node(op, [names[i]], [names[i + 1]], name=f"n{i}") for i in range(count)]
+
+
+def circle(kind: str) -> list[Any]:
+    """Nodes that wait for each other, where a walk to the front of a value would go round for ever."""
+    return {
+        "itself": [helper.make_node("Add", ["x", "y"], ["y"], name="a")],
+        "two": [helper.make_node("Relu", ["b"], ["a"]), helper.make_node("Relu", ["a"], ["b"])],
+        # x times a gate that goes round: what looked for a hard-swish never came to an end.
+        "gate": [
+            helper.make_node("Relu", ["b"], ["a"]),
+            helper.make_node("Clip", ["a"], ["b"]),
+            helper.make_node("Mul", ["x", "b"], ["y"], name="m"),
+        ],
+        "behind": [
+            helper.make_node("Relu", ["x"], ["a"]),
+            helper.make_node("Add", ["a", "c"], ["b"]),
+            helper.make_node("Relu", ["b"], ["c"]),
+            helper.make_node("Relu", ["c"], ["y"]),
+        ],
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["itself", "two", "gate", "behind"])
+def test_nodes_in_a_circle_are_named(tmp_path: Path, kind: str) -> None:
+    path = save(tmp_path / "net.onnx", circle(kind), {}, [1, 8], [1, 8])
+    with pytest.raises(ConfigError, match="wait for each other in a circle"):
+        read_operators(path)
+    with pytest.raises(ModelFileError):
+        inspect_model(path)
+
+
+def test_nodes_in_another_order_are_put_in_order(tmp_path: Path) -> None:
+    steps = (("Exp", "x", "a"), ("Sqrt", "a", "b"), ("Abs", "b", "y"))
+    nodes = [helper.make_node(op, [a], [b], name=b) for op, a, b in steps]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 8]) for name in "xaby"]
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        graph = helper.make_graph([nodes[i] for i in order], "net", values[:1], values[3:], value_info=values[1:3])
+        onnx.save(helper.make_model(graph), tmp_path / "net.onnx")
+        assert [item.op for item in read_operators(tmp_path / "net.onnx").operators] == ["Exp", "Sqrt", "Abs"]
+
+
+def test_a_node_without_an_output_is_refused() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Nothing", ["x"], [])]
+    with pytest.raises(ConfigError, match="no output"):
+        module._ordered(helper.make_graph(nodes, "net", [], []), Path("net.onnx"))
+
+
+def products(count: int) -> list[Any]:
+    """A long chain of what gates are spelt with, and at each of its values a product that asks for a gate."""
+    nodes = []
+    for number in range(count // 2):
+        before = f"g{number - 1}" if number else "x"
+        nodes += [
+            helper.make_node("Relu", [before], [f"g{number}"]),
+            helper.make_node("Mul", [f"g{number}", "x"], ["y" if number == count // 2 - 1 else f"p{number}"]),
+        ]
+    return nodes
+
+
+@pytest.mark.parametrize("make", [chain, products])
+def test_the_work_grows_as_the_nodes_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
+    looked = [0]
+    inputs = module._Reader.inputs
+
+    def counted(self: Any, node: Any) -> list[str]:
+        looked[0] += 1
+        return inputs(self, node)
+
+    monkeypatch.setattr(module._Reader, "inputs", counted)
+    for count in (400, 40_000):
+        looked[0] = 0
+        path = save(tmp_path / f"{count}.onnx", make(count), {}, [1, 8], [1, 8])
+        if make is chain:
+            with pytest.raises(ConfigError, match="no operator"):
+                read_operators(path)
+        else:
+            read_operators(path)
+        assert looked[0] <= 12 * count
+
+
+def test_a_file_of_many_nodes_is_inspected(tmp_path: Path) -> None:
+    found = inspect_model(save(tmp_path / "net.onnx", products(40_000), {}, [1, 8], [1, 8]))
+    assert found.operators == {"Relu": 20_000, "Mul": 20_000}

@@ -166,6 +166,56 @@ def test_what_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
         read_tables([spoiled(tmp_path, text)], V3)
 
 
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BOMB, "an anchor"),
+        ("a: *b", "an alias"),
+        ("&a a: 1", "an anchor"),
+        ("a: &a [*a]", "an anchor"),
+        ("a: {<<: {mean: 1}}", "a merge"),
+        ("a: !!int '1'", "a tag"),
+        ("a: !!binary AAAA", "a tag"),
+        ("a: !!python/name:os.system x", "a tag"),
+        ("a: ! x", "a tag"),
+        ("a: " + "[" * 5_000, "a nesting"),
+        ("a: " + "{a: " * 5_000, "a nesting"),
+        ("- " * 5_000, "a nesting"),
+        ("a: " + "9" * 5_000, "a value of more"),
+        ("a: 0x" + "f" * 900, "no number of milliseconds"),
+        ("a: " + ":".join(["1"] * 3_000), "a value of more"),
+        ("a: 2001-99-99", "cannot read"),
+        ("a: 1\na: 2", "stands there twice"),
+        ("a: {mean: 1, mean: 2}", "stands there twice"),
+        ("[a]: 1", "cannot read"),
+        ("a: 1\n---\nb: 2", "cannot read"),
+        ("# " + "x" * 4_000_000, "bytes, at most"),
+    ],
+)
+def test_what_could_stand_for_more_than_it_is_is_not_read(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match="latency") as caught:
+        read_tables([spoiled(tmp_path, text)], V3)
+    assert words in str(caught.value)
+
+
+def test_many_values_are_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("ofa_edge.latency.plain_yaml._MOST_NODES", 100)
+    with pytest.raises(ConfigError, match="latency") as caught:
+        read_tables([spoiled(tmp_path, "\n".join(f"k{number}: 1" for number in range(60)))], V3)
+    assert "more than 100 values" in str(caught.value)
+
+
+def test_a_table_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "160_lookup_table.yaml")
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_tables([tmp_path / "160_lookup_table.yaml"], V3)
+
+
 def test_a_table_for_another_space_is_refused(tmp_path: Path) -> None:
     narrow = Space("narrow", 1.0, resolutions=(160, 192, 224))
     with pytest.raises(SpaceMismatchError) as caught:

@@ -279,7 +279,7 @@ def test_the_plan_says_what_it_will_do(plan: CalibrationPlan) -> None:
         ({"device": "emulated-ssh"}, "an emulator gives no times"),
         ({"device": "none"}, "nothing to measure on"),
         ({"threads": 999}, "999 threads"),
-        ({"name": "No Name"}, "bad target name"),
+        ({"name": "No Name"}, "not a target name"),
         ({"runtime": "tvm", "precision": "int8"}, "precision int8 on host with tvm"),
         ({"target": "no-such-board"}, "unknown target"),
         ({"target": "jetson-nano"}, "GPU of jetson-nano"),

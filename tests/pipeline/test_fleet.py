@@ -56,6 +56,12 @@ def test_an_unknown_target_is_named(workshop, tmp_path) -> None:
         plans_of(workshop, tmp_path, "raspberry-pi-4=3ms,pixle-4=3ms")
 
 
+@pytest.mark.parametrize("name", ["...toml", "-rf.toml", "a b.toml"])
+def test_a_target_file_cannot_lead_its_build_elsewhere(workshop, tmp_path, name) -> None:
+    with pytest.raises(ConfigError, match="not a target name"):
+        plans_of(workshop, tmp_path, f"{tmp_path / name}=2ms,pixel-4=2ms")
+
+
 def test_an_impossible_budget_names_its_target(workshop, tmp_path) -> None:
     plans = plans_of(workshop, tmp_path, "raspberry-pi-4=30ms,pixel-4=0.001ms")
     with pytest.raises(BudgetError, match=r"^pixel-4: no subnet"):

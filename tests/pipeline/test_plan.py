@@ -11,6 +11,7 @@ from builds import Workshop
 from PIL import Image
 from tiny_package import LABELS, copied_package, images
 
+from ofa_edge.data.dataset import Images
 from ofa_edge.errors import (
     ConfigError,
     DataError,
@@ -235,6 +236,20 @@ def test_empty_images_are_refused(workshop, tmp_path):
     (folder / zoo.IMAGES).write_bytes(b"")
     with pytest.raises(DataError):
         planned(workshop, tmp_path, supernet=str(folder))
+
+
+@pytest.mark.parametrize("label", [-1, len(LABELS), 1000, 10**18])
+@pytest.mark.parametrize("split", zoo.SPLITS)
+def test_labels_outside_the_classes_are_refused_wherever_the_images_come_from(
+    workshop, tmp_path, monkeypatch, split, label
+):
+    package = workshop.package
+    splits = {name: zoo.load_images(package / zoo.IMAGES, name) for name in zoo.SPLITS}
+    bad = splits[split]
+    splits[split] = Images(bad.pixels, np.where(np.arange(len(bad)) == len(bad) - 1, label, bad.labels))
+    monkeypatch.setattr("ofa_edge.supernet.zoo.SupernetPackage.images", lambda _, name: splits[name])
+    with pytest.raises(DataError, match="outside the classes"):
+        planned(workshop, tmp_path)
 
 
 # -- a folder of the user's own images --

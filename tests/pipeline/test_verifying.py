@@ -25,6 +25,7 @@ from ofa_edge.manifest import DeviceMeasurement, Inconclusive
 from ofa_edge.pipeline import stages, verifying
 from ofa_edge.pipeline.on_device import DeviceResult
 from ofa_edge.pipeline.verifying import Limits, check_runs_here, verify
+from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import load_images, save_images
 from ofa_edge.targets import builtin_folder, machine_architecture
@@ -115,7 +116,7 @@ def test_instructions_are_held_against_the_builds_own(first, monkeypatch):
         name="emulated", kind="emulated", connection="emulated", fingerprint=same, instructions_per_inference=1000
     )
     built = manifest.model_copy(update={"measurements": (record,)})
-    monkeypatch.setattr(verifying, "read_manifest", lambda _: built)
+    monkeypatch.setattr(verifying, "read_built", lambda _: built)
     for count, fingerprint, expected in (
         (1010, same, ("pass", "within-limit")),
         (1011, same, ("fail", "more-instructions")),
@@ -156,7 +157,7 @@ def test_verify_needs_a_device(first, copied):
         verify(copied, "my-pi")
 
 
-def edited(folder: Path, **supernet: str) -> Path:
+def edited(folder: Path, **supernet: object) -> Path:
     """Another supernet in a build's manifest."""
     facts = json.loads((folder / "manifest.json").read_bytes())
     facts["supernet"].update(supernet)
@@ -164,9 +165,39 @@ def edited(folder: Path, **supernet: str) -> Path:
     return folder
 
 
-def test_verify_refuses_a_supernet_of_another_space(copied):
+def test_verify_refuses_a_supernet_of_another_space(first, copied):
+    facts = first[1].supernet.space
+    other = Space.from_json({**facts, "resolutions": [*facts["resolutions"], 4096]})
     with pytest.raises(ConfigError, match="supernet is not the build's"):
+        verify(edited(copied, space=other.to_json(), space_hash=other.hash), "local")
+    with pytest.raises(ConfigError, match="another search space"):
         verify(edited(copied, space_hash="a" * 64), "local")
+
+
+@pytest.mark.parametrize(("key", "value"), [("outputs", []), ("ladder", []), ("verdicts", [])])
+def test_verify_refuses_a_manifest_of_nothing(copied, key, value):
+    facts = json.loads((copied / "manifest.json").read_bytes())
+    (copied / "manifest.json").write_text(json.dumps({**facts, key: value}))
+    with pytest.raises(ConfigError, match="not a build"):
+        verify(copied, "local")
+
+
+def test_verify_refuses_a_subnet_outside_its_space(copied):
+    facts = json.loads((copied / "manifest.json").read_bytes())
+    facts["subnet"]["resolution"] += 1
+    (copied / "manifest.json").write_text(json.dumps(facts))
+    with pytest.raises(ConfigError, match="is not of space"):
+        verify(copied, "local")
+
+
+def test_only_the_builds_own_network_is_what_accuracy_is_held_against(first, copied, monkeypatch):
+    """An fp32 network that lies beside a build whose manifest does not name it is somebody else's."""
+    facts = json.loads((copied / "manifest.json").read_bytes())
+    facts["outputs"] = [item for item in facts["outputs"] if item["path"] != "model.onnx"]
+    (copied / "manifest.json").write_text(json.dumps(facts))
+    (copied / "model.onnx").write_bytes(b"not a network at all")
+    told(monkeypatch)
+    assert "onnx" not in [rung.reference for rung in verify(copied, "local").rungs]
 
 
 def test_verify_refuses_other_images_than_the_builds(first, copied, workshop, tmp_path):

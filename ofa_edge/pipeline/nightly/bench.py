@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import cost
+from ofa_edge.built import has_output, subnet_of
 from ofa_edge.device.accuracy import accuracy_pass
 from ofa_edge.device.counting import count_inference
 from ofa_edge.device.devices_file import open_connection
@@ -31,7 +32,7 @@ from ofa_edge.pipeline.nightly.store import Build
 from ofa_edge.pipeline.on_device import held, peak_gmacs
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.stages import inputs_for
-from ofa_edge.pipeline.verifying import FP32, check_runs_here, plan_of, subnet_of
+from ofa_edge.pipeline.verifying import FP32, check_runs_here, plan_of
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
 
 _TIMEOUT_S = 900.0
@@ -134,8 +135,7 @@ def make_duel(
 
 def _fp32_right(build: Build, images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
     """Of the exported fp32 network, where the build has it."""
-    path = build.folder / FP32
-    return argmax(run_onnx(path, images)) == labels if path.is_file() else None
+    return argmax(run_onnx(build.folder / FP32, images)) == labels if has_output(build.manifest, FP32) else None
 
 
 @dataclass

@@ -12,7 +12,6 @@ targets = ["raspberry-pi-4"]        # runs all artifacts built for these; or nam
 deadline_minutes = 30
 """
 
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ofa_edge.device.protocol import LatencyPlan
 from ofa_edge.errors import ConfigError
+from ofa_edge.files import bounded_text, parse_toml
+from ofa_edge.names import plain
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FEWEST = 6  # pairs: fewer are never conclusive
 
 
@@ -92,8 +92,7 @@ class FleetFile(_Table):
     @classmethod
     def _names(cls, value: dict[str, object]) -> dict[str, object]:
         for name in value:
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"'{name}' is no plain name")
+            plain(name)
         return value
 
     @model_validator(mode="after")
@@ -149,7 +148,7 @@ def load_fleet(path: Path) -> Fleet:
         ConfigError: it cannot be read or does not fit; names the key.
     """
     try:
-        return Fleet(path, FleetFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))))
+        return Fleet(path, FleetFile.model_validate(parse_toml(bounded_text(path))))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"cannot read {path.name}", f"{path}: {error}", "see docs/nightly.md for the format"

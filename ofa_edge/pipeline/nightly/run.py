@@ -18,6 +18,7 @@ from ofa_edge.pipeline.nightly.history import History, append, read_history
 from ofa_edge.pipeline.nightly.pasts import past_of
 from ofa_edge.pipeline.nightly.privacy import Pseudonyms
 from ofa_edge.pipeline.nightly.store import Build, Store, open_build
+from ofa_edge.shown import pasteable
 from ofa_edge.verify.night import Decision
 from ofa_edge.verify.regression import Colour, Past, Rules
 
@@ -153,7 +154,7 @@ def _duels(
             candidate = open_build(fleet.build_folder(name))
             golden = _golden(fleet, history, name)
             if golden is None:
-                hint = f"ofa-edge baseline accept {name} --fleet {fleet.path.name}"
+                hint = pasteable("ofa-edge", "baseline", "accept", name, "--fleet", fleet.path)
                 job.record(name, "run", Decision(Colour.INCONCLUSIVE, "no-baseline", f"nothing was accepted: {hint}"))
                 continue
             device_name, data = entry.device or device, fleet.data_folder(name)

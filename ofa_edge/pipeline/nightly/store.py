@@ -1,14 +1,14 @@
 """Golden artifacts: whole build folders, kept by the artifact's digest. Nothing in the store ever changes."""
 
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ofa_edge.built import artifact_of, read_built, runner_of
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import fsync_folder, sha256_file
-from ofa_edge.manifest import FileRecord, Manifest, check_outputs, read_manifest
-from ofa_edge.pipeline.verifying import runner_of
+from ofa_edge.files import copy_file, fsync_folder, sha256_file
+from ofa_edge.manifest import FileRecord, Manifest
+from ofa_edge.output import MANIFEST, file_inside
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Build:
     @property
     def runner(self) -> Path | None:
         """The TVM runner that travels with the artifact."""
-        return runner_of(self.folder)
+        return runner_of(self.folder, self.manifest)
 
 
 def open_build(folder: Path) -> Build:
@@ -42,12 +42,8 @@ def open_build(folder: Path) -> Build:
     Raises:
         ConfigError: no build, changed after it, or without an artifact.
     """
-    manifest = read_manifest(folder)
-    check_outputs(folder, manifest)
-    artifact = next((record for record in manifest.outputs if record.role == "artifact"), None)
-    if artifact is None:
-        raise ConfigError("the build has no artifact", f"{folder}: no output of role 'artifact'", "build it again")
-    return Build(folder, manifest, artifact)
+    manifest = read_built(folder)
+    return Build(folder, manifest, artifact_of(manifest))
 
 
 class Store:
@@ -58,13 +54,15 @@ class Store:
         self.folder = folder
 
     def keep(self, build: Build) -> Build:
-        """Copy a build into the store, whole or not at all; one that is there already stays."""
+        """Copy what a build's manifest names into the store, all or nothing; one that is there already stays."""
         place = self.folder / build.artifact.sha256
         if not place.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=self.folder) as scratch:
                 part = Path(scratch) / "build"
-                shutil.copytree(build.folder, part)
+                for name in (MANIFEST, *(record.path for record in build.manifest.outputs)):
+                    (part / name).parent.mkdir(parents=True, exist_ok=True)
+                    copy_file(file_inside(build.folder, name), part / name)
                 part.rename(place)
             fsync_folder(self.folder)
         return self.open(build.artifact.sha256)

@@ -18,6 +18,7 @@ from ofa_edge.files import atomic_path
 LIMIT = 2 << 30  # bytes; the largest published file, ResNet-50's supernet, is a tenth of this
 TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 20
+_LONGEST_NAME = 200  # letters; a file's name has 255 bytes
 OnBytes = Callable[[int, int | None], None]  # bytes so far, bytes in all where the server says
 
 
@@ -29,7 +30,7 @@ def is_url(source: str) -> bool:
 def name_of(url: str) -> str:
     """The file name in an address; no host and no query."""
     name = PurePosixPath(unquote(urlsplit(url).path)).name
-    return name if name not in ("", "..") else "download"
+    return name if name not in ("", "..") and name.isprintable() and len(name) <= _LONGEST_NAME else "download"
 
 
 def fetch(

@@ -4,13 +4,13 @@ Both generations of names are read: `MobileInvertedResidualBlock` with `mobile_i
 `conv`, and `MBInvertedConvLayer` is `MBConvLayer` (utils/layers.py of the reference package).
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from ofa_edge.errors import ConfigError
+from ofa_edge.files import parse_json
 from ofa_edge.space import make_divisible
 
 HINT = "use the net.config that was published beside the weights, unchanged"
@@ -180,6 +180,6 @@ def read_image_size(path: Path) -> int:
 def read_json(path: Path) -> Any:
     """Parsed JSON of a file. Raises ConfigError."""
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"cannot read {path.name}", f"{path}: {error}", HINT) from error

@@ -1,6 +1,8 @@
+import json
 from pathlib import Path
 
 import pytest
+from hostile_names import NAMES
 
 from ofa_edge.errors import ConfigError
 from ofa_edge.pipeline.nightly.fleet import ProtocolEntry, load_fleet
@@ -43,6 +45,16 @@ def test_what_is_wrong_is_named(tmp_path, text, words):
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, text)
     assert words in str(caught.value)
+
+
+BODY = {"artifacts": 'build = "x"', "devices": 'artifacts = ["net"]'}
+
+
+@pytest.mark.parametrize("table", BODY)
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_plain(tmp_path, table, name):
+    with pytest.raises(ConfigError, match="no plain name"):
+        loaded(tmp_path, f"{GOOD}[{table}.{json.dumps(name)}]\n{BODY[table]}\n")
 
 
 def test_no_file(tmp_path):

@@ -192,7 +192,20 @@ def test_addresses_and_names() -> None:
     assert module.LIMIT > 1 << 30
 
 
-@pytest.mark.parametrize("url", ["https://a.b/..", "https://a.b/%2e%2e%2fetc", "https://a.b/x%2F..%2F..%2Fy"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.b/..",
+        "https://a.b/%2e%2e%2fetc",
+        "https://a.b/x%2F..%2F..%2Fy",
+        "https://a.b/a%00b",
+        "https://a.b/a%1b%5b31mb",
+        "https://a.b/a%E2%80%AEb",
+        f"https://a.b/{'a' * 300}",
+    ],
+)
 def test_names_stay_names(url: str) -> None:
     assert name_of(url) not in ("..", ".", "")
     assert "/" not in name_of(url)
+    assert name_of(url).isprintable()
+    assert len(name_of(url)) < 256

@@ -1,0 +1,60 @@
+"""YAML as data files need it: mappings, lists and plain values.
+
+The rest of YAML lets a few hundred bytes stand for gigabytes (aliases of aliases), a value be of another type than it
+looks like (tags), and a key come from somewhere else (merges). A table of numbers has none of it, so none is read.
+"""
+
+from typing import Any
+
+import yaml
+
+_DEEPEST = 16
+_MOST_NODES = 500_000
+_LONGEST_SCALAR = 1000  # characters; a number in base 60 takes quadratic time
+
+
+def read_plain_yaml(text: str) -> Any:
+    """The content of one YAML document.
+
+    Raises:
+        yaml.YAMLError: no YAML, or more of it than the above: names what, and where.
+        ValueError: a number or date that is none.
+    """
+    return yaml.load(text, _PlainLoader)  # noqa: S506  (a SafeLoader that takes less)
+
+
+class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = self._nodes = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        self._nodes += 1
+        self._depth += 1
+        refused = {
+            "an alias": isinstance(event, yaml.AliasEvent),
+            "an anchor": getattr(event, "anchor", None) is not None,
+            "a tag": getattr(event, "tag", None) is not None,
+            "a merge of mappings": isinstance(event, yaml.ScalarEvent) and event.value == "<<",
+            f"a value of more than {_LONGEST_SCALAR} characters": len(getattr(event, "value", "")) > _LONGEST_SCALAR,
+            f"a nesting of more than {_DEEPEST}": self._depth > _DEEPEST,
+            f"more than {_MOST_NODES} values": self._nodes > _MOST_NODES,
+        }
+        for what, found in refused.items():
+            if found:
+                raise yaml.composer.ComposerError(None, None, f"{what} is not read here", event.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """A mapping; a key that stands there twice is refused."""
+        seen = set()
+        for key, _ in node.value:
+            found = (key.tag, str(key.value))
+            if found in seen:
+                what = f"the key '{key.value}' stands there twice"
+                raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
+            seen.add(found)
+        return super().construct_mapping(node, deep)

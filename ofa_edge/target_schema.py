@@ -1,0 +1,180 @@
+"""The schema of target files: strict tables, and figures that a device can have."""
+
+import math
+import typing
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from ofa_edge.names import RelativePath
+
+Precision = Literal["fp32", "fp16", "dynamic", "int8"]
+Feature = Literal["fp32", "fp16", "dynamic", "int8", "fp16-accumulation"]
+RuntimeKind = Literal["tflite", "tvm"]
+Architecture = Literal["aarch64", "x86_64", "armv7l"]
+
+PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
+RUNTIMES: tuple[RuntimeKind, ...] = typing.get_args(RuntimeKind)
+
+
+class _Table(BaseModel):
+    """A table of the file: frozen, no unknown keys, no conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+# What a figure of a device can be. Peaks decide which latencies are believed: an endless one would let any pass.
+FASTEST_GMACS = 100_000.0  # 1e9 multiply-accumulates a second: more than any module for edge devices has
+_CORE_GMACS = 6.0 * 512  # of one CPU core: 6 GHz, four times the int8 lanes of two 512-bit dot products a cycle
+Peak = Annotated[float, Field(ge=1e-3, le=FASTEST_GMACS)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+
+
+class Hardware(_Table):
+    """The device model. Peaks are of what the runtime uses: `runtime.threads` CPU threads, or the GPU."""
+
+    arch: Architecture
+    cpu: str = Field(min_length=1)  # as compilers name it
+    cores: Threads
+    gpu: str | None = None
+    peak_gmacs_fp32: Peak  # 1e9 multiply-accumulates a second
+    # None: no fp16 arithmetic. fp16 files then run as fp32, and `build --fp16-accumulation` is refused.
+    peak_gmacs_fp16: Peak | None = None
+    peak_gmacs_int8: Peak | None = None
+    memory_gbps: float = Field(ge=1e-3, le=100_000)  # 1e9 bytes a second
+
+    @model_validator(mode="after")
+    def _within_its_cores(self) -> Self:
+        most = self.cores * _CORE_GMACS
+        for name in ("peak_gmacs_fp32", "peak_gmacs_fp16", "peak_gmacs_int8"):
+            peak = getattr(self, name)
+            if self.gpu is None and peak is not None and peak > most:
+                raise ValueError(f"{name} = {peak:g}: {self.cores} CPU cores reach {most:g} at the very most")
+        return self
+
+
+class TvmOptions(_Table):
+    """How TVM compiles for this target."""
+
+    target: dict[str, JsonValue]  # as `tvm.target.Target` takes it, host included
+    precisions: tuple[Precision, ...] | None = Field(default=None, min_length=1)  # default: those of [runtime]
+    unsupported: dict[Precision, str] = Field(default_factory=dict)  # precision -> why not
+
+    @model_validator(mode="after")
+    def _kind_named(self) -> Self:
+        if not isinstance(self.target.get("kind"), str):
+            raise ValueError('target has no kind; for example kind = "llvm"')
+        if not _finite(self.target):
+            raise ValueError("target holds a number that is not finite")
+        return self
+
+
+class Runtime(_Table):
+    """What runs the artifact, and how."""
+
+    kind: RuntimeKind
+    threads: Threads
+    cores: tuple[
+        Annotated[int, Field(ge=0, lt=1024)], ...
+    ] = ()  # on which the threads are kept while measured; () for any
+    precisions: tuple[Precision, ...] = Field(min_length=1)
+    alternatives: tuple[RuntimeKind, ...] = ()
+    unsupported: dict[Feature, str] = Field(default_factory=dict)  # precision or option -> why not, in hardware terms
+    tvm: TvmOptions | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if both := sorted(set(self.precisions) & set(self.unsupported)):
+            raise ValueError(f"{both[0]} is both in precisions and in unsupported")
+        if self.kind in self.alternatives:
+            raise ValueError(f"alternatives names {self.kind} again; it is the kind")
+        if self.cores and len(set(self.cores)) < self.threads:
+            raise ValueError(f"cores names fewer cores than there are threads: {len(set(self.cores))}, {self.threads}")
+        if self.tvm is None and "tvm" in (self.kind, *self.alternatives):
+            raise ValueError("tvm is a runtime here, so the table [runtime.tvm] is needed")
+        return self
+
+
+class Defaults(_Table):
+    """What `build` takes where no option says otherwise."""
+
+    precision: Precision
+    relative_budget: float = Field(default=0.6, gt=0, le=1)  # of the largest subnet's predicted latency
+
+
+class SearchLimits(_Table):
+    """What a network for this target may hold. Searches keep to it; supernets that cannot are refused."""
+
+    kernels: tuple[Annotated[int, Field(ge=1, le=64)], ...] | None = Field(
+        default=None, min_length=1
+    )  # sizes of the elastic kernels; default: all
+    squeeze_excite: bool = True
+    hard_swish: bool = True
+
+
+class LatencyModelFile(_Table):
+    """Where the coefficients of the latency model lie."""
+
+    file: RelativePath  # relative to the target file
+
+
+class Emulation(_Table):
+    """How an emulator can stand in for this target: for parity and accuracy, never for milliseconds."""
+
+    cpu: str = Field(min_length=1)  # qemu's -cpu
+
+
+class Identity(_Table):
+    """How hardware of this target is known by what it says of itself. Where both are given, both must hold."""
+
+    models: tuple[str, ...] = ()  # of the board or phone; shell patterns: "Raspberry Pi 4 Model B*"
+    cpus: tuple[str, ...] = ()  # as fingerprints name them: "cortex-a72", "implementer 0x51 part 0x804"
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.models and not self.cpus:
+            raise ValueError("identity names neither models nor cpus")
+        return self
+
+    def fits(self, model: str, cpu: str) -> bool:
+        """Whether a device with this model and CPU is the target's hardware."""
+        return (not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)) and (
+            not self.cpus or cpu in self.cpus
+        )
+
+
+class Sustained(_Table):
+    """What the target keeps of its speed in steady state, hot as it then is."""
+
+    factor: float = Field(ge=1, le=20)  # latency of one inference after minutes of load, in units of the cold latency
+    source: str = Field(min_length=1)  # who measured it, with which load and cooling
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+class TargetFile(_Table):
+    """The schema of a target file."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    description: str = Field(min_length=1)
+    hardware: Hardware
+    runtime: Runtime
+    defaults: Defaults
+    search: SearchLimits = Field(default_factory=SearchLimits)
+    latency_model: LatencyModelFile
+    emulation: Emulation | None = None
+    identity: Identity | None = None  # default: the CPU by its name
+    sustained: Sustained | None = None
+
+    @model_validator(mode="after")
+    def _default_runs(self) -> Self:
+        if self.defaults.precision not in self.runtime.precisions:
+            raise ValueError(f"defaults.precision {self.defaults.precision} is not in runtime.precisions")
+        return self
