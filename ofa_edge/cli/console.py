@@ -68,6 +68,22 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, sort_keys=True))
 
 
+def print_result(text: str, facts: Any, next_command: str, *, as_json: bool) -> None:
+    """How a long command ends: what it found for people and the next command, or its facts as JSON alone on stdout."""
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(text + "\n")
+    click.echo(f"next: {next_command}", err=as_json)
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 40 s, 12 minutes, 3.4 hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
 def file_size(size: int) -> str:
     """Bytes in words: 1.9 MB, 430 kB."""
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"

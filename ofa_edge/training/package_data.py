@@ -11,7 +11,7 @@ from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
 from ofa_edge.errors import DataError
 from ofa_edge.supernet.zoo import IMAGES, SupernetPackage
-from ofa_edge.training.recipe import AugmentRecipe
+from ofa_edge.training.recipe import AugmentRecipe, Balance
 
 CALIBRATION_IMAGES = 500
 _HELD_OUT_SHARE = 10  # one in so many, where the supernet's own recipe is not at hand
@@ -26,7 +26,7 @@ class TrainingData:
         held_out: what the supernet did not see either; for choices.
         test: for figures.
         augment: as in the supernet's training.
-        batch: likewise.
+        batch, balance: likewise.
     """
 
     train: Images
@@ -34,6 +34,7 @@ class TrainingData:
     test: Images
     augment: AugmentRecipe
     batch: int
+    balance: Balance = "none"
 
 
 def training_data(package: SupernetPackage, dataset: str | None, folder: Path | None) -> TrainingData:
@@ -64,7 +65,8 @@ def training_data(package: SupernetPackage, dataset: str | None, folder: Path | 
         augment = AugmentRecipe.model_validate(facts.get("augment", {}))
     except ValidationError:
         augment = AugmentRecipe()
-    return TrainingData(train, kept, found.test, augment, int(facts.get("batch", 128)))
+    batch, balance = int(facts.get("batch", 128)), data.get("balance", "none")
+    return TrainingData(train, kept, found.test, augment, batch, balance)
 
 
 def predictor_images(package: SupernetPackage, dataset: str | None, folder: Path | None) -> tuple[Images, Images]:

@@ -75,6 +75,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(run, here, method):
     for phase in phases[method]:
         assert f"\n  {phase}: 1 steps" in err
     assert f"run folder runs/{method}-bands" in err
+    assert "on this machine, by" in err
     assert sorted(here.rglob("*")) == before
 
 
@@ -149,9 +150,15 @@ def test_a_recipe_a_preset_and_an_image_folder(run, here):
     command = ["train", "--recipe", "ofa", "--preset", here / "bands.toml", "--data", here / "data", "--out", out]
     status, printed, err = run(*command, "--threads", "1")
     assert status == 0, err
-    figures = json.loads(printed)
-    assert figures == json.loads((out / "figures.json").read_bytes())
-    assert f"next: ofa-edge build --target raspberry-pi-4 --supernet {out}" in err
+    figures = json.loads((out / "figures.json").read_bytes())
+    assert printed.startswith("trained 'ofa-bands' in ")
+    assert "on 12 test images:" in printed
+    for end in ("largest", "smallest"):
+        cells = [f"{100 * figures['test'][metric][f'{end} 16']:.2f}" for metric in ("top1", "balanced")]
+        row = next(line for line in printed.splitlines() if line.startswith(f"  {end}, 16 px"))
+        assert row.split()[-2:] == cells
+    assert "24 were measured on 12 held-out images" in printed
+    assert printed.endswith(f"\nnext: ofa-edge build --target raspberry-pi-4 --supernet {out}\n")
     assert "internal" not in err
     names = {path.name for path in out.iterdir()}
     assert {"supernet.safetensors", "recipe.json", "phases.json", "log.jsonl", "teacher.safetensors"} <= names
@@ -162,7 +169,9 @@ def test_a_recipe_a_preset_and_an_image_folder(run, here):
     facts = json.loads((out / "recipe.json").read_bytes())["recipe"]
     assert (facts["name"], facts["batch"], facts["label_smoothing"]) == ("ofa-bands", 8, 0.1)
     before = (out / "supernet.safetensors").read_bytes()
-    status, printed, _ = run(*command)
+    status, printed, err = run(*command, "--json")
     assert status == 0
+    assert json.loads(printed) == json.loads((out / "figures.json").read_bytes())
     assert json.loads(printed)["test"] == figures["test"]
+    assert f"next: ofa-edge build --target raspberry-pi-4 --supernet {out}" in err
     assert (out / "supernet.safetensors").read_bytes() == before
