@@ -16,6 +16,7 @@ from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import SupernetPackage
+from ofa_edge.training.package_data import package_metric
 from ofa_edge.training.pairs import Pair, measure_pairs, sample_subnets
 
 __all__ = ["MIN_PAIRS", "PAIR_SEED", "fit_predictor", "measure_and_fit", "train_predictor"]
@@ -98,6 +99,7 @@ def train_predictor(
         folder / zoo.PAIRS,
         seed=seed,
         on_pair=on_pair,
+        metric=package_metric(package),
     )
     digest = predictor.save(folder / zoo.PREDICTOR)
     return {**predictor.summary(), "images": len(images), "space_hash": package.space.hash, "sha256": digest}

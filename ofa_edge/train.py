@@ -43,6 +43,8 @@ def claim_run_folder(folder: Path, recipe: Recipe, *, dry: bool = False) -> None
     """Make the run's folder, or check that it holds a run of this recipe; `dry` only checks. Raises OutputError."""
     facts = {"digest": recipe.digest, "recipe": recipe.model_dump(mode="json")}
     claim_run(folder, RECIPE, facts, ("digest",), dry=dry)
+    if not dry:
+        write_json(folder / RECIPE, facts)  # what is measured may have changed; it makes no other run
 
 
 def train(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ofa_edge.metrics import argmax, mad, mcnemar_p, paired_drop, spearman, top1
+from ofa_edge.metrics import argmax, balanced_accuracy, mad, mcnemar_p, paired_drop, spearman, top1
 
 
 def test_top1_is_the_share_of_right_answers():
@@ -9,6 +9,17 @@ def test_top1_is_the_share_of_right_answers():
     assert top1(logits, np.array([0, 1, 0, 0])) == 0.75
     assert top1(logits, np.array([1, 0, 0, 1])) == 0.0
     assert top1(-logits, np.array([1, 0, 0, 1])) == 1.0
+
+
+def test_balanced_accuracy_is_the_mean_over_classes_that_have_images():
+    logits = np.eye(4)[[0] * 30 + [0]]  # 30 of class 0, one of class 2, all taken for 0
+    labels = np.array([0] * 30 + [2])
+    assert top1(logits, labels) == pytest.approx(30 / 31)
+    assert balanced_accuracy(logits, labels) == 0.5
+    assert balanced_accuracy(logits, np.zeros(31, dtype=int)) == 1.0
+    assert balanced_accuracy(np.full((2, 2), np.nan), np.array([0, 1])) == 0.0
+    with pytest.raises(ValueError, match="labels"):
+        balanced_accuracy(np.zeros((2, 2)), np.zeros(3, dtype=int))
 
 
 def test_median_absolute_deviation():

@@ -53,6 +53,19 @@ def test_it_goes_on_where_it_was_and_starts_afresh_with_other_images(package, mo
     assert len(measured) == 50
 
 
+def test_it_predicts_what_the_packages_recipe_measures_by(package):
+    from ofa_edge.search.load_predictor import load_predictor
+
+    recipe = {"measure": {"metric": "balanced"}}
+    (package.folder / "recipe.json").write_text(json.dumps({"recipe": recipe}))
+    fit(package, 24, 20)
+    assert load_predictor(package.folder / zoo.PREDICTOR, package.space).metric == "balanced"
+    assert json.loads((package.folder / zoo.PAIRS).read_bytes())["metric"] == "balanced"
+    (package.folder / "recipe.json").unlink()
+    fit(package, 24, 20)
+    assert load_predictor(package.folder / zoo.PREDICTOR, package.space).metric == "top1"
+
+
 def test_what_cannot_be_fitted_is_told(package):
     with pytest.raises(ConfigError, match="too few pairs"):
         fit(package, 5, None)

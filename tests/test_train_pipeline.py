@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_package import LABELS, RECIPE, dataset, recipe, shared_package
+from tiny_package import LABELS, RECIPE, dataset, images, recipe, shared_package
+from tiny_runs import image_folder
 
 from ofa_edge import train as train_module
 from ofa_edge.data.dataset import Dataset, Images
@@ -21,6 +22,7 @@ from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.train import FIGURES, PHASES, claim_run_folder, export_package, train
 from ofa_edge.training import pairs as pairs_module
 from ofa_edge.training.data import load_data, resolve
+from ofa_edge.training.package_data import package_metric, training_data
 from ofa_edge.training.pairs import read_pairs, sample_subnets
 from ofa_edge.training.recipe_files import parse_recipe
 
@@ -138,6 +140,50 @@ def test_a_run_killed_while_measuring_goes_on_there(run_folder, few_tests, monke
     again = json.loads((run_folder / zoo.PAIRS).read_bytes())["pairs"]
     assert again == whole  # the same subnets, and the same top-1 of each
     assert (run_folder / zoo.PREDICTOR).is_file()
+
+
+def test_another_metric_measures_again_and_trains_nothing(run_folder, few_tests, monkeypatch):
+    monkeypatch.setattr(train_module, "Trainer", lambda *_: pytest.fail("it trains"))
+    monkeypatch.setattr(
+        pairs_module, "measure", lambda *args: {"balanced": 0.25}[args[-1]] + int(args[1].id[0], 16) / 99
+    )
+    measure = recipe().measure.model_copy(update={"metric": "balanced"})
+    figures = train(recipe().model_copy(update={"measure": measure}), dataset(), run_folder)
+    assert figures["measure"]["metric"] == "balanced"
+    package = open_supernet(str(run_folder))
+    assert AccuracyPredictor.load(run_folder / zoo.PREDICTOR, package.space).metric == "balanced"
+    assert package_metric(package) == "balanced"
+    assert json.loads((run_folder / zoo.PAIRS).read_bytes())["metric"] == "balanced"
+
+
+def test_a_space_too_small_for_a_predictor(tmp_path):
+    """Two classes of 12 images, class by class, and one subnet: a package all the same, whose search goes by MACs."""
+    found = images(200, 0)
+    few = found.take(np.concatenate([np.flatnonzero(found.labels == label)[:12] for label in (0, 1)]))
+    small = {"resolutions": (16,), "kernels": (3,), "expands": (3,), "depths": (1,)}
+    changes = {
+        "space": recipe().space.model_copy(update=small),
+        "phases": tuple(phase.model_copy(update={"resolutions": None}) for phase in recipe().phases),
+        "data": recipe().data.model_copy(update={"held_out": 0.2}),
+    }
+    data = Dataset("few", few, few.sample(2, 1), LABELS[:2])
+    figures = train(recipe().model_copy(update=changes), data, tmp_path / "run")
+    assert figures["predictor"] is None
+    assert (figures["test"]["images"], figures["held_out_images"]) == (2, 5)
+    package = open_supernet(str(tmp_path / "run"))
+    assert package.space.count == 1
+    assert package.file(zoo.PREDICTOR) is None
+    export_package(tmp_path / "run", tmp_path / "package")
+    assert not (tmp_path / "package" / zoo.PAIRS).exists()
+
+
+def test_fine_tuning_balances_classes_as_the_training_did(run_folder, tmp_path):
+    facts = json.loads((run_folder / "recipe.json").read_bytes())
+    folder = image_folder(tmp_path / "data", 40, 9)
+    for balance in ("none", "loss", "sampler"):
+        facts["recipe"]["data"]["balance"] = balance
+        (run_folder / "recipe.json").write_text(json.dumps(facts))
+        assert training_data(open_supernet(str(run_folder)), None, folder).balance == balance
 
 
 def test_a_run_killed_before_its_weights_were_written_takes_the_checkpoint(finished, run_folder, few_tests):

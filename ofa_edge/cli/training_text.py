@@ -27,10 +27,7 @@ def class_table(counts: "ClassCounts") -> list[str]:
     rows = [["images", "training", "held out", "test"]]
     rows += [[name, *(str(part[index]) for part in parts)] for name, index in shown.items()]
     rows.append([f"all {len(counts.names)} classes", *(str(sum(part)) for part in parts)])
-    lines = table(rows, right=(1, 2, 3)).splitlines()
-    if counts.few and len(counts.names) > LISTED:
-        lines.append(f"  with fewer than 20 training images: {', '.join(counts.few)}")
-    return lines
+    return table(rows, right=(1, 2, 3)).splitlines()
 
 
 def estimate_text(recipe: "Recipe", found: "Estimate") -> str:

@@ -22,7 +22,7 @@ from ofa_edge.training.recipe import Recipe
 
 FEW = 20  # training images of a class below which a user is told
 _SMALLEST_BATCH = 2  # batch norms want two images
-_NAMED = 8  # classes named in one message
+_NAMED, _FEW_NAMED = 8, 40  # classes named in one message
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def resolve(recipe: Recipe, data: Dataset, processes: int = 1) -> Resolved:
     _require_every_class(recipe, counts)
     if counts.few:
         rows = [f"{name} ({counts.training[data.class_names.index(name)]})" for name in counts.few]
-        notes.append(f"fewer than {FEW} training images: {_some(rows)}; expect little of such classes")
+        notes.append(f"fewer than {FEW} training images: {_some(rows, _FEW_NAMED)}; expect little of such classes")
     return Resolved(_fitted(recipe, data, kept, len(held_out), len(training), processes, notes), counts, tuple(notes))
 
 
@@ -198,6 +198,6 @@ def _class_folders(folder: Path | None) -> list[str]:
     return sorted(path.name for path in inside.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _some(names: list[str]) -> str:
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+def _some(names: list[str], most: int = _NAMED) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

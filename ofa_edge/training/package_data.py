@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
 from ofa_edge.errors import DataError
+from ofa_edge.metrics import Metric
 from ofa_edge.supernet.zoo import IMAGES, SupernetPackage
 from ofa_edge.training.recipe import AugmentRecipe, Balance
 
@@ -79,6 +80,11 @@ def predictor_images(package: SupernetPackage, dataset: str | None, folder: Path
         )
     found = training_data(package, dataset, folder)
     return found.train.sample(CALIBRATION_IMAGES), found.held_out
+
+
+def package_metric(package: SupernetPackage) -> Metric:
+    """What the package's recipe measures subnets by."""
+    return "balanced" if _recipe_facts(package).get("measure", {}).get("metric") == "balanced" else "top1"
 
 
 def _recipe_facts(package: SupernetPackage) -> dict[str, Any]:
