@@ -42,6 +42,8 @@ def estimate_text(recipe: "Recipe", found: "Estimate") -> str:
 
 def summary(name: str, figures: dict[str, Any], folder: Path) -> str:
     """What a run reached, on how many images, and where it is."""
+    from ofa_edge.metrics import METRIC_NAMES
+
     test, predictor = figures["test"], figures["predictor"]
     size = max(int(key.split()[1]) for key in test["top1"])
     rows = [["subnet", "top-1, %", "balanced, %"]]
@@ -59,7 +61,7 @@ def summary(name: str, figures: dict[str, Any], folder: Path) -> str:
     if predictor is None:
         lines.append("predictor: none, the space has too few subnets; a search of it goes by MACs")
     else:
-        what = "balanced accuracy" if figures["measure"]["metric"] == "balanced" else "top-1"
+        what = METRIC_NAMES[figures["measure"]["metric"]]
         lines.append(
             f"predictor of {what}: Kendall's tau {predictor['kendall']:.2f}, RMSE {100 * predictor['rmse']:.2f} points "
             f"on subnets that it did not see; {predictor['pairs']} were measured on {figures['held_out_images']} "
