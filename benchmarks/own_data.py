@@ -28,7 +28,7 @@ from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.evaluate import batches, logits
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.train import train
-from ofa_edge.training.data import load_data, with_statistics
+from ofa_edge.training.data import load_data, resolve
 from ofa_edge.training.package_data import CALIBRATION_IMAGES
 from ofa_edge.training.plan import steps_per_epoch
 from ofa_edge.training.recipe import Recipe
@@ -87,7 +87,7 @@ def run(setting: str, images: Path, folder: Path) -> dict[str, Any]:
     count = sum(1 for _ in (place / "train").rglob("*.jpg"))
     recipe = recipe_of(setting, count)
     data = load_data(recipe, place)
-    recipe = with_statistics(recipe, data)
+    recipe = resolve(recipe, data).recipe
     started = time.monotonic()
     figures = train(recipe, data, folder / setting)
     seconds = time.monotonic() - started
@@ -111,7 +111,7 @@ def measure(package: zoo.SupernetPackage, data: Dataset, test: Images, recipe: R
     size = space.resolutions[-1]
     subnets = {"largest": space.largest(size), "smallest": space.smallest(size)}
     subnets |= {f"random {index + 1}": space.subnet(space.sample(rng, 1, size)[0]) for index in range(RANDOM)}
-    train_images, _ = data.split(int(recipe.data.held_out), recipe.data.split_seed)
+    train_images, _ = data.split(recipe.data.held_out_images, recipe.data.split_seed)
     others = [train_images.sample(CALIBRATION_IMAGES, 100 + seed) for seed in range(OTHERS)]
     packaged = package.images("calibration")
     rows = []

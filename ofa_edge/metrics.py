@@ -1,7 +1,9 @@
 """Figures of merit that more than one room needs."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,27 @@ def top1(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     if len(logits) != len(labels) or not len(labels):
         raise ValueError(f"{len(logits)} rows of logits for {len(labels)} labels")
     return float(np.mean(argmax(logits) == labels))
+
+
+def balanced_accuracy(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """The mean, over the classes that have images, of the share of a class's rows that are right, 0..1.
+
+    Args:
+        logits: [N, classes]; a row with a NaN is wrong.
+        labels: [N].
+    """
+    if len(logits) != len(labels) or not len(labels):
+        raise ValueError(f"{len(logits)} rows of logits for {len(labels)} labels")
+    right = argmax(logits) == labels
+    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
+
+
+Metric = Literal["top1", "balanced"]
+METRICS: dict[Metric, Callable[[NDArray[np.floating], NDArray[np.integer]], float]] = {
+    "top1": top1,
+    "balanced": balanced_accuracy,
+}
+METRIC_NAMES: dict[Metric, str] = {"top1": "top-1", "balanced": "balanced accuracy"}
 
 
 def argmax(logits: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -200,18 +223,6 @@ def recalls(table: NDArray[np.int64]) -> NDArray[np.float64]:
     found = np.full(len(table), np.nan)
     np.divide(right, images, out=found, where=images > 0)
     return found
-
-
-def mean_recall(table: NDArray[np.int64]) -> float:
-    """Balanced accuracy: the mean of the recalls of all classes that have images. ValueError where none has.
-
-    Args:
-        table: of `confusion`.
-    """
-    found = recalls(table)
-    if np.isnan(found).all():
-        raise ValueError("no class has an image")
-    return float(np.nanmean(found))
 
 
 def wilson95(right: float, images: int) -> tuple[float, float]:

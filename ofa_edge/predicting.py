@@ -1,6 +1,7 @@
 """The accuracy predictor of a supernet: sample subnets, calibrate and measure each, fit, say how good the fit is."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError
+from ofa_edge.metrics import Metric
 from ofa_edge.search.predictor import MIN_PAIRS, AccuracyPredictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import SupernetPackage
+from ofa_edge.training.package_data import package_metric
 from ofa_edge.training.pairs import Pair, measure_pairs, sample_subnets
 
 __all__ = ["MIN_PAIRS", "PAIR_SEED", "fit_predictor", "measure_and_fit", "train_predictor"]
@@ -31,6 +34,7 @@ def measure_and_fit(
     *,
     seed: int = PAIR_SEED,
     on_pair: Callable[[int, int], None] = lambda done, total: None,
+    metric: Metric = "top1",
 ) -> AccuracyPredictor:
     """Measure subnets and fit a predictor to them.
 
@@ -43,17 +47,17 @@ def measure_and_fit(
         file: where the pairs are kept as they come; those found there are not measured again.
         seed: of the random subnets.
         on_pair: progress: done, total.
+        metric: what subnets are measured by, and the predictor predicts.
     """
     subnets = sample_subnets(supernet.space, count, seed)
-    return fit_predictor(
-        supernet.space, measure_pairs(supernet, subnets, calibration, images, preprocessing, file, on_pair)
-    )
+    pairs = measure_pairs(supernet, subnets, calibration, images, preprocessing, file, on_pair, metric)
+    return fit_predictor(supernet.space, pairs, metric)
 
 
-def fit_predictor(space: Space, pairs: list[Pair]) -> AccuracyPredictor:
-    """Fit the accuracy predictor of a space to measured pairs."""
+def fit_predictor(space: Space, pairs: list[Pair], metric: Metric = "top1") -> AccuracyPredictor:
+    """Fit the accuracy predictor of a space to pairs measured by `metric`."""
     genomes = space.genome(pair.subnet for pair in pairs)
-    return AccuracyPredictor.fit(space, genomes, np.array([pair.top1 for pair in pairs]))
+    return replace(AccuracyPredictor.fit(space, genomes, np.array([pair.top1 for pair in pairs])), metric=metric)
 
 
 def train_predictor(
@@ -95,6 +99,7 @@ def train_predictor(
         folder / zoo.PAIRS,
         seed=seed,
         on_pair=on_pair,
+        metric=package_metric(package),
     )
     digest = predictor.save(folder / zoo.PREDICTOR)
     return {**predictor.summary(), "images": len(images), "space_hash": package.space.hash, "sha256": digest}

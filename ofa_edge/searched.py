@@ -91,6 +91,7 @@ class SearchRecord(Record):
     """How the subnet was found."""
 
     objective: Literal["top1", "macs"]  # what was maximised under the budget; MACs where nothing predicts accuracy
+    metric: Literal["top1", "balanced"] = "top1"  # what every accuracy in this record is, `measured_top1` included
     budget_ms: Positive
     budget_source: Literal["option", "relative"]  # --latency-ms, or a fraction of the largest subnet's latency
     relative_budget: Positive | None = None

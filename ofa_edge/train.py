@@ -5,29 +5,32 @@ Every step leaves its result in the run's folder and is skipped when it is alrea
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ofa_edge import __version__, cost
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
-from ofa_edge.metrics import spearman
+from ofa_edge.metrics import METRICS, Metric, argmax, spearman
 from ofa_edge.predicting import MIN_PAIRS, measure_and_fit
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
-from ofa_edge.supernet.evaluate import measure_top1
+from ofa_edge.supernet.evaluate import subnet_logits
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.weights import load_supernet, save_supernet
 from ofa_edge.training.claim import claim_run
+from ofa_edge.training.data import resolve
 from ofa_edge.training.distributed import World
 from ofa_edge.training.package_data import CALIBRATION_IMAGES
 from ofa_edge.training.plan import PhasePlan
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.run import LOG, Progress
+from ofa_edge.training.timing import Estimate, estimate
 from ofa_edge.training.trainer import Trainer
 
 VALIDATION_IMAGES, TEST_IMAGES = 4000, 2000
@@ -39,6 +42,8 @@ def claim_run_folder(folder: Path, recipe: Recipe, *, dry: bool = False) -> None
     """Make the run's folder, or check that it holds a run of this recipe; `dry` only checks. Raises OutputError."""
     facts = {"digest": recipe.digest, "recipe": recipe.model_dump(mode="json")}
     claim_run(folder, RECIPE, facts, ("digest",), dry=dry)
+    if not dry:
+        write_json(folder / RECIPE, facts)  # what is measured may have changed; it makes no other run
 
 
 def train(
@@ -54,7 +59,7 @@ def train(
     """Run a recipe to the end in `folder`, which then is a package for `--supernet`.
 
     Args:
-        recipe: what to do.
+        recipe: what to do; what it leaves to the data is settled first (`ofa_edge.training.data.resolve`).
         data: the data set that it names.
         folder: the run's folder; a run of the same recipe found there is continued.
         device: torch device of the training; measurements run on the CPU.
@@ -66,17 +71,14 @@ def train(
         The measured figures; empty in all processes but the first.
     """
     world = world or World()
-    measure = recipe.measure
-    if measure.pairs < MIN_PAIRS:
+    resolved = resolve(recipe, data, world.size)
+    recipe, measure = resolved.recipe, resolved.recipe.measure
+    space = recipe.make_space(len(data.class_names))
+    if measure.pairs < min(MIN_PAIRS, space.count * len(space.resolutions)):
         raise ConfigError("too few pairs", f"{measure.pairs}, at least {MIN_PAIRS} are needed", f"--pairs {MIN_PAIRS}")
     if world.first:
         claim_run_folder(folder, recipe)
-    space = recipe.make_space(len(data.class_names))
-    train_images, held_out = data.split(recipe.data.held_out, recipe.data.split_seed)
-    # What the package carries is what pairs are measured on, so that a predictor made from it later goes on with them.
-    held_out = held_out.sample(min(measure.images or VALIDATION_IMAGES, VALIDATION_IMAGES))
-    test = data.test.sample(measure.images)
-    calibration = train_images.sample(CALIBRATION_IMAGES)
+    train_images, calibration, held_out, test = _parts(recipe, data)
     started = time.monotonic()
     if not (folder / zoo.WEIGHTS).is_file():
         after_phase = _PhaseLog(folder / PHASES, recipe, calibration, held_out.sample(TEST_IMAGES))
@@ -89,16 +91,19 @@ def train(
         return {}
     supernet = load_supernet(folder / zoo.WEIGHTS)
     _save_package_images(folder, calibration, held_out, test)
-    predictor = measure_and_fit(
-        supernet,
-        measure.pairs,
-        calibration,
-        held_out,
-        recipe.preprocessing(space.resolutions[-1]),
-        folder / zoo.PAIRS,
-        on_pair=lambda done, total: on_stage("pairs", done, total),
-    )
-    predictor.save(folder / zoo.PREDICTOR)
+    predictor = None
+    if measure.pairs >= MIN_PAIRS:  # fewer where the space has no more: a search of it goes by MACs
+        predictor = measure_and_fit(
+            supernet,
+            measure.pairs,
+            calibration,
+            held_out,
+            recipe.preprocessing(space.resolutions[-1]),
+            folder / zoo.PAIRS,
+            on_pair=lambda done, total: on_stage("pairs", done, total),
+            metric=measure.metric,
+        )
+        predictor.save(folder / zoo.PREDICTOR)
     weights_sha256 = sha256_file(folder / zoo.WEIGHTS)
     known = _known_figures(folder, recipe, weights_sha256)
     figures = {
@@ -109,12 +114,40 @@ def train(
         "space_hash": space.hash,
         "weights_sha256": weights_sha256,
         "weights_bytes": (folder / zoo.WEIGHTS).stat().st_size,
-        "predictor": predictor.summary(),
-        "test": known.get("test") or _measure_test(supernet, calibration, test, recipe, on_stage),
+        "classes": resolved.counts.facts(),
+        "held_out_images": len(held_out),  # measured on: of those in `classes`, what [measure] images left
+        "predictor": predictor and predictor.summary(),
+        "test": known.get("test") or _measure_test(supernet, calibration, test, recipe, data.class_names, on_stage),
         "seconds_of_this_call": round(time.monotonic() - started, 1),
     }
     write_json(folder / FIGURES, figures)
     return figures
+
+
+def estimate_run(recipe: Recipe, data: Dataset, device: str = "cpu") -> Estimate:
+    """How long `train` would take on this machine, by a few timed steps of one process. Nothing is written.
+
+    Args:
+        recipe: resolved.
+        data: the data set that it names.
+        device: torch device of the training.
+    """
+    space, measure = recipe.make_space(len(data.class_names)), recipe.measure
+    train_images, calibration, held_out, test = _parts(recipe, data)
+    tested = 2 * len(space.resolutions) + measure.rank_subnets
+    logged = 2 * len(recipe.phases)
+    measured = measure.pairs * (len(calibration) + len(held_out)) + tested * (len(calibration) + len(test))
+    measured += logged * (len(calibration) + min(len(held_out), TEST_IMAGES))
+    return estimate(recipe, space, train_images, calibration, measured, device=device)
+
+
+def _parts(recipe: Recipe, data: Dataset) -> tuple[Images, Images, Images, Images]:
+    """Images to train on, those of them to calibrate with, and held-out and test images to measure on."""
+    images = recipe.measure.images
+    train_images, held_out = data.split(recipe.data.held_out_images, recipe.data.split_seed)
+    # What the package carries is what pairs are measured on, so that a predictor made from it later goes on with them.
+    held_out = held_out.sample(min(images or VALIDATION_IMAGES, VALIDATION_IMAGES))
+    return train_images, train_images.sample(CALIBRATION_IMAGES), held_out, data.test.sample(images)
 
 
 def _known_figures(folder: Path, recipe: Recipe, weights_sha256: str) -> dict[str, Any]:
@@ -138,14 +171,11 @@ class _PhaseLog:
         records = json.loads(self.file.read_bytes()) if self.file.is_file() else []
         resolution = max(part.resolutions())
         preprocessing = self.recipe.preprocessing(resolution)
-        top1 = {
-            name: round(measure_top1(supernet, subnet, self.calibration, self.held_out, preprocessing), 4)
-            for name, subnet in (
-                ("largest", part.space.largest(resolution)),
-                ("smallest", part.space.smallest(resolution)),
-            )
-        }
-        record = {"phase": part.phase.name, "step": part.end, "resolution": resolution, "top1": top1}
+        record: dict[str, Any] = {"phase": part.phase.name, "step": part.end, "resolution": resolution}
+        for name, pick in _ends(part.space):
+            answers = subnet_logits(supernet, pick(resolution), self.calibration, self.held_out, preprocessing)
+            for metric, score in METRICS.items():
+                record.setdefault(metric, {})[name] = round(score(answers, self.held_out.labels), 4)
         kept = [other for other in records if other["step"] < part.end]
         write_json(self.file, [*kept, {**record, "images": len(self.held_out)}])
 
@@ -176,7 +206,12 @@ def _save_package_images(folder: Path, calibration: Images, held_out: Images, te
 
 
 def _measure_test(
-    supernet: Supernet, calibration: Images, test: Images, recipe: Recipe, on_stage: Report
+    supernet: Supernet,
+    calibration: Images,
+    test: Images,
+    recipe: Recipe,
+    class_names: Sequence[str],
+    on_stage: Report,
 ) -> dict[str, Any]:
     """Figures on the test set: both ends of the space at every size, and the ranking of random subnets."""
     space, measure = supernet.space, recipe.measure
@@ -184,21 +219,40 @@ def _measure_test(
     corners = {f"{name} {r}": pick(r) for r in space.resolutions for name, pick in _ends(space)}
     rng = np.random.default_rng(recipe.seed + 2)
     random = [space.subnet(row) for row in space.sample(rng, measure.rank_subnets, space.resolutions[-1])]
+    ends = {f"{name} {space.resolutions[-1]}" for name, _ in _ends(space)}
     total = len(corners) + len(random)
-    results = []
-    for done, subnet in enumerate([*corners.values(), *random], start=1):
-        results.append(measure_top1(supernet, subnet, calibration, test, preprocessing))
+    found: dict[Metric, list[float]] = {metric: [] for metric in METRICS}
+    recall = {}
+    names = [*corners, *(f"random {index}" for index in range(len(random)))]
+    for done, (name, subnet) in enumerate(zip(names, [*corners.values(), *random], strict=True), start=1):
+        answers = subnet_logits(supernet, subnet, calibration, test, preprocessing)
+        for metric, score in METRICS.items():
+            found[metric].append(score(answers, test.labels))
+        if name in ends:
+            recall[name] = _recall(answers, test, class_names)
         on_stage("test", done, total)
     macs = np.array([cost.macs(space, subnet) for subnet in random], dtype=np.float64)
-    accuracy = np.array(results[len(corners) :])
+    drawn = {metric: np.array(values[len(corners) :]) for metric, values in found.items()}
     return {
         "images": len(test),
         "labels_sha256": sha256_bytes(canonical_json(test.labels.tolist())),
-        "top1": {name: round(value, 4) for name, value in zip(corners, results, strict=False)},
+        **{metric: _by_name(corners, values) for metric, values in found.items()},
+        "recall": recall,
         "random_subnets": len(random),
-        "spearman_macs": round(spearman(macs, accuracy), 4),
-        "random_top1_mean": round(float(accuracy.mean()), 4),
+        "spearman_macs": round(spearman(macs, drawn[measure.metric]), 4),
+        **{f"random_{metric}_mean": round(float(values.mean()), 4) for metric, values in drawn.items()},
     }
+
+
+def _by_name(names: Iterable[str], values: Iterable[float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in zip(names, values, strict=False)}
+
+
+def _recall(answers: NDArray[np.float32], test: Images, class_names: Sequence[str]) -> dict[str, float]:
+    """Share of each class's images that are right; classes without images are left out."""
+    right = argmax(answers) == test.labels
+    shown = np.unique(test.labels).tolist()
+    return {class_names[label]: round(float(right[test.labels == label].mean()), 4) for label in shown}
 
 
 def _ends(space: Space) -> tuple[tuple[str, Callable[[int], Any]], ...]:
@@ -219,4 +273,6 @@ def export_package(run: Path, folder: Path) -> None:
         PHASES,
         LOG,
     ):
+        if name in (zoo.PREDICTOR, zoo.PAIRS) and not (run / name).is_file():
+            continue  # the space is too small for a predictor
         write_bytes(folder / name, (run / name).read_bytes())

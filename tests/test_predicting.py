@@ -43,14 +43,27 @@ def test_a_predictor_comes_with_its_error_on_held_out_subnets(package):
 
 def test_it_goes_on_where_it_was_and_starts_afresh_with_other_images(package, monkeypatch):
     measured = []
-    real = pairs_module.measure_top1
-    monkeypatch.setattr(pairs_module, "measure_top1", lambda *args: measured.append(args[1]) or real(*args))
+    real = pairs_module.measure
+    monkeypatch.setattr(pairs_module, "measure", lambda *args: measured.append(args[1]) or real(*args))
     fit(package, 24, 20)
     assert len(measured) == 24
     fit(package, 26, 20)
     assert len(measured) == 26
     fit(package, 24, 21)
     assert len(measured) == 50
+
+
+def test_it_predicts_what_the_packages_recipe_measures_by(package):
+    from ofa_edge.search.load_predictor import load_predictor
+
+    recipe = {"measure": {"metric": "balanced"}}
+    (package.folder / "recipe.json").write_text(json.dumps({"recipe": recipe}))
+    fit(package, 24, 20)
+    assert load_predictor(package.folder / zoo.PREDICTOR, package.space).metric == "balanced"
+    assert json.loads((package.folder / zoo.PAIRS).read_bytes())["metric"] == "balanced"
+    (package.folder / "recipe.json").unlink()
+    fit(package, 24, 20)
+    assert load_predictor(package.folder / zoo.PREDICTOR, package.space).metric == "top1"
 
 
 def test_what_cannot_be_fitted_is_told(package):

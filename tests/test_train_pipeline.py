@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_package import LABELS, RECIPE, dataset, recipe, shared_package
+from tiny_package import LABELS, RECIPE, dataset, images, recipe, shared_package
+from tiny_runs import image_folder
 
 from ofa_edge import train as train_module
 from ofa_edge.data.dataset import Dataset, Images
@@ -20,7 +21,8 @@ from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.train import FIGURES, PHASES, claim_run_folder, export_package, train
 from ofa_edge.training import pairs as pairs_module
-from ofa_edge.training.data import load_data, with_statistics
+from ofa_edge.training.data import load_data, resolve
+from ofa_edge.training.package_data import package_metric, training_data
 from ofa_edge.training.pairs import read_pairs, sample_subnets
 from ofa_edge.training.recipe_files import parse_recipe
 
@@ -38,8 +40,9 @@ def run_folder(finished, tmp_path):
 
 @pytest.fixture
 def few_tests(monkeypatch):
-    """The figures on the test set are measured by every call: here they are made up."""
-    monkeypatch.setattr(train_module, "measure_top1", lambda net, subnet, *_: 0.5 + int(subnet.id[:4], 16) / 2**18)
+    """The figures on the test set are measured by every call: here the logits are made up."""
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(train_module, "subnet_logits", lambda *args: rng.normal(size=(len(args[3]), len(LABELS))))
 
 
 def figures_of(folder):
@@ -57,6 +60,15 @@ def test_the_figures_say_what_was_measured(finished):
     assert figures["predictor"]["pairs"] == recipe().measure.pairs
     test = figures["test"]
     assert (test["images"], test["random_subnets"]) == (50, recipe().measure.rank_subnets)
+    assert set(test["recall"]) == {"largest 16", "smallest 16"}
+    counts = {row["name"]: (row["training"], row["held_out"], row["test"]) for row in figures["classes"]}
+    assert tuple(counts) == LABELS
+    assert [sum(column) for column in zip(*counts.values(), strict=True)] == [160, 60, 50]
+    for end, recall in test["recall"].items():
+        of_class = [recall[name] for name in LABELS]
+        assert sum(of_class) / 3 == pytest.approx(test["balanced"][end], abs=1e-3)
+        right = sum(share * counts[name][2] for name, share in recall.items())
+        assert right / 50 == pytest.approx(test["top1"][end], abs=1e-3)
     assert set(test["top1"]) == {"largest 14", "smallest 14", "largest 16", "smallest 16"}
     assert -1 <= test["spearman_macs"] <= 1
     largest = measure_top1(
@@ -80,8 +92,9 @@ def test_a_finished_run_is_a_package(finished):
     training, held_out = data.split(60, 0)
     for split, wanted in (("calibration", training), ("validation", held_out), ("test", data.test)):
         found = package.images(split)
-        assert np.array_equal(found.pixels, wanted.pixels)
-        assert np.array_equal(found.labels, wanted.labels)
+        assert sorted(zip(map(bytes, found.pixels), found.labels, strict=True)) == sorted(
+            zip(map(bytes, wanted.pixels), wanted.labels, strict=True)
+        )
     seen = {image.tobytes() for image in training.pixels}
     assert not any(image.tobytes() in seen for image in held_out.pixels)
     subnets = [pair.subnet for pair in read_pairs(finished / zoo.PAIRS, package.space)]
@@ -92,8 +105,8 @@ def test_a_finished_run_is_a_package(finished):
 
 def test_a_second_call_trains_and_measures_nothing(finished, run_folder, monkeypatch):
     monkeypatch.setattr(train_module, "Trainer", lambda *_: pytest.fail("it trains"))
-    monkeypatch.setattr(train_module, "measure_top1", lambda *_: pytest.fail("it measures"))
-    monkeypatch.setattr(pairs_module, "measure_top1", lambda *_: pytest.fail("it measures"))
+    monkeypatch.setattr(train_module, "subnet_logits", lambda *_: pytest.fail("it measures"))
+    monkeypatch.setattr(pairs_module, "measure", lambda *_: pytest.fail("it measures"))
     seen = []
     figures = train(
         recipe(),
@@ -120,13 +133,57 @@ def test_a_run_killed_while_measuring_goes_on_there(run_folder, few_tests, monke
     (run_folder / zoo.PAIRS).write_text(json.dumps({**value, "pairs": whole[:20]}))
     (run_folder / zoo.PREDICTOR).unlink()
     measured = []
-    real = pairs_module.measure_top1
-    monkeypatch.setattr(pairs_module, "measure_top1", lambda *args: measured.append(args[1]) or real(*args))
+    real = pairs_module.measure
+    monkeypatch.setattr(pairs_module, "measure", lambda *args: measured.append(args[1]) or real(*args))
     train(recipe(), dataset(), run_folder)
     assert len(measured) == 4
     again = json.loads((run_folder / zoo.PAIRS).read_bytes())["pairs"]
     assert again == whole  # the same subnets, and the same top-1 of each
     assert (run_folder / zoo.PREDICTOR).is_file()
+
+
+def test_another_metric_measures_again_and_trains_nothing(run_folder, few_tests, monkeypatch):
+    monkeypatch.setattr(train_module, "Trainer", lambda *_: pytest.fail("it trains"))
+    monkeypatch.setattr(
+        pairs_module, "measure", lambda *args: {"balanced": 0.25}[args[-1]] + int(args[1].id[0], 16) / 99
+    )
+    measure = recipe().measure.model_copy(update={"metric": "balanced"})
+    figures = train(recipe().model_copy(update={"measure": measure}), dataset(), run_folder)
+    assert figures["measure"]["metric"] == "balanced"
+    package = open_supernet(str(run_folder))
+    assert AccuracyPredictor.load(run_folder / zoo.PREDICTOR, package.space).metric == "balanced"
+    assert package_metric(package) == "balanced"
+    assert json.loads((run_folder / zoo.PAIRS).read_bytes())["metric"] == "balanced"
+
+
+def test_a_space_too_small_for_a_predictor(tmp_path):
+    """Two classes of 12 images, class by class, and one subnet: a package all the same, whose search goes by MACs."""
+    found = images(200, 0)
+    few = found.take(np.concatenate([np.flatnonzero(found.labels == label)[:12] for label in (0, 1)]))
+    small = {"resolutions": (16,), "kernels": (3,), "expands": (3,), "depths": (1,)}
+    changes = {
+        "space": recipe().space.model_copy(update=small),
+        "phases": tuple(phase.model_copy(update={"resolutions": None}) for phase in recipe().phases),
+        "data": recipe().data.model_copy(update={"held_out": 0.2}),
+    }
+    data = Dataset("few", few, few.sample(2, 1), LABELS[:2])
+    figures = train(recipe().model_copy(update=changes), data, tmp_path / "run")
+    assert figures["predictor"] is None
+    assert (figures["test"]["images"], figures["held_out_images"]) == (2, 5)
+    package = open_supernet(str(tmp_path / "run"))
+    assert package.space.count == 1
+    assert package.file(zoo.PREDICTOR) is None
+    export_package(tmp_path / "run", tmp_path / "package")
+    assert not (tmp_path / "package" / zoo.PAIRS).exists()
+
+
+def test_fine_tuning_balances_classes_as_the_training_did(run_folder, tmp_path):
+    facts = json.loads((run_folder / "recipe.json").read_bytes())
+    folder = image_folder(tmp_path / "data", 40, 9)
+    for balance in ("none", "loss", "sampler"):
+        facts["recipe"]["data"]["balance"] = balance
+        (run_folder / "recipe.json").write_text(json.dumps(facts))
+        assert training_data(open_supernet(str(run_folder)), None, folder).balance == balance
 
 
 def test_a_run_killed_before_its_weights_were_written_takes_the_checkpoint(finished, run_folder, few_tests):
@@ -236,9 +293,6 @@ def idx_folder(tmp_path):
 def test_a_users_copy_of_fashion_mnist(idx_folder):
     data = load_data(recipe(dataset='"fashion-mnist"'), idx_folder)
     assert data.train.pixels.shape == (100, 28, 28, 1)
-    with pytest.raises(DataError, match="too few training images") as caught:
-        load_data(recipe(dataset='"fashion-mnist"', held_out="80"), idx_folder)
-    assert "100 images, 80 held out, batches of 32" in caught.value.why
     colour = RECIPE.replace("[72.9]", "[120.0, 121.0, 122.0]").replace("[90.0]", "[61.0, 62.0, 63.0]")
     colour = colour.replace('"image-folder"', '"fashion-mnist"')
     assert load_data(parse_recipe(colour, "test"), idx_folder).channels == 3  # as the recipe's statistics want it
@@ -249,12 +303,13 @@ def test_a_recipe_without_statistics_takes_those_of_its_training_images():
     bare = parse_recipe(text, "test")
     with pytest.raises(ConfigError, match="no pixel statistics"):
         bare.make_space(3)
-    full = with_statistics(bare, dataset())
+    full = resolve(bare, dataset()).recipe
     training, _ = dataset().split(60, 0)
     assert full.data.mean == (pytest.approx(training.pixels.mean(), abs=0.01),)
     assert full.data.std == (pytest.approx(training.pixels.std(), abs=0.01),)
     assert full.digest != bare.digest
-    assert with_statistics(recipe(), dataset()) == recipe()
+    assert resolve(full, dataset()).recipe == full
+    assert resolve(recipe(), dataset()).recipe == recipe()
 
 
 def test_too_many_held_out_images(tmp_path):

@@ -165,10 +165,10 @@ def _headline(manifest: "Manifest") -> str:
     ]
     search = manifest.search
     if search is not None:
-        source = "--latency-ms"
+        source, by = "--latency-ms", ", by balanced accuracy" if search.metric == "balanced" else ""
         if search.relative_budget is not None:
             source = f"{100 * search.relative_budget:.0f} % of the largest subnet's {search.largest_ms:.3g} ms"
-        lines.append(f"budget {search.budget_ms:.3g} ms ({source}), {search.evaluations} subnets evaluated")
+        lines.append(f"budget {search.budget_ms:.3g} ms ({source}), {search.evaluations} subnets evaluated{by}")
     if "untrained" in manifest.labels:
         lines.append("UNTRAINED: random weights; no accuracy is shown")
     return "\n".join(lines)

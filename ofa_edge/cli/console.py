@@ -49,9 +49,9 @@ def same_options(context: click.Context, other: click.Command, leave: Collection
     return pasteable(*parts)
 
 
-def next_step(command: str, *words: object) -> str:
+def next_step(*words: object) -> str:
     """The line that says how to go on: a command of ours that can be pasted."""
-    return f"next: {pasteable('ofa-edge', command, *words)}"
+    return f"next: {pasteable('ofa-edge', *words)}"
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -96,6 +96,22 @@ def outcome(value: str) -> str:
 def print_json(value: Any) -> None:
     """The result as JSON on stdout."""
     click.echo(json.dumps(value, indent=2, sort_keys=True))
+
+
+def print_result(text: str, facts: Any, following: Sequence[object], *, as_json: bool) -> None:
+    """How a long command ends: what it found for people and the next command, or its facts as JSON alone on stdout."""
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(text + "\n")
+    click.echo(next_step(*following), err=as_json)
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 40 s, 12 minutes, 3.4 hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def file_size(size: int) -> str:

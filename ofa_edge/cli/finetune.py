@@ -60,7 +60,7 @@ def finetune_command(
     source = training_data(package, dataset, data)
     values = {"batch": source.batch, **{key: value for key, value in given.items() if value is not None}}
     try:
-        recipe = SingleRecipe(augment=source.augment, **values)
+        recipe = SingleRecipe(augment=source.augment, balance=source.balance, **values)
     except ValidationError as error:  # what click lets through: infinite numbers
         first = error.errors()[0]
         raise ConfigError(f"bad --{first['loc'][0]}", first["msg"], "ofa-edge finetune --help") from error

@@ -68,7 +68,10 @@ def build_fleet_command(
 
 def fleet_text(fleet: "Fleet") -> str:
     """What each number of subnets costs, then the chosen ones, target by target."""
-    unit = "top-1" if fleet.plans[0].predictor else "M MACs"
+    from ofa_edge.metrics import METRIC_NAMES
+
+    predictor = fleet.plans[0].predictor
+    unit = METRIC_NAMES[predictor.metric] if predictor else "M MACs"
     rows = [["subnets", *(plan.target.name for plan in fleet.plans), f"most lost, {_unit(fleet)}", ""]]
     for cover in fleet.options:
         marks = {index: chr(ord("A") + place) for place, members in enumerate(cover.groups) for index in members}

@@ -155,7 +155,11 @@ def _words(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> str:
 
 
 def _table(plan: "Plan", items: "tuple[Candidate, ...]", bounds: list[float] | None) -> str:
-    scale, unit = (100.0, "predicted top-1") if plan.predictor else (1e-6, "M MACs")
+    from ofa_edge.metrics import METRIC_NAMES
+
+    scale, unit = 1e-6, "M MACs"
+    if plan.predictor:
+        scale, unit = 100.0, f"predicted {METRIC_NAMES[plan.predictor.metric]}"
     rows = _rows(plan, items)
     sized = "size_bytes" in rows[0]
     head = ["subnet", "d", "r", "predicted ms", unit, *(["bound"] if bounds else []), "M MACs"]

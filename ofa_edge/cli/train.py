@@ -5,13 +5,14 @@ from typing import Any
 
 import click
 
-from ofa_edge.cli.console import next_step, print_json, table
+from ofa_edge.cli.console import print_result, table
 
 
 @click.command("train")
 @click.option("--recipe", metavar="NAME|FILE", help="A shipped recipe or a TOML file.")
 @click.option("--preset", metavar="NAME|FILE", help="Space and data for a recipe that names none.")
 @click.option("--list", "list_only", is_flag=True, help="List the shipped recipes and presets.")
+@click.option("--keys", "keys_only", is_flag=True, help="Print every key of a recipe file: docs/recipe.md.")
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), help="Shorten or lengthen all phases alike.")
 @click.option("--seed", type=int, help="Seed of all draws. Default: the recipe's.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder, where the recipe's default is not wanted.")
@@ -24,11 +25,13 @@ from ofa_edge.cli.console import next_step, print_json, table
     help="Subnets to measure for the predictor. Default: the recipe's.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run (a run folder is always continued).")
-@click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and how long it takes here.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON in place of the summary.")
 def train_command(
     recipe: str | None,
     preset: str | None,
     list_only: bool,
+    keys_only: bool,
     scale: float | None,
     seed: int | None,
     data: Path | None,
@@ -38,12 +41,14 @@ def train_command(
     pairs: int | None,
     resume: bool,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Train a supernet, measure subnets of it, and fit its accuracy predictor.
 
     \b
     ofa-edge train --recipe ofa-edge --preset smoke              minutes on a CPU
-    ofa-edge train --recipe my.toml --data DIR                   your own images
+    ofa-edge train --recipe ofa-edge --preset own-images --data DIR    your own images, from 20 a class on
+    ofa-edge train --recipe my.toml --data DIR                   a recipe of your own (--keys: what it may hold)
     torchrun --nproc-per-node 2 -m ofa_edge train ...            several processes
     """  # noqa: D301 (click's own mark for lines that stay as they are)
     del resume
@@ -52,47 +57,61 @@ def train_command(
     if list_only:
         click.echo(_listed())
         return
+    if keys_only:
+        from ofa_edge.training.recipe_keys import recipe_page
+
+        click.echo(recipe_page(), nl=False)
+        return
     if recipe is None:
         raise click.UsageError("give --recipe NAME (see: ofa-edge train --list)")
     overrides: dict[str, Any] = {key: value for key, value in (("scale", scale), ("seed", seed)) if value is not None}
     if pairs is not None:
         overrides["measure"] = {"pairs": pairs}
     plan = load_recipe(recipe, preset, overrides)
-    _train(plan, data, out or Path("runs") / plan.name, threads, device, dry_run)
+    _train(plan, data, out or Path("runs") / plan.name, threads, device, dry_run, as_json)
 
 
-def _train(plan: Any, data: Path | None, folder: Path, threads: int | None, device: str, dry_run: bool) -> None:
+def _train(
+    plan: Any, data: Path | None, folder: Path, threads: int | None, device: str, dry_run: bool, as_json: bool
+) -> None:
     import torch
 
     from ofa_edge.cli.training_bars import TrainingBars
-    from ofa_edge.train import claim_run_folder, train
-    from ofa_edge.training.data import load_data, with_statistics
+    from ofa_edge.cli.training_text import class_table, estimate_text, summary
+    from ofa_edge.train import claim_run_folder, estimate_run, train
+    from ofa_edge.training.data import load_data, resolve
     from ofa_edge.training.distributed import World, check_device
     from ofa_edge.training.plan import describe, plan_run
 
     check_device(device)
     with TrainingBars(quiet=not World.will_be_first()) as bars:
         dataset = load_data(plan, data, bars.reading)
-    plan = with_statistics(plan, dataset)
     if threads:
         torch.set_num_threads(threads)
     world = World.join(device)
     try:
-        images = len(dataset.train) - plan.data.held_out
+        resolved = resolve(plan, dataset, world.size)
+        plan = resolved.recipe
+        images = len(dataset.train) - plan.data.held_out_images
         run = plan_run(plan, plan.make_space(len(dataset.class_names)), images, world.size)
         if world.first:
-            click.echo("\n".join([*dataset.notes, *describe(plan, run, images)]), err=True)
+            lines = [*dataset.notes, *resolved.notes, *class_table(resolved.counts), *describe(plan, run, images)]
+            click.echo("\n".join(lines), err=True)
             click.echo(f"  run folder {folder}; a run found there is continued", err=True)
         if dry_run:
             claim_run_folder(folder, plan, dry=True)
+            if world.size == 1:
+                click.echo(estimate_text(plan, estimate_run(plan, dataset, device)), err=True)
+            elif world.first:
+                click.echo("  not timed: several processes share the work", err=True)
             return
         with TrainingBars(quiet=not world.first) as bars:
             figures = train(plan, dataset, folder, device=device, world=world, on_step=bars.step, on_stage=bars.stage)
     finally:
         world.leave()
     if world.first:
-        print_json(figures)
-        click.echo(next_step("build", "--target", "raspberry-pi-4", "--supernet", folder), err=True)
+        following = ("build", "--target", "raspberry-pi-4", "--supernet", folder)
+        print_result(summary(plan.name, figures, folder), figures, following, as_json=as_json)
 
 
 def _listed() -> str:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.search.archive import Floats, Score
-from ofa_edge.search.correction import margins
+from ofa_edge.search.correction import class_shares, margins
 from ofa_edge.search.measured import MeasuredSearch, Propose, measured_search
 from ofa_edge.space import Genomes, Subnet
 
@@ -24,6 +24,8 @@ class Corrected:
 
 def corrected_search(plan: Plan, pool: Genomes, propose: Propose, latency: Score) -> Corrected:
     """Search, measure on held-out training images, correct the predictor, and so on (see `search.measured`).
+
+    Measured is what the predictor predicts: top-1, or balanced accuracy.
 
     Args:
         plan: of a supernet with a predictor.
@@ -59,6 +61,7 @@ def corrected_search(plan: Plan, pool: Genomes, propose: Propose, latency: Score
         heads,
         plan.measure,
         plan.options.seed,
+        class_shares(images.labels) if plan.predictor.metric == "balanced" else None,
     )
     return Corrected(space.subnet(found.correction.answers.genomes[_winner(plan, found, latency)]), found)
 

@@ -33,6 +33,7 @@ def search_record(plan: Plan, latency: Score, score: Score, front: Front, correc
     images = len(plan.data.validation) if corrected else 0
     return SearchRecord(
         objective="top1" if plan.predictor else "macs",
+        metric=plan.predictor.metric if plan.predictor else "top1",
         budget_ms=plan.budget_ms,
         budget_source="option" if plan.relative_budget is None else "relative",
         relative_budget=plan.relative_budget,

@@ -31,15 +31,20 @@ class Answers:
     Attributes:
         genomes: canonical, [M, genome_length].
         margins: logit of the right class less the largest other one: [M, images].
+        weights: of each image, sum 1: [images]; None: all alike. With `class_shares` "top-1" is balanced accuracy.
     """
 
     genomes: Genomes
     margins: NDArray[np.float32]
+    weights: Floats | None = None
+
+    def _mean(self, scores: NDArray[np.float64]) -> Floats:
+        return np.asarray(scores.mean(axis=1) if self.weights is None else scores @ self.weights)
 
     @property
     def top1(self) -> Floats:
         """Measured top-1 of each: [M]."""
-        return np.asarray((self.margins > 0).mean(axis=1))
+        return self._mean((self.margins > 0).astype(np.float64))
 
     @functools.cached_property
     def _sure(self) -> NDArray[np.float64]:
@@ -53,33 +58,44 @@ class Answers:
         An image that is right by a hair in one subnet and wrong by a hair in another tells next to nothing of them, and
         is most of what top-1 differs by. Here it counts as next to nothing.
         """
-        sure = self._sure.mean(axis=1)
+        sure = self._mean(self._sure)
         return np.asarray(sure + (self.top1.mean() - sure.mean() if len(sure) else 0.0))
 
     @functools.cached_property
     def noise(self) -> Floats:
         """Covariance of the errors of `value`: [M, M]; an easy image is easy for all."""
-        return _error_covariance(self._sure)
+        return _error_covariance(self._sure, self.weights)
 
     @property
     def top1_noise(self) -> Floats:
         """Covariance of the errors of `top1`: [M, M]."""
-        return _error_covariance((self.margins > 0).astype(np.float64))
+        return _error_covariance((self.margins > 0).astype(np.float64), self.weights)
 
     def with_one(self, genome: Genomes, margins: NDArray[np.float32]) -> "Answers":
         """These and one more subnet's."""
-        return Answers(np.concatenate([self.genomes, genome[None]]), np.concatenate([self.margins, margins[None]]))
+        margins = np.concatenate([self.margins, margins[None]])
+        return Answers(np.concatenate([self.genomes, genome[None]]), margins, self.weights)
 
     @classmethod
-    def none(cls, genome_length: int, images: int) -> "Answers":
+    def none(cls, genome_length: int, images: int, weights: Floats | None = None) -> "Answers":
         """No subnet yet."""
-        return cls(np.empty((0, genome_length), np.int8), np.empty((0, images), np.float32))
+        return cls(np.empty((0, genome_length), np.int8), np.empty((0, images), np.float32), weights)
 
 
-def _error_covariance(scores: NDArray[np.float64]) -> Floats:
+def class_shares(labels: NDArray[np.int64]) -> Floats:
+    """Weights of images, sum 1, under which all classes that they show weigh alike: [images]."""
+    _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / (len(counts) * counts[place]))
+
+
+def _error_covariance(scores: NDArray[np.float64], weights: Floats | None) -> Floats:
     """Covariance of the errors of the means of scores [M, images], 0..1, over images drawn at random: [M, M]."""
-    count = scores.shape[1]
-    off = scores - scores.mean(axis=1, keepdims=True)
+    count: float = scores.shape[1]
+    if weights is None:
+        off = scores - scores.mean(axis=1, keepdims=True)
+    else:
+        count = 1 / float(weights @ weights)  # images of equal weight that would say as much
+        off = (scores - (scores @ weights)[:, None]) * weights * count
     # A subnet with every answer right still has an error: as if one image more were wrong and one right.
     return np.asarray((off @ off.T / count + np.eye(len(off)) / (count + 2)) / count)
 

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.metrics import Metric
 from ofa_edge.search import published_predictor
 from ofa_edge.search.bound import SeparableAccuracy
 from ofa_edge.search.front import NoBound
@@ -25,6 +26,10 @@ class Predictor(Protocol):
     @property
     def rmse_source(self) -> Literal["held-out", "published"]:
         """Whether that error was measured on held-out pairs of this supernet, or is what a paper says."""
+
+    @property
+    def metric(self) -> Metric:
+        """What it predicts."""
 
     def predict(self, genomes: Genomes) -> NDArray[np.float64]:
         """Top-1 of canonical genomes [N, genome_length] as fractions of 1: [N]."""

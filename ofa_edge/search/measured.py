@@ -61,6 +61,7 @@ def measured_search(
     heads: Heads,
     count: int,
     seed: int,
+    weights: Floats | None = None,
 ) -> MeasuredSearch:
     """Alternate between search and measurement.
 
@@ -74,9 +75,10 @@ def measured_search(
         heads: leaders of the front below the budget, whose movement is watched.
         count: measurements, at most; fewer where the front stands still.
         seed: of the draws.
+        weights: of the images behind each measurement, sum 1; all alike by default.
     """
     rng = np.random.default_rng(seed)
-    answers = Answers.none(pool.shape[1], images)
+    answers = Answers.none(pool.shape[1], images, weights)
     correction = Correction.fit(predict, rmse, answers)
     leaders, still = pool[heads(pool, correction.mean(pool))], 0
     foreseen, rounds = list[float](), list[int]()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import DataError, WeightsError
 from ofa_edge.files import canonical_json, write_bytes
-from ofa_edge.metrics import kendall, spearman
+from ofa_edge.metrics import METRICS, Metric, kendall, spearman
 from ofa_edge.search.bound import LogCurve, SeparableAccuracy
 from ofa_edge.search.features import LOG_MACS_OFFSET, Features, LinearFeatures
 from ofa_edge.search.predictor_file import HINT, read_predictor_file, require_space
@@ -52,6 +52,7 @@ class AccuracyPredictor:
     weights: Floats
     bias: float
     held_out: HeldOut
+    metric: Metric = "top1"  # what it predicts
 
     @property
     def rmse(self) -> float:
@@ -115,6 +116,7 @@ class AccuracyPredictor:
 
         # One key: safetensors writes several in no fixed order, and the file's digest must not change.
         facts = {"space_hash": self.space.hash, "space": self.space.name, "held_out": self.summary()}
+        facts["metric"] = self.metric
         tensors = {"weights": self.weights, "bias": np.array([self.bias])}
         return write_bytes(path, save(tensors, {FORMAT: canonical_json(facts).decode()}))
 
@@ -130,6 +132,9 @@ class AccuracyPredictor:
         try:
             held_out = HeldOut(**facts["held_out"])
             require_space(path, facts, space)
+            metric: Metric = facts.get("metric", "top1")
+            if metric not in METRICS:
+                raise ValueError(f"metric {metric!s:.40}")
             weights, bias = tensors["weights"], tensors["bias"]
             if weights.shape != (Features(space).width,) or bias.shape != (1,):
                 raise ValueError(f"weights of shape {weights.shape}, bias of shape {bias.shape}")
@@ -137,7 +142,7 @@ class AccuracyPredictor:
                 raise ValueError("values that are not finite numbers")
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError("damaged accuracy predictor", f"{path}: {error}", HINT) from error
-        return cls(space, weights, float(bias[0]), held_out)
+        return cls(space, weights, float(bias[0]), held_out, metric)
 
 
 def _check_pairs(space: Space, genomes: Genomes, accuracy: Floats) -> None:

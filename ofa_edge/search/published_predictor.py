@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, WeightsError
 from ofa_edge.files import canonical_json, write_bytes
+from ofa_edge.metrics import Metric
 from ofa_edge.search.predictor_file import HINT, all_finite, read_predictor_file, require_space
 from ofa_edge.space import Genomes, Space
 
@@ -75,6 +76,11 @@ class PublishedPredictor:
     def rmse_source(self) -> Literal["held-out", "published"]:
         """Not measured here."""
         return "published"
+
+    @property
+    def metric(self) -> Metric:
+        """The share of images that are right."""
+        return "top1"
 
     @property
     def interpolated(self) -> tuple[int, ...]:

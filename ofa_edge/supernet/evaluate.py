@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import WeightsError
-from ofa_edge.metrics import top1
+from ofa_edge.metrics import METRICS, Metric
 from ofa_edge.space import Subnet
 from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.network import Supernet
@@ -51,9 +51,28 @@ def extract_calibrated(
     return calibrate(net, batches(calibration, preprocessing.at(subnet.resolution)))
 
 
+def subnet_logits(
+    supernet: Supernet, subnet: Subnet, calibration: Images, images: Images, preprocessing: Preprocessing
+) -> NDArray[np.float32]:
+    """Logits [N, classes] of a subnet after extraction and calibration."""
+    net = extract_calibrated(supernet, subnet, calibration, preprocessing)
+    return logits(net, images, preprocessing.at(subnet.resolution))
+
+
+def measure(
+    supernet: Supernet,
+    subnet: Subnet,
+    calibration: Images,
+    images: Images,
+    preprocessing: Preprocessing,
+    metric: Metric = "top1",
+) -> float:
+    """Top-1 or balanced accuracy, 0..1, of a subnet after extraction and calibration."""
+    return METRICS[metric](subnet_logits(supernet, subnet, calibration, images, preprocessing), images.labels)
+
+
 def measure_top1(
     supernet: Supernet, subnet: Subnet, calibration: Images, images: Images, preprocessing: Preprocessing
 ) -> float:
     """Top-1, 0..1, of a subnet after extraction and calibration."""
-    net = extract_calibrated(supernet, subnet, calibration, preprocessing)
-    return top1(logits(net, images, preprocessing.at(subnet.resolution)), images.labels)
+    return measure(supernet, subnet, calibration, images, preprocessing)

@@ -11,9 +11,10 @@ from torch import Tensor
 from ofa_edge.data.augment import apply, draw
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.training.balance import balanced_order
 from ofa_edge.training.distributed import World
 from ofa_edge.training.plan import steps_per_epoch
-from ofa_edge.training.recipe import AugmentRecipe
+from ofa_edge.training.recipe import AugmentRecipe, Balance
 
 _EPOCH_STREAM, _STEP_STREAM = 0, 1
 
@@ -29,6 +30,7 @@ class Batches:
         batch: images of one process.
         seed: of all draws.
         world: the processes that share a step's batch.
+        balance: `sampler`: each epoch shows all classes alike often (`ofa_edge.training.balance`).
 
     Raises:
         DataError: there are fewer images than one step wants.
@@ -43,6 +45,7 @@ class Batches:
         batch: int,
         seed: int,
         world: World,
+        balance: Balance = "none",
     ) -> None:
         self.per_epoch = steps_per_epoch(len(images), batch, world.size)
         sizes = sorted(set(resolutions))
@@ -52,6 +55,7 @@ class Batches:
         self.preprocessing, self.augmentation = preprocessing, augmentation
         self.batch, self.seed, self.world = batch, seed, world
         self.whole_batch = batch * world.size
+        self.balance = balance
         self._order = functools.lru_cache(maxsize=1)(self._shuffled)
 
     def generator(self, step: int) -> np.random.Generator:
@@ -59,7 +63,10 @@ class Batches:
         return np.random.default_rng([self.seed, _STEP_STREAM, step])
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng([self.seed, _EPOCH_STREAM, epoch]).permutation(len(self.labels))
+        rng = np.random.default_rng([self.seed, _EPOCH_STREAM, epoch])
+        return (
+            balanced_order(self.labels.numpy(), rng) if self.balance == "sampler" else rng.permutation(len(self.labels))
+        )
 
     def get(self, step: int, resolution: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """This process's images [B, C, r, r] and labels [B] of a step."""

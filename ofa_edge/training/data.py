@@ -1,14 +1,71 @@
-"""The data of a recipe: read, checked against it, and, where the recipe leaves them out, its pixel statistics."""
+"""The data of a recipe: read, and the recipe resolved against them.
+
+A recipe may leave open what only the data can say: the statistics of the pixels, how many images a share held out is,
+a batch that the training set can fill, how many subnets the space has to measure. `resolve` settles all of it in one
+place; the resolved recipe is the one that is recorded, and its digest is the run's.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ofa_edge.data.channels import pixel_statistics
 from ofa_edge.data.dataset import Dataset
-from ofa_edge.data.open import open_dataset
+from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
 from ofa_edge.data.review import Expected, review_set
+from ofa_edge.data.sampling import stratified, stratified_split
 from ofa_edge.errors import DataError
 from ofa_edge.training.recipe import Recipe
+
+FEW = 20  # training images of a class below which a user is told
+_SMALLEST_BATCH = 2  # batch norms want two images
+_NAMED, _FEW_NAMED = 8, 40  # classes named in one message
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """Images of each class in every split, as the recipe makes them.
+
+    Attributes:
+        names: of the classes.
+        training: what is trained on, [data] limit applied: [classes].
+        held_out: kept apart of the training images: [classes].
+        test: [classes].
+    """
+
+    names: tuple[str, ...]
+    training: tuple[int, ...]
+    held_out: tuple[int, ...]
+    test: tuple[int, ...]
+
+    @property
+    def few(self) -> tuple[str, ...]:
+        """Classes with fewer than 20 training images."""
+        return tuple(name for name, count in zip(self.names, self.training, strict=True) if count < FEW)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """The same as JSON values, a record for each class."""
+        rows = zip(self.names, self.training, self.held_out, self.test, strict=True)
+        return [{"name": name, "training": a, "held_out": b, "test": c} for name, a, b, c in rows]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe with nothing left open.
+
+    Attributes:
+        recipe: what will be done; resolving it again changes nothing.
+        counts: images of each class.
+        notes: what was set or changed, a sentence each.
+    """
+
+    recipe: Recipe
+    counts: ClassCounts
+    notes: tuple[str, ...]
 
 
 def load_data(
@@ -17,24 +74,29 @@ def load_data(
     """The recipe's data set, from `folder` if given, in the channels that its statistics have, and reviewed.
 
     Raises:
-        DataError: it does not fit the recipe, or is refused (`ofa_edge.data.review`).
+        DataError: they are missing, damaged, of another kind, or refused (`ofa_edge.data.review`).
         UnknownNameError: no data set of that name.
     """
-    data = open_dataset(
-        recipe.data.dataset,
-        folder,
-        size=recipe.space.resolutions[-1],
-        channels=recipe.data.wanted_channels,
-        split_seed=recipe.data.split_seed,
-        reading=recipe.data.reading,
-        on_progress=on_progress,
-    )
-    if len(data.train) - recipe.data.held_out < recipe.batch:
-        raise DataError(
-            "too few training images",
-            f"{len(data.train)} images, {recipe.data.held_out} held out, batches of {recipe.batch}",
-            "lower held_out or batch in the recipe, or add images",
+    try:
+        data = open_dataset(
+            recipe.data.dataset,
+            folder,
+            size=recipe.space.resolutions[-1],
+            channels=recipe.data.wanted_channels,
+            split_seed=recipe.data.split_seed,
+            reading=recipe.data.reading,
+            on_progress=on_progress,
         )
+    except DataError as error:
+        classes = _class_folders(folder) if recipe.data.dataset != IMAGE_FOLDER else []
+        if not classes:
+            raise
+        raise DataError(
+            error.what,
+            f"{error.why}; the recipe's data set is {recipe.data.dataset}, and {folder} has folders: {_some(classes)}",
+            "--preset own-images-smoke (minutes) or own-images for a folder of your classes; in a recipe of your own, "
+            f'dataset = "{IMAGE_FOLDER}" under [data]',
+        ) from error
     known = None
     if recipe.data.mean is not None:
         hint = "correct mean and std in the recipe's [data], or leave them out: they are computed then"
@@ -42,10 +104,107 @@ def load_data(
     return review_set(data, recipe.data.reading, known, channels_given=recipe.data.channels is not None)
 
 
-def with_statistics(recipe: Recipe, data: Dataset) -> Recipe:
-    """The recipe with the mean and standard deviation of its training images, where it names none."""
-    if recipe.data.mean is not None:
-        return recipe
-    train, _ = data.split(recipe.data.held_out, recipe.data.split_seed)
-    mean, std = (tuple(round(value, 2) for value in values) for values in pixel_statistics(train.pixels))
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"mean": mean, "std": std})})
+def resolve(recipe: Recipe, data: Dataset, processes: int = 1) -> Resolved:
+    """The recipe with what the data decide: images held out, pixel statistics, a batch that fits, subnets to measure.
+
+    Args:
+        recipe: as the user gave it, or resolved already.
+        data: the data set that it names.
+        processes: of the run; each takes a batch.
+
+    Raises:
+        DataError: too few images, or a class without training images; it is named.
+    """
+    notes: list[str] = []
+    kept, held_out = _split(recipe, data)
+    training = kept[stratified(data.train.labels[kept], recipe.data.limit, recipe.data.split_seed)]
+    classes = len(data.class_names)
+    parts = (data.train.labels[training], data.train.labels[held_out], data.test.labels)
+    counts = ClassCounts(
+        data.class_names, *(tuple(np.bincount(labels, minlength=classes).tolist()) for labels in parts)
+    )
+    _require_every_class(recipe, counts)
+    if counts.few:
+        rows = [f"{name} ({counts.training[data.class_names.index(name)]})" for name in counts.few]
+        notes.append(f"fewer than {FEW} training images: {_some(rows, _FEW_NAMED)}; expect little of such classes")
+    return Resolved(_fitted(recipe, data, kept, len(held_out), len(training), processes, notes), counts, tuple(notes))
+
+
+def _fitted(
+    recipe: Recipe,
+    data: Dataset,
+    kept: NDArray[np.int64],
+    held_out: int,
+    training: int,
+    processes: int,
+    notes: list[str],
+) -> Recipe:
+    part: dict[str, Any] = {"held_out": held_out}
+    if held_out != recipe.data.held_out:
+        notes.append(f"held out: {held_out} of {len(data.train)} images (held_out = {recipe.data.held_out:g})")
+    if recipe.data.mean is None:
+        mean, std = (
+            tuple(round(value, 2) for value in each) for each in pixel_statistics(data.train.take(kept).pixels)
+        )
+        part |= {"mean": mean, "std": std}
+        notes.append(f"mean {list(mean)} and std {list(std)} are those of {len(kept)} training images")
+    whole: dict[str, Any] = {"data": recipe.data.model_copy(update=part)}
+    if training < 2 * recipe.batch * processes and recipe.batch > _SMALLEST_BATCH:
+        batch = max(_SMALLEST_BATCH, training // (4 * processes))
+        if training < batch * processes:
+            raise DataError("too few training images", f"{training} in {processes} process(es)", "add images")
+        rates = f", learning rates in proportion (x {batch / recipe.batch:.3g})" if recipe.lr_batch else ""
+        notes.append(f"batch {batch} in place of {recipe.batch}: there are {training} training images{rates}")
+        whole["batch"] = batch
+    recipe = recipe.model_copy(update=whole)
+    space = recipe.make_space(len(data.class_names))
+    subnets = space.count * len(space.resolutions)
+    if recipe.measure.pairs > subnets:
+        notes.append(f"{subnets} subnets are measured in place of {recipe.measure.pairs}: the space has no more")
+        recipe = recipe.model_copy(update={"measure": recipe.measure.model_copy(update={"pairs": subnets})})
+    return recipe
+
+
+def _split(recipe: Recipe, data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of what may be trained on, and of what is held out (see `Dataset.split`)."""
+    labels, wanted = data.train.labels, recipe.data.held_out
+    if not isinstance(wanted, int):
+        wanted = max(round(wanted * len(labels)), len(np.unique(labels)))
+    elif wanted >= len(labels):
+        raise DataError(
+            f"cannot hold out {wanted} images",
+            f"the training set of {data.name} has {len(labels)}",
+            "held_out = 0.1 under [data] of the recipe, for a tenth of them",
+        )
+    kept, held_out = stratified_split(labels, wanted, recipe.data.split_seed)
+    if not len(held_out):
+        raise DataError(
+            "no image to hold out",
+            f"no class of {data.name} has more than one training image",
+            "add images: from 20 a class on training makes sense",
+        )
+    return kept, held_out
+
+
+def _require_every_class(recipe: Recipe, counts: ClassCounts) -> None:
+    empty = [name for name, count in zip(counts.names, counts.training, strict=True) if not count]
+    if empty:
+        limit = recipe.data.limit
+        raise DataError(
+            "a class without training images",
+            f"{_some(empty)}, of {len(counts.names)} classes",
+            f"raise [data] limit = {limit}" if limit and limit < len(counts.names) else "add images, or leave it out",
+        )
+
+
+def _class_folders(folder: Path | None) -> list[str]:
+    """Names of the folders that are classes, if that is what a folder looks like."""
+    if folder is None or not folder.is_dir():
+        return []
+    inside = folder / "train" if (folder / "train").is_dir() else folder
+    return sorted(path.name for path in inside.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _some(names: list[str], most: int = _NAMED) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

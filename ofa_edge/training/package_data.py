@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.open import IMAGE_FOLDER
 from ofa_edge.errors import DataError
+from ofa_edge.metrics import Metric
 from ofa_edge.supernet.own_data import open_for
 from ofa_edge.supernet.zoo import IMAGES, SupernetPackage
-from ofa_edge.training.recipe import AugmentRecipe
+from ofa_edge.training.recipe import AugmentRecipe, Balance
 
 CALIBRATION_IMAGES = 500
 _HELD_OUT_SHARE = 10  # one in so many, where the supernet's own recipe is not at hand
@@ -27,7 +28,7 @@ class TrainingData:
         held_out: what the supernet did not see either; for choices.
         test: for figures.
         augment: as in the supernet's training.
-        batch: likewise.
+        batch, balance: likewise.
         notes: what a user may want to know of the data, a sentence each.
     """
 
@@ -36,6 +37,7 @@ class TrainingData:
     test: Images
     augment: AugmentRecipe
     batch: int
+    balance: Balance = "none"
     notes: tuple[str, ...] = ()
 
 
@@ -61,7 +63,8 @@ def training_data(package: SupernetPackage, dataset: str | None, folder: Path | 
         augment = AugmentRecipe.model_validate(facts.get("augment", {}))
     except ValidationError:
         augment = AugmentRecipe()
-    return TrainingData(train, kept, found.test, augment, int(facts.get("batch", 128)), found.notes)
+    batch, balance = int(facts.get("batch", 128)), data.get("balance", "none")
+    return TrainingData(train, kept, found.test, augment, batch, balance, found.notes)
 
 
 def predictor_images(package: SupernetPackage, dataset: str | None, folder: Path | None) -> tuple[Images, Images]:
@@ -74,6 +77,11 @@ def predictor_images(package: SupernetPackage, dataset: str | None, folder: Path
         )
     found = training_data(package, dataset, folder)
     return found.train.sample(CALIBRATION_IMAGES), found.held_out
+
+
+def package_metric(package: SupernetPackage) -> Metric:
+    """What the package's recipe measures subnets by."""
+    return "balanced" if _recipe_facts(package).get("measure", {}).get("metric") == "balanced" else "top1"
 
 
 def _recipe_facts(package: SupernetPackage) -> dict[str, Any]:

@@ -12,14 +12,15 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError, DataError, SpaceMismatchError
 from ofa_edge.files import write_json
+from ofa_edge.metrics import Metric
 from ofa_edge.space import Space, Subnet
-from ofa_edge.supernet.evaluate import measure_top1
+from ofa_edge.supernet.evaluate import measure
 from ofa_edge.supernet.network import Supernet
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A subnet and its top-1, 0..1."""
+    """A subnet and its top-1, 0..1; its balanced accuracy where pairs are measured by that."""
 
     subnet: Subnet
     top1: float
@@ -46,22 +47,24 @@ def measure_pairs(
     preprocessing: Preprocessing,
     file: Path,
     on_pair: Callable[[int, int], None] = lambda done, total: None,
+    metric: Metric = "top1",
 ) -> list[Pair]:
-    """Measure each subnet after calibration.
+    """Measure each subnet after calibration, by `metric`.
 
-    What `file` already holds is not measured again, unless it was measured with other weights or on other images.
+    What `file` already holds is not measured again, unless it was measured with other weights, on other images or by
+    another metric.
     """
     source = measured_on(supernet, images)
     known = {}
-    if file.exists() and _source(file) in (None, source):
+    if file.exists() and _source(file) in ((None, metric), (source, metric)):
         known = {pair.subnet: pair for pair in read_pairs(file, supernet.space)}
     for done, subnet in enumerate(subnets, start=1):
         if subnet not in known:
             # Rounded here, as in the file, so that a resumed run fits the same predictor to the byte.
-            top1 = round(measure_top1(supernet, subnet, calibration, images, preprocessing), 6)
-            known[subnet] = Pair(subnet, top1)
+            accuracy = round(measure(supernet, subnet, calibration, images, preprocessing, metric), 6)
+            known[subnet] = Pair(subnet, accuracy)
             if done % 10 == 0 or done == len(subnets):
-                write_pairs(file, supernet.space, list(known.values()), len(images), source)
+                write_pairs(file, supernet.space, list(known.values()), len(images), source, metric)
         on_pair(done, len(subnets))
     return [known[subnet] for subnet in subnets]
 
@@ -74,26 +77,34 @@ def measured_on(supernet: Supernet, images: Images) -> str:
     return digest.hexdigest()
 
 
-def write_pairs(file: Path, space: Space, pairs: Sequence[Pair], images: int, source: str | None = None) -> None:
+def write_pairs(
+    file: Path,
+    space: Space,
+    pairs: Sequence[Pair],
+    images: int,
+    source: str | None = None,
+    metric: Metric = "top1",
+) -> None:
     """Write pairs as JSON with the space's hash, how many images stand behind each, and which (`measured_on`)."""
-    rows = [{**pair.subnet.config(), "top1": pair.top1} for pair in pairs]
-    write_json(file, {"space_hash": space.hash, "images": images, "measured_on": source, "pairs": rows})
+    rows = [{**pair.subnet.config(), metric: pair.top1} for pair in pairs]
+    facts = {"space_hash": space.hash, "images": images, "measured_on": source, "metric": metric}
+    write_json(file, {**facts, "pairs": rows})
 
 
-def _source(file: Path) -> str | None:
-    """What a file of pairs was measured on; None where it does not say, or cannot be read (`read_pairs` says why)."""
+def _source(file: Path) -> tuple[str | None, str]:
+    """What a file of pairs was measured on (None: it does not say), and by which metric."""
     try:
-        found: str | None = json.loads(file.read_bytes()).get("measured_on")
+        value = json.loads(file.read_bytes())
+        return value.get("measured_on"), value.get("metric", "top1")
     except (OSError, ValueError, AttributeError):
-        return None
-    return found
+        return None, "top1"  # it cannot be read: `read_pairs` says why
 
 
 def read_pairs(file: Path, space: Space) -> list[Pair]:
     """Inverse of `write_pairs`. Raises DataError or SpaceMismatchError."""
     try:
         value = json.loads(file.read_bytes())
-        hash_, rows = value["space_hash"], value["pairs"]
+        hash_, rows, metric = value["space_hash"], value["pairs"], value.get("metric", "top1")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError("damaged pairs", f"{file}: {error}", "remove the file to measure again") from error
     if hash_ != space.hash:
@@ -102,4 +113,4 @@ def read_pairs(file: Path, space: Space) -> list[Pair]:
             f"{file}: {hash_[:12]}, wanted {space.hash[:12]}",
             "remove the file to measure again",
         )
-    return [Pair(space.from_config(row), float(row["top1"])) for row in rows]
+    return [Pair(space.from_config(row), float(row[metric])) for row in rows]

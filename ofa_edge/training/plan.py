@@ -115,11 +115,14 @@ def plan_run(recipe: Recipe, space: Space, images: int, processes: int = 1) -> R
     """Lay out a recipe over a training set of that many images. Raises DataError if they make no batch."""
     batch = recipe.batch * processes
     per_epoch = steps_per_epoch(min(images, recipe.data.limit or images), recipe.batch, processes)
+    scale = recipe.scale
+    if recipe.min_steps is not None:
+        scale = max(scale, recipe.min_steps / (per_epoch * sum(phase.epochs for phase in recipe.phases)))
     phases: list[PhasePlan] = []
     start = 0
     trained: set[float] = set()
     for phase in recipe.phases:
-        steps = max(1, round(phase.epochs * recipe.scale * per_epoch))
+        steps = max(1, round(phase.epochs * scale * per_epoch))
         elastic = space.restricted(
             kernels=phase.kernels, expands=phase.expands, depths=phase.depths, width_ratios=phase.width_ratios
         )
@@ -129,7 +132,7 @@ def plan_run(recipe: Recipe, space: Space, images: int, processes: int = 1) -> R
             start=start,
             steps=steps,
             lr=phase.lr * batch / recipe.lr_batch if recipe.lr_batch else phase.lr,
-            warmup_steps=min(steps, round(phase.warmup_epochs * recipe.scale * per_epoch)),
+            warmup_steps=min(steps, round(phase.warmup_epochs * scale * per_epoch)),
             macs_per_image=expected_macs(space, elastic, phase),
             finished=tuple(sorted(trained)) if len(trained) > 1 else (),
         )
@@ -174,8 +177,8 @@ def describe(recipe: Recipe, run: RunPlan, images: int) -> list[str]:
     used = min(images, recipe.data.limit or images)
     lines = [
         f"'{recipe.name}' on {recipe.data.dataset}: {used}{'' if used == images else f' of {images}'} training images, "
-        f"{recipe.data.held_out} held out, {run.steps_per_epoch} steps of {run.batch} an epoch, {run.steps} steps and "
-        f"{run.macs / 1e12:.3g} T MACs in all"
+        f"{recipe.data.held_out_images} held out, {run.steps_per_epoch} steps of {run.batch} an epoch, "
+        f"{run.steps} steps and {run.macs / 1e12:.3g} T MACs in all"
     ]
     return lines + [_described(part, run) for part in run.phases]
 

@@ -2,10 +2,11 @@
 
 A *recipe* is the method: phases, losses, learning rates. A *preset* is where it is applied: the space, the data, the
 batch. A TOML file may hold both; a shipped method (`ofa`, `ofa-edge`, `no-shrinking`) holds the first only and is
-joined with a preset. Preset values win, and options of the command line win over both.
+joined with a preset. Preset values win, and options of the command line win over both. Every key carries its meaning:
+docs/recipe.md is printed from here (`ofa_edge.training.recipe_keys`).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,12 +14,19 @@ from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import Reading
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, sha256_bytes
+from ofa_edge.metrics import Metric
 from ofa_edge.names import PlainName
 from ofa_edge.space import Family, Space
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Choice = Literal["largest", "smallest", "random"]
+Balance = Literal["none", "sampler", "loss"]
+
+
+def key(meaning: str, default: Any = ..., *, unit: str = "") -> Any:
+    """A key of a recipe file: what it means, its default (none: it has to be given), and its unit."""
+    return Field(default, description=meaning, json_schema_extra={"unit": unit})
 
 
 class Strict(BaseModel):
@@ -30,32 +38,55 @@ class Strict(BaseModel):
 class SpaceRecipe(Strict):
     """The search space; the number of classes and channels comes from the data, what is left out from the family."""
 
-    family: Family = "ofa_mobilenetv3"
-    width_mult: Annotated[float, Field(gt=0)] = 1.0
-    resolutions: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    strides: tuple[int, ...] | None = None
-    kernels: tuple[int, ...] | None = None
-    expands: tuple[int | float, ...] | None = None
-    depths: tuple[int, ...] | None = None
-    width_ratios: tuple[float, ...] | None = None
+    family: Family = key("architecture of the supernet", "ofa_mobilenetv3")
+    width_mult: Annotated[float, Field(gt=0)] = key("multiplies all channels; 1 is the published width", 1.0)
+    resolutions: Annotated[tuple[Positive, ...], Field(min_length=1)] = key(
+        "input sizes, in rising order; one is drawn for each batch, and images are kept in memory at the largest",
+        unit="pixels",
+    )
+    strides: tuple[int, ...] | None = key(
+        "stride of the stem, then of each stage; the image's side is divided by all of them", None
+    )
+    kernels: tuple[int, ...] | None = key("sizes of depthwise kernels to choose from", None, unit="pixels")
+    expands: tuple[int | float, ...] | None = key("expand ratios of blocks to choose from", None)
+    depths: tuple[int, ...] | None = key("numbers of blocks in a stage to choose from", None, unit="blocks")
+    width_ratios: tuple[float, ...] | None = key("shares of a stage's channels to choose from (ofa_resnet only)", None)
 
 
 class DataRecipe(Strict):
     """The data set, what is held out of its training part, and the statistics of its pixels (0..255).
 
-    Without `mean` and `std` they are those of the training images, see `ofa_edge.training.data`. How files are read
-    (`channels`, `value_range`, `channel_order`): docs/data.md.
+    A share held out, and `mean` and `std` that are left out, become values once the data are read: see
+    `ofa_edge.training.data`. How files are read (`channels`, `value_range`, `channel_order`): docs/data.md.
     """
 
-    dataset: str
-    held_out: Positive
-    split_seed: Annotated[int, Field(ge=0)] = 0
-    limit: Positive | None = None  # train on the first images only, for quick tests
-    mean: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
-    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
-    channels: Literal[1, 3] | None = None  # as mean has them, else as the images have them
-    value_range: tuple[float, float] | None = None  # values in files that become 0 and 255; all of the container
-    channel_order: Literal["rgb", "bgr"] = "rgb"  # in files
+    dataset: str = key("fashion-mnist, cifar-10, image-folder, or the name of an installed package's data set")
+    held_out: Annotated[int, Field(gt=0, strict=True)] | Annotated[float, Field(gt=0, lt=1)] = key(
+        "training images kept apart for choices (subnets are compared on them), class by class: how many, or, below 1, "
+        "which share, at least one of each class; no class gives its last image",
+        0.1,
+        unit="images, or a share of them",
+    )
+    split_seed: Annotated[int, Field(ge=0)] = key("seed of all splits: of what is held out, and of a test set made", 0)
+    limit: Positive | None = key(
+        "train on so many images only, classes in proportion; for quick tests", None, unit="images"
+    )
+    balance: Balance = key(
+        "for classes of unlike size: `sampler` draws all classes alike often in an epoch of the same length, `loss` "
+        "weighs labels inversely to the images of their class, mean 1 over the training images",
+        "none",
+    )
+    mean: Annotated[tuple[float, ...], Field(min_length=1)] | None = key(
+        "mean by channel; computed from the training images where it is left out", None, unit="pixel values 0..255"
+    )
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None = key(
+        "standard deviation by channel; likewise", None, unit="pixel values 0..255"
+    )
+    channels: Literal[1, 3] | None = key("1 grey, 3 colour; as mean has them, else as the images have them", None)
+    value_range: tuple[float, float] | None = key(
+        "values in files that become 0 and 255, those beyond are cut off; all that the container holds", None
+    )
+    channel_order: Literal["rgb", "bgr"] = key("order of the channels in files", "rgb")
 
     @model_validator(mode="after")
     def _fits(self) -> "DataRecipe":
@@ -81,29 +112,55 @@ class DataRecipe(Strict):
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation by channel, once they are known."""
         if self.mean is None or self.std is None:
-            raise ConfigError("no pixel statistics", "the recipe's [data] has no mean and std", "with_statistics first")
+            raise ConfigError("no pixel statistics", "the recipe's [data] has no mean and std", "resolve it first")
         return self.mean, self.std
+
+    @property
+    def held_out_images(self) -> int:
+        """How many images are held out, once that is known."""
+        if not isinstance(self.held_out, int):
+            raise ConfigError("held_out is a share", f"{self.held_out} of images not seen yet", "resolve it first")
+        return self.held_out
 
 
 class AugmentRecipe(Strict):
     """See `ofa_edge.data.augment`. With `crop`, any shift comes on top."""
 
-    flip: bool = True
-    shift: Annotated[int, Field(ge=0)] = 2
-    erase: Share = 0.0
-    crop: tuple[float, float] | None = None  # share of the area, as (0.08, 1.0)
-    ratio: tuple[float, float] = (0.75, 4 / 3)
-    brightness: Share = 0.0
-    saturation: Share = 0.0
-    cutout: Annotated[int, Field(ge=0)] = 0
+    flip: bool = key("mirror half of the images, left to right", True)
+    shift: Annotated[int, Field(ge=0)] = key(
+        "move each image by up to so much either way, edges filled with 0", 2, unit="pixels"
+    )
+    erase: Share = key("chance that a square of a quarter to a half of the side is filled with noise", 0.0)
+    crop: tuple[float, float] | None = key(
+        "cut a random part out of each image and resize it: least and largest share of its area, as [0.3, 1.0]", None
+    )
+    ratio: tuple[float, float] = key("least and largest width by height of a crop", (0.75, 4 / 3))
+    brightness: Share = key("factors of brightness are drawn from 1 - this to 1 + this", 0.0)
+    saturation: Share = key("the same for the distance from grey; of no effect on grey images", 0.0)
+    cutout: Annotated[int, Field(ge=0)] = key(
+        "side of a square, centred anywhere in each image, that is filled with the mean", 0, unit="pixels"
+    )
 
 
 class MeasureRecipe(Strict):
-    """What is measured after training."""
+    """What is measured after training. It does not decide the weights."""
 
-    pairs: Positive = 200  # subnets for the accuracy predictor
-    rank_subnets: Positive = 50  # random subnets at the largest resolution, for the rank correlation with MACs
-    images: Positive | None = None  # of the held-out and of the test images, the first ones; all by default
+    metric: Metric = key(
+        "what subnets are compared by, and so what the predictor predicts and the search looks for: `top1`, the share "
+        "of images that are right, or `balanced`, the mean of that share over classes",
+        "top1",
+    )
+    pairs: Positive = key(
+        "subnets measured for the accuracy predictor, fewer where the space has fewer", 200, unit="subnets"
+    )
+    rank_subnets: Positive = key(
+        "random subnets at the largest resolution, for the rank correlation of accuracy with MACs", 50, unit="subnets"
+    )
+    images: Positive | None = key(
+        "of the held-out and of the test images so many, classes in proportion; all where it is left out",
+        None,
+        unit="images",
+    )
 
 
 class Phase(Strict):
@@ -119,23 +176,37 @@ class Phase(Strict):
       distillation of the sandwich rule, BigNAS, ECCV 2020). `labels = true` adds the labels for them too.
     """
 
-    name: str
-    epochs: Annotated[float, Field(gt=0)]  # times the recipe's `scale`
-    lr: Annotated[float, Field(gt=0)]  # at a batch of `lr_batch`, where the recipe gives that
-    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    warmup_from: Share = 0.0  # share of lr that the warm-up starts from
-    final_lr: Share = 0.0  # the cosine does not fall below this share of lr
-    subnets: Annotated[tuple[Choice, ...], Field(min_length=1)] = ("largest",)
-    kernels: tuple[int, ...] | None = None  # what is elastic in this phase; all of the space by default
-    expands: tuple[int | float, ...] | None = None
-    depths: tuple[int, ...] | None = None
-    width_ratios: tuple[float, ...] | None = None
-    resolutions: tuple[int, ...] | None = None  # repeat one to draw it more often
-    distill: Literal["none", "largest", "teacher"] = "none"
-    labels: bool = False
-    divergence: Literal["kl", "alpha"] = "kl"  # of in-place distillation
-    ramp: Share = 0.0  # the first part of the phase, over which the gradients of all but the largest rise from 0 to 1
-    sort_channels: bool = False  # before the phase starts
+    name: str = key("shown in the log")
+    epochs: Annotated[float, Field(gt=0)] = key("length, times the recipe's `scale`", unit="epochs")
+    lr: Annotated[float, Field(gt=0)] = key("highest learning rate, at a batch of `lr_batch` where that is given")
+    warmup_epochs: Annotated[float, Field(ge=0)] = key(
+        "first part, in which the rate rises linearly; times `scale`", 0.0, unit="epochs"
+    )
+    warmup_from: Share = key("share of `lr` that the warm-up starts from", 0.0)
+    final_lr: Share = key("share of `lr` that the cosine does not fall below", 0.0)
+    subnets: Annotated[tuple[Choice, ...], Field(min_length=1)] = key(
+        "subnets trained in each step, their gradients summed", ("largest",)
+    )
+    kernels: tuple[int, ...] | None = key(
+        "kernels that are elastic in this phase; all of the space's", None, unit="pixels"
+    )
+    expands: tuple[int | float, ...] | None = key("expand ratios, likewise", None)
+    depths: tuple[int, ...] | None = key("depths, likewise", None, unit="blocks")
+    width_ratios: tuple[float, ...] | None = key("width ratios, likewise", None)
+    resolutions: tuple[int, ...] | None = key(
+        "input sizes of this phase, some of the space's; repeat one to draw it more often", None, unit="pixels"
+    )
+    distill: Literal["none", "largest", "teacher"] = key(
+        "what subnets learn from: `none`, the labels; `teacher`, the full network as it was before the first such "
+        "phase; `largest`, the largest subnet's predictions in the same step, while that one learns the labels",
+        "none",
+    )
+    labels: bool = key("learn the labels beside what `distill` names", False)
+    divergence: Literal["kl", "alpha"] = key(
+        "distance from the largest one's predictions: KL, or AlphaNet's adaptive alpha-divergence", "kl"
+    )
+    ramp: Share = key("first part of the phase, over which the gradients of all but the largest rise from 0 to 1", 0.0)
+    sort_channels: bool = key("before the phase, sort channels so that smaller subnets keep the important ones", False)
 
     @model_validator(mode="after")
     def _fits(self) -> "Phase":
@@ -147,27 +218,43 @@ class Phase(Strict):
 class Recipe(Strict):
     """Everything that decides what a run produces."""
 
-    name: PlainName  # becomes the run's folder
-    description: str = ""
-    seed: Annotated[int, Field(ge=0)] = 0
-    scale: Annotated[float, Field(gt=0)] = 1.0  # of all phases' epochs
-    batch: Positive  # of one process
-    lr_batch: Positive | None = None  # learning rates are for this batch, and scaled in proportion (Goyal et al., 2017)
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    regularise: Literal["all", "largest"] = "largest"  # which subnets dropout, drop-path and label smoothing act on
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
-    clip_value: Annotated[float, Field(gt=0)] | None = None
-    zero_gamma: bool = False  # residual blocks start as identities
-    amp: bool = False  # convolutions in bfloat16 (autocast): for GPUs
-    space: SpaceRecipe
-    data: DataRecipe
-    augment: AugmentRecipe = AugmentRecipe()
-    measure: MeasureRecipe = MeasureRecipe()
-    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    name: PlainName = key("what the run is called; its folder is runs/NAME")
+    description: str = key("for people", "")
+    seed: Annotated[int, Field(ge=0)] = key("seed of all draws of the training", 0)
+    scale: Annotated[float, Field(gt=0)] = key("multiplies the epochs of all phases", 1.0)
+    min_steps: Positive | None = key(
+        "a run has at least so many steps: where a small set would give fewer, all phases are lengthened alike",
+        None,
+        unit="steps",
+    )
+    batch: Positive = key(
+        "images of one step in one process; lowered to a quarter of the training images where those make fewer than "
+        "two batches",
+        unit="images",
+    )
+    lr_batch: Positive | None = key(
+        "learning rates are for this batch, and scaled in proportion (Goyal et al., 2017); without it they stay as "
+        "they are",
+        None,
+        unit="images",
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = key("of SGD with Nesterov momentum", 0.9)
+    weight_decay: Annotated[float, Field(ge=0)] = key("of all weights but those of batch norms and biases", 0.0)
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = key("probability moved from the label to all classes", 0.0)
+    dropout: Annotated[float, Field(ge=0, lt=1)] = key("share of features dropped before the classifier", 0.0)
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = key(
+        "chance that the last residual block is skipped for an image; earlier ones in proportion", 0.0
+    )
+    regularise: Literal["all", "largest"] = key("subnets that dropout, drop-path and label smoothing act on", "largest")
+    clip_norm: Annotated[float, Field(gt=0)] | None = key("gradients are scaled to at most this norm", None)
+    clip_value: Annotated[float, Field(gt=0)] | None = key("each gradient is cut to at most this size", None)
+    zero_gamma: bool = key("residual blocks start as identities", False)
+    amp: bool = key("convolutions in bfloat16 (autocast): for GPUs", False)
+    space: SpaceRecipe = key("see [space]")
+    data: DataRecipe = key("see [data]")
+    augment: AugmentRecipe = key("see [augment]", AugmentRecipe())
+    measure: MeasureRecipe = key("see [measure]", MeasureRecipe())
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)] = key("see [[phases]]: one table each, in order")
 
     @model_validator(mode="after")
     def _fits(self) -> "Recipe":

@@ -7,7 +7,6 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
 from ofa_edge import cost
 from ofa_edge.data.dataset import Images
@@ -16,13 +15,14 @@ from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.supernet.noise import Noise
 from ofa_edge.supernet.normalise import synchronise
 from ofa_edge.supernet.static import StaticNet
+from ofa_edge.training.balance import class_weights, label_loss
 from ofa_edge.training.batches import Batches
 from ofa_edge.training.checkpoint import Position
 from ofa_edge.training.distributed import World
 from ofa_edge.training.losses import soft_cross_entropy
 from ofa_edge.training.optimizer import make_optimizer, set_learning_rate
 from ofa_edge.training.plan import FORWARD_BACKWARD, warmup_cosine
-from ofa_edge.training.recipe import AugmentRecipe, Positive, Share, Strict
+from ofa_edge.training.recipe import AugmentRecipe, Balance, Positive, Share, Strict
 from ofa_edge.training.run import Progress, Run
 
 
@@ -44,6 +44,7 @@ class SingleRecipe(Strict):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     distill: Share = 1.0  # weight of the teacher's predictions, where there is a teacher, beside the labels
     augment: AugmentRecipe = AugmentRecipe()
+    balance: Balance = "none"  # see DataRecipe
     seed: Annotated[int, Field(ge=0)] = 0
 
     @property
@@ -83,7 +84,11 @@ class SingleTrainer:
         self.recipe, self.world, self.device = recipe, world or World(), torch.device(device)
         self.net, self.teacher = net, teacher
         size = net.subnet.resolution
-        self.batches = Batches(train, [size], preprocessing, recipe.augment, recipe.batch, recipe.seed, self.world)
+        self.batches = Batches(
+            train, [size], preprocessing, recipe.augment, recipe.batch, recipe.seed, self.world, recipe.balance
+        )
+        weights = class_weights(train.labels, net.space.num_classes) if recipe.balance == "loss" else None
+        self._class_weights = None if weights is None else weights.to(self.device)
         for module in (net, teacher):
             if module is not None:
                 module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -138,7 +143,7 @@ class SingleTrainer:
         self.net.train()
         self._run.optimizer.zero_grad()
         logits = self.net(x)
-        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        loss = label_loss(logits, labels, recipe.label_smoothing, self._class_weights)
         if self.teacher is not None and recipe.distill:
             with torch.no_grad():
                 targets = self.teacher.eval()(x).softmax(1)

@@ -1,11 +1,11 @@
 """The trainer of supernets: runs a recipe's phases, each step over several subnets whose gradients are summed."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
 from ofa_edge import cost
 from ofa_edge.data.dataset import Images
@@ -17,6 +17,7 @@ from ofa_edge.supernet.normalise import synchronise
 from ofa_edge.supernet.sorting import sort_channels
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import load_static, save_static
+from ofa_edge.training.balance import class_weights, label_loss
 from ofa_edge.training.batches import Batches
 from ofa_edge.training.checkpoint import Position
 from ofa_edge.training.distributed import World
@@ -61,7 +62,12 @@ class Trainer:
         self.plan = plan_run(recipe, space, len(train), self.world.size)
         sizes = [size for part in self.plan.phases for size in part.resolutions()]
         preprocessing = recipe.preprocessing(space.resolutions[-1])
-        self.batches = Batches(train, sizes, preprocessing, recipe.augment, recipe.batch, recipe.seed, self.world)
+        balance = recipe.data.balance
+        self.batches = Batches(
+            train, sizes, preprocessing, recipe.augment, recipe.batch, recipe.seed, self.world, balance
+        )
+        weights = class_weights(train.labels, space.num_classes) if balance == "loss" else None
+        self._class_weights = None if weights is None else weights.to(self.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.net = Supernet(space)
@@ -102,6 +108,18 @@ class Trainer:
         if self.step == self.plan.steps:
             self._finish_phase(self.plan.phases[-1])
         return self.net
+
+    def time_step(self, step: int) -> tuple[float, float]:
+        """Take one step, out of turn and without a record; seconds and multiply-accumulates of it. For estimates only.
+
+        Phases are to be gone through in order: the first step of one prepares what its others need.
+        """
+        started = time.perf_counter()
+        progress = self._take_step(Position(step, "", processes=self.world.size))
+        self._run.optimizer.step()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - started, progress.macs
 
     def _finish_phase(self, part: PhasePlan) -> None:
         if self.world.first:
@@ -156,7 +174,8 @@ class Trainer:
             with self._autocast():
                 logits = self.net(x, subnet, self._noise(noise_seed + index) if regularised else None)
             logits = logits.float() if recipe.amp else logits
-            on_labels = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing if regularised else 0.0)
+            smoothing = recipe.label_smoothing if regularised else 0.0
+            on_labels = label_loss(logits, labels, smoothing, self._class_weights)
             if index == 0:
                 first = logits.detach()
             if phase.distill == "largest" and choice == "largest":

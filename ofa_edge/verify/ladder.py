@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.export.parity import compare
 from ofa_edge.manifest import DropRecord, Rung, Tolerance
-from ofa_edge.metrics import argmax, confusion, mean_recall, paired_drop, top1
+from ofa_edge.metrics import argmax, balanced_accuracy, paired_drop, top1
 from ofa_edge.targets import Precision
 
 # Two orders of magnitude above what sound builds show, far below what one wrong pad or scale does (10 to 30 dB).
@@ -61,18 +61,11 @@ def first_rung(answers: Answers, labels: NDArray[np.int64] | None) -> Rung:
     return Rung(
         name=answers.name,
         top1=None if labels is None else top1(answers.logits, labels),
-        balanced=balanced(answers, labels),
+        balanced=None if labels is None else balanced_accuracy(answers.logits, labels),
         images=len(answers.logits),
         outcome="pass",
         note=answers.note,
     )
-
-
-def balanced(answers: Answers, labels: NDArray[np.int64] | None) -> float | None:
-    """Balanced accuracy of one stage's answers, of the classes that have images; None without labels."""
-    if labels is None:
-        return None
-    return mean_recall(confusion(argmax(answers.logits), labels, answers.logits.shape[1]))
 
 
 def accuracy_drop(answers: Answers, reference: Answers, labels: NDArray[np.int64] | None) -> DropRecord | None:
@@ -113,7 +106,7 @@ def rung(
         snr_db=difference.snr_db,
         argmax_agreement=difference.argmax_agreement,
         top1=None if labels is None else top1(answers.logits, labels),
-        balanced=balanced(answers, labels),
+        balanced=None if labels is None else balanced_accuracy(answers.logits, labels),
         drop=drop if with_drop else None,
         images=len(answers.logits),
         tolerance=tolerance,

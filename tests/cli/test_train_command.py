@@ -1,9 +1,12 @@
 """`ofa-edge train`: what it lists, says beforehand, refuses, and makes of a recipe, a preset and an image folder."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_runs
+from PIL import Image
 from tiny_runs import image_folder
 
 PRESET = """
@@ -75,7 +78,71 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(run, here, method):
     for phase in phases[method]:
         assert f"\n  {phase}: 1 steps" in err
     assert f"run folder runs/{method}-bands" in err
+    assert "on this machine, by" in err
     assert sorted(here.rglob("*")) == before
+
+
+def classes(folder, **counts):
+    """A folder of classes without a test part, colour images of odd shapes."""
+    rng = np.random.default_rng(0)
+    for place, (name, count) in enumerate(counts.items()):
+        (folder / name).mkdir(parents=True)
+        for index in range(count):
+            pixels = rng.integers(0, 99, (20 + place, 24, 3), dtype=np.uint8)
+            pixels[:, :, place % 3] += 100
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+    return folder
+
+
+def test_a_dry_run_counts_classes_and_says_what_it_settles(run, tmp_path):
+    folder = classes(tmp_path / "birds", crow=60, jay=20, owl=2)
+    command = ["train", "--recipe", "ofa-edge", "--preset", "own-images-smoke", "--data", folder, "--threads", "1"]
+    status, out, err = run(*command, "--dry-run")
+    assert (status, out) == (0, ""), err
+    words = " ".join(err.split())
+    assert "images training held out test crow" in words
+    rows = {line.split()[0]: line.split()[-3:] for line in err.splitlines() if line.startswith("  ")}
+    assert [int(value) for value in rows["crow"]][2] == 6
+    for name, total in (("crow", 60), ("jay", 20), ("owl", 2), ("all", 82)):
+        assert sum(map(int, rows[name])) == total
+    assert rows["owl"] == ["1", "0", "1"]
+    assert "fewer than 20 training images: jay (16), owl (1)" in err
+    assert "held out: 7 of 73 images (held_out = 0.1)" in err
+    assert "are those of 66 training images" in err
+    assert "batch 16 in place of 64: there are 66 training images, learning rates in proportion (x 0.25)" in err
+    assert "4 steps of 16 an epoch, 90 steps" in err
+    assert "timed steps: largest" in err
+    assert not (tmp_path / "here" / "runs").exists()
+
+
+def test_many_classes_are_told_by_their_ends(run, tmp_path, monkeypatch):
+    from ofa_edge import train
+    from ofa_edge.training.timing import Estimate
+
+    monkeypatch.setattr(train, "estimate_run", lambda *_: Estimate((30.0, 5400.0), 6, 600.0))
+    folder = classes(tmp_path / "kinds", **{f"kind{index:02}": 4 + 2 * index for index in range(13)})
+    status, _, err = run("train", "--recipe", "ofa-edge", "--preset", "own-images-smoke", "--data", folder, "--dry-run")
+    assert status == 0, err
+    assert "  smallest: kind00 " in err
+    assert "  largest: kind12 " in err
+    assert "\n  all 13 classes " in err
+    assert "fewer than 20 training images: kind00 (2), kind01 (4), kind02 (6), " in err
+    assert "\n  kind05 " not in err
+    assert "about 1.7 hours on this machine, by 6 timed steps: largest 30 s, sandwich 1.5 hours; " in err
+    assert "measuring 24 subnets for the predictor, and the test set, 10 minutes" in err
+
+
+def test_a_folder_of_classes_for_the_preset_of_another_set(run, tmp_path):
+    folder = classes(tmp_path / "pets", cat=2, dog=2)
+    told = refused(run("train", "--recipe", "ofa-edge", "--preset", "smoke", "--data", folder))
+    assert "has folders: cat, dog" in told
+    assert "--preset own-images-smoke" in told
+
+
+def test_the_keys_are_the_page(run):
+    status, out, _ = run("train", "--keys")
+    assert status == 0
+    assert out == (Path(__file__).parents[2] / "docs" / "recipe.md").read_text()
 
 
 def test_a_dry_run_refuses_what_a_run_would(run, here):
@@ -149,9 +216,15 @@ def test_a_recipe_a_preset_and_an_image_folder(run, here):
     command = ["train", "--recipe", "ofa", "--preset", here / "bands.toml", "--data", here / "data", "--out", out]
     status, printed, err = run(*command, "--threads", "1")
     assert status == 0, err
-    figures = json.loads(printed)
-    assert figures == json.loads((out / "figures.json").read_bytes())
-    assert f"next: ofa-edge build --target raspberry-pi-4 --supernet {out}" in err
+    figures = json.loads((out / "figures.json").read_bytes())
+    assert printed.startswith("trained 'ofa-bands' in ")
+    assert "on 12 test images:" in printed
+    for end in ("largest", "smallest"):
+        cells = [f"{100 * figures['test'][metric][f'{end} 16']:.2f}" for metric in ("top1", "balanced")]
+        row = next(line for line in printed.splitlines() if line.startswith(f"  {end}, 16 px"))
+        assert row.split()[-2:] == cells
+    assert "24 were measured on 12 held-out images" in printed
+    assert printed.endswith(f"\nnext: ofa-edge build --target raspberry-pi-4 --supernet {out}\n")
     assert "internal" not in err
     names = {path.name for path in out.iterdir()}
     assert {"supernet.safetensors", "recipe.json", "phases.json", "log.jsonl", "teacher.safetensors"} <= names
@@ -162,7 +235,9 @@ def test_a_recipe_a_preset_and_an_image_folder(run, here):
     facts = json.loads((out / "recipe.json").read_bytes())["recipe"]
     assert (facts["name"], facts["batch"], facts["label_smoothing"]) == ("ofa-bands", 8, 0.1)
     before = (out / "supernet.safetensors").read_bytes()
-    status, printed, _ = run(*command)
+    status, printed, err = run(*command, "--json")
     assert status == 0
+    assert json.loads(printed) == json.loads((out / "figures.json").read_bytes())
     assert json.loads(printed)["test"] == figures["test"]
+    assert f"next: ofa-edge build --target raspberry-pi-4 --supernet {out}" in err
     assert (out / "supernet.safetensors").read_bytes() == before

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from landscapes import FASHION, accuracy
 
-from ofa_edge.search.correction import Answers, Correction, margins
+from ofa_edge.search.correction import Answers, Correction, class_shares, margins
 
 IMAGES = 2000
 truth = accuracy(FASHION)
@@ -41,6 +41,27 @@ def test_the_noise_is_that_of_repeated_measurements() -> None:
     assert np.diag(noise) == pytest.approx(np.diag(expected), rel=0.3)
     assert noise[0, 1] == pytest.approx(expected[0, 1], rel=0.35)
     assert noise[0, 1] > 0.2 * noise[0, 0]  # the images are shared
+
+
+def test_weights_make_all_classes_count_alike() -> None:
+    """30 images of one class to one of another: the noise is again that of repeated measurements."""
+    labels = np.repeat([0, 1], [600, 20])
+    rng = np.random.default_rng(0)
+    right = rng.random((400, 2, len(labels))) < np.where(labels == 0, 0.9, 0.5)
+    weights = class_shares(labels)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[labels == 0].sum() == pytest.approx(0.5)
+    repeated = [Answers(sample(2)[:2], certain(each), weights) for each in right]
+    measured = np.array([answers.top1 for answers in repeated])
+    by_class = [right[0, :, labels == label].mean(axis=0) for label in (0, 1)]
+    assert measured[0] == pytest.approx(np.mean(by_class, axis=0))
+    noise = np.mean([np.diag(answers.noise) for answers in repeated[:50]], axis=0)
+    assert noise == pytest.approx(measured.var(axis=0), rel=0.5)
+    assert noise.min() > 5 * Answers(sample(2)[:2], certain(right[0])).noise.max()  # than if all weighed alike
+    one = Answers.none(FASHION.genome_length, 4, np.full(4, 0.25)).with_one(
+        sample(1)[0], certain(np.array([1, 1, 0, 1]))
+    )
+    assert one.top1.tolist() == [0.75]
 
 
 def test_subnets_with_every_answer_right_have_an_error_still() -> None:

@@ -38,7 +38,14 @@ from ofa_edge.training.package_data import TrainingData
 from ofa_edge.training.recipe import AugmentRecipe
 from ofa_edge.training.single import SingleRecipe
 
-RECIPES = {"shrinking": shrinking, "sandwich": sandwich}
+
+def balanced(make, balance):
+    """A recipe whose classes are balanced, which must not depend on how many processes share a batch."""
+    recipe = make()
+    return lambda **changes: make(data=recipe.data.model_copy(update={"balance": balance}), **changes)
+
+
+RECIPES = {"shrinking": balanced(shrinking, "sampler"), "sandwich": balanced(sandwich, "loss")}
 
 
 def losses_of(folder):

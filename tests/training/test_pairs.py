@@ -21,8 +21,9 @@ class Measured:
     def __init__(self):
         self.subnets = []
 
-    def __call__(self, supernet, subnet, calibration, images, preprocessing):
+    def __call__(self, supernet, subnet, calibration, images, preprocessing, metric):
         self.subnets.append(subnet)
+        self.metric = metric
         return int(subnet.id[:4], 16) / 0xFFFF
 
 
@@ -41,7 +42,7 @@ class Net:
 @pytest.fixture
 def measured(monkeypatch):
     stand_in = Measured()
-    monkeypatch.setattr(pairs_module, "measure_top1", stand_in)
+    monkeypatch.setattr(pairs_module, "measure", stand_in)
     return stand_in
 
 
@@ -53,6 +54,22 @@ def test_pairs_of_other_weights_or_images_are_measured_again(measured, tmp_path)
     subnets = sample_subnets(SPACE, 6, seed=1)
     for net, images in ((Net(), IMAGES), (Net(), IMAGES), (Net(1.0), IMAGES), (Net(1.0), IMAGES.sample(30))):
         measure(subnets, tmp_path / "pairs.json", net, images)
+    assert len(measured.subnets) == 3 * len(subnets)
+
+
+def test_pairs_of_another_metric_are_measured_again(measured, tmp_path):
+    subnets, file = sample_subnets(SPACE, 6, seed=1), tmp_path / "pairs.json"
+    measure(subnets, file)
+    assert measured.metric == "top1"
+    found = measure(subnets, file, metric="balanced")
+    assert measured.metric == "balanced"
+    measure(subnets, file, metric="balanced")
+    assert len(measured.subnets) == 2 * len(subnets)
+    assert read_pairs(file, SPACE) == found
+    value = json.loads(file.read_bytes())
+    assert value["metric"] == "balanced"
+    assert "top1" not in value["pairs"][0]
+    measure(subnets, file)
     assert len(measured.subnets) == 3 * len(subnets)
 
 

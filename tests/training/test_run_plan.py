@@ -24,6 +24,14 @@ TABLE = {
 }
 
 
+def colour(recipe):
+    """The recipe with what its data would give it: statistics of three channels, and a count held out."""
+    if recipe.data.mean is not None:
+        return recipe
+    known = {"mean": (1.0, 2.0, 3.0), "std": (1.0, 2.0, 3.0), "held_out": 100}
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=known)})
+
+
 def ofa(**changes):
     recipe = load_recipe("ofa", "fashion-mnist", {"scale": 1.0, **changes})
     return recipe, recipe.make_space(10)
@@ -125,6 +133,21 @@ def test_rates_rise_then_fall(phase):
     assert min(rates[warm:], default=1) >= 0.5 * phase.final_lr - 1e-12
 
 
+@pytest.mark.parametrize(("images", "steps"), [(16, 500), (64, 500), (2000, 1200)])
+def test_a_small_set_is_trained_for_so_many_steps_all_the_same(images, steps):
+    """Phases keep their shares of the run, and warm-ups theirs of their phase."""
+    epochs = tuple(
+        Phase(name=name, epochs=length, lr=1.0, warmup_epochs=length / 10) for name, length in (("a", 3), ("b", 1))
+    )
+    recipe = shrinking(phases=epochs, batch=8, scale=1.2, min_steps=500)
+    run = plan_run(recipe, recipe.make_space(3), images)
+    assert run.steps == steps
+    assert [part.steps / run.steps for part in run.phases] == [0.75, 0.25]
+    assert [part.warmup_steps / part.steps for part in run.phases] == pytest.approx([0.1, 0.1], abs=0.01)
+    plain = plan_run(recipe.model_copy(update={"min_steps": None}), recipe.make_space(3), images)
+    assert plain.steps == pytest.approx(4 * 1.2 * (images // 8), abs=1)
+
+
 def test_the_shape_of_the_rate():
     part = plan_run(*ofa(), 128 * 10).phases[1]
     assert (part.steps, part.warmup_steps, part.lr) == (1250, 50, pytest.approx(0.06))
@@ -172,10 +195,10 @@ def test_progress_tells_cost(tmp_path):
 @pytest.mark.parametrize("name", list_recipes())
 def test_recipes_are_compared_at_equal_cost(name, preset):
     count = 45_000
-    anchor = load_recipe("ofa", preset)
+    anchor = colour(load_recipe("ofa", preset))
     space = anchor.make_space(10)
     wanted = plan_run(anchor, space, count).macs
-    recipe = load_recipe(name, preset)
+    recipe = colour(load_recipe(name, preset))
     scaled = recipe.model_copy(update={"scale": scale_for(recipe, space, count, wanted)})
     tolerance = 0.01 if plan_run(anchor, space, count).steps > 500 else 0.1  # whole steps are coarse in short runs
     assert plan_run(scaled, space, count).macs == pytest.approx(wanted, rel=tolerance)
