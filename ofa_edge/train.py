@@ -97,6 +97,7 @@ def train(
         held_out,
         recipe.preprocessing(space.resolutions[-1]),
         folder / zoo.PAIRS,
+        weights_sha256=sha256_file(folder / zoo.WEIGHTS),
         on_pair=lambda done, total: on_stage("pairs", done, total),
     )
     predictor.save(folder / zoo.PREDICTOR)

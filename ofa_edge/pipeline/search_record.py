@@ -33,6 +33,8 @@ def search_record(plan: Plan, latency: Score, score: Score, front: Front, correc
     images = len(plan.data.validation) if corrected else 0
     return SearchRecord(
         objective="top1" if plan.predictor else "macs",
+        ranked_by=plan.ranked.by,
+        ranked_why=plan.ranked.why,
         budget_ms=plan.budget_ms,
         budget_source="option" if plan.relative_budget is None else "relative",
         relative_budget=plan.relative_budget,
