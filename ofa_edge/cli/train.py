@@ -24,6 +24,12 @@ from ofa_edge.cli.console import print_json, table
     help="Subnets to measure for the predictor. Default: the recipe's.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run (a run folder is always continued).")
+@click.option(
+    "--accept-changed-code",
+    "accept_code",
+    is_flag=True,
+    help="Go on with a run that an older version of ofa-edge began.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 def train_command(
     recipe: str | None,
@@ -37,6 +43,7 @@ def train_command(
     device: str,
     pairs: int | None,
     resume: bool,
+    accept_code: bool,
     dry_run: bool,
 ) -> None:
     """Train a supernet, measure subnets of it, and fit its accuracy predictor.
@@ -58,10 +65,12 @@ def train_command(
     if pairs is not None:
         overrides["measure"] = {"pairs": pairs}
     plan = load_recipe(recipe, preset, overrides)
-    _train(plan, data, out or Path("runs") / plan.name, threads, device, dry_run)
+    _train(plan, data, out or Path("runs") / plan.name, threads, device, accept_code, dry_run)
 
 
-def _train(plan: Any, data: Path | None, folder: Path, threads: int | None, device: str, dry_run: bool) -> None:
+def _train(
+    plan: Any, data: Path | None, folder: Path, threads: int | None, device: str, accept_code: bool, dry_run: bool
+) -> None:
     import torch
 
     from ofa_edge.cli.training_bars import TrainingBars
@@ -84,10 +93,19 @@ def _train(plan: Any, data: Path | None, folder: Path, threads: int | None, devi
             click.echo("\n".join([*dataset.notes, *describe(plan, run, images)]), err=True)
             click.echo(f"  run folder {folder}; a run found there is continued", err=True)
         if dry_run:
-            claim_run_folder(folder, plan, dry=True)
+            claim_run_folder(folder, plan, dataset, dry=True, accept_code=accept_code)
             return
         with TrainingBars(quiet=not world.first) as bars:
-            figures = train(plan, dataset, folder, device=device, world=world, on_step=bars.step, on_stage=bars.stage)
+            figures = train(
+                plan,
+                dataset,
+                folder,
+                device=device,
+                world=world,
+                accept_code=accept_code,
+                on_step=bars.step,
+                on_stage=bars.stage,
+            )
     finally:
         world.leave()
     if world.first:
