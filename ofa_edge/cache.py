@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,16 @@ def code_version() -> str:
 
     Without the digest a working copy would be served what it made before its code was changed.
     """
-    folder = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in _CODE):
+    digest = source_digest(path for path in Path(__file__).parent.rglob("*") if path.suffix in _CODE)
+    return f"{__version__}+{digest[:16]}"
+
+
+def source_digest(paths: Iterable[Path]) -> str:
+    """SHA-256 over the names, inside the package, and the content of source files of this package."""
+    folder, digest = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(paths):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_file(path)}\n".encode())
-    return f"{__version__}+{digest.hexdigest()[:16]}"
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

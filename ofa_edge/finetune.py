@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ofa_edge import __version__, cost
-from ofa_edge.errors import ConfigError
+from ofa_edge.errors import ConfigError, GateError
 from ofa_edge.files import parse_json, sha256_file, write_bytes, write_json
-from ofa_edge.metrics import top1
+from ofa_edge.metrics import PairedDrop, argmax, paired_drop
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.calibrate import calibrate
@@ -16,7 +20,7 @@ from ofa_edge.supernet.evaluate import batches, extract_calibrated, logits
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_static
 from ofa_edge.supernet.zoo import SupernetPackage
-from ofa_edge.training.claim import claim_run
+from ofa_edge.training.claim import IDENTITY, RunIdentity, claim_run
 from ofa_edge.training.distributed import World
 from ofa_edge.training.package_data import CALIBRATION_IMAGES, TrainingData
 from ofa_edge.training.run import Progress
@@ -66,15 +70,36 @@ def finetune(
     *,
     device: str = "cpu",
     world: World | None = None,
+    allow_drop: bool = False,
+    accept_code: bool = False,
     on_step: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Train a subnet by itself in `folder`, which then is a package of one network for `--supernet`.
 
     It starts from the supernet's weights, calibrated, and learns the labels and, with `recipe.distill`, the predictions
-    of the supernet's largest net. A run of the same subnet and recipe found in the folder is continued.
+    of the supernet's largest net. The same run (`RunIdentity`) found in the folder is continued.
+
+    A network that answers fewer test images rightly than before, beyond what chance explains (`paired_drop`), is not
+    written: the folder keeps the checkpoint and the figures, and a network of an earlier call stays as it was.
+
+    Args:
+        package: the supernet.
+        subnet: of its space.
+        data: the supernet's data.
+        recipe: how it is trained.
+        folder: the run's.
+        device: torch device of the training; measurements run on the CPU.
+        world: the processes of the run, this one alone by default.
+        allow_drop: write the network whatever became of its accuracy.
+        accept_code: go on with a run that other code began.
+        on_step: told of each step.
 
     Returns:
-        Top-1 on the test images before and after, and what was done.
+        Top-1 on the test images before and after, and what was done; empty in all processes but the first.
+
+    Raises:
+        GateError: it became worse, and `allow_drop` was not given.
+        OutputError: the folder holds another run.
     """
     world = world or World()
     supernet = package.load()
@@ -84,35 +109,66 @@ def finetune(
         "supernet_weights_sha256": sha256_file(package.weights) if package.weights else None,
         "recipe": recipe.model_dump(mode="json"),
     }
+    identity: dict[str, Any] = {}
     if world.first:
-        claim_run(folder, FACTS, facts, tuple(facts))
+        own = RunIdentity.of(facts, package.labels, data.train, data.held_out, data.test)
+        identity = claim_run(folder, FACTS, facts, own, accept_code=accept_code)
     sizes = package.preprocessing(subnet.resolution)
     calibration = data.train.sample(CALIBRATION_IMAGES)
 
-    def accuracy(net: StaticNet) -> float:
-        return round(top1(logits(net, data.test, sizes), data.test.labels), 4)
+    def right(net: StaticNet) -> NDArray[np.bool_]:
+        return np.asarray(argmax(logits(net, data.test, sizes)) == data.test.labels)
 
     net = extract_calibrated(supernet, subnet, calibration, sizes)
-    before = accuracy(net) if world.first else 0.0
+    before = right(net) if world.first else None
     teacher = None
     if recipe.distill:
         teacher = extract_calibrated(supernet, supernet.space.largest(subnet.resolution), calibration, sizes)
     trainer = SingleTrainer(net, recipe, data.train, sizes, folder, teacher=teacher, device=device, world=world)
     trainer.resume()
     trainer.run(on_step).to("cpu")
-    if not world.first:
+    if before is None:
         return {}
     calibrate(net, batches(calibration, sizes))
+    after = right(net)
+    drop = paired_drop(before, after)
     figures = {
         "version": __version__,
         **facts,
+        IDENTITY: identity,
         "macs": cost.macs(package.space, subnet),
         "test_images": len(data.test),
-        "top1_before": before,
-        "top1_after": accuracy(net),
+        "top1_before": round(float(before.mean()), 4),
+        "top1_after": round(float(after.mean()), 4),
+        "drop": {key: round(value, 6) for key, value in asdict(drop).items()},
     }
+    if drop.low95 > 0 and not allow_drop:
+        if not (folder / zoo.NETWORK).is_file():  # else the figures beside it are its own
+            write_json(folder / FACTS, figures)
+        raise _worse(figures, drop, recipe, folder)
     _write(folder, package, net, figures)
     return figures
+
+
+def drop_words(drop: PairedDrop) -> str:
+    """How much a network gained or lost, with the interval and the images that changed sides."""
+    gain, low, high = -100 * drop.drop, -100 * drop.high95, -100 * drop.low95
+    return (
+        f"{gain:+.2f} points ({low:+.2f} .. {high:+.2f} at 95 %; of {drop.images:,} test images {drop.won} won, "
+        f"{drop.lost} lost)"
+    )
+
+
+def _worse(figures: dict[str, Any], drop: PairedDrop, recipe: SingleRecipe, folder: Path) -> GateError:
+    stands = (folder / zoo.NETWORK).is_file()
+    return GateError(
+        "fine-tuning made the subnet worse",
+        f"top-1 {100 * figures['top1_before']:.2f} -> {100 * figures['top1_after']:.2f} %, {drop_words(drop)}; "
+        + (f"{folder / zoo.NETWORK} of an earlier call stays as it was" if stands else "no network was written")
+        + ": the supernet's own subnet stays the better one, and build takes it",
+        f"--lr {recipe.lr / 4:g} or fewer --epochs, with another --out; --allow-drop takes this network all the same, "
+        "without training again",
+    )
 
 
 def _write(folder: Path, package: SupernetPackage, net: StaticNet, figures: dict[str, Any]) -> None:
@@ -125,7 +181,7 @@ def _write(folder: Path, package: SupernetPackage, net: StaticNet, figures: dict
     }
     images = package.file(zoo.IMAGES)
     if images is not None:
-        write_bytes(folder / zoo.IMAGES, images.read_bytes())
+        figures = {**figures, "images_sha256": write_bytes(folder / zoo.IMAGES, images.read_bytes())}
     write_bytes(folder / zoo.LABELS, ("\n".join(package.labels) + "\n").encode())
     save_static(folder / zoo.NETWORK, net, header)
     write_json(folder / FACTS, {**figures, "weights_sha256": sha256_file(folder / zoo.NETWORK)})

@@ -10,8 +10,9 @@ import numpy as np
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError
+from ofa_edge.files import sha256_file
 from ofa_edge.metrics import Metric
-from ofa_edge.search.predictor import MIN_PAIRS, AccuracyPredictor
+from ofa_edge.search.predictor import MIN_PAIRS, AccuracyPredictor, FittedTo
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.network import Supernet
@@ -32,6 +33,7 @@ def measure_and_fit(
     preprocessing: Preprocessing,
     file: Path,
     *,
+    weights_sha256: str | None = None,
     seed: int = PAIR_SEED,
     on_pair: Callable[[int, int], None] = lambda done, total: None,
     metric: Metric = "top1",
@@ -45,13 +47,15 @@ def measure_and_fit(
         images: held-out images that accuracy is measured on.
         preprocessing: normalisation, at any size.
         file: where the pairs are kept as they come; those found there are not measured again.
+        weights_sha256: of the supernet's file, which the predictor then names, for packages.
         seed: of the random subnets.
         on_pair: progress: done, total.
         metric: what subnets are measured by, and the predictor predicts.
     """
     subnets = sample_subnets(supernet.space, count, seed)
     pairs = measure_pairs(supernet, subnets, calibration, images, preprocessing, file, on_pair, metric)
-    return fit_predictor(supernet.space, pairs, metric)
+    predictor = fit_predictor(supernet.space, pairs, metric)
+    return predictor.of(FittedTo(weights_sha256, images.digest)) if weights_sha256 else predictor
 
 
 def fit_predictor(space: Space, pairs: list[Pair], metric: Metric = "top1") -> AccuracyPredictor:
@@ -90,13 +94,16 @@ def train_predictor(
     """
     if count < MIN_PAIRS:
         raise ConfigError("too few pairs", f"{count}, at least {MIN_PAIRS} are needed", f"--pairs {MIN_PAIRS}")
+    supernet = package.load()
+    assert package.weights is not None
     predictor = measure_and_fit(
-        package.load(),
+        supernet,
         count,
         calibration,
         images,
         package.preprocessing(package.space.resolutions[-1]),
         folder / zoo.PAIRS,
+        weights_sha256=sha256_file(package.weights),
         seed=seed,
         on_pair=on_pair,
         metric=package_metric(package),

@@ -92,6 +92,8 @@ class SearchRecord(Record):
 
     objective: Literal["top1", "macs"]  # what was maximised under the budget; MACs where nothing predicts accuracy
     metric: Literal["top1", "balanced"] = "top1"  # what every accuracy in this record is, `measured_top1` included
+    ranked_by: Literal["predictor", "macs"] | None = None  # MACs also where their line over top-1 stood in
+    ranked_why: str = ""  # with the predictor's figures on held-out subnets
     budget_ms: Positive
     budget_source: Literal["option", "relative"]  # --latency-ms, or a fraction of the largest subnet's latency
     relative_budget: Positive | None = None

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from ofa_edge import __version__, cost
 from ofa_edge.data.dataset import Dataset, Images
-from ofa_edge.errors import ConfigError
+from ofa_edge.errors import ConfigError, OutputError
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import METRICS, Metric, argmax, spearman
 from ofa_edge.predicting import MIN_PAIRS, measure_and_fit
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import subnet_logits
+from ofa_edge.supernet.header import read_weights_file
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.weights import load_supernet, save_supernet
-from ofa_edge.training.claim import claim_run
+from ofa_edge.training.claim import IDENTITY, RunIdentity, claim_run
 from ofa_edge.training.data import resolve
 from ofa_edge.training.distributed import World
 from ofa_edge.training.package_data import CALIBRATION_IMAGES
@@ -38,12 +39,20 @@ RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"
 Report = Callable[[str, int, int], None]  # stage, done, total
 
 
-def claim_run_folder(folder: Path, recipe: Recipe, *, dry: bool = False) -> None:
-    """Make the run's folder, or check that it holds a run of this recipe; `dry` only checks. Raises OutputError."""
+def claim_run_folder(
+    folder: Path, recipe: Recipe, data: Dataset, *, dry: bool = False, accept_code: bool = False
+) -> RunIdentity:
+    """Make the run's folder, or check that it holds this very run (see `claim_run`). Raises OutputError."""
     facts = {"digest": recipe.digest, "recipe": recipe.model_dump(mode="json")}
-    claim_run(folder, RECIPE, facts, ("digest",), dry=dry)
+    decides = recipe.model_dump(mode="json", exclude={"measure", "description"})  # as in Recipe.digest
+    split = data.split(recipe.data.held_out_images, recipe.data.split_seed)
+    identity = RunIdentity.of(decides, data.class_names, *split, data.test)
+    held = claim_run(folder, RECIPE, facts, identity, dry=dry, accept_code=accept_code)
     if not dry:
-        write_json(folder / RECIPE, facts)  # what is measured may have changed; it makes no other run
+        write_json(
+            folder / RECIPE, {**facts, IDENTITY: held}
+        )  # what is measured may have changed: it makes no other run
+    return identity
 
 
 def train(
@@ -53,6 +62,7 @@ def train(
     *,
     device: str = "cpu",
     world: World | None = None,
+    accept_code: bool = False,
     on_step: Callable[[Progress], None] = lambda _: None,
     on_stage: Report = lambda stage, done, total: None,
 ) -> dict[str, Any]:
@@ -61,9 +71,10 @@ def train(
     Args:
         recipe: what to do; what it leaves to the data is settled first (`ofa_edge.training.data.resolve`).
         data: the data set that it names.
-        folder: the run's folder; a run of the same recipe found there is continued.
+        folder: the run's folder; the same run (`RunIdentity`) found there is continued.
         device: torch device of the training; measurements run on the CPU.
         world: the processes of the run, this one alone by default. The first one measures and writes.
+        accept_code: go on with a run that other code began.
         on_step: told of each training step.
         on_stage: told of each measurement: stage, done, total.
 
@@ -76,18 +87,17 @@ def train(
     space = recipe.make_space(len(data.class_names))
     if measure.pairs < min(MIN_PAIRS, space.count * len(space.resolutions)):
         raise ConfigError("too few pairs", f"{measure.pairs}, at least {MIN_PAIRS} are needed", f"--pairs {MIN_PAIRS}")
-    if world.first:
-        claim_run_folder(folder, recipe)
+    identity = claim_run_folder(folder, recipe, data, accept_code=accept_code) if world.first else None
     train_images, calibration, held_out, test = _parts(recipe, data)
     started = time.monotonic()
-    if not (folder / zoo.WEIGHTS).is_file():
+    if not _is_trained(folder, identity):
         after_phase = _PhaseLog(folder / PHASES, recipe, calibration, held_out.sample(TEST_IMAGES))
         trainer = Trainer(recipe, space, train_images, folder, device, world, after_phase)
         trainer.resume()
         supernet = trainer.run(on_step).to("cpu")
-        if world.first:
-            _save(folder, supernet, recipe, data)
-    if not world.first:
+        if identity is not None:
+            _save(folder, supernet, recipe, data, identity)
+    if identity is None:
         return {}
     supernet = load_supernet(folder / zoo.WEIGHTS)
     _save_package_images(folder, calibration, held_out, test)
@@ -100,19 +110,22 @@ def train(
             held_out,
             recipe.preprocessing(space.resolutions[-1]),
             folder / zoo.PAIRS,
+            weights_sha256=sha256_file(folder / zoo.WEIGHTS),
             on_pair=lambda done, total: on_stage("pairs", done, total),
             metric=measure.metric,
         )
         predictor.save(folder / zoo.PREDICTOR)
     weights_sha256 = sha256_file(folder / zoo.WEIGHTS)
-    known = _known_figures(folder, recipe, weights_sha256)
+    known = _known_figures(folder, recipe, weights_sha256, identity)
     figures = {
         "version": __version__,
         "recipe_digest": recipe.digest,
+        "run": identity.digest,
         "seed": recipe.seed,
         "measure": measure.model_dump(mode="json"),
         "space_hash": space.hash,
         "weights_sha256": weights_sha256,
+        "images_sha256": sha256_file(folder / zoo.IMAGES),
         "weights_bytes": (folder / zoo.WEIGHTS).stat().st_size,
         "classes": resolved.counts.facts(),
         "held_out_images": len(held_out),  # measured on: of those in `classes`, what [measure] images left
@@ -150,12 +163,31 @@ def _parts(recipe: Recipe, data: Dataset) -> tuple[Images, Images, Images, Image
     return train_images, train_images.sample(CALIBRATION_IMAGES), held_out, data.test.sample(images)
 
 
-def _known_figures(folder: Path, recipe: Recipe, weights_sha256: str) -> dict[str, Any]:
-    """The figures of an earlier call, if they are of the same recipe and weights."""
+def _is_trained(folder: Path, identity: RunIdentity | None) -> bool:
+    """Whether the folder has the weights of this run (None: that is the first process's affair).
+
+    Raises:
+        OutputError: it has those of another one.
+    """
+    path = folder / zoo.WEIGHTS
+    if identity is None or not path.is_file():
+        return path.is_file()
+    found = read_weights_file(path).facts.get("run")
+    if found != identity.digest:
+        raise OutputError(
+            f"{path} is not of this run",
+            f"its header says run {str(found)[:12]}, and {RECIPE} is of {identity.digest[:12]}",
+            "remove the file to train again, or choose another folder with --out",
+        )
+    return True
+
+
+def _known_figures(folder: Path, recipe: Recipe, weights_sha256: str, identity: RunIdentity) -> dict[str, Any]:
+    """The figures of an earlier call, if they are of the same run and weights."""
     try:
         figures: dict[str, Any] = json.loads((folder / FIGURES).read_bytes())
-        found = (figures["recipe_digest"], figures["weights_sha256"], figures["measure"])
-        same = found == (recipe.digest, weights_sha256, recipe.measure.model_dump(mode="json"))
+        found = (figures["run"], figures["weights_sha256"], figures["measure"])
+        same = found == (identity.digest, weights_sha256, recipe.measure.model_dump(mode="json"))
     except (OSError, ValueError, KeyError, TypeError):
         return {}  # none, or damaged: measured again and replaced
     return figures if same else {}
@@ -180,7 +212,7 @@ class _PhaseLog:
         write_json(self.file, [*kept, {**record, "images": len(self.held_out)}])
 
 
-def _save(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset) -> None:
+def _save(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset, identity: RunIdentity) -> None:
     facts = {
         "labels": json.dumps(data.class_names),
         "mean": json.dumps(recipe.data.statistics[0]),
@@ -189,6 +221,7 @@ def _save(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset) -> No
         "reading": json.dumps(recipe.data.reading.to_json()),
         "recipe": recipe.name,
         "recipe_digest": recipe.digest,
+        "run": identity.digest,
         "seed": str(recipe.seed),
     }
     write_bytes(folder / zoo.LABELS, ("\n".join(data.class_names) + "\n").encode())
@@ -196,12 +229,12 @@ def _save(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset) -> No
 
 
 def _save_package_images(folder: Path, calibration: Images, held_out: Images, test: Images) -> None:
-    if not (folder / zoo.IMAGES).is_file():
-        splits = {
-            "calibration": calibration,
-            "validation": held_out,
-            "test": test.sample(TEST_IMAGES),
-        }
+    splits = {
+        "calibration": calibration,
+        "validation": held_out,
+        "test": test.sample(TEST_IMAGES),
+    }
+    if not zoo.holds_images(folder / zoo.IMAGES, splits):
         zoo.save_images(folder / zoo.IMAGES, splits)
 
 

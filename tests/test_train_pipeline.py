@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from ofa_edge.predicting import PAIR_SEED, fit_predictor
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
+from ofa_edge.supernet.weights import load_supernet, save_supernet
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.train import FIGURES, PHASES, claim_run_folder, export_package, train
 from ofa_edge.training import pairs as pairs_module
@@ -218,8 +220,54 @@ def test_a_folder_of_another_recipe_is_refused(run_folder):
     before = {path.name: path.read_bytes() for path in run_folder.iterdir()}
     with pytest.raises(OutputError, match="holds another run") as caught:
         train(recipe(seed="4"), dataset(), run_folder)
-    assert recipe().digest[:12] in caught.value.why
+    assert caught.value.why == "what is to be done is not the same: seed 3 then, 4 now"
     assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            lambda data: replace(data, class_names=LABELS[::-1]),
+            "the classes are in another order: number 0 was 'above'",
+        ),
+        (lambda data: replace(data, test=data.test.sample(40)), "the test images are others: 50 then, 40 now"),
+        (lambda data: replace(data, train=data.train.sample(200)), "the training images are others: 160 then, 140 now"),
+        (
+            lambda data: replace(data, train=Images(255 - data.train.pixels, data.train.labels)),
+            "the training images are others: 160 then and now, but not the same pixels",
+        ),
+    ],
+)
+def test_a_finished_run_is_not_served_for_other_data(run_folder, changed, words):
+    before = {path.name: path.read_bytes() for path in run_folder.iterdir()}
+    with pytest.raises(OutputError, match="holds another run") as caught:
+        train(recipe(), changed(dataset()), run_folder)
+    assert words in caught.value.why
+    assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
+
+
+def test_weights_of_another_run_in_the_folder_are_refused(finished, run_folder):
+    weights = load_supernet(run_folder / zoo.WEIGHTS)
+    facts = {"labels": json.dumps(LABELS), "mean": "[72.9]", "std": "[90.0]", "dataset": "bands", "run": "0" * 64}
+    save_supernet(run_folder / zoo.WEIGHTS, weights, facts)
+    with pytest.raises(OutputError, match="is not of this run") as caught:
+        train(recipe(), dataset(), run_folder)
+    assert "000000000000" in caught.value.why
+
+
+def test_the_package_follows_what_is_measured_on(run_folder, few_tests, monkeypatch):
+    """`[measure]` is no part of the identity: what hangs on it is made again, and is never that of before."""
+    monkeypatch.setattr(pairs_module, "measure_top1", train_module.measure_top1)
+    lines = recipe().model_copy(update={"measure": recipe().measure.model_copy(update={"images": 30})})
+    figures = train(lines, dataset(), run_folder)
+    package = open_supernet(str(run_folder))
+    assert [len(package.images(split)) for split in ("validation", "test")] == [30, 30]
+    assert figures["test"]["images"] == 30
+    assert json.loads((run_folder / zoo.PAIRS).read_bytes())["images"] == 30
+    fitted_to = AccuracyPredictor.load(run_folder / zoo.PREDICTOR, package.space).fitted_to
+    assert fitted_to.images_sha256 == package.images("validation").digest
+    assert fitted_to.weights_sha256 == sha256_file(run_folder / zoo.WEIGHTS)
 
 
 def test_a_folder_of_somebody_elses_is_refused(tmp_path):
@@ -232,8 +280,8 @@ def test_a_folder_of_somebody_elses_is_refused(tmp_path):
 
 
 def test_an_empty_folder_is_claimed_once(tmp_path):
-    claim_run_folder(tmp_path / "run", recipe())
-    claim_run_folder(tmp_path / "run", recipe())
+    claim_run_folder(tmp_path / "run", recipe(), dataset())
+    claim_run_folder(tmp_path / "run", recipe(), dataset())
     facts = json.loads((tmp_path / "run" / "recipe.json").read_bytes())
     assert facts["digest"] == recipe().digest
     assert facts["recipe"]["batch"] == 32
@@ -249,7 +297,7 @@ def test_a_run_does_not_write_behind_a_link(tmp_path):
 def test_a_damaged_claim_is_refused(tmp_path):
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(OutputError):
-        claim_run_folder(tmp_path, recipe())
+        claim_run_folder(tmp_path, recipe(), dataset())
 
 
 def test_too_few_pairs_are_told_before_training(tmp_path, monkeypatch):

@@ -128,6 +128,8 @@ def _describe(plan: "Plan") -> str:
         f"budget {plan.budget_ms:.3g} ms{share}\n"
         f"  supernet {plan.package.name}{trained}, images: {plan.data.source}\n"
         f"  device {where}; output {plan.out}"
+        + ("" if plan.package.subnet else f"\n  the search {plan.ranked}")
+        + (f"\n  measuring up to {plan.measure} candidates" if plan.ranked.measures_more else "")
         + "".join(f"\n  keeping {words}" for words in constraint_words(plan))
         + (f"\n  tuning for {plan.tune_s:.0f} s" if plan.tune_s else "")
         + (
@@ -169,6 +171,9 @@ def _headline(manifest: "Manifest") -> str:
         if search.relative_budget is not None:
             source = f"{100 * search.relative_budget:.0f} % of the largest subnet's {search.largest_ms:.3g} ms"
         lines.append(f"budget {search.budget_ms:.3g} ms ({source}), {search.evaluations} subnets evaluated{by}")
+        if search.ranked_by == "macs" and search.correction is not None:
+            candidates = f"{search.correction.measurements} candidates were measured"
+            lines.append(f"the search went by MACs, and {candidates}: {search.ranked_why}")
     if "untrained" in manifest.labels:
         lines.append("UNTRAINED: random weights; no accuracy is shown")
     return "\n".join(lines)

@@ -20,6 +20,13 @@ _OPTIONS = (
         help="Least predicted top-1, 0..1; the latency is then minimised, within --latency-ms if that is given.",
     ),
     click.option("--kernels", metavar="K,K", help="Kernel sizes to choose from: 3 or 3,5."),
+    click.option(
+        "--predictor",
+        type=click.Choice(["auto", "use", "macs"]),
+        default="auto",
+        show_default=True,
+        help="What ranks subnets. auto: the accuracy predictor where it does so better than MACs.",
+    ),
     click.option("--also", multiple=True, metavar="TARGET=MS", help="Keep another target's budget too. Repeatable."),
 )
 

@@ -1,11 +1,14 @@
 """`ofa-edge finetune`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import next_step, print_json
+from ofa_edge.cli.console import print_result
+
+if TYPE_CHECKING:
+    from ofa_edge.training.package_data import TrainingData
 
 
 @click.command("finetune")
@@ -26,7 +29,15 @@ from ofa_edge.cli.console import next_step, print_json
 @click.option("--out", type=click.Path(path_type=Path), help="Default: runs/finetune-SUBNET.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
 @click.option("--device", default="cpu", show_default=True, help="torch device: cpu, cuda.")
+@click.option("--allow-drop", is_flag=True, help="Take the network even where it became worse.")
+@click.option(
+    "--accept-changed-code",
+    "accept_code",
+    is_flag=True,
+    help="Go on with a run that an older version of ofa-edge began.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def finetune_command(
     supernet: str,
     chosen: str,
@@ -36,12 +47,16 @@ def finetune_command(
     out: Path | None,
     threads: int | None,
     device: str,
+    allow_drop: bool,
+    accept_code: bool,
     dry_run: bool,
+    as_json: bool,
     **given: Any,
 ) -> None:
     """Train one subnet by itself and write a package that `build --supernet` takes.
 
-    A run that was interrupted goes on with the same command.
+    A run that was interrupted goes on with the same command. A network that became worse beyond chance is an error, and
+    is not written.
     """
     import torch
     from pydantic import ValidationError
@@ -74,15 +89,47 @@ def finetune_command(
                 "".join(f"{note}\n" for note in source.notes)
                 + f"fine-tune subnet {subnet.id} ({subnet.resolution} px) of '{supernet}' for {recipe.epochs:g} epochs "
                 f"of {len(source.train)} images, lr {recipe.lr * recipe.batch * world.size / recipe.lr_batch:.4g}, "
-                f"distillation {recipe.distill:g}, in {folder}",
+                f"distillation {recipe.distill:g}, in {folder}\n  {_classes(source)}",
                 err=True,
             )
         if dry_run:
             return
         with TrainingBars(quiet=not world.first) as bars:
-            figures = finetune(package, subnet, source, recipe, folder, device=device, world=world, on_step=bars.step)
+            figures = finetune(
+                package,
+                subnet,
+                source,
+                recipe,
+                folder,
+                device=device,
+                world=world,
+                allow_drop=allow_drop,
+                accept_code=accept_code,
+                on_step=bars.step,
+            )
     finally:
         world.leave()
     if world.first:
-        print_json(figures)
-        click.echo(next_step("build", "--target", "raspberry-pi-4", "--supernet", folder), err=True)
+        following = ("build", "--target", "raspberry-pi-4", "--supernet", folder)
+        print_result(_summary(figures, folder), figures, following, as_json=as_json)
+
+
+def _classes(data: "TrainingData") -> str:
+    """How many images each class has to be trained on, in words."""
+    counts = data.class_counts
+    return f"{len(counts)} classes of {min(counts):,} .. {max(counts):,} training images"
+
+
+def _summary(figures: dict[str, Any], folder: Path) -> str:
+    from ofa_edge.finetune import drop_words
+    from ofa_edge.metrics import PairedDrop
+
+    drop = PairedDrop(**figures["drop"])
+    verdict = "worse, and taken all the same" if drop.low95 > 0 else "better" if drop.high95 < 0 else "within chance"
+    return "\n".join(
+        [
+            f"top-1 {100 * figures['top1_before']:.2f} % before, {100 * figures['top1_after']:.2f} % after: {verdict}",
+            f"  {drop_words(drop)}",
+            f"wrote {folder}/ (network.safetensors, finetune.json)",
+        ]
+    )

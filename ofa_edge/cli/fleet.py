@@ -89,6 +89,7 @@ def fleet_text(fleet: "Fleet") -> str:
     lines.append(
         f"{evaluated}; sharing is taken to cost nothing below {_scaled(fleet, fleet.tolerance)} {_unit(fleet)}"
     )
+    lines.append(f"the search {fleet.plans[0].ranked}")
     if fleet.interrupted:
         lines.append("INCOMPLETE: interrupted; these are the best subnets so far")
     return "\n".join(lines)

@@ -118,6 +118,8 @@ def _facts(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> dict[
     return {
         "budget_ms": plan.budget_ms,
         "objective": "top1" if plan.predictor else "macs",
+        "ranked_by": plan.ranked.by,
+        "ranked_why": plan.ranked.why,
         "best": _rows(plan, best),
         "bound": bound.at(plan.budget_ms) if known else None,
         "no_bound": bound.reason if isinstance(bound, NoBound) else None,
@@ -141,7 +143,10 @@ def _words(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> str:
         _table(plan, best, None) if best else "  none of that accuracy yet",
         "",
         f"budget {plan.budget_ms:.3g} ms, {front.evaluations} subnets evaluated",
+        f"the search {plan.ranked}",
     ]
+    if plan.ranked.measures_more:
+        parts.append(f"the choice is left to build, which measures up to {plan.measure} candidates")
     if isinstance(front.bound, NoBound):
         parts.append(f"no bound: {front.bound.reason}")
     elif plan.options.constraints.min_accuracy is None:
@@ -159,7 +164,8 @@ def _table(plan: "Plan", items: "tuple[Candidate, ...]", bounds: list[float] | N
 
     scale, unit = 1e-6, "M MACs"
     if plan.predictor:
-        scale, unit = 100.0, f"predicted {METRIC_NAMES[plan.predictor.metric]}"
+        name = METRIC_NAMES[plan.predictor.metric]
+        scale, unit = 100.0, f"{name} by MACs" if plan.ranked.measures_more else f"predicted {name}"
     rows = _rows(plan, items)
     sized = "size_bytes" in rows[0]
     head = ["subnet", "d", "r", "predicted ms", unit, *(["bound"] if bounds else []), "M MACs"]

@@ -25,6 +25,12 @@ from ofa_edge.cli.console import print_result, table
     help="Subnets to measure for the predictor. Default: the recipe's.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run (a run folder is always continued).")
+@click.option(
+    "--accept-changed-code",
+    "accept_code",
+    is_flag=True,
+    help="Go on with a run that an older version of ofa-edge began.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and how long it takes here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON in place of the summary.")
 def train_command(
@@ -40,6 +46,7 @@ def train_command(
     device: str,
     pairs: int | None,
     resume: bool,
+    accept_code: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -68,11 +75,18 @@ def train_command(
     if pairs is not None:
         overrides["measure"] = {"pairs": pairs}
     plan = load_recipe(recipe, preset, overrides)
-    _train(plan, data, out or Path("runs") / plan.name, threads, device, dry_run, as_json)
+    _train(plan, data, out or Path("runs") / plan.name, threads, device, accept_code, dry_run, as_json)
 
 
 def _train(
-    plan: Any, data: Path | None, folder: Path, threads: int | None, device: str, dry_run: bool, as_json: bool
+    plan: Any,
+    data: Path | None,
+    folder: Path,
+    threads: int | None,
+    device: str,
+    accept_code: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     import torch
 
@@ -99,14 +113,23 @@ def _train(
             click.echo("\n".join(lines), err=True)
             click.echo(f"  run folder {folder}; a run found there is continued", err=True)
         if dry_run:
-            claim_run_folder(folder, plan, dry=True)
+            claim_run_folder(folder, plan, dataset, dry=True, accept_code=accept_code)
             if world.size == 1:
                 click.echo(estimate_text(plan, estimate_run(plan, dataset, device)), err=True)
             elif world.first:
                 click.echo("  not timed: several processes share the work", err=True)
             return
         with TrainingBars(quiet=not world.first) as bars:
-            figures = train(plan, dataset, folder, device=device, world=world, on_step=bars.step, on_stage=bars.stage)
+            figures = train(
+                plan,
+                dataset,
+                folder,
+                device=device,
+                world=world,
+                accept_code=accept_code,
+                on_step=bars.step,
+                on_stage=bars.stage,
+            )
     finally:
         world.leave()
     if world.first:

@@ -19,14 +19,15 @@ from ofa_edge.output import claim_output_folder
 from ofa_edge.pipeline.constraints import Constraints, limits_of, require_able, searched_part
 from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synthetic_data
 from ofa_edge.search.limits import Limit
-from ofa_edge.search.load_predictor import Predictor, load_predictor
+from ofa_edge.search.load_predictor import Predictor, package_predictor
+from ofa_edge.search.ranked_by import Choice, RankedBy, ranked_by
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
 from ofa_edge.targets import Precision, Sustained, Target, load_target, require, require_fp16_accumulation
 
 Runtime = Literal["tflite", "tvm"]
-MEASURED_CANDIDATES = 8
+MEASURED_CANDIDATES, MEASURED_BY_MACS = 8, 32  # with a predictor that ranks, and without one
 _INSTALL = {
     "tensorflow": "pip install -c constraints.txt tensorflow-cpu",
     "tensorflow_lite_support": "pip install --no-deps tflite-support==0.4.4",
@@ -54,6 +55,7 @@ class BuildOptions:
     tune_db: bool = True
     refine: int = 0  # candidates to measure a round
     measure: int | None = None
+    predictor: Choice = "auto"
     sustained: bool = False
     constraints: Constraints = field(default_factory=Constraints)
 
@@ -82,7 +84,7 @@ class Plan:
     runtime: Runtime
     precision: Precision
     package: SupernetPackage
-    predictor: Predictor | None
+    ranked: RankedBy
     latency: LatencyModel
     data: BuildData
     device: DevicePlan
@@ -96,6 +98,11 @@ class Plan:
     sustained: Sustained | None = None  # where `latency` is of a warm device
     limits: tuple[Limit, ...] = ()  # what a searched subnet has to keep besides its budget
     part: Space | None = None  # the part of the space that the target and the options leave; None: all of it
+
+    @property
+    def predictor(self) -> Predictor | None:
+        """What predicts top-1, be it a line over MACs; None where nothing does."""
+        return self.ranked.predictor
 
     @property
     def cold_budget_ms(self) -> float:
@@ -174,12 +181,11 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
             "leave out --refine: with --device NAME the network itself is measured",
         )
     latency = load_latency_model(target, package.space, runtime, precision, outside_key=options.outside_key)
-    predictor_file = package.file(zoo.PREDICTOR) if package.subnet is None else None
-    predictor = load_predictor(predictor_file, package.space) if predictor_file else None
+    ranked = ranked_by(package_predictor(package), options.predictor)
     sustained = _sustained(options, target)
     if sustained is not None:
         latency = ScaledLatency(latency, sustained.factor)
-    if predictor is None:
+    if ranked.predictor is None:
         _refuse_without_predictor(options, package)
     budget_ms, relative = _budget(options, target, package, latency)
     data = _data(options, package, images)
@@ -189,7 +195,7 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         runtime=runtime,
         precision=precision,
         package=package,
-        predictor=predictor,
+        ranked=ranked,
         latency=latency,
         data=data,
         device=device,
@@ -199,7 +205,7 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         fp16_accumulation=options.fp16_accumulation,
         calibration=_calibration(package, data) if precision == "int8" and images else None,
         tune_s=tune_s,
-        measure=MEASURED_CANDIDATES if options.measure is None else options.measure,
+        measure=options.measure or (MEASURED_BY_MACS if ranked.measures_more else MEASURED_CANDIDATES),
         sustained=sustained,
         limits=limits_of(options.constraints, package.space, runtime, precision, outside_key=options.outside_key),
         part=searched_part(options.constraints, package.space, target),

@@ -34,6 +34,8 @@ def search_record(plan: Plan, latency: Score, score: Score, front: Front, correc
     return SearchRecord(
         objective="top1" if plan.predictor else "macs",
         metric=plan.predictor.metric if plan.predictor else "top1",
+        ranked_by=plan.ranked.by,
+        ranked_why=plan.ranked.why,
         budget_ms=plan.budget_ms,
         budget_source="option" if plan.relative_budget is None else "relative",
         relative_budget=plan.relative_budget,

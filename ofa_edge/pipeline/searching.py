@@ -41,9 +41,10 @@ _RESULT = "search.json"
 def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | None]:
     """The chosen subnet and how it was found; the only one, and None, where one network was given.
 
-    With a predictor, candidates are extracted, calibrated and measured on held-out training images, the predictor is
-    corrected by them, and the winner is the one that is expected to be best after that. Without one (untrained weights)
-    the subnet with most MACs within the budget is taken, since nothing is known about accuracy.
+    With a predictor, or MACs in its place (`plan.ranked`), candidates are extracted, calibrated and measured on
+    held-out training images, the predictor is corrected by them, and the winner is the one that is expected to be best
+    after that. Without one (untrained weights) the subnet with most MACs within the budget is taken, since nothing is
+    known about accuracy.
 
     Raises:
         BudgetError: no subnet is fast enough; names the fastest one.
@@ -103,6 +104,7 @@ def search_inputs(plans: Sequence[Plan]) -> dict[str, Any]:
         "space": plan.package.space.hash,
         "weights": weights_digest(plan),
         "predictor": sha256_file(predictor_file) if predictor_file else None,
+        "ranked_by": [plan.ranked.by, plan.ranked.why],
         "targets": [
             {
                 "latency": each.latency_digest,

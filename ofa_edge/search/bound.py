@@ -172,9 +172,11 @@ class _Relaxation:
     def _first(self, budgets: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, Floats, Floats]:
         """Each (region, budget) with the best multipliers of a coarse grid, and the bound that they give."""
         finite = np.isfinite(self.gains)
-        scale = np.abs(self.gains[finite]).max() / max(float(np.abs(self.times).max()), 1e-30)
-        prices = np.append(scale * np.geomspace(1e-3, 1e2, _PRICES - 1), 0.0)
         slopes = self.curve.slope(self.points)
+        # A curve alone has no gains: then a block adds its part of the inner sum, at the curve's slope.
+        most = float(np.abs(self.gains[finite]).max()) or float(np.abs(slopes).max() * np.abs(self.inners).max())
+        scale = most / max(float(np.abs(self.times).max()), 1e-30)
+        prices = np.append(scale * np.geomspace(1e-3, 1e2, _PRICES - 1), 0.0)
         price, slope = (each.ravel() for each in np.meshgrid(prices, np.linspace(slopes.min(), slopes.max(), _SLOPES)))
         regions = np.arange(len(self.low))
         offsets = np.array([self._offset(np.full(len(price), each), price, slope) for each in regions])

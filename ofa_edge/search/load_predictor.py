@@ -6,14 +6,19 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.errors import WeightsError
+from ofa_edge.files import sha256_file
 from ofa_edge.metrics import Metric
 from ofa_edge.search import published_predictor
 from ofa_edge.search.bound import SeparableAccuracy
 from ofa_edge.search.front import NoBound
+from ofa_edge.search.macs_predictor import MacsPredictor
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.search.predictor_file import kinds_of
 from ofa_edge.search.published_predictor import PublishedPredictor
 from ofa_edge.space import Genomes, Space
+from ofa_edge.supernet import zoo
+from ofa_edge.supernet.zoo import SupernetPackage
 
 
 class Predictor(Protocol):
@@ -37,11 +42,32 @@ class Predictor(Protocol):
 
 def separable_form(predictor: Predictor) -> SeparableAccuracy | NoBound:
     """The predictor as a sum over blocks and a curve of MACs, for an upper bound; or why it has no such form."""
-    if isinstance(predictor, AccuracyPredictor):
+    if isinstance(predictor, AccuracyPredictor | MacsPredictor):
         return predictor.separable
     if isinstance(predictor, PublishedPredictor):
         return NoBound("the predictor is a neural network, which no sum over blocks majorises closely")
     return NoBound("the predictor is not known to be a sum over blocks")
+
+
+def package_predictor(package: SupernetPackage) -> Predictor | None:
+    """The predictor of a package; None where it has none, or holds one network, which needs none.
+
+    Raises:
+        WeightsError: it was fitted to other weights than those beside it; see also `load_predictor`.
+    """
+    path = package.file(zoo.PREDICTOR) if package.subnet is None else None
+    if path is None:
+        return None
+    predictor = load_predictor(path, package.space)
+    fitted_to = predictor.fitted_to if isinstance(predictor, AccuracyPredictor) else None
+    assert package.weights is not None
+    if fitted_to is not None and fitted_to.weights_sha256 != (found := sha256_file(package.weights)):
+        raise WeightsError(
+            "accuracy predictor of other weights",
+            f"{path}: fitted to subnets of {fitted_to.weights_sha256[:12]}, and {package.weights.name} is {found[:12]}",
+            f"ofa-edge predictor train --supernet {package.name}, which fits one to these weights",
+        )
+    return predictor
 
 
 def load_predictor(path: Path, space: Space) -> Predictor:

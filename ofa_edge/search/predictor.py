@@ -6,7 +6,7 @@ different widths had the lowest error, below MLPs and Gaussian processes (benchm
 """
 
 import functools
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,9 @@ from ofa_edge.files import canonical_json, write_bytes
 from ofa_edge.metrics import METRICS, Metric, kendall, spearman
 from ofa_edge.search.bound import LogCurve, SeparableAccuracy
 from ofa_edge.search.features import LOG_MACS_OFFSET, Features, LinearFeatures
+from ofa_edge.search.macs_predictor import MacsLine, MacsPredictor
 from ofa_edge.search.predictor_file import HINT, read_predictor_file, require_space
+from ofa_edge.search.ranking import Ranking, rank
 from ofa_edge.search.regression import fit_linear
 from ofa_edge.space import Genomes, Space
 
@@ -37,6 +39,35 @@ class HeldOut:
     spearman: float
     pairs: int
     folds: int
+    ranking: Ranking | None = None  # None: the file was written before this was looked at
+    macs: MacsLine | None = None  # what MACs alone say of the same pairs; None likewise
+
+    @property
+    def numbers(self) -> list[float]:
+        """All figures that must be finite."""
+        nested = [asdict(part).values() for part in (self.ranking, self.macs) if part is not None]
+        return [self.rmse, self.kendall, self.spearman, *(value for part in nested for value in part)]
+
+    @classmethod
+    def of_facts(cls, facts: dict[str, Any]) -> "HeldOut":
+        """Out of JSON. Raises KeyError, TypeError or ValueError for what is none."""
+        facts = dict(facts)  # a list is refused here
+        ranking, macs = facts.get("ranking"), facts.get("macs")
+        return cls(
+            **{
+                **facts,
+                "ranking": None if ranking is None else Ranking(**ranking),
+                "macs": None if macs is None else MacsLine(**macs),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class FittedTo:
+    """What the pairs behind a predictor were measured with."""
+
+    weights_sha256: str  # of the supernet's file
+    images_sha256: str  # of pixels and labels (`Images.digest`) that accuracy was measured on
 
 
 @dataclass(frozen=True)
@@ -53,6 +84,7 @@ class AccuracyPredictor:
     bias: float
     held_out: HeldOut
     metric: Metric = "top1"  # what it predicts
+    fitted_to: FittedTo | None = None  # None: nobody said
 
     @property
     def rmse(self) -> float:
@@ -79,9 +111,18 @@ class AccuracyPredictor:
         linear, square = (float(weight) for weight in function.log_macs)
         return SeparableAccuracy(function.gains, function.features.macs, LogCurve(linear, square, LOG_MACS_OFFSET))
 
+    @property
+    def macs(self) -> MacsPredictor | None:
+        """MACs in this predictor's place, fitted to the same pairs; None where an older file does not have them."""
+        return None if self.held_out.macs is None else MacsPredictor(self.space, self.held_out.macs, self.metric)
+
     def summary(self) -> dict[str, Any]:
         """The held-out figures as JSON."""
         return asdict(self.held_out)
+
+    def of(self, fitted_to: FittedTo) -> "AccuracyPredictor":
+        """The same, with what its pairs were measured with."""
+        return replace(self, fitted_to=fitted_to)
 
     @classmethod
     def fit(cls, space: Space, genomes: Genomes, accuracy: Floats, seed: int = 0) -> "AccuracyPredictor":
@@ -106,17 +147,29 @@ class AccuracyPredictor:
         for index in range(FOLDS):
             part = fit_linear(values[fold != index], accuracy[fold != index], features.detailed)
             predicted[fold == index] = values[fold == index] @ part.weights + part.bias
-        return cls(space, model.weights, model.bias, _held_out(predicted, accuracy))
+        macs = features.macs(genomes).astype(np.float64)
+        held_out = HeldOut(
+            rmse=float(np.sqrt(np.mean((predicted - accuracy) ** 2))),
+            kendall=kendall(predicted, accuracy),
+            spearman=spearman(predicted, accuracy),
+            pairs=len(accuracy),
+            folds=FOLDS,
+            ranking=rank(predicted, macs, accuracy),
+            macs=MacsLine.fit(macs, accuracy, fold),
+        )
+        return cls(space, model.weights, model.bias, held_out)
 
     # -- files ----------------------------------------------------------------------------------------------------
 
     def save(self, path: Path) -> str:
-        """Write as safetensors with the space's hash and the held-out figures; return the file's SHA-256."""
+        """Write as safetensors with the space's hash, the held-out figures and `fitted_to`; return the SHA-256."""
         from safetensors.numpy import save
 
         # One key: safetensors writes several in no fixed order, and the file's digest must not change.
         facts = {"space_hash": self.space.hash, "space": self.space.name, "held_out": self.summary()}
         facts["metric"] = self.metric
+        if self.fitted_to is not None:
+            facts["fitted_to"] = asdict(self.fitted_to)
         tensors = {"weights": self.weights, "bias": np.array([self.bias])}
         return write_bytes(path, save(tensors, {FORMAT: canonical_json(facts).decode()}))
 
@@ -130,7 +183,8 @@ class AccuracyPredictor:
         """
         facts, tensors = read_predictor_file(path, FORMAT)
         try:
-            held_out = HeldOut(**facts["held_out"])
+            held_out = HeldOut.of_facts(facts["held_out"])
+            fitted_to = FittedTo(**facts["fitted_to"]) if "fitted_to" in facts else None
             require_space(path, facts, space)
             metric: Metric = facts.get("metric", "top1")
             if metric not in METRICS:
@@ -138,11 +192,11 @@ class AccuracyPredictor:
             weights, bias = tensors["weights"], tensors["bias"]
             if weights.shape != (Features(space).width,) or bias.shape != (1,):
                 raise ValueError(f"weights of shape {weights.shape}, bias of shape {bias.shape}")
-            if weights.dtype != np.float64 or not np.isfinite([*weights, *bias, *asdict(held_out).values()]).all():
+            if weights.dtype != np.float64 or not np.isfinite([*weights, *bias, *held_out.numbers]).all():
                 raise ValueError("values that are not finite numbers")
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError("damaged accuracy predictor", f"{path}: {error}", HINT) from error
-        return cls(space, weights, float(bias[0]), held_out, metric)
+        return cls(space, weights, float(bias[0]), held_out, metric, fitted_to)
 
 
 def _check_pairs(space: Space, genomes: Genomes, accuracy: Floats) -> None:
@@ -155,13 +209,3 @@ def _check_pairs(space: Space, genomes: Genomes, accuracy: Floats) -> None:
         wrong = "accuracies must be fractions of 1 (0.91, not 91)"
     if wrong:
         raise DataError("cannot fit an accuracy predictor", wrong, "measure more subnets with ofa-edge train --pairs")
-
-
-def _held_out(predicted: Floats, accuracy: Floats) -> HeldOut:
-    return HeldOut(
-        rmse=float(np.sqrt(np.mean((predicted - accuracy) ** 2))),
-        kendall=kendall(predicted, accuracy),
-        spearman=spearman(predicted, accuracy),
-        pairs=len(accuracy),
-        folds=FOLDS,
-    )

@@ -13,7 +13,7 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
-from ofa_edge.files import atomic_path
+from ofa_edge.files import atomic_path, sha256_file
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Family, Space, Subnet
 from ofa_edge.supernet.header import NETWORK_FORMAT, read_weights_file
@@ -44,7 +44,9 @@ WEIGHTS, PREDICTOR, PAIRS, IMAGES, LABELS = (
 )
 NETWORK = "network.safetensors"  # in place of WEIGHTS: one static network, nothing to search
 FINETUNED = "finetune.json"  # how a fine-tuned NETWORK came about
+RECORDS = ("figures.json", FINETUNED)  # what a run says of itself
 SPLITS = ("calibration", "validation", "test")
+_AS_WRITTEN = "use the package as ofa-edge train wrote it"
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,49 @@ class SupernetPackage:
             return Supernet(self.space).eval()
 
     def images(self, split: str) -> Images:
-        """`calibration` (training images), `validation` (held out of training) or `test` images."""
+        """`calibration` (training images), `validation` (held out of training) or `test` images.
+
+        Raises:
+            DataError: there are none, they are damaged, not those that the package was written with, or their labels
+                are not class numbers of this supernet.
+        """
         path = self.file(IMAGES)
         if path is None:
             raise DataError(f"supernet '{self.name}' has no images", "no images.npz beside its weights", "use --data")
-        return load_images(path, split)
+        self._require_own(path)
+        images = load_images(path, split)
+        strange = images.labels[(images.labels < 0) | (images.labels >= len(self.labels))]
+        if len(strange):
+            raise DataError(
+                f"the {split} images have labels that are no classes of '{self.name}'",
+                f"{path}: {len(strange)} of {len(images)}, the first is {strange[0]}; "
+                f"its {len(self.labels)} classes are 0 .. {len(self.labels) - 1}",
+                _AS_WRITTEN,
+            )
+        if images.pixels.shape[3] != self.space.in_channels:
+            raise DataError(
+                f"the {split} images have {images.pixels.shape[3]} channels",
+                f"{path}: '{self.name}' takes {self.space.in_channels}",
+                _AS_WRITTEN,
+            )
+        return images
+
+    def _require_own(self, path: Path) -> None:
+        """Raise DataError where what the run wrote of itself names other images than those beside it."""
+        for name in RECORDS:
+            record = self.file(name)
+            if record is None:
+                continue
+            try:
+                wanted = json.loads(record.read_bytes()).get("images_sha256")
+            except (OSError, ValueError, AttributeError):
+                continue  # figures are for people: a build does not need them
+            if wanted is not None and wanted != (found := sha256_file(path)):
+                raise DataError(
+                    f"{path.name} is not the one that this package was written with",
+                    f"{path}: SHA-256 {found[:12]}, {name} names {str(wanted)[:12]}",
+                    f"{_AS_WRITTEN}; other images are for --data",
+                )
 
 
 def open_supernet(name_or_path: str, *, untrained: bool = False) -> SupernetPackage:
@@ -178,7 +218,23 @@ def _read_package(name: str, folder: Path) -> SupernetPackage:
             f"{path}: {len(labels)} labels for {weights.space.num_classes} classes",
             "train again",
         )
+    _require_labels(folder / LABELS, labels)
     return SupernetPackage(name, weights.space, folder, labels, mean, std, dataset, weights.subnet, reading)
+
+
+def _require_labels(path: Path, labels: tuple[str, ...]) -> None:
+    """Raise DataError where a package's list of labels is not that of its weights: apps are given the list."""
+    if not path.is_file():
+        return
+    try:
+        found = path.read_text("utf-8").removesuffix("\n").split("\n")
+    except (OSError, ValueError) as error:
+        raise DataError("damaged labels", f"{path}: {error}", _AS_WRITTEN) from error
+    if found != list(labels):
+        place = next((n for n, pair in enumerate(zip(found, labels, strict=False)) if pair[0] != pair[1]), None)
+        lengths = f"{len(found)} labels, the weights have {len(labels)}"
+        own = lengths if place is None else f"number {place} is '{found[place]}', the weights say '{labels[place]}'"
+        raise DataError("the labels are not those of the weights", f"{path}: {own}", _AS_WRITTEN)
 
 
 def save_images(path: Path, splits: dict[str, Images]) -> None:
@@ -202,8 +258,20 @@ def load_images(path: Path, split: str) -> Images:
 
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return Images(file[f"{split}_pixels"], file[f"{split}_labels"].astype(np.int64))
+            pixels, labels = file[f"{split}_pixels"], file[f"{split}_labels"]
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"no {split} images", f"{path}: {error}", _AS_WRITTEN) from error
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        kind = f"{labels.dtype} {list(labels.shape)}"
         raise DataError(
-            f"no {split} images", f"{path}: {error}", "use the package as ofa-edge train wrote it"
-        ) from error
+            f"the {split} labels are not class numbers", f"{path}: {kind}, whole numbers wanted", _AS_WRITTEN
+        )
+    return Images(pixels, labels.astype(np.int64))
+
+
+def holds_images(path: Path, splits: dict[str, Images]) -> bool:
+    """Whether a file holds just these splits."""
+    try:
+        return all(load_images(path, split).digest == images.digest for split, images in splits.items())
+    except DataError:
+        return False

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from ofa_edge.data.dataset import Images
@@ -39,6 +40,12 @@ class TrainingData:
     batch: int
     balance: Balance = "none"
     notes: tuple[str, ...] = ()
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Training images of each class that any image is of, by class number."""
+        every = np.concatenate([part.labels for part in (self.train, self.held_out, self.test)])
+        return [int(count) for count in np.bincount(self.train.labels, minlength=int(every.max()) + 1)]
 
 
 def training_data(package: SupernetPackage, dataset: str | None, folder: Path | None) -> TrainingData:

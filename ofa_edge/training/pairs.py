@@ -51,13 +51,13 @@ def measure_pairs(
 ) -> list[Pair]:
     """Measure each subnet after calibration, by `metric`.
 
-    What `file` already holds is not measured again, unless it was measured with other weights, on other images or by
-    another metric.
+    What `file` already holds is not measured again where the same weights and images stood behind it, and the metric.
+    A file that does not say what did is replaced, if it is of this space.
     """
-    source = measured_on(supernet, images)
-    known = {}
-    if file.exists() and _source(file) in ((None, metric), (source, metric)):
-        known = {pair.subnet: pair for pair in read_pairs(file, supernet.space)}
+    source, known = measured_on(supernet, calibration, images), {}
+    if file.exists() and (found := _source(file))[0] in (None, source):
+        pairs = read_pairs(file, supernet.space)
+        known = {pair.subnet: pair for pair in pairs} if found == (source, metric) else {}
     for done, subnet in enumerate(subnets, start=1):
         if subnet not in known:
             # Rounded here, as in the file, so that a resumed run fits the same predictor to the byte.
@@ -69,9 +69,9 @@ def measure_pairs(
     return [known[subnet] for subnet in subnets]
 
 
-def measured_on(supernet: Supernet, images: Images) -> str:
-    """Digest of the weights and images behind measured accuracies."""
-    digest = hashlib.sha256(images.pixels.tobytes() + images.labels.tobytes())
+def measured_on(supernet: Supernet, calibration: Images, images: Images) -> str:
+    """Digest of the weights, the calibration images and the images behind measured accuracies."""
+    digest = hashlib.sha256(f"{calibration.digest} {images.digest}".encode())
     for value in supernet.state_dict().values():
         digest.update(value.contiguous().numpy().tobytes())
     return digest.hexdigest()

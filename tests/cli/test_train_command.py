@@ -9,6 +9,10 @@ import tiny_runs
 from PIL import Image
 from tiny_runs import image_folder
 
+from ofa_edge.train import claim_run_folder
+from ofa_edge.training import claim
+from ofa_edge.training.data import load_data
+
 PRESET = """
 name = "bands"
 description = "three kinds of bands"
@@ -152,19 +156,26 @@ def test_a_dry_run_refuses_what_a_run_would(run, here):
     assert "is not ours" in refused(run(*command, "--out", here / "taken"))
     (here / "other").mkdir()
     (here / "other" / "recipe.json").write_text('{"digest": "0123456789abcdef"}')
-    told = refused(run(*command, "--out", here / "other"))
-    assert "holds another run" in told
-    assert "0123456789ab" in told
+    assert "is damaged or of an older version" in refused(run(*command, "--out", here / "other"))
     assert sorted(path.name for path in (here / "other").iterdir()) == ["recipe.json"]
 
 
 def test_a_dry_run_accepts_a_run_to_go_on_with(run, here):
     command = ["train", "--recipe", here / "tiny.toml", "--data", here / "data", "--out", here / "mine"]
-    from ofa_edge.train import claim_run_folder
-
-    claim_run_folder(here / "mine", tiny_runs.shrinking())
+    claim_run_folder(here / "mine", tiny_runs.shrinking(), load_data(tiny_runs.shrinking(), here / "data"))
     assert run(*command, "--dry-run")[0] == 0
-    assert "holds another run" in refused(run(*command, "--dry-run", "--seed", "6"))
+    assert "seed 5 then, 6 now" in refused(run(*command, "--dry-run", "--seed", "6"))
+
+
+def test_changed_code_is_refused_by_its_option(run, here, monkeypatch):
+    command = ["train", "--recipe", here / "tiny.toml", "--data", here / "data", "--out", here / "mine", "--dry-run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(claim, "training_code", lambda: "0" * 64)
+        claim_run_folder(here / "mine", tiny_runs.shrinking(), load_data(tiny_runs.shrinking(), here / "data"))
+    told = refused(run(*command))
+    assert "the code that trains has changed since: 000000000000 then" in told
+    assert "--accept-changed-code" in told
+    assert run(*command, "--accept-changed-code")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -242,3 +242,19 @@ def test_a_failed_gate_is_red_at_the_top() -> None:
 )
 def test_sizes(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_it_says_what_the_search_went_by() -> None:
+    parts = facts()
+    why = "its Kendall's tau is -0.20: it may have no order at all"
+    by_macs = parts["search"].model_copy(update={"ranked_by": "macs", "ranked_why": why})
+    text = Page(render_report(manifest(**{**parts, "search": by_macs}))).text
+    assert f"The search goes by MACs: {why}." in text
+    assert "is a line over log MACs" in text
+    assert "The line's error on held-out subnets" in text
+    by_predictor = by_macs.model_copy(update={"ranked_by": "predictor", "ranked_why": "it ranks"})
+    text = Page(render_report(manifest(**{**parts, "search": by_predictor}))).text
+    assert "The search goes by the accuracy predictor: it ranks." in text
+    assert "line over log MACs" not in text
+    before = by_macs.model_copy(update={"ranked_by": None})  # a manifest from before this was recorded
+    assert "The search goes by" not in Page(render_report(manifest(**{**parts, "search": before}))).text

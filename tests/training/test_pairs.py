@@ -46,8 +46,8 @@ def measured(monkeypatch):
     return stand_in
 
 
-def measure(subnets, file, net=None, images=IMAGES, **options):
-    return measure_pairs(net or Net(), subnets, None, images, None, file, **options)
+def measure(subnets, file, net=None, images=IMAGES, calibration=IMAGES, **options):
+    return measure_pairs(net or Net(), subnets, calibration, images, None, file, **options)
 
 
 def test_pairs_of_other_weights_or_images_are_measured_again(measured, tmp_path):
@@ -55,6 +55,15 @@ def test_pairs_of_other_weights_or_images_are_measured_again(measured, tmp_path)
     for net, images in ((Net(), IMAGES), (Net(), IMAGES), (Net(1.0), IMAGES), (Net(1.0), IMAGES.sample(30))):
         measure(subnets, tmp_path / "pairs.json", net, images)
     assert len(measured.subnets) == 3 * len(subnets)
+    measure(subnets, tmp_path / "pairs.json", Net(1.0), IMAGES.sample(30), IMAGES.sample(10))
+    assert len(measured.subnets) == 4 * len(subnets)
+
+
+def test_pairs_that_do_not_say_what_they_are_of_are_measured_again(measured, tmp_path):
+    subnets = sample_subnets(SPACE, 6, seed=1)
+    write_pairs(tmp_path / "pairs.json", SPACE, measure(subnets, tmp_path / "pairs.json"), len(IMAGES))
+    measure(subnets, tmp_path / "pairs.json")
+    assert len(measured.subnets) == 2 * len(subnets)
 
 
 def test_pairs_of_another_metric_are_measured_again(measured, tmp_path):
