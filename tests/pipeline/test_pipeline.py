@@ -377,7 +377,7 @@ def test_a_full_disk_leaves_the_last_result(first, workshop, tmp_path, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device", str(target))
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.shutil, "copy2", full)
+        patch.setattr(pipeline, "copy_file", full)
         with pytest.raises(OutputError) as caught:
             workshop.build(out)
     assert "No space left" in caught.value.why
