@@ -1,4 +1,4 @@
-"""A folder of one's own images, class by class, from training to int8: CIFAR-10 (JPEG) in five settings.
+"""A folder of one's own images, class by class, from training to int8: CIFAR-10 (JPEG) in six settings.
 
     python benchmarks/own_data.py run --images CIFAR [--setting full] [--folder runs/own_data]
     python benchmarks/own_data.py table > docs/benchmarks/own_data.md
@@ -6,8 +6,9 @@
 CIFAR holds train/CLASS/*.jpg and test/CLASS/*.jpg. `run` makes a folder of each setting (all images, 200, 50 or 20 a
 class, 30:1 imbalance with and without balanced sampling), trains a small supernet on it as `ofa-edge train` does, with
 equal steps everywhere, and measures on the test images what users get: largest, smallest and five random subnets under
-the packaged calibration and under five others of the same size from unseen images, top-1 and balanced accuracy, the predictor, and int8
-beside fp32. One thread; killed, it goes on. Results lie in own_data_results.json; `table` prints the page.
+the packaged calibration and under five others of the same size from unseen images, top-1 and balanced accuracy, the
+predictor, and int8 beside fp32. One thread; killed, it goes on. Results lie in own_data_results.json; `table` prints
+the page.
 """
 
 import argparse

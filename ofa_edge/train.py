@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ofa_edge import __version__, cost
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.errors import ConfigError, OutputError
-from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
+from ofa_edge.files import canonical_json, parse_json, sha256_bytes, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import METRICS, Metric, argmax, spearman
 from ofa_edge.predicting import MIN_PAIRS, measure_and_fit
 from ofa_edge.space import Space
@@ -185,7 +185,7 @@ def _is_trained(folder: Path, identity: RunIdentity | None) -> bool:
 def _known_figures(folder: Path, recipe: Recipe, weights_sha256: str, identity: RunIdentity) -> dict[str, Any]:
     """The figures of an earlier call, if they are of the same run and weights."""
     try:
-        figures: dict[str, Any] = json.loads((folder / FIGURES).read_bytes())
+        figures: dict[str, Any] = parse_json((folder / FIGURES).read_bytes())
         found = (figures["run"], figures["weights_sha256"], figures["measure"])
         same = found == (identity.digest, weights_sha256, recipe.measure.model_dump(mode="json"))
     except (OSError, ValueError, KeyError, TypeError):
@@ -200,7 +200,7 @@ class _PhaseLog:
         self.file, self.recipe, self.calibration, self.held_out = file, recipe, calibration, held_out
 
     def __call__(self, part: PhasePlan, supernet: Supernet) -> None:
-        records = json.loads(self.file.read_bytes()) if self.file.is_file() else []
+        records = parse_json(self.file.read_bytes()) if self.file.is_file() else []
         resolution = max(part.resolutions())
         preprocessing = self.recipe.preprocessing(resolution)
         record: dict[str, Any] = {"phase": part.phase.name, "step": part.end, "resolution": resolution}

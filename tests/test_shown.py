@@ -52,7 +52,7 @@ def test_nothing_that_steers_is_left(text: str) -> None:
 
 
 # Words of ours only: names of published spaces, and what is no command but a title.
-OURS = {"zoo.py", "search.py", "gates.py", "junit.py", "sysroot.py", "connections.py"}
+OURS = {"zoo.py", "search.py", "junit.py", "sysroot.py", "connections.py"}
 BY_HAND = re.compile(r'f"[^"]*ofa-edge [a-z]+(?: [a-z]+)*(?: --[a-z-]+(?: [A-Za-z0-9-]+)?)* \{(?!pasteable|next_step)')
 
 

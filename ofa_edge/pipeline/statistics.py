@@ -1,6 +1,5 @@
 """The evidence that a network's batch norm statistics are those of the data (see `verify.statistics`)."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from ofa_edge.cache import CacheEntry
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.sampling import stratified_split
 from ofa_edge.errors import OfaEdgeError
+from ofa_edge.files import parse_json
 from ofa_edge.manifest import DropRecord, ExpectedRecord, StatisticsRecord
 from ofa_edge.metrics import argmax, paired_drop, top1
 from ofa_edge.pipeline.inputs import BuildData
@@ -100,7 +100,7 @@ def _expected(plan: Plan, subnet: Subnet) -> ExpectedRecord | None:
     package, same = plan.package, plan.options.data is None
     if (facts := package.file(zoo.FINETUNED)) is not None:
         try:
-            value = json.loads(facts.read_bytes())
+            value = parse_json(facts.read_bytes())
             return ExpectedRecord(
                 top1=value["top1_after"],
                 images=value["test_images"],
@@ -113,7 +113,7 @@ def _expected(plan: Plan, subnet: Subnet) -> ExpectedRecord | None:
     if pairs is None or plan.predictor is None or plan.predictor.rmse_source != "held-out":
         return None
     try:
-        images = int(json.loads(pairs.read_bytes())["images"])
+        images = int(parse_json(pairs.read_bytes())["images"])
         known = {pair.subnet: pair.top1 for pair in read_pairs(pairs, package.space)}
     except (OfaEdgeError, OSError, ValueError, KeyError, TypeError):
         return None  # damaged: the predictor was fitted to it before, and says less

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ofa_edge.errors import WeightsError
-from ofa_edge.files import atomic_path
+from ofa_edge.files import atomic_path, parse_json
 from ofa_edge.space import Space
 from ofa_edge.supernet.header import FORMAT, HINT, NETWORK_FORMAT, pack, read_weights_file, unpack
 from ofa_edge.supernet.importing.matching import compare, fill, require, shapes_of
@@ -65,10 +65,10 @@ def load_static(path: Path) -> StaticNet:
         with safe_open(path, framework="pt") as file:
             metadata = unpack(file.metadata())
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        space = Space.from_json(json.loads(metadata["space"]))
-        net = StaticNet(space, space.from_config(json.loads(metadata["subnet"])))
+        space = Space.from_json(parse_json(metadata["space"]))
+        net = StaticNet(space, space.from_config(parse_json(metadata["subnet"])))
         net.load_state_dict(tensors)
     except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
         raise WeightsError("damaged static network", f"{path}: {error}", "build again") from error
-    net.calibrated = json.loads(metadata["calibrated"])
+    net.calibrated = parse_json(metadata["calibrated"])
     return net.eval()

@@ -4,7 +4,6 @@ A *package* is a folder with all that a build needs besides the target: weights,
 labels, and how they came about. The embedded default is one; a user's own training run makes another.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
-from ofa_edge.files import atomic_path, sha256_file
+from ofa_edge.files import atomic_path, parse_json, sha256_file
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Family, Space, Subnet
 from ofa_edge.supernet.header import NETWORK_FORMAT, read_weights_file
@@ -147,7 +146,7 @@ class SupernetPackage:
             if record is None:
                 continue
             try:
-                wanted = json.loads(record.read_bytes()).get("images_sha256")
+                wanted = parse_json(record.read_bytes()).get("images_sha256")
             except (OSError, ValueError, AttributeError):
                 continue  # figures are for people: a build does not need them
             if wanted is not None and wanted != (found := sha256_file(path)):
@@ -206,10 +205,10 @@ def _read_package(name: str, folder: Path) -> SupernetPackage:
     weights = read_weights_file(path, NETWORK_FORMAT) if single else read_weights_file(path)
     facts = weights.facts
     try:
-        labels = tuple(json.loads(facts["labels"]))
-        mean, std = (tuple(float(item) for item in json.loads(facts[key])) for key in ("mean", "std"))
+        labels = tuple(parse_json(facts["labels"]))
+        mean, std = (tuple(float(item) for item in parse_json(facts[key])) for key in ("mean", "std"))
         dataset = facts["dataset"]
-        reading = Reading.from_json(json.loads(facts["reading"])) if "reading" in facts else AS_STORED
+        reading = Reading.from_json(parse_json(facts["reading"])) if "reading" in facts else AS_STORED
     except (ConfigError, KeyError, ValueError, TypeError) as error:
         raise WeightsError("incomplete weights header", f"{path}: {error}", "train again") from error
     if len(labels) != weights.space.num_classes or len(mean) != weights.space.in_channels:

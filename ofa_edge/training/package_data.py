@@ -1,6 +1,5 @@
 """The data that a supernet's package was trained on, opened again: for fine-tuning, and for predictors made later."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.open import IMAGE_FOLDER
 from ofa_edge.errors import DataError
+from ofa_edge.files import parse_json
 from ofa_edge.metrics import Metric
 from ofa_edge.supernet.own_data import open_for
 from ofa_edge.supernet.zoo import IMAGES, SupernetPackage
@@ -94,7 +94,7 @@ def package_metric(package: SupernetPackage) -> Metric:
 def _recipe_facts(package: SupernetPackage) -> dict[str, Any]:
     path = package.file("recipe.json")
     try:
-        value = json.loads(path.read_bytes())["recipe"] if path else {}
+        value = parse_json(path.read_bytes())["recipe"] if path else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from ofa_edge.errors import OutputError, TrainingError
-from ofa_edge.files import write_bytes
+from ofa_edge.files import parse_json, write_bytes
 from ofa_edge.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from ofa_edge.training.distributed import World, is_loss, lost
 
@@ -215,7 +215,7 @@ def _cut_log(path: Path, step: int) -> None:
     """Drop records of steps that the checkpoint does not hold: they will be taken, and logged, again."""
     if path.is_file():
         lines = path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        kept = [line for line in lines if line.endswith("\n") and parse_json(line)["step"] <= step]
         if kept != lines:
             write_bytes(path, "".join(kept).encode())
 

@@ -17,6 +17,7 @@ from ofa_edge.errors import (
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.manifest import DeviceMeasurement, DropRecord, Inconclusive, Outcome, Rung, Verdict
 from ofa_edge.metrics import wilson95
+from ofa_edge.shown import pasteable
 from ofa_edge.verify.accuracy import FLOOR, judge_drop
 
 INSTRUCTIONS_LIMIT = 1.01  # of the baseline's
@@ -98,7 +99,7 @@ def delegation_verdict(inspection: Inspection, measurements: Sequence[DeviceMeas
     faults = inspection.faults
     if faults:
         first, more = faults[0], f"; {len(faults) - 1} more" if len(faults) > 1 else ""
-        return verdict("fail", first.code, f"{first.what}{more}: ofa-edge inspect {inspection.file}")
+        return verdict("fail", first.code, f"{first.what}{more}: {pasteable('ofa-edge', 'inspect', inspection.file)}")
     for item in measurements:
         left = json.loads(item.fingerprint.get("runner_undelegated", "{}"))
         if left:
