@@ -16,6 +16,7 @@ from ofa_edge.search.macs_predictor import MacsPredictor
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.search.predictor_file import kinds_of
 from ofa_edge.search.published_predictor import PublishedPredictor
+from ofa_edge.shown import pasteable
 from ofa_edge.space import Genomes, Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage
@@ -65,7 +66,7 @@ def package_predictor(package: SupernetPackage) -> Predictor | None:
         raise WeightsError(
             "accuracy predictor of other weights",
             f"{path}: fitted to subnets of {fitted_to.weights_sha256[:12]}, and {package.weights.name} is {found[:12]}",
-            f"ofa-edge predictor train --supernet {package.name}, which fits one to these weights",
+            f"{pasteable('ofa-edge', 'predictor', 'train', '--supernet', package.name)}, which fits one to these weights",
         )
     return predictor
 
