@@ -66,7 +66,7 @@ def package_predictor(package: SupernetPackage) -> Predictor | None:
         raise WeightsError(
             "accuracy predictor of other weights",
             f"{path}: fitted to subnets of {fitted_to.weights_sha256[:12]}, and {package.weights.name} is {found[:12]}",
-            f"{pasteable('ofa-edge', 'predictor', 'train', '--supernet', package.name)}, which fits one to these weights",
+            f"fit one to these: {pasteable('ofa-edge', 'predictor', 'train', '--supernet', package.name)}",
         )
     return predictor
 
