@@ -161,12 +161,12 @@ class ExpectedRecord(Record):
 
 
 class StatisticsRecord(Record):
-    """The network beside itself with batch norm statistics of other images of the same data, twice."""
+    """The network beside itself with batch norm statistics of other images of the same data."""
 
     images: Annotated[int, Field(ge=1)]  # of each other calibration
     snr_db: Finite  # its answers beside those of the others, on the test images
     others_snr_db: Finite  # theirs beside each other's
-    top1: tuple[Fraction, ...] = ()  # of the others; none without labels
+    top1: tuple[Fraction, ...] = ()  # of two of the others; none without labels
     drop: DropRecord | None = None  # against that of the others that it is nearer to in top-1
     expected: ExpectedRecord | None = None
     suspicions: tuple[str, ...] = ()  # about the calibration images

@@ -85,9 +85,9 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def load_logits(entry: CacheEntry) -> NDArray[np.float32]:
+def load_logits(entry: CacheEntry, name: str = LOGITS) -> NDArray[np.float32]:
     """The logits [N, classes] that a stage left."""
-    return np.asarray(np.load(entry.path(LOGITS), allow_pickle=False), dtype=np.float32)
+    return np.asarray(np.load(entry.path(name), allow_pickle=False), dtype=np.float32)
 
 
 def inputs_for(plan: Plan, subnet: Subnet, count: int | None = None) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.cache import CacheEntry
 from ofa_edge.data.dataset import Images
-from ofa_edge.data.sampling import stratified_split
+from ofa_edge.data.sampling import stratified, stratified_order
 from ofa_edge.errors import OfaEdgeError
 from ofa_edge.files import parse_json
 from ofa_edge.manifest import DropRecord, ExpectedRecord, StatisticsRecord
@@ -19,9 +19,11 @@ from ofa_edge.pipeline.stages import LOGITS, STATIC, StageRunner, load_logits, s
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.training.pairs import read_pairs
-from ofa_edge.verify.statistics import snr_db, suspicions
+from ofa_edge.verify.statistics import nearness_db, suspicions
 
-OTHERS = 2
+OTHERS, JUDGED, COMPARED = 5, 2, 200
+"""Other calibrations; how many of them are judged by top-1; test images that all answers are compared on."""
+_COMPARED = "compared.npy"
 
 
 def check_statistics(
@@ -29,7 +31,8 @@ def check_statistics(
 ) -> StatisticsRecord:
     """Hold a network's answers [N, classes] to the test images against those of the same weights, calibrated anew."""
     others = other_calibrations(plan.data)
-    found = _answers(runner, plan, static, others)
+    found, compared = _answers(runner, plan, static, others)
+    near, others_near = nearness_db(answers[stratified(plan.data.test.labels, COMPARED, 0)], compared)
     labels, package = plan.data.test_labels, plan.package
     odd = suspicions(
         plan.data.calibration.pixels,
@@ -47,8 +50,8 @@ def check_statistics(
         drop = DropRecord(**asdict(paired_drop(argmax(nearest) == labels, right)))
     return StatisticsRecord(
         images=len(others[0]),
-        snr_db=float(np.mean([snr_db(answers, other) for other in found])),
-        others_snr_db=snr_db(*found),
+        snr_db=near,
+        others_snr_db=others_near,
         top1=tops,
         drop=drop,
         expected=None if labels is None else _expected(plan, subnet),
@@ -58,41 +61,48 @@ def check_statistics(
 
 
 def other_calibrations(data: BuildData) -> tuple[Images, ...]:
-    """Two disjoint sets of other images of the data, as many in each as calibrated the network, where there are.
+    """Five disjoint sets of other images of the data, as many in each as calibrated the network, where there are.
 
     They come from the validation and test images: batch norm statistics ask for no labels.
     """
     both = (data.validation, data.test)
     pool = Images(*(np.concatenate([getattr(part, name) for part in both]) for name in ("pixels", "labels")))
-    halves = stratified_split(pool.labels, len(pool) // OTHERS, 0)
-    least = min(len(data.calibration), *map(len, halves))
-    return tuple(pool.take(half).sample(least) for half in halves)
+    parts = np.array_split(stratified_order(pool.labels, 0), OTHERS)  # every stretch of that order is a fair sample
+    least = max(1, min(len(data.calibration), *map(len, parts)))
+    return tuple(pool.take(part).sample(least) for part in parts)
 
 
 def _answers(
     runner: StageRunner, plan: Plan, static: CacheEntry, others: tuple[Images, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Answers [N, classes] to the test images of the network under both other calibrations."""
+    """Answers of the network under other calibrations: two to all test images [2, N, classes], all to a sample."""
 
     def produce(folder: Path) -> None:
         from ofa_edge.supernet.calibrate import calibrate
         from ofa_edge.supernet.evaluate import batches, logits
         from ofa_edge.supernet.weights import load_static
 
-        found = []
-        for images in others:
+        test, chosen = plan.data.test, stratified(plan.data.test.labels, COMPARED, 0)
+        judged, compared = [], []
+        for number, images in enumerate(others):
             net = load_static(static.path(STATIC))
             sizes = plan.package.preprocessing(net.subnet.resolution)
-            found.append(logits(calibrate(net, batches(images, sizes)), plan.data.test, sizes))
-        save_array(folder / LOGITS, np.stack(found))
+            calibrate(net, batches(images, sizes))
+            if number < JUDGED:
+                judged.append(logits(net, test, sizes))
+                compared.append(judged[-1][chosen])
+            else:
+                compared.append(logits(net, test.take(chosen), sizes))
+        save_array(folder / LOGITS, np.stack(judged))
+        save_array(folder / _COMPARED, np.stack(compared))
 
     inputs = {
         "network": static.files[STATIC],
         "others": [images.digest for images in others],
         "test": plan.data.digests["test"],
     }
-    first, second = load_logits(runner.run("statistics", inputs, ("torch",), produce))
-    return first, second
+    entry = runner.run("statistics", inputs, ("torch",), produce)
+    return load_logits(entry), load_logits(entry, _COMPARED)
 
 
 def _expected(plan: Plan, subnet: Subnet) -> ExpectedRecord | None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ofa_edge.manifest import DropRecord, ExpectedRecord, StatisticsRecord
-from ofa_edge.verify.statistics import snr_db, statistics_verdict, suspicions
+from ofa_edge.verify.statistics import nearness_db, statistics_verdict, suspicions
 
 rng = np.random.default_rng(0)
 PIXELS = np.clip(rng.normal(100, 50, (200, 6, 6, 1)), 0, 255).astype(np.uint8)
@@ -96,6 +96,17 @@ def test_one_wrong_channel_of_three_is_told():
 
 def test_distance_of_answers_by_hand():
     one = np.array([[1.0, -1.0], [2.0, -2.0]], np.float32)
-    assert snr_db(one + 7, one) == pytest.approx(snr_db(one, one))  # a shift of all logits changes no answer
-    assert snr_db(one, one) > 200
-    assert snr_db(1.1 * one, one) == pytest.approx(20, abs=1e-4)
+    assert nearness_db(one + 7, [one, one])[0] > 200  # a shift of all logits changes no answer
+    assert nearness_db(1.1 * one, [one, one])[0] == pytest.approx(20, abs=1e-4)
+    own, others = nearness_db(one, [1.1 * one, 0.9 * one])
+    assert own - others == pytest.approx(20 * np.log10(2), abs=1e-4)  # twice as near as they are to each other
+
+
+def test_how_rarely_a_sound_network_looks_unlike_even_in_the_worst_case():
+    """Along one direction, the widest scatter that the ratio can have: six networks from one normal distribution."""
+    values = np.random.default_rng(0).normal(size=(20_000, 6))
+    own = ((values[:, :1] - values[:, 1:]) ** 2).mean(1)
+    rest = np.mean([(values[:, i] - values[:, j]) ** 2 for i in range(1, 6) for j in range(i + 1, 6)], axis=0)
+    times = np.sqrt(own / rest)
+    assert np.mean(times > 2) == pytest.approx(1 / 14, rel=0.15)
+    assert np.mean(times > 4) == pytest.approx(1 / 140, rel=0.3)
