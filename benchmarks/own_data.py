@@ -203,7 +203,7 @@ def page(results: dict[str, Any]) -> str:
     known = {name: results[name] for name in SETTINGS if name in results}
     lines = [_HEAD.format(steps=sum(STEPS.values()), goal=GOAL)]
     lines += [
-        "| setting | training images a class | test images | subnet | top-1, packaged | others: mean (lowest .. highest) "
+        "| setting | training images a class | test images | subnet | packaged, top-1 | others: mean (range) "
         "| packaged less mean | balanced accuracy |\n|---|---|---|---|---|---|---|---|\n"
     ]
     gaps = []
