@@ -39,6 +39,9 @@ Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
 Label = Literal["untrained", "emulated", "analytic", "outside-key"]
 OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")
 
+OWN_IMAGES = "own images"
+"""Role of the sets of images that a build took from `--data`; their digests are of pixels and labels, not of files."""
+
 
 class FileRecord(Record):
     """One file that went in or came out. `path` is relative to the output folder, or names an input."""

@@ -273,5 +273,8 @@ def _where(manifest: "Manifest", out: Path) -> str:
 
 
 def _next(manifest: "Manifest", out: Path) -> str:
-    again = pasteable("ofa-edge", "verify", out, "--device", "NAME")
+    from ofa_edge.manifest import OWN_IMAGES
+
+    own = any(record.role == OWN_IMAGES for record in manifest.inputs)
+    again = pasteable("ofa-edge", "verify", out, "--device", "NAME", *["--data", "DIR"] * own)
     return f"next: {again}   |   {pasteable('open', out / 'report.html')}"

@@ -72,8 +72,6 @@ def load_image_folder(
             parts differ in their classes, images cannot be read or are of different depths, the folder changed while it
             was read, or the images would not fit into memory. What is at fault is named.
     """
-    from ofa_edge.data.picture import is_grey
-
     check_channels(channels)
     train_folder, test_folder = _find_parts(folder)
     names = _class_names(train_folder)
@@ -89,7 +87,9 @@ def load_image_folder(
         test = _list_part(test_folder, names)
         notes += _left_out(test_folder, test.others)
     if channels is None:
-        channels = 1 if all(is_grey(path) for part in (train, test) for files in part.files for path in files) else 3
+        channels = (
+            1 if all(_may_be_grey(path) for part in (train, test) for files in part.files for path in files) else 3
+        )
     total = len(train) + len(test)
     require_memory(total, size, channels, str(folder))
     found = _Found()
@@ -101,6 +101,15 @@ def load_image_folder(
     found.require_readable()
     values = Values.of_set(found.values, str(folder))
     return Dataset(folder.name or folder.resolve().name, parts[0], parts[1], labels, notes, values)
+
+
+def _may_be_grey(path: Path) -> bool:
+    from ofa_edge.data.picture import is_grey
+
+    try:
+        return is_grey(path)
+    except DataError:  # told with all others that cannot be read
+        return True
 
 
 def _find_parts(folder: Path) -> tuple[Path, Path | None]:

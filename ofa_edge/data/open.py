@@ -71,3 +71,11 @@ def _given(folder: Path | None, name: str) -> Path:
     if folder is None:
         raise DataError("no data folder", f"dataset '{name}' is read from a folder", "give it with --data")
     return folder
+
+
+def class_folders(folder: Path | None) -> list[str]:
+    """Names of the folders that are classes, if that is what a folder looks like."""
+    if folder is None or not folder.is_dir():
+        return []
+    inside = folder / "train" if (folder / "train").is_dir() else folder
+    return sorted(path.name for path in inside.iterdir() if path.is_dir() and not path.name.startswith("."))

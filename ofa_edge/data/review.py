@@ -65,7 +65,7 @@ def review_set(
             content, or a mean and standard deviation that cannot be those of such images.
     """
     both = (data.train, data.test)
-    notes = _class_notes(data)
+    notes = _class_notes(data, settled)
     histograms = [channel_histograms(part.pixels) for part in both]
     notes += _range_notes(data, reading, np.sum(histograms, (0, 1)), settled)
     flat = [_flat(part) for part in both]
@@ -88,14 +88,16 @@ def review_set(
     return dataclasses.replace(data, notes=(*data.notes, *notes))
 
 
-def _class_notes(data: Dataset) -> list[str]:
+def _class_notes(data: Dataset, settled: bool) -> list[str]:
     train, test = (class_counts(part, len(data.class_names)) for part in (data.train, data.test))
     names = np.array(data.class_names, dtype=object)
     if not train.all():
         raise DataError(
             "a class without training images", f"{data.name}: {_some(names[train == 0])}", "add images of it"
         )
-    few = [f"{name} {count}" for name, count in zip(names, train, strict=True) if count < FEW]
+    few: list[str] = []
+    if settled:  # training itself says it of what is left once images are held out
+        few = [f"{name} {count}" for name, count in zip(names, train, strict=True) if count < FEW]
     notes = [f"{data.name}: few training images: {_some(few)}"] if few else []
     return notes + ([] if test.all() else [f"{data.name}: no test image of {_some(names[test == 0])}"])
 

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+
 from ofa_edge import __version__, cost
 from ofa_edge.cache import CacheEntry, StageCache
 from ofa_edge.classes import ClassesRecord
 from ofa_edge.compiled import KernelRecord, SchedulesRecord
 from ofa_edge.data.sampling import stratified
-from ofa_edge.errors import UnsupportedError
+from ofa_edge.errors import GateError, UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import copy_file, sha256_file, write_bytes
 from ofa_edge.manifest import (
@@ -36,7 +38,7 @@ from ofa_edge.manifest import (
 from ofa_edge.output import output_folder
 from ofa_edge.pipeline import stages
 from ofa_edge.pipeline.on_device import DeviceResult, run_on_device
-from ofa_edge.pipeline.plan import Plan, input_files
+from ofa_edge.pipeline.plan import Plan, input_files, own_images
 from ofa_edge.pipeline.refining import check_refinable, refine
 from ofa_edge.pipeline.searching import run_search
 from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
@@ -194,6 +196,12 @@ def _climb(
     labels = plan.data.test_labels
     name = "supernet slice" if plan.package.subnet is None else "given network"
     start = Answers(name, load_logits(stages.run_torch(runner, plan, static, folded=False)))
+    if not np.isfinite(start.logits).all():
+        raise GateError(
+            "the network's answers are not finite numbers",
+            f"{name} {subnet.id} of '{plan.package.name}', on {len(start.logits)} test images",
+            "train it again, with a lower learning rate",
+        )
     folded = Answers("BN folded", load_logits(stages.run_torch(runner, plan, static, folded=True)))
     exported = Answers(
         "onnx",
@@ -330,7 +338,7 @@ def _manifest(
         measurements=measurements,
         verdicts=_verdicts(plan, ladder, inspection),
         stages=tuple(runner.records),
-        inputs=tuple(_record(name, role, path) for name, (path, role) in input_files(plan).items()),
+        inputs=(*(_record(name, role, path) for name, (path, role) in input_files(plan).items()), *own_images(plan)),
         outputs=tuple(outputs),
         versions=_versions(),
         skipped=_skipped(plan, ladder),

@@ -15,6 +15,7 @@ from ofa_edge.export.tuning.budget import parse_duration
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
+from ofa_edge.manifest import OWN_IMAGES, FileRecord
 from ofa_edge.output import claim_output_folder
 from ofa_edge.pipeline.constraints import Constraints, limits_of, require_able, searched_part
 from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synthetic_data
@@ -389,6 +390,16 @@ def input_files(plan: Plan) -> dict[str, tuple[Path, str]]:
         if path is not None:
             files[f"supernet/{name}"] = (path, role)
     return files
+
+
+def own_images(plan: Plan) -> tuple[FileRecord, ...]:
+    """The sets of images that `--data` gave, by the SHA-256 of their pixels and labels; none without it."""
+    if plan.options.data is None:
+        return ()
+    return tuple(
+        FileRecord(path=f"data/{split}", role=OWN_IMAGES, sha256=digest, size=getattr(plan.data, split).pixels.nbytes)
+        for split, digest in plan.data.digests.items()
+    )
 
 
 def weights_digest(plan: Plan) -> str:

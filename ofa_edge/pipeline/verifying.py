@@ -12,6 +12,7 @@ from ofa_edge.export.onnx import run_onnx
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.manifest import (
+    OWN_IMAGES,
     DeviceMeasurement,
     Manifest,
     Outcome,
@@ -20,7 +21,7 @@ from ofa_edge.manifest import (
     weightiest,
 )
 from ofa_edge.pipeline.on_device import DeviceResult, measure_artifact
-from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
+from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan, own_images
 from ofa_edge.pipeline.stages import inputs_for
 from ofa_edge.space import Subnet
 from ofa_edge.targets import machine_architecture
@@ -91,6 +92,7 @@ def verify(
         ConfigError: the folder is no build, was changed after it, or its supernet or images are not the same any more.
     """
     manifest, plan, subnet = read_build(folder, device, data)
+    _check_own_images(plan, manifest)
     artifact = folder / plan.artifact_name
     try:
         result = measure_artifact(plan, artifact, subnet, runner_of(folder, manifest), release)
@@ -219,3 +221,14 @@ def check_inputs(plan: Plan, manifest: Manifest) -> None:
             raise ConfigError(
                 f"the {role} are not the build's", f"{path}: another SHA-256 than in the manifest", "build again"
             )
+
+
+def _check_own_images(plan: Plan, manifest: Manifest) -> None:
+    """Raise ConfigError where `--data` is not the folder of the build, or has other images now."""
+    given = {record.path: record.sha256 for record in own_images(plan)}
+    if {record.path: record.sha256 for record in manifest.inputs if record.role == OWN_IMAGES} != given:
+        raise ConfigError(
+            "the images are not the build's",
+            f"it was built on {manifest.supernet.dataset}; here are {plan.data.source}, or others by content",
+            "give --data with the folder of the build, as it was then, and leave --data out where it had none",
+        )

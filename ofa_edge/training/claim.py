@@ -187,8 +187,15 @@ def _changed(name: str, then: Any, now: Any) -> Iterable[str]:
     if isinstance(then, dict) and isinstance(now, dict):
         for key in sorted({*then, *now}):
             yield from _changed(f"{name}.{key}" if name else key, then.get(key), now.get(key))
+    elif _tables(then) and _tables(now) and len(then) == len(now):
+        for number, (one, other) in enumerate(zip(then, now, strict=True), start=1):
+            yield from _changed(f"{name}[{number}]", one, other)
     elif then != now:
         yield f"{name} {_short(then)} then, {_short(now)} now"
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _short(value: Any) -> str:

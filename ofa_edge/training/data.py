@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.data.channels import pixel_statistics
 from ofa_edge.data.dataset import Dataset
-from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
+from ofa_edge.data.open import IMAGE_FOLDER, class_folders, open_dataset
 from ofa_edge.data.review import Expected, review_set
 from ofa_edge.data.sampling import stratified, stratified_split
 from ofa_edge.errors import DataError
@@ -88,7 +88,7 @@ def load_data(
             on_progress=on_progress,
         )
     except DataError as error:
-        classes = _class_folders(folder) if recipe.data.dataset != IMAGE_FOLDER else []
+        classes = class_folders(folder) if recipe.data.dataset != IMAGE_FOLDER else []
         if not classes:
             raise
         raise DataError(
@@ -195,14 +195,6 @@ def _require_every_class(recipe: Recipe, counts: ClassCounts) -> None:
             f"{_some(empty)}, of {len(counts.names)} classes",
             f"raise [data] limit = {limit}" if limit and limit < len(counts.names) else "add images, or leave it out",
         )
-
-
-def _class_folders(folder: Path | None) -> list[str]:
-    """Names of the folders that are classes, if that is what a folder looks like."""
-    if folder is None or not folder.is_dir():
-        return []
-    inside = folder / "train" if (folder / "train").is_dir() else folder
-    return sorted(path.name for path in inside.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _some(names: list[str], most: int = _NAMED) -> str:

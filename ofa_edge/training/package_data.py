@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from ofa_edge.data.dataset import Images
-from ofa_edge.data.open import IMAGE_FOLDER
+from ofa_edge.data.dataset import Dataset, Images
+from ofa_edge.data.open import IMAGE_FOLDER, class_folders
 from ofa_edge.errors import DataError
 from ofa_edge.files import parse_json
 from ofa_edge.metrics import Metric
@@ -53,7 +53,8 @@ def training_data(package: SupernetPackage, dataset: str | None, folder: Path | 
 
     Args:
         package: the supernet.
-        dataset: a data set's name; by default that of the supernet's recipe, an image folder where there is none.
+        dataset: a data set's name; by default that of the supernet's recipe, an image folder where there is none or
+            where `folder` has class folders and is no such data set.
         folder: where it is.
 
     Raises:
@@ -62,7 +63,7 @@ def training_data(package: SupernetPackage, dataset: str | None, folder: Path | 
     facts = _recipe_facts(package)
     data = facts.get("data", {})
     seed = data.get("split_seed", 0)
-    found = open_for(package, dataset or data.get("dataset", IMAGE_FOLDER), folder, seed)
+    found = _open(package, dataset, data.get("dataset", IMAGE_FOLDER), folder, seed)
     same = found.name == package.dataset
     held_out = data.get("held_out", 0) if same else 0
     train, kept = found.split(held_out or max(1, len(found.train) // _HELD_OUT_SHARE), seed)
@@ -72,6 +73,15 @@ def training_data(package: SupernetPackage, dataset: str | None, folder: Path | 
         augment = AugmentRecipe()
     batch, balance = int(facts.get("batch", 128)), data.get("balance", "none")
     return TrainingData(train, kept, found.test, augment, batch, balance, found.notes)
+
+
+def _open(package: SupernetPackage, asked: str | None, own: str, folder: Path | None, seed: int) -> Dataset:
+    try:
+        return open_for(package, asked or own, folder, seed)
+    except DataError:
+        if asked or own == IMAGE_FOLDER or not class_folders(folder):
+            raise
+        return open_for(package, IMAGE_FOLDER, folder, seed)  # a user's own images of the same classes
 
 
 def predictor_images(package: SupernetPackage, dataset: str | None, folder: Path | None) -> tuple[Images, Images]:

@@ -111,6 +111,7 @@ def test_a_dry_run_counts_classes_and_says_what_it_settles(run, tmp_path):
         assert sum(map(int, rows[name])) == total
     assert rows["owl"] == ["1", "0", "1"]
     assert "fewer than 20 training images: jay (16), owl (1)" in err
+    assert words.count("training images: jay") == words.count("owl (1)") == 1
     assert "held out: 7 of 73 images (held_out = 0.1)" in err
     assert "are those of 66 training images" in err
     assert "batch 16 in place of 64: there are 66 training images, learning rates in proportion (x 0.25)" in err

@@ -210,13 +210,14 @@ def test_a_label_that_is_no_line_of_text_is_refused_until_it_is_given_one(tmp_pa
     assert load_image_folder(tmp_path, 1, 4).class_names == ("a, b", "c")
 
 
-def test_all_bad_files_are_told_at_once(tmp_path):
+@pytest.mark.parametrize("channels", [3, None])
+def test_all_bad_files_are_told_at_once(tmp_path, channels):
     write_parts(tmp_path, count=9)
     bad = [tmp_path / "train" / "cat" / f"{index}.png" for index in range(6)] + [tmp_path / "val" / "dog" / "8.png"]
     for path in bad:
         path.write_bytes(b"")
     with pytest.raises(DataError, match="7 images that cannot be read") as caught:
-        load_image_folder(tmp_path, 3, 8)
+        load_image_folder(tmp_path, channels, 8)
     assert all(f"{path}: the file is empty" in caught.value.why for path in bad[:5])
     assert "and 2 more" in caught.value.why
 

@@ -18,6 +18,7 @@ from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_supernet
 from ofa_edge.supernet.zoo import WEIGHTS, open_supernet
 from ofa_edge.train import _save
+from ofa_edge.training.claim import RunIdentity
 from ofa_edge.training.data import load_data
 from ofa_edge.training.package_data import predictor_images, training_data
 from ofa_edge.training.recipe_files import parse_recipe
@@ -58,6 +59,12 @@ def test_every_image_keeps_its_class_whatever_its_folder_is_called(folder, fashi
         assert [known[image.tobytes()] for image in part.pixels] == part.labels.tolist()
     assert np.bincount(data.test.labels).tolist() == [2] * 10
     assert len(predictor_images(fashion, IMAGE_FOLDER, folder)[0]) == len(tuning.train)
+    assert training_data(fashion, None, folder).train.digest == tuning.train.digest  # --data alone says it too
+
+
+def test_a_folder_that_is_neither_is_told_as_the_supernets_own_data(tmp_path, fashion):
+    with pytest.raises(DataError, match="not a Fashion-MNIST folder"):
+        training_data(fashion, None, tmp_path)
 
 
 @pytest.mark.parametrize("opened", [lambda p, d: folder_data(d, p, 0), lambda p, d: training_data(p, IMAGE_FOLDER, d)])
@@ -98,7 +105,8 @@ def test_the_way_of_reading_travels_with_the_weights(tmp_path):
     keys = {"value_range": (0.0, 4095.0), "channel_order": "bgr"}
     given = given.model_copy(update={"data": given.data.model_copy(update=keys)})
     space = given.make_space(len(LABELS))
-    _save(tmp_path, Supernet(space), given, dataset())
+    own = dataset()
+    _save(tmp_path, Supernet(space), given, own, RunIdentity.of({}, LABELS, own.train, own.train, own.test))
     package = open_supernet(str(tmp_path))
     assert package.reading == Reading((0.0, 4095.0), "bgr") == given.data.reading
     net = StaticNet(space, space.smallest())

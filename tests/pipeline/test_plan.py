@@ -24,7 +24,7 @@ from ofa_edge.errors import (
 )
 from ofa_edge.files import sha256_file
 from ofa_edge.pipeline import plan as plan_module
-from ofa_edge.pipeline.plan import BuildOptions, input_files, make_plan, weights_digest
+from ofa_edge.pipeline.plan import BuildOptions, input_files, make_plan, own_images, weights_digest
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
@@ -293,6 +293,16 @@ def test_a_users_small_folder_calibrates_with_what_there_is(workshop, tmp_path, 
     data = planned(workshop, tmp_path, data=folder).data
     assert [len(part) for part in (data.calibration, data.validation, data.test)] == [60, 60, 30]
     assert np.bincount(data.calibration.labels).tolist() == [20, 20, 20]
+
+
+def test_a_users_images_are_inputs_by_their_content(workshop, tmp_path, image_folder):
+    assert own_images(planned(workshop, tmp_path)) == ()
+    plan = planned(workshop, tmp_path, data=image_folder)
+    records = own_images(plan)
+    assert {record.path: record.sha256 for record in records} == {
+        f"data/{split}": getattr(plan.data, split).digest for split in ("calibration", "validation", "test")
+    }
+    assert records[2].size == plan.data.test.pixels.size
 
 
 def test_a_users_images_that_do_not_fit_are_refused(workshop, tmp_path, image_folder):

@@ -21,7 +21,7 @@ from ofa_edge.errors import (
 )
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
-from ofa_edge.manifest import DeviceMeasurement, Inconclusive
+from ofa_edge.manifest import OWN_IMAGES, DeviceMeasurement, Inconclusive
 from ofa_edge.pipeline import stages, verifying
 from ofa_edge.pipeline.on_device import DeviceResult
 from ofa_edge.pipeline.verifying import Limits, check_runs_here, verify
@@ -177,7 +177,7 @@ def test_verify_refuses_a_supernet_of_another_space(first, copied):
 @pytest.mark.parametrize(("key", "value"), [("outputs", []), ("ladder", []), ("verdicts", [])])
 def test_verify_refuses_a_manifest_of_nothing(copied, key, value):
     facts = json.loads((copied / "manifest.json").read_bytes())
-    (copied / "manifest.json").write_text(json.dumps({**facts, key: value}))
+    (copied / "manifest.json").write_text(json.dumps({**facts, "classes": None, key: value}))
     with pytest.raises(ConfigError, match="not a build"):
         verify(copied, "local")
 
@@ -207,6 +207,15 @@ def test_verify_refuses_other_images_than_the_builds(first, copied, workshop, tm
     save_images(folder / zoo.IMAGES, splits)
     with pytest.raises(ConfigError):
         verify(edited(copied, name=str(folder)), "local")
+
+
+def test_verify_asks_for_the_images_that_a_folder_gave_the_build(copied):
+    facts = json.loads((copied / "manifest.json").read_bytes())
+    facts["inputs"].append({"path": "data/test", "role": OWN_IMAGES, "sha256": "0" * 64, "size": 9})
+    (copied / "manifest.json").write_text(json.dumps(facts))
+    with pytest.raises(ConfigError, match="images are not the build's") as caught:
+        verify(copied, "local")
+    assert "--data" in caught.value.hint
 
 
 def test_verify_finds_the_target_file_of_the_build(first, own_cache, tmp_path, monkeypatch):

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ofa_edge.cache import StageCache
 from ofa_edge.data.dataset import Images
+from ofa_edge.errors import GateError
 from ofa_edge.metrics import top1
+from ofa_edge.pipeline import build as building
 from ofa_edge.pipeline import stages
 from ofa_edge.pipeline.inputs import BuildData, package_data
 from ofa_edge.pipeline.plan import BuildOptions, make_plan
@@ -106,6 +109,19 @@ def test_a_given_network_with_wrong_statistics_fails_too(judge, data, tmp_path):
         (folder / zoo.IMAGES).write_bytes(package.file(zoo.IMAGES).read_bytes())
         _, verdict = judge(supernet=str(folder))
         assert verdict.outcome == outcome, verdict
+
+
+def test_a_network_that_answers_with_nan_is_an_error_of_the_network(judge, data, monkeypatch, tmp_path):
+    plan = dataclasses.replace(
+        make_plan(BuildOptions(target="raspberry-pi-4", device="none"), claim=False), data=data, out=tmp_path
+    )
+    nothing = SimpleNamespace(path=lambda name: tmp_path / name)
+    for stage in ("run_torch", "run_onnx", "run_tflite"):
+        monkeypatch.setattr(stages, stage, lambda *_, **__: nothing)
+    monkeypatch.setattr(building, "load_logits", lambda _: np.full((100, 10), np.nan, np.float32))
+    with pytest.raises(GateError, match="not finite") as caught:
+        building._climb(None, plan, plan.package.space.smallest(20), nothing, nothing, nothing, None)
+    assert "fashion-mnist" in caught.value.why
 
 
 def test_random_weights_are_asked_without_labels(tmp_path):

@@ -60,6 +60,7 @@ def test_the_same_run_goes_on(folder):
             {"recipe": {**RECIPE, "seed": 1, "data": {"held_out": 5}}},
             "what is to be done is not the same: data.held_out 4 then, 5 now, seed 0 then, 1 now",
         ),
+        ({"recipe": {**RECIPE, "phases": [{"lr": 0.2}]}}, "not the same: phases[1].lr 0.1 then, 0.2 now"),
         ({"classes": ("ant", "cow", "bee")}, "another order: number 1 was 'bee' then, is 'cow' now"),
         ({"classes": ("ant", "bee", "cat")}, "the classes are others: 'cow' gone; 'cat' new"),
         ({"train": images(11)}, "the training images are others: 12 then, 11 now"),
