@@ -8,9 +8,9 @@ import pytest
 from app_folder import SPACE, make_build, record, write
 from manifests import facts
 
-from ofa_edge.built import artifact_of, has_output, read_built, runner_of, subnet_of
 from ofa_edge.errors import ConfigError
-from ofa_edge.manifest import SubnetRecord
+from ofa_edge.records.build import artifact_of, has_output, read_built, runner_of, subnet_of
+from ofa_edge.records.manifest import SubnetRecord
 
 
 @pytest.fixture

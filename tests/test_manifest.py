@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from ofa_edge import cost
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file
-from ofa_edge.manifest import (
+from ofa_edge.output import MANIFEST
+from ofa_edge.records.manifest import (
     FileRecord,
     LatencyMeasurement,
     Manifest,
@@ -22,7 +23,6 @@ from ofa_edge.manifest import (
     weightiest,
     write_manifest,
 )
-from ofa_edge.output import MANIFEST
 
 MEASURED = LatencyMeasurement(
     p50=18.0, p90=19.0, min=17.5, mad=0.1, low95=17.9, high95=18.2, runs=500, sessions=5

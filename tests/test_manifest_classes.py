@@ -8,8 +8,8 @@ from manifests import classes, manifest
 from pydantic import ValidationError
 from test_manifest import change
 
-from ofa_edge.classes import ClassesRecord, ClassRecord, ConfusedPair
-from ofa_edge.manifest import Manifest
+from ofa_edge.records.classes import ClassesRecord, ClassRecord, ConfusedPair
+from ofa_edge.records.manifest import Manifest
 
 
 def test_classes_round_trip_and_manifests_without_them_are_read() -> None:

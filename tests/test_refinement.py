@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from ofa_edge.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
+from ofa_edge.records.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
 
 INTERVAL = IntervalRecord(ms=10, low50=9, high50=11, low90=8, high90=12)
 GAP = GapRecord(mape=0.1, bias=0.0, inside50=0.5, inside90=1.0)

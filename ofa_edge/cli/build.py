@@ -13,8 +13,8 @@ from ofa_edge.cli.constraint_options import constraint_options, take_constraints
 from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
-    from ofa_edge.manifest import Manifest
     from ofa_edge.pipeline.plan import Plan
+    from ofa_edge.records.manifest import Manifest
 
 GATE_FAILED, NOT_PROVED = 1, 3
 

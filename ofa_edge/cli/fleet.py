@@ -9,8 +9,8 @@ import click
 from ofa_edge.cli.console import StageLines, next_step, outcome, print_json, table
 
 if TYPE_CHECKING:
-    from ofa_edge.manifest import Manifest
     from ofa_edge.pipeline.fleet import Fleet
+    from ofa_edge.records.manifest import Manifest
     from ofa_edge.search.cover import Cover
 
 

@@ -9,7 +9,7 @@ import click
 from ofa_edge.cli.console import file_size, print_json, table
 
 if TYPE_CHECKING:
-    from ofa_edge.nights import NightRecord
+    from ofa_edge.records.night import NightRecord
 
 REGRESSED, NOTHING_PROVED = 1, 3
 _COLOURS = {"RED": "red", "YELLOW": "yellow", "GREEN": "green", "INCONCLUSIVE": "bright_black"}

@@ -10,13 +10,21 @@ from pathlib import Path
 
 from ofa_edge import __version__, cost
 from ofa_edge.cache import CacheEntry, StageCache
-from ofa_edge.classes import ClassesRecord
-from ofa_edge.compiled import KernelRecord, SchedulesRecord
 from ofa_edge.data.sampling import stratified
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import copy_file, sha256_file, write_bytes
-from ofa_edge.manifest import (
+from ofa_edge.output import output_folder
+from ofa_edge.pipeline import stages
+from ofa_edge.pipeline.on_device import DeviceResult, run_on_device
+from ofa_edge.pipeline.plan import Plan, input_files
+from ofa_edge.pipeline.refining import check_refinable, refine
+from ofa_edge.pipeline.searching import run_search
+from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
+from ofa_edge.pipeline.statistics import check_statistics
+from ofa_edge.pipeline.tuning import Tuned, check_device, tuned_library
+from ofa_edge.records.classes import ClassesRecord
+from ofa_edge.records.manifest import (
     CalibrationRecord,
     DropRecord,
     FileRecord,
@@ -33,17 +41,9 @@ from ofa_edge.manifest import (
     Verdict,
     write_manifest,
 )
-from ofa_edge.output import output_folder
-from ofa_edge.pipeline import stages
-from ofa_edge.pipeline.on_device import DeviceResult, run_on_device
-from ofa_edge.pipeline.plan import Plan, input_files
-from ofa_edge.pipeline.refining import check_refinable, refine
-from ofa_edge.pipeline.searching import run_search
-from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
-from ofa_edge.pipeline.statistics import check_statistics
-from ofa_edge.pipeline.tuning import Tuned, check_device, tuned_library
+from ofa_edge.records.schedules import KernelRecord, SchedulesRecord
+from ofa_edge.records.search import SearchRecord, SustainedRecord
 from ofa_edge.report import write_report
-from ofa_edge.searched import SearchRecord, SustainedRecord
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.verify.classes import classes_record

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from ofa_edge.cache import StageCache
 from ofa_edge.errors import BudgetError, ConfigError, UnsupportedError
-from ofa_edge.manifest import Manifest
 from ofa_edge.names import require_plain
 from ofa_edge.pipeline.build import build
 from ofa_edge.pipeline.plan import BuildOptions, Plan, make_plan
 from ofa_edge.pipeline.searching import latency_of, score_of, search_plans, search_together
 from ofa_edge.pipeline.stages import OnStage, StageRunner
+from ofa_edge.records.manifest import Manifest
+from ofa_edge.records.search import FleetRecord, SearchRecord
 from ofa_edge.search.archive import Floats
 from ofa_edge.search.cover import MOST_TARGETS, Cover, best_rows, choose, covers, groups
 from ofa_edge.search.evolution import SearchOptions
 from ofa_edge.search.limits import allowed
-from ofa_edge.searched import FleetRecord, SearchRecord
 from ofa_edge.space import Genomes, Subnet
 
 EVALUATIONS = 60_000  # of all searches together

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.classes import Split
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import resize
 from ofa_edge.data.sampling import stratified_split
+from ofa_edge.records.classes import Split
 from ofa_edge.supernet.own_data import open_for
 from ofa_edge.supernet.zoo import SupernetPackage
 

@@ -1,9 +1,9 @@
 """The picture of a search that measured nothing."""
 
-from ofa_edge.manifest import SubnetRecord
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.search_record import search_record
 from ofa_edge.pipeline.searching import chosen_candidates, latency_of, score_of
+from ofa_edge.records.manifest import SubnetRecord
 from ofa_edge.report.picture import Picture
 from ofa_edge.search.front import Front
 

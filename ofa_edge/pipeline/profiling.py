@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.built import runner_of
 from ofa_edge.device.passes import (
     FunctionTimes,
     Memory,
@@ -24,6 +23,7 @@ from ofa_edge.files import write_bytes
 from ofa_edge.pipeline.on_device import connected, held
 from ofa_edge.pipeline.stages import inputs_for
 from ofa_edge.pipeline.verifying import read_build
+from ofa_edge.records.build import runner_of
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import numpy as np
 from ofa_edge.metrics import kendall
 from ofa_edge.pipeline.correcting import Corrected
 from ofa_edge.pipeline.plan import Plan
+from ofa_edge.records.search import CandidateRecord, CorrectionRecord, FrontPoint, ReferencePoint, SearchRecord
 from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.front import Front
 from ofa_edge.search.measured import MeasuredSearch
-from ofa_edge.searched import CandidateRecord, CorrectionRecord, FrontPoint, ReferencePoint, SearchRecord
 from ofa_edge.space import Space, Subnet
 
 CLOUD = 500  # points kept of the subnets evaluated

@@ -19,6 +19,7 @@ from ofa_edge.pipeline.correcting import Corrected, corrected_search
 from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.pipeline.search_record import search_record
 from ofa_edge.pipeline.stages import StageRunner
+from ofa_edge.records.search import SearchRecord
 from ofa_edge.search.archive import Score
 from ofa_edge.search.bound import LogCurve, SeparableAccuracy
 from ofa_edge.search.evolution import SearchOptions, search_front
@@ -26,7 +27,6 @@ from ofa_edge.search.feasible import accuracy_error
 from ofa_edge.search.front import Candidate, Front, NoBound
 from ofa_edge.search.limits import Limit
 from ofa_edge.search.load_predictor import separable_form
-from ofa_edge.searched import SearchRecord
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Genomes, Space, Subnet
 from ofa_edge.supernet import zoo

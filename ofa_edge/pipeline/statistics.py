@@ -11,11 +11,11 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.sampling import stratified_split
 from ofa_edge.errors import OfaEdgeError
 from ofa_edge.files import parse_json
-from ofa_edge.manifest import DropRecord, ExpectedRecord, StatisticsRecord
 from ofa_edge.metrics import argmax, paired_drop, top1
 from ofa_edge.pipeline.inputs import BuildData
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.stages import LOGITS, STATIC, StageRunner, load_logits, save_array
+from ofa_edge.records.manifest import DropRecord, ExpectedRecord, StatisticsRecord
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.training.pairs import read_pairs

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.cache import CacheEntry
-from ofa_edge.compiled import TunedFunctionRecord, TuningRecord
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.turns import TurnsProgram, check_timeable, open_turns
 from ofa_edge.export.schedules import Knobs
@@ -32,6 +31,7 @@ from ofa_edge.pipeline import stages
 from ofa_edge.pipeline.on_device import connected, held
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.stages import MODEL, StageRunner
+from ofa_edge.records.schedules import TunedFunctionRecord, TuningRecord
 from ofa_edge.space import Subnet
 
 NETWORK_ROUNDS = 41

@@ -4,14 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.built import has_output, read_built, runner_of, subnet_of
-from ofa_edge.classes import ClassesRecord
 from ofa_edge.errors import ConfigError, DeviceError, UsageError
 from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.onnx import run_onnx
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
-from ofa_edge.manifest import (
+from ofa_edge.pipeline.on_device import DeviceResult, measure_artifact
+from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
+from ofa_edge.pipeline.stages import inputs_for
+from ofa_edge.records.build import has_output, read_built, runner_of, subnet_of
+from ofa_edge.records.classes import ClassesRecord
+from ofa_edge.records.manifest import (
     DeviceMeasurement,
     Manifest,
     Outcome,
@@ -19,9 +22,6 @@ from ofa_edge.manifest import (
     Verdict,
     weightiest,
 )
-from ofa_edge.pipeline.on_device import DeviceResult, measure_artifact
-from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
-from ofa_edge.pipeline.stages import inputs_for
 from ofa_edge.space import Subnet
 from ofa_edge.targets import machine_architecture
 from ofa_edge.verify.classes import classes_record

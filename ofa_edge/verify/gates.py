@@ -15,8 +15,8 @@ from ofa_edge.errors import (
     ThrottledError,
 )
 from ofa_edge.export.inspect.findings import Inspection
-from ofa_edge.manifest import DeviceMeasurement, DropRecord, Inconclusive, Outcome, Rung, Verdict
 from ofa_edge.metrics import wilson95
+from ofa_edge.records.manifest import DeviceMeasurement, DropRecord, Inconclusive, Outcome, Rung, Verdict
 from ofa_edge.shown import pasteable
 from ofa_edge.verify.accuracy import FLOOR, judge_drop
 

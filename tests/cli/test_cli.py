@@ -15,9 +15,9 @@ from tiny_package import RECIPE, copied_package
 from tiny_runs import image_folder
 
 from ofa_edge.errors import ConversionError, DeviceLostError
-from ofa_edge.manifest import Verdict
 from ofa_edge.pipeline import build as pipeline
 from ofa_edge.pipeline import verifying
+from ofa_edge.records.manifest import Verdict
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo

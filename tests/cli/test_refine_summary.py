@@ -6,7 +6,7 @@ from manifests import NET, manifest
 
 from ofa_edge.cli.build import build_command, summary
 from ofa_edge.errors import UnsupportedError
-from ofa_edge.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
+from ofa_edge.records.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
 
 BEFORE = GapRecord(mape=0.62, bias=-0.48, inside50=0.0, inside90=0.5)
 AFTER = GapRecord(mape=0.031, bias=0.012, inside50=0.5, inside90=1.0)

@@ -17,7 +17,7 @@ from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import DeviceBusyError, DeviceRunError, DeviceTimeoutError, ThrottledError, UnsupportedError
 from ofa_edge.files import sha256_file
-from ofa_edge.manifest import DeviceMeasurement
+from ofa_edge.records.manifest import DeviceMeasurement
 
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 CLASSES = 5

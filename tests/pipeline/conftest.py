@@ -6,7 +6,7 @@ from builds import Workshop, shorten_search
 from filelock import FileLock
 from tiny_package import shared_folder, shared_package
 
-from ofa_edge.manifest import Manifest, read_manifest
+from ofa_edge.records.manifest import Manifest, read_manifest
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ofa_edge.device.emulated import emulation_available
-from ofa_edge.manifest import read_manifest
+from ofa_edge.records.manifest import read_manifest
 
 WHY_NOT = emulation_available("aarch64")
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))

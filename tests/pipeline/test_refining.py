@@ -14,11 +14,11 @@ from ofa_edge.cost import macs
 from ofa_edge.device.protocol import Fingerprint, Latency, Measurement
 from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, ThrottledError, UnsupportedError
 from ofa_edge.latency.load import load_latency_model
-from ofa_edge.manifest import read_manifest
 from ofa_edge.pipeline import on_device, refining
 from ofa_edge.pipeline.plan import make_plan
 from ofa_edge.pipeline.searching import run_search
 from ofa_edge.pipeline.stages import StageRunner
+from ofa_edge.records.manifest import read_manifest
 from ofa_edge.report import render_report
 from ofa_edge.space import Subnet
 from ofa_edge.targets import load_target

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import cost
-from ofa_edge.built import has_output, subnet_of
 from ofa_edge.device.accuracy import accuracy_pass
 from ofa_edge.device.counting import count_inference
 from ofa_edge.device.devices_file import open_connection
@@ -33,6 +32,7 @@ from ofa_edge.pipeline.on_device import held, peak_gmacs
 from ofa_edge.pipeline.plan import Plan
 from ofa_edge.pipeline.stages import inputs_for
 from ofa_edge.pipeline.verifying import FP32, check_runs_here, plan_of
+from ofa_edge.records.build import has_output, subnet_of
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
 
 _TIMEOUT_S = 900.0

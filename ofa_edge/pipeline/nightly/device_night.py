@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import DeviceError, DeviceRunError, DeviceTimeoutError, ImplausibleError, OfaEdgeError
-from ofa_edge.nights import FlipRecord, Gate, RunRecord, SeriesRecord
 from ofa_edge.pipeline.nightly.bench import Answered, Bench, Duel
 from ofa_edge.pipeline.nightly.fleet import ProtocolEntry
+from ofa_edge.records.night import FlipRecord, Gate, RunRecord, SeriesRecord
 from ofa_edge.verify import night_gates
 from ofa_edge.verify.gates import inconclusive
 from ofa_edge.verify.night import Decision, Night, judge_night

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import append_json
-from ofa_edge.nights import HISTORY_RECORD, BaselineRecord, NightRecord
+from ofa_edge.records.night import HISTORY_RECORD, BaselineRecord, NightRecord
 
 
 @dataclass(frozen=True)

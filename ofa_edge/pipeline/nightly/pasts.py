@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ofa_edge.nights import NightRecord, SeriesRecord
+from ofa_edge.records.night import NightRecord, SeriesRecord
 from ofa_edge.verify.night import advance
 from ofa_edge.verify.regression import DEFAULT_RULES, Colour, Past, Rules
 

@@ -4,11 +4,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ofa_edge.built import artifact_of, read_built, runner_of
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import copy_file, fsync_folder, sha256_file
-from ofa_edge.manifest import FileRecord, Manifest
 from ofa_edge.output import MANIFEST, file_inside
+from ofa_edge.records.build import artifact_of, read_built, runner_of
+from ofa_edge.records.manifest import FileRecord, Manifest
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 import datetime
 
-from ofa_edge.nights import NightRecord, SeriesRecord
 from ofa_edge.pipeline.nightly.pasts import past_of
+from ofa_edge.records.night import NightRecord, SeriesRecord
 from ofa_edge.verify.regression import Past
 
 ONE, TWO = "1" * 64, "2" * 64

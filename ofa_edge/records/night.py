@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, TypeAdapter
 
-from ofa_edge.record import Count, Digest, Finite, JsonObject, NotNegative, Positive, ReasonCode, Record
+from ofa_edge.records.base import Count, Digest, Finite, JsonObject, NotNegative, Positive, ReasonCode, Record
 
 ColourName = Literal["RED", "YELLOW", "INCONCLUSIVE", "GREEN"]
 COLOURS_BY_WEIGHT: tuple[ColourName, ...] = ("RED", "YELLOW", "GREEN", "INCONCLUSIVE")

@@ -13,13 +13,11 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from ofa_edge import cost
-from ofa_edge.classes import ClassesRecord
-from ofa_edge.compiled import KernelRecord, SchedulesRecord
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import write_bytes
 from ofa_edge.names import RelativePath, relative_path
 from ofa_edge.output import MANIFEST
-from ofa_edge.record import (
+from ofa_edge.records.base import (
     Count,
     Digest,
     Finite,
@@ -30,8 +28,10 @@ from ofa_edge.record import (
     ReasonCode,
     Record,
 )
-from ofa_edge.refinement import IntervalRecord, RefinementRecord
-from ofa_edge.searched import SearchRecord, SustainedRecord
+from ofa_edge.records.classes import ClassesRecord
+from ofa_edge.records.refinement import IntervalRecord, RefinementRecord
+from ofa_edge.records.schedules import KernelRecord, SchedulesRecord
+from ofa_edge.records.search import SearchRecord, SustainedRecord
 from ofa_edge.space import Space, Subnet
 
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ofa_edge.record import Count, Fraction, Record
+from ofa_edge.records.base import Count, Fraction, Record
 
 
 class KernelRecord(Record):

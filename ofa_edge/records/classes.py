@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ofa_edge.metrics import PairedDrop, paired_drop_of, wilson95
-from ofa_edge.record import Count, Record
+from ofa_edge.records.base import Count, Record
 
 MATRIX_CLASSES = 100  # up to so many classes the confusion matrix is kept whole
 CONFUSED_PAIRS = 50  # of more classes, so many pairs

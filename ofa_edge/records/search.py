@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ofa_edge.record import Count, Finite, Fraction, NotNegative, Positive, Record
+from ofa_edge.records.base import Count, Finite, Fraction, NotNegative, Positive, Record
 
 
 class FrontPoint(Record):

@@ -11,7 +11,7 @@ from pathlib import Path
 from ofa_edge import cost
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file
-from ofa_edge.manifest import FileRecord, Manifest, read_manifest
+from ofa_edge.records.manifest import FileRecord, Manifest, read_manifest
 from ofa_edge.space import Space, Subnet
 
 RUNNER = "runner"  # folder of the program that runs a TVM library
