@@ -36,10 +36,10 @@ def record(folder: Path, nights: int, pairs: int, seconds: float) -> None:
     from ofa_edge.device.local import LocalConnection
     from ofa_edge.device.protocol import LatencyPlan, Request
     from ofa_edge.device.session import open_artifact
-    from ofa_edge.pipeline.stages import inputs_for
-    from ofa_edge.pipeline.verifying import plan_of
     from ofa_edge.records.build import subnet_of
     from ofa_edge.records.manifest import read_manifest
+    from ofa_edge.workflows.build.stages import inputs_for
+    from ofa_edge.workflows.verify import plan_of
 
     manifest = read_manifest(folder)
     plan = plan_of(manifest, "local", None)

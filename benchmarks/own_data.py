@@ -29,11 +29,11 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.evaluate import batches, logits
 from ofa_edge.supernet.network import Supernet
-from ofa_edge.train import train
 from ofa_edge.training.data import load_data, resolve
 from ofa_edge.training.plan import steps_per_epoch
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.recipe_files import load_recipe
+from ofa_edge.workflows.train import train
 
 RESULTS = Path(__file__).with_name("own_data_results.json")
 RECIPE = Path(__file__).with_name("own_data.toml")

@@ -33,11 +33,11 @@ from ofa_edge.export.tuning.database import Database, TunedFunction, place
 from ofa_edge.export.tuning.functions import NetworkFunction, network_functions
 from ofa_edge.export.tuning.tuner import Bench, tune, weigh
 from ofa_edge.export.tuning.turns import MAIN, Turn, argument
-from ofa_edge.pipeline.tuning import NETWORK_ROUNDS, ConnectionTimer, device_key
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.zoo import DEFAULT, open_supernet
+from ofa_edge.workflows.build.tune import NETWORK_ROUNDS, ConnectionTimer, device_key
 
 Keys = dict[str, int]  # work of one inference by function
 _AFTER = (1, 2, 4, 8)

@@ -15,7 +15,6 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.errors import ConfigError, DataError, GateError, OutputError, WeightsError
 from ofa_edge.files import sha256_file
-from ofa_edge.finetune import FACTS, finetune, read_subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.network import Supernet
@@ -25,6 +24,7 @@ from ofa_edge.training.claim import training_code
 from ofa_edge.training.package_data import TrainingData, training_data
 from ofa_edge.training.recipe import AugmentRecipe
 from ofa_edge.training.single import SingleRecipe
+from ofa_edge.workflows.finetune import FACTS, finetune, read_subnet
 
 RECIPE = SingleRecipe(epochs=6, lr=1.6, batch=32, augment=AugmentRecipe(shift=1))
 

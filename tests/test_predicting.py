@@ -6,12 +6,12 @@ import pytest
 from tiny_package import copied_package, shared_package
 
 from ofa_edge.errors import ConfigError, DataError
-from ofa_edge.predicting import train_predictor
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.training import pairs as pairs_module
 from ofa_edge.training.package_data import predictor_images
+from ofa_edge.workflows.accuracy_predictor import train_predictor
 
 
 @pytest.fixture

@@ -11,22 +11,22 @@ import pytest
 from tiny_package import LABELS, RECIPE, dataset, images, recipe, shared_package
 from tiny_runs import image_folder
 
-from ofa_edge import train as train_module
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.errors import ConfigError, DataError, OutputError, UnknownNameError
 from ofa_edge.files import sha256_file
-from ofa_edge.predicting import PAIR_SEED, fit_predictor
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
 from ofa_edge.supernet.weights import load_supernet, save_supernet
 from ofa_edge.supernet.zoo import open_supernet
-from ofa_edge.train import FIGURES, PHASES, claim_run_folder, export_package, train
 from ofa_edge.training import pairs as pairs_module
 from ofa_edge.training.data import load_data, resolve
 from ofa_edge.training.package_data import package_metric, training_data
 from ofa_edge.training.pairs import read_pairs, sample_subnets
 from ofa_edge.training.recipe_files import parse_recipe
+from ofa_edge.workflows import train as train_module
+from ofa_edge.workflows.accuracy_predictor import PAIR_SEED, fit_predictor
+from ofa_edge.workflows.train import FIGURES, PHASES, claim_run_folder, export_package, train
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ofa_edge.cache import StageCache
-from ofa_edge.pipeline import searching
-from ofa_edge.pipeline.build import build
-from ofa_edge.pipeline.plan import BuildOptions, make_plan
 from ofa_edge.records.manifest import Manifest
+from ofa_edge.workflows.build import search as searching
+from ofa_edge.workflows.build.build import build
+from ofa_edge.workflows.build.plan import BuildOptions, make_plan
 
 
 def shorten_search(patch: pytest.MonkeyPatch) -> None:

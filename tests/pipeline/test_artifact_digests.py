@@ -19,12 +19,12 @@ import torch
 from ofa_edge.cache import CacheEntry, StageCache
 from ofa_edge.data.dataset import Images
 from ofa_edge.errors import ToolMissingError
-from ofa_edge.pipeline import stages
-from ofa_edge.pipeline.plan import BuildOptions, Plan, make_plan
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_static
+from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.plan import BuildOptions, Plan, make_plan
 
 RECORD = Path(__file__).with_name("artifact_digests.json")
 LINKER = "aarch64-linux-gnu-g++"

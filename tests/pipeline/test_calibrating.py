@@ -27,15 +27,15 @@ from ofa_edge.errors import (
 )
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.units import UnitTable
-from ofa_edge.pipeline import calibrating
-from ofa_edge.pipeline.calibrating import Measuring
-from ofa_edge.pipeline.calibration_guards import Guard, judged_by, same_boot
-from ofa_edge.pipeline.calibration_journal import Journal, sampled, slowed
-from ofa_edge.pipeline.calibration_plan import SESSIONS, CalibrationOptions, CalibrationPlan, make_calibration_plan
-from ofa_edge.pipeline.calibration_result import Calibration, conclude
-from ofa_edge.pipeline.unit_models import pieces
 from ofa_edge.space import Space
 from ofa_edge.targets import load_target
+from ofa_edge.workflows.calibrate import measure as calibrating
+from ofa_edge.workflows.calibrate.guards import Guard, judged_by, same_boot
+from ofa_edge.workflows.calibrate.journal import Journal, sampled, slowed
+from ofa_edge.workflows.calibrate.measure import Measuring
+from ofa_edge.workflows.calibrate.plan import SESSIONS, CalibrationOptions, CalibrationPlan, make_calibration_plan
+from ofa_edge.workflows.calibrate.result import Calibration, conclude
+from ofa_edge.workflows.calibrate.unit_models import pieces
 
 PRINT = Fingerprint("physical", "a simulation", "x86_64", "a core", "a board", "an OS", "6.1", "boot-1", 4)
 

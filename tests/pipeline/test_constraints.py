@@ -9,7 +9,10 @@ import pytest
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
 from ofa_edge.latency.protocol import OutsideKey
-from ofa_edge.pipeline.constraints import (
+from ofa_edge.search.evolution import SearchOptions
+from ofa_edge.supernet import zoo
+from ofa_edge.targets import builtin_folder, load_target, read_target
+from ofa_edge.workflows.build.constraints import (
     Constraints,
     limits_of,
     parse_kernels,
@@ -19,11 +22,8 @@ from ofa_edge.pipeline.constraints import (
     require_able,
     searched_part,
 )
-from ofa_edge.pipeline.plan import BuildOptions, make_plan
-from ofa_edge.pipeline.searching import constraint_facts, constraint_words, predicted_search, search_inputs
-from ofa_edge.search.evolution import SearchOptions
-from ofa_edge.supernet import zoo
-from ofa_edge.targets import builtin_folder, load_target, read_target
+from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.search import constraint_facts, constraint_words, predicted_search, search_inputs
 
 SHORT = SearchOptions(evaluations=1500)
 PROXYLESS = "ofa_proxyless_d234_e346_k357_w1.3"

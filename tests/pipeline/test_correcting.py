@@ -8,9 +8,9 @@ from manifests import facts
 from tiny_package import images
 
 from ofa_edge.cli.build import summary
-from ofa_edge.pipeline import correcting
 from ofa_edge.records.manifest import Manifest
 from ofa_edge.space import Space
+from ofa_edge.workflows.build import measured_search as correcting
 
 SPACE = Space("tiny", 0.25, 1, 3, (2, 2, 2, 2, 1, 1), (12, 16), depths=(1, 2))
 

@@ -8,8 +8,8 @@ from builds import Workshop
 
 from ofa_edge.cache import StageCache
 from ofa_edge.errors import BudgetError, ConfigError, UnknownNameError, UsageError
-from ofa_edge.pipeline import fleet as fleets
-from ofa_edge.pipeline.fleet import build_fleet, parse_fleet, plan_fleet, search_fleet
+from ofa_edge.workflows.build import fleet as fleets
+from ofa_edge.workflows.build.fleet import build_fleet, parse_fleet, plan_fleet, search_fleet
 
 
 @pytest.fixture(autouse=True)

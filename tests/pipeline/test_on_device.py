@@ -11,8 +11,8 @@ from ofa_edge.device.lease import hold
 from ofa_edge.device.local import LocalConnection
 from ofa_edge.device.protocol import Fingerprint, Instructions, Measurement
 from ofa_edge.errors import DeviceBusyError, DeviceLostError
-from ofa_edge.pipeline import on_device
 from ofa_edge.targets import load_target
+from ofa_edge.workflows.build import on_device
 
 
 class FakeConnection:

@@ -7,20 +7,20 @@ import pytest
 from PIL import Image
 from tiny_package import LABELS, RECIPE, dataset, recipe
 
-from ofa_edge import finetune
 from ofa_edge.data.open import IMAGE_FOLDER
 from ofa_edge.data.reading import Reading
 from ofa_edge.errors import ConfigError, DataError, WeightsError
-from ofa_edge.pipeline.inputs import folder_data
 from ofa_edge.supernet.header import read_weights_file
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_supernet
 from ofa_edge.supernet.zoo import WEIGHTS, open_supernet
-from ofa_edge.train import _save
 from ofa_edge.training.data import load_data
 from ofa_edge.training.package_data import predictor_images, training_data
 from ofa_edge.training.recipe_files import parse_recipe
+from ofa_edge.workflows import finetune
+from ofa_edge.workflows.build.images import folder_data
+from ofa_edge.workflows.train import _save
 
 FOLDERS = {"T-shirt/top": "tshirt", "Ankle boot": "a boot"}  # both sort elsewhere than their labels
 

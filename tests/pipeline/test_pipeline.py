@@ -21,13 +21,13 @@ from ofa_edge.cli import main
 from ofa_edge.errors import BudgetError, OutputError, ToolMissingError
 from ofa_edge.files import sha256_file
 from ofa_edge.output import MARKER
-from ofa_edge.pipeline import build as pipeline
-from ofa_edge.pipeline.plan import make_plan
 from ofa_edge.records.manifest import Manifest, read_manifest
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import load_images, open_supernet, save_images
 from ofa_edge.targets import builtin_folder
+from ofa_edge.workflows.build import build as pipeline
+from ofa_edge.workflows.build.plan import make_plan
 
 STAGES = ["search", "extract", "onnx", "tflite", "inspect", "run-torch", "run-folded", "run-onnx", "run-tflite"]
 STAGES += ["statistics"]

@@ -23,12 +23,12 @@ from ofa_edge.errors import (
     WeightsError,
 )
 from ofa_edge.files import sha256_file
-from ofa_edge.pipeline import plan as plan_module
-from ofa_edge.pipeline.plan import BuildOptions, input_files, make_plan, weights_digest
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import builtin_folder
+from ofa_edge.workflows.build import plan as plan_module
+from ofa_edge.workflows.build.plan import BuildOptions, input_files, make_plan, weights_digest
 
 PUBLISHED = "ofa_mbv3_d234_e346_k357_w1.0"
 

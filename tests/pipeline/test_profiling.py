@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from ofa_edge.cli import cli
 from ofa_edge.device.passes import FunctionTime, FunctionTimes, Memory, Unavailable
 from ofa_edge.errors import ConfigError
-from ofa_edge.pipeline import profiling
-from ofa_edge.pipeline.profiling import Profile, profile
+from ofa_edge.workflows import profile as profiling
+from ofa_edge.workflows.profile import Profile, profile
 
 
 def test_profile_on_this_machine(first):

@@ -12,13 +12,13 @@ from ofa_edge.cli import main
 from ofa_edge.cli.build import _describe, _headline
 from ofa_edge.errors import WeightsError
 from ofa_edge.files import sha256_file
-from ofa_edge.pipeline.fleet import plan_fleet, search_fleet
-from ofa_edge.pipeline.plan import MEASURED_BY_MACS, MEASURED_CANDIDATES, BuildOptions, make_plan
-from ofa_edge.pipeline.searching import run_search, search_inputs
-from ofa_edge.pipeline.stages import StageRunner
 from ofa_edge.search.predictor import AccuracyPredictor, FittedTo
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import open_supernet
+from ofa_edge.workflows.build.fleet import plan_fleet, search_fleet
+from ofa_edge.workflows.build.plan import MEASURED_BY_MACS, MEASURED_CANDIDATES, BuildOptions, make_plan
+from ofa_edge.workflows.build.search import run_search, search_inputs
+from ofa_edge.workflows.build.stages import StageRunner
 
 
 def with_predictor(folder, top1_of):

@@ -14,14 +14,15 @@ from ofa_edge.cost import macs
 from ofa_edge.device.protocol import Fingerprint, Latency, Measurement
 from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, ThrottledError, UnsupportedError
 from ofa_edge.latency.load import load_latency_model
-from ofa_edge.pipeline import on_device, refining
-from ofa_edge.pipeline.plan import make_plan
-from ofa_edge.pipeline.searching import run_search
-from ofa_edge.pipeline.stages import StageRunner
 from ofa_edge.records.manifest import read_manifest
 from ofa_edge.report import render_report
 from ofa_edge.space import Subnet
 from ofa_edge.targets import load_target
+from ofa_edge.workflows.build import on_device
+from ofa_edge.workflows.build import refine as refining
+from ofa_edge.workflows.build.plan import make_plan
+from ofa_edge.workflows.build.search import run_search
+from ofa_edge.workflows.build.stages import StageRunner
 
 PI = Fingerprint("physical", "", "aarch64", "cortex-a72", "Raspberry Pi 4 Model B", "Debian 12", "6.1", "boot 1", 4)
 

@@ -9,14 +9,14 @@ import pytest
 from ofa_edge.cache import StageCache
 from ofa_edge.data.dataset import Images
 from ofa_edge.metrics import top1
-from ofa_edge.pipeline import stages
-from ofa_edge.pipeline.inputs import BuildData, package_data
-from ofa_edge.pipeline.plan import BuildOptions, make_plan
-from ofa_edge.pipeline.stages import STATIC, StageRunner, load_logits
-from ofa_edge.pipeline.statistics import check_statistics, other_calibrations
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.weights import load_static, save_static
 from ofa_edge.verify.statistics import statistics_verdict
+from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.images import BuildData, package_data
+from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.stages import STATIC, StageRunner, load_logits
+from ofa_edge.workflows.build.statistics import check_statistics, other_calibrations
 
 
 @pytest.fixture(scope="module")

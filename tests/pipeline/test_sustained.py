@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ofa_edge.errors import ConfigError, UnsupportedError
-from ofa_edge.pipeline.plan import make_plan
 from ofa_edge.targets import builtin_folder, read_target
+from ofa_edge.workflows.build.plan import make_plan
 
 TABLE = '\n[sustained]\nfactor = 1.5\nsource = "an hour of load in a closed case, measured by us"\n'
 

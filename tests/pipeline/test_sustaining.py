@@ -12,10 +12,10 @@ from ofa_edge.cli import cli
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.errors import ConfigError, DeviceBusyError, UnsupportedError
-from ofa_edge.pipeline import sustaining
-from ofa_edge.pipeline.sustaining import SustainedSpeed, measure_sustained, sustain
 from ofa_edge.testing.sim import SimConnection
 from ofa_edge.testing.sim_device import SimDevice, Thermal, Truth
+from ofa_edge.workflows import sustain as sustaining
+from ofa_edge.workflows.sustain import SustainedSpeed, measure_sustained, sustain
 
 BARE = Thermal(ambient_c=40, rise_c=60, time_constant_s=60, limit_c=70, slowdown=1.8)
 STEADY = tuple((5.0 * place, 2.0) for place in range(1, 10))

@@ -5,10 +5,10 @@ import pytest
 from ofa_edge.device.protocol import Fingerprint
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.export.tuning.database import Database
-from ofa_edge.pipeline import tuning
-from ofa_edge.pipeline.profiling import profile
-from ofa_edge.pipeline.tuning import device_key
-from ofa_edge.pipeline.verifying import verify
+from ofa_edge.workflows.build import tune as tuning
+from ofa_edge.workflows.build.tune import device_key
+from ofa_edge.workflows.profile import profile
+from ofa_edge.workflows.verify import verify
 
 HOST = {"target": "host", "runtime": "tvm", "device": "local", "latency_ms": 1e3}
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from ofa_edge.pipeline.unit_models import Piece, module_of
 from ofa_edge.space import Space
+from ofa_edge.workflows.calibrate.unit_models import Piece, module_of
 
 SPACE = Space("tiny", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (28,))
 

@@ -21,14 +21,15 @@ from ofa_edge.errors import (
 )
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
-from ofa_edge.pipeline import stages, verifying
-from ofa_edge.pipeline.on_device import DeviceResult
-from ofa_edge.pipeline.verifying import Limits, check_runs_here, verify
 from ofa_edge.records.manifest import DeviceMeasurement, Inconclusive
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import load_images, save_images
 from ofa_edge.targets import builtin_folder, machine_architecture
+from ofa_edge.workflows import verify as verifying
+from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.on_device import DeviceResult
+from ofa_edge.workflows.verify import Limits, check_runs_here, verify
 
 
 def test_verify_on_this_machine(first):

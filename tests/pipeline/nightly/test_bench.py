@@ -3,10 +3,10 @@
 import pytest
 
 from ofa_edge.errors import ConfigError
-from ofa_edge.pipeline.nightly.bench import fingerprint_digest, make_duel
-from ofa_edge.pipeline.nightly.fleet import ProtocolEntry, load_fleet
-from ofa_edge.pipeline.nightly.run import accept, run_fleet
-from ofa_edge.pipeline.nightly.store import Store, open_build
+from ofa_edge.workflows.nightly.bench import fingerprint_digest, make_duel
+from ofa_edge.workflows.nightly.fleet import ProtocolEntry, load_fleet
+from ofa_edge.workflows.nightly.run import accept, run_fleet
+from ofa_edge.workflows.nightly.store import Store, open_build
 
 FLEET = """
 schema = 1

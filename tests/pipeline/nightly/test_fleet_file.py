@@ -5,7 +5,7 @@ import pytest
 from hostile_names import NAMES
 
 from ofa_edge.errors import ConfigError
-from ofa_edge.pipeline.nightly.fleet import ProtocolEntry, load_fleet
+from ofa_edge.workflows.nightly.fleet import ProtocolEntry, load_fleet
 
 GOOD = 'schema = 1\n[artifacts.net]\nbuild = "out"\n[devices.local]\nartifacts = ["net"]\n'
 

@@ -3,8 +3,8 @@ import datetime
 import pytest
 
 from ofa_edge.errors import ConfigError, OutputError
-from ofa_edge.pipeline.nightly.history import append, read_history
 from ofa_edge.records.night import BaselineRecord
+from ofa_edge.workflows.nightly.history import append, read_history
 
 
 def record(number):

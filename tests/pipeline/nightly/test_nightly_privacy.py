@@ -1,7 +1,7 @@
 import pytest
 
 from ofa_edge.device.privacy import pseudonym
-from ofa_edge.pipeline.nightly.privacy import Pseudonyms, lasting_facts
+from ofa_edge.workflows.nightly.privacy import Pseudonyms, lasting_facts
 
 
 def test_addresses_of_the_devices_file_are_hidden(tmp_path):

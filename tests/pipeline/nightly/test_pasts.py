@@ -1,8 +1,8 @@
 import datetime
 
-from ofa_edge.pipeline.nightly.pasts import past_of
 from ofa_edge.records.night import NightRecord, SeriesRecord
 from ofa_edge.verify.regression import Past
+from ofa_edge.workflows.nightly.past_nights import past_of
 
 ONE, TWO = "1" * 64, "2" * 64
 HERE, THERE = "a" * 64, "b" * 64

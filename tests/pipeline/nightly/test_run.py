@@ -12,9 +12,9 @@ from ofa_edge.errors import (
     ImplausibleError,
     UnknownNameError,
 )
-from ofa_edge.pipeline.nightly import device_night
-from ofa_edge.pipeline.nightly.history import read_history
-from ofa_edge.pipeline.nightly.run import accept, run_fleet
+from ofa_edge.workflows.nightly import device_night
+from ofa_edge.workflows.nightly.history import read_history
+from ofa_edge.workflows.nightly.run import accept, run_fleet
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_without_a_candidate_nothing_is_proved(fleet, tmp_path):
 def test_a_deadline_that_is_over_starts_no_run(fleet, tmp_path):
     path = tmp_path / "fleet.toml"
     path.write_text(path.read_text() + "deadline_minutes = 1e-9\n")
-    from ofa_edge.pipeline.nightly.fleet import load_fleet
+    from ofa_edge.workflows.nightly.fleet import load_fleet
 
     bench = FakeBench(slower=1.5)
     night = run_fleet(load_fleet(path), hardware=hardware({"one": bench}))

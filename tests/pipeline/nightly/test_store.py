@@ -6,7 +6,7 @@ import pytest
 from app_folder import make_build
 
 from ofa_edge.errors import OutputError
-from ofa_edge.pipeline.nightly.store import Store, open_build
+from ofa_edge.workflows.nightly.store import Store, open_build
 
 
 def test_only_what_the_manifest_names_is_kept(tmp_path: Path) -> None:

@@ -12,10 +12,6 @@ from numpy.typing import NDArray
 from ofa_edge.cache import StageCache
 from ofa_edge.errors import BudgetError, ConfigError, UnsupportedError
 from ofa_edge.names import require_plain
-from ofa_edge.pipeline.build import build
-from ofa_edge.pipeline.plan import BuildOptions, Plan, make_plan
-from ofa_edge.pipeline.searching import latency_of, score_of, search_plans, search_together
-from ofa_edge.pipeline.stages import OnStage, StageRunner
 from ofa_edge.records.manifest import Manifest
 from ofa_edge.records.search import FleetRecord, SearchRecord
 from ofa_edge.search.archive import Floats
@@ -23,6 +19,10 @@ from ofa_edge.search.cover import MOST_TARGETS, Cover, best_rows, choose, covers
 from ofa_edge.search.evolution import SearchOptions
 from ofa_edge.search.limits import allowed
 from ofa_edge.space import Genomes, Subnet
+from ofa_edge.workflows.build.build import build
+from ofa_edge.workflows.build.plan import BuildOptions, Plan, make_plan
+from ofa_edge.workflows.build.search import latency_of, score_of, search_plans, search_together
+from ofa_edge.workflows.build.stages import OnStage, StageRunner
 
 EVALUATIONS = 60_000  # of all searches together
 _FORM = "pixel-4=20ms,raspberry-pi-4=40ms"
@@ -223,7 +223,7 @@ def _search_group(plans: Sequence[Plan], pool: Genomes | None, evaluations: int)
 def build_fleet(fleet: Fleet, cache: StageCache, command: Sequence[str], on_stage: OnStage) -> list[Manifest]:
     """Build every target, in their order. What two builds share, from the search to the artifact, is made once.
 
-    The subnet of each group is chosen anew, with measurements (see `searching.search_together`): the predictor alone
+    The subnet of each group is chosen anew, with measurements (see `search.search_together`): the predictor alone
     says only which targets share.
 
     Raises:

@@ -12,14 +12,14 @@ from ofa_edge.data.sampling import stratified_split
 from ofa_edge.errors import OfaEdgeError
 from ofa_edge.files import parse_json
 from ofa_edge.metrics import argmax, paired_drop, top1
-from ofa_edge.pipeline.inputs import BuildData
-from ofa_edge.pipeline.plan import Plan
-from ofa_edge.pipeline.stages import LOGITS, STATIC, StageRunner, load_logits, save_array
 from ofa_edge.records.manifest import DropRecord, ExpectedRecord, StatisticsRecord
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.training.pairs import read_pairs
 from ofa_edge.verify.statistics import snr_db, suspicions
+from ofa_edge.workflows.build.images import BuildData
+from ofa_edge.workflows.build.plan import Plan
+from ofa_edge.workflows.build.stages import LOGITS, STATIC, StageRunner, load_logits, save_array
 
 OTHERS = 2
 

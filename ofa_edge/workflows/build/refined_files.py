@@ -7,7 +7,7 @@ from ofa_edge.files import sha256_bytes, write_bytes
 from ofa_edge.latency.fitted import FittedModel
 from ofa_edge.latency.load import FittedFacts, FittedFile
 from ofa_edge.latency.target_file import RunsAs, write_target
-from ofa_edge.pipeline.plan import Plan
+from ofa_edge.workflows.build.plan import Plan
 
 SUFFIX = "-refined"  # of a target's name: two targets of one name would shadow each other
 

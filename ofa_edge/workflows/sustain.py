@@ -11,7 +11,7 @@ from typing import Any
 from ofa_edge.device.protocol import LatencyPlan
 from ofa_edge.device.session import OpenArtifact, valid_sessions
 from ofa_edge.errors import DeviceBusyError, UnsupportedError
-from ofa_edge.pipeline.profiling import opened_build
+from ofa_edge.workflows.profile import opened_build
 
 _COLD = LatencyPlan(sessions=3, min_seconds=1.0, warmup_limit_seconds=3.0)
 _HOT = LatencyPlan(sessions=1, min_seconds=5.0, warmup_seconds=0.0, warmup_limit_seconds=0.0)

@@ -17,9 +17,9 @@ from ofa_edge.latency.load import FittedFacts
 from ofa_edge.latency.protocol import CrossValidation, Key, Provenance
 from ofa_edge.latency.target_file import RunsAs, write_target
 from ofa_edge.metrics import spearman
-from ofa_edge.pipeline.calibration_journal import Journal, Sampled, sampled, slowed
-from ofa_edge.pipeline.calibration_plan import SESSIONS, CalibrationPlan, Item
 from ofa_edge.space import Subnet
+from ofa_edge.workflows.calibrate.journal import Journal, Sampled, sampled, slowed
+from ofa_edge.workflows.calibrate.plan import SESSIONS, CalibrationPlan, Item
 
 _LEAST_FITTED = 3  # networks, below which nothing can be said
 

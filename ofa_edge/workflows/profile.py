@@ -20,10 +20,10 @@ from ofa_edge.device.protocol import Request
 from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.export.inspect.single_operators import single_operators
 from ofa_edge.files import write_bytes
-from ofa_edge.pipeline.on_device import connected, held
-from ofa_edge.pipeline.stages import inputs_for
-from ofa_edge.pipeline.verifying import read_build
 from ofa_edge.records.build import runner_of
+from ofa_edge.workflows.build.on_device import connected, held
+from ofa_edge.workflows.build.stages import inputs_for
+from ofa_edge.workflows.verify import read_build
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from ofa_edge.device.turns import check_timeable, open_litert_turns, open_turns
 from ofa_edge.errors import ConfigError, DeviceError
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.units import UnitTable
-from ofa_edge.pipeline.calibration_guards import Guard, judged_by
-from ofa_edge.pipeline.calibration_journal import Journal, Run
-from ofa_edge.pipeline.calibration_plan import (
+from ofa_edge.workflows.build.on_device import held
+from ofa_edge.workflows.calibrate.guards import Guard, judged_by
+from ofa_edge.workflows.calibrate.journal import Journal, Run
+from ofa_edge.workflows.calibrate.plan import (
     CHUNK,
     LEAST_ROUNDS,
     MOST_ROUNDS,
@@ -28,9 +29,8 @@ from ofa_edge.pipeline.calibration_plan import (
     CalibrationPlan,
     Item,
 )
-from ofa_edge.pipeline.calibration_result import Calibration, conclude
-from ofa_edge.pipeline.on_device import held
-from ofa_edge.pipeline.unit_models import Piece, Recipe, export_pieces, pieces
+from ofa_edge.workflows.calibrate.result import Calibration, conclude
+from ofa_edge.workflows.calibrate.unit_models import Piece, Recipe, export_pieces, pieces
 
 Say = Callable[[str], None]
 _GIVE_UP = 3  # runs lost one after the other

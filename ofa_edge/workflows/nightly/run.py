@@ -9,18 +9,18 @@ from ofa_edge import __version__
 from ofa_edge.device.devices_file import BUILTIN, load_devices
 from ofa_edge.device.protocol import DeviceKind
 from ofa_edge.errors import ConfigError, OfaEdgeError, UnknownNameError
-from ofa_edge.pipeline.nightly.bench import BenchMaker, Duel, make_duel, open_bench
-from ofa_edge.pipeline.nightly.device_night import DeviceJob, failed
-from ofa_edge.pipeline.nightly.fleet import DeviceEntry, Fleet
-from ofa_edge.pipeline.nightly.history import History, append, read_history
-from ofa_edge.pipeline.nightly.pasts import past_of
-from ofa_edge.pipeline.nightly.privacy import Pseudonyms
-from ofa_edge.pipeline.nightly.store import Build, Store, open_build
 from ofa_edge.records.manifest import read_manifest
 from ofa_edge.records.night import BaselineRecord, DeviceNight, NightRecord, SeriesRecord
 from ofa_edge.shown import pasteable
 from ofa_edge.verify.night import Decision
 from ofa_edge.verify.regression import Colour, Past, Rules
+from ofa_edge.workflows.nightly.bench import BenchMaker, Duel, make_duel, open_bench
+from ofa_edge.workflows.nightly.device_night import DeviceJob, failed
+from ofa_edge.workflows.nightly.fleet import DeviceEntry, Fleet
+from ofa_edge.workflows.nightly.history import History, append, read_history
+from ofa_edge.workflows.nightly.past_nights import past_of
+from ofa_edge.workflows.nightly.privacy import Pseudonyms
+from ofa_edge.workflows.nightly.store import Build, Store, open_build
 
 Say = Callable[[str], None]
 DuelMaker = Callable[..., Duel]

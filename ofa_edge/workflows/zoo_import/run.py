@@ -12,11 +12,11 @@ from ofa_edge.errors import ConfigError, UsageError
 from ofa_edge.files import sha256_file, write_bytes, write_json
 from ofa_edge.names import require_plain
 from ofa_edge.output import claim_output_folder, output_folder
-from ofa_edge.pipeline.import_sources import ImportOptions, Sources, bare_name, find_sources, find_space
 from ofa_edge.search.published_predictor import PublishedPredictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.importing.fetch import OnBytes, check_digest, is_url, name_of, require_digest
+from ofa_edge.workflows.zoo_import.sources import ImportOptions, Sources, bare_name, find_sources, find_space
 
 if TYPE_CHECKING:
     from ofa_edge.space import Subnet

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from ofa_edge.metrics import kendall
-from ofa_edge.pipeline.correcting import Corrected
-from ofa_edge.pipeline.plan import Plan
 from ofa_edge.records.search import CandidateRecord, CorrectionRecord, FrontPoint, ReferencePoint, SearchRecord
 from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.front import Front
 from ofa_edge.search.measured import MeasuredSearch
 from ofa_edge.space import Space, Subnet
+from ofa_edge.workflows.build.measured_search import Corrected
+from ofa_edge.workflows.build.plan import Plan
 
 CLOUD = 500  # points kept of the subnets evaluated
 

@@ -9,9 +9,6 @@ from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.onnx import run_onnx
 from ofa_edge.export.tflite import run_tflite
 from ofa_edge.files import sha256_file
-from ofa_edge.pipeline.on_device import DeviceResult, measure_artifact
-from ofa_edge.pipeline.plan import BuildOptions, Plan, input_files, make_plan
-from ofa_edge.pipeline.stages import inputs_for
 from ofa_edge.records.build import has_output, read_built, runner_of, subnet_of
 from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.records.manifest import (
@@ -36,6 +33,9 @@ from ofa_edge.verify.gates import (
     size_verdict,
 )
 from ofa_edge.verify.ladder import Answers, accuracy_drop, conversion_tolerance, device_tolerance, first_rung, rung
+from ofa_edge.workflows.build.on_device import DeviceResult, measure_artifact
+from ofa_edge.workflows.build.plan import BuildOptions, Plan, input_files, make_plan
+from ofa_edge.workflows.build.stages import inputs_for
 
 FP32 = "model.onnx"  # the exported fp32 network: what accuracy is held against
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import DeviceError, DeviceRunError, DeviceTimeoutError, ImplausibleError, OfaEdgeError
-from ofa_edge.pipeline.nightly.bench import Answered, Bench, Duel
-from ofa_edge.pipeline.nightly.fleet import ProtocolEntry
 from ofa_edge.records.night import FlipRecord, Gate, RunRecord, SeriesRecord
 from ofa_edge.verify import night_gates
 from ofa_edge.verify.gates import inconclusive
 from ofa_edge.verify.night import Decision, Night, judge_night
 from ofa_edge.verify.regression import Colour, Past, Rules, Sessions
+from ofa_edge.workflows.nightly.bench import Answered, Bench, Duel
+from ofa_edge.workflows.nightly.fleet import ProtocolEntry
 
 _MOST_FLIPS = 50  # listed; all are counted
 _ITS_OWN = (DeviceTimeoutError, ImplausibleError)  # say something of one artifact: the device may serve the others

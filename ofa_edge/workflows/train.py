@@ -1,4 +1,4 @@
-"""The training pipeline: recipe -> supernet -> measured pairs -> predictor -> a package that `build` can use.
+"""A training run: recipe -> supernet -> measured pairs -> predictor -> a package that `build` can use.
 
 Every step leaves its result in the run's folder and is skipped when it is already there, so a killed run goes on.
 """
@@ -17,7 +17,6 @@ from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.errors import ConfigError, OutputError
 from ofa_edge.files import canonical_json, parse_json, sha256_bytes, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import METRICS, Metric, argmax, spearman
-from ofa_edge.predicting import MIN_PAIRS, measure_and_fit
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import subnet_logits
@@ -33,6 +32,7 @@ from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.run import LOG, Progress
 from ofa_edge.training.timing import Estimate, estimate
 from ofa_edge.training.trainer import Trainer
+from ofa_edge.workflows.accuracy_predictor import MIN_PAIRS, measure_and_fit
 
 VALIDATION_IMAGES, TEST_IMAGES = 4000, 2000
 RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.pipeline.plan import Plan
 from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.correction import class_shares, margins
 from ofa_edge.search.measured import MeasuredSearch, Propose, measured_search
 from ofa_edge.space import Genomes, Subnet
+from ofa_edge.workflows.build.plan import Plan
 
 WATCHED = (0.7, 0.8, 0.9, 1.0)  # shares of the budget at which the front is watched
 

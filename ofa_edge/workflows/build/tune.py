@@ -27,12 +27,12 @@ from ofa_edge.export.tuning.database import (
 from ofa_edge.export.tuning.functions import NetworkFunction, network_functions
 from ofa_edge.export.tuning.tuner import Bench, tune, weigh
 from ofa_edge.export.tuning.turns import MAIN, Turn, argument
-from ofa_edge.pipeline import stages
-from ofa_edge.pipeline.on_device import connected, held
-from ofa_edge.pipeline.plan import Plan
-from ofa_edge.pipeline.stages import MODEL, StageRunner
 from ofa_edge.records.schedules import TunedFunctionRecord, TuningRecord
 from ofa_edge.space import Subnet
+from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.on_device import connected, held
+from ofa_edge.workflows.build.plan import Plan
+from ofa_edge.workflows.build.stages import MODEL, StageRunner
 
 NETWORK_ROUNDS = 41
 _NETWORK_LIMIT_S = 60.0

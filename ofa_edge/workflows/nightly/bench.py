@@ -25,15 +25,15 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.metrics import argmax
-from ofa_edge.pipeline.nightly.fleet import ProtocolEntry
-from ofa_edge.pipeline.nightly.privacy import lasting_facts
-from ofa_edge.pipeline.nightly.store import Build
-from ofa_edge.pipeline.on_device import held, peak_gmacs
-from ofa_edge.pipeline.plan import Plan
-from ofa_edge.pipeline.stages import inputs_for
-from ofa_edge.pipeline.verifying import FP32, check_runs_here, plan_of
 from ofa_edge.records.build import has_output, subnet_of
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
+from ofa_edge.workflows.build.on_device import held, peak_gmacs
+from ofa_edge.workflows.build.plan import Plan
+from ofa_edge.workflows.build.stages import inputs_for
+from ofa_edge.workflows.nightly.fleet import ProtocolEntry
+from ofa_edge.workflows.nightly.privacy import lasting_facts
+from ofa_edge.workflows.nightly.store import Build
+from ofa_edge.workflows.verify import FP32, check_runs_here, plan_of
 
 _TIMEOUT_S = 900.0
 

@@ -20,18 +20,18 @@ from ofa_edge.errors import DeviceBusyError, DeviceError, DeviceLostError, Unsup
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, UnitSample, fit_fitted, prior_of
 from ofa_edge.latency.protocol import Interval, LatencyModel, OutsideKey, Provenance
-from ofa_edge.pipeline import stages
-from ofa_edge.pipeline.on_device import connected, held, is_target, time_artifact
-from ofa_edge.pipeline.plan import Plan, with_latency_model
-from ofa_edge.pipeline.refined_files import RefinedFiles, refined_files
-from ofa_edge.pipeline.searching import best_candidates, run_search, search_inputs, search_packages
-from ofa_edge.pipeline.stages import StageRunner
-from ofa_edge.pipeline.tuning import device_key, tuned_library
 from ofa_edge.records.manifest import DeviceMeasurement, StageRecord
 from ofa_edge.records.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Subnet
+from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.on_device import connected, held, is_target, time_artifact
+from ofa_edge.workflows.build.plan import Plan, with_latency_model
+from ofa_edge.workflows.build.refined_files import RefinedFiles, refined_files
+from ofa_edge.workflows.build.search import best_candidates, run_search, search_inputs, search_packages
+from ofa_edge.workflows.build.stages import StageRunner
+from ofa_edge.workflows.build.tune import device_key, tuned_library
 
 ROUNDS = 2
 _LEAST_ERROR = 0.005  # of a median, as a fraction: sessions of one boot agree better than boots do

@@ -19,10 +19,10 @@ from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.posterior import Units
 from ofa_edge.latency.target_file import check_name
 from ofa_edge.latency.units import UnitTable
-from ofa_edge.pipeline.plan import DevicePlan, Runtime, require_tools
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import Precision, Target, load_target, require
+from ofa_edge.workflows.build.plan import DevicePlan, Runtime, require_tools
 
 SESSIONS = 5  # cold processes that see every item: the unit of evidence
 LEAST_ROUNDS = 5  # of turns in a session

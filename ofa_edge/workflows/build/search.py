@@ -15,10 +15,6 @@ import numpy as np
 from ofa_edge import cost
 from ofa_edge.errors import BudgetError, WeightsError
 from ofa_edge.files import sha256_file, write_json
-from ofa_edge.pipeline.correcting import Corrected, corrected_search
-from ofa_edge.pipeline.plan import Plan, weights_digest
-from ofa_edge.pipeline.search_record import search_record
-from ofa_edge.pipeline.stages import StageRunner
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.search.archive import Score
 from ofa_edge.search.bound import LogCurve, SeparableAccuracy
@@ -31,6 +27,10 @@ from ofa_edge.shown import pasteable
 from ofa_edge.space import Genomes, Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import load_target
+from ofa_edge.workflows.build.measured_search import Corrected, corrected_search
+from ofa_edge.workflows.build.plan import Plan, weights_digest
+from ofa_edge.workflows.build.search_record import search_record
+from ofa_edge.workflows.build.stages import StageRunner
 
 POOL = 400  # candidates that measurements are chosen from
 DISTANCE = 4  # genes in which they differ, at least: measuring near-twins would tell little

@@ -15,14 +15,6 @@ from ofa_edge.errors import UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import copy_file, sha256_file, write_bytes
 from ofa_edge.output import output_folder
-from ofa_edge.pipeline import stages
-from ofa_edge.pipeline.on_device import DeviceResult, run_on_device
-from ofa_edge.pipeline.plan import Plan, input_files
-from ofa_edge.pipeline.refining import check_refinable, refine
-from ofa_edge.pipeline.searching import run_search
-from ofa_edge.pipeline.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
-from ofa_edge.pipeline.statistics import check_statistics
-from ofa_edge.pipeline.tuning import Tuned, check_device, tuned_library
 from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.records.manifest import (
     CalibrationRecord,
@@ -58,6 +50,14 @@ from ofa_edge.verify.ladder import (
     rung,
 )
 from ofa_edge.verify.statistics import statistics_verdict
+from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.on_device import DeviceResult, run_on_device
+from ofa_edge.workflows.build.plan import Plan, input_files
+from ofa_edge.workflows.build.refine import check_refinable, refine
+from ofa_edge.workflows.build.search import run_search
+from ofa_edge.workflows.build.stages import KERNELS, MODEL, OnStage, StageRunner, load_logits
+from ofa_edge.workflows.build.statistics import check_statistics
+from ofa_edge.workflows.build.tune import Tuned, check_device, tuned_library
 
 REPORT = "report.html"
 # The most that CUDA kernels are emulated on: a minute or less.

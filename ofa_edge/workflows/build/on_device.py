@@ -17,11 +17,11 @@ from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Measurement, Request
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file, write_json
-from ofa_edge.pipeline.plan import Plan
-from ofa_edge.pipeline.stages import LOGITS, StageRunner, inputs_for, load_logits, save_array
 from ofa_edge.records.manifest import DeviceMeasurement, LatencyMeasurement
 from ofa_edge.space import Subnet
 from ofa_edge.verify.gates import inconclusive
+from ofa_edge.workflows.build.plan import Plan
+from ofa_edge.workflows.build.stages import LOGITS, StageRunner, inputs_for, load_logits, save_array
 
 LOCAL_DEADLINE_S = 30.0  # this machine is hot from the build itself
 

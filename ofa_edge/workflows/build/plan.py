@@ -16,8 +16,6 @@ from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
 from ofa_edge.output import claim_output_folder
-from ofa_edge.pipeline.constraints import Constraints, limits_of, require_able, searched_part
-from ofa_edge.pipeline.inputs import BuildData, folder_data, package_data, synthetic_data
 from ofa_edge.search.limits import Limit
 from ofa_edge.search.load_predictor import Predictor, package_predictor
 from ofa_edge.search.ranked_by import Choice, RankedBy, ranked_by
@@ -25,6 +23,8 @@ from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
 from ofa_edge.targets import Precision, Sustained, Target, load_target, require, require_fp16_accumulation
+from ofa_edge.workflows.build.constraints import Constraints, limits_of, require_able, searched_part
+from ofa_edge.workflows.build.images import BuildData, folder_data, package_data, synthetic_data
 
 Runtime = Literal["tflite", "tvm"]
 MEASURED_CANDIDATES, MEASURED_BY_MACS = 8, 32  # with a predictor that ranks, and without one

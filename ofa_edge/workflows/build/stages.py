@@ -19,9 +19,9 @@ from ofa_edge.cache import CacheEntry, StageCache, code_version
 from ofa_edge.device.runners.build import RUNNER
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import write_bytes, write_json
-from ofa_edge.pipeline.plan import Plan, weights_digest
 from ofa_edge.records.manifest import StageRecord
 from ofa_edge.space import Subnet
+from ofa_edge.workflows.build.plan import Plan, weights_digest
 
 if TYPE_CHECKING:
     from ofa_edge.export.schedules import Knobs

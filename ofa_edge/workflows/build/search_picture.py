@@ -1,11 +1,11 @@
 """The picture of a search that measured nothing."""
 
-from ofa_edge.pipeline.plan import Plan
-from ofa_edge.pipeline.search_record import search_record
-from ofa_edge.pipeline.searching import chosen_candidates, latency_of, score_of
 from ofa_edge.records.manifest import SubnetRecord
 from ofa_edge.report.picture import Picture
 from ofa_edge.search.front import Front
+from ofa_edge.workflows.build.plan import Plan
+from ofa_edge.workflows.build.search import chosen_candidates, latency_of, score_of
+from ofa_edge.workflows.build.search_record import search_record
 
 
 def search_picture(plan: Plan, front: Front) -> Picture:
