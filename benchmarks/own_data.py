@@ -159,9 +159,9 @@ def int8(package: zoo.SupernetPackage, which: str, test: Images) -> dict[str, An
     """What int8 costs, on a sample of the test images, calibrated with what the package holds."""
     import tempfile
 
-    from ofa_edge.export.fold import fold_batch_norm
-    from ofa_edge.export.onnx import export_onnx, run_onnx
-    from ofa_edge.export.tflite import convert, run_tflite
+    from ofa_edge.export.onnx.export import export_onnx, run_onnx
+    from ofa_edge.export.onnx.fold import fold_batch_norm
+    from ofa_edge.export.tflite.convert import convert, run_tflite
     from ofa_edge.supernet.evaluate import extract_calibrated
 
     size = package.space.resolutions[-1]

@@ -24,10 +24,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 
-from ofa_edge.export import rewrites, tflite, tvm
-from ofa_edge.export.fold import fold_batch_norm
-from ofa_edge.export.onnx import export_onnx
-from ofa_edge.export.schedules.timing import time_functions
+from ofa_edge.export.onnx.export import export_onnx
+from ofa_edge.export.onnx.fold import fold_batch_norm
+from ofa_edge.export.tflite import convert as tflite
+from ofa_edge.export.tflite import rewrites
+from ofa_edge.export.tvm import compile as tvm
+from ofa_edge.export.tvm.schedules.timing import time_functions
 from ofa_edge.space import Space
 from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.static import StaticNet

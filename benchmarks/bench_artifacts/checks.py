@@ -21,9 +21,9 @@ from ofa_edge.device.protocol import Request
 from ofa_edge.device.runners.build import build_tvm_runner
 from ofa_edge.device.sysroot import cache_folder
 from ofa_edge.errors import OfaEdgeError
-from ofa_edge.export.parity import compare
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.metrics import top1
+from ofa_edge.verify.parity import compare
 
 CHECK, COUNT = "check.json", "count.json"
 Say = Callable[[str], None]

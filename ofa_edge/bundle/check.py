@@ -116,7 +116,7 @@ def _read_shapes(path: Path, content: bytes) -> _Shapes:
     """What the model says about itself. The reader is not made for hostile files: whatever it trips over is damage."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from ofa_edge.export.metadata import read_metadata
+    from ofa_edge.export.tflite.metadata import read_metadata
 
     try:
         metadata = read_metadata(path)

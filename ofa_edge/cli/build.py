@@ -201,7 +201,7 @@ def _refinement(manifest: "Manifest", out: Path) -> list[str]:
 
 
 def _ladder(manifest: "Manifest") -> str:
-    from ofa_edge.export.parity import SNR_LIMIT_DB
+    from ofa_edge.verify.parity import SNR_LIMIT_DB
 
     uneven = manifest.classes is not None and manifest.classes.uneven
     rows = [["rung", "size", "max|diff|", "SNR dB", "top-1", *["balanced"] * uneven, "images", "", ""]]

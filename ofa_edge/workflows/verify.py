@@ -6,8 +6,8 @@ from typing import Any
 
 from ofa_edge.errors import ConfigError, DeviceError, UsageError
 from ofa_edge.export.inspect import inspect_model
-from ofa_edge.export.onnx import run_onnx
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.records.build import has_output, read_built, runner_of, subnet_of
 from ofa_edge.records.classes import ClassesRecord

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ofa_edge.bundle.record import Bundle, read_bundle
 from ofa_edge.cache import StageCache
 from ofa_edge.data.preprocess import Preprocessing
-from ofa_edge.export.metadata import read_metadata
+from ofa_edge.export.tflite.metadata import read_metadata
 from ofa_edge.records.manifest import Manifest, read_manifest
 from ofa_edge.workflows.build import build as pipeline
 from ofa_edge.workflows.build.plan import BuildOptions, make_plan

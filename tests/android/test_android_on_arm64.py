@@ -17,7 +17,7 @@ from toolchain import JNI_HEADERS
 
 from ofa_edge.device.emulated import emulation_available, open_emulated
 from ofa_edge.errors import DeviceError, ToolMissingError
-from ofa_edge.export.tflite import dequantise, quantise, run_tflite
+from ofa_edge.export.tflite.convert import dequantise, quantise, run_tflite
 
 IMAGES = 200
 FLOAT32, INT8 = 1, 9  # TfLiteType

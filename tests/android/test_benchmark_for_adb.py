@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from demo_app import PRECISIONS, TARGET, model_inputs, sample_pixels
 
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.records.manifest import DeviceMeasurement
 

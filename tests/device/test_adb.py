@@ -22,7 +22,7 @@ from ofa_edge.errors import (
     DeviceRunError,
     ToolMissingError,
 )
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 
 needs_adb = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 

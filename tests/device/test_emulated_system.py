@@ -19,7 +19,7 @@ from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.ssh import SshConnection
 from ofa_edge.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError, ToolMissingError, UnsupportedError
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 
 
 @pytest.fixture(params=["emulated_pi", "emulated_phone"])

@@ -16,7 +16,7 @@ from ofa_edge.device.measure import measure
 from ofa_edge.device.programs import last_json
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import DataError, DeviceLostError, DeviceRunError, ImplausibleError, UnsupportedError
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 
 PLAN = LatencyPlan(sessions=2, min_runs=30, min_seconds=0.0, warmup_seconds=0.0, warmup_limit_seconds=0.5)
 

@@ -18,7 +18,7 @@ from ofa_edge.errors import (
     ThrottledError,
     UnsupportedError,
 )
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 
 PLAN = LatencyPlan(sessions=2, min_runs=20, min_seconds=0, warmup_seconds=0, warmup_limit_seconds=0.3, replacements=1)
 

@@ -15,7 +15,7 @@ from ofa_edge.device.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.device.ssh import SshAddress, SshConnection
 from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 
 
 @pytest.fixture

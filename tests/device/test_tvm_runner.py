@@ -17,8 +17,8 @@ from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.device.runners import build
 from ofa_edge.device.runners.build import RUNNER, build_tvm_runner
 from ofa_edge.errors import ToolMissingError, UnsupportedError
-from ofa_edge.export.parity import compare
-from ofa_edge.export.tvm import compile_cpu
+from ofa_edge.export.tvm.compile import compile_cpu
+from ofa_edge.verify.parity import compare
 
 SHAPE = (3, 6, 5)
 CLASSES = 4

@@ -37,7 +37,7 @@ class FakeConnection:
 @pytest.fixture
 def emulator(monkeypatch):
     """Builds on "emulated" get a fake one, which answers as this machine does; `runs` holds its measurements."""
-    from ofa_edge.export.tflite import run_tflite
+    from ofa_edge.export.tflite.convert import run_tflite
 
     connection, runs = FakeConnection(), []
 

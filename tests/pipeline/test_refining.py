@@ -55,7 +55,7 @@ class Board:
         return Measurement("board", self.seen, self.answers(request), {}, latency, None, None)
 
     def answers(self, request):
-        from ofa_edge.export.tflite import run_tflite
+        from ofa_edge.export.tflite.convert import run_tflite
 
         whole = request.artifact.name == "model.tflite"
         return run_tflite(request.artifact, request.inputs) if whole else np.zeros((1, request.classes), np.float32)

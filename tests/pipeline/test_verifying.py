@@ -19,7 +19,7 @@ from ofa_edge.errors import (
     UnknownNameError,
     UsageError,
 )
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.records.manifest import DeviceMeasurement, Inconclusive
 from ofa_edge.space import Space

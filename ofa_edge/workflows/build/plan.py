@@ -11,7 +11,7 @@ from typing import Literal, cast
 
 from ofa_edge.data.calibration import Calibration, review_calibration
 from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
-from ofa_edge.export.tuning.budget import parse_duration
+from ofa_edge.export.tvm.tuning.budget import parse_duration
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel, ScaledLatency

@@ -24,7 +24,7 @@ from ofa_edge.space import Subnet
 from ofa_edge.workflows.build.plan import Plan, weights_digest
 
 if TYPE_CHECKING:
-    from ofa_edge.export.schedules import Knobs
+    from ofa_edge.export.tvm.schedules import Knobs
 
 T = TypeVar("T")
 MODEL = "model.onnx"
@@ -133,7 +133,7 @@ def run_torch(runner: StageRunner, plan: Plan, static: CacheEntry, *, folded: bo
     """Answers of the static network, or of the same with its batch norms folded."""
 
     def produce(folder: Path) -> None:
-        from ofa_edge.export.fold import fold_batch_norm
+        from ofa_edge.export.onnx.fold import fold_batch_norm
         from ofa_edge.supernet.evaluate import logits
         from ofa_edge.supernet.weights import load_static
 
@@ -149,8 +149,8 @@ def to_onnx(runner: StageRunner, plan: Plan, static: CacheEntry) -> CacheEntry:
     """Fold, export, simplify, check."""
 
     def produce(folder: Path) -> None:
-        from ofa_edge.export.fold import fold_batch_norm
-        from ofa_edge.export.onnx import export_onnx
+        from ofa_edge.export.onnx.export import export_onnx
+        from ofa_edge.export.onnx.fold import fold_batch_norm
         from ofa_edge.supernet.weights import load_static
 
         net = load_static(static.path(STATIC))
@@ -164,7 +164,7 @@ def run_onnx(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet) 
     """Answers of the ONNX file."""
 
     def produce(folder: Path) -> None:
-        from ofa_edge.export.onnx import run_onnx as run
+        from ofa_edge.export.onnx.export import run_onnx as run
 
         save_array(folder / LOGITS, run(onnx.path(MODEL), inputs_for(plan, subnet)))
 
@@ -190,7 +190,7 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
     }
 
     def convert(folder: Path) -> None:
-        from ofa_edge.export.tflite import convert
+        from ofa_edge.export.tflite.convert import convert
 
         calibration = preprocessing.apply(plan.data.calibration.pixels) if plan.precision == "int8" else None
         convert(
@@ -203,7 +203,7 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
         )
 
     def produce(folder: Path) -> None:
-        from ofa_edge.export.metadata import write_metadata
+        from ofa_edge.export.tflite.metadata import write_metadata
 
         # The description names the target; the conversion, which is slow, is the same for every target of a fleet.
         bare = runner.cache.run("tflite-bare", {**shared, "versions": versions, "ofa-edge": code_version()}, convert)
@@ -216,7 +216,7 @@ def to_tflite(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet)
             **description,
         )
 
-    from ofa_edge.export.rewrites import names
+    from ofa_edge.export.tflite.rewrites import names
 
     shared = {
         "model": onnx.files[MODEL],
@@ -235,7 +235,7 @@ def run_tflite(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subne
     """Answers of the TFLite file on this machine."""
 
     def produce(folder: Path) -> None:
-        from ofa_edge.export.tflite import run_tflite as run
+        from ofa_edge.export.tflite.convert import run_tflite as run
 
         save_array(folder / LOGITS, run(model.path("model.tflite"), inputs_for(plan, subnet)))
 
@@ -270,11 +270,11 @@ def to_tvm(
     def produce(folder: Path) -> None:
         library = folder / "model.so"
         if plan.cuda:
-            from ofa_edge.export.cuda import compile_cuda
+            from ofa_edge.export.cuda.compile import compile_cuda
 
             facts = compile_cuda(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision, folder).to_json()
         else:
-            from ofa_edge.export.tvm import compile_cpu
+            from ofa_edge.export.tvm.compile import compile_cpu
 
             facts = compile_cpu(onnx.path(MODEL), library, plan.tvm_target, None, plan.precision, knobs.get).to_json()
             facts["target"] = dict(plan.tvm_target)
@@ -291,8 +291,8 @@ def function_keys(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> tuple[st
     """What the functions of a library of `to_tvm` compute (`schedules.workload_key`), sorted; those that rules take."""
 
     def produce(folder: Path) -> None:
-        from ofa_edge.export.tuning.functions import network_functions
-        from ofa_edge.export.tvm import make_target
+        from ofa_edge.export.tvm.compile import make_target
+        from ofa_edge.export.tvm.tuning.functions import network_functions
 
         functions = network_functions(onnx.path(MODEL), make_target(plan.tvm_target, "llvm"), plan.precision)
         write_bytes(folder / "keys.json", json.dumps(sorted(each.key for each in functions)).encode())
@@ -304,13 +304,13 @@ def function_keys(runner: StageRunner, plan: Plan, onnx: CacheEntry) -> tuple[st
 
 def run_tvm_host(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Subnet) -> CacheEntry:
     """Answers of the same Relax module compiled for this machine's CPU."""
-    from ofa_edge.export.tvm import host_target
+    from ofa_edge.export.tvm.compile import host_target
 
     target = host_target()
 
     def produce(folder: Path) -> None:
-        from ofa_edge.export.tvm import compile_cpu
-        from ofa_edge.export.tvm import run_tvm_host as run
+        from ofa_edge.export.tvm.compile import compile_cpu
+        from ofa_edge.export.tvm.compile import run_tvm_host as run
 
         compile_cpu(onnx.path(MODEL), folder / "host.so", target, None, plan.precision)
         save_array(folder / LOGITS, run(folder / "host.so", inputs_for(plan, subnet)))
@@ -330,7 +330,7 @@ def run_cuda_emulated(
     """Answers of the library's own CUDA kernels to a sample of `images` images, emulated on this machine's CPU."""
 
     def produce(folder: Path) -> None:
-        from ofa_edge.export.cuda_emulation import run_emulated
+        from ofa_edge.export.cuda.emulate import run_emulated
 
         emulation, arch = model.path(KERNELS).parent, str(plan.tvm_target["arch"])
         inputs = inputs_for(plan, subnet, images)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ofa_edge.cache import CacheEntry
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.turns import TurnsProgram, check_timeable, open_turns
-from ofa_edge.export.schedules import Knobs
-from ofa_edge.export.tuning.acceptance import compare
-from ofa_edge.export.tuning.budget import Budget
-from ofa_edge.export.tuning.database import (
+from ofa_edge.export.tvm.schedules import Knobs
+from ofa_edge.export.tvm.tuning.acceptance import compare
+from ofa_edge.export.tvm.tuning.budget import Budget
+from ofa_edge.export.tvm.tuning.database import (
     Database,
     NetworkVerdict,
     Place,
@@ -24,9 +24,9 @@ from ofa_edge.export.tuning.database import (
     place,
     today,
 )
-from ofa_edge.export.tuning.functions import NetworkFunction, network_functions
-from ofa_edge.export.tuning.tuner import Bench, tune, weigh
-from ofa_edge.export.tuning.turns import MAIN, Turn, argument
+from ofa_edge.export.tvm.tuning.functions import NetworkFunction, network_functions
+from ofa_edge.export.tvm.tuning.tuner import Bench, tune, weigh
+from ofa_edge.export.tvm.tuning.turns import MAIN, Turn, argument
 from ofa_edge.records.schedules import TunedFunctionRecord, TuningRecord
 from ofa_edge.space import Subnet
 from ofa_edge.workflows.build import stages
@@ -76,7 +76,7 @@ def tuned_library(runner: StageRunner, plan: Plan, onnx: CacheEntry, subnet: Sub
     """The TVM library of a plan, with the knobs that tuning found now or earlier."""
     if plan.cuda or not (plan.tune_s or plan.options.tune_db):
         return Tuned(stages.to_tvm(runner, plan, onnx))
-    from ofa_edge.export.tvm import make_target
+    from ofa_edge.export.tvm.compile import make_target
 
     database, target = Database(default_path()), make_target(plan.tvm_target, "llvm")
     if plan.tune_s:

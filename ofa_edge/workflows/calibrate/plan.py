@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, UnsupportedError
-from ofa_edge.export.tuning.budget import parse_duration
+from ofa_edge.export.tvm.tuning.budget import parse_duration
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.latency.analytic import Coefficients
 from ofa_edge.latency.design import choose_units

@@ -60,12 +60,12 @@ class Recipe:
         packages = ("torch", "onnx", "onnxsim", "tensorflow-cpu" if _installed("tensorflow-cpu") else "tensorflow")
         if self.runtime == "tvm":
             packages = ("torch", "onnx", "onnxsim", "apache-tvm")
-        from ofa_edge.export.rewrites import names
+        from ofa_edge.export.tflite.rewrites import names
 
         facts: dict[str, Any] = {"runtime": self.runtime, "precision": self.precision, "ofa-edge": code_version()}
         facts["versions"] = {name: metadata.version(name) for name in packages}
         if self.runtime == "tvm":
-            from ofa_edge.export.tvm import make_target
+            from ofa_edge.export.tvm.compile import make_target
 
             facts["tvm"] = str(make_target(self.tvm_target or {}, "llvm").attrs)  # the host's CPU filled in
         else:
@@ -173,8 +173,8 @@ def _operators(space: Space, piece: Piece) -> tuple[Any, ...]:
 
 
 def _make(space: Space, wanted: Sequence[Piece], recipe: Recipe, folder: Path) -> list[Path]:
-    from ofa_edge.export.fold import fold_batch_norm
-    from ofa_edge.export.onnx import export_onnx
+    from ofa_edge.export.onnx.export import export_onnx
+    from ofa_edge.export.onnx.fold import fold_batch_norm
 
     jobs = []
     for number, piece in enumerate(wanted):
@@ -183,11 +183,11 @@ def _make(space: Space, wanted: Sequence[Piece], recipe: Recipe, folder: Path) -
         export_onnx(fold_batch_norm(net), shape, onnx)
         jobs.append((onnx, folder / f"{number}{recipe.suffix}"))
     if recipe.runtime == "tflite":
-        from ofa_edge.export.tflite import convert_many
+        from ofa_edge.export.tflite.convert import convert_many
 
         convert_many(jobs, recipe.precision)
     else:
-        from ofa_edge.export.tvm import compile_cpu
+        from ofa_edge.export.tvm.compile import compile_cpu
 
         for onnx, out in jobs:
             compile_cpu(onnx, out, recipe.tvm_target or {}, None, recipe.precision)

@@ -22,7 +22,7 @@ from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.device.samples import check_plausible
 from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.errors import ConfigError
-from ofa_edge.export.onnx import run_onnx
+from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.metrics import argmax
 from ofa_edge.records.build import has_output, subnet_of

@@ -25,8 +25,8 @@ from ofa_edge.data.preprocess import Pixels, Preprocessing, resize
 from ofa_edge.device.cores import OTHER_NAMES, PART_NAMES
 from ofa_edge.device.fingerprint import cpu_name
 from ofa_edge.device.samples import Session, summarise
-from ofa_edge.export.metadata import write_metadata
-from ofa_edge.export.tflite import dequantise, quantise
+from ofa_edge.export.tflite.convert import dequantise, quantise
+from ofa_edge.export.tflite.metadata import write_metadata
 from ofa_edge.files import atomic_path, write_bytes
 
 RESOURCES = Path(__file__).resolve().parent / "resources"
