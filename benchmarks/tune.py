@@ -20,10 +20,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 
-from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.emulation.sysroot import cache_folder
+from ofa_edge.device.measuring.turns import check_timeable, open_turns
 from ofa_edge.device.runners.build import build_tvm_turns
-from ofa_edge.device.sysroot import cache_folder
-from ofa_edge.device.turns import check_timeable, open_turns
 from ofa_edge.export.onnx.export import export_onnx
 from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.export.tvm import compile as tvm

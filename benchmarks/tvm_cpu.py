@@ -129,11 +129,11 @@ def loaded(files: Mapping[str, Path], image: np.ndarray) -> dict[str, Call]:
 
 def count_a72(files: Mapping[str, Path], path: Path) -> dict[str, int | None]:
     """Instructions of one inference on an emulated Cortex-A72."""
-    from ofa_edge.device.emulated import open_emulated
-    from ofa_edge.device.measure import measure
+    from ofa_edge.device.emulation.emulated import open_emulated
+    from ofa_edge.device.emulation.sysroot import cache_folder
+    from ofa_edge.device.measuring.measure import measure
     from ofa_edge.device.protocol import Request
     from ofa_edge.device.runners.build import build_tvm_runner
-    from ofa_edge.device.sysroot import cache_folder
 
     library = tvm.compile_cpu(path, path.with_suffix(".a72.so"), A72).artifact.path
     runner = build_tvm_runner("aarch64", cache_folder())

@@ -61,7 +61,7 @@ def _bytes(text: str | None, option: str) -> int | None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def profile_command(folder: Path, device: str, data: Path | None, as_json: bool) -> None:
     """Where a built artifact's memory and time go on a device, function by function."""
-    from ofa_edge.device.passes import Unavailable
+    from ofa_edge.device.measuring.passes import Unavailable
     from ofa_edge.workflows.profile import profile
 
     found = profile(folder, device, data)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from ofa_edge.device.said import one_line
+from ofa_edge.device.connections.plain_text import one_line
 from ofa_edge.errors import (
     DeviceBusyError,
     DeviceError,

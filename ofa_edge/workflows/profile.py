@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.device.passes import (
+from ofa_edge.device.measuring.passes import (
     FunctionTimes,
     Memory,
     Unavailable,
@@ -16,8 +16,8 @@ from ofa_edge.device.passes import (
     operators_pass,
     profile_pass,
 )
+from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.device.protocol import Request
-from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.export.inspect.single_operators import single_operators
 from ofa_edge.files import write_bytes
 from ofa_edge.records.build import runner_of

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ofa_edge.device.measuring.session import OpenArtifact, valid_sessions
 from ofa_edge.device.protocol import LatencyPlan
-from ofa_edge.device.session import OpenArtifact, valid_sessions
 from ofa_edge.errors import DeviceBusyError, UnsupportedError
 from ofa_edge.workflows.profile import opened_build
 

@@ -15,7 +15,7 @@ import pytest
 from demo_app import PRECISIONS, ROOT, TARGET, model_inputs, sample_pixels
 from toolchain import JNI_HEADERS
 
-from ofa_edge.device.emulated import emulation_available, open_emulated
+from ofa_edge.device.emulation.emulated import emulation_available, open_emulated
 from ofa_edge.errors import DeviceError, ToolMissingError
 from ofa_edge.export.tflite.convert import dequantise, quantise, run_tflite
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ofa_edge.device import android_app
-from ofa_edge.device.session import session_from
+from ofa_edge.device.measuring import android_app
+from ofa_edge.device.measuring.session import session_from
 from ofa_edge.errors import DeviceRunError
 from ofa_edge.records.manifest import DeviceMeasurement
 

@@ -45,7 +45,7 @@ def test_nothing_is_said_where_nothing_was_refined(tmp_path):
 
 @pytest.mark.parametrize("device", ["none", "emulated"])
 def test_no_device_that_gives_times_is_an_error_with_a_way_out(device, tmp_path, monkeypatch):
-    monkeypatch.setattr("ofa_edge.device.emulated.emulation_available", lambda arch: None)
+    monkeypatch.setattr("ofa_edge.device.emulation.emulated.emulation_available", lambda arch: None)
     options = ["--target", "raspberry-pi-4", "--refine", "3", "--device", device, "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(build_command, options)
     assert isinstance(result.exception, UnsupportedError)

@@ -7,11 +7,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tiny_tflite import CLASSES, SHAPE
 
-from ofa_edge.device.emulated import emulation_available, find_qemu, open_emulated
-from ofa_edge.device.measure import measure
+from ofa_edge.device.emulation.emulated import emulation_available, find_qemu, open_emulated
+from ofa_edge.device.emulation.sysroot import cache_folder
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.runners.build import build_tvm_runner
-from ofa_edge.device.sysroot import cache_folder
 from ofa_edge.errors import DeviceRunError, DeviceTimeoutError, ToolMissingError, UnsupportedError
 from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.export.tflite.convert import run_tflite

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tiny_tflite import CLASSES
 
-from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.measuring.session import open_artifact, session_from, valid_sessions
 from ofa_edge.device.protocol import LatencyPlan, Request
-from ofa_edge.device.session import open_artifact, session_from, valid_sessions
 from ofa_edge.errors import (
     DeviceBusyError,
     DeviceError,

@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from platformdirs import user_cache_path
 
-from ofa_edge.device.emulated import open_emulated
-from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.measure import measure
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.emulation.emulated import open_emulated
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.device.runners import build
 from ofa_edge.device.runners.build import RUNNER, build_tvm_runner

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from ofa_edge.cache import StageCache
-from ofa_edge.device.lease import hold
-from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.measuring.lease import hold
+from ofa_edge.device.measuring.turns import check_timeable
 from ofa_edge.device.protocol import Connection, Fingerprint
-from ofa_edge.device.turns import check_timeable
 from ofa_edge.errors import (
     ConfigError,
     DeviceBusyError,

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ofa_edge.device.lease import hold
-from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.measuring.lease import hold
 from ofa_edge.device.protocol import Fingerprint, Instructions, Measurement
 from ofa_edge.errors import DeviceBusyError, DeviceLostError
 from ofa_edge.targets import load_target
@@ -141,7 +141,7 @@ def test_a_device_is_held_only_if_it_is_the_one_of_the_devices_file(bench):
 
 
 def test_a_lease_that_was_taken_over_ends_the_next_session(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr("ofa_edge.device.lease.BEAT_S", 0.05)
+    monkeypatch.setattr("ofa_edge.device.measuring.lease.BEAT_S", 0.05)
     with on_device.held(LocalConnection()) as conditions:
         conditions.before()
         for path in (tmp_path / "leases").glob("*.json"):

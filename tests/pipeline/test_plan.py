@@ -168,7 +168,7 @@ def test_a_missing_compiler_is_told_before_any_work(workshop, tmp_path, monkeypa
 
 
 def test_no_emulator_is_a_reason_not_an_error(workshop, tmp_path, monkeypatch):
-    from ofa_edge.device import emulated
+    from ofa_edge.device.emulation import emulated
 
     monkeypatch.setattr(emulated, "emulation_available", lambda arch: "no QEMU here")
     device = planned(workshop, tmp_path, device="auto").device

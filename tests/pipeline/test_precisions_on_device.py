@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ofa_edge.device.emulated import emulation_available
+from ofa_edge.device.emulation.emulated import emulation_available
 from ofa_edge.records.manifest import read_manifest
 
 WHY_NOT = emulation_available("aarch64")

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from ofa_edge.cli import cli
-from ofa_edge.device.passes import FunctionTime, FunctionTimes, Memory, Unavailable
+from ofa_edge.device.measuring.passes import FunctionTime, FunctionTimes, Memory, Unavailable
 from ofa_edge.errors import ConfigError
 from ofa_edge.workflows import profile as profiling
 from ofa_edge.workflows.profile import Profile, profile

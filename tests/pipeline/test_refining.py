@@ -68,7 +68,7 @@ def board(monkeypatch):
     monkeypatch.setattr(on_device, "measure", device.measure)
     for module in (on_device, refining):  # it has no programs to ask
         monkeypatch.setattr(module, "held", lambda connection: contextlib.nullcontext())
-    monkeypatch.setattr("ofa_edge.device.devices_file.load_devices", lambda: {"board": None})
+    monkeypatch.setattr("ofa_edge.device.registry.devices_file.load_devices", lambda: {"board": None})
     return device
 
 

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from tiny_tflite import SHAPE, tiny_tflite
 
 from ofa_edge.cli import cli
+from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.device.protocol import Request
-from ofa_edge.device.session import OpenArtifact, open_artifact
 from ofa_edge.errors import ConfigError, DeviceBusyError, UnsupportedError
 from ofa_edge.testing.sim import SimConnection
 from ofa_edge.testing.sim_device import SimDevice, Thermal, Truth

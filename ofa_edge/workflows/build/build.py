@@ -160,8 +160,8 @@ def _collect(plan: Plan, onnx: CacheEntry, tuned: Tuned) -> _Built:
     model = tuned.model
     if plan.runtime == "tflite":
         return _Built(model.path("model.tflite"), onnx.path(MODEL))
+    from ofa_edge.device.emulation.sysroot import cache_folder
     from ofa_edge.device.runners.build import build_tvm_runner
-    from ofa_edge.device.sysroot import cache_folder
 
     folder = build_tvm_runner(plan.target.hardware.arch, cache_folder(), plan.cuda)
     names = ("model.json", KERNELS) if plan.cuda else ("model.json",)
@@ -233,8 +233,8 @@ def _climb(
 
 def _emulated(runner: StageRunner, plan: Plan, model: CacheEntry, subnet: Subnet, start: Answers) -> Rung:
     """The library's CUDA kernels on this machine's CPU, on as many images as a minute or so allows."""
+    from ofa_edge.device.emulation.sysroot import cache_folder
     from ofa_edge.device.runners.build import build_tvm_runner
-    from ofa_edge.device.sysroot import cache_folder
 
     affordable = EMULATED_MACS // cost.macs(plan.package.space, subnet)
     allowed = max(1, min(EMULATED_IMAGES, affordable, len(start.logits)))

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ofa_edge import cost
 from ofa_edge.device.conditions import COOL_DEADLINE_S, DeviceConditions, prepared
-from ofa_edge.device.devices_file import expected_of, open_connection
-from ofa_edge.device.lease import hold
-from ofa_edge.device.measure import measure
+from ofa_edge.device.measuring.lease import hold
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Measurement, Request
+from ofa_edge.device.registry.devices_file import expected_of, open_connection
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.records.manifest import DeviceMeasurement, LatencyMeasurement

@@ -70,7 +70,7 @@ class DevicePlan:
     @property
     def emulated(self) -> bool:
         """Whether its name says that it gives no times; a device of the user's is asked itself."""
-        from ofa_edge.device.devices_file import EMULATED
+        from ofa_edge.device.registry.devices_file import EMULATED
 
         return self.name in EMULATED
 
@@ -301,8 +301,8 @@ def _calibration(package: SupernetPackage, data: BuildData) -> Calibration:
 
 def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
     """Resolve "auto": this machine for the target `host`, else an emulated device where one can be had."""
-    from ofa_edge.device.devices_file import BUILTIN, EMULATED, devices_path, load_devices
-    from ofa_edge.device.emulated import emulation_available
+    from ofa_edge.device.emulation.emulated import emulation_available
+    from ofa_edge.device.registry.devices_file import BUILTIN, EMULATED, devices_path, load_devices
 
     if name != "auto":
         if name not in BUILTIN and name not in (own := load_devices()):

@@ -169,8 +169,8 @@ class _Loop:
         onnx = stages.to_onnx(self.runner, plan, stages.extract(self.runner, plan, subnet))
         if plan.runtime == "tflite":
             return stages.to_tflite(self.runner, plan, onnx, subnet).path("model.tflite"), None
+        from ofa_edge.device.emulation.sysroot import cache_folder
         from ofa_edge.device.runners.build import build_tvm_runner
-        from ofa_edge.device.sysroot import cache_folder
 
         library = tuned_library(self.runner, plan, onnx, subnet).model.path("model.so")
         return library, build_tvm_runner(plan.target.hardware.arch, cache_folder(), plan.cuda)

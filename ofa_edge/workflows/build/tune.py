@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.cache import CacheEntry
+from ofa_edge.device.measuring.turns import TurnsProgram, check_timeable, open_turns
 from ofa_edge.device.protocol import Connection, Fingerprint
-from ofa_edge.device.turns import TurnsProgram, check_timeable, open_turns
 from ofa_edge.export.tvm.schedules import Knobs
 from ofa_edge.export.tvm.tuning.acceptance import compare
 from ofa_edge.export.tvm.tuning.budget import Budget
@@ -135,8 +135,8 @@ class _Tuning:
 
     def sweep(self, connection: Connection) -> Tuned:
         """Tune within the budget, then hold the tuned library against the untuned one."""
+        from ofa_edge.device.emulation.sysroot import cache_folder
         from ofa_edge.device.runners.build import build_tvm_turns
-        from ofa_edge.device.sysroot import cache_folder
 
         damage = self.database.damage()
         if damage:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.cache import StageCache
-from ofa_edge.device.devices_file import open_connection
+from ofa_edge.device.measuring.turns import check_timeable, open_litert_turns, open_turns
 from ofa_edge.device.protocol import Connection, Fingerprint
-from ofa_edge.device.turns import check_timeable, open_litert_turns, open_turns
+from ofa_edge.device.registry.devices_file import open_connection
 from ofa_edge.errors import ConfigError, DeviceError
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.units import UnitTable
@@ -105,8 +105,8 @@ def _program(plan: CalibrationPlan, connection: Connection) -> Iterator[Program]
         with open_litert_turns(connection, threads, SAMPLE_US) as program:
             yield program
         return
+    from ofa_edge.device.emulation.sysroot import cache_folder
     from ofa_edge.device.runners.build import build_tvm_turns
-    from ofa_edge.device.sysroot import cache_folder
 
     folder = build_tvm_turns(plan.target.hardware.arch, cache_folder())
     with open_turns(connection, folder, threads, SAMPLE_US) as program:

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import cost
-from ofa_edge.device.accuracy import accuracy_pass
-from ofa_edge.device.counting import count_inference
-from ofa_edge.device.devices_file import open_connection
-from ofa_edge.device.passes import Memory, memory_pass
+from ofa_edge.device.measuring.accuracy import accuracy_pass
+from ofa_edge.device.measuring.counting import count_inference
+from ofa_edge.device.measuring.passes import Memory, memory_pass
+from ofa_edge.device.measuring.samples import check_plausible
+from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.device.protocol import LatencyPlan, Request
-from ofa_edge.device.samples import check_plausible
-from ofa_edge.device.session import OpenArtifact, open_artifact
+from ofa_edge.device.registry.devices_file import open_connection
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ofa_edge.device.devices_file import load_devices
-from ofa_edge.device.privacy import pseudonym, scrub
-from ofa_edge.device.said import one_line
+from ofa_edge.device.connections.plain_text import one_line
+from ofa_edge.device.connections.privacy import pseudonym, scrub
+from ofa_edge.device.registry.devices_file import load_devices
 
 _CHANGES_AT_EACH_START = frozenset({"boot_id"})
 _PRIVATE_FACTS = frozenset({"serial", "host", "hostname", "user"})

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ofa_edge import __version__
-from ofa_edge.device.devices_file import BUILTIN, load_devices
 from ofa_edge.device.protocol import DeviceKind
+from ofa_edge.device.registry.devices_file import BUILTIN, load_devices
 from ofa_edge.errors import ConfigError, OfaEdgeError, UnknownNameError
 from ofa_edge.records.manifest import read_manifest
 from ofa_edge.records.night import BaselineRecord, DeviceNight, NightRecord, SeriesRecord

@@ -1,6 +1,6 @@
 import pytest
 
-from ofa_edge.device.privacy import pseudonym
+from ofa_edge.device.connections.privacy import pseudonym
 from ofa_edge.workflows.nightly.privacy import Pseudonyms, lasting_facts
 
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.device.android_app import AndroidAppProgram
+from ofa_edge.device.measuring.android_app import AndroidAppProgram
 from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Request
 from ofa_edge.errors import DeviceRunError, UnsupportedError
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Connection, Fingerprint
-from ofa_edge.device.session import OpenArtifact
 
 T = TypeVar("T")
 _MOST_SHARDS = 8

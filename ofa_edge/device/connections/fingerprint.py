@@ -7,7 +7,7 @@ GNU's knows `-v`.
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from ofa_edge.device.cores import core_name
+from ofa_edge.device.connections.cores import core_name
 from ofa_edge.device.protocol import Completed, DeviceKind, Fingerprint
 from ofa_edge.errors import DeviceRunError
 

@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ofa_edge.device.adb import ANDROID_FOLDER, AdbConnection
-from ofa_edge.device.adb_server import AdbAddress, AdbServer
-from ofa_edge.device.cores import EmulatedCore, emulated_core
-from ofa_edge.device.emulated import EMULATED_ARCH
-from ofa_edge.device.emulated_system.system import SIZE_MB, EmulatedSystem, Orders, guest_environment, users
-from ofa_edge.device.process import ProcessConnection
-from ofa_edge.device.ssh import SshAddress, SshConnection
+from ofa_edge.device.connections.adb import ANDROID_FOLDER, AdbConnection
+from ofa_edge.device.connections.adb_server import AdbAddress, AdbServer
+from ofa_edge.device.connections.cores import EmulatedCore, emulated_core
+from ofa_edge.device.connections.process import ProcessConnection
+from ofa_edge.device.connections.ssh import SshAddress, SshConnection
+from ofa_edge.device.emulation.emulated import EMULATED_ARCH
+from ofa_edge.device.emulation.emulated_system.system import SIZE_MB, EmulatedSystem, Orders, guest_environment, users
 from ofa_edge.errors import DeviceError, ToolMissingError, UnsupportedError
 
 _SSH_USER, _SSH_UID = "pi", 1000  # as on a Raspberry Pi

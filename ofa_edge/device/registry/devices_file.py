@@ -21,11 +21,11 @@ from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ofa_edge.device.conditions.identity import Expected
-from ofa_edge.device.emulated import open_emulated
-from ofa_edge.device.emulated_system.connections import open_emulated_adb, open_emulated_ssh
-from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.emulation.emulated import open_emulated
+from ofa_edge.device.emulation.emulated_system.connections import open_emulated_adb, open_emulated_ssh
 from ofa_edge.device.protocol import Connection
-from ofa_edge.device.tables import TABLES, Device, read_table
+from ofa_edge.device.registry.connection_tables import TABLES, Device, read_table
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
 from ofa_edge.files import bounded_text, parse_toml
 from ofa_edge.names import plain

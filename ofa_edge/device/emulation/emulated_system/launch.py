@@ -1,4 +1,4 @@
-"""The process that is an emulated device: `python -m ofa_edge.device.emulated_system.launch`, started by `system`.
+"""The process that is an emulated device, a module to run (`python -m ... launch REQUEST`), started by `system`.
 
 It reads its orders as one line of JSON, says `{"port": N}` or `{"failed": WHY}`, and ends when its stdin does: then
 the namespaces go, and with them every process and file of the device.
@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.device.emulated_system.adb_daemon import AdbDevice, serve
-from ofa_edge.device.emulated_system.namespaces import (
+from ofa_edge.device.emulation.emulated_system.adb_daemon import AdbDevice, serve
+from ofa_edge.device.emulation.emulated_system.namespaces import (
     NamespaceError,
     Root,
     become,

@@ -14,10 +14,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from ofa_edge.device.adb_server import AdbAddress, find_adb, is_transport_failure, parse_devices, trouble
-from ofa_edge.device.process import ProcessConnection, run_error
+from ofa_edge.device.connections.adb_server import AdbAddress, find_adb, is_transport_failure, parse_devices, trouble
+from ofa_edge.device.connections.process import ProcessConnection, run_error
+from ofa_edge.device.connections.shell_line import KILL_AFTER_S, check_limit, shell_line
 from ofa_edge.device.protocol import Completed
-from ofa_edge.device.shell_line import KILL_AFTER_S, check_limit, shell_line
 from ofa_edge.errors import DeviceError, DeviceLostError, DeviceRebootedError, DeviceRunError, DeviceTimeoutError
 
 ANDROID_FOLDER = "/data/local/tmp"  # all that the shell user may write to and run programs from

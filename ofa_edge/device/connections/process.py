@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from ofa_edge.device.fingerprint import read_fingerprint
+from ofa_edge.device.connections.fingerprint import read_fingerprint
+from ofa_edge.device.connections.workdirs import abandoned, claim, forget, is_made_of, template, token_of
 from ofa_edge.device.protocol import Completed, Fingerprint
-from ofa_edge.device.workdirs import abandoned, claim, forget, is_made_of, template, token_of
 from ofa_edge.errors import (
     DeviceError,
     DeviceLostError,

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
 from ofa_edge.device.conditions.identity import serial_number
-from ofa_edge.device.process import run_error
+from ofa_edge.device.connections.process import run_error
 from ofa_edge.device.protocol import Completed, Connection
 from ofa_edge.errors import DeviceBusyError, OfaEdgeError, OutputError
 from ofa_edge.files import sha256_bytes, write_json

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ofa_edge.device.emulated_system.adb_streams import Stream, Transport
+from ofa_edge.device.emulation.emulated_system.adb_streams import Stream, Transport
 
 _CHUNK = 64 * 1024  # SYNC.TXT: at most so many bytes in a DATA message
 _WORD = struct.Struct("<4sI")

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.device.programs import Program, check_logits, last_json, program_for, with_latency, with_threads
+from ofa_edge.device.measuring.programs import Program, check_logits, last_json, program_for, with_latency, with_threads
+from ofa_edge.device.measuring.samples import Session
+from ofa_edge.device.measuring.watch import slowed, ticks_from
 from ofa_edge.device.protocol import Conditions, Connection, Fingerprint, LatencyPlan, Request
-from ofa_edge.device.samples import Session
-from ofa_edge.device.watch import slowed, ticks_from
 from ofa_edge.errors import (
     DataError,
     DeviceBusyError,

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ofa_edge.device.emulated import EmulatedConnection, qemu_version
-from ofa_edge.device.process import run_error
-from ofa_edge.device.programs import with_count
+from ofa_edge.device.connections.process import run_error
+from ofa_edge.device.emulation.emulated import EmulatedConnection, qemu_version
+from ofa_edge.device.emulation.sysroot import cache_folder
+from ofa_edge.device.measuring.programs import with_count
+from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Instructions
-from ofa_edge.device.session import OpenArtifact
-from ofa_edge.device.sysroot import cache_folder
 from ofa_edge.errors import DeviceRunError, ToolMissingError
 from ofa_edge.files import atomic_path, sha256_bytes
 
@@ -45,7 +45,7 @@ def find_counter() -> Counter:
         )
     if compiler is None:
         raise ToolMissingError("no C compiler", "the counting plugin is compiled on first use", "apt install gcc")
-    source = resources.files("ofa_edge.device").joinpath("_qemu", "insncount.c").read_bytes()
+    source = resources.files("ofa_edge.device.measuring").joinpath("_qemu", "insncount.c").read_bytes()
     plugin = cache_folder() / f"insncount-{sha256_bytes(source)[:12]}.so"
     if not plugin.is_file():
         _compile(compiler, source, plugin)

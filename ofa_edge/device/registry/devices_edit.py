@@ -6,8 +6,14 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from ofa_edge.device.devices_file import BUILTIN, devices_path, own_devices_path, parse_devices_file, read_devices_text
-from ofa_edge.device.tables import TABLES, plugins
+from ofa_edge.device.registry.connection_tables import TABLES, plugins
+from ofa_edge.device.registry.devices_file import (
+    BUILTIN,
+    devices_path,
+    own_devices_path,
+    parse_devices_file,
+    read_devices_text,
+)
 from ofa_edge.errors import ConfigError, UsageError
 from ofa_edge.files import private_folder, write_bytes
 from ofa_edge.names import require_plain

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ofa_edge.device.process import ProcessConnection, run_error
+from ofa_edge.device.connections.process import ProcessConnection, run_error
+from ofa_edge.device.connections.shell_line import KILL_AFTER_S, check_limit, shell_line
 from ofa_edge.device.protocol import Completed
-from ofa_edge.device.shell_line import KILL_AFTER_S, check_limit, shell_line
 from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, ToolMissingError
 from ofa_edge.shown import pasteable
 

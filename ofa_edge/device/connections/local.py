@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from ofa_edge.device.process import ProcessConnection, copy_here
+from ofa_edge.device.connections.process import ProcessConnection, copy_here
 
 
 class LocalConnection(ProcessConnection):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device import runners
-from ofa_edge.device.programs import with_threads
+from ofa_edge.device.measuring.programs import with_threads
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.runners.build import TURNS
 from ofa_edge.errors import DeviceRunError, UnsupportedError

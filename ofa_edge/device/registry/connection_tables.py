@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from ofa_edge.device.adb import ANDROID_FOLDER, AdbConnection
-from ofa_edge.device.adb_server import AdbAddress, AdbServer
 from ofa_edge.device.conditions.identity import Expected
+from ofa_edge.device.connections.adb import ANDROID_FOLDER, AdbConnection
+from ofa_edge.device.connections.adb_server import AdbAddress, AdbServer
+from ofa_edge.device.connections.ssh import SshAddress, SshConnection
 from ofa_edge.device.protocol import Connection
-from ofa_edge.device.ssh import SshAddress, SshConnection
 from ofa_edge.errors import ConfigError, OfaEdgeError
 
 ENTRY_POINTS = "ofa_edge.connections"

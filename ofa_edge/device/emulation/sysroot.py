@@ -4,7 +4,7 @@ Set up once in the user's cache (about 300 MB, under a minute), then only looked
 first; a set-up that was cut off leaves nothing behind. apt works on a private state with Debian's own signatures
 checked: this machine's packages, sources and architectures stay as they are, and no package script is run.
 
-Set it up ahead, for instance from a Makefile: `python -m ofa_edge.device.sysroot --cpu cortex-a72`.
+Set it up ahead, for instance from a Makefile: `python -m ofa_edge.device.emulation.sysroot --cpu cortex-a72`.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
-from ofa_edge.device.cores import EmulatedCore, emulated_core
-from ofa_edge.device.debian import fetch_packages, missing_tool, run_tool, unpack
-from ofa_edge.device.fingerprint import MARKER
+from ofa_edge.device.connections.cores import EmulatedCore, emulated_core
+from ofa_edge.device.connections.fingerprint import MARKER
+from ofa_edge.device.emulation.debian import fetch_packages, missing_tool, run_tool, unpack
 from ofa_edge.errors import DeviceError, OfaEdgeError, OutputError, ToolMissingError
 from ofa_edge.files import canonical_json, sha256_bytes, write_bytes, write_json
 
@@ -265,7 +265,7 @@ def sysroot_versions() -> Mapping[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Set the emulated device up ahead of its first use; print its folder."""
-    parser = argparse.ArgumentParser(prog="python -m ofa_edge.device.sysroot", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m ofa_edge.device.emulation.sysroot", description=main.__doc__)
     parser.add_argument("--cpu", default="cortex-a72", help="the core to emulate (default: %(default)s)")
     parser.add_argument("--system", action="store_true", help="the larger one, of emulated-ssh and emulated-adb")
     options = parser.parse_args(arguments)

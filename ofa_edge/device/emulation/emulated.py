@@ -16,10 +16,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from ofa_edge.device.cores import EmulatedCore, emulated_core
-from ofa_edge.device.process import ProcessConnection, copy_here
+from ofa_edge.device.connections.cores import EmulatedCore, emulated_core
+from ofa_edge.device.connections.process import ProcessConnection, copy_here
+from ofa_edge.device.emulation.sysroot import SITE, ensure_view, sysroot_unavailable
 from ofa_edge.device.protocol import Completed
-from ofa_edge.device.sysroot import SITE, ensure_view, sysroot_unavailable
 from ofa_edge.errors import DeviceRunError, ToolMissingError, UnsupportedError
 
 EMULATED_ARCH = "aarch64"
@@ -78,7 +78,9 @@ class EmulatedConnection(ProcessConnection):
             if candidate.is_file():
                 return candidate
         raise DeviceRunError(
-            f"no program '{program}' on {self.name}", f"looked in {self._view}", "python -m ofa_edge.device.sysroot"
+            f"no program '{program}' on {self.name}",
+            f"looked in {self._view}",
+            "python -m ofa_edge.device.emulation.sysroot",
         )
 
     def _send(self, local: Path, remote: PurePosixPath) -> None:

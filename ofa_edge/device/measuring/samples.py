@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.device.measuring.watch import Tick
 from ofa_edge.device.protocol import Latency
-from ofa_edge.device.watch import Tick
 from ofa_edge.errors import DeviceError, ImplausibleError
 from ofa_edge.metrics import mad
 from ofa_edge.target_schema import FASTEST_GMACS

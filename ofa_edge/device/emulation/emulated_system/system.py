@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from ofa_edge.device.cores import EmulatedCore
-from ofa_edge.device.emulated import emulation_available, qemu_version
-from ofa_edge.device.sysroot import SITE, ensure_sysroot, ensure_view, sysroot_ready, sysroot_unavailable
+from ofa_edge.device.connections.cores import EmulatedCore
+from ofa_edge.device.emulation.emulated import emulation_available, qemu_version
+from ofa_edge.device.emulation.sysroot import SITE, ensure_sysroot, ensure_view, sysroot_ready, sysroot_unavailable
 from ofa_edge.errors import DeviceError, ToolMissingError, UnsupportedError
 
 _START_TIMEOUT_S = 60.0
@@ -133,7 +133,7 @@ _INSTEAD = "--device emulated: the same arithmetic, one program at a time"
 
 def _start(log: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "ofa_edge.device.emulated_system.launch"],
+        [sys.executable, "-m", "ofa_edge.device.emulation.emulated_system.launch"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

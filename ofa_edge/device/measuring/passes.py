@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ofa_edge.device.android_app import AndroidAppProgram
-from ofa_edge.device.programs import with_memory, with_profile
-from ofa_edge.device.session import OpenArtifact
-from ofa_edge.device.turns import open_litert_turns
+from ofa_edge.device.measuring.android_app import AndroidAppProgram
+from ofa_edge.device.measuring.programs import with_memory, with_profile
+from ofa_edge.device.measuring.session import OpenArtifact
+from ofa_edge.device.measuring.turns import open_litert_turns
 from ofa_edge.errors import DeviceRunError, ThrottledError
 
 _MEMORY_RUNS = 10

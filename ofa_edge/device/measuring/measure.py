@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.device.accuracy import accuracy_pass
-from ofa_edge.device.counting import count_inference
-from ofa_edge.device.passes import Memory, memory_pass
+from ofa_edge.device.measuring.accuracy import accuracy_pass
+from ofa_edge.device.measuring.counting import count_inference
+from ofa_edge.device.measuring.passes import Memory, memory_pass
+from ofa_edge.device.measuring.samples import check_plausible, summarise
+from ofa_edge.device.measuring.session import OpenArtifact, check_images, open_artifact, valid_sessions
 from ofa_edge.device.protocol import Conditions, Connection, Instructions, Latency, Measurement, Request
-from ofa_edge.device.samples import check_plausible, summarise
-from ofa_edge.device.session import OpenArtifact, check_images, open_artifact, valid_sessions
 from ofa_edge.errors import DeviceBusyError, DeviceError, ImplausibleError, ThrottledError
 
 _FIGURES = ("latency_ns", "load_ns", "first_ns", "warmup_runs", "settled", "outputs")  # of one pass, not of the runner
