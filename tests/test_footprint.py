@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ofa_edge.cost import Operator, block_input_size, block_operators, head_operators, stem_operators
+from ofa_edge.cost.bytes import SIZE_MODELS, peak_bytes, peak_elements, peak_table, size_model
 from ofa_edge.errors import UnsupportedError
-from ofa_edge.footprint import SIZE_MODELS, peak_bytes, peak_elements, peak_table, size_model
 from ofa_edge.space import Space
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))

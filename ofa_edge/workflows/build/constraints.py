@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ofa_edge import cost
+from ofa_edge.cost.bytes import peak_bytes, peak_table, size_model
 from ofa_edge.errors import ConfigError, UnsupportedError
-from ofa_edge.footprint import peak_bytes, peak_table, size_model
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.limits import Limit

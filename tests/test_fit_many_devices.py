@@ -1,8 +1,13 @@
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ofa_edge.latency.analytic import TERMS
-from ofa_edge.latency.fit import Observation, Prior, Setting, fit
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from fit_many_devices import Observation, Prior, Setting, fit
 
 SIZE = len(TERMS)
 TRUE = np.linspace(1.0, 3.0, SIZE)  # multiples of the base cost

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.cost import BlockTable, Operator
+from ofa_edge.cost.counts import BlockTable, Operator
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.space import Space
 
