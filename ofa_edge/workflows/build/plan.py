@@ -106,7 +106,7 @@ class Plan:
 
     @property
     def cold_budget_ms(self) -> float:
-        """What a measured latency is held against: devices are measured cold (see `device.measure`)."""
+        """What a measured latency is held against: devices are measured cold (see `device.measuring.measure`)."""
         return self.budget_ms / (self.sustained.factor if self.sustained else 1.0)
 
     refined: str = ""  # SHA-256 of the refined model's file, where `latency` is not the target's own
