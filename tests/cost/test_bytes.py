@@ -11,7 +11,7 @@ from ofa_edge.cost.bytes import SIZE_MODELS, peak_bytes, peak_elements, peak_tab
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.space import Space
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import artifact_sizes
 
 TINY = Space("tiny", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 28))

@@ -51,7 +51,7 @@ def test_every_choice_up_costs_more():
     assert cost.macs(TINY, TINY.uniform(5, 4, 3, 28)) < cost.macs(TINY, TINY.largest(28))
 
 
-FACTS = json.loads((Path(__file__).parent / "facts" / "costs.json").read_text())["subnets"]
+FACTS = json.loads((Path(__file__).parents[1] / "facts" / "costs.json").read_text())["subnets"]
 
 
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: f"{fact['family']}-{fact['macs']}")
