@@ -48,7 +48,7 @@ EMULATED: Mapping[str, Callable[[str, str], Connection]] = {
 
 
 class DevicesFile(BaseModel):
-    """The schema of the file; the tables themselves are read by `tables`."""
+    """The schema of the file; the tables themselves are read by `connection_tables`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

@@ -1,4 +1,4 @@
-"""`ofa-edge calibrate`: export and measure what was planned; `calibration_result` makes a model of it."""
+"""`ofa-edge calibrate`: export and measure what was planned; `result` makes a model of it."""
 
 import contextlib
 import time
