@@ -31,15 +31,15 @@ LEAST = 0.05  # the nightly gate's own floor
 
 def record(folder: Path, nights: int, pairs: int, seconds: float) -> None:
     """Measure and write the record."""
-    from ofa_edge.built import subnet_of
     from ofa_edge.device.conditions import prepared
-    from ofa_edge.device.lease import hold
-    from ofa_edge.device.local import LocalConnection
+    from ofa_edge.device.connections.local import LocalConnection
+    from ofa_edge.device.measuring.lease import hold
+    from ofa_edge.device.measuring.session import open_artifact
     from ofa_edge.device.protocol import LatencyPlan, Request
-    from ofa_edge.device.session import open_artifact
-    from ofa_edge.manifest import read_manifest
-    from ofa_edge.pipeline.stages import inputs_for
-    from ofa_edge.pipeline.verifying import plan_of
+    from ofa_edge.records.build import subnet_of
+    from ofa_edge.records.manifest import read_manifest
+    from ofa_edge.workflows.build.stages import inputs_for
+    from ofa_edge.workflows.verify import plan_of
 
     manifest = read_manifest(folder)
     plan = plan_of(manifest, "local", None)

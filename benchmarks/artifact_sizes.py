@@ -1,4 +1,4 @@
-"""Fit the size models of ofa_edge/footprint.py to the artifacts that benchmarks/artifacts.py recorded.
+"""Fit the size models of ofa_edge/cost/bytes.py to the artifacts that benchmarks/artifacts.py recorded.
 
     python benchmarks/artifact_sizes.py
 
@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from ofa_edge.cost import operators
-from ofa_edge.footprint import SizeModel, size_terms
+from ofa_edge.cost.bytes import SizeModel, size_terms
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 

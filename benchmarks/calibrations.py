@@ -16,12 +16,12 @@ import numpy as np
 from ofa_edge.cache import StageCache
 from ofa_edge.data.dataset import Images
 from ofa_edge.metrics import top1
-from ofa_edge.pipeline import stages
-from ofa_edge.pipeline.inputs import BuildData
-from ofa_edge.pipeline.plan import BuildOptions, make_plan
-from ofa_edge.pipeline.stages import StageRunner, load_logits
-from ofa_edge.pipeline.statistics import check_statistics
 from ofa_edge.verify.statistics import statistics_verdict
+from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.images import BuildData
+from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.stages import StageRunner, load_logits
+from ofa_edge.workflows.build.statistics import check_statistics
 
 
 def cases(data: BuildData) -> dict[str, Images]:

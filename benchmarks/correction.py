@@ -26,11 +26,11 @@ import numpy as np
 from ofa_edge.data.fashion_mnist import load_fashion_mnist
 from ofa_edge.files import write_json
 from ofa_edge.metrics import kendall
-from ofa_edge.pipeline.plan import BuildOptions, Plan, make_plan
-from ofa_edge.pipeline.searching import correct, search_plans
 from ofa_edge.search.fit import BudgetFit
 from ofa_edge.space import Genomes, Subnet
 from ofa_edge.training.pairs import measure_pairs, read_pairs
+from ofa_edge.workflows.build.plan import BuildOptions, Plan, make_plan
+from ofa_edge.workflows.build.search import correct, search_plans
 
 WORK = Path("runs/correction")
 RESULTS = Path(__file__).with_name("correction_results.json")

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from ofa_edge.device.devices_file import EMULATED, open_connection
-from ofa_edge.device.measure import measure
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import Request
+from ofa_edge.device.registry.devices_file import EMULATED, open_connection
 from ofa_edge.targets import load_target
 
 

@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from fit_many_devices import Estimate, Fit, Observation, Prior, Setting, fit
 from latency_data import GPU_LOWERING, Data, block_tables, cells, cpu, gpu, jetsons, ncnn, standard_cpu
 from latency_entries import CPU_ENTRIES, GPU_ENTRIES, Entry
 from numpy.typing import NDArray
 
 from ofa_edge.files import write_bytes
 from ofa_edge.latency.analytic import TERMS, Lowering
-from ofa_edge.latency.fit import Estimate, Fit, Observation, Prior, Setting, fit
 from ofa_edge.latency.protocol import Z50, Z90, CrossValidation
 
 COMMAND = "python benchmarks/fit_latency.py FOLDER"

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.parity import compare
 from ofa_edge.metrics import PairedDrop, argmax, paired_drop
 from ofa_edge.space import Subnet
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
+from ofa_edge.verify.parity import compare
 
 GOAL = 0.5  # points, on average
 CALIBRATION_IMAGES = 500
@@ -28,9 +28,9 @@ def logits_of(
     package: SupernetPackage, subnet: Subnet, folder: Path
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(fp32, int8) answers on the package's test images."""
-    from ofa_edge.export.fold import fold_batch_norm
-    from ofa_edge.export.onnx import export_onnx, run_onnx
-    from ofa_edge.export.tflite import convert, run_tflite
+    from ofa_edge.export.onnx.export import export_onnx, run_onnx
+    from ofa_edge.export.onnx.fold import fold_batch_norm
+    from ofa_edge.export.tflite.convert import convert, run_tflite
     from ofa_edge.supernet.evaluate import extract_calibrated
 
     preprocessing = package.preprocessing(subnet.resolution)

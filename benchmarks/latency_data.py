@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import published_nets as nets
+from fit_many_devices import Observation, Setting
 from numpy.typing import NDArray
 
 from ofa_edge.cost import Operator
-from ofa_edge.latency import published_nets as nets
 from ofa_edge.latency.analytic import Lowering, amounts
-from ofa_edge.latency.fit import Observation, Setting
 from ofa_edge.space import squeeze_width
 
 CPU_LOWERING = {"fp32": Lowering(4, 4), "fp16": Lowering(4, 4), "int8": Lowering(1, 1)}

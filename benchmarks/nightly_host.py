@@ -21,13 +21,13 @@ import numpy as np
 
 from ofa_edge.cache import StageCache, default_root
 from ofa_edge.files import write_bytes, write_json
-from ofa_edge.manifest import read_manifest
-from ofa_edge.nights import NightRecord, SeriesRecord
-from ofa_edge.pipeline.build import build
-from ofa_edge.pipeline.nightly.fleet import load_fleet
-from ofa_edge.pipeline.nightly.history import read_history
-from ofa_edge.pipeline.nightly.run import accept, run_fleet
-from ofa_edge.pipeline.plan import BuildOptions, make_plan
+from ofa_edge.records.manifest import read_manifest
+from ofa_edge.records.night import NightRecord, SeriesRecord
+from ofa_edge.workflows.build.build import build
+from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.nightly.fleet import load_fleet
+from ofa_edge.workflows.nightly.history import read_history
+from ofa_edge.workflows.nightly.run import accept, run_fleet
 
 ROOT = Path(__file__).parents[1]
 WORK, RECORD = ROOT / "runs" / "nightly-host", ROOT / "benchmarks" / "nightly_host.json"

@@ -29,11 +29,11 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.evaluate import batches, logits
 from ofa_edge.supernet.network import Supernet
-from ofa_edge.train import train
 from ofa_edge.training.data import load_data, resolve
 from ofa_edge.training.plan import steps_per_epoch
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.recipe_files import load_recipe
+from ofa_edge.workflows.train import train
 
 RESULTS = Path(__file__).with_name("own_data_results.json")
 RECIPE = Path(__file__).with_name("own_data.toml")
@@ -159,9 +159,9 @@ def int8(package: zoo.SupernetPackage, which: str, test: Images) -> dict[str, An
     """What int8 costs, on a sample of the test images, calibrated with what the package holds."""
     import tempfile
 
-    from ofa_edge.export.fold import fold_batch_norm
-    from ofa_edge.export.onnx import export_onnx, run_onnx
-    from ofa_edge.export.tflite import convert, run_tflite
+    from ofa_edge.export.onnx.export import export_onnx, run_onnx
+    from ofa_edge.export.onnx.fold import fold_batch_norm
+    from ofa_edge.export.tflite.convert import convert, run_tflite
     from ofa_edge.supernet.evaluate import extract_calibrated
 
     size = package.space.resolutions[-1]

@@ -31,7 +31,6 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.fashion_mnist import load_fashion_mnist
 from ofa_edge.files import write_json
 from ofa_edge.metrics import top1
-from ofa_edge.predicting import measure_and_fit
 from ofa_edge.search.evolution import search_front
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.calibrate import calibrate
@@ -43,6 +42,7 @@ from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.recipe_files import load_recipe
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
 from ofa_edge.training.trainer import Trainer
+from ofa_edge.workflows.accuracy_predictor import measure_and_fit
 
 PRESET = str(Path(__file__).parent / "recipes.toml")
 RECORDED = Path(__file__).parent / "recipes_results"

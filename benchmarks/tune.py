@@ -20,24 +20,24 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 
-from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.emulation.sysroot import cache_folder
+from ofa_edge.device.measuring.turns import check_timeable, open_turns
 from ofa_edge.device.runners.build import build_tvm_turns
-from ofa_edge.device.sysroot import cache_folder
-from ofa_edge.device.turns import check_timeable, open_turns
-from ofa_edge.export import tvm
-from ofa_edge.export.fold import fold_batch_norm
-from ofa_edge.export.onnx import export_onnx
-from ofa_edge.export.tuning.acceptance import compare
-from ofa_edge.export.tuning.budget import Budget, parse_duration
-from ofa_edge.export.tuning.database import Database, TunedFunction, place
-from ofa_edge.export.tuning.functions import NetworkFunction, network_functions
-from ofa_edge.export.tuning.tuner import Bench, tune, weigh
-from ofa_edge.export.tuning.turns import MAIN, Turn, argument
-from ofa_edge.pipeline.tuning import NETWORK_ROUNDS, ConnectionTimer, device_key
+from ofa_edge.export.onnx.export import export_onnx
+from ofa_edge.export.onnx.fold import fold_batch_norm
+from ofa_edge.export.tvm import compile as tvm
+from ofa_edge.export.tvm.tuning.acceptance import compare
+from ofa_edge.export.tvm.tuning.budget import Budget, parse_duration
+from ofa_edge.export.tvm.tuning.database import Database, TunedFunction, place
+from ofa_edge.export.tvm.tuning.functions import NetworkFunction, network_functions
+from ofa_edge.export.tvm.tuning.tuner import Bench, tune, weigh
+from ofa_edge.export.tvm.tuning.turns import MAIN, Turn, argument
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.zoo import DEFAULT, open_supernet
+from ofa_edge.workflows.build.tune import NETWORK_ROUNDS, ConnectionTimer, device_key
 
 Keys = dict[str, int]  # work of one inference by function
 _AFTER = (1, 2, 4, 8)

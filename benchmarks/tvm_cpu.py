@@ -24,10 +24,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 
-from ofa_edge.export import rewrites, tflite, tvm
-from ofa_edge.export.fold import fold_batch_norm
-from ofa_edge.export.onnx import export_onnx
-from ofa_edge.export.schedules.timing import time_functions
+from ofa_edge.export.onnx.export import export_onnx
+from ofa_edge.export.onnx.fold import fold_batch_norm
+from ofa_edge.export.tflite import convert as tflite
+from ofa_edge.export.tflite import rewrites
+from ofa_edge.export.tvm import compile as tvm
+from ofa_edge.export.tvm.schedules.timing import time_functions
 from ofa_edge.space import Space
 from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.static import StaticNet
@@ -127,11 +129,11 @@ def loaded(files: Mapping[str, Path], image: np.ndarray) -> dict[str, Call]:
 
 def count_a72(files: Mapping[str, Path], path: Path) -> dict[str, int | None]:
     """Instructions of one inference on an emulated Cortex-A72."""
-    from ofa_edge.device.emulated import open_emulated
-    from ofa_edge.device.measure import measure
+    from ofa_edge.device.emulation.emulated import open_emulated
+    from ofa_edge.device.emulation.sysroot import cache_folder
+    from ofa_edge.device.measuring.measure import measure
     from ofa_edge.device.protocol import Request
     from ofa_edge.device.runners.build import build_tvm_runner
-    from ofa_edge.device.sysroot import cache_folder
 
     library = tvm.compile_cpu(path, path.with_suffix(".a72.so"), A72).artifact.path
     runner = build_tvm_runner("aarch64", cache_folder())

@@ -63,5 +63,5 @@ if [[ $(cat "$venv/.ofa-edge-setup" 2>/dev/null) != "$stamp" ]]; then
 fi
 
 if command -v qemu-aarch64-static >/dev/null; then
-    "$venv/bin/python" -m ofa_edge.device.sysroot >/dev/null || say "left out: the emulated device (see above)"
+    "$venv/bin/python" -m ofa_edge.device.emulation.sysroot >/dev/null || say "left out: the emulated device (see above)"
 fi

@@ -5,9 +5,9 @@ import shutil
 import socket
 import threading
 
-from ofa_edge.device.adb import AdbConnection
-from ofa_edge.device.adb_server import AdbAddress, AdbServer
-from ofa_edge.device.emulated_system.adb_daemon import AdbDevice, serve
+from ofa_edge.device.connections.adb import AdbConnection
+from ofa_edge.device.connections.adb_server import AdbAddress, AdbServer
+from ofa_edge.device.emulation.emulated_system.adb_daemon import AdbDevice, serve
 
 WHY_NOT = None if shutil.which("adb") else "adb is not installed"
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ofa_edge.classes import ClassesRecord, ClassRecord, ConfusedPair
+from ofa_edge.records.classes import ClassesRecord, ClassRecord, ConfusedPair
 
 
 def one(name: str, test: int, right: int, **changes: Any) -> ClassRecord:

@@ -11,13 +11,13 @@ from manifests import facts, manifest
 from tiny_tflite import tiny_tflite
 
 from ofa_edge.files import sha256_bytes
-from ofa_edge.manifest import FileRecord, write_manifest
-from ofa_edge.pipeline.nightly.bench import Answered, Duel, fingerprint_digest
-from ofa_edge.pipeline.nightly.fleet import load_fleet
-from ofa_edge.pipeline.nightly.privacy import Pseudonyms
-from ofa_edge.pipeline.nightly.run import Hardware
+from ofa_edge.records.manifest import FileRecord, write_manifest
 from ofa_edge.testing.noise import LOCKED_BOARD, session_factors
 from ofa_edge.verify.regression import in_pairs, is_golden
+from ofa_edge.workflows.nightly.bench import Answered, Duel, fingerprint_digest
+from ofa_edge.workflows.nightly.fleet import load_fleet
+from ofa_edge.workflows.nightly.privacy import Pseudonyms
+from ofa_edge.workflows.nightly.run import Hardware
 
 LABELS = np.arange(400) % 10
 FLEET = """

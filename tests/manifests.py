@@ -4,8 +4,8 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from ofa_edge.classes import ClassesRecord, ClassRecord
-from ofa_edge.manifest import (
+from ofa_edge.records.classes import ClassesRecord, ClassRecord
+from ofa_edge.records.manifest import (
     DeviceMeasurement,
     FileRecord,
     LatencyPrediction,
@@ -18,7 +18,7 @@ from ofa_edge.manifest import (
     Tolerance,
     Verdict,
 )
-from ofa_edge.searched import CandidateRecord, CorrectionRecord, FrontPoint, SearchRecord
+from ofa_edge.records.search import CandidateRecord, CorrectionRecord, FrontPoint, SearchRecord
 from ofa_edge.space import Space, Subnet
 
 SPACE = Space("fashion", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))

@@ -4,7 +4,7 @@ import datetime
 import math
 from typing import Any
 
-from ofa_edge.nights import DeviceNight, FlipRecord, NightRecord, RunRecord, SeriesRecord
+from ofa_edge.records.night import DeviceNight, FlipRecord, NightRecord, RunRecord, SeriesRecord
 
 EVIL = '<script>alert(1)</script>&"\x1b[31m\x00::error::'
 

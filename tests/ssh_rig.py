@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ofa_edge.device.ssh import SshAddress
+from ofa_edge.device.connections.ssh import SshAddress
 
 SSHD = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
 needs_sshd = pytest.mark.skipif(

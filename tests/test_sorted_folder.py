@@ -12,21 +12,21 @@ from PIL import Image
 
 from ofa_edge.cache import StageCache
 from ofa_edge.data.image_folder import load_image_folder
-from ofa_edge.finetune import finetune
 from ofa_edge.metrics import top1
-from ofa_edge.pipeline import stages
-from ofa_edge.pipeline.inputs import folder_data
-from ofa_edge.pipeline.plan import BuildOptions, make_plan
-from ofa_edge.pipeline.stages import StageRunner, load_logits
-from ofa_edge.pipeline.statistics import check_statistics
 from ofa_edge.supernet.evaluate import extract_calibrated, logits
 from ofa_edge.supernet.zoo import open_supernet
-from ofa_edge.train import train
 from ofa_edge.training.data import load_data, resolve
 from ofa_edge.training.package_data import training_data
 from ofa_edge.training.recipe_files import parse_recipe
 from ofa_edge.training.single import SingleRecipe
 from ofa_edge.verify.statistics import statistics_verdict
+from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.images import folder_data
+from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.stages import StageRunner, load_logits
+from ofa_edge.workflows.build.statistics import check_statistics
+from ofa_edge.workflows.finetune import finetune
+from ofa_edge.workflows.train import train
 
 CLASSES = ("dark", "faint", "grey", "white")  # in the order of the folders; each has a brightness of its own
 PER_CLASS, TESTED = 560, 60

@@ -9,9 +9,9 @@ import pytest
 from filelock import FileLock
 
 from ofa_edge.data.dataset import Dataset, Images
-from ofa_edge.train import FIGURES, train
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.recipe_files import parse_recipe
+from ofa_edge.workflows.train import FIGURES, train
 
 LABELS = ("above", "below", "middle")
 RECIPE = """

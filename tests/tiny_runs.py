@@ -168,7 +168,7 @@ def start(target: Callable[..., None], *arguments: Any, output: Path, env: Mappi
     """Start `target(*arguments)` in a process of its own; what it prints goes to `output`."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["torch._dynamo", "safetensors.torch", "rich.progress", "ofa_edge.cli", "ofa_edge.train"]
+        ["torch._dynamo", "safetensors.torch", "rich.progress", "ofa_edge.cli", "ofa_edge.workflows.train"]
     )
     process = context.Process(target=_redirected, args=(target, arguments, str(output), dict(env or {})))
     process.start()

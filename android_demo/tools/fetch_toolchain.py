@@ -29,7 +29,7 @@ from toolchain import (
     unsupported_machine,
 )
 
-from ofa_edge.device.debian import download_package, missing_tool, run_tool
+from ofa_edge.device.emulation.debian import download_package, missing_tool, run_tool
 from ofa_edge.errors import OfaEdgeError, ToolMissingError
 from ofa_edge.files import atomic_path, sha256_file, write_json
 from ofa_edge.output import locked_folder

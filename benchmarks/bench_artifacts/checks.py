@@ -15,15 +15,15 @@ from bench_artifacts.conversions import folder_of, read_conversion
 from bench_artifacts.networks import INPUTS, LABELS, REFERENCE, Network, read_facts
 from bench_artifacts.running import LOADERS, answers
 from bench_artifacts.tools import Tool, cores_for, tools_for
-from ofa_edge.device.emulated import open_emulated
-from ofa_edge.device.measure import measure
+from ofa_edge.device.emulation.emulated import open_emulated
+from ofa_edge.device.emulation.sysroot import cache_folder
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.runners.build import build_tvm_runner
-from ofa_edge.device.sysroot import cache_folder
 from ofa_edge.errors import OfaEdgeError
-from ofa_edge.export.parity import compare
 from ofa_edge.files import sha256_file, write_json
 from ofa_edge.metrics import top1
+from ofa_edge.verify.parity import compare
 
 CHECK, COUNT = "check.json", "count.json"
 Say = Callable[[str], None]

@@ -27,11 +27,11 @@ _PACKAGES = {"onnx": ("torch", "onnx", "onnxsim"), "program": ("torch",), "tvm":
 _TENSORFLOW = ("tensorflow-cpu",)
 _EXPORT = _ROOT / "ofa_edge" / "export"
 # A change of the project's code converts again what it may have changed: for the export to ONNX two files, for the rest
-# all of export/ but for what certainly belongs to another runtime, by the beginning of its name.
-_ONNX_FILES = ("onnx.py", "fold.py")
+# all of export/ but for the rooms of other runtimes.
+_ONNX_FILES = ("onnx/export.py", "onnx/fold.py")
 _OTHERS = {
-    "tflite": ("tvm", "sched", "relax", "cuda", "_cuda"),
-    "tvm": ("tflite", "tf_ops", "rewrites", "cuda", "_cuda"),
+    "tflite": ("tvm", "cuda"),
+    "tvm": ("tflite", "cuda"),
 }
 
 
@@ -166,7 +166,7 @@ def _code(family: str) -> str:
 
 
 def _belongs(path: Path, family: str) -> bool:
-    return not path.relative_to(_EXPORT).parts[0].startswith(_OTHERS[family])
+    return path.relative_to(_EXPORT).parts[0] not in _OTHERS[family]
 
 
 def _command(

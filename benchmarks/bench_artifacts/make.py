@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ofa_edge.export import rewrites
 from ofa_edge.export.artifact import Precision
+from ofa_edge.export.tflite import rewrites
 
 
 def onnx(source: Path, out: Path) -> None:
     """Fold batch norms and export."""
-    from ofa_edge.export.onnx import export_onnx
+    from ofa_edge.export.onnx.export import export_onnx
 
     net, shape = _folded(source)
     export_onnx(net, shape, out)
@@ -34,7 +34,7 @@ def program(source: Path, out: Path) -> None:
 
 def tflite(source: Path, out: Path, precision: Precision, calibration: Path | None, plain: bool) -> None:
     """With the rewrites of this project or with none."""
-    from ofa_edge.export.tflite import convert
+    from ofa_edge.export.tflite.convert import convert
 
     images = np.load(calibration, allow_pickle=False) if calibration else None
     convert(source, out, precision, images, skip=rewrites.names(precision) if plain else ())
@@ -42,14 +42,14 @@ def tflite(source: Path, out: Path, precision: Precision, calibration: Path | No
 
 def tvm(source: Path, out: Path, threads: int) -> None:
     """For this machine."""
-    from ofa_edge.export.tvm import compile_cpu, host_target
+    from ofa_edge.export.tvm.compile import compile_cpu, host_target
 
     compile_cpu(source, out, host_target(threads))
 
 
 def tvm_for(source: Path, out: Path, cpu: str) -> None:
     """For a 64-bit Arm core."""
-    from ofa_edge.export.tvm import compile_cpu
+    from ofa_edge.export.tvm.compile import compile_cpu
 
     target = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": cpu, "mattr": ["+neon"], "num-cores": 1}
     compile_cpu(source, out, target)
@@ -59,8 +59,8 @@ def tvm_default(source: Path, out: Path) -> None:
     """`tvm.compile` as it comes: the same import, the same CPU, its own default pipeline."""
     import tvm as package
 
-    from ofa_edge.export.relax import import_onnx
-    from ofa_edge.export.tvm import find_linker, host_target, make_target
+    from ofa_edge.export.tvm.compile import find_linker, host_target, make_target
+    from ofa_edge.export.tvm.relax import import_onnx
 
     target = make_target(host_target(), "llvm")
     executable = package.compile(import_onnx(source), target=target)
@@ -83,7 +83,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _folded(source: Path) -> tuple[Any, tuple[int, int, int, int]]:
-    from ofa_edge.export.fold import fold_batch_norm
+    from ofa_edge.export.onnx.fold import fold_batch_norm
     from ofa_edge.supernet.weights import load_static
 
     net = load_static(source)

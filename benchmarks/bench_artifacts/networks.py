@@ -10,11 +10,11 @@ import numpy as np
 
 from ofa_edge import cost
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
-from ofa_edge.pipeline.inputs import BuildData, package_data, synthetic_data
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.evaluate import extract_calibrated, logits
 from ofa_edge.supernet.weights import save_static
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage, open_supernet
+from ofa_edge.workflows.build.images import BuildData, package_data, synthetic_data
 
 SEED = 0
 RANDOM = {"any kernels": 7, "3x3 and 5x5 only": 3}  # the second kind shows what the rewrites do where they need not

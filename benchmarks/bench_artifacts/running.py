@@ -32,7 +32,7 @@ class LiteRt:
     def __init__(self, path: Path, threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        from ofa_edge.export.native_log import without_lines
+        from ofa_edge.export.tflite.native_log import without_lines
 
         with without_lines(b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."):
             self.interpreter = Interpreter(str(path), num_threads=threads)
@@ -43,7 +43,7 @@ class LiteRt:
 
     def set(self, image: Image) -> None:
         """See `Model`."""
-        from ofa_edge.export.tflite import quantise
+        from ofa_edge.export.tflite.convert import quantise
 
         given = image if tuple(self.source["shape"]) == image.shape else image.transpose(0, 2, 3, 1)
         values = quantise(given, self.source["dtype"], *self.source["quantization"])
@@ -51,7 +51,7 @@ class LiteRt:
 
     def logits(self) -> Image:
         """See `Model`."""
-        from ofa_edge.export.tflite import dequantise
+        from ofa_edge.export.tflite.convert import dequantise
 
         values = dequantise(self.interpreter.get_tensor(self.sink["index"]), *self.sink["quantization"])
         return values.reshape(1, -1)
@@ -90,7 +90,7 @@ class Torch:
     def __init__(self, path: Path, threads: int) -> None:
         import torch
 
-        from ofa_edge.export.fold import fold_batch_norm
+        from ofa_edge.export.onnx.fold import fold_batch_norm
         from ofa_edge.supernet.weights import load_static
 
         torch.set_num_threads(threads)
@@ -115,7 +115,7 @@ class Torch:
 class Tvm:
     """A library that TVM compiled for this machine. Its threads are the process's: TVM_NUM_THREADS.
 
-    Loaded as `ofa_edge.export.tvm.load_module` does, but with the copies of image and logits outside of the call.
+    Loaded as `export.tvm.compile.load_module` does, but with the copies of image and logits outside of the call.
     """
 
     def __init__(self, path: Path, threads: int) -> None:

@@ -36,7 +36,6 @@ from ofa_edge.files import write_json
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.metrics import top1 as accuracy
-from ofa_edge.predicting import measure_and_fit
 from ofa_edge.search.evolution import search_front
 from ofa_edge.space import Genomes, Space, Subnet
 from ofa_edge.supernet.calibrate import calibrate
@@ -46,6 +45,7 @@ from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.recipe_files import load_recipe
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
 from ofa_edge.training.trainer import Trainer
+from ofa_edge.workflows.accuracy_predictor import measure_and_fit
 
 RECORDED = Path(__file__).parent / "results"
 TARGET, SHARE = "raspberry-pi-4", 0.5  # the budget is this share of the largest subnet's latency

@@ -24,8 +24,8 @@ from PIL import Image
 
 from ofa_edge.bundle.record import Bundle, ModelEntry, read_bundle
 from ofa_edge.data.preprocess import Preprocessing
-from ofa_edge.export.metadata import read_metadata
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
+from ofa_edge.export.tflite.metadata import read_metadata
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = ROOT / "android_demo/app/src/main"

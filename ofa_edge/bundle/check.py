@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.built import check_built
 from ofa_edge.bundle.names import check_name, slug
 from ofa_edge.bundle.record import Measured, ModelEntry, Predicted, model_paths
 from ofa_edge.errors import ConfigError, GateError, OfaEdgeError, UnsupportedError
 from ofa_edge.files import sha256_bytes, sha256_file
-from ofa_edge.manifest import FileRecord, Manifest, read_manifest
 from ofa_edge.output import MANIFEST
+from ofa_edge.records.build import check_built
+from ofa_edge.records.manifest import FileRecord, Manifest, read_manifest
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 
@@ -116,7 +116,7 @@ def _read_shapes(path: Path, content: bytes) -> _Shapes:
     """What the model says about itself. The reader is not made for hostile files: whatever it trips over is damage."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from ofa_edge.export.metadata import read_metadata
+    from ofa_edge.export.tflite.metadata import read_metadata
 
     try:
         metadata = read_metadata(path)

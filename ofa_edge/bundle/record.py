@@ -13,7 +13,7 @@ from ofa_edge.bundle.names import check_name
 from ofa_edge.errors import ConfigError, UsageError
 from ofa_edge.files import pretty_json
 from ofa_edge.names import RelativePath
-from ofa_edge.record import Count, Digest, Fraction, NotNegative, Positive, Record
+from ofa_edge.records.base import Count, Digest, Fraction, NotNegative, Positive, Record
 
 BUNDLE = "bundle.json"  # written last
 

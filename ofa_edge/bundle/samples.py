@@ -11,7 +11,7 @@ from ofa_edge.bundle.record import SampleEntry, sample_paths
 from ofa_edge.data.dataset import Images
 from ofa_edge.errors import DataError, OfaEdgeError
 from ofa_edge.files import sha256_bytes, sha256_file
-from ofa_edge.manifest import Manifest
+from ofa_edge.records.manifest import Manifest
 from ofa_edge.supernet import zoo
 
 DEFAULT_IMAGES = 500

@@ -13,8 +13,8 @@ from ofa_edge.cli.constraint_options import constraint_options, take_constraints
 from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
-    from ofa_edge.manifest import Manifest
-    from ofa_edge.pipeline.plan import Plan
+    from ofa_edge.records.manifest import Manifest
+    from ofa_edge.workflows.build.plan import Plan
 
 GATE_FAILED, NOT_PROVED = 1, 3
 
@@ -81,7 +81,7 @@ def build_command(
     del resume  # the cache always resumes; the option exists so that the hint of an interrupted build can be pasted
     from ofa_edge.cache import StageCache, default_root
     from ofa_edge.cli.fleet import build_fleet_command, require_one
-    from ofa_edge.pipeline.plan import BuildOptions, make_plan
+    from ofa_edge.workflows.build.plan import BuildOptions, make_plan
 
     constraints = take_constraints(options)
     require_one(options["target"], fleet, max_models, options["latency_ms"])
@@ -96,7 +96,7 @@ def build_command(
         return 0
     if not as_json:
         click.echo(_describe(plan), err=True)
-    from ofa_edge.pipeline.build import build
+    from ofa_edge.workflows.build.build import build
 
     lines = StageLines(quiet=as_json)
     try:
@@ -116,7 +116,7 @@ def _exit_code(manifests: "Sequence[Manifest]") -> int:
 
 
 def _describe(plan: "Plan") -> str:
-    from ofa_edge.pipeline.searching import constraint_words
+    from ofa_edge.workflows.build.search import constraint_words
 
     where = plan.device.name if plan.device.name != "none" else f"none ({plan.device.why or 'not asked for'})"
     share = (
@@ -201,7 +201,7 @@ def _refinement(manifest: "Manifest", out: Path) -> list[str]:
 
 
 def _ladder(manifest: "Manifest") -> str:
-    from ofa_edge.export.parity import SNR_LIMIT_DB
+    from ofa_edge.verify.parity import SNR_LIMIT_DB
 
     uneven = manifest.classes is not None and manifest.classes.uneven
     rows = [["rung", "size", "max|diff|", "SNR dB", "top-1", *["balanced"] * uneven, "images", "", ""]]
@@ -273,7 +273,7 @@ def _where(manifest: "Manifest", out: Path) -> str:
 
 
 def _next(manifest: "Manifest", out: Path) -> str:
-    from ofa_edge.manifest import OWN_IMAGES
+    from ofa_edge.records.manifest import OWN_IMAGES
 
     own = any(record.role == OWN_IMAGES for record in manifest.inputs)
     again = pasteable("ofa-edge", "verify", out, "--device", "NAME", *["--data", "DIR"] * own)

@@ -9,7 +9,7 @@ import click
 from ofa_edge.cli.console import next_step, table
 
 if TYPE_CHECKING:
-    from ofa_edge.pipeline.calibration_result import Calibration
+    from ofa_edge.workflows.calibrate.result import Calibration
 
 
 @click.command("calibrate")
@@ -38,14 +38,14 @@ def calibrate_command(dry_run: bool, resume: bool, as_json: bool, **options: Any
     NAME.calibration.json (the report) and NAME.samples.jsonl (the raw samples).
     """
     del resume  # samples are always gone on with; the option exists so that the hint of an interrupt can be pasted
-    from ofa_edge.pipeline.calibration_plan import CalibrationOptions, make_calibration_plan
+    from ofa_edge.workflows.calibrate.plan import CalibrationOptions, make_calibration_plan
 
     plan = make_calibration_plan(CalibrationOptions(**options))
     click.echo(plan.describe(), err=as_json)
     if dry_run:
         return 0
     from ofa_edge.cache import StageCache, default_root
-    from ofa_edge.pipeline.calibrating import calibrate
+    from ofa_edge.workflows.calibrate.measure import calibrate
 
     def say(words: str) -> None:
         click.echo(f"  {words}", err=True)

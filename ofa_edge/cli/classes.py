@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ofa_edge.classes import ClassesRecord, ClassRecord, Split
 from ofa_edge.cli.console import table
-from ofa_edge.device.said import one_line
+from ofa_edge.device.connections.plain_text import one_line
+from ofa_edge.records.classes import ClassesRecord, ClassRecord, Split
 
 FEW = 10  # classes that are all shown
 _NAMED = 5

@@ -8,7 +8,7 @@ import click
 from ofa_edge.cli.console import Finite
 
 if TYPE_CHECKING:
-    from ofa_edge.pipeline.constraints import Constraints
+    from ofa_edge.workflows.build.constraints import Constraints
 
 _OPTIONS = (
     click.option("--max-macs", metavar="N", help="Most multiply-accumulates: 8M."),
@@ -40,7 +40,7 @@ def constraint_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def take_constraints(options: dict[str, Any]) -> "Constraints":
     """Take them out of a command's options. Raises ConfigError."""
-    from ofa_edge.pipeline.constraints import Constraints, parse_kernels, parse_quantity, parse_target_budget
+    from ofa_edge.workflows.build.constraints import Constraints, parse_kernels, parse_quantity, parse_target_budget
 
     given = {name: options.pop(name) for name in ("max_macs", "max_size", "max_memory")}
     quantities = {

@@ -13,7 +13,7 @@ def devices_group() -> None:
 @devices_group.command("list")
 def list_command() -> None:
     """List devices; the last column is the flag to paste."""
-    from ofa_edge.device.devices_file import BUILTIN, devices_path, load_devices
+    from ofa_edge.device.registry.devices_file import BUILTIN, devices_path, load_devices
 
     rows = [["device", "kind", ""]]
     rows += [[name, what, f"--device {name}"] for name, what in BUILTIN.items()]
@@ -39,7 +39,7 @@ def list_command() -> None:
 @click.option("--option", "further", multiple=True, metavar="KEY=VALUE", help="A key of another package's kind.")
 def add_command(name: str, kind: str, further: tuple[str, ...], **options: str | int | None) -> None:
     """Add a device to your devices file; what stands there stays as it is."""
-    from ofa_edge.device.devices_edit import add_device, parse_option
+    from ofa_edge.device.registry.devices_edit import add_device, parse_option
 
     given = {key: value for key, value in options.items() if value is not None}
     path = add_device(name, kind, given | dict(parse_option(text) for text in further))
@@ -53,7 +53,7 @@ def add_command(name: str, kind: str, further: tuple[str, ...], **options: str |
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def probe_command(name: str, target: str, as_json: bool) -> None:
     """Connect to a device and print what it says about itself."""
-    from ofa_edge.device.devices_file import open_connection
+    from ofa_edge.device.registry.devices_file import open_connection
     from ofa_edge.errors import UnknownNameError
     from ofa_edge.targets import load_target
 

@@ -63,11 +63,11 @@ def finetune_command(
 
     from ofa_edge.cli.training_bars import TrainingBars
     from ofa_edge.errors import ConfigError
-    from ofa_edge.finetune import finetune, read_subnet
     from ofa_edge.supernet.zoo import open_supernet
     from ofa_edge.training.distributed import World, check_device
     from ofa_edge.training.package_data import training_data
     from ofa_edge.training.single import SingleRecipe
+    from ofa_edge.workflows.finetune import finetune, read_subnet
 
     check_device(device)
     package = open_supernet(supernet)
@@ -121,8 +121,8 @@ def _classes(data: "TrainingData") -> str:
 
 
 def _summary(figures: dict[str, Any], folder: Path) -> str:
-    from ofa_edge.finetune import drop_words
     from ofa_edge.metrics import PairedDrop
+    from ofa_edge.workflows.finetune import drop_words
 
     drop = PairedDrop(**figures["drop"])
     verdict = "worse, and taken all the same" if drop.low95 > 0 else "better" if drop.high95 < 0 else "within chance"

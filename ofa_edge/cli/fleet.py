@@ -9,9 +9,9 @@ import click
 from ofa_edge.cli.console import StageLines, next_step, outcome, print_json, table
 
 if TYPE_CHECKING:
-    from ofa_edge.manifest import Manifest
-    from ofa_edge.pipeline.fleet import Fleet
+    from ofa_edge.records.manifest import Manifest
     from ofa_edge.search.cover import Cover
+    from ofa_edge.workflows.build.fleet import Fleet
 
 
 def require_one(target: str | None, fleet: str | None, max_models: int | None, latency_ms: float | None) -> None:
@@ -32,8 +32,8 @@ def require_one(target: str | None, fleet: str | None, max_models: int | None, l
 
 def search_fleet_command(fleet: str, max_models: int | None, evaluations: int, options: dict[str, Any]) -> "Fleet":
     """How a fleet can be served."""
-    from ofa_edge.pipeline.fleet import plan_fleet, search_fleet
-    from ofa_edge.pipeline.plan import BuildOptions
+    from ofa_edge.workflows.build.fleet import plan_fleet, search_fleet
+    from ofa_edge.workflows.build.plan import BuildOptions
 
     plans = plan_fleet(BuildOptions(target="", device="none", **options), fleet, claim=False, images=False)
     return search_fleet(plans, max_models, evaluations)
@@ -44,8 +44,8 @@ def build_fleet_command(
 ) -> "list[Manifest]":
     """Search and build a fleet; the manifests, none after a dry run."""
     from ofa_edge.cache import StageCache, default_root
-    from ofa_edge.pipeline.fleet import build_fleet, plan_fleet, search_fleet
-    from ofa_edge.pipeline.plan import BuildOptions
+    from ofa_edge.workflows.build.fleet import build_fleet, plan_fleet, search_fleet
+    from ofa_edge.workflows.build.plan import BuildOptions
 
     plans = plan_fleet(BuildOptions(target="", **options), fleet)
     found = search_fleet(plans, max_models)

@@ -9,7 +9,7 @@ import click
 from ofa_edge.cli.console import file_size, print_json, table
 
 if TYPE_CHECKING:
-    from ofa_edge.nights import NightRecord
+    from ofa_edge.records.night import NightRecord
 
 REGRESSED, NOTHING_PROVED = 1, 3
 _COLOURS = {"RED": "red", "YELLOW": "yellow", "GREEN": "green", "INCONCLUSIVE": "bright_black"}
@@ -32,12 +32,12 @@ def nightly_command(fleet_path: Path, github: bool | None, as_json: bool) -> int
 
     Exit code 1 only on RED; 3 where nothing was proved on any device; else 0.
     """
-    from ofa_edge.pipeline.nightly.fleet import load_fleet
-    from ofa_edge.pipeline.nightly.history import read_history
-    from ofa_edge.pipeline.nightly.run import run_fleet
     from ofa_edge.report.annotations import annotations
     from ofa_edge.report.junit import write_junit
     from ofa_edge.report.nightly import write_nightly
+    from ofa_edge.workflows.nightly.fleet import load_fleet
+    from ofa_edge.workflows.nightly.history import read_history
+    from ofa_edge.workflows.nightly.run import run_fleet
 
     fleet = load_fleet(fleet_path)
     night = run_fleet(fleet, say=lambda text: click.echo(f"  {text}", err=True))
@@ -78,8 +78,8 @@ def baseline_group() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show_command(fleet_path: Path, as_json: bool) -> None:
     """Which artifact is golden, since when, and why."""
-    from ofa_edge.pipeline.nightly.fleet import load_fleet
-    from ofa_edge.pipeline.nightly.history import read_history
+    from ofa_edge.workflows.nightly.fleet import load_fleet
+    from ofa_edge.workflows.nightly.history import read_history
 
     fleet = load_fleet(fleet_path)
     history = read_history(fleet.history)
@@ -102,8 +102,8 @@ def show_command(fleet_path: Path, as_json: bool) -> None:
 def accept_command(artifacts: tuple[str, ...], fleet_path: Path, every: bool, note: str) -> None:
     """Make the artifacts that lie in the build folders now the golden ones."""
     from ofa_edge.errors import UsageError
-    from ofa_edge.pipeline.nightly.fleet import load_fleet
-    from ofa_edge.pipeline.nightly.run import accept
+    from ofa_edge.workflows.nightly.fleet import load_fleet
+    from ofa_edge.workflows.nightly.run import accept
 
     fleet = load_fleet(fleet_path)
     if every == bool(artifacts):

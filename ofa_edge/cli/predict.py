@@ -146,7 +146,7 @@ def explain_command(
 def _subnet(space: "Space", text: str | None) -> "Subnet":
     from ofa_edge.errors import ConfigError
     from ofa_edge.files import parse_json
-    from ofa_edge.manifest import read_manifest
+    from ofa_edge.records.manifest import read_manifest
 
     if text is None:
         return space.largest()

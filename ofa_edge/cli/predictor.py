@@ -45,9 +45,9 @@ def predictor_train(
     import torch
 
     from ofa_edge.cli.training_bars import TrainingBars
-    from ofa_edge.predicting import train_predictor
     from ofa_edge.supernet.zoo import DEFAULT, open_supernet
     from ofa_edge.training.package_data import predictor_images
+    from ofa_edge.workflows.accuracy_predictor import train_predictor
 
     package = open_supernet(supernet)
     if out is None and (supernet == DEFAULT or package.folder is None):

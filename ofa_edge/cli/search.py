@@ -9,8 +9,8 @@ from ofa_edge.cli.console import Finite, print_json, same_options, table
 from ofa_edge.cli.constraint_options import constraint_options, take_constraints
 
 if TYPE_CHECKING:
-    from ofa_edge.pipeline.plan import Plan
     from ofa_edge.search.front import Candidate, Front
+    from ofa_edge.workflows.build.plan import Plan
 
 ROWS = 16  # of the front that are printed
 ALTERNATIVES, DISTANCE = 8, 8
@@ -52,9 +52,9 @@ def search_command(
     from ofa_edge.cli.build import build_command
     from ofa_edge.cli.fleet import fleet_json, fleet_text, require_one, search_fleet_command
     from ofa_edge.errors import ConfigError
-    from ofa_edge.pipeline.plan import BuildOptions, make_plan
-    from ofa_edge.pipeline.searching import chosen_candidates, predicted_search
     from ofa_edge.search.evolution import SearchOptions
+    from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+    from ofa_edge.workflows.build.search import chosen_candidates, predicted_search
 
     constraints = take_constraints(options)
     require_one(options["target"], fleet, max_models, options["latency_ms"])
@@ -86,7 +86,7 @@ def search_command(
 
 def _rows(plan: "Plan", items: "tuple[Candidate, ...]") -> list[dict[str, Any]]:
     """Subnets with their predictions and further quantities, as JSON."""
-    from ofa_edge.pipeline.constraints import quantities
+    from ofa_edge.workflows.build.constraints import quantities
 
     if not items:
         return []
@@ -203,8 +203,8 @@ def _require_plot(plot: Path | None, fleet: str | None) -> None:
 
 
 def _plot(plan: "Plan", front: "Front", file: Path) -> None:
-    from ofa_edge.pipeline.picturing import search_picture
     from ofa_edge.report.picture import write_picture
+    from ofa_edge.workflows.build.search_picture import search_picture
 
     write_picture(file, search_picture(plan, front))
     click.echo(f"wrote {file}", err=True)

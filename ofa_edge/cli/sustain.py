@@ -20,7 +20,7 @@ def sustain_command(folder: Path, device: str, minutes: float, cooling: str, dat
     """Measure how much slower a device gets under minutes of load, for --sustained."""
     import datetime
 
-    from ofa_edge.pipeline.sustaining import sustain
+    from ofa_edge.workflows.sustain import sustain
 
     def told(seconds: float, ms: float) -> None:
         click.echo(f"{seconds:6.0f} s  {ms:.4f} ms", err=True)

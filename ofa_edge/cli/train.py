@@ -92,10 +92,10 @@ def _train(
 
     from ofa_edge.cli.training_bars import TrainingBars
     from ofa_edge.cli.training_text import class_table, estimate_text, summary
-    from ofa_edge.train import claim_run_folder, estimate_run, train
     from ofa_edge.training.data import load_data, resolve
     from ofa_edge.training.distributed import World, check_device
     from ofa_edge.training.plan import describe, plan_run
+    from ofa_edge.workflows.train import claim_run_folder, estimate_run, train
 
     check_device(device)
     with TrainingBars(quiet=not World.will_be_first()) as bars:

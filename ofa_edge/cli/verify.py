@@ -27,7 +27,7 @@ def verify_command(
     as_json: bool,
 ) -> int:
     """Run a built artifact on a device again and judge it. The build's own folder is not changed."""
-    from ofa_edge.pipeline.verifying import Limits, verify
+    from ofa_edge.workflows.verify import Limits, verify
 
     result = verify(
         folder, device, data, Limits(_bytes(max_size, "--max-size"), _bytes(max_memory, "--max-memory")), release
@@ -49,7 +49,7 @@ def verify_command(
 
 
 def _bytes(text: str | None, option: str) -> int | None:
-    from ofa_edge.pipeline.constraints import parse_quantity
+    from ofa_edge.workflows.build.constraints import parse_quantity
 
     return None if text is None else int(parse_quantity(text, option))
 
@@ -61,8 +61,8 @@ def _bytes(text: str | None, option: str) -> int | None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def profile_command(folder: Path, device: str, data: Path | None, as_json: bool) -> None:
     """Where a built artifact's memory and time go on a device, function by function."""
-    from ofa_edge.device.passes import Unavailable
-    from ofa_edge.pipeline.profiling import profile
+    from ofa_edge.device.measuring.passes import Unavailable
+    from ofa_edge.workflows.profile import profile
 
     found = profile(folder, device, data)
     if as_json:
@@ -94,6 +94,6 @@ def profile_command(folder: Path, device: str, data: Path | None, as_json: bool)
 @click.argument("folder", type=click.Path(path_type=Path))
 def report_command(folder: Path) -> None:
     """Print a build's summary again, from its manifest."""
-    from ofa_edge.manifest import read_manifest
+    from ofa_edge.records.manifest import read_manifest
 
     click.echo(summary(read_manifest(folder), folder))

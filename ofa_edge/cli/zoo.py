@@ -91,8 +91,8 @@ def import_command(subnet: bool, as_json: bool, **options: Any) -> None:
 
     SOURCE is a file, the folder of a specialised network, or one https address with --sha256.
     """
-    from ofa_edge.pipeline.import_sources import ImportOptions
-    from ofa_edge.pipeline.importing import import_package, import_subnet
+    from ofa_edge.workflows.zoo_import.run import import_package, import_subnet
+    from ofa_edge.workflows.zoo_import.sources import ImportOptions
 
     sizes = options.pop("predictor_sizes")
     plan = ImportOptions(**options, predictor_sizes=tuple(int(size) for size in sizes) if sizes else None)

@@ -4,12 +4,12 @@ import importlib.metadata
 import shutil
 from dataclasses import dataclass
 
-from ofa_edge.device.cores import emulated_core
-from ofa_edge.device.counting import find_counter
-from ofa_edge.device.devices_file import devices_path, load_devices
-from ofa_edge.device.emulated import find_qemu, qemu_version
-from ofa_edge.device.emulated_system.system import system_unavailable
-from ofa_edge.device.sysroot import sysroot_path, sysroot_ready, sysroot_unavailable
+from ofa_edge.device.connections.cores import emulated_core
+from ofa_edge.device.emulation.emulated import find_qemu, qemu_version
+from ofa_edge.device.emulation.emulated_system.system import system_unavailable
+from ofa_edge.device.emulation.sysroot import sysroot_path, sysroot_ready, sysroot_unavailable
+from ofa_edge.device.measuring.counting import find_counter
+from ofa_edge.device.registry.devices_file import devices_path, load_devices
 from ofa_edge.errors import OfaEdgeError
 
 _PACKAGES = ("numpy", "ai-edge-litert")
@@ -61,7 +61,9 @@ def _sysroot() -> Check:
         return Check("emulated system", False, reason, "use Debian 12, or --device none")
     if sysroot_ready():
         return Check("emulated system", True, str(sysroot_path()))
-    return Check("emulated system", True, "not set up yet; made on first use", "python -m ofa_edge.device.sysroot")
+    return Check(
+        "emulated system", True, "not set up yet; made on first use", "python -m ofa_edge.device.emulation.sysroot"
+    )
 
 
 def _transports() -> Check:
@@ -72,7 +74,9 @@ def _transports() -> Check:
         return Check(name, False, reason, "Linux 6.7 or newer, user namespaces allowed; or --device emulated")
     if sysroot_ready(system=True):
         return Check(name, True, "an arm64 system starts and stops")
-    return Check(name, True, "not set up yet; made on first use", "python -m ofa_edge.device.sysroot --system")
+    return Check(
+        name, True, "not set up yet; made on first use", "python -m ofa_edge.device.emulation.sysroot --system"
+    )
 
 
 def _counter() -> Check:

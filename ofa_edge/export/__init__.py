@@ -1,4 +1,5 @@
 """From a trained static network to a file that a device runs; one stage a file, each a function file -> file.
 
-fold -> onnx -> tflite (graph, rewrites, tf_ops) -> metadata, or fold -> onnx -> tvm; `parity` compares any two stages.
+fold -> onnx -> tflite (graph, rewrites, tf_ops) -> metadata, or fold -> onnx -> tvm or cuda; `verify.parity` compares
+any two stages.
 """

@@ -2,8 +2,8 @@
 
 from markupsafe import Markup
 
+from ofa_edge.records.search import SearchRecord
 from ofa_edge.report.svg import Axis, drawing, element, grid, line
-from ofa_edge.searched import SearchRecord
 
 WIDTH, HEIGHT = 560.0, 400.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 18.0, 30.0, 46.0

@@ -1,6 +1,6 @@
 """A night as workflow commands of GitHub Actions: one annotation for each series that is not GREEN."""
 
-from ofa_edge.nights import NightRecord
+from ofa_edge.records.night import NightRecord
 
 _COMMANDS = {"RED": "error", "YELLOW": "warning", "INCONCLUSIVE": "notice"}
 

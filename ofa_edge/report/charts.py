@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ofa_edge.manifest import PartRecord, StageRecord
+from ofa_edge.records.manifest import PartRecord, StageRecord
 from ofa_edge.report.svg import drawing, element, label
 
 WIDTH = 920.0

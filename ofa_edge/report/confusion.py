@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ofa_edge.classes import ClassesRecord
+from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.report.svg import drawing, element, label, line
 
 LETTERS = 60  # of a class's name where there is room; the manifest has all of it

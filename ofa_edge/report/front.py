@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from ofa_edge.records.search import FrontPoint, ReferencePoint, SearchRecord
 from ofa_edge.report.svg import Axis, drawing, element, grid, label, line
-from ofa_edge.searched import FrontPoint, ReferencePoint, SearchRecord
 
 WIDTH, HEIGHT = 920.0, 420.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 18.0, 34.0, 46.0

@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from ofa_edge.files import write_bytes
-from ofa_edge.nights import NightRecord, SeriesRecord
+from ofa_edge.records.night import NightRecord, SeriesRecord
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ofa_edge.files import write_bytes
-from ofa_edge.nights import NightRecord, SeriesRecord
+from ofa_edge.records.night import NightRecord, SeriesRecord
 from ofa_edge.report.page import environment
 from ofa_edge.report.trends import percent_of, trend_chart, trends
 

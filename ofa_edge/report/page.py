@@ -4,16 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ofa_edge.classes import ClassesRecord, ClassRecord
 from ofa_edge.files import write_bytes
-from ofa_edge.manifest import Label, Manifest
+from ofa_edge.records.classes import ClassesRecord, ClassRecord
+from ofa_edge.records.manifest import Label, Manifest
+from ofa_edge.records.search import SearchRecord
 from ofa_edge.report.agreement import agreement_chart
 from ofa_edge.report.charts import parts_chart, stage_chart
 from ofa_edge.report.confusion import LETTERS, confusion_chart, shortened
 from ofa_edge.report.front import Chosen, front_chart
 from ofa_edge.report.predicted import predicted_chart
 from ofa_edge.report.subnet import subnet_drawing
-from ofa_edge.searched import SearchRecord
 
 if TYPE_CHECKING:
     import jinja2

@@ -9,10 +9,10 @@ from markupsafe import Markup
 
 from ofa_edge.errors import ConfigError, ToolMissingError
 from ofa_edge.files import write_bytes
-from ofa_edge.manifest import SubnetRecord
+from ofa_edge.records.manifest import SubnetRecord
+from ofa_edge.records.search import SearchRecord
 from ofa_edge.report import front, subnet
 from ofa_edge.report.svg import Attribute, element, label, line
-from ofa_edge.searched import SearchRecord
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 

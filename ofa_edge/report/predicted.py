@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ofa_edge.manifest import Manifest
-from ofa_edge.refinement import IntervalRecord
+from ofa_edge.records.manifest import Manifest
+from ofa_edge.records.refinement import IntervalRecord
 from ofa_edge.report.svg import Axis, drawing, element, label, line
 
 WIDTH, ROW = 920.0, 44.0

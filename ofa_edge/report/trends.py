@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ofa_edge.nights import NightRecord, SeriesRecord
+from ofa_edge.records.night import NightRecord, SeriesRecord
 from ofa_edge.report.svg import Axis, drawing, element, label, line, tick_text
 
 NIGHTS = 60  # that a chart shows

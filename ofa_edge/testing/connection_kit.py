@@ -24,8 +24,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ofa_edge.device.devices_file import open_connection
 from ofa_edge.device.protocol import Connection
+from ofa_edge.device.registry.devices_file import open_connection
 from ofa_edge.errors import DeviceError, DeviceRunError, DeviceTimeoutError, OutputError
 from ofa_edge.targets import load_target
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
-from ofa_edge.device.process import ProcessConnection, run_error
+from ofa_edge.device.connections.process import ProcessConnection, run_error
 from ofa_edge.device.protocol import Completed, Fingerprint
 from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError, DeviceTimeoutError
 from ofa_edge.testing.faults import FAULT_KINDS, FOR_GOOD, Fault, FaultKind, FaultSchedule

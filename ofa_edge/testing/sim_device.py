@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.device.fingerprint import MARKER
+from ofa_edge.device.connections.fingerprint import MARKER
 from ofa_edge.testing.noise import NoiseModel, simulate
 
 Answers = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]

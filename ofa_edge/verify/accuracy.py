@@ -8,8 +8,8 @@ method 10, `metrics.paired_drop`) on which side of what is allowed it lies.
 from dataclasses import dataclass
 from typing import Literal
 
-from ofa_edge.manifest import DropRecord
 from ofa_edge.metrics import PairedDrop, images_to_tell
+from ofa_edge.records.manifest import DropRecord
 
 FLOOR = 0.98  # of the reference's top-1 (MLPerf Mobile's lenient quality target)
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.classes import CONFUSED_PAIRS, MATRIX_CLASSES, ClassesRecord, ClassRecord, ConfusedPair, Split
 from ofa_edge.metrics import argmax, confusion, holm, mcnemar_p
+from ofa_edge.records.classes import CONFUSED_PAIRS, MATRIX_CLASSES, ClassesRecord, ClassRecord, ConfusedPair, Split
 from ofa_edge.verify.ladder import Answers
 
 SIGNIFICANT = 0.05  # of Holm's adjusted p

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from ofa_edge.device.said import one_line
+from ofa_edge.device.connections.plain_text import one_line
 from ofa_edge.errors import (
     DeviceBusyError,
     DeviceError,
@@ -15,8 +15,8 @@ from ofa_edge.errors import (
     ThrottledError,
 )
 from ofa_edge.export.inspect.findings import Inspection
-from ofa_edge.manifest import DeviceMeasurement, DropRecord, Inconclusive, Outcome, Rung, Verdict
 from ofa_edge.metrics import wilson95
+from ofa_edge.records.manifest import DeviceMeasurement, DropRecord, Inconclusive, Outcome, Rung, Verdict
 from ofa_edge.shown import pasteable
 from ofa_edge.verify.accuracy import FLOOR, judge_drop
 

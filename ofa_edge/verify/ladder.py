@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.parity import compare
-from ofa_edge.manifest import DropRecord, Rung, Tolerance
 from ofa_edge.metrics import argmax, balanced_accuracy, paired_drop, top1
+from ofa_edge.records.manifest import DropRecord, Rung, Tolerance
 from ofa_edge.targets import Precision
+from ofa_edge.verify.parity import compare
 
 # Two orders of magnitude above what sound builds show, far below what one wrong pad or scale does (10 to 30 dB).
 EXACT = Tolerance(snr_db=80.0, top1_drop=0.002)

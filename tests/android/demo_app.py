@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from ofa_edge.bundle.record import Bundle, read_bundle
 from ofa_edge.cache import StageCache
 from ofa_edge.data.preprocess import Preprocessing
-from ofa_edge.export.metadata import read_metadata
-from ofa_edge.manifest import Manifest, read_manifest
-from ofa_edge.pipeline import build as pipeline
-from ofa_edge.pipeline.plan import BuildOptions, make_plan
+from ofa_edge.export.tflite.metadata import read_metadata
+from ofa_edge.records.manifest import Manifest, read_manifest
+from ofa_edge.workflows.build import build as pipeline
+from ofa_edge.workflows.build.plan import BuildOptions, make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = "android_demo/app/src/main/java/org/ofaedge/demo/core"

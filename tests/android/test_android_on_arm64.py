@@ -15,9 +15,9 @@ import pytest
 from demo_app import PRECISIONS, ROOT, TARGET, model_inputs, sample_pixels
 from toolchain import JNI_HEADERS
 
-from ofa_edge.device.emulated import emulation_available, open_emulated
+from ofa_edge.device.emulation.emulated import emulation_available, open_emulated
 from ofa_edge.errors import DeviceError, ToolMissingError
-from ofa_edge.export.tflite import dequantise, quantise, run_tflite
+from ofa_edge.export.tflite.convert import dequantise, quantise, run_tflite
 
 IMAGES = 200
 FLOAT32, INT8 = 1, 9  # TfLiteType

@@ -8,7 +8,7 @@ import pytest
 from demo_app import IMAGES, PRECISIONS, TARGET, model_inputs, sample_pixels
 
 from ofa_edge.bundle.record import BUNDLE, read_bundle
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.files import sha256_file, write_bytes
 
 

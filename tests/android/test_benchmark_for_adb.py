@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from demo_app import PRECISIONS, TARGET, model_inputs, sample_pixels
 
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.files import sha256_file
-from ofa_edge.manifest import DeviceMeasurement
+from ofa_edge.records.manifest import DeviceMeasurement
 
 JAVA = Path(__file__).resolve().parent / "java/fake"
 MAIN = Path(__file__).resolve().parents[2] / "android_demo/app/src/main"

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ofa_edge.device import android_app
-from ofa_edge.device.session import session_from
+from ofa_edge.device.measuring import android_app
+from ofa_edge.device.measuring.session import session_from
 from ofa_edge.errors import DeviceRunError
-from ofa_edge.manifest import DeviceMeasurement
+from ofa_edge.records.manifest import DeviceMeasurement
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "android_demo/app/src"

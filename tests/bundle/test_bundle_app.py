@@ -14,7 +14,7 @@ from ofa_edge.bundle.samples import sample_set
 from ofa_edge.data.dataset import Images
 from ofa_edge.errors import ConfigError, DataError, GateError, OutputError, UnknownNameError, UsageError
 from ofa_edge.files import sha256_bytes, sha256_file
-from ofa_edge.manifest import FileRecord
+from ofa_edge.records.manifest import FileRecord
 from ofa_edge.supernet import zoo
 
 

@@ -10,7 +10,7 @@ from manifests import classes, manifest
 from ofa_edge.cli.build import summary
 from ofa_edge.cli.classes import class_lines, label
 from ofa_edge.cli.console import hanging, table
-from ofa_edge.manifest import CalibrationRecord
+from ofa_edge.records.manifest import CalibrationRecord
 
 
 def test_even_classes_take_one_line(tmp_path):

@@ -15,13 +15,13 @@ from tiny_package import RECIPE, copied_package
 from tiny_runs import image_folder
 
 from ofa_edge.errors import ConversionError, DeviceLostError
-from ofa_edge.manifest import Verdict
-from ofa_edge.pipeline import build as pipeline
-from ofa_edge.pipeline import verifying
+from ofa_edge.records.manifest import Verdict
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import builtin_folder, list_targets
+from ofa_edge.workflows import verify as verifying
+from ofa_edge.workflows.build import build as pipeline
 
 PUBLISHED = "ofa_mbv3_d234_e346_k357_w1.0"
 BUILD = ("build", "--target", "raspberry-pi-4", "--device", "none")

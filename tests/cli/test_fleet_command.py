@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ofa_edge.pipeline import fleet, searching
 from ofa_edge.search.evolution import SearchOptions
+from ofa_edge.workflows.build import fleet
+from ofa_edge.workflows.build import search as searching
 
 TWO = "raspberry-pi-4=3ms,pixel-4=1ms"
 

@@ -22,7 +22,7 @@ def nightly(run, monkeypatch):
 
     def call(one, two, *arguments):
         made = hardware({"one": one, "two": two})
-        monkeypatch.setattr("ofa_edge.pipeline.nightly.run.Hardware", lambda: made)
+        monkeypatch.setattr("ofa_edge.workflows.nightly.run.Hardware", lambda: made)
         return run("nightly", *arguments)
 
     return call

@@ -6,7 +6,7 @@ from manifests import NET, manifest
 
 from ofa_edge.cli.build import build_command, summary
 from ofa_edge.errors import UnsupportedError
-from ofa_edge.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
+from ofa_edge.records.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
 
 BEFORE = GapRecord(mape=0.62, bias=-0.48, inside50=0.0, inside90=0.5)
 AFTER = GapRecord(mape=0.031, bias=0.012, inside50=0.5, inside90=1.0)
@@ -45,7 +45,7 @@ def test_nothing_is_said_where_nothing_was_refined(tmp_path):
 
 @pytest.mark.parametrize("device", ["none", "emulated"])
 def test_no_device_that_gives_times_is_an_error_with_a_way_out(device, tmp_path, monkeypatch):
-    monkeypatch.setattr("ofa_edge.device.emulated.emulation_available", lambda arch: None)
+    monkeypatch.setattr("ofa_edge.device.emulation.emulated.emulation_available", lambda arch: None)
     options = ["--target", "raspberry-pi-4", "--refine", "3", "--device", device, "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(build_command, options)
     assert isinstance(result.exception, UnsupportedError)

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from ofa_edge.pipeline.constraints import Constraints
-from ofa_edge.pipeline.picturing import search_picture
-from ofa_edge.pipeline.plan import BuildOptions, make_plan
-from ofa_edge.pipeline.searching import chosen_candidates, predicted_search
 from ofa_edge.search.evolution import SearchOptions
+from ofa_edge.workflows.build.constraints import Constraints
+from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.search import chosen_candidates, predicted_search
+from ofa_edge.workflows.build.search_picture import search_picture
 
 SHORT = ("search", "--target", "raspberry-pi-4", "--evaluations", 1200)
 

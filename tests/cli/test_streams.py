@@ -157,7 +157,7 @@ def test_examples() -> None:
 
 def test_what_a_native_library_says_to_nobody_is_dropped(tmp_path: Path) -> None:
     code = (
-        "import os, pathlib\nfrom ofa_edge.export.native_log import without_lines\n"
+        "import os, pathlib\nfrom ofa_edge.export.tflite.native_log import without_lines\n"
         "with without_lines(b'x'):\n    os.write(2, b'x\\ny\\n')\npathlib.Path('done').touch()\n"
     )
     line = f'{sys.executable} -c "$1" 2>&1 >/dev/null | true; exit ${{PIPESTATUS[0]}}'

@@ -9,9 +9,9 @@ import tiny_runs
 from PIL import Image
 from tiny_runs import image_folder
 
-from ofa_edge.train import claim_run_folder
 from ofa_edge.training import claim
 from ofa_edge.training.data import load_data
+from ofa_edge.workflows.train import claim_run_folder
 
 PRESET = """
 name = "bands"
@@ -121,8 +121,8 @@ def test_a_dry_run_counts_classes_and_says_what_it_settles(run, tmp_path):
 
 
 def test_many_classes_are_told_by_their_ends(run, tmp_path, monkeypatch):
-    from ofa_edge import train
     from ofa_edge.training.timing import Estimate
+    from ofa_edge.workflows import train
 
     monkeypatch.setattr(train, "estimate_run", lambda *_: Estimate((30.0, 5400.0), 6, 600.0))
     folder = classes(tmp_path / "kinds", **{f"kind{index:02}": 4 + 2 * index for index in range(13)})

@@ -13,13 +13,13 @@ from safetensors.torch import save_file
 
 from ofa_edge.files import sha256_file
 from ofa_edge.output import MARKER
-from ofa_edge.pipeline.importing import FACTS
 from ofa_edge.search.load_predictor import load_predictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import extract_calibrated
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.weights import load_static
+from ofa_edge.workflows.zoo_import.run import FACTS
 
 SPACE = Space("own", 0.25, 1, 3, (2, 2, 2, 2, 1, 1), (128, 160), depths=(1, 2))
 PIXELS = ("--mean", "70", "--std", "90")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from tiny_tflite import SHAPE, tiny_tflite
 
-from ofa_edge.device.emulated import emulation_available, open_emulated
-from ofa_edge.device.emulated_system.connections import open_emulated_adb, open_emulated_ssh
+from ofa_edge.device.emulation.emulated import emulation_available, open_emulated
+from ofa_edge.device.emulation.emulated_system.connections import open_emulated_adb, open_emulated_ssh
 from ofa_edge.errors import DeviceError, ToolMissingError, UnsupportedError
 
 

@@ -11,9 +11,9 @@ from adb_rig import WHY_NOT, Phone
 from limits_kept import check_a_limit_stops_the_program
 from tiny_tflite import CLASSES
 
-from ofa_edge.device.adb import AdbConnection
-from ofa_edge.device.adb_server import AdbAddress, AdbServer, is_transport_failure
-from ofa_edge.device.measure import measure
+from ofa_edge.device.connections.adb import AdbConnection
+from ofa_edge.device.connections.adb_server import AdbAddress, AdbServer, is_transport_failure
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import (
     ConfigError,
@@ -22,7 +22,7 @@ from ofa_edge.errors import (
     DeviceRunError,
     ToolMissingError,
 )
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 
 needs_adb = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
@@ -117,7 +117,7 @@ def test_a_device_that_goes_away_is_lost(tmp_path):
 def test_a_device_that_restarted_says_so(phone, monkeypatch, tmp_path):
     boot = tmp_path / "boot_id"
     boot.write_text("one\n")
-    monkeypatch.setattr("ofa_edge.device.adb._BOOT_ID", str(boot))
+    monkeypatch.setattr("ofa_edge.device.connections.adb._BOOT_ID", str(boot))
     connection = phone.connect()
     try:
         connection.run(["true"], 10)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from adb_rig import WHY_NOT, Phone
 
-from ofa_edge.device import programs
-from ofa_edge.device.android_app import AndroidAppProgram
-from ofa_edge.device.measure import measure
+from ofa_edge.device.measuring import programs
+from ofa_edge.device.measuring.android_app import AndroidAppProgram
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import DeviceBusyError, DeviceRunError, DeviceTimeoutError, ThrottledError, UnsupportedError
 from ofa_edge.files import sha256_file
-from ofa_edge.manifest import DeviceMeasurement
+from ofa_edge.records.manifest import DeviceMeasurement
 
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 CLASSES = 5

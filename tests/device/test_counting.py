@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from ofa_edge.device.counting import find_counter, instructions_from_marks
+from ofa_edge.device.measuring.counting import find_counter, instructions_from_marks
 from ofa_edge.errors import DeviceRunError, ToolMissingError
 
 
@@ -27,7 +27,7 @@ def test_too_few_marks_are_no_count(text):
     shutil.which("qemu-aarch64") is None or shutil.which("gcc") is None, reason="qemu-user or gcc is not installed"
 )
 def test_the_plugin_compiles_without_a_warning_and_is_kept(monkeypatch, tmp_path):
-    monkeypatch.setattr("ofa_edge.device.counting.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("ofa_edge.device.measuring.counting.cache_folder", lambda: tmp_path)
     first = find_counter().plugin
     stamp = first.stat().st_mtime_ns
     assert find_counter().plugin == first
@@ -46,7 +46,7 @@ def test_what_is_missing_is_named(monkeypatch, tmp_path):
 
 
 def test_a_plugin_that_does_not_compile_leaves_nothing(monkeypatch, tmp_path):
-    monkeypatch.setattr("ofa_edge.device.counting.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("ofa_edge.device.measuring.counting.cache_folder", lambda: tmp_path / "cache")
     broken = tmp_path / "gcc"
     broken.write_text("#!/bin/sh\necho no headers >&2\nexit 1\n")
     broken.chmod(0o755)

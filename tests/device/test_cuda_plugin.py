@@ -15,9 +15,10 @@ from test_tvm_runner import CLASSES, SHAPE, folder, inputs, net  # noqa: F401
 
 from ofa_edge.device.runners.build import CUDA_PLUGIN, RUNNER, build_tvm_runner
 from ofa_edge.errors import ToolMissingError
-from ofa_edge.export import cuda, tvm
-from ofa_edge.export._cuda import elf
-from ofa_edge.export._cuda.emulated.build import build_driver, build_kernels
+from ofa_edge.export.cuda import compile as cuda
+from ofa_edge.export.cuda import elf
+from ofa_edge.export.cuda.emulated.build import build_driver, build_kernels
+from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.targets import load_target
 
 # Calls of a run, in their order of first use; each in turn is made to fail.

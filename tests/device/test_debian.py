@@ -1,6 +1,6 @@
 import pytest
 
-from ofa_edge.device import debian
+from ofa_edge.device.emulation import debian
 from ofa_edge.errors import DeviceError
 
 

@@ -6,10 +6,10 @@ from hostile_names import NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ofa_edge.device.devices_edit as module
+import ofa_edge.device.registry.devices_edit as module
 from ofa_edge.cli import main
-from ofa_edge.device.devices_edit import add_device, parse_option, table
-from ofa_edge.device.devices_file import load_devices
+from ofa_edge.device.registry.devices_edit import add_device, parse_option, table
+from ofa_edge.device.registry.devices_file import load_devices
 from ofa_edge.errors import ConfigError, UsageError
 
 

@@ -1,9 +1,9 @@
 import pytest
 
 from ofa_edge.device.conditions import Expected
-from ofa_edge.device.devices_file import devices_path, expected_of, load_devices, open_connection
-from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.ssh import SshConnection
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.connections.ssh import SshConnection
+from ofa_edge.device.registry.devices_file import devices_path, expected_of, load_devices, open_connection
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
 from ofa_edge.targets import load_target
 

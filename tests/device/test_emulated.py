@@ -7,15 +7,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tiny_tflite import CLASSES, SHAPE
 
-from ofa_edge.device.emulated import emulation_available, find_qemu, open_emulated
-from ofa_edge.device.measure import measure
+from ofa_edge.device.emulation.emulated import emulation_available, find_qemu, open_emulated
+from ofa_edge.device.emulation.sysroot import cache_folder
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.runners.build import build_tvm_runner
-from ofa_edge.device.sysroot import cache_folder
 from ofa_edge.errors import DeviceRunError, DeviceTimeoutError, ToolMissingError, UnsupportedError
-from ofa_edge.export.onnx import run_onnx
-from ofa_edge.export.tflite import run_tflite
-from ofa_edge.export.tvm import compile_cpu
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.tflite.convert import run_tflite
+from ofa_edge.export.tvm.compile import compile_cpu
 from ofa_edge.targets import load_target
 
 

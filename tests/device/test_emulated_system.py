@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from tiny_tflite import CLASSES
 
-from ofa_edge.device.cores import emulated_core
-from ofa_edge.device.emulated_system import system as module
-from ofa_edge.device.emulated_system.connections import open_emulated_adb, open_emulated_ssh
-from ofa_edge.device.emulated_system.system import EmulatedSystem, Orders, system_unavailable
-from ofa_edge.device.measure import measure
+from ofa_edge.device.connections.cores import emulated_core
+from ofa_edge.device.connections.ssh import SshConnection
+from ofa_edge.device.emulation.emulated_system import system as module
+from ofa_edge.device.emulation.emulated_system.connections import open_emulated_adb, open_emulated_ssh
+from ofa_edge.device.emulation.emulated_system.system import EmulatedSystem, Orders, system_unavailable
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import Request
-from ofa_edge.device.ssh import SshConnection
 from ofa_edge.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError, ToolMissingError, UnsupportedError
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 
 
 @pytest.fixture(params=["emulated_pi", "emulated_phone"])
@@ -100,7 +100,7 @@ def test_a_device_whose_power_is_cut_is_lost(emulated_pi, start):
 
 @pytest.mark.parametrize("start", [open_emulated_ssh, open_emulated_adb])
 def test_power_cut_while_a_file_is_sent(start, emulated_pi, tmp_path, monkeypatch):
-    monkeypatch.setattr("ofa_edge.device.process._BACKOFF_S", 0.0)
+    monkeypatch.setattr("ofa_edge.device.connections.process._BACKOFF_S", 0.0)
     with (tmp_path / "big").open("wb") as file:
         file.truncate(400_000_000)
     connection = start("cortex-a72")

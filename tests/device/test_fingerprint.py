@@ -4,10 +4,10 @@ import doctest
 
 import pytest
 
-import ofa_edge.device.fingerprint as module
-from ofa_edge.device.cores import PART_NAMES, emulated_core
-from ofa_edge.device.fingerprint import cpu_name, read_fingerprint
-from ofa_edge.device.local import LocalConnection
+import ofa_edge.device.connections.fingerprint as module
+from ofa_edge.device.connections.cores import PART_NAMES, emulated_core
+from ofa_edge.device.connections.fingerprint import cpu_name, read_fingerprint
+from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.protocol import Completed
 from ofa_edge.errors import DeviceRunError, UnsupportedError
 

@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 import pytest
 from filelock import FileLock
 
-from ofa_edge.device import lease as leases
 from ofa_edge.device.conditions.identity import SERIALS
-from ofa_edge.device.lease import hold, lease_key
-from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.measuring import lease as leases
+from ofa_edge.device.measuring.lease import hold, lease_key
 from ofa_edge.device.protocol import Completed
 from ofa_edge.errors import DeviceBusyError, DeviceRunError, OutputError
 

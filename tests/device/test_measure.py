@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from tiny_tflite import CLASSES
 
-from ofa_edge.device.accuracy import _side_by_side
-from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.measure import measure
-from ofa_edge.device.programs import last_json
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.measuring.accuracy import _side_by_side
+from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import last_json
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import DataError, DeviceLostError, DeviceRunError, ImplausibleError, UnsupportedError
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 
 PLAN = LatencyPlan(sessions=2, min_runs=30, min_seconds=0.0, warmup_seconds=0.0, warmup_limit_seconds=0.5)
 

@@ -6,9 +6,9 @@ import os
 import pytest
 from tiny_tflite import CLASSES
 
-from ofa_edge.device.android_app import AndroidAppProgram
-from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.passes import (
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.measuring.android_app import AndroidAppProgram
+from ofa_edge.device.measuring.passes import (
     FunctionTime,
     FunctionTimes,
     Memory,
@@ -17,8 +17,8 @@ from ofa_edge.device.passes import (
     operators_pass,
     profile_pass,
 )
+from ofa_edge.device.measuring.session import open_artifact
 from ofa_edge.device.protocol import Request
-from ofa_edge.device.session import open_artifact
 from ofa_edge.errors import DeviceBusyError, DeviceRunError, ThrottledError
 from ofa_edge.export.inspect.single_operators import single_operators
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from ofa_edge.device.privacy import pseudonym, scrub, secret_path
+from ofa_edge.device.connections.privacy import pseudonym, scrub, secret_path
 from ofa_edge.errors import OutputError
 
 

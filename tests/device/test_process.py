@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.process import TransferDamagedError
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.connections.process import TransferDamagedError
 from ofa_edge.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError, OutputError
 
 PYTHON = sys.executable
@@ -49,7 +49,7 @@ class Flaky(LocalConnection):
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr("ofa_edge.device.process._BACKOFF_S", 0.0)
+    monkeypatch.setattr("ofa_edge.device.connections.process._BACKOFF_S", 0.0)
 
 
 def test_a_file_travels_there_and_back(local, tmp_path):

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import pytest
 
-from ofa_edge.device.programs import (
+from ofa_edge.device.measuring.programs import (
     LiteRtProgram,
     TvmProgram,
     check_logits,

@@ -1,6 +1,6 @@
 import doctest
 
-import ofa_edge.device.said as module
+import ofa_edge.device.connections.plain_text as module
 
 
 def test_examples():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ofa_edge.device.samples import Session, bootstrap_interval, check_plausible, summarise
+from ofa_edge.device.measuring.samples import Session, bootstrap_interval, check_plausible, summarise
 from ofa_edge.errors import DeviceError
 
 

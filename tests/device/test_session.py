@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tiny_tflite import CLASSES
 
-from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.measuring.session import open_artifact, session_from, valid_sessions
 from ofa_edge.device.protocol import LatencyPlan, Request
-from ofa_edge.device.session import open_artifact, session_from, valid_sessions
 from ofa_edge.errors import (
     DeviceBusyError,
     DeviceError,
@@ -18,7 +18,7 @@ from ofa_edge.errors import (
     ThrottledError,
     UnsupportedError,
 )
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 
 PLAN = LatencyPlan(sessions=2, min_runs=20, min_seconds=0, warmup_seconds=0, warmup_limit_seconds=0.3, replacements=1)
 

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ssh_rig import Server, needs_sshd
 
-import ofa_edge.device.shell_line as module
-from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.shell_line import shell_line
-from ofa_edge.device.ssh import SshConnection
+import ofa_edge.device.connections.shell_line as module
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.connections.shell_line import shell_line
+from ofa_edge.device.connections.ssh import SshConnection
 from ofa_edge.testing.connection_kit import WORDS
 
 # Any text that can be an argument at all: no NUL, no half characters; shells' own signs are drawn often.

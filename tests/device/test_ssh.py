@@ -11,11 +11,11 @@ from limits_kept import check_a_limit_stops_the_program
 from ssh_rig import Server, needs_sshd
 from tiny_tflite import CLASSES
 
-from ofa_edge.device.measure import measure
+from ofa_edge.device.connections.ssh import SshAddress, SshConnection
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
-from ofa_edge.device.ssh import SshAddress, SshConnection
 from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import ofa_edge.device.sysroot as module
-from ofa_edge.device.cores import emulated_core
-from ofa_edge.device.debian import missing_tool, run_tool
-from ofa_edge.device.sysroot import current_recipe, ensure_sysroot, ensure_view, main, sysroot_unavailable
+import ofa_edge.device.emulation.sysroot as module
+from ofa_edge.device.connections.cores import emulated_core
+from ofa_edge.device.emulation.debian import missing_tool, run_tool
+from ofa_edge.device.emulation.sysroot import current_recipe, ensure_sysroot, ensure_view, main, sysroot_unavailable
 from ofa_edge.errors import DeviceError, ToolMissingError
 
 A72 = emulated_core("cortex-a72")

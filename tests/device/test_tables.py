@@ -4,9 +4,9 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-import ofa_edge.device.tables as module
-from ofa_edge.device.devices_file import load_devices, open_connection
-from ofa_edge.device.local import LocalConnection
+import ofa_edge.device.registry.connection_tables as module
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.registry.devices_file import load_devices, open_connection
 from ofa_edge.errors import ConfigError
 from ofa_edge.targets import load_target
 

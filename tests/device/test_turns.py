@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from platformdirs import user_cache_path
 
-from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.measuring.turns import check_timeable, open_turns
 from ofa_edge.device.runners.build import build_tvm_turns
-from ofa_edge.device.turns import check_timeable, open_turns
 from ofa_edge.errors import DeviceRunError, UnsupportedError
-from ofa_edge.export import tvm
+from ofa_edge.export.tvm import compile as tvm
 
 
 @pytest.fixture(scope="module")

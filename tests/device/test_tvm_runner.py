@@ -10,15 +10,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from platformdirs import user_cache_path
 
-from ofa_edge.device.emulated import open_emulated
-from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.measure import measure
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.emulation.emulated import open_emulated
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.device.runners import build
 from ofa_edge.device.runners.build import RUNNER, build_tvm_runner
 from ofa_edge.errors import ToolMissingError, UnsupportedError
-from ofa_edge.export.parity import compare
-from ofa_edge.export.tvm import compile_cpu
+from ofa_edge.export.tvm.compile import compile_cpu
+from ofa_edge.verify.parity import compare
 
 SHAPE = (3, 6, 5)
 CLASSES = 4

@@ -1,7 +1,7 @@
 import pytest
 
-from ofa_edge.device.session import session_from
-from ofa_edge.device.watch import Tick, slowed, ticks_from
+from ofa_edge.device.measuring.session import session_from
+from ofa_edge.device.measuring.watch import Tick, slowed, ticks_from
 
 
 def ticks(clocks, ceiling=1800):

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.workdirs import abandoned, claim, token_of
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.connections.workdirs import abandoned, claim, token_of
 from ofa_edge.errors import DeviceError, DeviceLostError, DeviceRunError
 
 
@@ -76,7 +76,7 @@ def test_what_was_left_long_ago_is_forgotten(tmp_path):
 
 
 def test_a_killed_run_leaves_its_token(tmp_path):
-    script = "import os; from ofa_edge.device.workdirs import claim; held = claim('bench')"
+    script = "import os; from ofa_edge.device.connections.workdirs import claim; held = claim('bench')"
     script += "; held.__enter__(); os._exit(9)"
     subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
     assert len(abandoned("bench")) == 1

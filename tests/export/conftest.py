@@ -37,8 +37,8 @@ def reference(net: nn.Module, images: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="session")
 def onnx_path(net: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """TinyNet as ONNX."""
-    from ofa_edge.export.fold import fold_batch_norm
-    from ofa_edge.export.onnx import export_onnx
+    from ofa_edge.export.onnx.export import export_onnx
+    from ofa_edge.export.onnx.fold import fold_batch_norm
 
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
     export_onnx(fold_batch_norm(net), SHAPE, path)
@@ -48,7 +48,7 @@ def onnx_path(net: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tflite_paths(onnx_path: Path, calibration: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """TinyNet as TFLite, by precision."""
-    from ofa_edge.export.tflite import convert
+    from ofa_edge.export.tflite.convert import convert
 
     folder = tmp_path_factory.mktemp("tflite")
     paths = {precision: folder / f"{precision}.tflite" for precision in ("fp32", "fp16", "dynamic", "int8")}
@@ -60,8 +60,8 @@ def tflite_paths(onnx_path: Path, calibration: np.ndarray, tmp_path_factory: pyt
 @pytest.fixture(scope="session")
 def plain_paths(onnx_path: Path, calibration: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """TinyNet as a plain converter would write it, without any rewrite of ours, by precision."""
-    from ofa_edge.export.rewrites import names
-    from ofa_edge.export.tflite import convert
+    from ofa_edge.export.tflite.convert import convert
+    from ofa_edge.export.tflite.rewrites import names
 
     folder = tmp_path_factory.mktemp("plain")
     paths = {precision: folder / f"plain-{precision}.tflite" for precision in ("fp32", "dynamic", "int8")}

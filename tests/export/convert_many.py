@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ofa_edge.export.graph import read_graph
-from ofa_edge.export.onnx import run_onnx
-from ofa_edge.export.parity import compare
-from ofa_edge.export.rewrites import names, rewrite
-from ofa_edge.export.tflite import run_tflite
-from ofa_edge.export.tflite_worker import Settings, convert_graph
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.tflite.convert import run_tflite
+from ofa_edge.export.tflite.rewrites import names, rewrite
+from ofa_edge.export.tflite.worker import Settings, convert_graph
+from ofa_edge.verify.parity import compare
 
 
 def main(folder: Path) -> dict[str, list[float]]:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ofa_edge.export.graph import Graph
+from ofa_edge.export.onnx.graph import Graph
 
 
 def save_model(path: Path, body: str, shape: tuple[int, ...], seed: int = 0, **weights) -> Path:

@@ -9,8 +9,9 @@ import pytest
 from tvm_models import mobile_net, save
 
 from ofa_edge.errors import ConfigError, ConversionError, ToolMissingError, UnsupportedError
-from ofa_edge.export import cuda, tvm
-from ofa_edge.export._cuda import elf, nvrtc, stubs
+from ofa_edge.export.cuda import compile as cuda
+from ofa_edge.export.cuda import elf, nvrtc, stubs
+from ofa_edge.export.tvm import compile as tvm
 
 CORTEX_A57 = {
     "kind": "llvm",
@@ -92,7 +93,7 @@ def test_runtime_reads_the_kernels_back(net, tmp_path):
     program = """
 import importlib.util, json, sys
 from pathlib import Path
-from ofa_edge.export._cuda.stubs import load_stubs
+from ofa_edge.export.cuda.stubs import load_stubs
 folder = Path(importlib.util.find_spec("tvm").submodule_search_locations[0], "lib")
 load_stubs(folder / "libtvm_runtime_cuda.so", Path(sys.argv[2]))
 import ctypes
@@ -111,7 +112,7 @@ mapped = [line.split()[-1] for line in Path("/proc/self/maps").read_text().split
 stand_ins = {path for path in mapped if Path(path).name.startswith(("libcuda.so", "libcudart.so"))}
 assert {str(Path(path).parent) for path in stand_ins} == {sys.argv[2]}, stand_ins
 """
-    root = str(Path(cuda.__file__).resolve().parents[2])
+    root = str(Path(cuda.__file__).resolve().parents[3])
     environment = {**os.environ, "PYTHONPATH": root, "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1"}
     command = [sys.executable, "-c", program, str(library.artifact.path), str(tmp_path)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)

@@ -12,14 +12,14 @@ from tvm_models import CLASSES, Graph, images, reference, save
 
 from ofa_edge.device.runners.build import RUNNER, build_tvm_runner
 from ofa_edge.errors import ConversionError, UnsupportedError
-from ofa_edge.export import cuda
-from ofa_edge.export._cuda import nvrtc
-from ofa_edge.export._cuda.emulated.build import build_kernels, translate
-from ofa_edge.export._cuda.limits import check
-from ofa_edge.export._cuda.resources import read_resources
-from ofa_edge.export._cuda.schedules.apply import FALLBACK
-from ofa_edge.export.cuda_emulation import run_emulated
-from ofa_edge.export.parity import compare
+from ofa_edge.export.cuda import compile as cuda
+from ofa_edge.export.cuda import nvrtc
+from ofa_edge.export.cuda.emulate import run_emulated
+from ofa_edge.export.cuda.emulated.build import build_kernels, translate
+from ofa_edge.export.cuda.limits import check
+from ofa_edge.export.cuda.resources import read_resources
+from ofa_edge.export.cuda.schedules.apply import FALLBACK
+from ofa_edge.verify.parity import compare
 
 GOOD = """
 extern "C" __global__ void __launch_bounds__(64) shift_kernel(float* __restrict__ y_ptr, float* __restrict__ x_ptr) {

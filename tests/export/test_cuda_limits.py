@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export._cuda import elf, nvrtc
-from ofa_edge.export._cuda.launches import Launch, read_launches
-from ofa_edge.export._cuda.limits import Kernel, check
-from ofa_edge.export._cuda.resources import Resources, read_resources
-from ofa_edge.export._cuda.schedules import window
-from ofa_edge.export._cuda.schedules.nest import read_nest
+from ofa_edge.export.cuda import elf, nvrtc
+from ofa_edge.export.cuda.launches import Launch, read_launches
+from ofa_edge.export.cuda.limits import Kernel, check
+from ofa_edge.export.cuda.resources import Resources, read_resources
+from ofa_edge.export.cuda.schedules import window
+from ofa_edge.export.cuda.schedules.nest import read_nest
 
 # Shared memory of 4000 bytes; an array that is indexed by a parameter cannot live in registers; a plain kernel.
 SOURCE = r"""

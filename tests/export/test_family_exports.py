@@ -5,15 +5,15 @@ import pytest
 import torch
 from tiny_net import smooth_images
 
-from ofa_edge.export import tvm
-from ofa_edge.export.fold import fold_batch_norm
 from ofa_edge.export.inspect import inspect_model
-from ofa_edge.export.onnx import export_onnx, run_onnx
-from ofa_edge.export.parity import compare
-from ofa_edge.export.tflite import convert, operators, run_tflite
+from ofa_edge.export.onnx.export import export_onnx, run_onnx
+from ofa_edge.export.onnx.fold import fold_batch_norm
+from ofa_edge.export.tflite.convert import convert, operators, run_tflite
+from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.space import Space
 from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.network import Supernet
+from ofa_edge.verify.parity import compare
 
 # 27 pixels: 14, 7, 4, 2 on the way down, so that pooling meets maps of odd sizes.
 SMALL = {"width_mult": 0.25, "num_classes": 10, "resolutions": (27,)}

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.fold import fold_batch_norm
-from ofa_edge.export.parity import compare
+from ofa_edge.export.onnx.fold import fold_batch_norm
+from ofa_edge.verify.parity import compare
 
 
 def test_folding_keeps_the_answers_and_the_original(net, images, reference):

@@ -20,7 +20,7 @@ def codes(found, severity="fault"):
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     """A small model compiled for this machine."""
-    from ofa_edge.export.tvm import compile_cpu, host_target
+    from ofa_edge.export.tvm.compile import compile_cpu, host_target
 
     folder = tmp_path_factory.mktemp("library")
     body = "p = GlobalAveragePool(input) f = Flatten(p) logits = Gemm<transB=1>(f, v)"

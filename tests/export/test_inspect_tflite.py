@@ -7,13 +7,13 @@ import pytest
 from onnx_text import save_model
 
 from ofa_edge.errors import ModelFileError
-from ofa_edge.export.flatbuffer import pack, unpack
 from ofa_edge.export.inspect import Inspection, inspect_model
 from ofa_edge.export.inspect import litert as asking
 from ofa_edge.export.inspect.litert import Delegation, ask_litert
 from ofa_edge.export.inspect.single_operators import cut_out
 from ofa_edge.export.inspect.tflite_model import read_model
-from ofa_edge.export.tflite import convert
+from ofa_edge.export.tflite.convert import convert
+from ofa_edge.export.tflite.flatbuffer import pack, unpack
 
 
 def codes(found, severity="fault"):

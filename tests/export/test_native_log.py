@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from ofa_edge.export.native_log import without_lines
+from ofa_edge.export.tflite.native_log import without_lines
 
 
 def test_only_the_given_lines_are_dropped(capfd):

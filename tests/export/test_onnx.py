@@ -10,10 +10,10 @@ from tiny_net import SHAPE
 from torch import nn
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.fold import fold_batch_norm
-from ofa_edge.export.onnx import OPSET, export_onnx, run_onnx
-from ofa_edge.export.parity import compare
+from ofa_edge.export.onnx.export import OPSET, export_onnx, run_onnx
+from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.files import sha256_file
+from ofa_edge.verify.parity import compare
 
 
 def test_the_file_is_what_the_next_stage_expects(onnx_path):
@@ -55,7 +55,7 @@ def test_same_bytes_again_here_and_in_another_process(net, onnx_path, tmp_path, 
     assert capfd.readouterr() == ("", "")
     script = (
         "import sys; from pathlib import Path; from tiny_net import SHAPE, build_net;"
-        "from ofa_edge.export.fold import fold_batch_norm; from ofa_edge.export.onnx import export_onnx;"
+        "from ofa_edge.export.onnx.fold import fold_batch_norm; from ofa_edge.export.onnx.export import export_onnx;"
         "export_onnx(fold_batch_norm(build_net()), SHAPE, Path(sys.argv[1]))"
     )
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]

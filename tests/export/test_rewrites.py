@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from onnx_text import save_graph, save_model
 
-from ofa_edge.export.graph import read_graph
-from ofa_edge.export.onnx import run_onnx
-from ofa_edge.export.parity import compare
-from ofa_edge.export.rewrites import file_rewrites_for, names, rewrite, rewrites_for
-from ofa_edge.export.rewrites.crop_kernels import crop_kernels
-from ofa_edge.export.rewrites.float_depthwise import float_depthwise
-from ofa_edge.export.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
-from ofa_edge.export.rewrites.open_average_pool import open_average_pool
-from ofa_edge.export.rewrites.share_vectors import share_vectors
-from ofa_edge.export.rewrites.sink_scales import sink_scales
-from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS, split_depthwise
-from ofa_edge.export.tflite import convert, run_tflite
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.tflite.convert import convert, run_tflite
+from ofa_edge.export.tflite.rewrites import file_rewrites_for, names, rewrite, rewrites_for
+from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels
+from ofa_edge.export.tflite.rewrites.float_depthwise import float_depthwise
+from ofa_edge.export.tflite.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
+from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
+from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
+from ofa_edge.export.tflite.rewrites.sink_scales import sink_scales
+from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS, split_depthwise
+from ofa_edge.verify.parity import compare
 
 
 def run_both(path, rewritten, shape):

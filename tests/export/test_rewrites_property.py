@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from onnx_text import save_graph, save_model
 
-from ofa_edge.export import tflite
-from ofa_edge.export.graph import read_graph
-from ofa_edge.export.onnx import run_onnx
-from ofa_edge.export.parity import compare
-from ofa_edge.export.rewrites import rewrites_for
-from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.tflite import convert as tflite
+from ofa_edge.export.tflite.rewrites import rewrites_for
+from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
+from ofa_edge.verify.parity import compare
 
 CHECKS = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True

@@ -15,9 +15,9 @@ import pytest
 from onnx_text import save_model
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.graph import read_graph
-from ofa_edge.export.onnx import run_onnx
-from ofa_edge.export.tf_ops import BUILDERS, build, check_operators
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.tflite.tf_ops import BUILDERS, build, check_operators
 
 EVEN, ODD, PIXEL = (1, 4, 8, 8), (1, 4, 9, 7), (1, 4, 1, 1)
 TO_ROW = "p = GlobalAveragePool(input) f = Flatten(p)"
@@ -96,8 +96,8 @@ CASES = {
 RUN = """
 import sys, numpy as np, tensorflow as tf
 from pathlib import Path
-from ofa_edge.export.graph import read_graph
-from ofa_edge.export.tf_ops import build
+from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.tflite.tf_ops import build
 for path in Path(sys.argv[1]).glob("*.onnx"):
     x = np.load(path.with_suffix(".npy")).transpose(0, 2, 3, 1)
     y = build(tf, read_graph(path), tf.constant(x)).numpy()

@@ -9,15 +9,15 @@ from tiny_net import SHAPE
 
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
-from ofa_edge.export import tflite
-from ofa_edge.export.flatbuffer import operator_names, unpack
-from ofa_edge.export.native_log import without_lines
-from ofa_edge.export.onnx import run_onnx
-from ofa_edge.export.parity import compare
-from ofa_edge.export.rewrites import names
-from ofa_edge.export.tflite import convert, dequantise, operators, quantise, run_tflite
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.tflite import convert as tflite
+from ofa_edge.export.tflite.convert import convert, dequantise, operators, quantise, run_tflite
+from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
+from ofa_edge.export.tflite.native_log import without_lines
+from ofa_edge.export.tflite.rewrites import names
 from ofa_edge.files import sha256_file
 from ofa_edge.verify.ladder import Answers, conversion_tolerance, rung
+from ofa_edge.verify.parity import compare
 
 
 def interpreter(path):
@@ -153,7 +153,7 @@ def test_same_bytes_from_another_process_and_not_a_word(onnx_path, tflite_paths,
 def test_running_says_nothing(tflite_paths, tmp_path, images):
     np.save(tmp_path / "x.npy", images[:1])
     script = (
-        "import sys, numpy as np; from pathlib import Path; from ofa_edge.export.tflite import run_tflite;"
+        "import sys, numpy as np; from pathlib import Path; from ofa_edge.export.tflite.convert import run_tflite;"
         "run_tflite(Path(sys.argv[1]), np.load(sys.argv[2])); assert 'tensorflow' not in sys.modules"
     )
     command = [sys.executable, "-c", script, tflite_paths["fp32"], tmp_path / "x.npy"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ofa_edge.device.conditions import prepared
-from ofa_edge.device.lease import hold, leases_folder
-from ofa_edge.device.measure import measure
+from ofa_edge.device.measuring.lease import hold, leases_folder
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Measurement, Request
 from ofa_edge.errors import DeviceError
 from ofa_edge.testing.sim import Fault, SimConnection, SimDevice

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from ssh_rig import Server, needs_sshd
 
-from ofa_edge.device.ssh import SshConnection
+from ofa_edge.device.connections.ssh import SshConnection
 from ofa_edge.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError
 
 pytestmark = needs_sshd
@@ -126,7 +126,7 @@ def test_a_disk_that_is_full(start, disk, tmp_path):
 
 
 def test_a_program_that_does_not_stop_when_told(start, tmp_path, monkeypatch):
-    monkeypatch.setattr("ofa_edge.device.shell_line.KILL_AFTER_S", 1)
+    monkeypatch.setattr("ofa_edge.device.connections.shell_line.KILL_AFTER_S", 1)
     _, device = start()
     pid = tmp_path / "pid"
     deaf = f"trap '' TERM; echo $$ > {pid}; while :; do sleep 0.2; done"

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from ofa_edge.cost import Operator, operators
-from ofa_edge.export.graph import Graph, Node
-from ofa_edge.export.rewrites.crop_kernels import crop_kernels
-from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS, split_depthwise
+from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels
+from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS, split_depthwise
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering, amounts
 from ofa_edge.latency.protocol import Z50, Z90, Interval, Key, LatencyModel, Provenance
 from ofa_edge.space import Space

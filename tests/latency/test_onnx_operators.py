@@ -10,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 import ofa_edge.latency.onnx_operators as module
 from ofa_edge.cost import operators
 from ofa_edge.errors import ConfigError, ModelFileError
-from ofa_edge.export.fold import fold_batch_norm
 from ofa_edge.export.inspect import inspect_model
-from ofa_edge.export.onnx import export_onnx
+from ofa_edge.export.onnx.export import export_onnx
+from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.latency.analytic import TERMS, Coefficients, Lowering, amounts
 from ofa_edge.latency.network import predict_network
 from ofa_edge.latency.onnx_operators import read_operators

@@ -9,7 +9,7 @@ from class_records import one, record
 from manifests import classes, manifest
 from test_report_page import HOSTILE, Page
 
-from ofa_edge.classes import ClassesRecord
+from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.report import render_report
 from ofa_edge.report.confusion import NUMBERED, confusion_chart, shortened
 

@@ -6,11 +6,11 @@ import pytest
 from manifests import NET, SPACE, SUBNET, corrected, facts
 
 from ofa_edge.errors import ConfigError, ToolMissingError
-from ofa_edge.manifest import SubnetRecord
+from ofa_edge.records.manifest import SubnetRecord
+from ofa_edge.records.search import ReferencePoint, SearchRecord
 from ofa_edge.report.agreement import agreement_chart
 from ofa_edge.report.front import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chosen, front_chart
 from ofa_edge.report.picture import Picture, draw, require_picture, write_picture
-from ofa_edge.searched import ReferencePoint, SearchRecord
 
 SEARCH: SearchRecord = facts()["search"]
 CHOSEN = Chosen(NET, 16.9, 20.4)

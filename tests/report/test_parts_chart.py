@@ -1,4 +1,4 @@
-from ofa_edge.manifest import PartRecord
+from ofa_edge.records.manifest import PartRecord
 from ofa_edge.report.charts import parts_chart
 
 

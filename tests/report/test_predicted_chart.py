@@ -5,8 +5,8 @@ import re
 import pytest
 from manifests import NET, facts, manifest
 
-from ofa_edge.manifest import DeviceMeasurement, LatencyMeasurement, Verdict
-from ofa_edge.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
+from ofa_edge.records.manifest import DeviceMeasurement, LatencyMeasurement, Verdict
+from ofa_edge.records.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
 from ofa_edge.report import render_report
 from ofa_edge.report.predicted import _LogAxis, predicted_chart
 

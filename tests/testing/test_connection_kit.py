@@ -6,10 +6,10 @@ import adb_rig
 import pytest
 from ssh_rig import Server, needs_sshd
 
-from ofa_edge.device.emulated import open_emulated
-from ofa_edge.device.emulated_system.connections import open_emulated_adb, open_emulated_ssh
-from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.ssh import SshConnection
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.connections.ssh import SshConnection
+from ofa_edge.device.emulation.emulated import open_emulated
+from ofa_edge.device.emulation.emulated_system.connections import open_emulated_adb, open_emulated_ssh
 from ofa_edge.errors import DeviceError, ToolMissingError, UnsupportedError
 from ofa_edge.testing.connection_kit import *  # noqa: F403
 

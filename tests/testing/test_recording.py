@@ -9,8 +9,8 @@ import pytest
 from tiny_tflite import CLASSES, SHAPE, tiny_tflite
 
 from ofa_edge.device.conditions import prepared
-from ofa_edge.device.local import LocalConnection
-from ofa_edge.device.measure import measure
+from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import DeviceBusyError, DeviceLostError, DeviceRunError, UsageError
 from ofa_edge.testing.recording import RecordingConnection, ReplayConnection

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tiny_tflite import CLASSES, SHAPE, tiny_tflite
 
-from ofa_edge.device.measure import measure
+from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError, DeviceTimeoutError, UsageError
-from ofa_edge.export.tflite import run_tflite
+from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.testing.noise import LOCKED_BOARD, STOCK_PHONE
 from ofa_edge.testing.sim import (

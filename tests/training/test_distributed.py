@@ -29,14 +29,14 @@ from tiny_runs import (
 )
 
 from ofa_edge.errors import ConfigError, WeightsError
-from ofa_edge.finetune import finetune
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import open_supernet
-from ofa_edge.train import train
 from ofa_edge.training.distributed import World
 from ofa_edge.training.package_data import TrainingData
 from ofa_edge.training.recipe import AugmentRecipe
 from ofa_edge.training.single import SingleRecipe
+from ofa_edge.workflows.finetune import finetune
+from ofa_edge.workflows.train import train
 
 
 def balanced(make, balance):

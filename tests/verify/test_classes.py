@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ofa_edge.classes import ClassesRecord
+from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.verify.classes import classes_record
 from ofa_edge.verify.ladder import Answers
 

@@ -17,8 +17,8 @@ from ofa_edge.errors import (
     ThrottledError,
 )
 from ofa_edge.export.inspect import Finding, Inspection
-from ofa_edge.manifest import DeviceMeasurement, DropRecord, LatencyMeasurement, Rung
 from ofa_edge.metrics import paired_drop
+from ofa_edge.records.manifest import DeviceMeasurement, DropRecord, LatencyMeasurement, Rung
 from ofa_edge.verify.gates import (
     accuracy_verdict,
     delegation_verdict,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ofa_edge.manifest import Tolerance
+from ofa_edge.records.manifest import Tolerance
 from ofa_edge.targets import PRECISIONS
 from ofa_edge.verify.ladder import EXACT, Answers, conversion_tolerance, device_tolerance, first_rung, rung
 

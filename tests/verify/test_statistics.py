@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ofa_edge.manifest import DropRecord, ExpectedRecord, StatisticsRecord
+from ofa_edge.records.manifest import DropRecord, ExpectedRecord, StatisticsRecord
 from ofa_edge.verify.statistics import nearness_db, statistics_verdict, suspicions
 
 rng = np.random.default_rng(0)

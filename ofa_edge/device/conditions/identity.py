@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ofa_edge.device.conditions.look import ask, read_files
-from ofa_edge.device.privacy import pseudonym
+from ofa_edge.device.connections.privacy import pseudonym
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.errors import DeviceBusyError
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ofa_edge.device.fingerprint import split_heads
+from ofa_edge.device.connections.fingerprint import split_heads
 from ofa_edge.device.protocol import Connection
 from ofa_edge.errors import DeviceRunError
 

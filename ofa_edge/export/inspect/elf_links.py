@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from ofa_edge.export._cuda.elf import Section, sections
+from ofa_edge.export.cuda.elf import Section, sections
 
 _MACHINES = {3: "i386", 40: "armv7l", 62: "x86_64", 183: "aarch64", 190: "CUDA", 243: "riscv"}
 _SHT_DYNAMIC, _SHT_DYNSYM, _SHT_VERNEED = 6, 11, 0x6FFFFFFE

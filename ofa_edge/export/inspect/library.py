@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 
 from ofa_edge.errors import ModelFileError
-from ofa_edge.export._cuda.elf import Cubin, find_cubins
+from ofa_edge.export.cuda.elf import Cubin, find_cubins
 from ofa_edge.export.inspect.elf_links import Links, links
 from ofa_edge.export.inspect.findings import Finding, Inspection
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ofa_edge.errors import ModelFileError
-from ofa_edge.export.graph import Node, is_plain_depthwise
 from ofa_edge.export.inspect.findings import Finding, Inspection
-from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS
-from ofa_edge.export.tf_ops import BUILDERS
+from ofa_edge.export.onnx.graph import Node, is_plain_depthwise
+from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
+from ofa_edge.export.tflite.tf_ops import BUILDERS
 
 if TYPE_CHECKING:
     import onnx
@@ -93,7 +93,7 @@ def _operators(nodes: list[Node]) -> Iterator[Finding]:
             yield Finding("batch-norm", "fault", what, fix, tuple(names))
         else:
             what = f"{op} is outside the map to TFLite: ofa-edge refuses to convert it"
-            fix = "write the network without it, or add a function for it to ofa_edge/export/tf_ops.py"
+            fix = "write the network without it, or add a function for it to ofa_edge/export/tflite/tf_ops.py"
             yield Finding("unknown-operator", "fault", what, fix, tuple(names))
 
 

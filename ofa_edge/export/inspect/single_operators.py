@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ofa_edge.export.flatbuffer import operator_names, pack, unpack
+from ofa_edge.export.tflite.flatbuffer import operator_names, pack, unpack
 
 RUNS, WARM_UP = 15, 3
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import ModelFileError
-from ofa_edge.export.flatbuffer import operator_names, unpack
+from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
 
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
 QUANTISED = frozenset({"INT8", "UINT8", "INT4"})

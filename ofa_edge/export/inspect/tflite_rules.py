@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ofa_edge.export.inspect.findings import Finding, Severity
 from ofa_edge.export.inspect.tflite_model import QUANTISED, Model, Operator
-from ofa_edge.export.rewrites.split_depthwise import MAX_TAPS
+from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
 
 Rule = Callable[[Model], Iterator[Finding]]
 _CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})

@@ -5,7 +5,7 @@ from scripted_device import POLICY, Clock, Scripted
 
 from ofa_edge.device.conditions import DeviceConditions, family_of, prepared
 from ofa_edge.device.conditions.look import Fault, Look, hottest_c
-from ofa_edge.device.local import LocalConnection
+from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.errors import DeviceBusyError
 
 HOT = Fault("too-hot", "81.0 C", "cool it", passes=True)

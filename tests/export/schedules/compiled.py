@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from onnx_text import save_model
 
-from ofa_edge.export import tvm
-from ofa_edge.export.onnx import run_onnx
-from ofa_edge.export.relax import import_onnx
-from ofa_edge.export.schedules import ScheduleFacts
-from ofa_edge.export.schedules.apply import fuse, schedule_module
-from ofa_edge.export.schedules.isa import isa_of
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.tvm import compile as tvm
+from ofa_edge.export.tvm.relax import import_onnx
+from ofa_edge.export.tvm.schedules import ScheduleFacts
+from ofa_edge.export.tvm.schedules.apply import fuse, schedule_module
+from ofa_edge.export.tvm.schedules.isa import isa_of
 
 A72 = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72", "num-cores": 1}
 

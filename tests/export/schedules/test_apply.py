@@ -3,10 +3,10 @@ import pytest
 from compiled import A72, plan, run
 from onnx_text import save_model
 
-from ofa_edge.export import tvm
-from ofa_edge.export.onnx import run_onnx
-from ofa_edge.export.schedules import Knobs, apply, rules, workload_key
-from ofa_edge.export.schedules.apply import fuse
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.tvm import compile as tvm
+from ofa_edge.export.tvm.schedules import Knobs, apply, rules, workload_key
+from ofa_edge.export.tvm.schedules.apply import fuse
 
 POINTWISE = "y = Conv(input, w, b) logits = Relu(y)"
 

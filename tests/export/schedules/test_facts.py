@@ -1,4 +1,4 @@
-from ofa_edge.export.schedules.facts import FunctionFacts, ScheduleFacts
+from ofa_edge.export.tvm.schedules.facts import FunctionFacts, ScheduleFacts
 
 FAST = FunctionFacts("conv", "pointwise", "", 2, 40, "a")
 SLOW = FunctionFacts("odd", "default", "no sum of products", 1, 20, "b")

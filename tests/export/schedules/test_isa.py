@@ -1,7 +1,7 @@
 import pytest
 
-from ofa_edge.export.schedules.isa import isa_of
-from ofa_edge.export.tvm import make_target
+from ofa_edge.export.tvm.compile import make_target
+from ofa_edge.export.tvm.schedules.isa import isa_of
 
 X86 = {"kind": "llvm", "mtriple": "x86_64-linux-gnu"}
 ARM = {"kind": "llvm", "mtriple": "aarch64-linux-gnu"}

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from compiled import avx2, rules, run
 
-from ofa_edge.export.schedules.isa import Isa
-from ofa_edge.export.schedules.knobs import Knobs, default_knobs
-from ofa_edge.export.schedules.packing import pack_array
-from ofa_edge.export.schedules.pointwise import product_tile, rows_outermost
+from ofa_edge.export.tvm.schedules.isa import Isa
+from ofa_edge.export.tvm.schedules.knobs import Knobs, default_knobs
+from ofa_edge.export.tvm.schedules.packing import pack_array
+from ofa_edge.export.tvm.schedules.pointwise import product_tile, rows_outermost
 
 AVX512, AVX2, NEON = Isa("avx512", 64, 32, True), Isa("avx2", 32, 16, True), Isa("neon", 16, 32, lane_operands=True)
 

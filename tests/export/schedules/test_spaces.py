@@ -5,8 +5,8 @@ import pytest
 import torch
 from compiled import A72, plan
 
-from ofa_edge.export.fold import fold_batch_norm
-from ofa_edge.export.onnx import export_onnx
+from ofa_edge.export.onnx.export import export_onnx
+from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.space import Space
 from ofa_edge.supernet.static import StaticNet
 

@@ -1,9 +1,9 @@
 import pytest
 from compiled import avx2, rules, run
 
-from ofa_edge.export.schedules.isa import Isa
-from ofa_edge.export.schedules.knobs import default_knobs
-from ofa_edge.export.schedules.window import window_tile
+from ofa_edge.export.tvm.schedules.isa import Isa
+from ofa_edge.export.tvm.schedules.knobs import default_knobs
+from ofa_edge.export.tvm.schedules.window import window_tile
 
 
 def body(kernel, stride, groups=1, end="logits = Relu(y)"):

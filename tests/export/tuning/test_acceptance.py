@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ofa_edge.export.tuning.acceptance import ALPHA, compare, compare_copies
-from ofa_edge.export.tuning.tuner import CONFIRM_ROUNDS
+from ofa_edge.export.tvm.tuning.acceptance import ALPHA, compare, compare_copies
+from ofa_edge.export.tvm.tuning.tuner import CONFIRM_ROUNDS
 
 COPIES = 3
 

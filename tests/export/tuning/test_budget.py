@@ -1,7 +1,7 @@
 import pytest
 
 from ofa_edge.errors import ConfigError
-from ofa_edge.export.tuning.budget import Budget, parse_duration
+from ofa_edge.export.tvm.tuning.budget import Budget, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from onnx_text import save_model
 
-from ofa_edge.export import tvm
-from ofa_edge.export.onnx import run_onnx
-from ofa_edge.export.schedules import Knobs
-from ofa_edge.export.tuning.candidates import candidates, made
-from ofa_edge.export.tuning.functions import is_turnable, network_functions
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.tvm import compile as tvm
+from ofa_edge.export.tvm.schedules import Knobs
+from ofa_edge.export.tvm.tuning.candidates import candidates, made
+from ofa_edge.export.tvm.tuning.functions import is_turnable, network_functions
 
 A72 = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72", "num-cores": 1}
 RANDOM = np.random.default_rng(3)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ofa_edge.errors import OutputError
-from ofa_edge.export.schedules import Knobs
-from ofa_edge.export.tuning.database import (
+from ofa_edge.export.tvm.schedules import Knobs
+from ofa_edge.export.tvm.tuning.database import (
     Database,
     NetworkVerdict,
     Place,

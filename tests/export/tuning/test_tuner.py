@@ -9,15 +9,15 @@ import pytest
 from onnx_text import save_model
 
 from ofa_edge.errors import DeviceRunError
-from ofa_edge.export import tvm
-from ofa_edge.export.schedules import Knobs
-from ofa_edge.export.tuning import tuner
-from ofa_edge.export.tuning.budget import Budget
-from ofa_edge.export.tuning.candidates import Candidate, candidates
-from ofa_edge.export.tuning.database import Database, place
-from ofa_edge.export.tuning.functions import network_functions
-from ofa_edge.export.tuning.tuner import Bench, tune, weigh
-from ofa_edge.export.tuning.turns import Turn
+from ofa_edge.export.tvm import compile as tvm
+from ofa_edge.export.tvm.schedules import Knobs
+from ofa_edge.export.tvm.tuning import tuner
+from ofa_edge.export.tvm.tuning.budget import Budget
+from ofa_edge.export.tvm.tuning.candidates import Candidate, candidates
+from ofa_edge.export.tvm.tuning.database import Database, place
+from ofa_edge.export.tvm.tuning.functions import network_functions
+from ofa_edge.export.tvm.tuning.tuner import Bench, tune, weigh
+from ofa_edge.export.tvm.tuning.turns import Turn
 
 COMPILING_S, ROUND_S = 2.0, 0.1
 

@@ -15,13 +15,13 @@ import pytest
 import torch
 
 from ofa_edge.errors import ConfigError, UsageError, WeightsError
-from ofa_edge.pipeline.import_sources import ImportOptions
-from ofa_edge.pipeline.importing import import_package, import_subnet
 from ofa_edge.space import Space
 from ofa_edge.supernet.importing import fetch as module
 from ofa_edge.supernet.importing.fetch import fetch, is_url, name_of
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import open_supernet
+from ofa_edge.workflows.zoo_import.run import import_package, import_subnet
+from ofa_edge.workflows.zoo_import.sources import ImportOptions
 
 CONTENT = bytes(range(256)) * 9000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

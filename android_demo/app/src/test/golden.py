@@ -22,11 +22,11 @@ from PIL import Image, ImageOps
 from ofa_edge.data.channels import to_channels
 from ofa_edge.data.picture import square_array
 from ofa_edge.data.preprocess import Pixels, Preprocessing, resize
-from ofa_edge.device.cores import OTHER_NAMES, PART_NAMES
-from ofa_edge.device.fingerprint import cpu_name
-from ofa_edge.device.samples import Session, summarise
-from ofa_edge.export.metadata import write_metadata
-from ofa_edge.export.tflite import dequantise, quantise
+from ofa_edge.device.connections.cores import OTHER_NAMES, PART_NAMES
+from ofa_edge.device.connections.fingerprint import cpu_name
+from ofa_edge.device.measuring.samples import Session, summarise
+from ofa_edge.export.tflite.convert import dequantise, quantise
+from ofa_edge.export.tflite.metadata import write_metadata
 from ofa_edge.files import atomic_path, write_bytes
 
 RESOURCES = Path(__file__).resolve().parent / "resources"

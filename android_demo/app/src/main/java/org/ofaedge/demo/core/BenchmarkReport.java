@@ -7,7 +7,7 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * The one JSON file of a benchmark. Its `measurement` is the toolkit's own `DeviceMeasurement` (ofa_edge/manifest.py),
+ * The one JSON file of a benchmark. Its `measurement` is the toolkit's own `DeviceMeasurement` (records/manifest.py),
  * key by key; around it stand the artifact's digest, the answers, and the raw samples.
  */
 public final class BenchmarkReport {

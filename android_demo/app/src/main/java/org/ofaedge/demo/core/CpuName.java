@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The processor that /proc/cpuinfo describes, in the words of `ofa_edge.device.fingerprint.cpu_name`. */
+/** The processor that /proc/cpuinfo describes, in the words of `device.connections.fingerprint.cpu_name`. */
 public final class CpuName {
     private static final Pattern PART = Pattern.compile("(?m)^CPU part\\s*:\\s*0x([0-9a-fA-F]{1,7})");
     private static final Pattern IMPLEMENTER = Pattern.compile("(?m)^CPU implementer\\s*:\\s*0x([0-9a-fA-F]{1,7})");
@@ -25,7 +25,7 @@ public final class CpuName {
         return name.isEmpty() ? "unknown" : name;
     }
 
-    /** As `ofa_edge.device.cores.core_name`: Arm's highest part, else a gold core, else the last one listed. */
+    /** As `device.connections.cores.core_name`: Arm's highest part, else a gold core, else the last one listed. */
     private static String core(List<Integer> makers, List<Integer> parts) {
         int cores = Math.min(makers.size(), parts.size());
         if (cores == 0) {
@@ -64,14 +64,14 @@ public final class CpuName {
         return numbers;
     }
 
-    /** Qualcomm's cores, the other table of `ofa_edge.device.cores`. */
+    /** Qualcomm's cores, the other table of `device.connections.cores`. */
     private static String other(int maker, int part) {
         String[] kryos = {"2xx-gold", "2xx-silver", "3xx-gold", "3xx-silver", "4xx-gold", "4xx-silver"};
         int index = part - 0x800;
         return maker == QUALCOMM && index >= 0 && index < kryos.length ? "kryo-" + kryos[index] : null;
     }
 
-    /** Arm's own cores by MIDR_EL1, the table of `ofa_edge.device.cores`. */
+    /** Arm's own cores by MIDR_EL1, the table of `device.connections.cores`. */
     private static String arm(int part) {
         switch (part) {
             case 0xD03:

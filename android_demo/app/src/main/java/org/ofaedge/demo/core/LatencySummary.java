@@ -4,7 +4,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The figures over all sessions: `ofa_edge.device.samples.summarise`. Milliseconds. */
+/** The figures over all sessions: `device.measuring.samples.summarise`. Milliseconds. */
 public final class LatencySummary {
     private static final int P99_FROM = 1000; // samples; fewer do not know their 99th percentile
 

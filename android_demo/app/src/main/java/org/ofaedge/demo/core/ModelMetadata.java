@@ -10,7 +10,7 @@ import java.util.Map;
 /**
  * What a model file says about itself (TFLite metadata, schema 1.5): normalisation, class names, the input's shape.
  *
- * <p>The same tables as `ofa_edge.export.metadata` writes; any TFLite file with an image input, a normalisation and
+ * <p>The same tables as `export.tflite.metadata` writes; any TFLite file with an image input, a normalisation and
  * labels is read.
  */
 public final class ModelMetadata {

@@ -2,7 +2,7 @@ package org.ofaedge.demo.core;
 
 import java.util.Arrays;
 
-/** The figures of `ofa_edge.device.samples`, by numpy's definitions. */
+/** The figures of `device.measuring.samples`, by numpy's definitions. */
 public final class Statistics {
     private Statistics() {}
 
@@ -37,7 +37,7 @@ public final class Statistics {
 
     /**
      * 95 % percentile-bootstrap interval of the median: the whole distribution of the median of n draws with
-     * replacement, where `ofa_edge.device.samples.bootstrap_interval` draws 10,000 of them.
+     * replacement, where `device.measuring.samples.bootstrap_interval` draws 10,000 of them.
      */
     public static double[] bootstrapInterval(double[] values) {
         double[] sorted = values.clone();

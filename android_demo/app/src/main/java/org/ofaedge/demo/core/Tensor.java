@@ -60,7 +60,7 @@ public final class Tensor {
         }
     }
 
-    /** One real number as it is stored: `ofa_edge.export.tflite.quantise`, half to even in float32, saturated. */
+    /** One real number as it is stored: `export.tflite.convert.quantise`, half to even in float32, saturated. */
     public byte quantise(float value) {
         float steps = (float) Math.rint(value / scale) + zeroPoint;
         int low = type == INT8 ? -128 : 0;

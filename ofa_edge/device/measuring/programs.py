@@ -1,0 +1,239 @@
+"""The programs that run an artifact on a device: which files they need, how they are called, what they leave.
+
+Both runners take the same options and print the same fields (see `runners/litert_runner.py`), so that one measuring
+protocol drives either. They differ in the files they need and in how images and logits are stored.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.device.measuring.android_app import AndroidAppProgram
+from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Request
+from ofa_edge.errors import DeviceRunError, UnsupportedError
+
+_LITERT_RUNNER = "litert_runner.py"
+_TVM_RUNNER = "tvm_runner"
+_TVM_LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")
+_CUDA_PLUGIN = "libofa_edge_cuda.so"  # there for a library with CUDA kernels
+
+
+class Program(Protocol):
+    """A runtime's runner. Each call prints one line of JSON as the last line of stdout."""
+
+    @property
+    def suffix(self) -> str:
+        """Of the files that hold images and logits."""
+
+    @property
+    def tells_memory(self) -> bool:
+        """Whether it has a memory pass."""
+
+    def files(self) -> Mapping[str, Path]:
+        """What to push once: name on the device to file here."""
+
+    def environment(self, work: PurePosixPath) -> dict[str, str]:
+        """Environment variables that it needs."""
+
+    def command(self, work: PurePosixPath, inputs: str, outputs: str) -> list[str]:
+        """Arguments of one pass over the images in file `inputs` of the work folder."""
+
+    def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
+        """Write images [N, C, H, W] as the runner reads them."""
+
+    def read_outputs(self, path: Path) -> NDArray[np.float32]:
+        """Logits [N, classes] as the runner wrote them."""
+
+    def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """What the JSON that it printed says, in the fields of `runners/litert_runner.py`."""
+
+
+def program_for(connection: Connection, request: Request, device: Fingerprint) -> Program:
+    """The runner of the request's runtime on such a device: Android has no Python, so there the demo app runs TFLite.
+
+    Raises:
+        UnsupportedError: TVM without its compiled runner; named cores, which the app cannot be kept on.
+    """
+    if request.runtime == "tflite" and device.build is not None and device.device_kind == "physical":
+        if request.cores:
+            raise UnsupportedError("the demo app cannot be kept on cores", f"cores {request.cores}", "name no cores")
+        return AndroidAppProgram(request.artifact, request.classes)
+    if request.runtime == "tflite":
+        return LiteRtProgram(connection.python, request.artifact)
+    if request.runner is None:
+        raise UnsupportedError(
+            "TVM artifacts need their runner", "Request.runner is not set", "ofa_edge.device.runners.build"
+        )
+    shape = (1, *request.inputs.shape[1:])
+    return TvmProgram(request.runner, request.artifact, shape, request.classes)
+
+
+def with_threads(argv: list[str], threads: int, cores: Sequence[int] = ()) -> list[str]:
+    """A pass over all inputs with so many threads, on those cores alone where any are named."""
+    pinned = ["--cores", ",".join(str(core) for core in cores)] if cores else []
+    return [*argv, "--threads", str(threads), *pinned]
+
+
+def with_latency(argv: list[str], plan: LatencyPlan) -> list[str]:
+    """One latency session on the first input instead."""
+    options = {
+        "--min-runs": plan.min_runs,
+        "--min-seconds": plan.min_seconds,
+        "--warmup-runs": plan.warmup_runs,
+        "--warmup-seconds": plan.warmup_seconds,
+        "--warmup-limit": plan.warmup_limit_seconds,
+        "--warmup-tolerance": plan.warmup_tolerance,
+    }
+    return [*argv, "--latency", *(str(part) for pair in options.items() for part in pair)]
+
+
+def with_count(argv: list[str], runs: int) -> list[str]:
+    """So many marked runs of the first input instead (see `_qemu/insncount.c`)."""
+    return [*argv, "--count", str(runs)]
+
+
+def with_memory(argv: list[str], runs: int) -> list[str]:
+    """So many runs of the first input, and the process's peak memory."""
+    return [*argv, "--memory", str(runs)]
+
+
+def with_profile(argv: list[str], runs: int) -> list[str]:
+    """So many runs of the first input, each function timed; TVM only."""
+    return [*argv, "--profile", str(runs)]
+
+
+@dataclass(frozen=True)
+class LiteRtProgram:
+    """`litert_runner.py` under the device's Python."""
+
+    python: tuple[str, ...]
+    artifact: Path
+    suffix: str = ".npy"
+    tells_memory: bool = True
+
+    def files(self) -> Mapping[str, Path]:
+        """See `Program`."""
+        runner = resources.files("ofa_edge.device.runners").joinpath(_LITERT_RUNNER)
+        if not isinstance(runner, Path):
+            raise UnsupportedError("ofa-edge runs from an archive", "its runner must be a file", "pip install ofa-edge")
+        return {_LITERT_RUNNER: runner, "model.tflite": self.artifact}
+
+    def environment(self, work: PurePosixPath) -> dict[str, str]:
+        """See `Program`."""
+        del work
+        return {}
+
+    def command(self, work: PurePosixPath, inputs: str, outputs: str) -> list[str]:
+        """See `Program`."""
+        return [*self.python, *(str(work / name) for name in (_LITERT_RUNNER, "model.tflite", inputs, outputs))]
+
+    def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
+        """See `Program`. TFLite's own layout, [N, H, W, C]."""
+        np.save(path, np.ascontiguousarray(images.transpose(0, 2, 3, 1), np.float32))
+
+    def read_outputs(self, path: Path) -> NDArray[np.float32]:
+        """See `Program`."""
+        try:  # mapped, so that a header that promises more than the file holds asks for no memory
+            logits = np.lib.format.open_memmap(path, mode="r")
+            return np.array(logits)
+        except Exception as error:  # a damaged header raises whatever Python's own parser does
+            raise DeviceRunError("the device's outputs are no NumPy file", str(error), "ofa-edge doctor") from error
+
+    def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Program`."""
+        return dict(report)
+
+
+@dataclass(frozen=True)
+class TvmProgram:
+    """`tvm_runner`, a C++ program over TVM's runtime; see `runners/tvm_runner.cc`."""
+
+    folder: Path  # holds the runner and its libraries for the device's architecture
+    artifact: Path
+    shape: tuple[int, ...]  # [1, C, H, W]
+    classes: int
+    suffix: str = ".f32"
+    tells_memory: bool = True
+
+    def files(self) -> Mapping[str, Path]:
+        """See `Program`."""
+        plugin = [_CUDA_PLUGIN] if (self.folder / _CUDA_PLUGIN).is_file() else []
+        names = (_TVM_RUNNER, *_TVM_LIBRARIES, *plugin)
+        return {**{name: self.folder / name for name in names}, "model.so": self.artifact}
+
+    def environment(self, work: PurePosixPath) -> dict[str, str]:
+        """See `Program`."""
+        return {"LD_LIBRARY_PATH": str(work)}
+
+    def command(self, work: PurePosixPath, inputs: str, outputs: str) -> list[str]:
+        """See `Program`."""
+        paths = [str(work / name) for name in (_TVM_RUNNER, "model.so", inputs, outputs)]
+        return [*paths, "--shape", ",".join(str(size) for size in self.shape)]
+
+    def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
+        """See `Program`. Raw little-endian float32, [N, C, H, W]."""
+        np.ascontiguousarray(images, "<f4").tofile(path)
+
+    def read_outputs(self, path: Path) -> NDArray[np.float32]:
+        """See `Program`."""
+        values = np.fromfile(path, "<f4").astype(np.float32, copy=False)
+        return values.reshape(-1, self.classes) if values.size % self.classes == 0 else values
+
+    def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Program`."""
+        return dict(report)
+
+
+def check_logits(logits: NDArray[np.float32], images: int, classes: int) -> NDArray[np.float32]:
+    """The logits, if they are what was asked for.
+
+    Raises:
+        DeviceRunError: another shape or type, or values that are not finite.
+    """
+    if logits.shape != (images, classes) or logits.dtype != np.float32:
+        raise DeviceRunError(
+            "the device gave outputs of another shape",
+            f"{logits.dtype} {logits.shape}, expected float32 {(images, classes)}",
+            "is the artifact the one that the request names?",
+        )
+    if not np.isfinite(logits).all():
+        raise DeviceRunError(
+            "the device gave logits that are not numbers",
+            f"{np.count_nonzero(~np.isfinite(logits))} of {logits.size} are NaN or infinite",
+            "compare with --device local",
+        )
+    return logits
+
+
+def last_json(stdout: str) -> dict[str, Any]:
+    """The runner's one line of JSON: the last line that it printed.
+
+    Raises:
+        DeviceRunError: the last line is something else.
+    """
+    lines = stdout.strip().splitlines()
+    try:
+        facts = json.loads(lines[-1], parse_constant=_no_number, parse_float=_finite) if lines else None
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise DeviceRunError("the runner printed no result", (lines or ["nothing"])[-1][:300], "ofa-edge doctor")
+    return facts
+
+
+def _no_number(word: str) -> NoReturn:
+    """NaN and infinities are no JSON, and no fact about a device."""
+    raise ValueError(word)
+
+
+def _finite(word: str) -> float:
+    """1e999 is an infinity too."""
+    value = float(word)
+    return value if math.isfinite(value) else _no_number(word)

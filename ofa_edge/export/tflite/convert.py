@@ -1,0 +1,215 @@
+"""ONNX -> TFLite, and running the result with LiteRT.
+
+The conversion runs in a process of its own (`worker`): TensorFlow and its C++ log, its memory and its crashes
+stay there, and every conversion starts from the same state, which is half of giving the same bytes twice.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ofa_edge
+from ofa_edge.data.calibration import USUAL, check_normalised
+from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
+from ofa_edge.export.artifact import Precision
+from ofa_edge.export.onnx.graph import Graph, read_graph
+from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
+from ofa_edge.export.tflite.native_log import without_lines
+from ofa_edge.export.tflite.rewrites import names
+from ofa_edge.export.tflite.scales import check_scales
+from ofa_edge.export.tflite.tf_ops import check_operators
+from ofa_edge.files import atomic_path
+
+_LITERT_BANNER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+
+
+def convert(
+    onnx_path: Path,
+    out: Path,
+    precision: Precision,
+    calibration: NDArray[np.float32] | None = None,
+    skip: Collection[str] = (),
+    *,
+    fp16_accumulation: bool = False,
+    preprocessing: Preprocessing | None = None,
+) -> None:
+    """Convert an ONNX model to a TFLite file: input `input` [1, H, W, C], output `logits` [1, classes].
+
+    fp32, fp16 and dynamic models take and give float32: fp16 is how weights are stored, dynamic stores large weights in
+    int8 and finds the scales of activations while running. An int8 model is integer throughout, input and output too,
+    with one scale per output channel of each weight. The same input gives the same bytes.
+
+    Args:
+        onnx_path: a model of `onnx.export.export_onnx`.
+        out: the file to write, whole or not at all.
+        precision: "fp32", "fp16", "dynamic" or "int8".
+        calibration: images [N, C, H, W] float32, normalised, that set the ranges of int8 activations; int8 only.
+        skip: names of rewrites to leave out (`rewrites.names`); all of them give plain conversion.
+        fp16_accumulation: mark an fp16 model as one that may be added in half precision; a CPU without fp16 arithmetic
+            goes on adding in fp32.
+        preprocessing: of the network's input, where it is known: calibration images that it cannot give are refused.
+
+    Raises:
+        UnknownNameError: no rewrite of this precision goes by a name in `skip`.
+        ConversionError: a node that the map to TensorFlow does not know, or a failure of TensorFlow's converter.
+        DataError: int8 without calibration images, with too few, or with images that do not fit the model.
+        UnsupportedError: a precision that TFLite files do not come in; fp16 accumulation of anything but fp16.
+        OutputError: `out` cannot be written.
+    """
+    if precision not in get_args(Precision):
+        raise UnsupportedError(
+            f"no TFLite conversion to '{precision}'",
+            f"precisions: {', '.join(get_args(Precision))}",
+            "choose one with --precision",
+        )
+    if fp16_accumulation and precision != "fp16":
+        why = "the mark says that half-size weights may be added in half precision"
+        raise UnsupportedError(f"no fp16 accumulation of {precision} models", why, "--precision fp16")
+    for name in skip:
+        if name not in names(precision):
+            raise UnknownNameError.of(f"{precision} rewrite", name, names(precision), "leave the name out of `skip`")
+    graph = read_graph(onnx_path)
+    check_operators(graph)
+    images = _checked(calibration, graph, preprocessing) if precision == "int8" else None
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder, atomic_path(out) as part:
+        calibrating = Path(folder) / "calibration.npy"
+        if images is not None:
+            np.save(calibrating, images)
+        facts = {
+            "precision": precision,
+            "skip": sorted(skip),
+            "fp16_accumulation": fp16_accumulation,
+            "images": None if images is None else str(calibrating),
+        }
+        _run_worker([str(onnx_path), str(part), json.dumps(facts)], part)
+
+
+def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> None:
+    """Convert many small models to be timed, in one process: TensorFlow takes longer to start than to convert one.
+
+    As `convert`, but int8 ranges are set on random images, so answers mean nothing and times are what they are.
+
+    Args:
+        jobs: ONNX model and file to write, each.
+        precision: as of `convert`.
+
+    Raises:
+        ConversionError: see `convert`.
+    """
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder:
+        arguments = []
+        for number, (onnx_path, out) in enumerate(jobs):
+            graph = read_graph(onnx_path)
+            check_operators(graph)
+            images = None
+            if precision == "int8":
+                images = str(Path(folder) / f"{number}.npy")
+                shape = (50, *graph.input_shape[1:])
+                np.save(images, np.random.default_rng(number).standard_normal(shape, np.float32))
+            arguments += [str(onnx_path), str(out), json.dumps({"precision": precision, "images": images})]
+        if jobs:
+            _run_worker(arguments, jobs[0][1])
+
+
+def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDArray[np.float32]:
+    """Run a TFLite model over images with LiteRT, one at a time.
+
+    Args:
+        path: a model of `convert`.
+        inputs: [N, C, H, W] float32, normalised; quantised here where the model's input is int8.
+        threads: of one inference.
+
+    Returns:
+        Logits, [N, classes] float32, dequantised where the model's output is int8.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    with without_lines(_LITERT_BANNER):
+        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    source, sink = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    rows = []
+    for image in inputs.transpose(0, 2, 3, 1):
+        interpreter.set_tensor(source["index"], quantise(image[None], source["dtype"], *source["quantization"]))
+        interpreter.invoke()
+        rows.append(dequantise(interpreter.get_tensor(sink["index"]), *sink["quantization"]))
+    return np.concatenate(rows)
+
+
+def quantise(values: NDArray[np.float32], dtype: type[Any], scale: float, zero_point: int) -> NDArray[Any]:
+    """Float values as a tensor of `dtype` stores them: round(value / scale) + zero_point, saturated.
+
+    A float tensor, which TFLite marks with scale 0, keeps its values.
+    """
+    if not scale:
+        return np.ascontiguousarray(values, dtype)
+    limits = np.iinfo(dtype)
+    steps = np.rint(values / np.float32(scale)) + zero_point
+    return np.asarray(steps.clip(limits.min, limits.max), dtype)
+
+
+def dequantise(values: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
+    """The inverse of `quantise`, but for rounding."""
+    floats = values.astype(np.float32)
+    return (floats - np.float32(zero_point)) * np.float32(scale) if scale else floats
+
+
+def operators(path: Path) -> tuple[str, ...]:
+    """The operators of a TFLite file in the order they run, by their names in TFLite's schema ("CONV_2D")."""
+    model = unpack(path.read_bytes())
+    names = operator_names(model)
+    return tuple(names[op.opcodeIndex] for op in model.subgraphs[0].operators)
+
+
+def _checked(
+    images: NDArray[np.float32] | None, graph: Graph, preprocessing: Preprocessing | None
+) -> NDArray[np.float32]:
+    """The calibration images, if they can calibrate this model."""
+    hint = f"give training images, normalised as in training; {USUAL} are usual"
+    if images is None or not len(images):
+        raise DataError("int8 needs calibration images", "the ranges of its activations are measured on them", hint)
+    wanted = graph.input_shape[1:]
+    if images.ndim != 4 or images.shape[1:] != wanted:
+        why = f"the model takes [N, {', '.join(map(str, wanted))}], the images are {list(images.shape)}"
+        raise DataError("calibration images of the wrong shape", why, "preprocess them as the model's input")
+    if not np.isfinite(images).all():
+        raise DataError("calibration images with values that are not finite", "NaN or infinity among the pixels", hint)
+    if preprocessing is not None:
+        check_normalised(float(images.min()), float(images.max()), preprocessing)
+    return np.ascontiguousarray(images, np.float32)
+
+
+def _run_worker(arguments: list[str], part: Path) -> None:
+    """Run `worker`, which writes `part`; raise its error here."""
+    root = str(Path(ofa_edge.__file__).resolve().parents[1])
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    command = [sys.executable, "-m", "ofa_edge.export.tflite.worker", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode == 0:
+        return
+    try:
+        raise ConversionError(**json.loads(done.stdout))
+    except (json.JSONDecodeError, TypeError):
+        if done.returncode < 0 and part.is_file() and part.stat().st_size:
+            check_scales(part)  # LiteRT was running what was written
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        ended = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+        raise ConversionError(
+            "the TFLite conversion process ended unexpectedly",
+            f"{ended}: {last}",
+            "signal 9 means that memory ran out: free some; otherwise check which tensorflow-cpu is installed",
+        ) from None

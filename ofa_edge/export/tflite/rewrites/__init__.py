@@ -1,0 +1,76 @@
+"""Rewrites on the way to TFLite: each exact in real arithmetic, each one file, in one visible order per precision.
+
+Most rewrite the graph before TensorFlow sees it (`rewrites_for`). What the converter has no setting for is rewritten in
+the file that it gives (`file_rewrites_for`).
+"""
+
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from ofa_edge.export.artifact import Precision
+from ofa_edge.export.onnx.graph import Graph
+from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels
+from ofa_edge.export.tflite.rewrites.float_depthwise import float_depthwise
+from ofa_edge.export.tflite.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
+from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
+from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
+from ofa_edge.export.tflite.rewrites.sink_scales import sink_scales
+from ofa_edge.export.tflite.rewrites.split_depthwise import split_depthwise
+
+
+class Rewrite(Protocol):
+    """A function from one graph to another, with a name."""
+
+    __name__: str
+
+    def __call__(self, graph: Graph, /) -> Graph:
+        """Rewrite a graph."""
+
+
+class FileRewrite(Protocol):
+    """A function from a converted file to another, with a name; it may look at the same network in fp32."""
+
+    __name__: str
+
+    def __call__(self, converted: bytes, plain: Callable[[], bytes], /) -> bytes:
+        """Rewrite a TFLite file."""
+
+
+def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
+    """The rewrites of a precision, in order, and why each is there."""
+    return (
+        # Before the split: on small maps some of its parts would only ever read padding.
+        crop_kernels,
+        # XNNPACK has no fast depthwise kernel of more than 25 taps, in any precision.
+        split_depthwise,
+        # The gate's 1/6 costs an operator of its own. Opened here, sunk below.
+        open_hard_sigmoid,
+        # XNNPACK runs HARD_SWISH and AVERAGE_POOL_2D in floating point only; in int8 each would cut the graph in two.
+        *((open_hard_swish, open_average_pool) if precision == "int8" else ()),
+        # After the two that leave factors of 1/6 behind.
+        sink_scales,
+    )
+
+
+def file_rewrites_for(precision: Precision) -> tuple[FileRewrite, ...]:
+    """The rewrites of the converted file, in order, and why each is there."""
+    return (
+        # XNNPACK has no depthwise kernel for float activations and int8 weights.
+        *((float_depthwise,) if precision == "dynamic" else ()),
+        # Zero points of 0 for every channel of every tensor: a sixth of a small network's file.
+        *((share_vectors,) if precision in ("dynamic", "int8") else ()),
+    )
+
+
+def names(precision: Precision) -> tuple[str, ...]:
+    """The names of a precision's rewrites, in order, those of the file last."""
+    before = tuple(each.__name__ for each in rewrites_for(precision))
+    return before + tuple(each.__name__ for each in file_rewrites_for(precision))
+
+
+def rewrite(graph: Graph, precision: Precision, skip: Collection[str] = ()) -> Graph:
+    """Apply the rewrites of a precision but for those named in `skip`."""
+    for each in rewrites_for(precision):
+        if each.__name__ not in skip:
+            graph = each(graph)
+    return graph

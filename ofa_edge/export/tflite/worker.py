@@ -1,0 +1,130 @@
+"""The process that holds TensorFlow: `python -m ofa_edge.export.tflite.worker ONNX OUT SETTINGS [ONNX ...]`.
+
+SETTINGS is JSON (`Settings`). Exit code 0 and a written file, or 1 and the three parts of a ConversionError as JSON on
+stdout. `convert.convert` calls it with checked arguments.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.errors import ConversionError
+from ofa_edge.export.artifact import Precision
+from ofa_edge.export.onnx.graph import Graph, read_graph
+from ofa_edge.export.tflite.convert import operators
+from ofa_edge.export.tflite.rewrites import file_rewrites_for, rewrite
+from ofa_edge.export.tflite.scales import check_scales
+from ofa_edge.export.tflite.tf_ops import build
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `convert.convert` was asked for. `images` names a .npy file."""
+
+    precision: Precision
+    skip: tuple[str, ...] = ()
+    fp16_accumulation: bool = False
+    images: str | None = None
+
+
+def main(arguments: list[str]) -> int:
+    """Convert; report an error of ours as JSON, let any other end the process with its traceback."""
+    try:
+        for onnx_path, out, facts in zip(arguments[::3], arguments[1::3], arguments[2::3], strict=True):
+            _convert(Path(onnx_path), Path(out), Settings(**json.loads(facts)))
+    except ConversionError as error:
+        print(json.dumps({"what": error.what, "why": error.why, "hint": error.hint}))
+        return 1
+    return 0
+
+
+def _convert(onnx_path: Path, out: Path, settings: Settings) -> None:
+    graph = rewrite(read_graph(onnx_path), settings.precision, settings.skip)
+    out.write_bytes(convert_graph(graph, settings))
+    _check_layout(out)
+    _check_runs(out, settings.precision)
+
+
+def convert_graph(graph: Graph, settings: Settings) -> bytes:
+    """The TFLite file of a rewritten graph. Imports TensorFlow."""
+    import tensorflow as tf
+
+    _, channels, height, width = graph.input_shape
+    module = tf.Module()  # owns the function, as the converter asks
+    module.run = tf.function(
+        lambda input: {"logits": build(tf, graph, input)},
+        input_signature=[tf.TensorSpec([1, height, width, channels], tf.float32, name="input")],
+        autograph=False,
+    )
+    content = _run_converter(tf, module, settings)
+    for each in file_rewrites_for(settings.precision):
+        if each.__name__ not in settings.skip:
+            content = each(content, lambda: _run_converter(tf, module, Settings("fp32")))
+    return content
+
+
+def _run_converter(tf: Any, module: Any, settings: Settings) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.run.get_concrete_function()], module)
+    if settings.precision != "fp32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if settings.precision == "fp16":
+        converter.target_spec.supported_types = [tf.float16]
+    if settings.fp16_accumulation:
+        converter.target_spec._experimental_supported_accumulation_type = tf.float16
+    if settings.images is not None:
+        images = np.load(settings.images, allow_pickle=False)
+        converter.representative_dataset = lambda: _batches(images)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    try:
+        return bytes(converter.convert())
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ConversionError(
+            f"TensorFlow's converter refused the network in {settings.precision}",
+            first,
+            "the operators named above are the place; try another --precision, or --runtime tvm",
+        ) from error
+
+
+def _batches(images: NDArray[np.float32]) -> Iterator[list[Any]]:
+    """Images [N, C, H, W] one by one, as the converter wants them: [1, H, W, C]."""
+    for image in images:
+        yield [np.ascontiguousarray(image.transpose(1, 2, 0)[None])]
+
+
+def _check_layout(path: Path) -> None:
+    """A network built in NHWC has no transposition; one would mean that the map or the converter went wrong."""
+    if "TRANSPOSE" in operators(path):
+        raise ConversionError(
+            "the TFLite model has a TRANSPOSE",
+            "the map to TensorFlow builds NHWC throughout, the converter put one in",
+            "report this with the ONNX file: it costs speed on every device",
+        )
+
+
+def _check_runs(path: Path, precision: Precision) -> None:
+    """One inference with LiteRT, here, where its end by a signal ends no process of the user's."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(str(path), num_threads=1)
+        interpreter.allocate_tensors()
+        interpreter.invoke()
+    except (RuntimeError, ValueError) as error:
+        check_scales(path)
+        raise ConversionError(
+            f"LiteRT refuses the {precision} model",
+            " ".join(str(error).split()) or type(error).__name__,
+            "another --precision; and report this with the ONNX file",
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,50 @@
+"""What a tuner may turn: bounds and orders of the rules, with defaults that need no tuning."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ofa_edge.export.tvm.schedules.isa import Isa
+
+Order = Literal["auto", "rows", "channels"]
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """Choices of one function's schedule. Every value is correct; some are slow.
+
+    A tile is `rows` pixels by `vectors` registers of channels, held in registers; the rules take the best tile within
+    these bounds that divides the function's shape.
+
+    Attributes:
+        rows: most pixels in the tile of a matrix product.
+        vectors: most registers of channels in it.
+        unroll: input channels that one turn of its inner loop takes.
+        order: which loop is outermost: pixels ("rows": weights are read once a tile of pixels), output channels
+            ("channels": pixels are), or whichever re-reads less ("auto").
+        pack: lay weights out in the order in which they are read.
+        window_columns: most output columns in the tile of a depthwise or dense window.
+        window_vectors: most registers of channels in it.
+        window_unroll: largest kernel whose rows are unrolled too.
+        slab_kib: room for the padded input rows of a depthwise tile: half of a level 1 cache.
+        parallel_work: multiply-adds below which one thread works alone.
+    """
+
+    rows: int = 14
+    vectors: int = 8
+    unroll: int = 4
+    order: Order = "auto"
+    pack: bool = True
+    window_columns: int = 14
+    window_vectors: int = 2
+    window_unroll: int = 3
+    slab_kib: int = 24
+    parallel_work: int = 100_000
+
+
+def default_knobs(isa: Isa) -> Knobs:
+    """The defaults of an instruction set."""
+    knobs = Knobs()
+    if isa.name == "neon":
+        # An A72 loads one register a cycle and reads 32 KiB: narrow windows keep their inputs in registers.
+        return replace(knobs, window_vectors=1, slab_kib=16)
+    return knobs

@@ -1,0 +1,132 @@
+"""Pointwise convolutions, fully connected layers and squeeze-and-excite: matrix products.
+
+Given::
+
+    for n, y, x, f, c: sum[n, y, x, f] += data[n, y, x, c] * weight[c, f]
+    for n, y, x, f: out[n, y, x, f] = activation(sum[n, y, x, f] + bias[f]) + residual[n, y, x, f]
+
+Result (m runs over all pixels; a tile of sums stays in registers)::
+
+    parallel for m tile, f tile:
+        for c: unrolled for rows of m, vectors of f: sum += data[m, c] * weight[f tile, c, f]
+        out = activation(sum + bias) + residual
+
+Pixels are one axis, because a tile of 7 or 14 rows seldom divides a picture's width. Weights are laid out in panels of
+a tile's width, [f tiles, c, f], so that they are read in order, one page of memory after the other.
+"""
+
+import math
+from typing import Any
+
+from ofa_edge.export.tvm.schedules.isa import Isa
+from ofa_edge.export.tvm.schedules.knobs import Knobs
+from ofa_edge.export.tvm.schedules.nest import Nest, extents
+from ofa_edge.export.tvm.schedules.packing import pack_weights
+from ofa_edge.export.tvm.schedules.tiles import (
+    Tile,
+    best_tile,
+    divisors,
+    filled,
+    finish_tile,
+    on_stack,
+    spread,
+    unroll,
+)
+
+NAME = "pointwise"
+_STREAM_BYTES = 16  # from the level 2 cache while one multiply-add or load is issued
+
+
+def schedule_pointwise(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits: int) -> int | None:
+    """Schedule a product.
+
+    Args:
+        nest: its blocks; the reduction's axes are [.., pixels, .., channels, reduced..].
+        weight: index of the weights among the parameters, where they may be packed.
+        isa: of the CPU.
+        knobs: bounds and orders.
+        bits: of one sum.
+
+    Returns:
+        The width of the panels into which the weights are packed; None where they stay.
+    """
+    schedule = nest.schedule
+    for block in nest.pads:
+        schedule.compute_inline(block)
+    rows_loop, channel_loop, reduced = _flatten(nest)
+    rows, channels, depth = extents(schedule, (rows_loop, channel_loop, reduced))
+    tile = product_tile(rows, channels, isa, knobs, bits)
+    panel = tile.vectors * tile.lanes
+    packed = weight is not None and knobs.pack and channels > panel
+    if weight is not None and packed:
+        pack_weights(nest, weight, panel)
+    row, row_in = schedule.split(rows_loop, [None, tile.rows])
+    channel, vector, lane = schedule.split(channel_loop, [None, tile.vectors, tile.lanes])
+    turn, step = schedule.split(reduced, [None, max(divisors(depth, knobs.unroll))])
+    outer = [row, channel] if rows_outermost(rows, channels, knobs) else [channel, row]
+    schedule.reorder(*outer, turn, step, row_in, vector, lane)
+    schedule.vectorize(lane)
+    unroll(schedule, (step, row_in, vector))
+    anchor, loops = spread(schedule, outer, isa, rows * channels * depth, knobs)
+    finish_tile(nest, anchor, turn, loops, tile.lanes)
+    return panel if packed else None
+
+
+def rows_outermost(rows: int, channels: int, knobs: Knobs) -> bool:
+    """Whether pixels come first: then weights are read once a tile of pixels, else pixels once a panel of weights."""
+    return rows >= channels if knobs.order == "auto" else knobs.order == "rows"
+
+
+def product_tile(rows: int, channels: int, isa: Isa, knobs: Knobs, bits: int) -> Tile:
+    """The tile of highest `product_score` among those that fit."""
+    widths, limits = divisors(channels, isa.lanes(bits)), (knobs.rows, knobs.vectors)
+    return best_tile(rows, channels, widths, limits, lambda tile: product_score(tile, isa, knobs, bits))
+
+
+def product_score(tile: Tile, isa: Isa, knobs: Knobs, bits: int) -> float | None:
+    """How little a tile keeps multiply-adds waiting, 1 and a little more at best; None where it does not fit.
+
+    One input channel is `rows * vectors` multiply-adds, a load for each row and each vector, and as many bytes of
+    weights, which come from the level 2 cache.
+    """
+    row_loads = 1 / knobs.unroll if isa.lane_operands else 1.0
+    operands = tile.rows if isa.lane_operands else 1
+    if (tile.rows + 1) * tile.vectors + operands > isa.registers or not on_stack(tile, bits):
+        return None
+    products = tile.rows * tile.vectors
+    # A vector of 12 comes in two loads, of 8 and 4.
+    loads = tile.rows * row_loads + tile.vectors * tile.lanes.bit_count()
+    streamed = tile.vectors * isa.vector_bytes / _STREAM_BYTES
+    limit = max(products, loads, streamed)
+    return (products / limit + 0.1 * products / (products + loads)) * filled(tile, isa.lanes(bits))
+
+
+def _flatten(nest: Nest) -> tuple[Any, Any, Any]:
+    """Make one axis of all pixels and one of all reduced axes: [m, f, k]; return their loops."""
+    from tvm.tirx import IndexMap
+
+    schedule = nest.schedule
+    axes = schedule.get(nest.reduction).iter_vars
+    sizes = [int(axis.dom.extent) for axis in axes]
+    spatial = sum(axis.iter_type != 2 for axis in axes)
+    pixels, channels = sizes[: spatial - 1], sizes[spatial - 1]
+
+    def joined(indices: tuple[Any, ...], lengths: list[int]) -> Any:
+        flat: Any = 0
+        for index, length in zip(indices, lengths, strict=True):
+            flat = flat * length + index
+        return flat
+
+    def plane(*indices: Any) -> list[Any]:
+        return [joined(indices[:-1], pixels), indices[-1]]
+
+    def volume(*indices: Any) -> list[Any]:
+        return [*plane(*indices[:spatial]), joined(indices[spatial:], sizes[spatial:])]
+
+    schedule.transform_block_layout(nest.reduction, IndexMap.from_func(volume, ndim=len(sizes)))
+    schedule.transform_block_layout(nest.epilogue, IndexMap.from_func(plane, ndim=spatial))
+    schedule.transform_layout(nest.reduction, ("write", 0), IndexMap.from_func(plane, ndim=spatial))
+    loops = schedule.get_loops(nest.reduction)
+    assert len(loops) == 3
+    assert extents(schedule, loops)[:2] == [math.prod(pixels), channels]
+    return loops[0], loops[1], loops[2]

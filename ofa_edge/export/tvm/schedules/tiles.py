@@ -1,0 +1,128 @@
+"""Tiles that fit into registers, and loops that every rule needs: vectors, the first value, what follows, threads."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ofa_edge.export.tvm.schedules.isa import Isa
+from ofa_edge.export.tvm.schedules.knobs import Knobs
+from ofa_edge.export.tvm.schedules.nest import Nest, extents
+
+_STACK_BYTES = 1024  # TVM takes a buffer of this size or more from the heap, and nothing keeps that in registers
+_CHAINS = 8  # independent sums that hide a multiply-add's latency: 4 cycles, two a cycle
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Pixels by channels, held in registers.
+
+    Attributes:
+        rows: pixels.
+        vectors: vectors of channels.
+        lanes: channels of one vector, which has a register of its own and need not fill it.
+    """
+
+    rows: int
+    vectors: int
+    lanes: int
+
+
+def divisors(number: int, most: int) -> list[int]:
+    """Divisors up to `most`."""
+    return [each for each in range(1, min(number, most) + 1) if number % each == 0]
+
+
+def vector_of(channels: int, lanes: int) -> int:
+    """The widest power of two, up to `lanes`, that divides `channels`."""
+    while lanes > 1 and channels % lanes:
+        lanes //= 2
+    return lanes
+
+
+def best_tile(
+    rows: int, channels: int, widths: Sequence[int], limits: tuple[int, int], fits: Callable[[Tile], float | None]
+) -> Tile:
+    """The tile of highest score; `fits` gives None where registers do not suffice.
+
+    Args:
+        rows: pixels, which the tile must divide.
+        channels: output channels, which it must divide too.
+        widths: of vectors, each a divisor of `channels`.
+        limits: most rows and most vectors.
+        fits: the score of a tile.
+    """
+    best = Tile(1, 1, max(widths))
+    best_score = -1.0
+    for width in widths:
+        for vectors in divisors(channels // width, limits[1]):
+            for height in divisors(rows, limits[0]):
+                tile = Tile(height, vectors, width)
+                score = fits(tile)
+                if score is not None and score > best_score + 1e-9:
+                    best, best_score = tile, score
+    return best
+
+
+def on_stack(tile: Tile, bits: int) -> bool:
+    """Whether TVM keeps the tile's sums on the stack, from which LLVM lifts them into registers."""
+    return tile.rows * tile.vectors * tile.lanes * bits // 8 < _STACK_BYTES
+
+
+def filled(tile: Tile, lanes: int) -> float:
+    """Share of the arithmetic unit that a tile keeps busy: too few sums wait, half-empty registers waste."""
+    return min(1.0, tile.rows * tile.vectors / _CHAINS) * tile.lanes / lanes
+
+
+def vectorize_last(schedule: Any, loops: Sequence[Any], width: int) -> list[Any]:
+    """Split the last loop into vectors; return the loops that stay, the last being over vectors."""
+    outer, inner = schedule.split(loops[-1], [None, width])
+    schedule.vectorize(inner)
+    return [*loops[:-1], outer]
+
+
+def unroll(schedule: Any, loops: Iterable[Any]) -> None:
+    """Unroll loops."""
+    for loop in loops:
+        schedule.unroll(loop)
+
+
+def finish_tile(nest: Nest, anchor: Any, first: Any, depth: int, width: int) -> None:
+    """Start each sum at `first`, and finish the tile at `anchor`: epilogue in vectors, everything unrolled.
+
+    Args:
+        nest: the function, tiled.
+        anchor: the innermost loop over tiles.
+        first: the outermost loop of the sum.
+        depth: number of loops down to `anchor`.
+        width: channels of one vector.
+    """
+    schedule = nest.schedule
+    schedule.reverse_compute_at(nest.epilogue, anchor)
+    inner = schedule.get_loops(nest.epilogue)[depth:]
+    if inner:  # a tile of one value has no loops left
+        unroll(schedule, vectorize_last(schedule, inner, width))
+    start = schedule.get_loops(schedule.decompose_reduction(nest.reduction, first))[depth:]
+    if start:
+        schedule.vectorize(start[-1])
+        unroll(schedule, start[:-1])
+
+
+def spread(schedule: Any, loops: Sequence[Any], isa: Isa, work: int, knobs: Knobs) -> Any:
+    """Fuse outer loops into one that threads share; the last loop itself where one thread will do.
+
+    Args:
+        schedule: of the function.
+        loops: outermost first, directly within each other.
+        isa: how many threads.
+        work: multiply-adds of the function, or as much in other operations.
+        knobs: how little is too little.
+
+    Returns:
+        The loop to which inner blocks can be attached, and how many loops lead to it.
+    """
+    if isa.threads == 1 or work < knobs.parallel_work:
+        return loops[-1], len(loops)
+    fused = schedule.fuse(*loops) if len(loops) > 1 else loops[0]
+    if extents(schedule, [fused])[0] > 1:
+        schedule.parallel(fused)
+    return fused, 1

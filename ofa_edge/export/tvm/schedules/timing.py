@@ -1,0 +1,47 @@
+"""How long each function of a library takes on this machine: where time goes is measured, not guessed."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+_RUNS = 5
+
+
+def time_functions(library: Path, onnx_path: Path) -> dict[str, float]:
+    """Run a library for this machine on noise.
+
+    Args:
+        library: of `compile.compile_cpu`.
+        onnx_path: the model that it was compiled from, which tells its input's shape.
+
+    Returns:
+        Seconds of one inference by function, the fastest of a few runs each. Builtins of the virtual machine are left
+        out: they are the same whatever the schedules.
+    """
+    import onnx
+    import tvm
+    from tvm import relax
+
+    graph = onnx.load(onnx_path).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    value = next(value for value in graph.input if value.name not in constants)
+    shape = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
+    image = tvm.runtime.tensor(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
+    machine = relax.VirtualMachine(tvm.runtime.load_module(str(library.resolve())), tvm.cpu())
+    machine["main"](image)
+    runs: list[dict[str, float]] = []
+    started: dict[str, float] = {}
+
+    def instrument(function: object, name: str, before: bool, result: object, *arguments: object) -> None:
+        del function, result, arguments
+        if before:
+            started[name] = time.perf_counter()
+        else:
+            runs[-1][name] = runs[-1].get(name, 0.0) + time.perf_counter() - started[name]
+
+    machine.set_instrument(instrument)
+    for _ in range(_RUNS):
+        runs.append({})
+        machine["main"](image)
+    return {name: min(run[name] for run in runs) for name in runs[0] if not name.startswith("vm.")}

@@ -1,0 +1,141 @@
+"""Convolutions over a window: depthwise k x k, and dense k x k (the first convolution, ResNet's 3 x 3).
+
+Given::
+
+    for n, y, x, c: padded[n, y, x, c] = data or 0
+    for n, y, x, f, dy, dx, c: sum[n, y, x, f] += padded[n, s y + dy, s x + dx, c] * weight[dy, dx, c, f]
+    for n, y, x, f: out[n, y, x, f] = activation(sum + bias) + residual
+
+Result, depthwise (a band of padded rows, a few channels wide, stays in the level 1 cache)::
+
+    parallel for y band, f tile:
+        band = padded rows of this tile
+        for y, x tile:
+            for dy: unrolled for dx, x, vectors of f: sum += band[s y + dy, s x + dx, f] * weight[dy, dx, f]
+            out = activation(sum + bias)
+
+Result, dense (each input value is used by all output channels, so that padding costs next to nothing)::
+
+    padded = data or 0
+    parallel for y, f tile, x tile:
+        for dy, dx, c: unrolled for x, vectors of f: sum += padded[s y + dy, s x + dx, c] * weight[f tile, dy, dx, c, f]
+        out = activation(sum + bias) + residual
+"""
+
+import math
+from typing import Any
+
+from ofa_edge.export.tvm.schedules.elementwise import schedule_block
+from ofa_edge.export.tvm.schedules.isa import Isa
+from ofa_edge.export.tvm.schedules.knobs import Knobs
+from ofa_edge.export.tvm.schedules.nest import Nest, NotCoveredError, extents
+from ofa_edge.export.tvm.schedules.packing import pack_weights
+from ofa_edge.export.tvm.schedules.pointwise import product_tile, rows_outermost
+from ofa_edge.export.tvm.schedules.tiles import (
+    Tile,
+    best_tile,
+    divisors,
+    filled,
+    finish_tile,
+    on_stack,
+    spread,
+    unroll,
+    vector_of,
+    vectorize_last,
+)
+
+DEPTHWISE, DENSE = "depthwise", "dense"
+_AXES = 7  # batch, y, x, output channels; dy, dx, input channels
+
+
+def schedule_depthwise(nest: Nest, isa: Isa, knobs: Knobs, bits: int) -> None:
+    """Schedule a depthwise convolution."""
+    schedule = nest.schedule
+    batch, y, x, channel, dy, dx, unit = _loops(nest)
+    height, width, channels, taps, inputs = extents(schedule, (y, x, channel, dy, unit))
+    if inputs > 1:
+        raise NotCoveredError(f"a grouped convolution of {inputs} channels a group")
+    tile = window_tile(width, channels, taps, isa, knobs, bits)
+    band = _band_rows(nest, tile, knobs, bits)
+    y_out, y_in = schedule.split(y, [None, band])
+    x_out, x_in = schedule.split(x, [None, tile.rows])
+    group, vector, lane = schedule.split(channel, [None, tile.vectors, tile.lanes])
+    schedule.reorder(batch, y_out, group, y_in, x_out, dy, dx, unit, x_in, vector, lane)
+    schedule.vectorize(lane)
+    unroll(schedule, (x_in, vector, unit, dx))
+    if taps <= knobs.window_unroll:
+        schedule.unroll(dy)
+    anchor, loops = spread(schedule, [batch, y_out, group], isa, height * width * channels * taps**2, knobs)
+    pad = _last_pad(nest)
+    if pad is not None:
+        schedule.compute_at(pad, anchor)
+        inner = schedule.get_loops(pad)
+        schedule.unroll(vectorize_last(schedule, inner, tile.lanes)[-1])
+    finish_tile(nest, x_out, dy, loops + 2, tile.lanes)
+
+
+def schedule_dense(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits: int) -> int | None:
+    """Schedule a dense convolution; return the panels' width as `schedule_pointwise` does."""
+    schedule = nest.schedule
+    batch, y, x, channel, dy, dx, inputs = _loops(nest)
+    height, width, channels, depth = extents(schedule, (y, x, channel, inputs))
+    taps = math.prod(extents(schedule, (dy, dx)))
+    tile = product_tile(width, channels, isa, knobs, bits)
+    panel = tile.vectors * tile.lanes
+    packed = weight is not None and knobs.pack and channels > panel
+    if weight is not None and packed:
+        pack_weights(nest, weight, panel)
+    pad = _last_pad(nest)
+    if pad is not None:
+        schedule_block(schedule, pad, isa, knobs)
+    x_out, x_in = schedule.split(x, [None, tile.rows])
+    group, vector, lane = schedule.split(channel, [None, tile.vectors, tile.lanes])
+    turn, step = schedule.split(inputs, [None, max(divisors(depth, knobs.unroll))])
+    rows_first = rows_outermost(height * width, channels, knobs)
+    outer = [batch, y, group, x_out] if rows_first else [group, batch, y, x_out]
+    schedule.reorder(*outer, dy, dx, turn, step, x_in, vector, lane)
+    schedule.vectorize(lane)
+    unroll(schedule, (step, x_in, vector))
+    anchor, loops = spread(schedule, outer, isa, height * width * channels * depth * taps, knobs)
+    finish_tile(nest, anchor, dy, loops, tile.lanes)
+    return panel if packed else None
+
+
+def window_tile(width: int, channels: int, taps: int, isa: Isa, knobs: Knobs, bits: int) -> Tile:
+    """The tile of highest `window_score` among those that fit."""
+    widths, limits = [vector_of(channels, isa.lanes(bits))], (knobs.window_columns, knobs.window_vectors)
+    return best_tile(width, channels, widths, limits, lambda tile: window_score(tile, taps, isa, bits))
+
+
+def window_score(tile: Tile, taps: int, isa: Isa, bits: int) -> float | None:
+    """Multiply-adds for each load: one row of `taps` columns is read for `rows` outputs. None where it does not fit."""
+    if (tile.rows + 1) * tile.vectors + 1 > isa.registers or not on_stack(tile, bits):
+        return None
+    return tile.rows * tile.vectors / (tile.rows + taps - 1 + tile.vectors) * filled(tile, isa.lanes(bits))
+
+
+def _loops(nest: Nest) -> list[Any]:
+    loops = nest.schedule.get_loops(nest.reduction)
+    if len(loops) != _AXES:
+        raise NotCoveredError(f"a window of {len(loops)} loops")
+    return list(loops)
+
+
+def _last_pad(nest: Nest) -> Any | None:
+    """The one block that pads; those before it are inlined."""
+    for block in nest.pads[:-1]:
+        nest.schedule.compute_inline(block)
+    return nest.pads[-1] if nest.pads else None
+
+
+def _band_rows(nest: Nest, tile: Tile, knobs: Knobs, bits: int) -> int:
+    """Output rows of a band whose padded input fits into the cache."""
+    schedule = nest.schedule
+    height = extents(schedule, [schedule.get_loops(nest.reduction)[1]])[0]
+    if not nest.pads:
+        return max(divisors(height, 8))
+    _, padded_rows, padded_width, _ = (int(n) for n in schedule.get(nest.pads[-1]).writes[0].source.shape)
+    row_bytes = padded_width * tile.vectors * tile.lanes * bits // 8
+    stride = max(1, padded_rows // height)
+    fitting = max(1, knobs.slab_kib * 1024 // (row_bytes * stride) - padded_rows % height)
+    return max(divisors(height, fitting))

@@ -1,1 +1,0 @@
-"""The build pipeline: a target and a supernet go in, one verified artifact with its proof comes out."""

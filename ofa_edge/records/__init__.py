@@ -1,0 +1,1 @@
+"""What is written to disk to be read again: manifests, searches, refinements, nights. `build` is the way back."""

@@ -1,0 +1,375 @@
+"""The manifest: everything that went into a build, everything that came out, and what was and was not verified.
+
+The types here are the schema of `manifest.json`. They refuse what would not be honest: a latency in milliseconds from
+an emulated device, an accuracy of an untrained network, a passed latency gate that nothing measured.
+
+Units: milliseconds for latency, seconds for stages, bytes for sizes, and fractions of 1 for every top-1 accuracy.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
+
+from ofa_edge import cost
+from ofa_edge.errors import ConfigError
+from ofa_edge.files import write_bytes
+from ofa_edge.names import RelativePath, relative_path
+from ofa_edge.output import MANIFEST
+from ofa_edge.records.base import (
+    Count,
+    Digest,
+    Finite,
+    Fraction,
+    JsonObject,
+    NotNegative,
+    Positive,
+    ReasonCode,
+    Record,
+)
+from ofa_edge.records.classes import ClassesRecord
+from ofa_edge.records.refinement import IntervalRecord, RefinementRecord
+from ofa_edge.records.schedules import KernelRecord, SchedulesRecord
+from ofa_edge.records.search import SearchRecord, SustainedRecord
+from ofa_edge.space import Space, Subnet
+
+Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
+# `analytic`: the latency model was not measured on this target; `outside-key`: it holds for something else.
+Label = Literal["untrained", "emulated", "analytic", "outside-key"]
+OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")
+
+OWN_IMAGES = "own images"
+"""Role of the sets of images that a build took from `--data`; their digests are of pixels and labels, not of files."""
+
+
+class FileRecord(Record):
+    """One file that went in or came out. `path` is relative to the output folder, or names an input."""
+
+    path: str
+    role: str = ""  # "weights", "calibration images", "artifact", ...
+    sha256: Digest
+    size: Count
+
+
+class TargetRecord(Record):
+    """What the artifact was built for."""
+
+    name: str
+    given: str = ""  # as it stood after --target, where that was a path
+    description: str
+    arch: str
+    cpu: str
+    runtime: str
+    threads: Annotated[int, Field(ge=1)]
+    precision: Literal["fp32", "fp16", "dynamic", "int8"]
+    fp16_accumulation: bool = False  # whether the runtime may add in half precision
+
+
+class SupernetRecord(Record):
+    """The supernet that the subnet was cut from."""
+
+    name: str
+    space: JsonObject  # Space.to_json()
+    space_hash: Digest
+    trained: bool
+    dataset: str | None = None  # what its accuracy was measured on
+
+
+class SubnetRecord(Record):
+    """One subnet, drawn in the report block by block."""
+
+    id: str
+    stages: tuple[tuple[tuple[int, int | float], ...], ...]  # per stage, per kept block: (kernel, expand ratio)
+    resolution: int
+    widths: tuple[float, ...] = ()  # ratio of each elastic width, where the space has them
+    macs: Count
+    params: Count
+
+    @classmethod
+    def of(cls, space: Space, subnet: Subnet) -> Self:
+        """Describe a subnet of `space`."""
+        return cls(
+            id=subnet.id,
+            stages=subnet.stages,
+            resolution=subnet.resolution,
+            widths=subnet.widths,
+            macs=cost.macs(space, subnet),
+            params=cost.params(space, subnet),
+        )
+
+
+class PartRecord(Record):
+    """What one part of the subnet takes of the predicted latency."""
+
+    name: str
+    what: str = ""
+    ms: NotNegative
+    bound: str  # the cost that weighs most in it
+
+
+class LatencyPrediction(IntervalRecord):
+    """What the target's latency model says: milliseconds with 50 % and 90 % intervals."""
+
+    kind: Literal["analytic", "table", "fitted"]
+    provenance: Literal["measured", "published", "analytic"]
+    source: str
+    outside: tuple[str, ...] = ()  # in which parts the model's key does not hold; the interval is wider for it
+    parts: tuple[PartRecord, ...] = ()  # stem, blocks, head and call in order
+
+
+class Tolerance(Record):
+    """What a rung is held against; None where a quantity is not gated."""
+
+    max_abs: NotNegative | None = None
+    snr_db: Finite | None = None
+    top1_drop: Fraction | None = None
+
+
+class DropRecord(Record):
+    """Top-1 lost against a rung's reference on the same images, with Newcombe's paired 95 % interval."""
+
+    drop: Annotated[float, Field(ge=-1, le=1)]
+    low95: Annotated[float, Field(ge=-1, le=1)]
+    high95: Annotated[float, Field(ge=-1, le=1)]
+    lost: Count  # images that only the reference has right
+    won: Count
+    images: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low95 <= self.drop <= self.high95:
+            raise ValueError("the interval must hold the drop")
+        return self
+
+
+class CalibrationRecord(Record):
+    """The images that set the ranges of int8 activations. `low` and `high` are of the network's input."""
+
+    images: Annotated[int, Field(ge=1)]
+    classes: Count | None = None  # None where labels mean nothing
+    low: Finite
+    high: Finite
+    warnings: tuple[str, ...] = ()
+
+
+class ExpectedRecord(Record):
+    """What the training run says of a subnet's top-1."""
+
+    top1: Fraction
+    images: Annotated[int, Field(ge=1)]  # that stand behind it
+    error: NotNegative = 0.0  # standard error besides that of the images: a prediction's RMSE
+    source: str  # in words that go before the figure
+    same_data: bool  # whether the build's images are of the package itself
+
+
+class StatisticsRecord(Record):
+    """The network beside itself with batch norm statistics of other images of the same data."""
+
+    images: Annotated[int, Field(ge=1)]  # of each other calibration
+    snr_db: Finite  # its answers beside those of the others, on the test images
+    others_snr_db: Finite  # theirs beside each other's
+    top1: tuple[Fraction, ...] = ()  # of two of the others; none without labels
+    drop: DropRecord | None = None  # against that of the others that it is nearer to in top-1
+    expected: ExpectedRecord | None = None
+    suspicions: tuple[str, ...] = ()  # about the calibration images
+    certain: ReasonCode | None = None  # the code of a suspicion that needs no other evidence
+
+
+class Rung(Record):
+    """One step of the parity ladder, compared with the rung that `reference` names on the same images."""
+
+    name: str
+    reference: str | None = None
+    file: RelativePath | None = None
+    size: Count | None = None
+    max_abs: NotNegative | None = None
+    snr_db: Finite | None = None
+    argmax_agreement: Fraction | None = None
+    top1: Fraction | None = None
+    balanced: Fraction | None = None  # mean recall of the classes that have images
+    drop: DropRecord | None = None  # of what a quantised or half-size file loses
+    images: Count = 0
+    tolerance: Tolerance | None = None
+    outcome: Outcome
+    note: str = ""
+
+
+class LatencyMeasurement(Record):
+    """Measured milliseconds of one inference, batch 1, on a physical device."""
+
+    p50: Positive
+    p90: Positive
+    min: Positive
+    mad: NotNegative
+    low95: Positive  # bootstrap interval of the median over sessions
+    high95: Positive
+    runs: Annotated[int, Field(ge=1)]
+    sessions: Annotated[int, Field(ge=1)]
+
+
+class Inconclusive(Record):
+    """Why nothing was proved either way: a reason code for programs, and the reason in words."""
+
+    code: ReasonCode
+    reason: str
+
+
+class DeviceMeasurement(Record):
+    """What one device did. An emulated device gives outputs and instruction counts, and no milliseconds."""
+
+    name: str
+    kind: Literal["physical", "emulated"]
+    connection: str
+    fingerprint: dict[str, str]
+    latency_ms: LatencyMeasurement | None = None
+    no_latency: Inconclusive | None = None  # what kept a latency from being measured on hardware
+    peak_memory: Count | None = None  # bytes, resident, of the process that ran the network
+    instructions_per_inference: Count | None = None
+    emulation_wall_ms: NotNegative | None = None
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _honest(self) -> Self:
+        if self.kind == "emulated" and self.latency_ms is not None:
+            raise ValueError("an emulated device gives no latency: use emulation_wall_ms")
+        return self
+
+
+class Verdict(Record):
+    """The end of one gate: an outcome, a reason code for programs, and the reason in words."""
+
+    gate: Literal["statistics", "parity", "accuracy", "delegation", "latency", "size", "memory", "instructions"]
+    outcome: Outcome
+    code: ReasonCode
+    reason: str
+
+
+class StageRecord(Record):
+    """Wall time of one stage of this build."""
+
+    name: str
+    seconds: NotNegative
+    cached: bool
+    key: Digest | None = None
+    produced_seconds: NotNegative | None = None  # what making the entry took, when it was made
+
+
+class Manifest(Record):
+    """One build, whole. Written last: a folder that has one is complete."""
+
+    schema_version: Literal[1] = 1
+    tool: Literal["ofa-edge"] = "ofa-edge"
+    version: str
+    created: AwareDatetime
+    command: tuple[str, ...]
+    seed: int
+    labels: tuple[Label, ...] = ()
+    target: TargetRecord
+    supernet: SupernetRecord
+    subnet: SubnetRecord
+    prediction: LatencyPrediction
+    search: SearchRecord | None = None  # None where the subnet was given, not searched
+    budget_ms: Positive | None = None  # what the latency gate holds against
+    sustained: SustainedRecord | None = None  # where the prediction is of a warm device
+    schedules: SchedulesRecord | None = None  # of a TVM library for a CPU
+    calibration: CalibrationRecord | None = None  # of an int8 artifact
+    statistics: StatisticsRecord | None = None  # of the network's batch norms
+    ladder: tuple[Rung, ...]
+    measurements: tuple[DeviceMeasurement, ...] = ()
+    verdicts: tuple[Verdict, ...]
+    stages: tuple[StageRecord, ...]
+    inputs: tuple[FileRecord, ...]
+    outputs: tuple[FileRecord, ...]  # relative to the manifest; the manifest itself excepted
+    versions: dict[str, str]
+    skipped: tuple[str, ...] = ()  # what this build left out, each with its reason
+    kernels: tuple[KernelRecord, ...] = ()  # of a CUDA library
+    refinement: RefinementRecord | None = None  # of the latency model, by measuring candidates
+    classes: ClassesRecord | None = None  # None where labels mean nothing
+
+    @property
+    def outcome(self) -> Outcome:
+        """The weightiest outcome of all gates; `unverified` where there is no gate."""
+        return weightiest(verdict.outcome for verdict in self.verdicts)
+
+    @model_validator(mode="after")
+    def _honest(self) -> Self:
+        if self.supernet.trained == ("untrained" in self.labels):
+            raise ValueError("the label 'untrained' must be there exactly when the supernet is not trained")
+        if not self.supernet.trained and self._shows_accuracy():
+            raise ValueError("an untrained network has no accuracy to show")
+        emulated = any(measurement.kind == "emulated" for measurement in self.measurements)
+        if emulated != ("emulated" in self.labels):
+            raise ValueError("the label 'emulated' must be there exactly when an emulated device was used")
+        if (self.prediction.provenance == "analytic") != ("analytic" in self.labels):
+            raise ValueError("the label 'analytic' must be there exactly when the prediction's provenance is analytic")
+        if bool(self.prediction.outside) != ("outside-key" in self.labels):
+            raise ValueError("the label 'outside-key' must be there exactly when the latency model's key does not hold")
+        measured = any(measurement.latency_ms for measurement in self.measurements)
+        for verdict in self.verdicts:
+            if verdict.gate == "latency" and verdict.outcome in ("pass", "fail") and not measured:
+                raise ValueError(f"a latency gate cannot {verdict.outcome} without a measured latency")
+        return self
+
+    @model_validator(mode="after")
+    def _outputs_stay_inside(self) -> Self:
+        paths = [relative_path(record.path) for record in self.outputs]
+        if len(set(paths)) != len(paths) or MANIFEST in paths:
+            raise ValueError(f"outputs must be distinct, without {MANIFEST}: {paths}")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_are_the_ladders(self) -> Self:
+        found = self.classes
+        if found is None:
+            return self
+        for name, right in (
+            (found.start, sum(item.right_before for item in found.classes)),
+            (found.artifact, sum(item.right for item in found.classes)),
+        ):
+            fits = [rung for rung in self.ladder if rung.name == name and rung.images == found.images]
+            if not any(rung.top1 is not None and round(rung.top1 * found.images) == right for rung in fits):
+                raise ValueError(f"{right} of {found.images} images right by class is not what {name!r} has")
+        return self
+
+    def _shows_accuracy(self) -> bool:
+        accuracies = [value for rung in self.ladder for value in (rung.top1, rung.balanced, rung.drop)]
+        if self.classes is not None or any(value is not None for value in accuracies):
+            return True
+        search = self.search
+        return search is not None and (
+            search.objective == "top1" or any(item.measured_top1 is not None for item in search.candidates)
+        )
+
+
+def weightiest(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcome that decides over several: fail before inconclusive before unverified before pass."""
+    return min(outcomes, key=OUTCOMES_BY_WEIGHT.index, default="unverified")
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> str:
+    """Write `folder/manifest.json` atomically and return its SHA-256. Call it last."""
+    return write_bytes(folder / MANIFEST, manifest.model_dump_json(indent=2).encode() + b"\n")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest from its file or from the folder that it lies in.
+
+    Raises:
+        ConfigError: it is missing, is not a manifest, or was written by another version of the schema.
+    """
+    file = path / MANIFEST if path.is_dir() else path
+    try:
+        return Manifest.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"no build in {path}", f"{file}: {error.strerror}", "give a folder that ofa-edge build made"
+        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(
+            f"not a manifest of this version: {file.name}",
+            f"{file}: {where}: {first['msg']}",
+            "run ofa-edge build again",
+        ) from error

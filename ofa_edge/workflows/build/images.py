@@ -1,0 +1,99 @@
+"""The images of a build: for calibration, for choosing among candidates, and for the ladder."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.data.dataset import Images
+from ofa_edge.data.preprocess import resize
+from ofa_edge.data.sampling import stratified_split
+from ofa_edge.records.classes import Split
+from ofa_edge.supernet.own_data import open_for
+from ofa_edge.supernet.zoo import SupernetPackage
+
+VALIDATION_IMAGES = 4000
+CALIBRATION_IMAGES = 500
+_SYNTHETIC = (64, 64, 16)
+
+
+@dataclass(frozen=True)
+class BuildData:
+    """Three sets of images.
+
+    Attributes:
+        calibration: training images, for batch norm and int8 ranges.
+        validation: for choosing among candidates; other images, but where a folder has fewer than 500 to train on.
+        test: for the ladder and the accuracy gate.
+        source: what they are, in words.
+        labelled: whether their labels mean anything.
+        notes: what may be wrong with them, a sentence each.
+    """
+
+    calibration: Images
+    validation: Images
+    test: Images
+    source: str
+    labelled: bool = True
+    notes: tuple[str, ...] = ()
+
+    @property
+    def test_labels(self) -> NDArray[np.int64] | None:
+        """The test images' labels, or None where they mean nothing."""
+        return self.test.labels if self.labelled else None
+
+    @property
+    def labels(self) -> dict[Split, NDArray[np.int64]] | None:
+        """The class numbers of each set's images, or None where they mean nothing."""
+        if not self.labelled:
+            return None
+        return {"calibration": self.calibration.labels, "validation": self.validation.labels, "test": self.test.labels}
+
+    @functools.cached_property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each set's pixels and labels."""
+        return {split: getattr(self, split).digest for split in ("calibration", "validation", "test")}
+
+
+def package_data(package: SupernetPackage) -> BuildData:
+    """The images inside a supernet's package. Raises DataError for a label that is none of its classes."""
+    splits = {split: package.images(split) for split in ("calibration", "validation", "test")}
+    for split, images in splits.items():
+        images.require_classes(len(package.labels), f"{split} images of '{package.name}'")
+    calibration, validation, test = splits.values()
+    return BuildData(
+        calibration.sample(CALIBRATION_IMAGES),
+        validation.sample(VALIDATION_IMAGES),
+        test,
+        f"{package.dataset}: {len(test)} test images",
+    )
+
+
+def folder_data(folder: Path, package: SupernetPackage, seed: int) -> BuildData:
+    """A user's image folder: its training part gives calibration and validation images, the other is the test set.
+
+    Raises:
+        DataError: see `open_for`.
+    """
+    data = open_for(package, folder=folder)
+    train, test = data.train, data.test
+    rest, chosen = stratified_split(train.labels, min(CALIBRATION_IMAGES, len(train) // 2), seed)
+    calibration, validation = train.take(chosen).sample(None, seed), train.take(rest).sample(VALIDATION_IMAGES, seed)
+    if len(train) < CALIBRATION_IMAGES:  # too few for two sets: batch norm asks for no labels, choosing does
+        calibration, validation = train.sample(CALIBRATION_IMAGES, seed), train.sample(None, seed)
+    return BuildData(calibration, validation, test, f"{folder.name}: {len(test)} test images", notes=data.notes)
+
+
+def synthetic_data(package: SupernetPackage) -> BuildData:
+    """Random smooth images for an untrained supernet: they exercise every stage and prove no accuracy."""
+    rng = np.random.default_rng(0)
+    size, channels = package.space.resolutions[-1], package.space.in_channels
+
+    def make(count: int) -> Images:
+        coarse = rng.integers(0, 256, size=(count, 16, 16, channels), dtype=np.uint8)
+        return Images(resize(coarse, size), np.zeros(count, dtype=np.int64))
+
+    calibration, validation, test = (make(count) for count in _SYNTHETIC)
+    return BuildData(calibration, validation, test, f"{len(test)} random images", labelled=False)

@@ -1,0 +1,135 @@
+"""The evidence that a network's batch norm statistics are those of the data (see `verify.statistics`)."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.cache import CacheEntry
+from ofa_edge.data.dataset import Images
+from ofa_edge.data.sampling import stratified, stratified_order
+from ofa_edge.errors import OfaEdgeError
+from ofa_edge.files import parse_json
+from ofa_edge.metrics import argmax, paired_drop, top1
+from ofa_edge.records.manifest import DropRecord, ExpectedRecord, StatisticsRecord
+from ofa_edge.space import Subnet
+from ofa_edge.supernet import zoo
+from ofa_edge.training.pairs import read_pairs
+from ofa_edge.verify.statistics import nearness_db, suspicions
+from ofa_edge.workflows.build.images import BuildData
+from ofa_edge.workflows.build.plan import Plan
+from ofa_edge.workflows.build.stages import LOGITS, STATIC, StageRunner, load_logits, save_array
+
+OTHERS, JUDGED, COMPARED = 5, 2, 200
+"""Other calibrations; how many of them are judged by top-1; test images that all answers are compared on."""
+_COMPARED = "compared.npy"
+
+
+def check_statistics(
+    runner: StageRunner, plan: Plan, subnet: Subnet, static: CacheEntry, answers: NDArray[np.float32]
+) -> StatisticsRecord:
+    """Hold a network's answers [N, classes] to the test images against those of the same weights, calibrated anew."""
+    others = other_calibrations(plan.data)
+    found, compared = _answers(runner, plan, static, others)
+    near, others_near = nearness_db(answers[stratified(plan.data.test.labels, COMPARED, 0)], compared)
+    labels, package = plan.data.test_labels, plan.package
+    odd = suspicions(
+        plan.data.calibration.pixels,
+        plan.data.calibration.labels if plan.data.labelled else None,
+        package.space.num_classes,
+        package.mean,
+        package.std,
+    )
+    tops: tuple[float, ...] = ()
+    drop = None
+    if labels is not None:
+        right = argmax(answers) == labels
+        tops = tuple(top1(other, labels) for other in found)
+        nearest = found[int(np.argmin(np.abs(np.array(tops) - right.mean())))]
+        drop = DropRecord(**asdict(paired_drop(argmax(nearest) == labels, right)))
+    return StatisticsRecord(
+        images=len(others[0]),
+        snr_db=near,
+        others_snr_db=others_near,
+        top1=tops,
+        drop=drop,
+        expected=None if labels is None else _expected(plan, subnet),
+        suspicions=tuple(item.words for item in odd),
+        certain=next((item.code for item in odd if item.certain), None),
+    )
+
+
+def other_calibrations(data: BuildData) -> tuple[Images, ...]:
+    """Five disjoint sets of other images of the data, as many in each as calibrated the network, where there are.
+
+    They come from the validation and test images: batch norm statistics ask for no labels.
+    """
+    both = (data.validation, data.test)
+    pool = Images(*(np.concatenate([getattr(part, name) for part in both]) for name in ("pixels", "labels")))
+    parts = np.array_split(stratified_order(pool.labels, 0), OTHERS)  # every stretch of that order is a fair sample
+    least = max(1, min(len(data.calibration), *map(len, parts)))
+    return tuple(pool.take(part).sample(least) for part in parts)
+
+
+def _answers(
+    runner: StageRunner, plan: Plan, static: CacheEntry, others: tuple[Images, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Answers of the network under other calibrations: two to all test images [2, N, classes], all to a sample."""
+
+    def produce(folder: Path) -> None:
+        from ofa_edge.supernet.calibrate import calibrate
+        from ofa_edge.supernet.evaluate import batches, logits
+        from ofa_edge.supernet.weights import load_static
+
+        test, chosen = plan.data.test, stratified(plan.data.test.labels, COMPARED, 0)
+        judged, compared = [], []
+        for number, images in enumerate(others):
+            net = load_static(static.path(STATIC))
+            sizes = plan.package.preprocessing(net.subnet.resolution)
+            calibrate(net, batches(images, sizes))
+            if number < JUDGED:
+                judged.append(logits(net, test, sizes))
+                compared.append(judged[-1][chosen])
+            else:
+                compared.append(logits(net, test.take(chosen), sizes))
+        save_array(folder / LOGITS, np.stack(judged))
+        save_array(folder / _COMPARED, np.stack(compared))
+
+    inputs = {
+        "network": static.files[STATIC],
+        "others": [images.digest for images in others],
+        "test": plan.data.digests["test"],
+    }
+    entry = runner.run("statistics", inputs, ("torch",), produce)
+    return load_logits(entry), load_logits(entry, _COMPARED)
+
+
+def _expected(plan: Plan, subnet: Subnet) -> ExpectedRecord | None:
+    """What the package's training says of this subnet's top-1: measured, or else predicted from what was measured."""
+    package, same = plan.package, plan.options.data is None
+    if (facts := package.file(zoo.FINETUNED)) is not None:
+        try:
+            value = parse_json(facts.read_bytes())
+            return ExpectedRecord(
+                top1=value["top1_after"],
+                images=value["test_images"],
+                source="fine-tuning measured",
+                same_data=same,
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+    pairs = package.file(zoo.PAIRS)
+    if pairs is None or plan.predictor is None or plan.predictor.rmse_source != "held-out":
+        return None
+    try:
+        images = int(parse_json(pairs.read_bytes())["images"])
+        known = {pair.subnet: pair.top1 for pair in read_pairs(pairs, package.space)}
+    except (OfaEdgeError, OSError, ValueError, KeyError, TypeError):
+        return None  # damaged: the predictor was fitted to it before, and says less
+    if subnet in known:
+        source = "the training run measured"
+        return ExpectedRecord(top1=known[subnet], images=images, source=source, same_data=same)
+    predicted = float(np.clip(plan.predictor.predict(package.space.genome([subnet]))[0], 0, 1))
+    source = "expected of what the training run measured"
+    return ExpectedRecord(top1=predicted, images=images, error=plan.predictor.rmse, source=source, same_data=same)

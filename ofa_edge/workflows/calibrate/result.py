@@ -1,0 +1,191 @@
+"""The end of a calibration: the fit, how well it predicts what it has not seen, and the files that come out."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ofa_edge.device.protocol import Fingerprint
+from ofa_edge.errors import DeviceError
+from ofa_edge.files import write_bytes, write_json
+from ofa_edge.latency.fitted import FittedModel, NetworkSample, UnitSample, fit_fitted
+from ofa_edge.latency.load import FittedFacts
+from ofa_edge.latency.protocol import CrossValidation, Key, Provenance
+from ofa_edge.latency.target_file import RunsAs, write_target
+from ofa_edge.metrics import spearman
+from ofa_edge.space import Subnet
+from ofa_edge.workflows.calibrate.journal import Journal, Sampled, sampled, slowed
+from ofa_edge.workflows.calibrate.plan import SESSIONS, CalibrationPlan, Item
+
+_LEAST_FITTED = 3  # networks, below which nothing can be said
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One subnet that the fit has not seen."""
+
+    subnet: Subnet
+    measured_ms: float
+    sd_ms: float
+    predicted_ms: float
+    low50: float
+    high50: float
+    low90: float
+    high90: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What came out.
+
+    Attributes:
+        model: the fitted model.
+        held_out: the subnets that judge it.
+        checks: the figures over them.
+        within5, within10: shares of them whose prediction is that near.
+        dropped: runs that do not count, and why.
+        export_s, device_s: seconds.
+        target: the target file that was written.
+    """
+
+    model: FittedModel
+    held_out: tuple[HeldOut, ...]
+    checks: CrossValidation
+    within5: float
+    within10: float
+    dropped: tuple[str, ...]
+    export_s: float
+    device_s: float
+    target: Path
+
+
+def conclude(
+    plan: CalibrationPlan, journal: Journal, fingerprint: Fingerprint, command: Sequence[str], export_s: float
+) -> Calibration:
+    """Fit what was measured, judge it on the held-out subnets, and write target, latency file and report.
+
+    Raises:
+        DeviceError: too little was measured.
+    """
+    found = sampled(journal.runs)
+    fitted = [item for item in plan.role("fit") if item.name in found]
+    held = [item for item in plan.role("held-out") if item.name in found]
+    if len(fitted) < _LEAST_FITTED or len(held) < _LEAST_FITTED:
+        raise DeviceError(
+            f"too little was measured: {len(fitted)} subnets to fit with, {len(held)} to judge by",
+            "the runs were lost, or the budget ended in the first of them",
+            "the same command measures lost runs again; where the budget ended, a larger --budget begins anew",
+        )
+    units = [
+        UnitSample(item.name, found[item.name].ms, found[item.name].sd)
+        for item in plan.role("unit")
+        if item.name in found
+    ]
+    networks = [_sample(item, found) for item in fitted]
+    key = _key(plan, fingerprint, journal)
+    words = (
+        f"{len(units)} blocks and {len(networks)} random subnets of '{plan.space.name}', measured in up to {SESSIONS} "
+        f"sessions ({journal.seconds:.0f} s on the device), as corrections of the analytic model of {plan.target.name}."
+    )
+    provenance = Provenance("measured", words, (f"{plan.name}.samples.jsonl",), " ".join(command))
+    model = fit_fitted(plan.space, plan.prior, units, networks, key, provenance)
+    lines = _judge(plan, model, held, found)
+    checks, within5, within10 = figures(lines)
+    model.provenance = dataclasses.replace(provenance, cross_validation=(checks,))
+    dropped = [f"session {run.session + 1}: {run.dropped}" for run in journal.runs if run.dropped]
+    dropped += [
+        f"session {run.session + 1}: everything in it was slower than in the others: a hot or busy device"
+        for run in slowed(journal.runs)
+    ]
+    path = _write(plan, model)
+    result = Calibration(model, lines, checks, within5, within10, tuple(dropped), export_s, journal.seconds, path)
+    write_json(plan.options.out / f"{plan.name}.calibration.json", report_json(plan, result, found))
+    return result
+
+
+def _sample(item: Item, found: Mapping[str, Sampled]) -> NetworkSample:
+    assert item.subnet is not None
+    return NetworkSample(item.subnet, found[item.name].ms, found[item.name].sd)
+
+
+def _key(plan: CalibrationPlan, fingerprint: Fingerprint, journal: Journal) -> Key:
+    facts = next((run.facts for run in reversed(journal.runs) if run.facts), {})
+    return Key(
+        device=" / ".join(part for part in (fingerprint.model, fingerprint.cpu, fingerprint.arch) if part),
+        runtime=plan.runtime,
+        version=f"{'LiteRT' if plan.runtime == 'tflite' else 'TVM'} {facts.get('version', 'of unknown version')}",
+        precision=plan.precision,
+        threads=plan.target.runtime.threads,
+        os_build=f"{fingerprint.os}, kernel {fingerprint.kernel}",
+        runtime_digest=facts.get("runtime_digest") or None,
+        affinity=f"not pinned, {fingerprint.cores} cores",
+    )
+
+
+def _judge(
+    plan: CalibrationPlan, model: FittedModel, held: Sequence[Item], found: Mapping[str, Sampled]
+) -> tuple[HeldOut, ...]:
+    lines = []
+    for item in held:
+        assert item.subnet is not None
+        interval = {name: float(value) for name, value in model.predict(item.subnet).to_json().items()}
+        seen = found[item.name]
+        lines.append(HeldOut(item.subnet, seen.ms, seen.sd, interval.pop("ms"), **interval))
+    return tuple(lines)
+
+
+def figures(lines: Sequence[HeldOut]) -> tuple[CrossValidation, float, float]:
+    """How well the held-out subnets were predicted; the shares within 5 % and within 10 %."""
+    seen, likely = (np.array([getattr(line, name) for line in lines]) for name in ("measured_ms", "predicted_ms"))
+    error = np.abs(likely / seen - 1)
+
+    def inside(share: int) -> float:
+        ends = [(getattr(line, f"low{share}"), getattr(line, f"high{share}")) for line in lines]
+        return float(np.mean([low <= ms <= high for (low, high), ms in zip(ends, seen, strict=True)]))
+
+    checks = CrossValidation(
+        held_out="random subnets of the same space, measured in the same sessions and not fitted to",
+        networks=len(lines),
+        mape=float(error.mean()),
+        bias=float(np.median(np.log(seen / likely))),
+        spearman=spearman(likely, seen) if len(lines) >= 4 else None,
+        coverage50=inside(50),
+        coverage90=inside(90),
+    )
+    return checks, float(np.mean(error <= 0.05)), float(np.mean(error <= 0.1))
+
+
+def _write(plan: CalibrationPlan, model: FittedModel) -> Path:
+    """The latency file, then the target file that names it."""
+    folder = plan.options.out
+    facts = FittedFacts.of(model).model_dump(mode="json")
+    content = {"schema": 2, "kind": "fitted", "space": plan.space.hash, "models": [facts]}
+    latency = folder / f"{plan.name}.latency.json"
+    write_bytes(latency, (json.dumps(content, indent=1) + "\n").encode())
+    runs = RunsAs(plan.runtime, plan.precision, plan.target.runtime.threads)
+    path = folder / f"{plan.name}.toml"
+    write_target(path, plan.target, f"{model.key.device}, calibrated for '{plan.space.name}'", runs, latency.name)
+    return path
+
+
+def report_json(plan: CalibrationPlan, result: Calibration, found: Mapping[str, Sampled]) -> dict[str, Any]:
+    """All that the calibration knows, for programs: what was measured, held out, dropped, and how good the fit is."""
+    return {
+        "plan": plan.facts(),
+        "key": dataclasses.asdict(result.model.key),
+        "held_out": [{**dataclasses.asdict(line), "subnet": line.subnet.config()} for line in result.held_out],
+        "fitted": [
+            {"subnet": sample.subnet.config(), "ms": sample.ms, "sd": sample.sd} for sample in result.model.networks
+        ],
+        "units": [dataclasses.asdict(sample) for sample in result.model.units],
+        "sessions": {name: item.sessions for name, item in sorted(found.items())},
+        "checks": dataclasses.asdict(result.checks) | {"within5": result.within5, "within10": result.within10},
+        "extrapolated": list(result.model.extrapolated),
+        "dropped": list(result.dropped),
+        "export_s": result.export_s,
+        "device_s": result.device_s,
+    }

@@ -1,0 +1,244 @@
+"""Units and whole subnets as small models to be timed: the project's own layers, through the project's own export.
+
+Weights are random, batch norm is calibrated on noise: what a network takes depends on neither. Models are kept in the
+cache, so an interrupted calibration exports nothing twice.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ofa_edge.cache import StageCache, code_version
+from ofa_edge.cost import operators
+from ofa_edge.latency.units import UnitTable
+from ofa_edge.space import Genomes, Space, Subnet
+from ofa_edge.targets import Precision
+
+if TYPE_CHECKING:
+    from torch import nn
+
+STAGE = "timed-model"
+_CALIBRATION = 8  # inputs that batch norm is calibrated on
+_BATCH = 24  # models that one TensorFlow process converts; TVM gains nothing from more than one
+OnModel = Callable[[int, int], None]  # models done, of how many
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a subnet, or all of it: what one timed model holds.
+
+    Attributes:
+        subnet: one that runs it.
+        part: "stem", "head", "whole", or the place of a block among the subnet's active ones.
+    """
+
+    subnet: Subnet
+    part: str | int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How models are made: what a cached one depends on besides its piece."""
+
+    runtime: str
+    precision: Precision
+    tvm_target: Mapping[str, object] | None = None
+
+    @property
+    def suffix(self) -> str:
+        """Of the models' files."""
+        return ".tflite" if self.runtime == "tflite" else ".so"
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON, with the versions that make the models."""
+        packages = ("torch", "onnx", "onnxsim", "tensorflow-cpu" if _installed("tensorflow-cpu") else "tensorflow")
+        if self.runtime == "tvm":
+            packages = ("torch", "onnx", "onnxsim", "apache-tvm")
+        from ofa_edge.export.tflite.rewrites import names
+
+        facts: dict[str, Any] = {"runtime": self.runtime, "precision": self.precision, "ofa-edge": code_version()}
+        facts["versions"] = {name: metadata.version(name) for name in packages}
+        if self.runtime == "tvm":
+            from ofa_edge.export.tvm.compile import make_target
+
+            facts["tvm"] = str(make_target(self.tvm_target or {}, "llvm").attrs)  # the host's CPU filled in
+        else:
+            facts["rewrites"] = list(names(self.precision))
+        if self.precision == "int8":
+            facts["ranges"] = f"batch norm calibrated on {_CALIBRATION} inputs of noise"
+        return facts
+
+
+def pieces(space: Space, table: UnitTable) -> dict[str, Piece]:
+    """Each unit of a space but the call by its name, with where to find it in some subnet."""
+    genomes = _covering(space)
+    rows = table.rows(genomes)
+    found: dict[str, Piece] = {}
+    for genome, row in zip(genomes, rows, strict=True):
+        subnet = None
+        place = 0
+        for column, number in enumerate(row.tolist()):
+            if column == 2 or number == len(table.units):  # the call; a skipped block
+                continue
+            name = table.units[number].name
+            if name not in found:
+                subnet = subnet or space.subnet(genome)
+                found[name] = Piece(subnet, ("stem", "head")[column] if column < 2 else place)
+            place += column > 2
+    return found
+
+
+def _covering(space: Space) -> Genomes:
+    """Genomes in which every choice of every block at every size and width occurs: all blocks alike, at full depth."""
+    rows = []
+    ratios = space.width_ratios or (None,)
+    for resolution in space.resolutions:
+        for kernel in space.kernels:
+            for expand in space.expands:
+                for ratio in ratios:
+                    subnet = space.uniform(kernel, expand, space.depths[-1], resolution, ratio)
+                    rows.append(space.genome([subnet])[0])
+    genomes = np.array(rows)
+    if not space.width_ratios:
+        return genomes
+    count, columns = len(space.width_ratios), space.code.width_columns()
+    mixed = [genomes]
+    for first in range(count):
+        for second in range(count):
+            for odd in (0, 1):  # neighbours differ, in both orders; a stem's two widths, and the last one, too
+                changed = genomes[:: len(ratios)].copy()
+                width = np.arange(changed[:, columns].shape[1])
+                changed[:, columns] = np.where(width % 2 == odd, first, second)
+                mixed.append(changed)
+    return np.vstack(mixed)
+
+
+def export_pieces(
+    space: Space, wanted: Sequence[Piece], recipe: Recipe, cache: StageCache, on_model: OnModel = lambda done, all: None
+) -> list[Path]:
+    """Models of pieces, in order, made or from the cache.
+
+    Raises:
+        ConversionError: the runtime cannot take one.
+    """
+    facts = recipe.facts()
+    inputs = [{**facts, "piece": _facts(space, piece)} for piece in wanted]
+    missing = [index for index, each in enumerate(inputs) if not cache.has(STAGE, each)]
+    size = _BATCH if recipe.runtime == "tflite" else 1
+    for start in range(0, len(missing), size):
+        batch = missing[start : start + size]
+        on_model(start, len(missing))
+        with tempfile.TemporaryDirectory(prefix="ofa-edge-timed-") as folder:
+            made = _make(space, [wanted[index] for index in batch], recipe, Path(folder))
+            for index, path in zip(batch, made, strict=True):
+                cache.run(STAGE, inputs[index], lambda out, path=path: _copy(path, out))  # type: ignore[misc]
+    on_model(len(missing), len(missing))
+
+    def again(out: Path, piece: Piece) -> None:  # damaged or pruned meanwhile
+        with tempfile.TemporaryDirectory(prefix="ofa-edge-timed-") as folder:
+            _copy(_make(space, [piece], recipe, Path(folder))[0], out)
+
+    entries = [
+        cache.run(STAGE, each, lambda out, piece=piece: again(out, piece))  # type: ignore[misc]
+        for each, piece in zip(inputs, wanted, strict=True)
+    ]
+    return [entry.path(f"model{recipe.suffix}") for entry in entries]
+
+
+def _facts(space: Space, piece: Piece) -> dict[str, Any]:
+    """What shapes a piece: not where it stands."""
+    made = operators(space, piece.subnet) if piece.part == "whole" else _operators(space, piece)
+    part = "block" if isinstance(piece.part, int) else piece.part
+    return {"part": part, "operators": [asdict(each) for each in made], "family": space.family}
+
+
+def _operators(space: Space, piece: Piece) -> tuple[Any, ...]:
+    from ofa_edge.cost import block_input_size, block_operators, head_operators, stem_operators
+
+    subnet, widths = piece.subnet, space.active_widths(piece.subnet.widths)
+    if piece.part == "stem":
+        return stem_operators(space, subnet.resolution, widths)
+    if piece.part == "head":
+        return head_operators(space, subnet.resolution, widths)
+    block = space.active_blocks(subnet)[int(piece.part)]
+    return block_operators(
+        block.spec, block.kernel, block.expand, block_input_size(space, block.spec, subnet.resolution)
+    )
+
+
+def _make(space: Space, wanted: Sequence[Piece], recipe: Recipe, folder: Path) -> list[Path]:
+    from ofa_edge.export.onnx.export import export_onnx
+    from ofa_edge.export.onnx.fold import fold_batch_norm
+
+    jobs = []
+    for number, piece in enumerate(wanted):
+        net, shape = module_of(space, piece)
+        onnx = folder / f"{number}.onnx"
+        export_onnx(fold_batch_norm(net), shape, onnx)
+        jobs.append((onnx, folder / f"{number}{recipe.suffix}"))
+    if recipe.runtime == "tflite":
+        from ofa_edge.export.tflite.convert import convert_many
+
+        convert_many(jobs, recipe.precision)
+    else:
+        from ofa_edge.export.tvm.compile import compile_cpu
+
+        for onnx, out in jobs:
+            compile_cpu(onnx, out, recipe.tvm_target or {}, None, recipe.precision)
+    return [out for _, out in jobs]
+
+
+def _copy(path: Path, out: Path) -> None:
+    shutil.copyfile(path, out / f"model{path.suffix}")
+
+
+def module_of(space: Space, piece: Piece) -> tuple["nn.Module", tuple[int, int, int, int]]:
+    """A piece as a torch module with random weights, and the shape of its input."""
+    import torch
+    from torch import nn
+
+    from ofa_edge.supernet.calibrate import calibrate
+    from ofa_edge.supernet.static import StaticNet
+
+    torch.manual_seed(0)
+    net = StaticNet(space, piece.subnet)
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    # Ranges as a trained network has them: XNNPACK leaves int8 additions of very different scales to slow kernels.
+    entry = operators(space, piece.subnet)[0]
+    calibrate(net, [torch.randn(_CALIBRATION, entry.in_channels, entry.in_size, entry.in_size)])
+    first = _operators(space, piece)[0] if piece.part != "whole" else operators(space, piece.subnet)[0]
+    shape = (1, first.in_channels, first.in_size, first.in_size)
+    return (net if piece.part == "whole" else _cut(space, net, piece)).eval(), shape
+
+
+def _cut(space: Space, net: "nn.Module", piece: Piece) -> "nn.Module":
+    from torch import nn
+
+    children = dict(net.named_children())
+    blocks: list[nn.Module] = list(children["blocks"])  # type: ignore[call-overload]
+    behind = list(children.values())[list(children).index("blocks") + 1 :]
+    if piece.part == "head":
+        return nn.Sequential(*behind)
+    if space.width_ratios:
+        convolutions: list[nn.Module] = list(children["input_stem"])  # type: ignore[call-overload]
+        stem = [convolutions[0], convolutions[-1], children["max_pooling"]]
+        blocks = [*convolutions[1:-1], *blocks]
+    else:
+        stem, blocks = [children["first_conv"], blocks[0]], blocks[1:]
+    return nn.Sequential(*stem) if piece.part == "stem" else blocks[int(piece.part)]
+
+
+def _installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

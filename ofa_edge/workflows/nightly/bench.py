@@ -1,0 +1,246 @@
+"""One device with golden and candidate on it: the only part of a night that touches hardware.
+
+`Bench` is the seam: a night needs no more of a device than this, and tests put simulated ones in its place.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge import cost
+from ofa_edge.device.measuring.accuracy import accuracy_pass
+from ofa_edge.device.measuring.counting import count_inference
+from ofa_edge.device.measuring.passes import Memory, memory_pass
+from ofa_edge.device.measuring.samples import check_plausible
+from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
+from ofa_edge.device.protocol import LatencyPlan, Request
+from ofa_edge.device.registry.devices_file import open_connection
+from ofa_edge.errors import ConfigError
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.files import canonical_json, sha256_bytes
+from ofa_edge.metrics import argmax
+from ofa_edge.records.build import has_output, subnet_of
+from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
+from ofa_edge.workflows.build.on_device import held, peak_gmacs
+from ofa_edge.workflows.build.plan import Plan
+from ofa_edge.workflows.build.stages import inputs_for
+from ofa_edge.workflows.nightly.fleet import ProtocolEntry
+from ofa_edge.workflows.nightly.privacy import lasting_facts
+from ofa_edge.workflows.nightly.store import Build
+from ofa_edge.workflows.verify import FP32, check_runs_here, plan_of
+
+_TIMEOUT_S = 900.0
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Golden and candidate of one artifact, and what both are judged on.
+
+    Attributes:
+        name: the artifact's, in the fleet file.
+        golden, candidate: their builds.
+        plan: of the candidate's build; both must be of one target and runtime.
+        images: float32 [N, C, r, r] of golden and of candidate, which may differ in resolution.
+        labels: [N], or None where accuracy would mean nothing.
+        fp32: whether the candidate's exported fp32 network has each of exactly these images right, or None.
+    """
+
+    name: str
+    golden: Build
+    candidate: Build
+    plan: Plan
+    images: tuple[NDArray[np.float32], NDArray[np.float32]]
+    labels: NDArray[np.int64] | None
+    fp32: NDArray[np.bool_] | None
+
+    @property
+    def same(self) -> bool:
+        """Whether both are the same file."""
+        return self.golden.artifact.sha256 == self.candidate.artifact.sha256
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One artifact's accuracy pass, or its count: deterministic figures.
+
+    Attributes:
+        logits: [N, classes].
+        facts: what the runner found: delegated operators, undelegated ones.
+        instructions: of one inference; None on hardware or where they could not be counted.
+        peak_bytes: the most memory that the process held; None where it was not read.
+        notes: what is missing, and why.
+    """
+
+    logits: NDArray[np.float32]
+    facts: Mapping[str, Any]
+    instructions: int | None = None
+    peak_bytes: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Bench(Protocol):
+    """A device with both artifacts of each duel on it."""
+
+    @property
+    def emulated(self) -> bool:
+        """Whether it gives no times."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the device says about itself."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the facts, without those that change at each start."""
+
+    def answer(self, duel: str, golden: bool) -> Answered:
+        """Run one side over all images. Raises DeviceError."""
+
+    def run(self, duel: str, protocol: ProtocolEntry, deadline: float) -> Sessions:
+        """One run of A B B A; sessions after the deadline (`time.monotonic`) are invalid. Raises DeviceError."""
+
+
+BenchMaker = Callable[[str, tuple[Duel, ...], float], contextlib.AbstractContextManager[Bench]]
+
+
+def make_duel(
+    name: str, golden: Build, candidate: Build, device: str, protocol: ProtocolEntry, data: Any = None
+) -> Duel:
+    """Prepare one artifact's night.
+
+    Raises:
+        ConfigError: golden and candidate are not for the same target and runtime, or their images are gone.
+    """
+    mine, theirs = candidate.manifest.target, golden.manifest.target
+    if (mine.name, mine.runtime) != (theirs.name, theirs.runtime):
+        raise ConfigError(
+            f"golden and candidate of '{name}' are not comparable",
+            f"{theirs.name} ({theirs.runtime}) and {mine.name} ({mine.runtime})",
+            "ofa-edge baseline accept, or another name for the new artifact",
+        )
+    plan = plan_of(candidate.manifest, device, data)
+    count = protocol.images
+    check_runs_here(plan, device)
+    mine_images, their_images = (inputs_for(plan, subnet_of(build.manifest), count) for build in (candidate, golden))
+    labels = plan.data.test.sample(count).labels if plan.data.labelled else None
+    fp32 = None if labels is None else _fp32_right(candidate, mine_images, labels)
+    return Duel(name, golden, candidate, plan, (their_images, mine_images), labels, fp32)
+
+
+def _fp32_right(build: Build, images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    """Of the exported fp32 network, where the build has it."""
+    return argmax(run_onnx(build.folder / FP32, images)) == labels if has_output(build.manifest, FP32) else None
+
+
+@dataclass
+class DeviceBench:
+    """A real or emulated device. Made by `open_bench`."""
+
+    sides: Mapping[str, tuple[OpenArtifact, OpenArtifact]]
+    expected: dict[tuple[str, bool], NDArray[np.float32]] = field(default_factory=dict)
+
+    @property
+    def _any(self) -> OpenArtifact:
+        return next(iter(self.sides.values()))[0]
+
+    @property
+    def emulated(self) -> bool:
+        """Whether it gives no times."""
+        return self._any.emulated
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the device says about itself."""
+        return {key: value for key, value in self._any.fingerprint.to_json().items() if value is not None}
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the facts, without those that change at each start."""
+        return fingerprint_digest(self.facts)
+
+    def answer(self, duel: str, golden: bool) -> Answered:
+        """See `Bench`."""
+        side = self.sides[duel][0 if golden else 1]
+        answered = accuracy_pass(side)
+        self.expected[duel, golden] = answered.outputs[0]
+        if side.emulated:
+            counted, notes = count_inference(side)
+            per_inference = None if counted is None else counted.per_inference
+            return Answered(answered.outputs, answered.facts, per_inference, notes=notes)
+        memory = memory_pass(side)
+        if isinstance(memory, Memory):
+            return Answered(answered.outputs, answered.facts, peak_bytes=memory.peak)
+        return Answered(answered.outputs, answered.facts, notes=(memory.reason,))
+
+    def run(self, duel: str, protocol: ProtocolEntry, deadline: float) -> Sessions:
+        """See `Bench`."""
+        plan, figures = protocol.latency, []
+        for position in range(2 * protocol.pairs):
+            figures.append(math.nan if time.monotonic() > deadline else self._session(duel, position, plan))
+        return in_pairs(figures)
+
+    def _session(self, duel: str, position: int, plan: LatencyPlan) -> float:
+        golden = is_golden(position)
+        side = self.sides[duel][0 if golden else 1]
+        session = side.session(plan, self.expected.get((duel, golden)))
+        if not session.valid:
+            return math.nan
+        check_plausible(session.p50_ms, side.request.macs, side.request.peak_gmacs)
+        return session.p50_ms
+
+
+def fingerprint_digest(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of what stays the same as long as a device is the same."""
+    return sha256_bytes(canonical_json(lasting_facts(facts)))
+
+
+@contextlib.contextmanager
+def open_bench(device: str, duels: tuple[Duel, ...], limit_s: float) -> Iterator[Bench]:
+    """Connect, put both sides of every duel on the device, and take everything away at the end.
+
+    Args:
+        device: as after --device.
+        duels: what is compared.
+        limit_s: the longest that one call may take there.
+
+    Raises:
+        DeviceError: the device was lost, or is in use.
+        UsageError: the device is not known, or an artifact cannot run there.
+    """
+    connection = open_connection(device, duels[0].plan.target)
+    if connection is None:
+        raise ConfigError("no device to run on", f"device = '{device}'", "ofa-edge devices list")
+    with contextlib.ExitStack() as stack:
+        stack.callback(connection.close)
+        conditions = stack.enter_context(held(connection))
+        sides = {}
+        for duel in duels:
+            peak = peak_gmacs(duel.plan, connection.fingerprint(), connection)
+            golden, candidate = (
+                stack.enter_context(open_artifact(connection, _request(duel, build, images, limit_s, peak), conditions))
+                for build, images in zip((duel.golden, duel.candidate), duel.images, strict=True)
+            )
+            sides[duel.name] = (golden, candidate)
+        yield DeviceBench(sides)
+
+
+def _request(duel: Duel, build: Build, images: NDArray[np.float32], limit_s: float, peak: float | None) -> Request:
+    plan, space = duel.plan, duel.plan.package.space
+    return Request(
+        artifact=build.path,
+        runtime=plan.runtime,
+        inputs=images,
+        classes=space.num_classes,
+        threads=plan.target.runtime.threads,
+        cores=plan.target.runtime.cores,
+        peak_gmacs=peak,
+        runner=build.runner,
+        macs=cost.macs(space, subnet_of(build.manifest)),
+        timeout_s=min(_TIMEOUT_S, limit_s),
+    )

@@ -1,0 +1,311 @@
+"""A training run: recipe -> supernet -> measured pairs -> predictor -> a package that `build` can use.
+
+Every step leaves its result in the run's folder and is skipped when it is already there, so a killed run goes on.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge import __version__, cost
+from ofa_edge.data.dataset import Dataset, Images
+from ofa_edge.errors import ConfigError, OutputError
+from ofa_edge.files import canonical_json, parse_json, sha256_bytes, sha256_file, write_bytes, write_json
+from ofa_edge.metrics import METRICS, Metric, argmax, spearman
+from ofa_edge.space import Space
+from ofa_edge.supernet import zoo
+from ofa_edge.supernet.evaluate import subnet_logits
+from ofa_edge.supernet.header import read_weights_file
+from ofa_edge.supernet.network import Supernet
+from ofa_edge.supernet.weights import load_supernet, save_supernet
+from ofa_edge.training.claim import IDENTITY, RunIdentity, claim_run
+from ofa_edge.training.data import resolve
+from ofa_edge.training.distributed import World
+from ofa_edge.training.package_data import CALIBRATION_IMAGES
+from ofa_edge.training.plan import PhasePlan
+from ofa_edge.training.recipe import Recipe
+from ofa_edge.training.run import LOG, Progress
+from ofa_edge.training.timing import Estimate, estimate
+from ofa_edge.training.trainer import Trainer
+from ofa_edge.workflows.accuracy_predictor import MIN_PAIRS, measure_and_fit
+
+VALIDATION_IMAGES, TEST_IMAGES = 4000, 2000
+RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"
+Report = Callable[[str, int, int], None]  # stage, done, total
+
+
+def claim_run_folder(
+    folder: Path, recipe: Recipe, data: Dataset, *, dry: bool = False, accept_code: bool = False
+) -> RunIdentity:
+    """Make the run's folder, or check that it holds this very run (see `claim_run`). Raises OutputError."""
+    facts = {"digest": recipe.digest, "recipe": recipe.model_dump(mode="json")}
+    decides = recipe.model_dump(mode="json", exclude={"measure", "description"})  # as in Recipe.digest
+    split = data.split(recipe.data.held_out_images, recipe.data.split_seed)
+    identity = RunIdentity.of(decides, data.class_names, *split, data.test)
+    held = claim_run(folder, RECIPE, facts, identity, dry=dry, accept_code=accept_code)
+    if not dry:
+        write_json(
+            folder / RECIPE, {**facts, IDENTITY: held}
+        )  # what is measured may have changed: it makes no other run
+    return identity
+
+
+def train(
+    recipe: Recipe,
+    data: Dataset,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    world: World | None = None,
+    accept_code: bool = False,
+    on_step: Callable[[Progress], None] = lambda _: None,
+    on_stage: Report = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """Run a recipe to the end in `folder`, which then is a package for `--supernet`.
+
+    Args:
+        recipe: what to do; what it leaves to the data is settled first (`ofa_edge.training.data.resolve`).
+        data: the data set that it names.
+        folder: the run's folder; the same run (`RunIdentity`) found there is continued.
+        device: torch device of the training; measurements run on the CPU.
+        world: the processes of the run, this one alone by default. The first one measures and writes.
+        accept_code: go on with a run that other code began.
+        on_step: told of each training step.
+        on_stage: told of each measurement: stage, done, total.
+
+    Returns:
+        The measured figures; empty in all processes but the first.
+    """
+    world = world or World()
+    resolved = resolve(recipe, data, world.size)
+    recipe, measure = resolved.recipe, resolved.recipe.measure
+    space = recipe.make_space(len(data.class_names))
+    if measure.pairs < min(MIN_PAIRS, space.count * len(space.resolutions)):
+        raise ConfigError("too few pairs", f"{measure.pairs}, at least {MIN_PAIRS} are needed", f"--pairs {MIN_PAIRS}")
+    identity = claim_run_folder(folder, recipe, data, accept_code=accept_code) if world.first else None
+    train_images, calibration, held_out, test = _parts(recipe, data)
+    started = time.monotonic()
+    if not _is_trained(folder, identity):
+        after_phase = _PhaseLog(folder / PHASES, recipe, calibration, held_out.sample(TEST_IMAGES))
+        trainer = Trainer(recipe, space, train_images, folder, device, world, after_phase)
+        trainer.resume()
+        supernet = trainer.run(on_step).to("cpu")
+        if identity is not None:
+            _save(folder, supernet, recipe, data, identity)
+    if identity is None:
+        return {}
+    supernet = load_supernet(folder / zoo.WEIGHTS)
+    _save_package_images(folder, calibration, held_out, test)
+    predictor = None
+    if measure.pairs >= MIN_PAIRS:  # fewer where the space has no more: a search of it goes by MACs
+        predictor = measure_and_fit(
+            supernet,
+            measure.pairs,
+            calibration,
+            held_out,
+            recipe.preprocessing(space.resolutions[-1]),
+            folder / zoo.PAIRS,
+            weights_sha256=sha256_file(folder / zoo.WEIGHTS),
+            on_pair=lambda done, total: on_stage("pairs", done, total),
+            metric=measure.metric,
+        )
+        predictor.save(folder / zoo.PREDICTOR)
+    weights_sha256 = sha256_file(folder / zoo.WEIGHTS)
+    known = _known_figures(folder, recipe, weights_sha256, identity)
+    figures = {
+        "version": __version__,
+        "recipe_digest": recipe.digest,
+        "run": identity.digest,
+        "seed": recipe.seed,
+        "measure": measure.model_dump(mode="json"),
+        "space_hash": space.hash,
+        "weights_sha256": weights_sha256,
+        "images_sha256": sha256_file(folder / zoo.IMAGES),
+        "weights_bytes": (folder / zoo.WEIGHTS).stat().st_size,
+        "classes": resolved.counts.facts(),
+        "held_out_images": len(held_out),  # measured on: of those in `classes`, what [measure] images left
+        "predictor": predictor and predictor.summary(),
+        "test": known.get("test") or _measure_test(supernet, calibration, test, recipe, data.class_names, on_stage),
+        "seconds_of_this_call": round(time.monotonic() - started, 1),
+    }
+    write_json(folder / FIGURES, figures)
+    return figures
+
+
+def estimate_run(recipe: Recipe, data: Dataset, device: str = "cpu") -> Estimate:
+    """How long `train` would take on this machine, by a few timed steps of one process. Nothing is written.
+
+    Args:
+        recipe: resolved.
+        data: the data set that it names.
+        device: torch device of the training.
+    """
+    space, measure = recipe.make_space(len(data.class_names)), recipe.measure
+    train_images, calibration, held_out, test = _parts(recipe, data)
+    tested = 2 * len(space.resolutions) + measure.rank_subnets
+    logged = 2 * len(recipe.phases)
+    measured = measure.pairs * (len(calibration) + len(held_out)) + tested * (len(calibration) + len(test))
+    measured += logged * (len(calibration) + min(len(held_out), TEST_IMAGES))
+    return estimate(recipe, space, train_images, calibration, measured, device=device)
+
+
+def _parts(recipe: Recipe, data: Dataset) -> tuple[Images, Images, Images, Images]:
+    """Images to train on, those of them to calibrate with, and held-out and test images to measure on."""
+    images = recipe.measure.images
+    train_images, held_out = data.split(recipe.data.held_out_images, recipe.data.split_seed)
+    # What the package carries is what pairs are measured on, so that a predictor made from it later goes on with them.
+    held_out = held_out.sample(min(images or VALIDATION_IMAGES, VALIDATION_IMAGES))
+    return train_images, train_images.sample(CALIBRATION_IMAGES), held_out, data.test.sample(images)
+
+
+def _is_trained(folder: Path, identity: RunIdentity | None) -> bool:
+    """Whether the folder has the weights of this run (None: that is the first process's affair).
+
+    Raises:
+        OutputError: it has those of another one.
+    """
+    path = folder / zoo.WEIGHTS
+    if identity is None or not path.is_file():
+        return path.is_file()
+    found = read_weights_file(path).facts.get("run")
+    if found != identity.digest:
+        raise OutputError(
+            f"{path} is not of this run",
+            f"its header says run {str(found)[:12]}, and {RECIPE} is of {identity.digest[:12]}",
+            "remove the file to train again, or choose another folder with --out",
+        )
+    return True
+
+
+def _known_figures(folder: Path, recipe: Recipe, weights_sha256: str, identity: RunIdentity) -> dict[str, Any]:
+    """The figures of an earlier call, if they are of the same run and weights."""
+    try:
+        figures: dict[str, Any] = parse_json((folder / FIGURES).read_bytes())
+        found = (figures["run"], figures["weights_sha256"], figures["measure"])
+        same = found == (identity.digest, weights_sha256, recipe.measure.model_dump(mode="json"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # none, or damaged: measured again and replaced
+    return figures if same else {}
+
+
+class _PhaseLog:
+    """Records, after each phase, the accuracy of both ends of what was elastic in it, on held-out images."""
+
+    def __init__(self, file: Path, recipe: Recipe, calibration: Images, held_out: Images) -> None:
+        self.file, self.recipe, self.calibration, self.held_out = file, recipe, calibration, held_out
+
+    def __call__(self, part: PhasePlan, supernet: Supernet) -> None:
+        records = parse_json(self.file.read_bytes()) if self.file.is_file() else []
+        resolution = max(part.resolutions())
+        preprocessing = self.recipe.preprocessing(resolution)
+        record: dict[str, Any] = {"phase": part.phase.name, "step": part.end, "resolution": resolution}
+        for name, pick in _ends(part.space):
+            answers = subnet_logits(supernet, pick(resolution), self.calibration, self.held_out, preprocessing)
+            for metric, score in METRICS.items():
+                record.setdefault(metric, {})[name] = round(score(answers, self.held_out.labels), 4)
+        kept = [other for other in records if other["step"] < part.end]
+        write_json(self.file, [*kept, {**record, "images": len(self.held_out)}])
+
+
+def _save(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset, identity: RunIdentity) -> None:
+    facts = {
+        "labels": json.dumps(data.class_names),
+        "mean": json.dumps(recipe.data.statistics[0]),
+        "std": json.dumps(recipe.data.statistics[1]),
+        "dataset": data.name,
+        "reading": json.dumps(recipe.data.reading.to_json()),
+        "recipe": recipe.name,
+        "recipe_digest": recipe.digest,
+        "run": identity.digest,
+        "seed": str(recipe.seed),
+    }
+    write_bytes(folder / zoo.LABELS, ("\n".join(data.class_names) + "\n").encode())
+    save_supernet(folder / zoo.WEIGHTS, supernet, facts)
+
+
+def _save_package_images(folder: Path, calibration: Images, held_out: Images, test: Images) -> None:
+    splits = {
+        "calibration": calibration,
+        "validation": held_out,
+        "test": test.sample(TEST_IMAGES),
+    }
+    if not zoo.holds_images(folder / zoo.IMAGES, splits):
+        zoo.save_images(folder / zoo.IMAGES, splits)
+
+
+def _measure_test(
+    supernet: Supernet,
+    calibration: Images,
+    test: Images,
+    recipe: Recipe,
+    class_names: Sequence[str],
+    on_stage: Report,
+) -> dict[str, Any]:
+    """Figures on the test set: both ends of the space at every size, and the ranking of random subnets."""
+    space, measure = supernet.space, recipe.measure
+    preprocessing = recipe.preprocessing(space.resolutions[-1])
+    corners = {f"{name} {r}": pick(r) for r in space.resolutions for name, pick in _ends(space)}
+    rng = np.random.default_rng(recipe.seed + 2)
+    random = [space.subnet(row) for row in space.sample(rng, measure.rank_subnets, space.resolutions[-1])]
+    ends = {f"{name} {space.resolutions[-1]}" for name, _ in _ends(space)}
+    total = len(corners) + len(random)
+    found: dict[Metric, list[float]] = {metric: [] for metric in METRICS}
+    recall = {}
+    names = [*corners, *(f"random {index}" for index in range(len(random)))]
+    for done, (name, subnet) in enumerate(zip(names, [*corners.values(), *random], strict=True), start=1):
+        answers = subnet_logits(supernet, subnet, calibration, test, preprocessing)
+        for metric, score in METRICS.items():
+            found[metric].append(score(answers, test.labels))
+        if name in ends:
+            recall[name] = _recall(answers, test, class_names)
+        on_stage("test", done, total)
+    macs = np.array([cost.macs(space, subnet) for subnet in random], dtype=np.float64)
+    drawn = {metric: np.array(values[len(corners) :]) for metric, values in found.items()}
+    return {
+        "images": len(test),
+        "labels_sha256": sha256_bytes(canonical_json(test.labels.tolist())),
+        **{metric: _by_name(corners, values) for metric, values in found.items()},
+        "recall": recall,
+        "random_subnets": len(random),
+        "spearman_macs": round(spearman(macs, drawn[measure.metric]), 4),
+        **{f"random_{metric}_mean": round(float(values.mean()), 4) for metric, values in drawn.items()},
+    }
+
+
+def _by_name(names: Iterable[str], values: Iterable[float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in zip(names, values, strict=False)}
+
+
+def _recall(answers: NDArray[np.float32], test: Images, class_names: Sequence[str]) -> dict[str, float]:
+    """Share of each class's images that are right; classes without images are left out."""
+    right = argmax(answers) == test.labels
+    shown = np.unique(test.labels).tolist()
+    return {class_names[label]: round(float(right[test.labels == label].mean()), 4) for label in shown}
+
+
+def _ends(space: Space) -> tuple[tuple[str, Callable[[int], Any]], ...]:
+    return (("largest", space.largest), ("smallest", space.smallest))
+
+
+def export_package(run: Path, folder: Path) -> None:
+    """Copy what `build` needs, and how it came about, out of a run's folder: no checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (
+        zoo.WEIGHTS,
+        zoo.PREDICTOR,
+        zoo.PAIRS,
+        zoo.IMAGES,
+        zoo.LABELS,
+        RECIPE,
+        FIGURES,
+        PHASES,
+        LOG,
+    ):
+        if name in (zoo.PREDICTOR, zoo.PAIRS) and not (run / name).is_file():
+            continue  # the space is too small for a predictor
+        write_bytes(folder / name, (run / name).read_bytes())

@@ -1,0 +1,1 @@
+"""Published supernets made into packages of our own."""

@@ -1,0 +1,66 @@
+"""A night for real, on this machine, with a build and short sessions."""
+
+import pytest
+
+from ofa_edge.errors import ConfigError
+from ofa_edge.workflows.nightly.bench import fingerprint_digest, make_duel
+from ofa_edge.workflows.nightly.fleet import ProtocolEntry, load_fleet
+from ofa_edge.workflows.nightly.run import accept, run_fleet
+from ofa_edge.workflows.nightly.store import Store, open_build
+
+FLEET = """
+schema = 1
+[protocol]
+pairs = 6
+session_seconds = 0.01
+session_runs = 10
+warmup_limit_seconds = 0.02
+pause_seconds = 0
+images = 16
+[artifacts.net]
+build = "{build}"
+[devices.local]
+targets = ["raspberry-pi-4"]
+deadline_minutes = 0.5
+"""
+
+
+def test_a_night_on_this_machine(first, tmp_path, monkeypatch):
+    monkeypatch.setenv("OFA_EDGE_LEASES", str(tmp_path / "leases"))
+    (tmp_path / "fleet.toml").write_text(FLEET.format(build=first[0]))
+    fleet = load_fleet(tmp_path / "fleet.toml")
+    accept(fleet, "net")
+    night = run_fleet(fleet)
+    assert night.devices[0].error is None
+    assert night.devices[0].kind == "physical"
+    found = {item.gate: item for item in night.series}
+    assert set(found) == {"accuracy", "size", "peak memory", "undelegated operators", "operators", "latency"}
+    assert all(found[gate].colour == "GREEN" for gate in found if gate != "latency")  # the same file on both sides
+    run = found["latency"].runs[0]
+    assert len(run.golden) == len(run.candidate) == 6
+    assert any(value is not None for value in run.golden)
+    assert found["latency"].fingerprint == found["accuracy"].fingerprint
+
+
+def test_golden_and_candidate_must_be_for_the_same_target(first):
+    build = open_build(first[0])
+    other = build.manifest.model_copy(update={"target": build.manifest.target.model_copy(update={"name": "pixel-4"})})
+    with pytest.raises(ConfigError, match="not comparable"):
+        make_duel("net", type(build)(build.folder, other, build.artifact), build, "local", ProtocolEntry())
+
+
+def test_the_store_keeps_whole_builds(first, tmp_path):
+    store, build = Store(tmp_path / "golden"), open_build(first[0])
+    kept = store.keep(build)
+    assert kept.path != build.path
+    assert kept.path.read_bytes() == build.path.read_bytes()
+    assert store.keep(build) == kept
+    assert [path.name for path in store.folder.iterdir()] == [build.artifact.sha256]
+    with pytest.raises(ConfigError, match="is missing"):
+        store.open("0" * 64)
+
+
+def test_a_start_does_not_change_the_fingerprint():
+    facts = {"cpu": "cortex-a72", "boot_id": "1"}
+    assert fingerprint_digest(facts) == fingerprint_digest({**facts, "boot_id": "2"})
+    assert fingerprint_digest(facts) != fingerprint_digest({**facts, "cpu": "cortex-a76"})

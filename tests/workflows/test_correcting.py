@@ -1,0 +1,49 @@
+"""Candidates are measured by what the predictor predicts, and the manifest and the build's words say so."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from manifests import facts
+from tiny_package import images
+
+from ofa_edge.cli.build import summary
+from ofa_edge.records.manifest import Manifest
+from ofa_edge.space import Space
+from ofa_edge.workflows.build import measured_search as correcting
+
+SPACE = Space("tiny", 0.25, 1, 3, (2, 2, 2, 2, 1, 1), (12, 16), depths=(1, 2))
+
+
+@pytest.mark.parametrize("metric", ["top1", "balanced"])
+def test_a_search_measures_by_the_predictors_metric(monkeypatch, metric):
+    given = {}
+
+    def stand_in(predict, rmse, count, pool, propose, measure, heads, most, seed, weights):
+        given["weights"] = weights
+        answers = SimpleNamespace(genomes=pool)
+        return SimpleNamespace(correction=SimpleNamespace(answers=answers), chosen=0)
+
+    monkeypatch.setattr(correcting, "measured_search", stand_in)
+    sorted_images = images(30, 0).take(np.argsort(images(30, 0).labels, kind="stable"))
+    plan = SimpleNamespace(
+        predictor=SimpleNamespace(predict=None, rmse=0.01, metric=metric),
+        package=SimpleNamespace(load=lambda: None, space=SPACE),
+        data=SimpleNamespace(validation=sorted_images),
+        measure=4,
+        options=SimpleNamespace(seed=0, constraints=SimpleNamespace(min_accuracy=None)),
+    )
+    pool = SPACE.genome([SPACE.largest(), SPACE.smallest()])
+    assert correcting.corrected_search(plan, pool, None, None).chosen == SPACE.largest()
+    if metric == "top1":
+        assert given["weights"] is None
+    else:
+        weights = [given["weights"][sorted_images.labels == label].sum() for label in range(3)]
+        assert weights == pytest.approx([1 / 3] * 3)
+
+
+def test_a_build_says_what_it_went_by(tmp_path):
+    parts = facts()
+    assert "balanced" not in summary(Manifest(**parts), tmp_path)
+    search = parts["search"].model_copy(update={"metric": "balanced"})
+    assert "subnets evaluated, by balanced accuracy" in summary(Manifest(**{**parts, "search": search}), tmp_path)
