@@ -56,8 +56,10 @@ def summary(name: str, figures: dict[str, Any], folder: Path) -> str:
     lines = [
         f"trained '{name}' in {duration(figures['seconds_of_this_call'])}; on {test['images']} test images:",
         table(rows, right=(1, 2)),
-        f"  the largest one's weakest classes: {', '.join(f'{label} {100 * share:.1f} %' for label, share in weakest)}",
     ]
+    if weakest[0][1] < 1:
+        words = ", ".join(f"{label} {100 * share:.1f} %" for label, share in weakest)
+        lines.append(f"  the largest one's weakest classes: {words}")
     if predictor is None:
         lines.append("predictor: none, the space has too few subnets; a search of it goes by MACs")
     else:

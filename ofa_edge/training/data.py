@@ -127,6 +127,9 @@ def resolve(recipe: Recipe, data: Dataset, processes: int = 1) -> Resolved:
     if counts.few:
         rows = [f"{name} ({counts.training[data.class_names.index(name)]})" for name in counts.few]
         notes.append(f"fewer than {FEW} training images: {_some(rows, _FEW_NAMED)}; expect little of such classes")
+    measured = recipe.measure.images
+    if measured is not None and measured < classes:
+        notes.append(f"[measure] images = {measured}: too few to measure each of {classes} classes")
     return Resolved(_fitted(recipe, data, kept, len(held_out), len(training), processes, notes), counts, tuple(notes))
 
 

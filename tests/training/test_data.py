@@ -10,6 +10,7 @@ from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.training.data import load_data, resolve
 from ofa_edge.training.plan import plan_run
+from ofa_edge.training.recipe import MeasureRecipe
 from ofa_edge.training.recipe_files import parse_recipe
 
 BARE = RECIPE.replace("mean = [72.9]\nstd = [90.0]\n", "").replace("held_out = 60\n", "")
@@ -92,6 +93,14 @@ def test_any_set_is_trained_on_whole_or_refused(counts, held_out, processes):
     assert again.recipe == recipe
     assert again.recipe.digest == recipe.digest
     assert again.counts == found.counts
+
+
+def test_fewer_measured_images_than_classes_are_said():
+    for images, said in ((2, True), (3, False), (9999, False)):
+        found = resolve(
+            recipe_of().model_copy(update={"measure": MeasureRecipe(images=images)}), sorted_set(40, 40, 40)
+        )
+        assert ("too few to measure each of 3 classes" in notes_of(found)) is said
 
 
 def test_twenty_images_of_four_classes():
