@@ -2,6 +2,7 @@
 
 from markupsafe import Markup
 
+from ofa_edge.metrics import METRIC_NAMES
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.report.svg import Axis, drawing, element, grid, line
 
@@ -23,10 +24,11 @@ def agreement_chart(search: SearchRecord | None) -> Markup:
     ]
     x = Axis.over([value for row in rows for value in row[:2]] + [row[2] for row in rows], LEFT, WIDTH - RIGHT)
     y = Axis(x.low, x.high, HEIGHT - BOTTOM, TOP)
-    parts = grid(x, y, "predicted top-1, %", "measured top-1, %")
+    metric = METRIC_NAMES[search.metric]
+    parts = grid(x, y, f"predicted {metric}, %", f"measured {metric}, %")
     parts.append(line(x(x.low), y(x.low), x(x.high), y(x.high), class_="diagonal"))
     for predicted, foreseen, measured in rows:
         parts.append(line(x(predicted), y(measured), x(foreseen), y(measured), class_="moved"))
         parts.append(element("circle", cx=x(predicted), cy=y(measured), r=4, class_="predicted"))
     parts += [element("circle", cx=x(row[1]), cy=y(row[2]), r=4, class_="foreseen") for row in rows]
-    return drawing(WIDTH, HEIGHT, "Predicted against measured top-1", *parts)
+    return drawing(WIDTH, HEIGHT, f"Predicted against measured {metric}", *parts)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from ofa_edge.metrics import METRIC_NAMES
 from ofa_edge.records.search import FrontPoint, ReferencePoint, SearchRecord
 from ofa_edge.report.svg import Axis, drawing, element, grid, label, line
 
@@ -34,7 +35,7 @@ def front_chart(search: SearchRecord | None, chosen: Chosen | None) -> Markup:
         return Markup("")
     scale = 100.0 if search.objective == "top1" else 1e-6
     x, y = _axes(search, chosen, scale)
-    parts = grid(x, y, "predicted latency, ms", "top-1, %" if scale > 1 else "million MACs")
+    parts = grid(x, y, "predicted latency, ms", f"{METRIC_NAMES[search.metric]}, %" if scale > 1 else "million MACs")
     parts += _cloud(x, y, search, scale)
     parts.append(_band(x, y, search.front, scale))
     parts += _budget(x, y, search.budget_ms)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ofa_edge.files import write_bytes
+from ofa_edge.metrics import METRIC_NAMES
 from ofa_edge.records.classes import ClassesRecord, ClassRecord
 from ofa_edge.records.manifest import Label, Manifest
 from ofa_edge.records.search import SearchRecord
@@ -35,6 +36,7 @@ def render_report(manifest: Manifest) -> str:
     classes = manifest.classes
     return jinja.get_template(TEMPLATE).render(
         manifest=manifest,
+        metric=METRIC_NAMES[manifest.search.metric if manifest.search else "top1"],
         front=front_chart(
             manifest.search, Chosen(manifest.subnet.id, manifest.prediction.low90, manifest.prediction.high90)
         ),

@@ -152,7 +152,7 @@ def finetune(
 
 def drop_words(drop: PairedDrop) -> str:
     """How much a network gained or lost, with the interval and the images that changed sides."""
-    gain, low, high = -100 * drop.drop, -100 * drop.high95, -100 * drop.low95
+    gain, low, high = (0.0 - 100 * value for value in (drop.drop, drop.high95, drop.low95))  # no -0.00
     return (
         f"{gain:+.2f} points ({low:+.2f} .. {high:+.2f} at 95 %; of {drop.images:,} test images {drop.won} won, "
         f"{drop.lost} lost)"
