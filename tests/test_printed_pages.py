@@ -11,7 +11,12 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize(
     ("program", "page"),
-    [("search.py", "search.md"), ("correction.py", "correction.md"), ("nas_baselines", "nas_baselines.md")],
+    [
+        ("search.py", "search.md"),
+        ("correction.py", "correction.md"),
+        ("nas_baselines", "nas_baselines.md"),
+        ("own_data.py", "own_data.md"),
+    ],
 )
 def test_the_page_is_printed_from_the_results(program: str, page: str) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / program), "table"]
