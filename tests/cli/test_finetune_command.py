@@ -25,7 +25,7 @@ def test_a_summary_for_people_json_for_programs_and_changed_code(run, command, t
     status, out, err = run(*command, *brief)
     assert status == 0, err
     figures = json.loads((tmp_path / "tuned" / "finetune.json").read_bytes())
-    first, second, wrote, following = out.splitlines()
+    first, second, wrote, following = filter(None, out.splitlines())
     assert first.startswith(f"top-1 {100 * figures['top1_before']:.2f} % before, ")
     assert first.endswith(" after: within chance")
     assert "of 30 test images" in second

@@ -258,7 +258,8 @@ def test_weights_of_another_run_in_the_folder_are_refused(finished, run_folder):
 
 def test_the_package_follows_what_is_measured_on(run_folder, few_tests, monkeypatch):
     """`[measure]` is no part of the identity: what hangs on it is made again, and is never that of before."""
-    monkeypatch.setattr(pairs_module, "measure_top1", train_module.measure_top1)
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(pairs_module, "measure", lambda *args: float(rng.uniform(0.3, 0.9)))
     lines = recipe().model_copy(update={"measure": recipe().measure.model_copy(update={"images": 30})})
     figures = train(lines, dataset(), run_folder)
     package = open_supernet(str(run_folder))
@@ -288,10 +289,10 @@ def test_an_empty_folder_is_claimed_once(tmp_path):
 
 
 def test_a_run_does_not_write_behind_a_link(tmp_path):
-    claim_run_folder(tmp_path / "run", recipe())
+    claim_run_folder(tmp_path / "run", recipe(), dataset())
     (tmp_path / "run" / "log.jsonl").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OutputError, match="is a link"):
-        claim_run_folder(tmp_path / "run", recipe())
+        claim_run_folder(tmp_path / "run", recipe(), dataset())
 
 
 def test_a_damaged_claim_is_refused(tmp_path):

@@ -91,7 +91,7 @@ def pictures() -> list[dict[str, Any]]:
             "shape": list(case[:3]),
             "channels": case[3],
             "size": case[4],
-            "sha256": digest(square_array(pixels(seed, *case[:3]), case[3], case[4])),
+            "sha256": digest(square_array(pixels(seed, *case[:3]), case[3], case[4]).pixels),
         }
         for seed, case in enumerate(cases, 200)
     ]
