@@ -26,7 +26,9 @@ def test_a_tuned_build_is_remembered_by_later_ones(own_cache, tmp_path, database
     assert found.budget_s == 20.0
     assert 1 <= found.known <= found.functions
     assert "tune" in stages.made
-    assert first.outcome in ("pass", "inconclusive")
+    gates = {verdict.gate: verdict.outcome for verdict in first.verdicts}
+    assert gates.pop("accuracy") == "unverified"  # 50 images
+    assert set(gates.values()) <= {"pass", "inconclusive"}
     again, stages = own_cache.build(tmp_path / "b", **HOST)
     assert again.schedules.tuning.choices == found.choices
     assert again.schedules.tuning.tuned == found.tuned
