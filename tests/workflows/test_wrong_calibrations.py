@@ -124,6 +124,20 @@ def test_a_network_that_answers_with_nan_is_an_error_of_the_network(judge, data,
     assert "fashion-mnist" in caught.value.why
 
 
+def test_balanced_accuracy_of_the_training_run_is_not_held_against_top1(data, tmp_path):
+    """On uneven classes a sound network has a top-1 far below what its balanced accuracy says."""
+    runner = StageRunner(StageCache(tmp_path))
+    options = BuildOptions(target="raspberry-pi-4", device="none")
+    plan = dataclasses.replace(make_plan(options, claim=False), data=data)
+    for metric, asked in (("top1", True), ("balanced", False)):
+        predictor = dataclasses.replace(plan.ranked.predictor, metric=metric)
+        one = dataclasses.replace(plan, ranked=dataclasses.replace(plan.ranked, predictor=predictor))
+        subnet = plan.package.space.smallest(20)
+        static = stages.extract(runner, one, subnet)
+        answers = load_logits(stages.run_torch(runner, one, static, folded=False))
+        assert (check_statistics(runner, one, subnet, static, answers).expected is not None) == asked
+
+
 def test_random_weights_are_asked_without_labels(tmp_path):
     options = BuildOptions(target="pixel-4", device="none", untrained=True, supernet="ofa_mbv3_d234_e346_k357_w1.0")
     plan, runner = make_plan(options, claim=False), StageRunner(StageCache(tmp_path))

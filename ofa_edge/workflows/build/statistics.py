@@ -112,7 +112,10 @@ def _answers(
 
 
 def _expected(plan: Plan, subnet: Subnet) -> ExpectedRecord | None:
-    """What the package's training says of this subnet's top-1: measured, or else predicted from what was measured."""
+    """What the package's training says of this subnet's top-1: measured, or else predicted from what was measured.
+
+    Nothing where it measured balanced accuracy: where classes are uneven the two may lie far apart either way.
+    """
     package, same = plan.package, plan.options.data is None
     if (facts := package.file(zoo.FINETUNED)) is not None:
         try:
@@ -126,7 +129,8 @@ def _expected(plan: Plan, subnet: Subnet) -> ExpectedRecord | None:
         except (OSError, ValueError, KeyError, TypeError):
             return None
     pairs = package.file(zoo.PAIRS)
-    if pairs is None or plan.predictor is None or plan.predictor.rmse_source != "held-out":
+    predictor = plan.predictor
+    if pairs is None or predictor is None or predictor.rmse_source != "held-out" or predictor.metric != "top1":
         return None
     try:
         images = int(parse_json(pairs.read_bytes())["images"])
@@ -136,6 +140,6 @@ def _expected(plan: Plan, subnet: Subnet) -> ExpectedRecord | None:
     if subnet in known:
         source = "the training run measured"
         return ExpectedRecord(top1=known[subnet], images=images, source=source, same_data=same)
-    predicted = float(np.clip(plan.predictor.predict(package.space.genome([subnet]))[0], 0, 1))
+    predicted = float(np.clip(predictor.predict(package.space.genome([subnet]))[0], 0, 1))
     source = "expected of what the training run measured"
-    return ExpectedRecord(top1=predicted, images=images, error=plan.predictor.rmse, source=source, same_data=same)
+    return ExpectedRecord(top1=predicted, images=images, error=predictor.rmse, source=source, same_data=same)
