@@ -30,8 +30,7 @@ def balanced_accuracy(logits: NDArray[np.floating], labels: NDArray[np.integer])
     """
     if len(logits) != len(labels) or not len(labels):
         raise ValueError(f"{len(logits)} rows of logits for {len(labels)} labels")
-    right = argmax(logits) == labels
-    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
+    return float(np.nanmean(recalls(confusion(argmax(logits), labels, logits.shape[1]))))
 
 
 Metric = Literal["top1", "balanced"]

@@ -11,7 +11,6 @@ followed, written over or removed, and a marker that names anything but files in
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import shutil
 import tempfile
@@ -20,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ofa_edge.errors import OutputError
-from ofa_edge.files import fsync_folder, write_json
+from ofa_edge.files import fsync_folder, parse_json, write_json
 from ofa_edge.names import relative_path
 
 MANIFEST = "manifest.json"  # published last: a folder that has one is complete
@@ -125,12 +124,12 @@ def _owned(out: Path) -> list[str] | None:
     if file.is_symlink() or not file.is_file():
         return None
     try:
-        marker = json.loads(file.read_bytes())
+        marker = parse_json(file.read_bytes())
         names = marker["files"]
         if marker["tool"] != "ofa-edge" or not isinstance(names, list):
             return None
         return [relative_path(name) for name in names]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -17,6 +17,14 @@ from ofa_edge.shown import pasteable
 COLOURS = {"pass": "green", "fail": "red", "unverified": "yellow", "inconclusive": "yellow"}
 
 
+ACCEPT_CODE = click.option(
+    "--accept-changed-code",
+    "accept_code",
+    is_flag=True,
+    help="Go on with a run that an older version of ofa-edge began.",
+)
+
+
 class Finite(click.FloatRange):
     """A range of numbers. `click.FloatRange` lets `nan` through, which compares with nothing."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import print_result
+from ofa_edge.cli.console import ACCEPT_CODE, print_result
 
 if TYPE_CHECKING:
     from ofa_edge.training.package_data import TrainingData
@@ -30,12 +30,7 @@ if TYPE_CHECKING:
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
 @click.option("--device", default="cpu", show_default=True, help="torch device: cpu, cuda.")
 @click.option("--allow-drop", is_flag=True, help="Take the network even where it became worse.")
-@click.option(
-    "--accept-changed-code",
-    "accept_code",
-    is_flag=True,
-    help="Go on with a run that an older version of ofa-edge began.",
-)
+@ACCEPT_CODE
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def finetune_command(

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ofa_edge.cli.console import print_result, table
+from ofa_edge.cli.console import ACCEPT_CODE, print_result, table
 
 
 @click.command("train")
@@ -25,12 +25,7 @@ from ofa_edge.cli.console import print_result, table
     help="Subnets to measure for the predictor. Default: the recipe's.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run (a run folder is always continued).")
-@click.option(
-    "--accept-changed-code",
-    "accept_code",
-    is_flag=True,
-    help="Go on with a run that an older version of ofa-edge began.",
-)
+@ACCEPT_CODE
 @click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and how long it takes here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON in place of the summary.")
 def train_command(

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ofa_edge.data.dataset import Images
-from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.data.preprocess import Pixels, Preprocessing
 from ofa_edge.errors import DataError
 
 USUAL, FEW = 500, 100
@@ -56,7 +57,7 @@ def review_calibration(
             f"int8 ranges are measured on it; {USUAL} images are usual",
             "give a training folder with images, or --precision fp16",
         )
-    flat = np.ptp(images.pixels.reshape(count, -1), axis=1) < _FLAT
+    flat = without_content(images.pixels)
     if flat.all():
         raise DataError(
             "every calibration image is of one colour",
@@ -98,6 +99,11 @@ def check_normalised(low: float, high: float, preprocessing: Preprocessing) -> N
             f"values {low:.3g} to {high:.3g}; pixels 0..255 give {least:.3g} to {largest:.3g} here",
             f"input = (pixel - mean) / std, mean {preprocessing.mean}, std {preprocessing.std}",
         )
+
+
+def without_content(pixels: Pixels) -> NDArray[np.bool_]:
+    """Which of uint8 images [N, H, W, C] are of one grey value throughout, bool [N]."""
+    return np.asarray(np.ptp(pixels.reshape(len(pixels), -1), axis=1) < _FLAT)
 
 
 def _attained(images: Images, preprocessing: Preprocessing) -> tuple[float, float]:

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from ofa_edge.data.channels import pixel_statistics
 from ofa_edge.data.dataset import Dataset
 from ofa_edge.data.open import IMAGE_FOLDER, class_folders, open_dataset
-from ofa_edge.data.review import Expected, review_set
+from ofa_edge.data.review import FEW, Expected, review_set
 from ofa_edge.data.sampling import stratified, stratified_split
 from ofa_edge.errors import DataError
 from ofa_edge.training.recipe import Recipe
 
-FEW = 20  # training images of a class below which a user is told
 _SMALLEST_BATCH = 2  # batch norms want two images
 _NAMED, _FEW_NAMED = 8, 40  # classes named in one message
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from ofa_edge.data.dataset import Dataset, Images
+from ofa_edge.data.dataset import Dataset, Images, class_counts
 from ofa_edge.data.open import IMAGE_FOLDER, class_folders
 from ofa_edge.errors import DataError
 from ofa_edge.files import parse_json
@@ -16,7 +16,7 @@ from ofa_edge.supernet.own_data import open_for
 from ofa_edge.supernet.zoo import IMAGES, SupernetPackage
 from ofa_edge.training.recipe import AugmentRecipe, Balance
 
-CALIBRATION_IMAGES = 500
+CALIBRATION_IMAGES, VALIDATION_IMAGES = 500, 4000
 _HELD_OUT_SHARE = 10  # one in so many, where the supernet's own recipe is not at hand
 
 
@@ -45,7 +45,7 @@ class TrainingData:
     def class_counts(self) -> list[int]:
         """Training images of each class that any image is of, by class number."""
         every = np.concatenate([part.labels for part in (self.train, self.held_out, self.test)])
-        return [int(count) for count in np.bincount(self.train.labels, minlength=int(every.max()) + 1)]
+        return class_counts(self.train, int(every.max()) + 1).tolist()
 
 
 def training_data(package: SupernetPackage, dataset: str | None, folder: Path | None) -> TrainingData:

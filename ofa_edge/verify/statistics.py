@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.data.calibration import without_content
 from ofa_edge.metrics import wilson95
 from ofa_edge.records.manifest import DropRecord, ExpectedRecord, Outcome, StatisticsRecord, Verdict
 
@@ -48,7 +49,7 @@ def suspicions(
     if seen < min(classes, len(pixels)):
         certain = seen == 1 and len(pixels) > 1
         found.append(Suspicion("one-class" if certain else "few-classes", f"show {seen} of {classes} classes", certain))
-    flat = float(np.mean(np.ptp(pixels.reshape(len(pixels), -1), axis=1) < 2))
+    flat = float(without_content(pixels).mean())
     if flat > 0:
         found.append(Suspicion("no-content", f"are of one colour in {100 * flat:.0f} % of cases", flat > 0.5))
     own_mean, own_std = (np.atleast_1d(value) for value in (pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))))
@@ -96,7 +97,11 @@ def statistics_verdict(record: StatisticsRecord, top1: float | None, images: int
         words = f"{_points(record.drop)} worse than the same weights calibrated on {record.images} other images"
         return verdict("fail", "worse-than-other-images", f"{words}{why}")
     expected = record.expected
-    if expected is not None and top1 is not None and (low := _short_by(expected, top1, images)) > _far(expected):
+    if (
+        expected is not None
+        and top1 is not None
+        and (low := _short_by(expected, top1, images)) > FAR_BELOW[expected.same_data]
+    ):
         words = f"{100 * top1:.2f} % top-1 on {images} images, {expected.source} {100 * expected.top1:.2f} %"
         more = why or ("" if expected.same_data else ": another data set, or images read in another way")
         return verdict("fail", "below-training", f"{words}: at least {100 * low:.1f} points less{more}")
@@ -117,10 +122,6 @@ def statistics_verdict(record: StatisticsRecord, top1: float | None, images: int
 
 def _points(drop: DropRecord) -> str:
     return f"{100 * drop.drop:.2f} points ({100 * drop.low95:+.2f} .. {100 * drop.high95:+.2f})"
-
-
-def _far(expected: ExpectedRecord) -> float:
-    return FAR_BELOW[expected.same_data]
 
 
 def _short_by(expected: ExpectedRecord, top1: float, images: int) -> float:

@@ -16,7 +16,7 @@ from ofa_edge import __version__, cost
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.errors import ConfigError, OutputError
 from ofa_edge.files import canonical_json, parse_json, sha256_bytes, sha256_file, write_bytes, write_json
-from ofa_edge.metrics import METRICS, Metric, argmax, spearman
+from ofa_edge.metrics import METRICS, Metric, argmax, confusion, recalls, spearman
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import subnet_logits
@@ -26,7 +26,7 @@ from ofa_edge.supernet.weights import load_supernet, save_supernet
 from ofa_edge.training.claim import IDENTITY, RunIdentity, claim_run
 from ofa_edge.training.data import resolve
 from ofa_edge.training.distributed import World
-from ofa_edge.training.package_data import CALIBRATION_IMAGES
+from ofa_edge.training.package_data import CALIBRATION_IMAGES, VALIDATION_IMAGES
 from ofa_edge.training.plan import PhasePlan
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.run import LOG, Progress
@@ -34,7 +34,7 @@ from ofa_edge.training.timing import Estimate, estimate
 from ofa_edge.training.trainer import Trainer
 from ofa_edge.workflows.accuracy_predictor import MIN_PAIRS, measure_and_fit
 
-VALIDATION_IMAGES, TEST_IMAGES = 4000, 2000
+TEST_IMAGES = 2000
 RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"
 Report = Callable[[str, int, int], None]  # stage, done, total
 
@@ -48,10 +48,8 @@ def claim_run_folder(
     split = data.split(recipe.data.held_out_images, recipe.data.split_seed)
     identity = RunIdentity.of(decides, data.class_names, *split, data.test)
     held = claim_run(folder, RECIPE, facts, identity, dry=dry, accept_code=accept_code)
-    if not dry:
-        write_json(
-            folder / RECIPE, {**facts, IDENTITY: held}
-        )  # what is measured may have changed: it makes no other run
+    if not dry:  # what is measured may have changed, which makes it no other run
+        write_json(folder / RECIPE, {**facts, IDENTITY: held})
     return identity
 
 
@@ -283,9 +281,8 @@ def _by_name(names: Iterable[str], values: Iterable[float]) -> dict[str, float]:
 
 def _recall(answers: NDArray[np.float32], test: Images, class_names: Sequence[str]) -> dict[str, float]:
     """Share of each class's images that are right; classes without images are left out."""
-    right = argmax(answers) == test.labels
-    shown = np.unique(test.labels).tolist()
-    return {class_names[label]: round(float(right[test.labels == label].mean()), 4) for label in shown}
+    found = recalls(confusion(argmax(answers), test.labels, len(class_names)))
+    return {name: round(float(value), 4) for name, value in zip(class_names, found, strict=True) if not np.isnan(value)}
 
 
 def _ends(space: Space) -> tuple[tuple[str, Callable[[int], Any]], ...]:

@@ -8,12 +8,10 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
-
 from ofa_edge import __version__, cost
 from ofa_edge.cache import CacheEntry, StageCache
 from ofa_edge.data.sampling import stratified
-from ofa_edge.errors import GateError, UnsupportedError
+from ofa_edge.errors import UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import copy_file, sha256_file, write_bytes
 from ofa_edge.output import output_folder
@@ -196,12 +194,9 @@ def _climb(
     labels = plan.data.test_labels
     name = "supernet slice" if plan.package.subnet is None else "given network"
     start = Answers(name, load_logits(stages.run_torch(runner, plan, static, folded=False)))
-    if not np.isfinite(start.logits).all():
-        raise GateError(
-            "the network's answers are not finite numbers",
-            f"{name} {subnet.id} of '{plan.package.name}', on {len(start.logits)} test images",
-            "train it again, with a lower learning rate",
-        )
+    stages.require_finite(
+        start.logits, f"{name} {subnet.id} of '{plan.package.name}', on {len(start.logits)} test images"
+    )
     folded = Answers("BN folded", load_logits(stages.run_torch(runner, plan, static, folded=True)))
     exported = Answers(
         "onnx",

@@ -13,9 +13,8 @@ from ofa_edge.data.sampling import stratified_split
 from ofa_edge.records.classes import Split
 from ofa_edge.supernet.own_data import open_for
 from ofa_edge.supernet.zoo import SupernetPackage
+from ofa_edge.training.package_data import CALIBRATION_IMAGES, VALIDATION_IMAGES
 
-VALIDATION_IMAGES = 4000
-CALIBRATION_IMAGES = 500
 _SYNTHETIC = (64, 64, 16)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ofa_edge import __version__
 from ofa_edge.cache import CacheEntry, StageCache, code_version
 from ofa_edge.device.runners.build import RUNNER
+from ofa_edge.errors import GateError
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import write_bytes, write_json
 from ofa_edge.records.manifest import StageRecord
@@ -88,6 +89,14 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
 def load_logits(entry: CacheEntry, name: str = LOGITS) -> NDArray[np.float32]:
     """The logits [N, classes] that a stage left."""
     return np.asarray(np.load(entry.path(name), allow_pickle=False), dtype=np.float32)
+
+
+def require_finite(answers: NDArray[np.float32], whose: str) -> None:
+    """Raise GateError for logits that hold NaN or infinity; `whose` says of which network, on what."""
+    if not np.isfinite(answers).all():
+        raise GateError(
+            "the network's answers are not finite numbers", whose, "train it again, with a lower learning rate"
+        )
 
 
 def inputs_for(plan: Plan, subnet: Subnet, count: int | None = None) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ofa_edge.cache import CacheEntry
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.sampling import stratified, stratified_order
-from ofa_edge.errors import GateError, OfaEdgeError
+from ofa_edge.errors import OfaEdgeError
 from ofa_edge.files import parse_json
 from ofa_edge.metrics import argmax, paired_drop, top1
 from ofa_edge.records.manifest import DropRecord, ExpectedRecord, StatisticsRecord
@@ -19,7 +19,7 @@ from ofa_edge.training.pairs import read_pairs
 from ofa_edge.verify.statistics import nearness_db, suspicions
 from ofa_edge.workflows.build.images import BuildData
 from ofa_edge.workflows.build.plan import Plan
-from ofa_edge.workflows.build.stages import LOGITS, STATIC, StageRunner, load_logits, save_array
+from ofa_edge.workflows.build.stages import LOGITS, STATIC, StageRunner, load_logits, require_finite, save_array
 
 OTHERS, JUDGED, COMPARED = 5, 2, 200
 """Other calibrations; how many of them are judged by top-1; test images that all answers are compared on."""
@@ -32,12 +32,9 @@ def check_statistics(
     """Hold a network's answers [N, classes] to the test images against those of the same weights, calibrated anew."""
     others = other_calibrations(plan.data)
     found, compared = _answers(runner, plan, static, others)
-    if not (np.isfinite(found).all() and np.isfinite(compared).all()):
-        raise GateError(
-            "the network's answers are not finite numbers",
-            f"subnet {subnet.id} of '{plan.package.name}', calibrated on {len(others[0])} other images",
-            "train it again, with a lower learning rate",
-        )
+    whose = f"subnet {subnet.id} of '{plan.package.name}', calibrated on {len(others[0])} other images"
+    for each in (found, compared):
+        require_finite(each, whose)
     near, others_near = nearness_db(answers[stratified(plan.data.test.labels, COMPARED, 0)], compared)
     labels, package = plan.data.test_labels, plan.package
     odd = suspicions(
