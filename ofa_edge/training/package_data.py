@@ -45,7 +45,7 @@ class TrainingData:
     def class_counts(self) -> list[int]:
         """Training images of each class that any image is of, by class number."""
         every = np.concatenate([part.labels for part in (self.train, self.held_out, self.test)])
-        return class_counts(self.train, int(every.max()) + 1).tolist()
+        return [int(count) for count in class_counts(self.train, int(every.max()) + 1)]
 
 
 def training_data(package: SupernetPackage, dataset: str | None, folder: Path | None) -> TrainingData:
