@@ -5,9 +5,10 @@ import subprocess
 
 import numpy as np
 import pytest
-from demo_app import IMAGES, PRECISIONS, TARGET, model_inputs, sample_pixels
+from demo_app import PRECISIONS, TARGET, model_inputs, sample_pixels
 
 from ofa_edge.bundle.record import BUNDLE, read_bundle
+from ofa_edge.bundle.samples import DEFAULT_IMAGES
 from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.files import sha256_file, write_bytes
 
@@ -30,11 +31,11 @@ def run_bundle(toolchain, core_classes, host_shim):
 def answers(run_bundle, unpacked, tmp_path_factory):
     """All models of the APK over all its images: (folder of results, printed lines)."""
     out = tmp_path_factory.mktemp("jvm")
-    return out, run_bundle(unpacked / "assets", out, images=IMAGES)
+    return out, run_bundle(unpacked / "assets", out, images=DEFAULT_IMAGES)
 
 
 def test_every_model_of_the_apk_runs(answers):
-    assert [line[:2] for line in answers[1]] == [[f"{TARGET}-{precision}", str(IMAGES)] for precision in PRECISIONS]
+    assert [line[:2] for line in answers[1]] == [[f"{TARGET}-{precision}", str(DEFAULT_IMAGES)] for precision in PRECISIONS]
 
 
 def test_no_operator_is_left_to_the_slow_path(answers):
