@@ -35,7 +35,8 @@ def answers(run_bundle, unpacked, tmp_path_factory):
 
 
 def test_every_model_of_the_apk_runs(answers):
-    assert [line[:2] for line in answers[1]] == [[f"{TARGET}-{precision}", str(DEFAULT_IMAGES)] for precision in PRECISIONS]
+    expected = [[f"{TARGET}-{precision}", str(DEFAULT_IMAGES)] for precision in PRECISIONS]
+    assert [line[:2] for line in answers[1]] == expected
 
 
 def test_no_operator_is_left_to_the_slow_path(answers):
