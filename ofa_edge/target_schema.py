@@ -1,21 +1,15 @@
 """The schema of target files: strict tables, and figures that a device can have."""
 
 import math
-import typing
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from ofa_edge.names import RelativePath
+from ofa_edge.names import PlainName, RelativePath
+from ofa_edge.vocabulary import Precision
 
-Precision = Literal["fp32", "fp16", "dynamic", "int8"]
-Feature = Literal["fp32", "fp16", "dynamic", "int8", "fp16-accumulation"]
-RuntimeKind = Literal["tflite", "tvm"]
 Architecture = Literal["aarch64", "x86_64", "armv7l"]
-
-PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
-RUNTIMES: tuple[RuntimeKind, ...] = typing.get_args(RuntimeKind)
 
 
 class _Table(BaseModel):
@@ -39,7 +33,7 @@ class Hardware(_Table):
     cores: Threads
     gpu: str | None = None
     peak_gmacs_fp32: Peak  # 1e9 multiply-accumulates a second
-    # None: no fp16 arithmetic. fp16 files then run as fp32, and `build --fp16-accumulation` is refused.
+    # None: no fp16 arithmetic. fp16 files then run as fp32, and fp16-acc16 is refused.
     peak_gmacs_fp16: Peak | None = None
     peak_gmacs_int8: Peak | None = None
     memory_gbps: float = Field(ge=1e-3, le=100_000)  # 1e9 bytes a second
@@ -70,18 +64,27 @@ class TvmOptions(_Table):
         return self
 
 
-class Runtime(_Table):
-    """What runs the artifact, and how."""
+class PluginOptions(_Table):
+    """What a runtime that is not ours has to know about the target: `options` are its own affair."""
 
-    kind: RuntimeKind
+    precisions: tuple[Precision, ...] | None = Field(default=None, min_length=1)  # default: those of [runtime]
+    unsupported: dict[Precision, str] = Field(default_factory=dict)  # precision -> why not
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Runtime(_Table):
+    """What runs the artifact, and how. Which runtimes there are is known to `ofa_edge.runtimes` alone."""
+
+    kind: PlainName
     threads: Threads
     cores: tuple[
         Annotated[int, Field(ge=0, lt=1024)], ...
     ] = ()  # on which the threads are kept while measured; () for any
     precisions: tuple[Precision, ...] = Field(min_length=1)
-    alternatives: tuple[RuntimeKind, ...] = ()
-    unsupported: dict[Feature, str] = Field(default_factory=dict)  # precision or option -> why not, in hardware terms
+    alternatives: tuple[PlainName, ...] = ()
+    unsupported: dict[Precision, str] = Field(default_factory=dict)  # precision -> why not, in hardware terms
     tvm: TvmOptions | None = None
+    plugins: dict[PlainName, PluginOptions] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -91,8 +94,6 @@ class Runtime(_Table):
             raise ValueError(f"alternatives names {self.kind} again; it is the kind")
         if self.cores and len(set(self.cores)) < self.threads:
             raise ValueError(f"cores names fewer cores than there are threads: {len(set(self.cores))}, {self.threads}")
-        if self.tvm is None and "tvm" in (self.kind, *self.alternatives):
-            raise ValueError("tvm is a runtime here, so the table [runtime.tvm] is needed")
         return self
 
 

@@ -23,17 +23,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
+from ofa_edge.errors import ConfigError, UnknownNameError
 from ofa_edge.files import bounded_text, parse_toml
 from ofa_edge.names import require_plain
 from ofa_edge.shown import pasteable
-from ofa_edge.target_schema import PRECISIONS, RUNTIMES, Identity, Precision, RuntimeKind, Sustained, TargetFile
+from ofa_edge.target_schema import Identity, Sustained, TargetFile
 
 __all__ = [
-    "PRECISIONS",
-    "RUNTIMES",
-    "Precision",
-    "RuntimeKind",
     "Sustained",
     "Target",
     "builtin_folder",
@@ -43,8 +39,6 @@ __all__ = [
     "machine_architecture",
     "nearest_key",
     "read_target",
-    "require",
-    "require_fp16_accumulation",
 ]
 ENTRY_POINTS = "ofa_edge.targets"
 SEARCH_VARIABLE = "OFA_EDGE_TARGETS"
@@ -64,8 +58,8 @@ class Target(TargetFile):
         return identity.fits(model, cpu)
 
     @property
-    def runtimes(self) -> tuple[RuntimeKind, ...]:
-        """Every runtime that builds for this target, the usual one first."""
+    def runtimes(self) -> tuple[str, ...]:
+        """Runtimes that the file names, the usual one first."""
         return (self.runtime.kind, *self.runtime.alternatives)
 
     @property
@@ -78,67 +72,9 @@ class Target(TargetFile):
         """The latency model's file."""
         return self.path.parent / self.latency_model.file
 
-    def precisions(self, runtime: str) -> tuple[Precision, ...]:
-        """Precisions that `runtime` builds for this target; none for a runtime that it lacks."""
-        if runtime not in self.runtimes:
-            return ()
-        tvm = self.runtime.tvm
-        return tvm.precisions if runtime == "tvm" and tvm and tvm.precisions else self.runtime.precisions
-
     def facts(self) -> dict[str, Any]:
         """The target as JSON, for manifests and cache keys: no path, so equal files give equal facts."""
         return {"name": self.name, **self.model_dump(mode="json", by_alias=True, exclude={"name", "path"})}
-
-
-def require(target: Target, runtime: str, precision: str) -> None:
-    """Refuse, before any work, what the target cannot do.
-
-    Raises:
-        UnsupportedError: with the reason that the target file gives, and the alternatives.
-    """
-    if runtime not in target.runtimes:
-        raise UnsupportedError(
-            f"runtime {runtime} on {target.name} is not supported",
-            f"{target.path.name} builds for: {', '.join(target.runtimes)}",
-            pasteable("ofa-edge", "build", "--target", target.name, "--runtime", target.runtime.kind),
-        )
-    able = target.precisions(runtime)
-    if precision in able:
-        return
-    tvm = target.runtime.tvm
-    reasons: dict[str, str] = dict(target.runtime.unsupported.items())
-    if runtime == "tvm" and tvm is not None:
-        reasons.update(tvm.unsupported.items())
-    reason = reasons.get(precision, f"{target.path.name} lists {', '.join(able)} for {runtime}")
-    choice = target.defaults.precision if target.defaults.precision in able else able[0]
-    raise UnsupportedError(
-        f"precision {precision} on {target.name} with {runtime} is not supported",
-        reason,
-        pasteable("ofa-edge", "build", "--target", target.name, "--runtime", runtime, "--precision", choice),
-    )
-
-
-def require_fp16_accumulation(target: Target, runtime: str, precision: str) -> None:
-    """Refuse sums in half precision where nothing would add them so.
-
-    Raises:
-        UnsupportedError: not a TFLite fp16 artifact, or the target's core has no fp16 arithmetic.
-    """
-    command = pasteable("ofa-edge", "build", "--target", target.name)
-    if (runtime, precision) != ("tflite", "fp16"):
-        raise UnsupportedError(
-            f"--fp16-accumulation does not go with {runtime} {precision}",
-            "it lets XNNPACK add in half precision, for which weights and activations must be fp16",
-            f"{command} --runtime tflite --precision fp16 --fp16-accumulation",
-        )
-    missing = f"{target.path.name} gives no hardware.peak_gmacs_fp16: the core adds in fp32 whatever the file allows"
-    reasons = target.runtime.unsupported
-    if target.hardware.peak_gmacs_fp16 is None or "fp16-accumulation" in reasons:
-        raise UnsupportedError(
-            f"fp16 accumulation on {target.name} is not supported",
-            reasons.get("fp16-accumulation", missing),
-            f"{command} --precision fp16",
-        )
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from ofa_edge.files import sha256_bytes, sha256_file
 from ofa_edge.output import MANIFEST
 from ofa_edge.records.build import check_built
 from ofa_edge.records.manifest import FileRecord, Manifest, read_manifest
+from ofa_edge.runtimes import runtime_named, runtimes
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 
 APP_ARCH = "aarch64"  # of the app's runtime: arm64-v8a
-PRECISIONS = ("fp32", "fp16", "dynamic", "int8")  # that were run with the app's runtime
 _IO_TYPES = {0: "float32", 3: "uint8", 9: "int8"}  # of TFLite's schema, those that the app reads and writes
 _PROOFS = ("parity", "accuracy")  # gates that every build has
 
@@ -59,18 +59,15 @@ def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool
     """
     manifest = read_manifest(folder)
     target = manifest.target
-    again = pasteable("ofa-edge", "build", "--target", target.name, "--runtime", "tflite")
-    if target.runtime != "tflite":
+    able = [name for name, runtime in runtimes().items() if runtime.app]
+    again = pasteable("ofa-edge", "build", "--target", target.name, "--runtime", able[0])
+    if not runtime_named(target.runtime).app:
         raise UnsupportedError(
             f"the app does not run {target.runtime} artifacts", f"{folder}: runtime {target.runtime}", again
         )
     if target.arch != APP_ARCH:
         raise UnsupportedError(
             f"built for {target.arch}", f"{folder}: the app's runtime is for {APP_ARCH} (arm64-v8a)", again
-        )
-    if target.precision not in PRECISIONS:
-        raise UnsupportedError(
-            f"the app does not run {target.precision} models", f"{folder}: it runs {', '.join(PRECISIONS)}", again
         )
     check_built(folder, manifest)
     verified = _proved(folder, manifest, allow_unverified)

@@ -10,6 +10,7 @@ import click
 from ofa_edge.cli.classes import class_lines
 from ofa_edge.cli.console import StageLines, file_size, hanging, outcome, print_json, table
 from ofa_edge.cli.constraint_options import constraint_options, take_constraints
+from ofa_edge.cli.options import json_option, outside_key_option, precision_option, runtime_option, target_option
 from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
@@ -20,19 +21,14 @@ GATE_FAILED, NOT_PROVED = 1, 3
 
 
 @click.command("build")
-@click.option("--target", metavar="NAME", help="Target name or TOML file; see: ofa-edge targets list.")
+@target_option(required=False)
 @click.option("--fleet", metavar="NAME=20ms,...", help="Several targets with their budgets, in place of --target.")
 @click.option("--max-models", type=click.IntRange(min=1), help="Subnets for the fleet, at most.")
 @click.option("--measure", type=click.IntRange(1, 500), help="Subnets that the search may measure. Default: 8.")
 @click.option("--sustained", is_flag=True, help="Search on the target's speed when it is warm (where that is known).")
 @click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "dynamic", "int8"]), help="Default: the target's.")
-@click.option(
-    "--fp16-accumulation",
-    is_flag=True,
-    help="Let the device add in half precision too (with --precision fp16, where its core can).",
-)
-@click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
+@precision_option
+@runtime_option
 @click.option(
     "--supernet",
     "--network",
@@ -42,7 +38,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
     metavar="NAME|DIR",
     help="A supernet (see: zoo list), or the folder of one network from zoo import, which is taken as it is.",
 )
-@click.option("--outside-key", is_flag=True, help="Where no latency model holds, take the nearest, widened.")
+@outside_key_option
 @click.option("--untrained", is_flag=True, help="Random weights for a published supernet: latency and conversion only.")
 @click.option("--data", type=click.Path(path_type=Path), help="Image folder: train/CLASS/..., val/CLASS/...")
 @click.option(
@@ -61,9 +57,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
     metavar="DURATION",
     help="Tune TVM's schedules on the device for so long: 90s, 5m, 1h. Default: not at all.",
 )
-@click.option(
-    "--tune-db/--no-tune-db", default=True, help="Use what tuning found earlier (default), or pay no heed to it."
-)
+@click.option("--tune-db/--no-tune-db", default=True, help="Use what earlier tuning found (default), or ignore it.")
 @click.option(
     "--refine",
     type=click.IntRange(min=0),
@@ -73,7 +67,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted build (finished stages are always reused).")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+@json_option("Print the manifest as JSON.")
 def build_command(
     as_json: bool, dry_run: bool, resume: bool, fleet: str | None, max_models: int | None, **options: Any
 ) -> int:
@@ -118,27 +112,30 @@ def _exit_code(manifests: "Sequence[Manifest]") -> int:
 def _describe(plan: "Plan") -> str:
     from ofa_edge.workflows.build.search import constraint_words
 
+    search, tuning, ranges = plan.search, plan.export.tuning, plan.export.ranges
     where = plan.device.name if plan.device.name != "none" else f"none ({plan.device.why or 'not asked for'})"
     share = (
-        "" if plan.relative_budget is None else f" ({100 * plan.relative_budget:.0f} % of the largest subnet's latency)"
+        ""
+        if search.relative_budget is None
+        else f" ({100 * search.relative_budget:.0f} % of the largest subnet's latency)"
     )
     trained = "" if plan.package.trained else "  UNTRAINED: random weights"
     return (
-        f"build for {plan.target.name}: {plan.runtime} {plan.precision_name}, "
-        f"budget {plan.budget_ms:.3g} ms{share}\n"
+        f"build for {plan.target.name}: {plan.export.runtime.name} {plan.export.precision}, "
+        f"budget {search.budget_ms:.3g} ms{share}\n"
         f"  supernet {plan.package.name}{trained}, images: {plan.data.source}\n"
         f"  device {where}; output {plan.out}"
-        + ("" if plan.package.subnet else f"\n  the search {plan.ranked}")
-        + (f"\n  measuring up to {plan.measure} candidates" if plan.ranked.measures_more else "")
-        + "".join(f"\n  keeping {words}" for words in constraint_words(plan))
-        + (f"\n  tuning for {plan.tune_s:.0f} s" if plan.tune_s else "")
+        + ("" if plan.package.subnet else f"\n  the search {search.ranked}")
+        + (f"\n  measuring up to {search.measure} candidates" if search.ranked.measures_more else "")
+        + "".join(f"\n  keeping {words}" for words in constraint_words(search))
+        + (f"\n  tuning for {tuning.seconds:.0f} s" if tuning.seconds else "")
         + (
             f"\n  refining the latency model with {plan.options.refine} candidates a round"
             if plan.options.refine
             else ""
         )
         + "".join(f"\n  note: {words}" for words in plan.data.notes)
-        + "".join(f"\n  warning: {words}" for words in (plan.calibration.warnings if plan.calibration else ()))
+        + "".join(f"\n  warning: {words}" for words in (ranges.warnings if ranges else ()))
     )
 
 
@@ -156,12 +153,11 @@ def summary(manifest: "Manifest", out: Path) -> str:
 
 def _headline(manifest: "Manifest") -> str:
     subnet, target, prediction = manifest.subnet, manifest.target, manifest.prediction
-    accumulation = ", fp16 sums" if target.fp16_accumulation else ""
     depths = ",".join(str(len(stage)) for stage in subnet.stages)
     lines = [
         f"subnet {subnet.id}  d {depths}  r {subnet.resolution}  {subnet.macs / 1e6:.2f} M MACs  "
         f"{subnet.params / 1e3:.0f} k parameters",
-        f"for {target.name} ({target.runtime} {target.precision}{accumulation}, {target.threads} threads)   "
+        f"for {target.name} ({target.runtime} {target.precision}, {target.threads} threads)   "
         f"predicted {prediction.ms:.3g} ms ({prediction.low90:.3g} .. {prediction.high90:.3g} at 90 %, "
         f"{prediction.provenance})",
     ]

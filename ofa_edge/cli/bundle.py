@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ofa_edge.cli.console import file_size, print_json, table
+from ofa_edge.cli.options import json_option
 from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--replace", is_flag=True, help="Let a build take the place of another one of the same name.")
 @click.option("--allow-unverified", is_flag=True, help="Take what did not pass parity and accuracy; labelled so.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@json_option()
 def bundle_command(
     builds: tuple[Path, ...],
     app: Path,

@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ofa_edge.cli.console import next_step, table
+from ofa_edge.cli.options import (
+    device_option,
+    json_option,
+    precision_option,
+    runtime_option,
+    supernet_option,
+    target_option,
+)
 
 if TYPE_CHECKING:
-    from ofa_edge.workflows.calibrate.result import Calibration
+    from ofa_edge.workflows.calibrate.result import MeasuredModel
 
 
 @click.command("calibrate")
-@click.option("--target", required=True, metavar="NAME", help="Target whose latency model is the prior.")
-@click.option("--device", required=True, metavar="NAME", help="The board: local, or one of: devices list.")
+@target_option(help="Target whose latency model is the prior.")
+@device_option("The board: local, or one of: devices list.")
 @click.option("--budget", default="5m", show_default=True, metavar="DURATION", help="Time on the device: 90s, 5m, 1h.")
-@click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR", help="Whose subnets.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "dynamic", "int8"]), help="Default: the target's.")
-@click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
+@supernet_option(help="Whose subnets.")
+@precision_option
+@runtime_option
 @click.option("--threads", type=click.IntRange(min=1), help="Default: the target's.")
 @click.option("--networks", type=click.IntRange(min=3), default=40, show_default=True, help="Subnets to fit with.")
 @click.option("--held-out", type=click.IntRange(min=3), default=30, show_default=True, help="Subnets to judge by.")
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the subnets that are drawn.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted calibration (samples are always reused).")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option("Print the report as JSON.")
 def calibrate_command(dry_run: bool, resume: bool, as_json: bool, **options: Any) -> int:
     """Measure a device and fit a latency model to it: a new target that every other command takes.
 
@@ -60,7 +68,7 @@ def calibrate_command(dry_run: bool, resume: bool, as_json: bool, **options: Any
     return 0
 
 
-def summary(result: "Calibration") -> str:
+def summary(result: "MeasuredModel") -> str:
     """What the end of a calibration prints."""
     checks, model = result.checks, result.model
     rows = [

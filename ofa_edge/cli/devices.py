@@ -3,6 +3,7 @@
 import click
 
 from ofa_edge.cli.console import next_step, outcome, print_json, table
+from ofa_edge.cli.options import json_option
 
 
 @click.group("devices")
@@ -50,7 +51,7 @@ def add_command(name: str, kind: str, further: tuple[str, ...], **options: str |
 @devices_group.command("probe")
 @click.argument("name")
 @click.option("--target", default="raspberry-pi-4", show_default=True, help="Whose core an emulated device takes.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@json_option()
 def probe_command(name: str, target: str, as_json: bool) -> None:
     """Connect to a device and print what it says about itself."""
     from ofa_edge.device.registry.devices_file import open_connection

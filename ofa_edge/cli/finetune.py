@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ofa_edge.cli.console import ACCEPT_CODE, print_result
+from ofa_edge.cli.options import json_option
 
 if TYPE_CHECKING:
     from ofa_edge.training.package_data import TrainingData
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--allow-drop", is_flag=True, help="Take the network even where it became worse.")
 @ACCEPT_CODE
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@json_option("Print the figures as JSON.")
 def finetune_command(
     supernet: str,
     chosen: str,

@@ -70,7 +70,7 @@ def fleet_text(fleet: "Fleet") -> str:
     """What each number of subnets costs, then the chosen ones, target by target."""
     from ofa_edge.metrics import METRIC_NAMES
 
-    predictor = fleet.plans[0].predictor
+    predictor = fleet.plans[0].search.predictor
     unit = METRIC_NAMES[predictor.metric] if predictor else "M MACs"
     rows = [["subnets", *(plan.target.name for plan in fleet.plans), f"most lost, {_unit(fleet)}", ""]]
     for cover in fleet.options:
@@ -89,7 +89,7 @@ def fleet_text(fleet: "Fleet") -> str:
     lines.append(
         f"{evaluated}; sharing is taken to cost nothing below {_scaled(fleet, fleet.tolerance)} {_unit(fleet)}"
     )
-    lines.append(f"the search {fleet.plans[0].ranked}")
+    lines.append(f"the search {fleet.plans[0].search.ranked}")
     if fleet.interrupted:
         lines.append("INCOMPLETE: interrupted; these are the best subnets so far")
     return "\n".join(lines)
@@ -107,7 +107,7 @@ def _members(fleet: "Fleet", cover: "Cover") -> list[list[str]]:
                 ",".join(str(depth) for depth in subnet.depths),
                 str(subnet.resolution),
                 f"{fleet.latency[row, index]:.3g}",
-                f"{plan.budget_ms:.3g}",
+                f"{plan.search.budget_ms:.3g}",
                 _scaled(fleet, cover.scores[index]),
                 _scaled(fleet, max(float(cover.costs[index]), 0.0)),
             ]
@@ -115,11 +115,11 @@ def _members(fleet: "Fleet", cover: "Cover") -> list[list[str]]:
 
 
 def _unit(fleet: "Fleet") -> str:
-    return "points" if fleet.plans[0].predictor else "M MACs"
+    return "points" if fleet.plans[0].search.predictor else "M MACs"
 
 
 def _scaled(fleet: "Fleet", score: float) -> str:
-    return f"{score * (100 if fleet.plans[0].predictor else 1e-6):.2f}"
+    return f"{score * (100 if fleet.plans[0].search.predictor else 1e-6):.2f}"
 
 
 def fleet_json(fleet: "Fleet") -> dict[str, Any]:
@@ -132,7 +132,7 @@ def fleet_json(fleet: "Fleet") -> dict[str, Any]:
                 "targets": [
                     {
                         "target": fleet.plans[index].target.name,
-                        "budget_ms": fleet.plans[index].budget_ms,
+                        "budget_ms": fleet.plans[index].search.budget_ms,
                         "latency_ms": float(fleet.latency[row, index]),
                         "score": float(cover.scores[index]),
                         "lost": max(float(cover.costs[index]), 0.0),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ofa_edge.cli.console import file_size, print_json, table
+from ofa_edge.cli.options import json_option
 
 if TYPE_CHECKING:
     from ofa_edge.export.inspect import Finding, Inspection
@@ -19,7 +20,7 @@ FAULTY = 1
 @click.command("inspect")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--profile", is_flag=True, help="Time each operator of a TFLite file alone, on this machine.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON, with every node.")
+@json_option("Print as JSON, with every node.")
 def inspect_command(model: Path, profile: bool, as_json: bool) -> int:
     """Say what is in a .tflite, .onnx or .so file, what of it is slow or inexact, and how to mend it.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ofa_edge.cli.console import Finite, next_step
+from ofa_edge.cli.options import precision_option, runtime_option, supernet_option, target_option
 
 
 @click.group("latency")
@@ -14,14 +15,14 @@ def latency_group() -> None:
 
 @latency_group.command("import")
 @click.argument("tables", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--supernet", required=True, metavar="NAME|DIR", help="The supernet that the tables were made for.")
+@supernet_option(required=True, help="The supernet that the tables were made for.")
 @click.option("--name", required=True, help="Name of the new target.")
 @click.option("--like", required=True, metavar="NAME", help="The target whose hardware the new one has.")
 @click.option("--device", required=True, metavar="TEXT", help="Device model that was measured, in words.")
 @click.option("--version", "version_text", required=True, metavar="TEXT", help="Runtime and version, in words.")
 @click.option("--source", required=True, metavar="TEXT", help="Where the tables were published, or who measured them.")
-@click.option("--runtime", type=click.Choice(["tflite"]), default="tflite", show_default=True)
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
+@runtime_option
+@precision_option
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--scatter",
@@ -45,8 +46,8 @@ def import_command(
     device: str,
     version_text: str,
     source: str,
-    runtime: str,
-    precision: str,
+    runtime: str | None,
+    precision: str | None,
     threads: int,
     scatter: float,
     out: Path,
@@ -58,9 +59,13 @@ def import_command(
     """
     from ofa_edge.latency.import_table import ImportedTable, write_table_target
     from ofa_edge.latency.protocol import Key
+    from ofa_edge.runtimes import require
     from ofa_edge.supernet.zoo import open_space
+    from ofa_edge.targets import load_target
 
-    key = Key(device, runtime, version_text, precision, threads)
+    base = load_target(like)
+    chosen = precision or base.defaults.precision
+    key = Key(device, require(base, runtime or base.runtime.kind, chosen).name, version_text, chosen, threads)
     space = open_space(supernet)
     target = write_table_target(ImportedTable(name, tables, space, key, source, scatter), like, out)
     click.echo(f"wrote {target} and {target.with_suffix('.latency.json').name}")
@@ -68,10 +73,10 @@ def import_command(
 
 
 @latency_group.command("export")
-@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file.")
-@click.option("--supernet", required=True, metavar="NAME|DIR", help="OFA-MobileNetV3 or ProxylessNAS.")
-@click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: the target's.")
+@target_option()
+@supernet_option(required=True, help="OFA-MobileNetV3 or ProxylessNAS.")
+@runtime_option
+@precision_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for RESOLUTION_lookup_table.yaml.")
 def export_command(target: str, supernet: str, runtime: str | None, precision: str | None, out: Path) -> None:
     """Write a target's latency model as the reference's YAML tables, one for each resolution.
@@ -80,11 +85,13 @@ def export_command(target: str, supernet: str, runtime: str | None, precision: s
     """
     from ofa_edge.latency.load import load_latency_model
     from ofa_edge.latency.lookup_yaml import tables_of, write_tables
+    from ofa_edge.runtimes import require
     from ofa_edge.supernet.zoo import open_space
     from ofa_edge.targets import load_target
 
     known = load_target(target)
     space = open_space(supernet)
-    model = load_latency_model(known, space, runtime or known.runtime.kind, precision or known.defaults.precision)
+    chosen = precision or known.defaults.precision
+    model = load_latency_model(known, space, require(known, runtime or known.runtime.kind, chosen).name, chosen)
     written = write_tables(out, tables_of(model, space))
     click.echo(f"wrote {len(written)} tables to {out}: {written[0].name} .. {written[-1].name}")

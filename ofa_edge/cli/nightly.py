@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ofa_edge.cli.console import file_size, print_json, table
+from ofa_edge.cli.options import json_option
 
 if TYPE_CHECKING:
     from ofa_edge.records.night import NightRecord
@@ -26,7 +27,7 @@ _FLEET = click.option(
 @click.command("nightly")
 @_FLEET
 @click.option("--github/--no-github", default=None, help="Print annotations. Default: when GitHub Actions runs this.")
-@click.option("--json", "as_json", is_flag=True, help="Print the night's record as JSON.")
+@json_option("Print the night's record as JSON.")
 def nightly_command(fleet_path: Path, github: bool | None, as_json: bool) -> int:
     """Measure golden against candidate on every device of a fleet, and judge.
 
@@ -75,7 +76,7 @@ def baseline_group() -> None:
 
 @baseline_group.command("show")
 @_FLEET
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@json_option()
 def show_command(fleet_path: Path, as_json: bool) -> None:
     """Which artifact is golden, since when, and why."""
     from ofa_edge.workflows.nightly.fleet import load_fleet

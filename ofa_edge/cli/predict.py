@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ofa_edge.cli.console import print_json, table
+from ofa_edge.cli.options import (
+    json_option,
+    outside_key_option,
+    precision_option,
+    runtime_option,
+    supernet_option,
+    target_option,
+)
 
 if TYPE_CHECKING:
     from ofa_edge.latency.analytic import Coefficients
@@ -18,12 +26,12 @@ _LONGEST = 12  # lines of operators that are printed; --json has all
 
 @click.command("predict")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file.")
-@click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: the target's.")
+@target_option()
+@runtime_option
+@precision_option
 @click.option("--runtime-version", metavar="TEXT", help="A version that the target's latency file knows.")
-@click.option("--outside-key", is_flag=True, help="Where no model holds, take the nearest and widen the interval.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON, with every operator.")
+@outside_key_option
+@json_option("Print as JSON, with every operator.")
 def predict_command(
     file: Path,
     target: str,
@@ -43,13 +51,15 @@ def predict_command(
     from ofa_edge.latency.network import predict_network
     from ofa_edge.latency.onnx_operators import read_operators
     from ofa_edge.latency.protocol import Key
+    from ofa_edge.runtimes import require
     from ofa_edge.targets import load_target
 
     known = load_target(target)
+    chosen = precision or known.defaults.precision
     facts, outside = find_facts(
         known,
-        runtime or known.runtime.kind,
-        precision or known.defaults.precision,
+        require(known, runtime or known.runtime.kind, chosen).name,
+        chosen,
         runtime_version,
         outside_key=outside_key,
     )
@@ -82,12 +92,12 @@ def predict_command(
 
 @click.command("explain")
 @click.argument("subnet", required=False)
-@click.option("--target", required=True, metavar="NAME", help="Target name or TOML file.")
-@click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR")
-@click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: the target's.")
-@click.option("--outside-key", is_flag=True, help="Where no model holds, take the nearest and widen the interval.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@target_option()
+@supernet_option()
+@runtime_option
+@precision_option
+@outside_key_option
+@json_option()
 def explain_command(
     subnet: str | None,
     target: str,
@@ -104,15 +114,14 @@ def explain_command(
     from ofa_edge.latency.analytic import AnalyticModel
     from ofa_edge.latency.load import load_latency_model
     from ofa_edge.latency.protocol import OutsideKey
-    from ofa_edge.supernet.zoo import open_space
+    from ofa_edge.runtimes import require
     from ofa_edge.targets import load_target
 
     known = load_target(target)
-    space = open_space(supernet)
-    chosen = _subnet(space, subnet)
-    model = load_latency_model(
-        known, space, runtime or known.runtime.kind, precision or known.defaults.precision, outside_key=outside_key
-    )
+    meant = precision or known.defaults.precision
+    chosen, space = _subnet(subnet, supernet)
+    name = require(known, runtime or known.runtime.kind, meant).name
+    model = load_latency_model(known, space, name, meant, outside_key=outside_key)
     interval, parts = model.predict(chosen), model.parts(chosen)
     inner = model.model if isinstance(model, OutsideKey) else model
     coefficients = inner.coefficients if isinstance(inner, AnalyticModel) else None
@@ -143,19 +152,21 @@ def explain_command(
         click.echo(f"outside its key: {note}")
 
 
-def _subnet(space: "Space", text: str | None) -> "Subnet":
+def _subnet(text: str | None, supernet: str) -> "tuple[Subnet, Space]":
+    """A subnet and its space: a build's own, or one of a supernet's."""
+    from ofa_edge.builds import Build
     from ofa_edge.errors import ConfigError
     from ofa_edge.files import parse_json
-    from ofa_edge.records.manifest import read_manifest
+    from ofa_edge.space import Space
+    from ofa_edge.supernet.zoo import open_space
 
+    if text is not None and not text.lstrip().startswith("{") and Path(text).is_dir():
+        build = Build.open(Path(text))
+        return build.subnet, Space.from_json(build.manifest.supernet.space)
+    space = open_space(supernet)
     if text is None:
-        return space.largest()
+        return space.largest(), space
     path = Path(text)
-    if not text.lstrip().startswith("{") and path.is_dir():
-        shown = read_manifest(path).subnet
-        pairs = [pair for stage in shown.stages for pair in stage]
-        config: dict[str, Any] = {"d": [len(stage) for stage in shown.stages], "r": shown.resolution}
-        return space.from_config({**config, "ks": [k for k, _ in pairs], "e": [e for _, e in pairs]})
     try:
         content = parse_json(text if text.lstrip().startswith("{") else path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValueError) as error:
@@ -164,7 +175,7 @@ def _subnet(space: "Space", text: str | None) -> "Subnet":
         ) from error
     if not isinstance(content, dict):
         raise ConfigError("not a subnet configuration", text[:80], 'give {"ks": [...], "e": [...], "d": [...]}')
-    return space.from_config(content)
+    return space.from_config(content), space
 
 
 def _coefficients(coefficients: "Coefficients") -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ofa_edge.cli.console import next_step, print_json
+from ofa_edge.cli.options import supernet_option
 
 
 @click.group("predictor")
@@ -13,7 +14,7 @@ def predictor_group() -> None:
 
 
 @predictor_group.command("train")
-@click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR", help="A trained supernet.")
+@supernet_option(help="A trained supernet.")
 @click.option(
     "--pairs",
     type=click.IntRange(min=24),  # search.predictor.MIN_PAIRS, which is not imported here: it costs time

@@ -7,10 +7,18 @@ import click
 
 from ofa_edge.cli.console import Finite, print_json, same_options, table
 from ofa_edge.cli.constraint_options import constraint_options, take_constraints
+from ofa_edge.cli.options import (
+    json_option,
+    outside_key_option,
+    precision_option,
+    runtime_option,
+    supernet_option,
+    target_option,
+)
 
 if TYPE_CHECKING:
     from ofa_edge.search.front import Candidate, Front
-    from ofa_edge.workflows.build.plan import Plan
+    from ofa_edge.workflows.build.plan import SearchPlan
 
 ROWS = 16  # of the front that are printed
 ALTERNATIVES, DISTANCE = 8, 8
@@ -18,15 +26,15 @@ INTERRUPTED = 130
 
 
 @click.command("search")
-@click.option("--target", metavar="NAME", help="Target name or TOML file.")
+@target_option(required=False)
 @click.option("--fleet", metavar="NAME=20ms,...", help="Several targets with their budgets, in place of --target.")
 @click.option("--max-models", type=click.IntRange(min=1), help="Subnets for the fleet, at most.")
 @click.option("--sustained", is_flag=True, help="Search on the target's speed when it is warm (where that is known).")
 @click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "dynamic", "int8"]), help="Default: the target's.")
-@click.option("--runtime", type=click.Choice(["tflite", "tvm"]), help="Default: the target's.")
-@click.option("--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR")
-@click.option("--outside-key", is_flag=True, help="Where no latency model holds, take the nearest, widened.")
+@precision_option
+@runtime_option
+@supernet_option()
+@outside_key_option
 @click.option("--untrained", is_flag=True, help="Random weights for a published supernet; MACs are maximised.")
 @constraint_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -35,7 +43,7 @@ INTERRUPTED = 130
 )
 @click.option("--seconds", type=Finite(0, min_open=True), help="Stop after so long, with the front so far.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the front, as .svg or .png.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the whole front.")
+@json_option("Print as JSON, with the whole front.")
 def search_command(
     as_json: bool,
     evaluations: int,
@@ -70,7 +78,7 @@ def search_command(
         else:
             click.echo(f"{fleet_text(found)}\n{following}")
         return INTERRUPTED if found.interrupted else 0
-    plan = make_plan(BuildOptions(device="none", constraints=constraints, **options), claim=False, images=False)
+    plan = make_plan(BuildOptions(device="none", constraints=constraints, **options), claim=False, images=False).search
     front = predicted_search(plan, SearchOptions(evaluations=evaluations, seconds=seconds))
     best = chosen_candidates(plan, front, ALTERNATIVES)
     if plot is not None:
@@ -84,7 +92,7 @@ def search_command(
     return INTERRUPTED if front.interrupted == "interrupted" else 0
 
 
-def _rows(plan: "Plan", items: "tuple[Candidate, ...]") -> list[dict[str, Any]]:
+def _rows(plan: "SearchPlan", items: "tuple[Candidate, ...]") -> list[dict[str, Any]]:
     """Subnets with their predictions and further quantities, as JSON."""
     from ofa_edge.workflows.build.constraints import quantities
 
@@ -107,7 +115,7 @@ def _rows(plan: "Plan", items: "tuple[Candidate, ...]") -> list[dict[str, Any]]:
     ]
 
 
-def _facts(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> dict[str, Any]:
+def _facts(plan: "SearchPlan", front: "Front", best: "tuple[Candidate, ...]") -> dict[str, Any]:
     from ofa_edge.search.front import NoBound
 
     bound = front.bound
@@ -129,7 +137,7 @@ def _facts(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> dict[
     }
 
 
-def _words(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> str:
+def _words(plan: "SearchPlan", front: "Front", best: "tuple[Candidate, ...]") -> str:
     from ofa_edge.search.front import NoBound
 
     points = front.points
@@ -139,7 +147,7 @@ def _words(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> str:
     parts = [
         f"front of {len(points)} subnets, {len(shown)} of them:",
         _table(plan, shown, [bound.at(item.latency_ms) for item in shown] if bound else None),
-        f"\nwithin {plan.budget_ms:.3g} ms:" if plan.options.constraints.min_accuracy is None else "\nfastest:",
+        f"\nwithin {plan.budget_ms:.3g} ms:" if plan.constraints.min_accuracy is None else "\nfastest:",
         _table(plan, best, None) if best else "  none of that accuracy yet",
         "",
         f"budget {plan.budget_ms:.3g} ms, {front.evaluations} subnets evaluated",
@@ -149,7 +157,7 @@ def _words(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> str:
         parts.append(f"the choice is left to build, which measures up to {plan.measure} candidates")
     if isinstance(front.bound, NoBound):
         parts.append(f"no bound: {front.bound.reason}")
-    elif plan.options.constraints.min_accuracy is None:
+    elif plan.constraints.min_accuracy is None:
         gap = front.gap(plan.budget_ms)
         words = f"{100 * gap:.3f} points" if plan.predictor else f"{1e-6 * gap:.3f} M MACs"
         limits = ", the other limits left out" if plan.limits else ""
@@ -159,7 +167,7 @@ def _words(plan: "Plan", front: "Front", best: "tuple[Candidate, ...]") -> str:
     return "\n".join(parts)
 
 
-def _table(plan: "Plan", items: "tuple[Candidate, ...]", bounds: list[float] | None) -> str:
+def _table(plan: "SearchPlan", items: "tuple[Candidate, ...]", bounds: list[float] | None) -> str:
     from ofa_edge.metrics import METRIC_NAMES
 
     scale, unit = 1e-6, "M MACs"
@@ -202,7 +210,7 @@ def _require_plot(plot: Path | None, fleet: str | None) -> None:
         raise ConfigError("--plot with --fleet", "a picture is of one target", "--target NAME --plot FILE")
 
 
-def _plot(plan: "Plan", front: "Front", file: Path) -> None:
+def _plot(plan: "SearchPlan", front: "Front", file: Path) -> None:
     from ofa_edge.report.picture import write_picture
     from ofa_edge.workflows.build.search_picture import search_picture
 

@@ -5,17 +5,18 @@ from pathlib import Path
 import click
 
 from ofa_edge.cli.console import Finite, print_json
+from ofa_edge.cli.options import data_option, device_option, json_option
 
 
 @click.command("sustain")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--device", required=True, metavar="NAME", help="local, or one of: devices list.")
+@device_option()
 @click.option("--minutes", type=Finite(0, 24 * 60, min_open=True), default=10.0, show_default=True, help="Of load.")
 @click.option(
     "--cooling", required=True, metavar="TEXT", help='What cools it, and the room: "bare board, 22 C". For the source.'
 )
-@click.option("--data", type=click.Path(path_type=Path), help="The image folder the build was made with, if any.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@data_option
+@json_option()
 def sustain_command(folder: Path, device: str, minutes: float, cooling: str, data: Path | None, as_json: bool) -> None:
     """Measure how much slower a device gets under minutes of load, for --sustained."""
     import datetime

@@ -3,6 +3,7 @@
 import click
 
 from ofa_edge.cli.console import print_json, table
+from ofa_edge.cli.options import json_option
 from ofa_edge.shown import pasteable
 
 
@@ -12,9 +13,10 @@ def targets_group() -> None:
 
 
 @targets_group.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@json_option()
 def list_command(as_json: bool) -> None:
     """List all targets; the last column is the flag to paste."""
+    from ofa_edge.runtimes import precisions_for, runtimes_for
     from ofa_edge.targets import list_targets
 
     targets = list_targets()
@@ -23,12 +25,13 @@ def list_command(as_json: bool) -> None:
         return
     rows = [["target", "hardware", "runtimes", "precisions", ""]]
     for target in targets:
+        able = runtimes_for(target)
         rows.append(
             [
                 target.name,
                 target.description.split(",")[0],
-                ", ".join(target.runtimes),
-                ", ".join(target.precisions(target.runtime.kind)),
+                ", ".join(runtime.name for runtime in able),
+                ", ".join(precisions_for(target, able[0])),
                 f"--target {target.name}",
             ]
         )
@@ -37,7 +40,7 @@ def list_command(as_json: bool) -> None:
 
 @targets_group.command("show")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@json_option()
 def show_command(name: str, as_json: bool) -> None:
     """Show one target: its file, and where its latency model comes from."""
     from ofa_edge.latency.load import read_latency_file
@@ -61,8 +64,11 @@ def show_command(name: str, as_json: bool) -> None:
 def validate_command(path: str) -> None:
     """Check a target file and its latency file."""
     from ofa_edge.latency.load import read_latency_file
+    from ofa_edge.runtimes import runtimes_for
     from ofa_edge.targets import load_target
 
     target = load_target(path)
+    for runtime in runtimes_for(target):
+        runtime.check_target(target)
     read_latency_file(target.latency_path)
     click.echo(f"{target.path}: ok\nnext: {pasteable('ofa-edge', 'build', '--target', path)}")

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ofa_edge.cli.console import ACCEPT_CODE, print_result, table
+from ofa_edge.cli.options import json_option
 
 
 @click.command("train")
@@ -27,7 +28,7 @@ from ofa_edge.cli.console import ACCEPT_CODE, print_result, table
 @click.option("--resume", is_flag=True, help="Go on with a run (a run folder is always continued).")
 @ACCEPT_CODE
 @click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and how long it takes here.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON in place of the summary.")
+@json_option("Print the figures as JSON in place of the summary.")
 def train_command(
     recipe: str | None,
     preset: str | None,

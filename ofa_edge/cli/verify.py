@@ -7,16 +7,17 @@ import click
 from ofa_edge.cli.build import summary
 from ofa_edge.cli.classes import class_lines
 from ofa_edge.cli.console import hanging, next_step, outcome, print_json, table
+from ofa_edge.cli.options import data_option, device_option, json_option
 
 
 @click.command("verify")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--device", required=True, metavar="NAME", help="local, emulated, or one of: devices list.")
-@click.option("--data", type=click.Path(path_type=Path), help="The image folder the build was made with, if any.")
+@device_option("local, emulated, or one of: devices list.")
+@data_option
 @click.option("--release", is_flag=True, help="Five sessions of 1,024 runs and 60 s, as for a release.")
 @click.option("--max-size", metavar="BYTES", help="Limit of the artifact: 900kB, 1.5MiB.")
 @click.option("--max-memory", metavar="BYTES", help="Limit of the process's peak: 60MiB.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@json_option()
 def verify_command(
     folder: Path,
     device: str,
@@ -56,9 +57,9 @@ def _bytes(text: str | None, option: str) -> int | None:
 
 @click.command("profile")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--device", required=True, metavar="NAME", help="local, or one of: devices list.")
-@click.option("--data", type=click.Path(path_type=Path), help="The image folder the build was made with, if any.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@device_option()
+@data_option
+@json_option()
 def profile_command(folder: Path, device: str, data: Path | None, as_json: bool) -> None:
     """Where a built artifact's memory and time go on a device, function by function."""
     from ofa_edge.device.measuring.passes import Unavailable

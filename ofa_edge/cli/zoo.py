@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ofa_edge.cli.console import next_step, print_json, table
+from ofa_edge.cli.options import json_option
 from ofa_edge.cli.streams import for_bars
 from ofa_edge.shown import pasteable
 
@@ -85,7 +86,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.option("--predictor-sizes", type=_Numbers(), metavar="R,R,...", help="Its resolutions, where it has its own.")
 @click.option("--resolution", type=click.IntRange(min=8), help="Of a network without a run.config.")
 @click.option("--subnet", is_flag=True, help="Only tell which subnet a net.config is; --out names a JSON file.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was imported as JSON.")
+@json_option("Print what was imported as JSON.")
 def import_command(subnet: bool, as_json: bool, **options: Any) -> None:
     """Take in weights of the reference: a supernet, a full network, or a specialised one with its net.config.
 

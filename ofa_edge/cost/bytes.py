@@ -3,15 +3,12 @@
 Both are tables over blocks, so that a search can hold thousands of subnets against a limit in milliseconds.
 """
 
-import types
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.cost.counts import BlockTable, Operator
-from ofa_edge.errors import UnsupportedError
 from ofa_edge.space import Space
 
 Floats = NDArray[np.float64]
@@ -71,33 +68,6 @@ def size_terms(part: tuple[Operator, ...]) -> Floats:
     )
 
 
-# Printed by benchmarks/artifact_sizes.py.
-SIZE_MODELS: Mapping[tuple[str, str], SizeModel] = types.MappingProxyType(
-    {
-        ("tflite", "fp32"): SizeModel(4, 3.16, 0, 13.71, 5.33, 24542.2, 0.037),
-        # 24 artifacts; a network left out of the fit: within 4.2 %
-        ("tflite", "fp16"): SizeModel(2, 3.66, 41.57, 1325.13, 0, 27076.8, 0.036),
-        # 24 artifacts; a network left out of the fit: within 4.2 %
-        ("tflite", "int8"): SizeModel(1, 14.92, 24.63, 1278.68, 14.1, 29425.8, 0.043),
-        # 24 artifacts; a network left out of the fit: within 5.1 %
-        ("tvm", "fp32"): SizeModel(4, 1.14, 3803.35, 0, 0, 476601, 0.113),
-        # 24 artifacts; a network left out of the fit: within 14.8 %
-    }
-)
-
-
-def size_model(runtime: str, precision: str) -> SizeModel:
-    """The size model of a kind of artifact. Raises UnsupportedError where no such artifacts were recorded."""
-    if (runtime, precision) not in SIZE_MODELS:
-        known = ", ".join(" ".join(each) for each in SIZE_MODELS)
-        raise UnsupportedError(
-            f"the size of {runtime} {precision} artifacts cannot be predicted",
-            f"none were recorded to fit a size model to; known: {known}",
-            "leave out --max-size, or choose one of those",
-        )
-    return SIZE_MODELS[runtime, precision]
-
-
 def peak_elements(part: tuple[Operator, ...]) -> int:
     """The most values of maps that are alive at once while these operators run one after the other, batch 1.
 
@@ -128,8 +98,3 @@ def _shortcut(before: tuple[Operator, ...], size: int) -> int:
 def peak_table(space: Space) -> BlockTable:
     """`peak_elements` of each choice, stem and head together; its `most` gives those of many genomes."""
     return BlockTable(space, lambda part: np.array([float(peak_elements(part))]))
-
-
-def peak_bytes(precision: str) -> int:
-    """Bytes of a value of a map at run time: 1 in int8; 4 otherwise, since fp16 and dynamic files compute in fp32."""
-    return 1 if precision == "int8" else 4

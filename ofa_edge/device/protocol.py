@@ -3,7 +3,7 @@
 Nothing here talks to hardware. `measure.measure` drives any object that fits `Connection`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ofa_edge.errors import DeviceError
 
 DeviceKind = Literal["physical", "emulated"]
-Runtime = Literal["tflite", "tvm"]
 
 
 @dataclass(frozen=True)
@@ -135,18 +134,48 @@ class LatencyPlan:
         return cls(min_runs=1024, min_seconds=60.0)
 
 
+class Program(Protocol):
+    """A runtime's runner. Each call prints one line of JSON as the last line of stdout."""
+
+    @property
+    def suffix(self) -> str:
+        """Of the files that hold images and logits."""
+
+    @property
+    def tells_memory(self) -> bool:
+        """Whether it has a memory pass."""
+
+    def files(self) -> Mapping[str, Path]:
+        """What to push once: name on the device to file here."""
+
+    def environment(self, work: PurePosixPath) -> dict[str, str]:
+        """Environment variables that it needs."""
+
+    def command(self, work: PurePosixPath, inputs: str, outputs: str) -> list[str]:
+        """Arguments of one pass over the images in file `inputs` of the work folder."""
+
+    def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
+        """Write images [N, C, H, W] as the runner reads them."""
+
+    def read_outputs(self, path: Path) -> NDArray[np.float32]:
+        """Logits [N, classes] as the runner wrote them."""
+
+    def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """What the JSON that it printed says, in the fields of `runners/litert_runner.py`."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What to measure.
 
     Attributes:
-        artifact: `model.tflite`, or the shared library that TVM compiled for the device.
-        runtime: what runs it.
+        artifact: the model's file.
+        program: chooses the program that runs it on a device (`Runtime.program`).
         inputs: normalised float32 images [N, C, H, W]. Layout and quantisation are the runner's affair.
         classes: number of logits.
         threads: inference threads on a physical device.
         cores: the cores that a physical device keeps them on; all of them where none is named.
-        runner: TVM only: the folder with `tvm_runner` and its two libraries, for the device's architecture.
+        runner: the folder of a program that travels with the artifact, for the device's architecture.
         macs: multiply-accumulates of one inference, for the plausibility check.
         peak_gmacs: peak of the *device at hand* in 1e9 MAC/s at this precision; None where it is not known.
         latency: how to sample latency, or None for no latency pass.
@@ -156,7 +185,7 @@ class Request:
     """
 
     artifact: Path
-    runtime: Runtime
+    program: "ProgramFor"
     inputs: NDArray[np.float32]
     classes: int
     threads: int = 1
@@ -168,6 +197,10 @@ class Request:
     memory: bool = False
     count_instructions: bool = True
     timeout_s: float = 900.0
+
+
+ProgramFor = Callable[[Connection, Request, Fingerprint], Program]
+"""The program of a runtime on such a device. Raises UnsupportedError where there is none."""
 
 
 @dataclass(frozen=True)

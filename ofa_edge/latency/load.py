@@ -19,7 +19,8 @@ from ofa_edge.latency.protocol import CrossValidation, Key, LatencyModel, Outsid
 from ofa_edge.latency.table import Entry, TableModel
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
-from ofa_edge.targets import Target, require
+from ofa_edge.targets import Target
+from ofa_edge.vocabulary import numbers
 
 
 class _Table(BaseModel):
@@ -295,8 +296,8 @@ def load_latency_model(
     Args:
         target: the target.
         space: the space whose subnets are to be predicted.
-        runtime: "tflite" or "tvm".
-        precision: "fp32", "fp16", "dynamic" or "int8".
+        runtime: a runtime's name.
+        precision: of the artifact; a variant has the model of its base.
         version: another runtime version that the file knows; by default the first, which is what `build` produces for.
         outside_key: where no model holds, take the nearest, widened and labelled.
 
@@ -334,11 +335,10 @@ def find_facts(
 
     Nothing differs unless `outside_key` allows it. Raises: see `load_latency_model`.
     """
-    require(target, runtime, precision)
     path = target.latency_path
     models: Sequence[ModelFacts] = read_latency_file(path).models
     threads = target.runtime.threads
-    asked = {"runtime": runtime, "precision": precision, "version": version, "threads": threads}
+    asked = {"runtime": runtime, "precision": numbers(precision).base, "version": version, "threads": threads}
 
     def differences(model: ModelFacts) -> dict[str, str]:
         pairs: list[tuple[str, Any, Any]] = [(part, want, getattr(model.key, part)) for part, want in asked.items()]

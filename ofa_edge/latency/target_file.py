@@ -1,7 +1,8 @@
 """Write a target file beside a latency file that was measured or imported."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from ofa_edge.targets import Target, read_target
 class RunsAs:
     """The one runtime, precision and number of threads that a latency file holds for.
 
-    `cores` are those that the threads were kept on while measured; () for any.
+    `cores` are those that the threads were kept on while measured; () for any. `tables` are what the runtime has to
+    know of the target besides (`Runtime.target_tables`).
     """
 
     runtime: str
     precision: str
     threads: int
     cores: tuple[int, ...] = ()
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def check_name(name: str) -> None:
@@ -46,9 +49,7 @@ def write_target(path: Path, base: Target, description: str, runs: RunsAs, laten
         "defaults": {"precision": runs.precision, "relative_budget": base.defaults.relative_budget},
         "latency_model": {"file": latency},
     }
-    if runs.runtime == "tvm" and base.runtime.tvm is not None:
-        options = {**base.runtime.tvm.target, "num-cores": runs.threads}
-        tables["runtime.tvm"] = {"target": options if options.get("kind") == "llvm" else base.runtime.tvm.target}
+    tables |= {name: dict(table) for name, table in runs.tables.items()}
     kept = {"search": base.search, "emulation": base.emulation, "identity": base.identity, "sustained": base.sustained}
     for name, own in kept.items():
         facts = own.model_dump(exclude_defaults=True) if own is not None else {}

@@ -1,4 +1,4 @@
-"""A build that is to be used: its manifest makes sense as a whole, and its files are those of the manifest.
+"""What makes a manifest one of a build: it makes sense as a whole, and its files are those that it names.
 
 A manifest comes with the folder, so it may have been written by anybody. The schema (`manifest.py`) refuses what no
 manifest holds; here is what no *build* is: a subnet outside its space, no artifact, a verdict given twice.
@@ -14,8 +14,7 @@ from ofa_edge.files import sha256_file
 from ofa_edge.records.manifest import FileRecord, Manifest, read_manifest
 from ofa_edge.space import Space, Subnet
 
-RUNNER = "runner"  # folder of the program that runs a TVM library
-_ARTIFACTS = {"tflite": "model.tflite", "tvm": "model.so"}
+RUNNER = "runner"  # folder of the program that travels with an artifact
 _MOST_THREADS = 1024
 
 
@@ -61,7 +60,7 @@ def has_output(manifest: Manifest, name: str) -> bool:
 
 
 def runner_of(folder: Path, manifest: Manifest) -> Path | None:
-    """The folder of the runner that travels with a TVM library, if the build has one."""
+    """The folder of the program that travels with the artifact, if the build has one."""
     return folder / RUNNER if any(record.path.startswith(f"{RUNNER}/") for record in manifest.outputs) else None
 
 
@@ -73,10 +72,9 @@ def subnet_of(manifest: Manifest) -> Subnet:
 def _faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """What is wrong with a manifest as a whole, and where."""
     yield from _wrong_subnet(manifest)
-    wanted = _ARTIFACTS.get(manifest.target.runtime)
     artifacts = [record.path for record in manifest.outputs if record.role == "artifact"]
-    if artifacts != [wanted]:
-        yield "no single artifact", f"outputs of role 'artifact': {artifacts}; wanted {wanted}"
+    if len(artifacts) != 1:
+        yield "no single artifact", f"outputs of role 'artifact': {artifacts}"
     for role in ("labels", "onnx"):
         if sum(record.role == role for record in manifest.outputs) > 1:
             yield f"several outputs of role '{role}'", "each build has one"

@@ -6,7 +6,6 @@ an emulated device, an accuracy of an untrained network, a passed latency gate t
 Units: milliseconds for latency, seconds for stages, bytes for sizes, and fractions of 1 for every top-1 accuracy.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -33,11 +32,7 @@ from ofa_edge.records.refinement import IntervalRecord, RefinementRecord
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord
 from ofa_edge.records.search import SearchRecord, SustainedRecord
 from ofa_edge.space import Space, Subnet
-
-Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
-# `analytic`: the latency model was not measured on this target; `outside-key`: it holds for something else.
-Label = Literal["untrained", "emulated", "analytic", "outside-key"]
-OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")
+from ofa_edge.vocabulary import Label, Outcome, Precision, weightiest
 
 OWN_IMAGES = "own images"
 """Role of the sets of images that a build took from `--data`; their digests are of pixels and labels, not of files."""
@@ -62,8 +57,7 @@ class TargetRecord(Record):
     cpu: str
     runtime: str
     threads: Annotated[int, Field(ge=1)]
-    precision: Literal["fp32", "fp16", "dynamic", "int8"]
-    fp16_accumulation: bool = False  # whether the runtime may add in half precision
+    precision: Precision
 
 
 class SupernetRecord(Record):
@@ -97,6 +91,35 @@ class SubnetRecord(Record):
             macs=cost.macs(space, subnet),
             params=cost.params(space, subnet),
         )
+
+
+class InputRecord(Record):
+    """What goes into the network, and how an image becomes it."""
+
+    name: str
+    shape: tuple[Annotated[int, Field(ge=1)], ...]
+    layout: Literal["NCHW"]
+    dtype: Literal["float32"]
+    preprocessing: JsonObject  # Preprocessing.to_json()
+
+
+class OutputRecord(Record):
+    """What comes out; the classes' names are in the file of role "labels", in this order."""
+
+    name: str
+    shape: tuple[Annotated[int, Field(ge=1)], ...]
+    task: Literal["classify"]
+
+
+class NetworkRecord(Record):
+    """The network that was converted: its ONNX file by digest, its interface, where it came from."""
+
+    kind: Literal["subnet", "network"]
+    source: str
+    sha256: Digest
+    macs: Count
+    inputs: tuple[InputRecord, ...] = Field(min_length=1)
+    outputs: tuple[OutputRecord, ...] = Field(min_length=1)
 
 
 class PartRecord(Record):
@@ -222,6 +245,8 @@ class DeviceMeasurement(Record):
     kind: Literal["physical", "emulated"]
     connection: str
     fingerprint: dict[str, str]
+    runner: JsonObject = Field(default_factory=dict)  # what its program said: version, threads, delegated operators
+    conditions: dict[str, str] = Field(default_factory=dict)  # power, heat, clocks, load, in words
     latency_ms: LatencyMeasurement | None = None
     no_latency: Inconclusive | None = None  # what kept a latency from being measured on hardware
     peak_memory: Count | None = None  # bytes, resident, of the process that ran the network
@@ -268,9 +293,10 @@ class Manifest(Record):
     target: TargetRecord
     supernet: SupernetRecord
     subnet: SubnetRecord
+    network: NetworkRecord
     prediction: LatencyPrediction
     search: SearchRecord | None = None  # None where the subnet was given, not searched
-    budget_ms: Positive | None = None  # what the latency gate holds against
+    budget_ms: Positive  # what the latency gate holds against
     sustained: SustainedRecord | None = None  # where the prediction is of a warm device
     schedules: SchedulesRecord | None = None  # of a TVM library for a CPU
     calibration: CalibrationRecord | None = None  # of an int8 artifact
@@ -340,11 +366,6 @@ class Manifest(Record):
         return search is not None and (
             search.objective == "top1" or any(item.measured_top1 is not None for item in search.candidates)
         )
-
-
-def weightiest(outcomes: Iterable[Outcome]) -> Outcome:
-    """The outcome that decides over several: fail before inconclusive before unverified before pass."""
-    return min(outcomes, key=OUTCOMES_BY_WEIGHT.index, default="unverified")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ofa_edge.files import write_bytes
 from ofa_edge.metrics import METRIC_NAMES
 from ofa_edge.records.classes import ClassesRecord, ClassRecord
-from ofa_edge.records.manifest import Label, Manifest
+from ofa_edge.records.manifest import Manifest
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.report.agreement import agreement_chart
 from ofa_edge.report.charts import parts_chart, stage_chart
@@ -15,6 +15,7 @@ from ofa_edge.report.confusion import LETTERS, confusion_chart, shortened
 from ofa_edge.report.front import Chosen, front_chart
 from ofa_edge.report.predicted import predicted_chart
 from ofa_edge.report.subnet import subnet_drawing
+from ofa_edge.vocabulary import Label
 
 if TYPE_CHECKING:
     import jinja2

@@ -1,6 +1,5 @@
 """The gates: what the ladder and the measurements prove, in verdicts with reason codes."""
 
-import json
 from collections.abc import Sequence
 
 from ofa_edge.device.connections.plain_text import one_line
@@ -16,9 +15,10 @@ from ofa_edge.errors import (
 )
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.metrics import wilson95
-from ofa_edge.records.manifest import DeviceMeasurement, DropRecord, Inconclusive, Outcome, Rung, Verdict
+from ofa_edge.records.manifest import DeviceMeasurement, DropRecord, Inconclusive, Rung, Verdict
 from ofa_edge.shown import pasteable
 from ofa_edge.verify.accuracy import FLOOR, judge_drop
+from ofa_edge.vocabulary import Outcome
 
 INSTRUCTIONS_LIMIT = 1.01  # of the baseline's
 IMPLAUSIBLE = "implausible"
@@ -101,8 +101,8 @@ def delegation_verdict(inspection: Inspection, measurements: Sequence[DeviceMeas
         first, more = faults[0], f"; {len(faults) - 1} more" if len(faults) > 1 else ""
         return verdict("fail", first.code, f"{first.what}{more}: {pasteable('ofa-edge', 'inspect', inspection.file)}")
     for item in measurements:
-        left = json.loads(item.fingerprint.get("runner_undelegated", "{}"))
-        if left:
+        left = item.runner.get("undelegated")
+        if isinstance(left, dict) and left:
             words = ", ".join(f"{name} {count}" for name, count in left.items())
             return verdict("fail", "undelegated-on-device", f"{item.name} leaves to LiteRT's own kernels: {words}")
     words = next((value for name, value in inspection.facts.items() if name.startswith("LiteRT")), "no fault")

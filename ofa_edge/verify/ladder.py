@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ofa_edge.metrics import argmax, balanced_accuracy, paired_drop, top1
 from ofa_edge.records.manifest import DropRecord, Rung, Tolerance
-from ofa_edge.targets import Precision
 from ofa_edge.verify.parity import compare
+from ofa_edge.vocabulary import Precision
 
 # Two orders of magnitude above what sound builds show, far below what one wrong pad or scale does (10 to 30 dB).
 EXACT = Tolerance(snr_db=80.0, top1_drop=0.002)
@@ -24,25 +24,30 @@ HALF_SUMS = Tolerance(snr_db=30.0, top1_drop=0.005)
 _ON_DEVICE: dict[Precision, Tolerance] = {
     "fp32": EXACT,
     "fp16": HALF,
+    "fp16-acc16": HALF_SUMS,
     # Scales of activations are found while running, from floats that differ in their last bits: steps may flip.
     "dynamic": HALF,
     # Whole files of integers answer alike but for single steps of the last rounding.
     "int8": Tolerance(snr_db=25.0, top1_drop=0.005),
 }
-_CONVERTED: dict[Precision, Tolerance] = {"fp32": EXACT, "fp16": HALF, "dynamic": DYNAMIC, "int8": QUANTISED}
+_CONVERTED: dict[Precision, Tolerance] = {
+    "fp32": EXACT,
+    "fp16": HALF,
+    # A machine whose CPU has fp16 arithmetic adds in half precision here already.
+    "fp16-acc16": HALF_SUMS,
+    "dynamic": DYNAMIC,
+    "int8": QUANTISED,
+}
 
 
-def conversion_tolerance(precision: Precision, fp16_accumulation: bool = False) -> Tolerance:
-    """What a converted file on this machine is held to, against the supernet's slice.
-
-    With `fp16_accumulation` a machine whose CPU has fp16 arithmetic adds in half precision here already.
-    """
-    return HALF_SUMS if fp16_accumulation else _CONVERTED[precision]
+def conversion_tolerance(precision: Precision) -> Tolerance:
+    """What a converted file on this machine is held to, against the supernet's slice."""
+    return _CONVERTED[precision]
 
 
-def device_tolerance(precision: Precision, fp16_accumulation: bool = False) -> Tolerance:
+def device_tolerance(precision: Precision) -> Tolerance:
     """What a device is held to, against the same file on this machine."""
-    return HALF_SUMS if fp16_accumulation else _ON_DEVICE[precision]
+    return _ON_DEVICE[precision]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ofa_edge.data.calibration import without_content
 from ofa_edge.metrics import wilson95
-from ofa_edge.records.manifest import DropRecord, ExpectedRecord, Outcome, StatisticsRecord, Verdict
+from ofa_edge.records.manifest import DropRecord, ExpectedRecord, StatisticsRecord, Verdict
+from ofa_edge.vocabulary import Outcome
 
 # Calibration on 500 images moves top-1 by some tenths of a point, whichever they are.
 WORSE = 0.01  # of top-1: a loss against other images that is certainly larger is none of chance

@@ -100,7 +100,7 @@ def sustain(
         UnsupportedError: the device is emulated, or so few sessions were made that they tell nothing.
         DeviceError: the device was lost, is taken, or its program failed.
     """
-    with opened_build(folder, device, data, "measure") as artifact:
+    with opened_build(folder, device, data, "measure") as (_, artifact):
         return measure_sustained(artifact, 60 * minutes, on_session)
 
 

@@ -4,24 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofa_edge.builds import Build
 from ofa_edge.errors import ConfigError, DeviceError, UsageError
-from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.onnx.export import run_onnx
-from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.files import sha256_file
-from ofa_edge.records.build import has_output, read_built, runner_of, subnet_of
 from ofa_edge.records.classes import ClassesRecord
-from ofa_edge.records.manifest import (
-    OWN_IMAGES,
-    DeviceMeasurement,
-    Manifest,
-    Outcome,
-    Rung,
-    Verdict,
-    weightiest,
-)
-from ofa_edge.space import Subnet
-from ofa_edge.targets import machine_architecture
+from ofa_edge.records.manifest import OWN_IMAGES, DeviceMeasurement, Manifest, Rung, Verdict
+from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
 from ofa_edge.verify.classes import classes_record
 from ofa_edge.verify.gates import (
     accuracy_verdict,
@@ -34,11 +23,10 @@ from ofa_edge.verify.gates import (
     size_verdict,
 )
 from ofa_edge.verify.ladder import Answers, accuracy_drop, conversion_tolerance, device_tolerance, first_rung, rung
-from ofa_edge.workflows.build.on_device import DeviceResult, measure_artifact
-from ofa_edge.workflows.build.plan import BuildOptions, Plan, input_files, make_plan, own_images
-from ofa_edge.workflows.build.stages import inputs_for
-
-FP32 = "model.onnx"  # the exported fp32 network: what accuracy is held against
+from ofa_edge.vocabulary import Outcome, weightiest
+from ofa_edge.workflows.build.images import BuildData, build_data
+from ofa_edge.workflows.build.on_device import DeviceResult, Trial, measure_artifact
+from ofa_edge.workflows.build.plan import own_images, package_files
 
 
 @dataclass(frozen=True)
@@ -91,83 +79,114 @@ def verify(
     Raises:
         ConfigError: the folder is no build, was changed after it, or its supernet or images are not the same any more.
     """
-    manifest, plan, subnet = read_build(folder, device, data)
-    _check_own_images(plan, manifest)
-    artifact = folder / plan.artifact_name
+    build = Build.open(folder)
+    check_runs_here(build, device)
+    images = images_of(build, data)
+    _check_own_images(build, images)
+    trial = Trial.of(build, images.test)
     try:
-        result = measure_artifact(plan, artifact, subnet, runner_of(folder, manifest), release)
+        result = measure_artifact(device, trial, release)
     except DeviceError as error:
         found = inconclusive(error)
         verdict = Verdict(gate="parity", outcome="inconclusive", code=found.code, reason=found.reason)
         return Verification(None, (), (verdict,))
-    fp32_folder = folder if has_output(manifest, FP32) else None
-    rungs, accuracy, classes = _ladder(plan, fp32_folder, artifact, subnet, result)
+    rungs, accuracy, classes = _ladder(build, images, trial, result)
     record, limits = result.record, limits or Limits()
     # Whether the network itself is sound was asked when it was built; no device can answer that.
-    verdicts = [verdict for verdict in manifest.verdicts if verdict.gate == "statistics"]
+    verdicts = [verdict for verdict in build.manifest.verdicts if verdict.gate == "statistics"]
     verdicts += [parity_verdict(rungs), accuracy]
-    if plan.runtime == "tflite":
-        verdicts.append(delegation_verdict(inspect_model(artifact), [record]))
+    inspection = build.runtime.delegation(trial.artifact.path)
+    if inspection is not None:
+        verdicts.append(delegation_verdict(inspection, [record]))
     if limits.size is not None:
-        verdicts.append(size_verdict(artifact.stat().st_size, limits.size))
+        verdicts.append(size_verdict(trial.artifact.path.stat().st_size, limits.size))
     if limits.memory is not None:
         verdicts.append(memory_verdict([record], limits.memory))
     if record.instructions_per_inference is not None:
-        verdicts.append(instructions_verdict(record.instructions_per_inference, _counted(manifest, record)))
-    verdicts.append(latency_verdict([record], plan.cold_budget_ms, result.is_target))
+        verdicts.append(instructions_verdict(record.instructions_per_inference, _counted(build.manifest, record)))
+    verdicts.append(latency_verdict([record], build.cold_budget_ms, result.is_target))
     return Verification(record, rungs, tuple(verdicts), classes)
 
 
-def read_build(folder: Path, device: str, data: Path | None) -> tuple[Manifest, Plan, Subnet]:
-    """A build that is to run on a device: what its manifest says, unchanged since.
+def images_of(build: Build, data: Path | None) -> BuildData:
+    """The images of a build, of the user's folder or of its supernet's package.
 
     Raises:
-        ConfigError: the folder is no build, was changed after it, or its supernet or images are not the same any more.
-        UsageError: its artifact cannot run on this machine, and that is the device.
+        ConfigError: its supernet or images are not the same any more.
     """
-    manifest = read_built(folder)
-    plan = plan_of(manifest, device, data)
-    subnet = subnet_of(manifest)
-    check_runs_here(plan, device)
-    return manifest, plan, subnet
+    manifest = build.manifest
+    package = open_supernet(manifest.supernet.name, untrained=not manifest.supernet.trained)
+    if package.space.hash != manifest.supernet.space_hash:
+        raise ConfigError(
+            "the supernet is not the build's",
+            f"'{manifest.supernet.name}' now has another search space",
+            "build again",
+        )
+    if package.subnet not in (None, build.subnet):
+        raise ConfigError(
+            "the network is not the build's", f"'{manifest.supernet.name}' is another one now", "build again"
+        )
+    images = build_data(package, data, manifest.seed)
+    check_inputs(build, package)
+    return images
 
 
-def check_runs_here(plan: Plan, device: str) -> None:
-    """Raise UsageError for a library of another architecture, or of a GPU, on this machine."""
-    if device != "local" or plan.runtime == "tflite":
-        return
-    arch = plan.target.hardware.arch
-    if plan.cuda or arch != machine_architecture():
+def check_inputs(build: Build, package: SupernetPackage) -> None:
+    """Weights and images as they were at the build. Raises ConfigError naming the first that is not."""
+    built_with = {record.path: record.sha256 for record in build.manifest.inputs}
+    for name, (path, role) in package_files(package).items():
+        if role in ("weights", "images") and built_with.get(name) != sha256_file(path):
+            raise ConfigError(
+                f"the {role} are not the build's", f"{path}: another SHA-256 than in the manifest", "build again"
+            )
+
+
+def _check_own_images(build: Build, images: BuildData) -> None:
+    """Raise ConfigError where `--data` is not the folder of the build, or has other images now."""
+    given = {record.path: record.sha256 for record in own_images(images)}
+    manifest = build.manifest
+    if {record.path: record.sha256 for record in manifest.inputs if record.role == OWN_IMAGES} != given:
+        raise ConfigError(
+            "the images are not the build's",
+            f"it was built on {manifest.supernet.dataset}; here are {images.source}, or others by content",
+            "give --data with the folder of the build, as it was then, and leave --data out where it had none",
+        )
+
+
+def check_runs_here(build: Build, device: str) -> None:
+    """Raise UsageError for an artifact that cannot run on this machine, where that is the device."""
+    why = build.runtime.why_not_here(build.target) if device == "local" else None
+    if why is not None:
         raise UsageError(
-            f"a {plan.runtime} library for {plan.target.name} does not run on this machine",
-            f"it was compiled for {arch}{' and its GPU' if plan.cuda else ''}; this is {machine_architecture()}",
+            f"a {build.runtime.title} library for {build.target.name} does not run on this machine",
+            why,
             "--device emulated, or a device of that kind",
         )
 
 
 def _ladder(
-    plan: Plan, fp32_folder: Path | None, artifact: Path, subnet: Subnet, result: DeviceResult
+    build: Build, images: BuildData, trial: Trial, result: DeviceResult
 ) -> tuple[tuple[Rung, ...], Verdict, ClassesRecord | None]:
     """The device beside what should answer the same, then the verdict on accuracy and the classes: beside fp32.
 
-    A TFLite file is held against itself on this machine; a library against the fp32 network that it was compiled from.
+    A file that runs here is held against itself on this machine; any other against the fp32 network that it is made of.
     """
-    labels, images = plan.data.test_labels, inputs_for(plan, subnet)
+    labels, inputs, precision = images.test_labels, trial.network.inputs(trial.images), trial.artifact.precision
     answers = Answers("on device", result.logits, note=result.record.name)
-    fp32 = None if fp32_folder is None else Answers("onnx", run_onnx(fp32_folder / FP32, images))
-    reference, tolerances = fp32, conversion_tolerance
-    if plan.runtime == "tflite":
-        reference, tolerances = Answers("this machine", run_tflite(artifact, images)), device_tolerance
+    fp32 = None if build.fp32 is None else Answers("onnx", run_onnx(build.fp32, inputs))
+    reference, tolerance = fp32, conversion_tolerance(precision)
+    here = build.runtime.answers(trial.artifact.path, inputs)
+    if here is not None:
+        reference, tolerance = Answers("this machine", here), device_tolerance(precision)
     rungs: tuple[Rung, ...] = (first_rung(answers, labels),)
     if reference is not None:
-        tolerance = tolerances(plan.precision, plan.fp16_accumulation)
         rungs = (first_rung(reference, labels), rung(answers, reference, tolerance, labels))
-    classes = classes_record(plan.package.labels, fp32 or reference or answers, answers, plan.data.labels)
+    classes = classes_record(build.labels, fp32 or reference or answers, answers, images.labels)
     if fp32 is None:
         why = "the build has no fp32 network to hold it against"
         unverified = Verdict(gate="accuracy", outcome="unverified", code="nothing-beside-it", reason=why)
         return rungs, unverified, classes
-    drop, count = accuracy_drop(answers, fp32, labels), plan.package.space.num_classes
+    drop, count = accuracy_drop(answers, fp32, labels), trial.network.classes
     return rungs, accuracy_verdict(first_rung(fp32, labels), rungs[-1], drop, count), classes
 
 
@@ -178,57 +197,3 @@ def _counted(manifest: Manifest, now: DeviceMeasurement) -> int | None:
         if all(item.fingerprint.get(key) == now.fingerprint.get(key) for key in same):
             return item.instructions_per_inference
     return None
-
-
-def plan_of(manifest: Manifest, device: str, data: Path | None) -> Plan:
-    """The plan that a build was made by, for another device. Raises ConfigError where its inputs are others now."""
-    search = manifest.search
-    plan = make_plan(
-        BuildOptions(
-            target=manifest.target.given or manifest.target.name,
-            latency_ms=search.budget_ms if search else manifest.budget_ms,
-            precision=manifest.target.precision,
-            fp16_accumulation=manifest.target.fp16_accumulation,
-            runtime=manifest.target.runtime,  # type: ignore[arg-type]
-            supernet=manifest.supernet.name,
-            untrained=not manifest.supernet.trained,
-            data=data,
-            device=device,
-            seed=manifest.seed,
-            sustained=manifest.sustained is not None,
-        ),
-        claim=False,
-    )
-    if plan.package.space.hash != manifest.supernet.space_hash:
-        raise ConfigError(
-            "the supernet is not the build's",
-            f"'{manifest.supernet.name}' now has another search space",
-            "build again",
-        )
-    if plan.package.subnet not in (None, subnet_of(manifest)):
-        raise ConfigError(
-            "the network is not the build's", f"'{manifest.supernet.name}' is another one now", "build again"
-        )
-    check_inputs(plan, manifest)
-    return plan
-
-
-def check_inputs(plan: Plan, manifest: Manifest) -> None:
-    """Weights and images as they were at the build. Raises ConfigError naming the first that is not."""
-    built_with = {record.path: record.sha256 for record in manifest.inputs}
-    for name, (path, role) in input_files(plan).items():
-        if role in ("weights", "images") and built_with.get(name) != sha256_file(path):
-            raise ConfigError(
-                f"the {role} are not the build's", f"{path}: another SHA-256 than in the manifest", "build again"
-            )
-
-
-def _check_own_images(plan: Plan, manifest: Manifest) -> None:
-    """Raise ConfigError where `--data` is not the folder of the build, or has other images now."""
-    given = {record.path: record.sha256 for record in own_images(plan)}
-    if {record.path: record.sha256 for record in manifest.inputs if record.role == OWN_IMAGES} != given:
-        raise ConfigError(
-            "the images are not the build's",
-            f"it was built on {manifest.supernet.dataset}; here are {plan.data.source}, or others by content",
-            "give --data with the folder of the build, as it was then, and leave --data out where it had none",
-        )

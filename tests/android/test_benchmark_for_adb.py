@@ -100,7 +100,7 @@ def test_a_whole_run(phone, demo, reference):
     assert measurement.name == "Nobody Phone"
     assert measurement.latency_ms.sessions == 2
     assert measurement.latency_ms.runs == sum(map(len, report["latency"]["samples_ns"])) == 10
-    assert measurement.fingerprint["runner_delegated_operators"] == measurement.fingerprint["runner_operators"]
+    assert measurement.runner["delegated_operators"] == measurement.runner["operators"]
     built = next(record for record in demo.manifest("int8").outputs if record.path == "model.tflite")
     assert report["artifact"]["sha256"] == built.sha256
     assert report["artifact"]["manifest_sha256"] == sha256_file(demo.build("int8") / "manifest.json")

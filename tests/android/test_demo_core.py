@@ -88,7 +88,7 @@ def test_reports_are_the_toolkits_device_measurements(classes, tmp_path):
     assert measured["physical"].connection == "android-app"
     assert measured["emulated"].latency_ms is None
     assert measured["emulated"].emulation_wall_ms == 5.0
-    assert measured["physical"].fingerprint["runner_threads"] == "4"
+    assert measured["physical"].runner["threads"] == 4
     assert reports["error"]["error"] == {"code": "bad-request", "reason": "threads is 0"}
 
 

@@ -46,14 +46,12 @@ if report["status"] == "ok":
         report["latency"] = None
 (files / (extras["out"] + ".json")).write_text(json.dumps(report))
 """
-PRINTS = {
-    "runner_version": '"2.1"', "runner_threads": "1", "runner_operators": "9", "runner_delegated_operators": "8",
-}  # fmt: skip
+RUNNER = {"version": "2.1", "threads": 1, "operators": 9, "delegated_operators": 8}
 REPORT = {
     "schema": 1, "tool": "org.ofaedge.demo", "version": "1.0", "id": "", "error": None, "status": "ok",
     "artifact": {"sha256": ""},
     "measurement": {
-        "name": "Nobody Phone", "kind": "physical", "connection": "android-app", "fingerprint": PRINTS,
+        "name": "Nobody Phone", "kind": "physical", "connection": "android-app", "fingerprint": {}, "runner": RUNNER,
         "latency_ms": None, "instructions_per_inference": None, "emulation_wall_ms": None, "note": "",
     },
     "latency": {

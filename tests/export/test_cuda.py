@@ -12,6 +12,7 @@ from ofa_edge.errors import ConfigError, ConversionError, ToolMissingError, Unsu
 from ofa_edge.export.cuda import compile as cuda
 from ofa_edge.export.cuda import elf, nvrtc, stubs
 from ofa_edge.export.tvm import compile as tvm
+from ofa_edge.files import sha256_file
 
 CORTEX_A57 = {
     "kind": "llvm",
@@ -52,7 +53,7 @@ def cubin():
 
 
 def test_library_for_jetson_nano_carries_its_kernels(nano):
-    data = nano.artifact.path.read_bytes()
+    data = nano.file.path.read_bytes()
     assert int.from_bytes(data[18:20], "little") == 183  # EM_AARCH64
     (found,) = elf.find_cubins(data)
     assert found.offset > 0
@@ -82,7 +83,7 @@ def test_manifest_entry(nano):
 
 
 def test_parent_process_stays_clean(nano):
-    assert nano.artifact.is_intact()
+    assert nano.file.sha256 == sha256_file(nano.file.path)
     assert "ofa-edge-cuda-" not in Path("/proc/self/maps").read_text()
 
 
@@ -114,7 +115,7 @@ assert {str(Path(path).parent) for path in stand_ins} == {sys.argv[2]}, stand_in
 """
     root = str(Path(cuda.__file__).resolve().parents[3])
     environment = {**os.environ, "PYTHONPATH": root, "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1"}
-    command = [sys.executable, "-c", program, str(library.artifact.path), str(tmp_path)]
+    command = [sys.executable, "-c", program, str(library.file.path), str(tmp_path)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     kinds = json.loads(done.stdout)
     assert "cuda" in kinds

@@ -54,7 +54,7 @@ def test_tflite(exported, tmp_path, precision, floor):
 
 def test_tvm(exported):
     _, wanted, path = exported
-    library = tvm.compile_cpu(path, path.with_name("host.so"), {"kind": "llvm", "num-cores": 1}).artifact
+    library = tvm.compile_cpu(path, path.with_name("host.so"), {"kind": "llvm", "num-cores": 1}).file
     logits = tvm.run_tvm_host(library.path, smooth_images(24, 2))
     assert compare(wanted, logits).snr_db > 90
     np.testing.assert_array_equal(logits.argmax(1), wanted.argmax(1))
@@ -62,7 +62,7 @@ def test_tvm(exported):
 
 def test_tvm_in_half_precision(exported):
     _, wanted, path = exported
-    half = tvm.compile_cpu(path, path.with_name("half.so"), tvm.host_target(), precision="fp16").artifact
+    half = tvm.compile_cpu(path, path.with_name("half.so"), tvm.host_target(), precision="fp16").file
     difference = compare(wanted, tvm.run_tvm_host(half.path, smooth_images(24, 2)))
     assert 20 < difference.snr_db < 90  # random weights multiply the rounding, here as in int8
     assert difference.argmax_agreement > 0.9

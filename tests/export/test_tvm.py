@@ -28,7 +28,7 @@ def net(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def library(net):
-    return tvm.compile_cpu(net, net.with_name("host.so"), {"kind": "llvm", "num-cores": 1}).artifact
+    return tvm.compile_cpu(net, net.with_name("host.so"), {"kind": "llvm", "num-cores": 1}).file
 
 
 def test_host_library_agrees_with_onnx_runtime(net, library):
@@ -93,7 +93,7 @@ assert "tvm" not in sys.modules
 
 def test_fp16_is_near_but_not_equal(net):
     inputs = images(4)
-    half = tvm.compile_cpu(net, net.with_name("half.so"), tvm.host_target(), precision="fp16").artifact
+    half = tvm.compile_cpu(net, net.with_name("half.so"), tvm.host_target(), precision="fp16").file
     logits, exact = tvm.run_tvm_host(half.path, inputs), reference(net, inputs)
     assert logits.dtype == np.float32
     error = np.abs(logits - exact).max()

@@ -12,17 +12,8 @@ from ofa_edge import cost
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file
 from ofa_edge.output import MANIFEST
-from ofa_edge.records.manifest import (
-    FileRecord,
-    LatencyMeasurement,
-    Manifest,
-    Rung,
-    SubnetRecord,
-    Verdict,
-    read_manifest,
-    weightiest,
-    write_manifest,
-)
+from ofa_edge.records.manifest import FileRecord, LatencyMeasurement, Manifest, Rung, SubnetRecord, Verdict, read_manifest, write_manifest
+from ofa_edge.vocabulary import weightiest
 
 MEASURED = LatencyMeasurement(
     p50=18.0, p90=19.0, min=17.5, mad=0.1, low95=17.9, high95=18.2, runs=500, sessions=5

@@ -140,7 +140,7 @@ def test_delegation_is_gated_on_faults():
 def test_delegation_is_gated_on_what_the_device_says():
     def on(left):
         item = DeviceMeasurement(
-            name="pi", kind="physical", connection="ssh", fingerprint={"runner_undelegated": json.dumps(left)}
+            name="pi", kind="physical", connection="ssh", fingerprint={}, runner={"undelegated": left}
         )
         return delegation_verdict(inspected(), [device(), item])
 

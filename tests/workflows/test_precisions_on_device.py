@@ -29,5 +29,5 @@ def test_dynamic_range_answers_alike_and_is_delegated_whole(workshop, tmp_path):
     built, _ = workshop.build(tmp_path / "out", precision="dynamic", device="emulated")
     last = built.ladder[-1]
     assert (last.reference, last.outcome) == ("tflite dynamic", "pass")
-    assert json.loads(built.measurements[0].fingerprint["runner_undelegated"]) == {}
+    assert built.measurements[0].runner["undelegated"] == {}
     assert next(item for item in built.verdicts if item.gate == "delegation").outcome == "pass"

@@ -81,13 +81,12 @@ class AndroidAppProgram:
     def _facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
         if report["artifact"]["sha256"] != sha256_file(self.artifact):
             raise DeviceRunError("the demo app ran another model", "its SHA-256 differs", "run the same command again")
-        prints = report["measurement"]["fingerprint"]
-        operators, delegated = int(prints["runner_operators"]), int(prints["runner_delegated_operators"])
+        said = report["measurement"]["runner"]
+        operators, delegated = int(said["operators"]), int(said["delegated_operators"])
         facts: dict[str, Any] = {
-            "runtime": "tflite",
-            "version": str(prints["runner_version"]).strip('"'),
+            "version": str(said["version"]),
             "app": str(report["version"]),
-            "threads": int(prints["runner_threads"]),
+            "threads": int(said["threads"]),
             "operators": operators,
             "delegated_operators": delegated,
             "undelegated": {"not named by the app": operators - delegated} if operators > delegated else {},

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device.measuring.android_app import AndroidAppProgram
-from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Request
+from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Program, Request
 from ofa_edge.errors import DeviceRunError, UnsupportedError
 
 _LITERT_RUNNER = "litert_runner.py"
@@ -25,48 +25,22 @@ _TVM_LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")
 _CUDA_PLUGIN = "libofa_edge_cuda.so"  # there for a library with CUDA kernels
 
 
-class Program(Protocol):
-    """A runtime's runner. Each call prints one line of JSON as the last line of stdout."""
-
-    @property
-    def suffix(self) -> str:
-        """Of the files that hold images and logits."""
-
-    @property
-    def tells_memory(self) -> bool:
-        """Whether it has a memory pass."""
-
-    def files(self) -> Mapping[str, Path]:
-        """What to push once: name on the device to file here."""
-
-    def environment(self, work: PurePosixPath) -> dict[str, str]:
-        """Environment variables that it needs."""
-
-    def command(self, work: PurePosixPath, inputs: str, outputs: str) -> list[str]:
-        """Arguments of one pass over the images in file `inputs` of the work folder."""
-
-    def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
-        """Write images [N, C, H, W] as the runner reads them."""
-
-    def read_outputs(self, path: Path) -> NDArray[np.float32]:
-        """Logits [N, classes] as the runner wrote them."""
-
-    def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
-        """What the JSON that it printed says, in the fields of `runners/litert_runner.py`."""
-
-
-def program_for(connection: Connection, request: Request, device: Fingerprint) -> Program:
-    """The runner of the request's runtime on such a device: Android has no Python, so there the demo app runs TFLite.
+def litert_program(connection: Connection, request: Request, device: Fingerprint) -> Program:
+    """What runs a TFLite file on such a device: Android has no Python, so there the demo app does.
 
     Raises:
-        UnsupportedError: TVM without its compiled runner; named cores, which the app cannot be kept on.
+        UnsupportedError: named cores, which the app cannot be kept on.
     """
-    if request.runtime == "tflite" and device.build is not None and device.device_kind == "physical":
+    if device.build is not None and device.device_kind == "physical":
         if request.cores:
             raise UnsupportedError("the demo app cannot be kept on cores", f"cores {request.cores}", "name no cores")
         return AndroidAppProgram(request.artifact, request.classes)
-    if request.runtime == "tflite":
-        return LiteRtProgram(connection.python, request.artifact)
+    return LiteRtProgram(connection.python, request.artifact)
+
+
+def tvm_program(connection: Connection, request: Request, device: Fingerprint) -> Program:
+    """What runs a TVM library: the compiled runner that travels with it. Raises UnsupportedError without it."""
+    del connection, device
     if request.runner is None:
         raise UnsupportedError(
             "TVM artifacts need their runner", "Request.runner is not set", "ofa_edge.device.runners.build"

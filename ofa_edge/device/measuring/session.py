@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.device.measuring.programs import Program, check_logits, last_json, program_for, with_latency, with_threads
+from ofa_edge.device.measuring.programs import check_logits, last_json, with_latency, with_threads
 from ofa_edge.device.measuring.samples import Session
 from ofa_edge.device.measuring.watch import slowed, ticks_from
-from ofa_edge.device.protocol import Conditions, Connection, Fingerprint, LatencyPlan, Request
+from ofa_edge.device.protocol import Conditions, Connection, Fingerprint, LatencyPlan, Program, Request
 from ofa_edge.errors import (
     DataError,
     DeviceBusyError,
@@ -183,7 +183,7 @@ def open_artifact(
     """
     check_images(request.inputs)
     fingerprint = connection.fingerprint()
-    program = program_for(connection, request, fingerprint)
+    program = request.program(connection, request, fingerprint)
     with tempfile.TemporaryDirectory(prefix="ofa-measure-") as here, connection.workdir() as work:
         artifact = OpenArtifact(connection, request, fingerprint, program, Path(here), work, conditions)
         for name, path in program.files().items():

@@ -18,13 +18,14 @@ from typing import Any, cast
 
 from ofa_edge import errors
 from ofa_edge.errors import ConfigError, ConversionError, UnsupportedError
-from ofa_edge.export.artifact import Artifact, Precision
 from ofa_edge.export.cuda import elf, nvrtc
 from ofa_edge.export.cuda.limits import Kernel, check
 from ofa_edge.export.cuda.resources import read_resources
 from ofa_edge.export.cuda.worker import SOURCE
+from ofa_edge.export.library_file import LibraryFile
 from ofa_edge.export.tvm.relax import INT8_REASON
 from ofa_edge.files import atomic_path
+from ofa_edge.vocabulary import Precision
 
 EMULATED = "emulated.so"  # the same kernels with host code for this machine
 NOT_RUN = (
@@ -37,14 +38,14 @@ class CudaLibrary:
     """A compiled library and what was found inside it.
 
     Attributes:
-        artifact: the file.
+        file: the library.
         arch: of the cubin inside, as its own header says: "sm_53".
         kernels: those inside, by name, each with its launch, what it takes and the rule that made it.
         cubin_bytes: size of the cubin.
         nvrtc: version of the compiler of the kernels.
     """
 
-    artifact: Artifact
+    file: LibraryFile
     arch: str
     kernels: tuple[Kernel, ...]
     cubin_bytes: int
@@ -54,7 +55,7 @@ class CudaLibrary:
         """The manifest's entry."""
         facts = {"arch": self.arch, "kernels": len(self.kernels), "bytes": self.cubin_bytes, "nvrtc": self.nvrtc}
         kernels = [{"arch": self.arch, **kernel.to_json()} for kernel in self.kernels]
-        return {**self.artifact.to_json(), "cubin": facts, "kernels": kernels, "note": NOT_RUN}
+        return {**self.file.to_json(), "cubin": facts, "kernels": kernels, "note": NOT_RUN}
 
     @property
     def fallback(self) -> tuple[str, ...]:
@@ -117,7 +118,7 @@ def compile_cuda(
         for name in (SOURCE, EMULATED) if emulation else ():
             with atomic_path(cast(Path, emulation) / name) as part:
                 shutil.copyfile(Path(scratch, name), part)
-    return CudaLibrary(Artifact.of(out, "tvm", precision), cubin.arch, kernels, cubin.size, result["nvrtc"])
+    return CudaLibrary(LibraryFile.of(out, precision), cubin.arch, kernels, cubin.size, result["nvrtc"])
 
 
 def _check_kernels(library: Path, cubin: elf.Cubin, facts: Iterable[Mapping[str, Any]]) -> tuple[Kernel, ...]:

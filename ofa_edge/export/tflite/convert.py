@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ import ofa_edge
 from ofa_edge.data.calibration import USUAL, check_normalised
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
-from ofa_edge.export.artifact import Precision
 from ofa_edge.export.onnx.graph import Graph, read_graph
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
 from ofa_edge.export.tflite.native_log import without_lines
@@ -28,6 +27,7 @@ from ofa_edge.export.tflite.rewrites import names
 from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.export.tflite.tf_ops import check_operators
 from ofa_edge.files import atomic_path
+from ofa_edge.vocabulary import PRECISIONS, Precision, numbers
 
 _LITERT_BANNER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 
@@ -39,47 +39,43 @@ def convert(
     calibration: NDArray[np.float32] | None = None,
     skip: Collection[str] = (),
     *,
-    fp16_accumulation: bool = False,
     preprocessing: Preprocessing | None = None,
 ) -> None:
     """Convert an ONNX model to a TFLite file: input `input` [1, H, W, C], output `logits` [1, classes].
 
     fp32, fp16 and dynamic models take and give float32: fp16 is how weights are stored, dynamic stores large weights in
     int8 and finds the scales of activations while running. An int8 model is integer throughout, input and output too,
-    with one scale per output channel of each weight. The same input gives the same bytes.
+    with one scale per output channel of each weight. fp16-acc16 marks an fp16 model as one that may be added in half
+    precision; a CPU without fp16 arithmetic goes on adding in fp32. The same input gives the same bytes.
 
     Args:
         onnx_path: a model of `onnx.export.export_onnx`.
         out: the file to write, whole or not at all.
-        precision: "fp32", "fp16", "dynamic" or "int8".
+        precision: of `vocabulary.PRECISIONS`.
         calibration: images [N, C, H, W] float32, normalised, that set the ranges of int8 activations; int8 only.
         skip: names of rewrites to leave out (`rewrites.names`); all of them give plain conversion.
-        fp16_accumulation: mark an fp16 model as one that may be added in half precision; a CPU without fp16 arithmetic
-            goes on adding in fp32.
         preprocessing: of the network's input, where it is known: calibration images that it cannot give are refused.
 
     Raises:
         UnknownNameError: no rewrite of this precision goes by a name in `skip`.
         ConversionError: a node that the map to TensorFlow does not know, or a failure of TensorFlow's converter.
         DataError: int8 without calibration images, with too few, or with images that do not fit the model.
-        UnsupportedError: a precision that TFLite files do not come in; fp16 accumulation of anything but fp16.
+        UnsupportedError: a precision that TFLite files do not come in.
         OutputError: `out` cannot be written.
     """
-    if precision not in get_args(Precision):
+    if precision not in PRECISIONS:
         raise UnsupportedError(
             f"no TFLite conversion to '{precision}'",
-            f"precisions: {', '.join(get_args(Precision))}",
+            f"precisions: {', '.join(PRECISIONS)}",
             "choose one with --precision",
         )
-    if fp16_accumulation and precision != "fp16":
-        why = "the mark says that half-size weights may be added in half precision"
-        raise UnsupportedError(f"no fp16 accumulation of {precision} models", why, "--precision fp16")
+    meant = numbers(precision)
     for name in skip:
         if name not in names(precision):
             raise UnknownNameError.of(f"{precision} rewrite", name, names(precision), "leave the name out of `skip`")
     graph = read_graph(onnx_path)
     check_operators(graph)
-    images = _checked(calibration, graph, preprocessing) if precision == "int8" else None
+    images = _checked(calibration, graph, preprocessing) if meant.ranges else None
     with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder, atomic_path(out) as part:
         calibrating = Path(folder) / "calibration.npy"
         if images is not None:
@@ -87,7 +83,6 @@ def convert(
         facts = {
             "precision": precision,
             "skip": sorted(skip),
-            "fp16_accumulation": fp16_accumulation,
             "images": None if images is None else str(calibrating),
         }
         _run_worker([str(onnx_path), str(part), json.dumps(facts)], part)
@@ -111,7 +106,7 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
             graph = read_graph(onnx_path)
             check_operators(graph)
             images = None
-            if precision == "int8":
+            if numbers(precision).ranges:
                 images = str(Path(folder) / f"{number}.npy")
                 shape = (50, *graph.input_shape[1:])
                 np.save(images, np.random.default_rng(number).standard_normal(shape, np.float32))

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.artifact import Precision
 from ofa_edge.export.onnx.graph import Graph, read_graph
 from ofa_edge.export.tflite.convert import operators
 from ofa_edge.export.tflite.rewrites import file_rewrites_for, rewrite
 from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.export.tflite.tf_ops import build
+from ofa_edge.vocabulary import Precision, numbers
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class Settings:
 
     precision: Precision
     skip: tuple[str, ...] = ()
-    fp16_accumulation: bool = False
     images: str | None = None
 
 
@@ -70,12 +69,13 @@ def convert_graph(graph: Graph, settings: Settings) -> bytes:
 
 
 def _run_converter(tf: Any, module: Any, settings: Settings) -> bytes:
+    meant = numbers(settings.precision)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([module.run.get_concrete_function()], module)
     if settings.precision != "fp32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if settings.precision == "fp16":
+    if meant.weights == "fp16":
         converter.target_spec.supported_types = [tf.float16]
-    if settings.fp16_accumulation:
+    if meant.half_sums:
         converter.target_spec._experimental_supported_accumulation_type = tf.float16
     if settings.images is not None:
         images = np.load(settings.images, allow_pickle=False)

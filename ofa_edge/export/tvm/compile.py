@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, ConversionError, OfaEdgeError, ToolMissingError, UnknownNameError
-from ofa_edge.export.artifact import Artifact, Precision
+from ofa_edge.export.library_file import LibraryFile
 from ofa_edge.export.tvm.relax import import_onnx, last_line, require_tvm
 from ofa_edge.export.tvm.schedules import Chooser, ScheduleFacts, broken_functions, cpu_module, defaults, isa_of
 from ofa_edge.export.tvm.schedules.timing import time_functions
 from ofa_edge.files import atomic_path
+from ofa_edge.vocabulary import Precision
 
 Runner = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Linker = Callable[[str, Sequence[str]], None]
@@ -38,12 +39,12 @@ _CPU, _POOLED = 1, 2  # DLPack's kDLCPU; TVM's pooled allocator
 class CpuLibrary:
     """A compiled library and how its functions were scheduled."""
 
-    artifact: Artifact
+    file: LibraryFile
     schedules: ScheduleFacts
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's entry."""
-        return {**self.artifact.to_json(), "schedules": self.schedules.to_json()}
+        return {**self.file.to_json(), "schedules": self.schedules.to_json()}
 
 
 def compile_cpu(
@@ -81,7 +82,7 @@ def compile_cpu(
     schedules = _build_scheduled(module, tvm_target, out, linker, onnx_path.name, chooser)
     if schedules.fallbacks and runs_here(tvm_target):
         schedules = schedules.timed(time_functions(out, onnx_path))
-    return CpuLibrary(Artifact.of(out, "tvm", precision), schedules)
+    return CpuLibrary(LibraryFile.of(out, precision), schedules)
 
 
 def _build_scheduled(module: Any, target: Any, out: Path, linker: Linker, name: str, chooser: Chooser) -> ScheduleFacts:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ofa_edge.errors import ConversionError, ToolMissingError, UnsupportedError
-from ofa_edge.export.artifact import Precision
+from ofa_edge.vocabulary import Precision
 
 if TYPE_CHECKING:
     import onnx

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ofa_edge import cost
-from ofa_edge.cost.bytes import peak_bytes, peak_table, size_model
+from ofa_edge.cost.bytes import SizeModel, peak_table
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.latency.load import load_latency_model
+from ofa_edge.runtimes import Runtime, require
 from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.limits import Limit
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Genomes, Space
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import Target, load_target
+from ofa_edge.vocabulary import numbers
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kb": 10**3, "mb": 10**6, "kib": 2**10, "mib": 2**20, "b": 1}
 
@@ -115,7 +117,7 @@ def searched_part(constraints: Constraints, space: Space, target: Target) -> Spa
 
 
 def limits_of(
-    constraints: Constraints, space: Space, runtime: str, precision: str, *, outside_key: bool
+    constraints: Constraints, space: Space, runtime: Runtime, precision: str, *, outside_key: bool
 ) -> tuple[Limit, ...]:
     """What a search has to keep, with the functions that measure it.
 
@@ -133,7 +135,7 @@ def limits_of(
         name = f"artifact size (+{100 * model.error:.1f} % for the size model's error)"
         limits.append(Limit(name, "--max-size", lambda rows: margin * size(rows)[:, 0], constraints.max_size, "bytes"))
     if constraints.max_memory is not None:
-        peak, each = peak_table(space), peak_bytes(precision)
+        peak, each = peak_table(space), numbers(precision).map_bytes
         limits.append(
             Limit(
                 "peak memory of maps",
@@ -147,9 +149,23 @@ def limits_of(
     return tuple(limits)
 
 
+def size_model(runtime: Runtime, precision: str) -> SizeModel:
+    """The size model of a kind of artifact. Raises UnsupportedError where no such artifacts were recorded."""
+    found = runtime.sizes.get(numbers(precision).base)
+    if found is None:
+        known = ", ".join(runtime.sizes) or "none"
+        raise UnsupportedError(
+            f"the size of {runtime.name} {precision} artifacts cannot be predicted",
+            f"none were recorded to fit a size model to; known of {runtime.name}: {known}",
+            "leave out --max-size, or choose one of those",
+        )
+    return found
+
+
 def _other_target(name: str, budget_ms: float, space: Space, outside_key: bool) -> Limit:
     target = load_target(name)
-    model = load_latency_model(target, space, target.runtime.kind, target.defaults.precision, outside_key=outside_key)
+    runtime = require(target, target.runtime.kind, target.defaults.precision)
+    model = load_latency_model(target, space, runtime.name, target.defaults.precision, outside_key=outside_key)
 
     def latency(genomes: Genomes) -> Floats:
         return np.asarray(model.predict_many(genomes).ms, dtype=np.float64)
@@ -157,9 +173,9 @@ def _other_target(name: str, budget_ms: float, space: Space, outside_key: bool) 
     return Limit(f"latency on {target.name}", f"--also {target.name}=MS:", latency, budget_ms, "ms")
 
 
-def quantities(space: Space, runtime: str, precision: str) -> dict[str, Callable[[Genomes], Floats]]:
+def quantities(space: Space, runtime: Runtime, precision: str) -> dict[str, Callable[[Genomes], Floats]]:
     """Further axes of a front: MACs, bytes of the artifact (where a size model is there), bytes of maps."""
-    macs, peak, each = cost.macs_table(space), peak_table(space), peak_bytes(precision)
+    macs, peak, each = cost.macs_table(space), peak_table(space), numbers(precision).map_bytes
     found: dict[str, Score] = {
         "macs": lambda rows: macs(rows)[:, 0],
         "memory_bytes": lambda rows: each * peak.most(rows)[:, 0],

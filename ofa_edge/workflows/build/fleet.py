@@ -158,9 +158,9 @@ def search_fleet(plans: Sequence[Plan], max_models: int | None = None, evaluatio
     """
     first = plans[0]
     pool, interrupted = _search_groups(plans, evaluations or SearchOptions().evaluations)
-    latency = np.stack([latency_of(plan)(pool) for plan in plans], axis=1)
-    scores = np.asarray(score_of(first)(pool), dtype=np.float64)
-    budgets = np.array([plan.budget_ms for plan in plans])
+    latency = np.stack([latency_of(plan.search)(pool) for plan in plans], axis=1)
+    scores = np.asarray(score_of(first.search)(pool), dtype=np.float64)
+    budgets = np.array([plan.search.budget_ms for plan in plans])
     kept = np.stack([_keeps(plan, pool) for plan in plans], axis=1)
     best = best_rows(np.where(kept, latency / budgets, np.inf), scores)
     if interrupted and not all(frozenset([index]) in best for index in range(len(plans))):
@@ -174,7 +174,7 @@ def search_fleet(plans: Sequence[Plan], max_models: int | None = None, evaluatio
             f"no subnet is within all budgets; {len(options[0].rows)} are needed",
             f"--max-models {len(options[0].rows)}, or a longer budget",
         )
-    tolerance = first.predictor.rmse if first.predictor else 0.01 * float(scores.max())
+    tolerance = first.search.predictor.rmse if first.search.predictor else 0.01 * float(scores.max())
     chosen = choose(options, tolerance, max_models)
     return Fleet(tuple(plans), pool, latency, scores, tuple(options), chosen, tolerance, interrupted)
 
@@ -195,9 +195,9 @@ def _search_groups(plans: Sequence[Plan], evaluations: int) -> tuple[Genomes, bo
 
 def _keeps(plan: Plan, genomes: Genomes) -> NDArray[np.bool_]:
     """Whether genomes keep the limits of one plan, its kernels among them."""
-    kept = allowed(plan.limits)(genomes)
-    if plan.part is not None:
-        space, able = plan.package.space, plan.part.kernels
+    kept = allowed(plan.search.limits)(genomes)
+    if plan.search.part is not None:
+        space, able = plan.package.space, plan.search.part.kernels
         banned = [index for index, kernel in enumerate(space.kernels) if kernel not in able]
         blocks = len(space.blocks)
         kept &= ~(np.isin(genomes[:, :blocks], banned) & space.active(genomes)).any(axis=1)
@@ -207,14 +207,16 @@ def _keeps(plan: Plan, genomes: Genomes) -> NDArray[np.bool_]:
 def _search_group(plans: Sequence[Plan], pool: Genomes | None, evaluations: int) -> tuple[Genomes, bool]:
     """The pool with the subnets that a search for these targets together found; whether Ctrl-C ended it."""
     try:
-        front = search_plans(plans, start=pool, options=SearchOptions(evaluations=evaluations))
+        front = search_plans(
+            [plan.search for plan in plans], start=pool, options=SearchOptions(evaluations=evaluations)
+        )
     except BudgetError as error:
         if len(plans) > 1:  # these targets cannot share
             assert pool is not None
             return pool, False
         name = plans[0].target.name
         raise BudgetError(f"{name}: {error.what}", error.why, f"--fleet ...,{name}=X with a longer X") from error
-    best = front.space.genome([item.subnet for item in front.candidates(plans[0].budget_ms, 64)])
+    best = front.space.genome([item.subnet for item in front.candidates(plans[0].search.budget_ms, 64)])
     points = front.space.genome([item.subnet for item in front.points])
     joined = np.unique(np.concatenate([best, points, *([] if pool is None else [pool])]), axis=0)
     return joined, bool(front.interrupted)
@@ -244,7 +246,7 @@ def build_fleet(fleet: Fleet, cache: StageCache, command: Sequence[str], on_stag
             def find(
                 runner: StageRunner, _: Plan, plans: list[Plan] = plans, place: int = place, facts: FleetRecord = record
             ) -> tuple[Subnet, SearchRecord | None]:
-                subnet, records = search_together(runner, plans)
+                subnet, records = search_together(runner, [plan.search for plan in plans])
                 return subnet, records[place].model_copy(update={"fleet": facts})
 
             manifests[index] = build(plan, cache, command, on_stage, find)

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import resize
 from ofa_edge.data.sampling import stratified_split
+from ofa_edge.errors import ConfigError
 from ofa_edge.records.classes import Split
+from ofa_edge.supernet import zoo
 from ofa_edge.supernet.own_data import open_for
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.package_data import CALIBRATION_IMAGES, VALIDATION_IMAGES
@@ -29,6 +31,7 @@ class BuildData:
         source: what they are, in words.
         labelled: whether their labels mean anything.
         notes: what may be wrong with them, a sentence each.
+        own: whether the user gave them.
     """
 
     calibration: Images
@@ -37,6 +40,7 @@ class BuildData:
     source: str
     labelled: bool = True
     notes: tuple[str, ...] = ()
+    own: bool = False
 
     @property
     def test_labels(self) -> NDArray[np.int64] | None:
@@ -54,6 +58,28 @@ class BuildData:
     def digests(self) -> dict[str, str]:
         """SHA-256 of each set's pixels and labels."""
         return {split: getattr(self, split).digest for split in ("calibration", "validation", "test")}
+
+
+def build_data(package: SupernetPackage, folder: Path | None, seed: int, *, needed: bool = True) -> BuildData:
+    """The images of a build: of the user's folder, of the package, or random ones for random weights.
+
+    Args:
+        package: whose classes they are.
+        folder: as after --data.
+        seed: of the choice among a folder's images.
+        needed: whether anything will be measured; a package without images will do where not.
+
+    Raises:
+        ConfigError: a folder for random weights.
+        DataError: see `package_data` and `folder_data`.
+    """
+    if folder and not package.trained:
+        raise ConfigError(
+            "--data with random weights", "accuracy on them would mean nothing", "leave out --data or --untrained"
+        )
+    if not package.trained or not (needed or package.file(zoo.IMAGES)):
+        return synthetic_data(package)
+    return folder_data(folder, package, seed) if folder else package_data(package)
 
 
 def package_data(package: SupernetPackage) -> BuildData:
@@ -82,7 +108,8 @@ def folder_data(folder: Path, package: SupernetPackage, seed: int) -> BuildData:
     calibration, validation = train.take(chosen).sample(None, seed), train.take(rest).sample(VALIDATION_IMAGES, seed)
     if len(train) < CALIBRATION_IMAGES:  # too few for two sets: batch norm asks for no labels, choosing does
         calibration, validation = train.sample(CALIBRATION_IMAGES, seed), train.sample(None, seed)
-    return BuildData(calibration, validation, test, f"{folder.name}: {len(test)} test images", notes=data.notes)
+    source = f"{folder.name}: {len(test)} test images"
+    return BuildData(calibration, validation, test, source, notes=data.notes, own=True)
 
 
 def synthetic_data(package: SupernetPackage) -> BuildData:

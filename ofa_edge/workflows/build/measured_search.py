@@ -9,7 +9,7 @@ from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.correction import class_shares, margins
 from ofa_edge.search.measured import MeasuredSearch, Propose, measured_search
 from ofa_edge.space import Genomes, Subnet
-from ofa_edge.workflows.build.plan import Plan
+from ofa_edge.workflows.build.plan import SearchPlan
 
 WATCHED = (0.7, 0.8, 0.9, 1.0)  # shares of the budget at which the front is watched
 
@@ -22,7 +22,7 @@ class Corrected:
     found: MeasuredSearch
 
 
-def corrected_search(plan: Plan, pool: Genomes, propose: Propose, latency: Score) -> Corrected:
+def corrected_search(plan: SearchPlan, pool: Genomes, propose: Propose, latency: Score) -> Corrected:
     """Search, measure on held-out training images, correct the predictor, and so on (see `search.measured`).
 
     Measured is what the predictor predicts: top-1, or balanced accuracy.
@@ -60,15 +60,15 @@ def corrected_search(plan: Plan, pool: Genomes, propose: Propose, latency: Score
         measure,
         heads,
         plan.measure,
-        plan.options.seed,
+        plan.seed,
         class_shares(images.labels) if plan.predictor.metric == "balanced" else None,
     )
     return Corrected(space.subnet(found.correction.answers.genomes[_winner(plan, found, latency)]), found)
 
 
-def _winner(plan: Plan, found: MeasuredSearch, latency: Score) -> int:
+def _winner(plan: SearchPlan, found: MeasuredSearch, latency: Score) -> int:
     """The highest expected top-1; with a minimum accuracy, the fastest that is expected to reach it, if any is."""
-    wanted = plan.options.constraints.min_accuracy
+    wanted = plan.constraints.min_accuracy
     reach = np.flatnonzero(found.expected[0] >= wanted) if wanted is not None else np.empty(0, np.intp)
     if not len(reach):
         return found.chosen

@@ -1,13 +1,8 @@
 """What a build will do, decided and checked before any work starts."""
 
-import importlib.util
 import math
-import platform
-import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast
 
 from ofa_edge.data.calibration import Calibration, review_calibration
 from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
@@ -17,23 +12,19 @@ from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
 from ofa_edge.output import claim_output_folder
 from ofa_edge.records.manifest import OWN_IMAGES, FileRecord
+from ofa_edge.runtimes import Runtime, Tuning, require
 from ofa_edge.search.limits import Limit
 from ofa_edge.search.load_predictor import Predictor, package_predictor
 from ofa_edge.search.ranked_by import Choice, RankedBy, ranked_by
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
-from ofa_edge.targets import Precision, Sustained, Target, load_target, require, require_fp16_accumulation
+from ofa_edge.targets import Sustained, Target, load_target
+from ofa_edge.vocabulary import Precision, numbers
 from ofa_edge.workflows.build.constraints import Constraints, limits_of, require_able, searched_part
-from ofa_edge.workflows.build.images import BuildData, folder_data, package_data, synthetic_data
+from ofa_edge.workflows.build.images import BuildData, build_data
 
-Runtime = Literal["tflite", "tvm"]
 MEASURED_CANDIDATES, MEASURED_BY_MACS = 8, 32  # with a predictor that ranks, and without one
-_INSTALL = {
-    "tensorflow": "pip install -c constraints.txt tensorflow-cpu",
-    "tensorflow_lite_support": "pip install --no-deps tflite-support==0.4.4",
-    "tvm": "pip install -c constraints.txt apache-tvm apache-tvm-ffi",
-}
 
 
 @dataclass(frozen=True)
@@ -43,14 +34,13 @@ class BuildOptions:
     target: str
     latency_ms: float | None = None
     precision: Precision | None = None
-    runtime: Runtime | None = None
+    runtime: str | None = None
     supernet: str = zoo.DEFAULT
     untrained: bool = False
     data: Path | None = None
     device: str = "auto"
     out: Path | None = None
     seed: int = 0
-    fp16_accumulation: bool = False
     outside_key: bool = False
     tune: str = "0"
     tune_db: bool = True
@@ -77,28 +67,44 @@ class DevicePlan:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A build, resolved: everything is known to exist and to fit together."""
+class SearchPlan:
+    """What a search needs.
 
-    options: BuildOptions
+    Attributes:
+        target: whose milliseconds count.
+        runtime: of the artifact that is searched for.
+        precision: likewise.
+        package: the supernet, or one given network.
+        data: images to calibrate with, and to choose among candidates.
+        ranked: what the search goes by.
+        latency: predicts milliseconds; of a warm device where `sustained` says so.
+        budget_ms: what they may be.
+        relative_budget: share of the largest subnet's latency; None where the user gave milliseconds.
+        measure: subnets that may be measured.
+        seed: of the search.
+        constraints: what else the user asked for; `limits` and `part` are made of them.
+        limits: what a subnet has to keep besides the budget.
+        part: the part of the space that is left; None for all of it.
+        sustained: what the target keeps of its speed.
+        refined: SHA-256 of the refined latency model's file, where `latency` is not the target's own.
+    """
+
     target: Target
     runtime: Runtime
     precision: Precision
     package: SupernetPackage
+    data: BuildData
     ranked: RankedBy
     latency: LatencyModel
-    data: BuildData
-    device: DevicePlan
-    out: Path
     budget_ms: float
-    relative_budget: float | None  # None where the user gave milliseconds
-    fp16_accumulation: bool = False
-    calibration: Calibration | None = None  # of the images that set int8 ranges
-    tune_s: float = 0.0
-    measure: int = MEASURED_CANDIDATES  # subnets that the search may measure
-    sustained: Sustained | None = None  # where `latency` is of a warm device
-    limits: tuple[Limit, ...] = ()  # what a searched subnet has to keep besides its budget
-    part: Space | None = None  # the part of the space that the target and the options leave; None: all of it
+    relative_budget: float | None
+    measure: int = MEASURED_CANDIDATES
+    seed: int = 0
+    constraints: Constraints = field(default_factory=Constraints)
+    limits: tuple[Limit, ...] = ()
+    part: Space | None = None
+    sustained: Sustained | None = None
+    refined: str = ""
 
     @property
     def predictor(self) -> Predictor | None:
@@ -106,41 +112,49 @@ class Plan:
         return self.ranked.predictor
 
     @property
-    def cold_budget_ms(self) -> float:
-        """What a measured latency is held against: devices are measured cold (see `device.measuring.measure`)."""
-        return self.budget_ms / (self.sustained.factor if self.sustained else 1.0)
-
-    refined: str = ""  # SHA-256 of the refined model's file, where `latency` is not the target's own
-
-    @property
     def latency_digest(self) -> str:
         """SHA-256 of the file that holds the latency model."""
         return self.refined or sha256_file(self.target.latency_path)
 
     @property
-    def cuda(self) -> bool:
-        """Whether the artifact holds CUDA kernels."""
-        return self.runtime == "tvm" and self.tvm_target.get("kind") == "cuda"
+    def cold_budget_ms(self) -> float:
+        """What a measured latency is held against: devices are measured cold (see `device.measuring.measure`)."""
+        return self.budget_ms / (self.sustained.factor if self.sustained else 1.0)
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """What the artifact will be.
+
+    Attributes:
+        runtime: what will run it.
+        precision: of it.
+        tuning: of compiled code.
+        ranges: what was found about the images that set int8 ranges; None where none do.
+    """
+
+    runtime: Runtime
+    precision: Precision
+    tuning: Tuning
+    ranges: Calibration | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build, resolved: everything is known to exist and to fit together. Each part goes to those who need it."""
+
+    options: BuildOptions
+    target: Target
+    search: SearchPlan
+    export: ExportPlan
+    device: DevicePlan
+    data: BuildData
+    out: Path
 
     @property
-    def tvm_target(self) -> Mapping[str, object]:
-        """TVM's description of the target."""
-        options = self.target.runtime.tvm
-        if options is None:
-            raise ConfigError(
-                f"{self.target.name} has no TVM target", f"{self.target.path}: no [runtime.tvm]", "--runtime tflite"
-            )
-        return cast(Mapping[str, object], options.target)
-
-    @property
-    def precision_name(self) -> str:
-        """The precision in words, the accumulation with it."""
-        return self.precision + (", fp16 sums" if self.fp16_accumulation else "")
-
-    @property
-    def artifact_name(self) -> str:
-        """The artifact's file name."""
-        return "model.tflite" if self.runtime == "tflite" else "model.so"
+    def package(self) -> SupernetPackage:
+        """Where the network comes from."""
+        return self.search.package
 
 
 def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True) -> Plan:
@@ -155,18 +169,16 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         UsageError: in one of its forms; nothing has been written.
     """
     target = load_target(options.target)
-    runtime = options.runtime or target.runtime.kind
-    precision = options.precision or ("fp16" if options.fp16_accumulation else target.defaults.precision)
-    require(target, runtime, precision)
-    if options.fp16_accumulation:
-        require_fp16_accumulation(target, runtime, precision)
-    require_tools(runtime, target.hardware.arch)
+    precision = options.precision or target.defaults.precision
+    runtime = require(target, options.runtime or target.runtime.kind, precision)
+    runtime.require_tools(target)
     if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:
         raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
     device = _device(options.device, target, runtime)
-    tune_s = parse_duration(options.tune)
-    if tune_s:
-        _require_timeable(target, runtime, device)
+    tuning = Tuning(parse_duration(options.tune), options.tune_db, device.name)
+    if tuning.seconds:
+        runtime.require_tunable(target)
+        _require_times(target, device, "tune for", "time on", "--tune")
     if options.refine:
         require_refinable(options, target, device)
     out = options.out or Path("out") / target.name
@@ -181,7 +193,21 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
             "it is one network, not a supernet",
             "leave out --refine: with --device NAME the network itself is measured",
         )
-    latency = load_latency_model(target, package.space, runtime, precision, outside_key=options.outside_key)
+    search = _search_plan(options, target, runtime, precision, package, images)
+    ranges = _ranges(package, search.data) if numbers(precision).ranges and images else None
+    export = ExportPlan(runtime, precision, tuning, ranges)
+    return Plan(options, target, search, export, device, search.data, out)
+
+
+def _search_plan(
+    options: BuildOptions,
+    target: Target,
+    runtime: Runtime,
+    precision: Precision,
+    package: SupernetPackage,
+    images: bool,
+) -> SearchPlan:
+    latency = load_latency_model(target, package.space, runtime.name, precision, outside_key=options.outside_key)
     ranked = ranked_by(package_predictor(package), options.predictor)
     sustained = _sustained(options, target)
     if sustained is not None:
@@ -189,34 +215,31 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     if ranked.predictor is None:
         _refuse_without_predictor(options, package)
     budget_ms, relative = _budget(options, target, package, latency)
-    data = _data(options, package, images)
-    return Plan(
-        options=options,
+    constraints, space = options.constraints, package.space
+    return SearchPlan(
         target=target,
         runtime=runtime,
         precision=precision,
         package=package,
+        data=build_data(package, options.data, options.seed, needed=images),
         ranked=ranked,
         latency=latency,
-        data=data,
-        device=device,
-        out=out,
         budget_ms=budget_ms,
         relative_budget=relative,
-        fp16_accumulation=options.fp16_accumulation,
-        calibration=_calibration(package, data) if precision == "int8" and images else None,
-        tune_s=tune_s,
         measure=options.measure or (MEASURED_BY_MACS if ranked.measures_more else MEASURED_CANDIDATES),
+        seed=options.seed,
+        constraints=constraints,
+        limits=limits_of(constraints, space, runtime, precision, outside_key=options.outside_key),
+        part=searched_part(constraints, space, target),
         sustained=sustained,
-        limits=limits_of(options.constraints, package.space, runtime, precision, outside_key=options.outside_key),
-        part=searched_part(options.constraints, package.space, target),
     )
 
 
 def with_latency_model(plan: Plan, model: LatencyModel, digest: str) -> Plan:
     """The plan under another latency model: a budget relative to the largest subnet follows it."""
     budget_ms, relative = _budget(plan.options, plan.target, plan.package, model)
-    return replace(plan, latency=model, refined=digest, budget_ms=budget_ms, relative_budget=relative)
+    search = replace(plan.search, latency=model, refined=digest, budget_ms=budget_ms, relative_budget=relative)
+    return replace(plan, search=search)
 
 
 def _refuse_without_predictor(options: BuildOptions, package: SupernetPackage) -> None:
@@ -270,32 +293,7 @@ def _budget(
     return relative * float(latency.predict(package.space.largest()).ms), relative
 
 
-def require_tools(runtime: Runtime, arch: str) -> None:
-    """Raise ToolMissingError, before any work, for what the stages of this runtime need."""
-    modules = {"tflite": ("tensorflow", "tensorflow_lite_support"), "tvm": ("tvm",)}[runtime]
-    for module in modules:
-        if importlib.util.find_spec(module) is None:
-            raise ToolMissingError(f"{module} is not installed", f"runtime {runtime} needs it", _INSTALL[module])
-    compiler = f"{arch}-linux-gnu-g++"
-    if runtime == "tvm" and arch != platform.machine() and shutil.which(compiler) is None:
-        raise ToolMissingError(
-            f"no compiler for {arch}",
-            f"{compiler} links the library",
-            f"apt-get install g++-{arch.replace('_', '-')}-linux-gnu",
-        )
-
-
-def _data(options: BuildOptions, package: SupernetPackage, needed: bool) -> BuildData:
-    if options.data and not package.trained:
-        raise ConfigError(
-            "--data with random weights", "accuracy on them would mean nothing", "leave out --data or --untrained"
-        )
-    if not package.trained or not (needed or package.file(zoo.IMAGES)):
-        return synthetic_data(package)
-    return folder_data(options.data, package, options.seed) if options.data else package_data(package)
-
-
-def _calibration(package: SupernetPackage, data: BuildData) -> Calibration:
+def _ranges(package: SupernetPackage, data: BuildData) -> Calibration:
     preprocessing = package.preprocessing(package.space.resolutions[-1])
     return review_calibration(data.calibration, preprocessing, package.labels, data.labelled)
 
@@ -321,31 +319,10 @@ def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
         return DevicePlan("local")
     if target.emulation is None:
         return DevicePlan("none", f"{target.name} cannot be emulated, and no device was given")
-    if runtime == "tvm" and "android" in str(target.facts()):
-        return DevicePlan("none", "an Android library needs bionic, which the emulated device does not have")
+    if (impossible := runtime.why_not_emulated(target)) is not None:
+        return DevicePlan("none", impossible)
     why_not = emulation_available(target.hardware.arch)
     return DevicePlan("none", f"no emulated device: {why_not}") if why_not else DevicePlan("emulated")
-
-
-def _require_timeable(target: Target, runtime: Runtime, device: DevicePlan) -> None:
-    """Raise UnsupportedError where `--tune` has nothing to turn, or nothing to time it on."""
-    if runtime != "tvm":
-        raise UnsupportedError(
-            f"--tune does nothing for {runtime}", "it turns the schedules of TVM's code", "--runtime tvm"
-        )
-    if target.runtime.tvm is not None and target.runtime.tvm.target.get("kind") == "cuda":
-        raise UnsupportedError(
-            f"--tune cannot turn the CUDA kernels of {target.name}", "it knows schedules of CPUs", "leave out --tune"
-        )
-    hint = "--device NAME of the real board (ofa-edge devices list), or leave out --tune"
-    if device.emulated:
-        raise UnsupportedError(
-            f"cannot tune for {target.name} on an emulated device", "an emulator gives no times", hint
-        )
-    if device.name == "none":
-        raise UnsupportedError(
-            f"cannot tune for {target.name} without a device", device.why or "--device none: nothing to time on", hint
-        )
 
 
 def require_refinable(options: BuildOptions, target: Target, device: DevicePlan) -> None:
@@ -359,50 +336,55 @@ def require_refinable(options: BuildOptions, target: Target, device: DevicePlan)
             "candidates are measured cold, the budget is of a warm device",
             "use one of them",
         )
-    hint = "--device NAME of the real board (ofa-edge devices list), or leave out --refine"
+    _require_times(target, device, "refine the latency model of", "measure on", "--refine")
+
+
+def _require_times(target: Target, device: DevicePlan, purpose: str, use: str, option: str) -> None:
+    """Raise UnsupportedError where the device gives no times; the words are for the message."""
+    hint = f"--device NAME of the real board (ofa-edge devices list), or leave out {option}"
     if device.emulated:
-        raise UnsupportedError(
-            f"cannot refine the latency model of {target.name} on an emulated device",
-            "an emulator gives no times",
-            hint,
-        )
+        what = f"cannot {purpose} {target.name} on an emulated device"
+        raise UnsupportedError(what, "an emulator gives no times", hint)
     if device.name == "none":
-        raise UnsupportedError(
-            f"cannot refine the latency model of {target.name} without a device",
-            device.why or "--device none: nothing to measure on",
-            hint,
-        )
+        what = f"cannot {purpose} {target.name} without a device"
+        raise UnsupportedError(what, device.why or f"--device none: nothing to {use}", hint)
 
 
-def input_files(plan: Plan) -> dict[str, tuple[Path, str]]:
+def input_files(target: Target, package: SupernetPackage) -> dict[str, tuple[Path, str]]:
     """Files that the build reads: name in the manifest -> (path, role)."""
-    files = {
-        f"targets/{plan.target.path.name}": (plan.target.path, "target"),
-        f"targets/{plan.target.latency_path.name}": (plan.target.latency_path, "latency model"),
+    return {
+        f"targets/{target.path.name}": (target.path, "target"),
+        f"targets/{target.latency_path.name}": (target.latency_path, "latency model"),
+        **package_files(package),
     }
-    weights = plan.package.weights
+
+
+def package_files(package: SupernetPackage) -> dict[str, tuple[Path, str]]:
+    """Those of them that are a supernet's."""
+    files = {}
+    weights = package.weights
     for name, role in (
         (weights.name if weights else zoo.WEIGHTS, "weights"),
         (zoo.PREDICTOR, "accuracy predictor"),
         (zoo.IMAGES, "images"),
     ):
-        path = plan.package.file(name)
+        path = package.file(name)
         if path is not None:
             files[f"supernet/{name}"] = (path, role)
     return files
 
 
-def own_images(plan: Plan) -> tuple[FileRecord, ...]:
+def own_images(data: BuildData) -> tuple[FileRecord, ...]:
     """The sets of images that `--data` gave, by the SHA-256 of their pixels and labels; none without it."""
-    if plan.options.data is None:
+    if not data.own:
         return ()
     return tuple(
-        FileRecord(path=f"data/{split}", role=OWN_IMAGES, sha256=digest, size=getattr(plan.data, split).pixels.nbytes)
-        for split, digest in plan.data.digests.items()
+        FileRecord(path=f"data/{split}", role=OWN_IMAGES, sha256=digest, size=getattr(data, split).pixels.nbytes)
+        for split, digest in data.digests.items()
     )
 
 
-def weights_digest(plan: Plan) -> str:
+def weights_digest(package: SupernetPackage) -> str:
     """What identifies the weights: the file's SHA-256, or the seed of random ones."""
-    path = plan.package.weights
-    return sha256_file(path) if path else f"untrained seed 0 {plan.package.space.hash}"
+    path = package.weights
+    return sha256_file(path) if path else f"untrained seed 0 {package.space.hash}"

@@ -14,24 +14,26 @@ from pathlib import Path
 
 import numpy as np
 
+from ofa_edge.device.access import connected, device_key, held, is_target
 from ofa_edge.device.conditions import DeviceConditions
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.errors import DeviceBusyError, DeviceError, DeviceLostError, UnsupportedError
-from ofa_edge.files import sha256_file, write_json
+from ofa_edge.files import write_json
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, UnitSample, fit_fitted, prior_of
 from ofa_edge.latency.protocol import Interval, LatencyModel, OutsideKey, Provenance
 from ofa_edge.records.manifest import DeviceMeasurement, StageRecord
 from ofa_edge.records.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
 from ofa_edge.records.search import SearchRecord
+from ofa_edge.runtimes import Artifact, Export
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Subnet
+from ofa_edge.vocabulary import numbers
 from ofa_edge.workflows.build import stages
-from ofa_edge.workflows.build.on_device import connected, held, is_target, time_artifact
+from ofa_edge.workflows.build.on_device import Trial, time_artifact
 from ofa_edge.workflows.build.plan import Plan, with_latency_model
 from ofa_edge.workflows.build.refined_files import RefinedFiles, refined_files
 from ofa_edge.workflows.build.search import best_candidates, run_search, search_inputs, search_packages
 from ofa_edge.workflows.build.stages import StageRunner
-from ofa_edge.workflows.build.tune import device_key, tuned_library
 
 ROUNDS = 2
 _LEAST_ERROR = 0.005  # of a median, as a fraction: sessions of one boot agree better than boots do
@@ -65,8 +67,8 @@ class _Sample:
 
 def check_refinable(plan: Plan) -> None:
     """Raise, before any work, where the device cannot be reached, gives no times, or is not the target's hardware."""
-    prior_of(plan.latency)
-    with connected(plan, "measure candidates") as connection:
+    prior_of(plan.search.latency)
+    with connected(plan.device.name, plan.target, "measure candidates") as connection:
         _require_target(plan, connection)
 
 
@@ -89,11 +91,11 @@ def refine(runner: StageRunner, plan: Plan, subnet: Subnet) -> Refined:
     while again:
         number += 1
         loop.measure(now, chosen, number)
-        expected = now.latency.predict(chosen)
+        expected = now.search.latency.predict(chosen)
         files = loop.refit()
         now = with_latency_model(plan, files.model, files.digest)
-        chosen, search = run_search(loop.runner, now)
-        again = number < ROUNDS and _moved(expected, now.latency.predict(chosen))
+        chosen, search = run_search(loop.runner, now.search)
+        again = number < ROUNDS and _moved(expected, now.search.latency.predict(chosen))
     assert search is not None  # a plan that refines has a supernet
     seconds = time.perf_counter() - start
     cached = all(record.cached for record in loop.runner.records)
@@ -113,7 +115,7 @@ def _require_target(plan: Plan, connection: Connection) -> Fingerprint:
     if seen.device_kind == "emulated":
         what = f"cannot refine the latency model of {name} on an emulated device"
         raise UnsupportedError(what, f"{connection.name}: {seen.kind_evidence}: an emulator gives no times", hint)
-    if not is_target(plan, seen, connection):
+    if not is_target(plan.target, seen, connection):
         raise UnsupportedError(
             f"'{connection.name}' is no {name}",
             f"it says it is {seen.model or 'an unknown model'} with {seen.cpu or 'an unknown CPU'}: "
@@ -139,12 +141,12 @@ class _Loop:
         done = {sample.subnet.id for sample in self.samples}
         wanted = [each for each in (chosen, *self._candidates(now, len(done))) if each.id not in done]
         wanted = list({each.id: each for each in wanted}.values())[: self.plan.options.refine]
-        built = [(each, *self._artifact(each)) for each in wanted]
-        with connected(self.plan, "measure candidates") as connection:
+        built = [self._trial(each) for each in wanted]
+        with connected(self.plan.device.name, self.plan.target, "measure candidates") as connection:
             self.device = _require_target(self.plan, connection)
             with held(connection) as conditions:
-                for subnet, artifact, tvm_runner in built:
-                    self._one(subnet, artifact, tvm_runner, connection, conditions, number)
+                for trial in built:
+                    self._one(trial, connection, conditions, number)
         if not self.samples:
             raise DeviceError(
                 "not one candidate could be measured", "; ".join(self.notes), "ofa-edge devices check, then again"
@@ -155,31 +157,28 @@ class _Loop:
         count = self.plan.options.refine + done
 
         def produce(folder: Path) -> None:
-            found = best_candidates(now, count)
+            found = best_candidates(now.search, count)
             write_json(folder / "candidates.json", {"candidates": [each.config() for each in found]})
 
-        inputs = {**search_inputs((now,)), "candidates": count}
-        entry = self.runner.run("candidates", inputs, search_packages(now), produce)
+        inputs = {**search_inputs((now.search,)), "candidates": count}
+        entry = self.runner.run("candidates", inputs, search_packages(now.search), produce)
         found = json.loads(entry.path("candidates.json").read_bytes())["candidates"]
         return tuple(self.plan.package.space.from_config(each) for each in found)
 
-    def _artifact(self, subnet: Subnet) -> tuple[Path, Path | None]:
-        """The file that a build would ship of a subnet, and the runner that a TVM library needs."""
-        plan = dataclasses.replace(self.plan, tune_s=0.0)
-        onnx = stages.to_onnx(self.runner, plan, stages.extract(self.runner, plan, subnet))
-        if plan.runtime == "tflite":
-            return stages.to_tflite(self.runner, plan, onnx, subnet).path("model.tflite"), None
-        from ofa_edge.device.emulation.sysroot import cache_folder
-        from ofa_edge.device.runners.build import build_tvm_runner
-
-        library = tuned_library(self.runner, plan, onnx, subnet).model.path("model.so")
-        return library, build_tvm_runner(plan.target.hardware.arch, cache_folder(), plan.cuda)
+    def _trial(self, subnet: Subnet) -> Trial:
+        """What a build would ship of a subnet, untuned."""
+        plan, runtime = self.plan, self.plan.export.runtime
+        static = stages.extract(self.runner, plan.package, subnet, plan.data.calibration)
+        network = stages.to_network(self.runner, plan.package, static, subnet)
+        tuning = dataclasses.replace(plan.export.tuning, seconds=0.0)
+        export = Export(network, plan.target, plan.export.precision, plan.data.calibration, tuning)
+        converted = runtime.convert(self.runner, export)
+        artifact = Artifact(converted.path, runtime, export.precision, runtime.runner(plan.target))
+        return Trial(artifact, network, plan.target, plan.data.test)
 
     def _one(
         self,
-        subnet: Subnet,
-        artifact: Path,
-        tvm_runner: Path | None,
+        trial: Trial,
         connection: Connection,
         conditions: DeviceConditions | None,
         number: int,
@@ -187,13 +186,14 @@ class _Loop:
         """Measure one candidate. Heat and the like cost it its place; a device that is gone ends the build."""
 
         def produce(folder: Path) -> None:
-            seen = time_artifact(self.plan, artifact, subnet, tvm_runner, connection, conditions)
+            seen = time_artifact(trial, connection, conditions)
             write_json(folder / "device.json", seen.model_dump(mode="json"))
 
         assert self.device is not None
+        subnet = trial.network.origin.subnet
         inputs = {
-            "artifact": sha256_file(artifact),
-            "runtime": self.plan.runtime,
+            "artifact": trial.artifact.sha256,
+            "runtime": trial.artifact.runtime.name,
             "threads": self.plan.target.runtime.threads,
             "cores": self.plan.target.runtime.cores,
             "device": self.device.to_json(),  # the boot with it
@@ -218,7 +218,7 @@ class _Loop:
 
     def _fit(self, networks: Sequence[NetworkSample], unseen: Subnet | None = None) -> FittedModel:
         """A fit with the target's model as prior; what that was fitted to itself is kept, but for `unseen`."""
-        model = self.plan.latency.model if isinstance(self.plan.latency, OutsideKey) else self.plan.latency
+        model = self._own_model()
         units: tuple[UnitSample, ...] = ()
         known: tuple[NetworkSample, ...] = ()
         if isinstance(model, FittedModel):
@@ -227,8 +227,8 @@ class _Loop:
         key = dataclasses.replace(
             model.key,
             device=self.device.model or self.device.cpu or model.key.device,
-            runtime=self.plan.runtime,
-            precision=self.plan.precision,
+            runtime=self.plan.export.runtime.name,
+            precision=numbers(self.plan.export.precision).base,
             threads=self.plan.target.runtime.threads,
             os_build=f"{self.device.os}, {self.device.kernel}",
         )
@@ -243,7 +243,7 @@ class _Loop:
             ),
         )
         return fit_fitted(
-            self.plan.package.space, prior_of(self.plan.latency), units, [*known, *networks], key, provenance
+            self.plan.package.space, prior_of(self.plan.search.latency), units, [*known, *networks], key, provenance
         )
 
     def record(self, first: Subnet, rounds: int, files: RefinedFiles, seconds: float) -> RefinementRecord:
@@ -262,13 +262,13 @@ class _Loop:
                     measured_ms=latency.p50,
                     low95=latency.low95,
                     high95=latency.high95,
-                    before=_interval(self.plan.latency, sample.subnet),
+                    before=_interval(self.plan.search.latency, sample.subnet),
                     after=None if after is None else _interval(after, sample.subnet),
                 )
             )
         assert self.device is not None
         notes = [*self.notes, *self._known()]
-        if self.plan.tune_s:
+        if self.plan.export.tuning.seconds:
             notes.append("candidates were measured before tuning, which makes the chosen one faster")
         return RefinementRecord(
             device=device_key(self.device),
@@ -287,9 +287,14 @@ class _Loop:
             notes=tuple(notes),
         )
 
+    def _own_model(self) -> LatencyModel:
+        """The target's own, whether its key holds or not."""
+        model = self.plan.search.latency
+        return model.model if isinstance(model, OutsideKey) else model
+
     def _known(self) -> tuple[str, ...]:
         """A note where the target's model had seen candidates: what it says of them is no forecast."""
-        model = self.plan.latency.model if isinstance(self.plan.latency, OutsideKey) else self.plan.latency
+        model = self._own_model()
         fitted = {each.subnet for each in model.networks} if isinstance(model, FittedModel) else set()
         seen = [each.subnet.id for each in self.samples if each.subnet in fitted]
         return (f"the target's own model was fitted to {', '.join(seen)} too",) if seen else ()

@@ -42,7 +42,8 @@ class RefinedFiles:
     def write(self, folder: Path) -> tuple[tuple[str, str], ...]:
         """Write both; their names, each with its role."""
         plan, key = self.plan, self.model.key
-        runs = RunsAs(key.runtime, key.precision, key.threads, plan.target.runtime.cores)
+        tables = plan.export.runtime.target_tables(plan.target, key.threads)
+        runs = RunsAs(key.runtime, key.precision, key.threads, plan.target.runtime.cores, tables)
         description = f"{plan.target.description}; refined for '{plan.package.space.name}' on {key.device}"
         write_bytes(folder / self.latency_name, self.latency)
         write_target(folder / self.target_name, plan.target, description, runs, self.latency_name)

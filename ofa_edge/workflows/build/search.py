@@ -28,7 +28,7 @@ from ofa_edge.space import Genomes, Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import load_target
 from ofa_edge.workflows.build.measured_search import Corrected, corrected_search
-from ofa_edge.workflows.build.plan import Plan, weights_digest
+from ofa_edge.workflows.build.plan import SearchPlan, weights_digest
 from ofa_edge.workflows.build.search_record import search_record
 from ofa_edge.workflows.build.stages import StageRunner
 
@@ -38,7 +38,7 @@ _OPTIONS = SearchOptions()
 _RESULT = "search.json"
 
 
-def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | None]:
+def run_search(runner: StageRunner, plan: SearchPlan) -> tuple[Subnet, SearchRecord | None]:
     """The chosen subnet and how it was found; the only one, and None, where one network was given.
 
     With a predictor, or MACs in its place (`plan.ranked`), candidates are extracted, calibrated and measured on
@@ -55,7 +55,7 @@ def run_search(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | 
     return subnet, record
 
 
-def search_together(runner: StageRunner, plans: Sequence[Plan]) -> tuple[Subnet, tuple[SearchRecord, ...]]:
+def search_together(runner: StageRunner, plans: Sequence[SearchPlan]) -> tuple[Subnet, tuple[SearchRecord, ...]]:
     """One subnet for all plans, which are of one supernet and its images, and each plan's record of the search.
 
     Raises:
@@ -85,30 +85,30 @@ def _whole(front: Front) -> Front:
     return front
 
 
-def best_candidates(plan: Plan, count: int) -> tuple[Subnet, ...]:
+def best_candidates(plan: SearchPlan, count: int) -> tuple[Subnet, ...]:
     """The best subnets within the budget by prediction, best first, no two alike: `count` or as many as there are."""
     front = _whole(predicted_search(plan))
     return tuple(each.subnet for each in chosen_candidates(plan, front, count, DISTANCE))
 
 
-def search_packages(plan: Plan) -> tuple[str, ...]:
+def search_packages(plan: SearchPlan) -> tuple[str, ...]:
     """Packages that a search's result depends on."""
     return ("numpy", *(("scipy", "torch") if plan.predictor else ()))
 
 
-def search_inputs(plans: Sequence[Plan]) -> dict[str, Any]:
+def search_inputs(plans: Sequence[SearchPlan]) -> dict[str, Any]:
     """Everything that a search's result depends on."""
     plan = plans[0]
     predictor_file = plan.package.file(zoo.PREDICTOR)
     return {
         "space": plan.package.space.hash,
-        "weights": weights_digest(plan),
+        "weights": weights_digest(plan.package),
         "predictor": sha256_file(predictor_file) if predictor_file else None,
         "ranked_by": [plan.ranked.by, plan.ranked.why],
         "targets": [
             {
                 "latency": each.latency_digest,
-                "runtime": each.runtime,
+                "runtime": each.runtime.name,
                 "precision": each.precision,
                 "threads": each.target.runtime.threads,  # a latency file may hold models of several
                 "outside": each.latency.outside,
@@ -119,7 +119,7 @@ def search_inputs(plans: Sequence[Plan]) -> dict[str, Any]:
             }
             for each in plans
         ],
-        "seed": plan.options.seed,
+        "seed": plan.seed,
         "measure": plan.measure,
         "options": {**dataclasses.asdict(_OPTIONS), "pool": POOL, "distance": DISTANCE},
         "calibration": plan.data.digests["calibration"],
@@ -127,7 +127,7 @@ def search_inputs(plans: Sequence[Plan]) -> dict[str, Any]:
     }
 
 
-def predicted_search(plan: Plan, options: SearchOptions | None = None) -> Front:
+def predicted_search(plan: SearchPlan, options: SearchOptions | None = None) -> Front:
     """The search alone: everything in it is predicted. Raises BudgetError, or WeightsError for one given network."""
     front = search_plans((plan,), options=options)
     _require_accuracy(plan, front)
@@ -135,7 +135,7 @@ def predicted_search(plan: Plan, options: SearchOptions | None = None) -> Front:
 
 
 def search_plans(
-    plans: Sequence[Plan],
+    plans: Sequence[SearchPlan],
     score: Score | None = None,
     start: Genomes | None = None,
     options: SearchOptions | None = None,
@@ -168,12 +168,12 @@ def search_plans(
         separable=_separable(plan) if score is None else NoBound("the predictor was corrected"),
         focus=(plan.budget_ms,),
         start=start,
-        seed=plan.options.seed,
+        seed=plan.seed,
         options=options or _OPTIONS,
     )
 
 
-def _limits(plans: Sequence[Plan]) -> tuple[Limit, ...]:
+def _limits(plans: Sequence[SearchPlan]) -> tuple[Limit, ...]:
     """What all plans ask for, the budgets of all but the first among it."""
     first, *others = plans
     limits = list(first.limits)
@@ -184,7 +184,7 @@ def _limits(plans: Sequence[Plan]) -> tuple[Limit, ...]:
     return tuple(limits)
 
 
-def _part(plans: Sequence[Plan]) -> Space | None:
+def _part(plans: Sequence[SearchPlan]) -> Space | None:
     """The part of the space that all plans allow. Raises BudgetError where they have no kernel in common."""
     space = plans[0].package.space
     left = tuple(
@@ -198,35 +198,35 @@ def _part(plans: Sequence[Plan]) -> Space | None:
     return None if left == space.kernels else space.restricted(kernels=left)
 
 
-def constraint_facts(plan: Plan) -> dict[str, Any]:
+def constraint_facts(plan: SearchPlan) -> dict[str, Any]:
     """All that constraints add to what a search depends on, as JSON."""
-    others = [load_target(name) for name, _ in plan.options.constraints.also]
+    others = [load_target(name) for name, _ in plan.constraints.also]
     return {
-        **dataclasses.asdict(plan.options.constraints),
+        **dataclasses.asdict(plan.constraints),
         "kernels": plan.part.kernels if plan.part else None,
         "others": [[sha256_file(path) for path in (other.path, other.latency_path)] for other in others],
     }
 
 
-def constraint_words(plan: Plan) -> tuple[str, ...]:
+def constraint_words(plan: SearchPlan) -> tuple[str, ...]:
     """What a search has to keep besides its budget, in words."""
-    wanted = plan.options.constraints.min_accuracy
+    wanted = plan.constraints.min_accuracy
     kernels = (f"kernels of {', '.join(map(str, plan.part.kernels))}",) if plan.part else ()
     accuracy = (f"a predicted top-1 of {wanted:g} or more, as fast as can be",) if wanted is not None else ()
     return (*map(str, plan.limits), *kernels, *accuracy)
 
 
-def chosen_candidates(plan: Plan, front: Front, count: int, distance: int = 8) -> tuple[Candidate, ...]:
+def chosen_candidates(plan: SearchPlan, front: Front, count: int, distance: int = 8) -> tuple[Candidate, ...]:
     """The best within the budget; with a minimum accuracy, the fastest that are predicted to reach it."""
-    wanted = plan.options.constraints.min_accuracy
+    wanted = plan.constraints.min_accuracy
     if wanted is None:
         return front.candidates(plan.budget_ms, count, distance)
     return tuple(point for point in front.points if point.accuracy >= wanted)[:count]
 
 
-def _require_accuracy(plan: Plan, front: Front) -> None:
+def _require_accuracy(plan: SearchPlan, front: Front) -> None:
     """Raise BudgetError where a minimum accuracy is not reached within the budget and the limits; says why not."""
-    wanted, space = plan.options.constraints.min_accuracy, plan.package.space
+    wanted, space = plan.constraints.min_accuracy, plan.package.space
     if wanted is None or front.interrupted:
         return
     least = front.least(wanted)
@@ -243,19 +243,19 @@ def _require_accuracy(plan: Plan, front: Front) -> None:
     raise accuracy_error(space, wanted, (budget, *plan.limits), along)
 
 
-def _separable(plan: Plan) -> SeparableAccuracy | NoBound:
+def _separable(plan: SearchPlan) -> SeparableAccuracy | NoBound:
     if plan.predictor is not None:
         return separable_form(plan.predictor)
     macs = score_of(plan)
     return SeparableAccuracy(macs, macs, LogCurve(0.0, 0.0, 0.0))
 
 
-def latency_of(plan: Plan) -> Score:
+def latency_of(plan: SearchPlan) -> Score:
     """Milliseconds of genomes on the plan's target."""
     return lambda genomes: np.asarray(plan.latency.predict_many(genomes).ms, dtype=np.float64)
 
 
-def score_of(plan: Plan) -> Score:
+def score_of(plan: SearchPlan) -> Score:
     """What the search maximises: predicted top-1, or MACs where nothing predicts it."""
     if plan.predictor is not None:
         return plan.predictor.predict
@@ -263,7 +263,7 @@ def score_of(plan: Plan) -> Score:
     return lambda genomes: np.asarray(table(genomes)[:, 0], dtype=np.float64)
 
 
-def correct(plans: Sequence[Plan], front: Front) -> Corrected | None:
+def correct(plans: Sequence[SearchPlan], front: Front) -> Corrected | None:
     """Measure candidates and correct the predictor; None without one.
 
     With a minimum accuracy the pool holds the fastest subnets that are predicted to reach it.
@@ -272,7 +272,7 @@ def correct(plans: Sequence[Plan], front: Front) -> Corrected | None:
     if plan.predictor is None:
         return None
     space, count = plan.package.space, POOL
-    if plan.options.constraints.min_accuracy is not None:
+    if plan.constraints.min_accuracy is not None:
         count = 2 * plan.measure
     again = dataclasses.replace(_OPTIONS, evaluations=max(1, _OPTIONS.evaluations // 4))
 

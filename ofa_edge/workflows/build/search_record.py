@@ -11,12 +11,14 @@ from ofa_edge.search.front import Front
 from ofa_edge.search.measured import MeasuredSearch
 from ofa_edge.space import Space, Subnet
 from ofa_edge.workflows.build.measured_search import Corrected
-from ofa_edge.workflows.build.plan import Plan
+from ofa_edge.workflows.build.plan import SearchPlan
 
 CLOUD = 500  # points kept of the subnets evaluated
 
 
-def search_record(plan: Plan, latency: Score, score: Score, front: Front, corrected: Corrected | None) -> SearchRecord:
+def search_record(
+    plan: SearchPlan, latency: Score, score: Score, front: Front, corrected: Corrected | None
+) -> SearchRecord:
     """The record of a search for one plan.
 
     Args:
@@ -80,7 +82,7 @@ def named_subnets(space: Space) -> dict[str, Subnet]:
     return {name: subnet for name, subnet in found.items() if distinct[subnet] == name}
 
 
-def references(plan: Plan, latency: Score, score: Score) -> tuple[ReferencePoint, ...]:
+def references(plan: SearchPlan, latency: Score, score: Score) -> tuple[ReferencePoint, ...]:
     """`named_subnets` with their predictions."""
     named = named_subnets(plan.package.space)
     genomes = plan.package.space.genome(list(named.values()))
@@ -91,12 +93,12 @@ def references(plan: Plan, latency: Score, score: Score) -> tuple[ReferencePoint
     )
 
 
-def _predicted(plan: Plan, front: Front) -> tuple[CandidateRecord, ...]:
+def _predicted(plan: SearchPlan, front: Front) -> tuple[CandidateRecord, ...]:
     best = front.best(plan.budget_ms)
     return (CandidateRecord(subnet=best.subnet.id, latency_ms=best.latency_ms, score=_clip(plan, best.accuracy)),)
 
 
-def _candidates(plan: Plan, latency: Score, found: MeasuredSearch) -> tuple[CandidateRecord, ...]:
+def _candidates(plan: SearchPlan, latency: Score, found: MeasuredSearch) -> tuple[CandidateRecord, ...]:
     """Every measured subnet, the best first by what is expected of it."""
     answers, space = found.correction.answers, plan.package.space
     expected, errors = found.expected
@@ -140,7 +142,7 @@ def _correction(found: MeasuredSearch) -> CorrectionRecord:
     )
 
 
-def _cloud(plan: Plan, front: Front) -> tuple[tuple[float, float], ...]:
+def _cloud(plan: SearchPlan, front: Front) -> tuple[tuple[float, float], ...]:
     """Every n-th of the subnets evaluated, in the order of evaluation."""
     step = max(1, -(-len(front.latency) // CLOUD))
     return tuple(
@@ -152,6 +154,6 @@ def _rmse(one: Floats, other: Floats) -> float:
     return float(np.sqrt(np.mean((one - other) ** 2)))
 
 
-def _clip(plan: Plan, score: float) -> float:
+def _clip(plan: SearchPlan, score: float) -> float:
     """A regression may predict a top-1 slightly outside 0..1."""
     return min(max(float(score), 0.0), 1.0) if plan.predictor else float(score)

@@ -1,6 +1,6 @@
 """The evidence that a network's batch norm statistics are those of the data (see `verify.statistics`)."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,33 +13,46 @@ from ofa_edge.errors import OfaEdgeError
 from ofa_edge.files import parse_json
 from ofa_edge.metrics import argmax, paired_drop, top1
 from ofa_edge.records.manifest import DropRecord, ExpectedRecord, StatisticsRecord
+from ofa_edge.runtimes.answers import LOGITS, load_logits, save_array
+from ofa_edge.search.load_predictor import Predictor
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
+from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.pairs import read_pairs
 from ofa_edge.verify.statistics import nearness_db, suspicions
 from ofa_edge.workflows.build.images import BuildData
-from ofa_edge.workflows.build.plan import Plan
-from ofa_edge.workflows.build.stages import LOGITS, STATIC, StageRunner, load_logits, require_finite, save_array
+from ofa_edge.workflows.build.stages import STATIC, StageRunner, require_finite
 
 OTHERS, JUDGED, COMPARED = 5, 2, 200
 """Other calibrations; how many of them are judged by top-1; test images that all answers are compared on."""
 _COMPARED = "compared.npy"
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What is judged: a subnet of a package, the images of the build, what predicts the package's top-1."""
+
+    package: SupernetPackage
+    subnet: Subnet
+    data: BuildData
+    predictor: Predictor | None
+
+
 def check_statistics(
-    runner: StageRunner, plan: Plan, subnet: Subnet, static: CacheEntry, answers: NDArray[np.float32]
+    runner: StageRunner, judged: Judged, static: CacheEntry, answers: NDArray[np.float32]
 ) -> StatisticsRecord:
     """Hold a network's answers [N, classes] to the test images against those of the same weights, calibrated anew."""
-    others = other_calibrations(plan.data)
-    found, compared = _answers(runner, plan, static, others)
-    whose = f"subnet {subnet.id} of '{plan.package.name}', calibrated on {len(others[0])} other images"
+    data, package = judged.data, judged.package
+    others = other_calibrations(data)
+    found, compared = _answers(runner, package, data.test, static, others)
+    whose = f"subnet {judged.subnet.id} of '{package.name}', calibrated on {len(others[0])} other images"
     for each in (found, compared):
         require_finite(each, whose)
-    near, others_near = nearness_db(answers[stratified(plan.data.test.labels, COMPARED, 0)], compared)
-    labels, package = plan.data.test_labels, plan.package
+    near, others_near = nearness_db(answers[stratified(data.test.labels, COMPARED, 0)], compared)
+    labels = data.test_labels
     odd = suspicions(
-        plan.data.calibration.pixels,
-        plan.data.calibration.labels if plan.data.labelled else None,
+        data.calibration.pixels,
+        data.calibration.labels if data.labelled else None,
         package.space.num_classes,
         package.mean,
         package.std,
@@ -57,7 +70,7 @@ def check_statistics(
         others_snr_db=others_near,
         top1=tops,
         drop=drop,
-        expected=None if labels is None else _expected(plan, subnet),
+        expected=None if labels is None else _expected(judged),
         suspicions=tuple(item.words for item in odd),
         certain=next((item.code for item in odd if item.certain), None),
     )
@@ -76,7 +89,7 @@ def other_calibrations(data: BuildData) -> tuple[Images, ...]:
 
 
 def _answers(
-    runner: StageRunner, plan: Plan, static: CacheEntry, others: tuple[Images, ...]
+    runner: StageRunner, package: SupernetPackage, test: Images, static: CacheEntry, others: tuple[Images, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Answers of the network under other calibrations: two to all test images [2, N, classes], all to a sample."""
 
@@ -85,35 +98,35 @@ def _answers(
         from ofa_edge.supernet.evaluate import batches, logits
         from ofa_edge.supernet.weights import load_static
 
-        test, chosen = plan.data.test, stratified(plan.data.test.labels, COMPARED, 0)
-        judged, compared = [], []
+        chosen = stratified(test.labels, COMPARED, 0)
+        by_top1, compared = [], []
         for number, images in enumerate(others):
             net = load_static(static.path(STATIC))
-            sizes = plan.package.preprocessing(net.subnet.resolution)
+            sizes = package.preprocessing(net.subnet.resolution)
             calibrate(net, batches(images, sizes))
             if number < JUDGED:
-                judged.append(logits(net, test, sizes))
-                compared.append(judged[-1][chosen])
+                by_top1.append(logits(net, test, sizes))
+                compared.append(by_top1[-1][chosen])
             else:
                 compared.append(logits(net, test.take(chosen), sizes))
-        save_array(folder / LOGITS, np.stack(judged))
+        save_array(folder / LOGITS, np.stack(by_top1))
         save_array(folder / _COMPARED, np.stack(compared))
 
     inputs = {
         "network": static.files[STATIC],
         "others": [images.digest for images in others],
-        "test": plan.data.digests["test"],
+        "test": test.digest,
     }
     entry = runner.run("statistics", inputs, ("torch",), produce)
     return load_logits(entry), load_logits(entry, _COMPARED)
 
 
-def _expected(plan: Plan, subnet: Subnet) -> ExpectedRecord | None:
+def _expected(judged: Judged) -> ExpectedRecord | None:
     """What the package's training says of this subnet's top-1: measured, or else predicted from what was measured.
 
     Nothing where it measured balanced accuracy: where classes are uneven the two may lie far apart either way.
     """
-    package, same = plan.package, plan.options.data is None
+    package, subnet, same = judged.package, judged.subnet, not judged.data.own
     if (facts := package.file(zoo.FINETUNED)) is not None:
         try:
             value = parse_json(facts.read_bytes())
@@ -126,7 +139,7 @@ def _expected(plan: Plan, subnet: Subnet) -> ExpectedRecord | None:
         except (OSError, ValueError, KeyError, TypeError):
             return None
     pairs = package.file(zoo.PAIRS)
-    predictor = plan.predictor
+    predictor = judged.predictor
     if pairs is None or predictor is None or predictor.rmse_source != "held-out" or predictor.metric != "top1":
         return None
     try:

@@ -1,23 +1,21 @@
 """`ofa-edge calibrate`: export and measure what was planned; `result` makes a model of it."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ofa_edge.cache import StageCache
-from ofa_edge.device.measuring.turns import check_timeable, open_litert_turns, open_turns
+from ofa_edge.device.access import held
+from ofa_edge.device.measuring.turns import check_timeable
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.registry.devices_file import open_connection
 from ofa_edge.errors import ConfigError, DeviceError
-from ofa_edge.files import sha256_file
 from ofa_edge.latency.units import UnitTable
-from ofa_edge.workflows.build.on_device import held
+from ofa_edge.runtimes import Timer
 from ofa_edge.workflows.calibrate.guards import Guard, judged_by
 from ofa_edge.workflows.calibrate.journal import Journal, Run
 from ofa_edge.workflows.calibrate.plan import (
@@ -29,31 +27,14 @@ from ofa_edge.workflows.calibrate.plan import (
     CalibrationPlan,
     Item,
 )
-from ofa_edge.workflows.calibrate.result import Calibration, conclude
-from ofa_edge.workflows.calibrate.unit_models import Piece, Recipe, export_pieces, pieces
+from ofa_edge.workflows.calibrate.result import MeasuredModel, conclude
+from ofa_edge.workflows.calibrate.unit_models import Making, Piece, export_pieces, pieces
 
 Say = Callable[[str], None]
 _GIVE_UP = 3  # runs lost one after the other
 
 
-class Program(Protocol):
-    """What times models in turn; `device.turns.TurnsProgram` fits."""
-
-    facts: dict[str, str]
-
-    def time(
-        self, libraries: Mapping[str, Path], lines: Sequence[str], rounds: int, limit_s: float
-    ) -> NDArray[np.float64]:
-        """Nanoseconds of one call [rounds, turns]."""
-
-    def send(self, libraries: Mapping[str, Path]) -> None:
-        """Put files on the device that are not there yet."""
-
-    def place(self, name: str) -> str:
-        """Where a file lies on the device."""
-
-
-def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], say: Say) -> Calibration:
+def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], say: Say) -> MeasuredModel:
     """Run a plan; one that was interrupted goes on where it stopped.
 
     Args:
@@ -72,12 +53,14 @@ def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], 
         raise ConfigError("no device to calibrate on", "--device none", "--device NAME, or local for this machine")
     try:
         fingerprint = check_timeable(connection, plan.target.hardware.arch, "calibrate")
+        turns = plan.runtime.turns
+        assert turns is not None  # `make_calibration_plan` refuses others
         start = time.perf_counter()
         models = export_items(plan, cache, say)
         export_s = time.perf_counter() - start
         journal = Journal(plan.options.out / f"{plan.name}.samples.jsonl", _head(plan, fingerprint))
         say(f"exported {len(models)} models in {export_s:.0f} s; {journal.seconds:.0f} s measured before")
-        with held(connection) as conditions, _program(plan, connection) as program:
+        with held(connection) as conditions, turns.open(connection, plan.target, SAMPLE_US) as program:
             assert conditions is not None  # `check_timeable` refuses emulated devices
             Measuring(plan, connection, program, models, journal, judged_by(conditions), say).run()
     finally:
@@ -89,48 +72,11 @@ def export_items(plan: CalibrationPlan, cache: StageCache, say: Say) -> dict[str
     """A model for each item of the plan."""
     known = pieces(plan.space, UnitTable(plan.space))
     wanted = [known[item.name] if item.subnet is None else Piece(item.subnet, "whole") for item in plan.items]
-    target = plan.target.runtime.tvm
-    tvm = {**target.target, "num-cores": plan.target.runtime.threads} if plan.runtime == "tvm" and target else None
-    recipe = Recipe(plan.runtime, plan.precision, tvm)
+    making = Making(plan.runtime, plan.precision, plan.target)
     paths = export_pieces(
-        plan.space, wanted, recipe, cache, lambda done, all_: say(f"export: {done} of {all_}") if all_ else None
+        plan.space, wanted, making, cache, lambda done, all_: say(f"export: {done} of {all_}") if all_ else None
     )
     return {item.name: path for item, path in zip(plan.items, paths, strict=True)}
-
-
-@contextlib.contextmanager
-def _program(plan: CalibrationPlan, connection: Connection) -> Iterator[Program]:
-    threads = plan.target.runtime.threads
-    if plan.runtime == "tflite":
-        with open_litert_turns(connection, threads, SAMPLE_US) as program:
-            yield program
-        return
-    from ofa_edge.device.emulation.sysroot import cache_folder
-    from ofa_edge.device.runners.build import build_tvm_turns
-
-    folder = build_tvm_turns(plan.target.hardware.arch, cache_folder())
-    with open_turns(connection, folder, threads, SAMPLE_US) as program:
-        yield _WithRuntime(program, folder)
-
-
-class _WithRuntime:
-    """TVM's program, which does not say which runtime it is linked to."""
-
-    def __init__(self, program: Program, folder: Path) -> None:
-        from importlib import metadata
-
-        self._program = program
-        digest = sha256_file(folder / "libtvm_runtime.so")
-        self.facts = {"version": metadata.version("apache-tvm"), "runtime_digest": digest}
-        self.place, self.send = program.place, program.send
-
-    def time(
-        self, libraries: Mapping[str, Path], lines: Sequence[str], rounds: int, limit_s: float
-    ) -> NDArray[np.float64]:
-        """See `Program`."""
-        found = self._program.time(libraries, lines, rounds, limit_s)
-        self.facts = {**self._program.facts, **self.facts}
-        return found
 
 
 @dataclass
@@ -139,7 +85,7 @@ class Measuring:
 
     plan: CalibrationPlan
     connection: Connection
-    program: Program
+    program: Timer
     models: Mapping[str, Path]
     journal: Journal
     guard: Guard
@@ -205,10 +151,9 @@ class Measuring:
         self.journal.add(Run(session, number, names, ns, seconds, rounds, why, dict(self.program.facts)))
 
     def _line(self, file: str, item: Item) -> str:
-        place = self.program.place(file)
-        if self.plan.runtime == "tflite":
-            return place
-        return f"{place} vm:main float32:{','.join(map(str, self._shape(item)))}"
+        turns = self.plan.runtime.turns
+        assert turns is not None
+        return turns.line(self.program.place(file), self._shape(item))
 
     def _shape(self, item: Item) -> tuple[int, ...]:
         if item.subnet is not None:

@@ -19,10 +19,12 @@ from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.posterior import Units
 from ofa_edge.latency.target_file import check_name
 from ofa_edge.latency.units import UnitTable
+from ofa_edge.runtimes import Runtime, require, runtimes_for
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
-from ofa_edge.targets import Precision, Target, load_target, require
-from ofa_edge.workflows.build.plan import DevicePlan, Runtime, require_tools
+from ofa_edge.targets import Target, load_target
+from ofa_edge.vocabulary import Precision
+from ofa_edge.workflows.build.plan import DevicePlan
 
 SESSIONS = 5  # cold processes that see every item: the unit of evidence
 LEAST_ROUNDS = 5  # of turns in a session
@@ -45,7 +47,7 @@ class CalibrationOptions:
     budget: str = "5m"
     supernet: str = zoo.DEFAULT
     precision: Precision | None = None
-    runtime: Runtime | None = None
+    runtime: str | None = None
     threads: int | None = None
     networks: int = 40
     held_out: int = 30
@@ -86,7 +88,7 @@ class CalibrationPlan:
     @property
     def name(self) -> str:
         """Of the target that comes out."""
-        how = f"{self.runtime}-{self.precision}-{self.target.runtime.threads}t"
+        how = f"{self.runtime.name}-{self.precision}-{self.target.runtime.threads}t"
         return self.options.name or f"{self.target.name}-{how}"
 
     def role(self, role: str) -> tuple[Item, ...]:
@@ -103,7 +105,7 @@ class CalibrationPlan:
         return {
             "target": self.target.name,
             "device": self.options.device,
-            "runtime": self.runtime,
+            "runtime": self.runtime.name,
             "precision": self.precision,
             "threads": self.target.runtime.threads,
             "space": self.space.hash,
@@ -118,7 +120,7 @@ class CalibrationPlan:
         units, fit, held = (self.role(role) for role in ("unit", "fit", "held-out"))
         seconds = SESSIONS * (RUN_S + sum(item.seconds for item in self.items))
         lines = [
-            f"calibrate {self.target.name} on {self.options.device}: {self.runtime} {self.precision}, "
+            f"calibrate {self.target.name} on {self.options.device}: {self.runtime.name} {self.precision}, "
             f"{self.target.runtime.threads} threads, budget {self.budget_s:.0f} s on the device",
             f"  {len(units)} of the {self.units} units of '{self.space.name}' by themselves, {len(fit)} random subnets "
             f"to fit with, {len(held)} more held out",
@@ -151,7 +153,7 @@ def make_calibration_plan(options: CalibrationOptions) -> CalibrationPlan:
         )
     target, runtime, precision = _resolve(options)
     space = zoo.open_space(options.supernet)
-    model = load_latency_model(target, space, runtime, precision, outside_key=True)
+    model = load_latency_model(target, space, runtime.name, precision, outside_key=True)
     prior = prior_of(model)
     table = UnitTable(space)
     plan = CalibrationPlan(options, target, runtime, precision, space, prior, budget_s, (), len(table.units) - 1)
@@ -167,14 +169,16 @@ def make_calibration_plan(options: CalibrationOptions) -> CalibrationPlan:
 
 def _resolve(options: CalibrationOptions) -> tuple[Target, Runtime, Precision]:
     target = load_target(options.target)
-    runtime = options.runtime or target.runtime.kind
     precision = options.precision or target.defaults.precision
-    require(target, runtime, precision)
-    if runtime == "tvm" and target.runtime.tvm is not None and target.runtime.tvm.target.get("kind") != "llvm":
+    runtime = require(target, options.runtime or target.runtime.kind, precision)
+    if runtime.turns is None:
+        able = [each.name for each in runtimes_for(target) if each.turns is not None]
         raise UnsupportedError(
-            f"cannot calibrate the GPU of {target.name}", "the program that takes turns drives CPUs", "--runtime tflite"
+            f"cannot calibrate {target.name} with {runtime.name}",
+            "no program lets its models take turns on a device",
+            f"--runtime {' or '.join(able)}" if able else "another target",
         )
-    require_tools(runtime, target.hardware.arch)
+    runtime.require_tools(target)
     threads = options.threads or target.runtime.threads
     if threads > target.hardware.cores:
         raise ConfigError(

@@ -39,7 +39,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class MeasuredModel:
     """What came out.
 
     Attributes:
@@ -65,7 +65,7 @@ class Calibration:
 
 def conclude(
     plan: CalibrationPlan, journal: Journal, fingerprint: Fingerprint, command: Sequence[str], export_s: float
-) -> Calibration:
+) -> MeasuredModel:
     """Fit what was measured, judge it on the held-out subnets, and write target, latency file and report.
 
     Raises:
@@ -102,7 +102,7 @@ def conclude(
         for run in slowed(journal.runs)
     ]
     path = _write(plan, model)
-    result = Calibration(model, lines, checks, within5, within10, tuple(dropped), export_s, journal.seconds, path)
+    result = MeasuredModel(model, lines, checks, within5, within10, tuple(dropped), export_s, journal.seconds, path)
     write_json(plan.options.out / f"{plan.name}.calibration.json", report_json(plan, result, found))
     return result
 
@@ -116,8 +116,8 @@ def _key(plan: CalibrationPlan, fingerprint: Fingerprint, journal: Journal) -> K
     facts = next((run.facts for run in reversed(journal.runs) if run.facts), {})
     return Key(
         device=" / ".join(part for part in (fingerprint.model, fingerprint.cpu, fingerprint.arch) if part),
-        runtime=plan.runtime,
-        version=f"{'LiteRT' if plan.runtime == 'tflite' else 'TVM'} {facts.get('version', 'of unknown version')}",
+        runtime=plan.runtime.name,
+        version=f"{plan.runtime.title} {facts.get('version', 'of unknown version')}",
         precision=plan.precision,
         threads=plan.target.runtime.threads,
         os_build=f"{fingerprint.os}, kernel {fingerprint.kernel}",
@@ -166,13 +166,15 @@ def _write(plan: CalibrationPlan, model: FittedModel) -> Path:
     content = {"schema": 2, "kind": "fitted", "space": plan.space.hash, "models": [facts]}
     latency = folder / f"{plan.name}.latency.json"
     write_bytes(latency, (json.dumps(content, indent=1) + "\n").encode())
-    runs = RunsAs(plan.runtime, plan.precision, plan.target.runtime.threads)
+    threads = plan.target.runtime.threads
+    tables = plan.runtime.target_tables(plan.target, threads)
+    runs = RunsAs(plan.runtime.name, plan.precision, threads, tables=tables)
     path = folder / f"{plan.name}.toml"
     write_target(path, plan.target, f"{model.key.device}, calibrated for '{plan.space.name}'", runs, latency.name)
     return path
 
 
-def report_json(plan: CalibrationPlan, result: Calibration, found: Mapping[str, Sampled]) -> dict[str, Any]:
+def report_json(plan: CalibrationPlan, result: MeasuredModel, found: Mapping[str, Sampled]) -> dict[str, Any]:
     """All that the calibration knows, for programs: what was measured, held out, dropped, and how good the fit is."""
     return {
         "plan": plan.facts(),

@@ -6,7 +6,7 @@ cache, so an interrupted calibration exports nothing twice.
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,15 +17,16 @@ import numpy as np
 from ofa_edge.cache import StageCache, code_version
 from ofa_edge.cost import operators
 from ofa_edge.latency.units import UnitTable
+from ofa_edge.runtimes import Runtime, Turns
 from ofa_edge.space import Genomes, Space, Subnet
-from ofa_edge.targets import Precision
+from ofa_edge.targets import Target
+from ofa_edge.vocabulary import Precision, numbers
 
 if TYPE_CHECKING:
     from torch import nn
 
 STAGE = "timed-model"
 _CALIBRATION = 8  # inputs that batch norm is calibrated on
-_BATCH = 24  # models that one TensorFlow process converts; TVM gains nothing from more than one
 OnModel = Callable[[int, int], None]  # models done, of how many
 
 
@@ -43,34 +44,27 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Making:
     """How models are made: what a cached one depends on besides its piece."""
 
-    runtime: str
+    runtime: Runtime
     precision: Precision
-    tvm_target: Mapping[str, object] | None = None
+    target: Target
 
     @property
-    def suffix(self) -> str:
-        """Of the models' files."""
-        return ".tflite" if self.runtime == "tflite" else ".so"
+    def turns(self) -> Turns:
+        """What the runtime has for it."""
+        turns = self.runtime.turns
+        assert turns is not None  # `make_calibration_plan` refuses others
+        return turns
 
     def facts(self) -> dict[str, Any]:
         """As JSON, with the versions that make the models."""
-        packages = ("torch", "onnx", "onnxsim", "tensorflow-cpu" if _installed("tensorflow-cpu") else "tensorflow")
-        if self.runtime == "tvm":
-            packages = ("torch", "onnx", "onnxsim", "apache-tvm")
-        from ofa_edge.export.tflite.rewrites import names
-
-        facts: dict[str, Any] = {"runtime": self.runtime, "precision": self.precision, "ofa-edge": code_version()}
-        facts["versions"] = {name: metadata.version(name) for name in packages}
-        if self.runtime == "tvm":
-            from ofa_edge.export.tvm.compile import make_target
-
-            facts["tvm"] = str(make_target(self.tvm_target or {}, "llvm").attrs)  # the host's CPU filled in
-        else:
-            facts["rewrites"] = list(names(self.precision))
-        if self.precision == "int8":
+        own = self.turns.facts(self.target, self.precision)
+        versions = {name: metadata.version(name) for name in ("torch", "onnx", "onnxsim")}
+        facts: dict[str, Any] = {"runtime": self.runtime.name, "precision": self.precision, "ofa-edge": code_version()}
+        facts |= {**own, "versions": {**versions, **own.get("versions", {})}}
+        if numbers(self.precision).ranges:
             facts["ranges"] = f"batch norm calibrated on {_CALIBRATION} inputs of noise"
         return facts
 
@@ -120,35 +114,35 @@ def _covering(space: Space) -> Genomes:
 
 
 def export_pieces(
-    space: Space, wanted: Sequence[Piece], recipe: Recipe, cache: StageCache, on_model: OnModel = lambda done, all: None
+    space: Space, wanted: Sequence[Piece], making: Making, cache: StageCache, on_model: OnModel = lambda done, all: None
 ) -> list[Path]:
     """Models of pieces, in order, made or from the cache.
 
     Raises:
         ConversionError: the runtime cannot take one.
     """
-    facts = recipe.facts()
+    facts = making.facts()
     inputs = [{**facts, "piece": _facts(space, piece)} for piece in wanted]
     missing = [index for index, each in enumerate(inputs) if not cache.has(STAGE, each)]
-    size = _BATCH if recipe.runtime == "tflite" else 1
+    size = making.turns.batch
     for start in range(0, len(missing), size):
         batch = missing[start : start + size]
         on_model(start, len(missing))
         with tempfile.TemporaryDirectory(prefix="ofa-edge-timed-") as folder:
-            made = _make(space, [wanted[index] for index in batch], recipe, Path(folder))
+            made = _make(space, [wanted[index] for index in batch], making, Path(folder))
             for index, path in zip(batch, made, strict=True):
                 cache.run(STAGE, inputs[index], lambda out, path=path: _copy(path, out))  # type: ignore[misc]
     on_model(len(missing), len(missing))
 
     def again(out: Path, piece: Piece) -> None:  # damaged or pruned meanwhile
         with tempfile.TemporaryDirectory(prefix="ofa-edge-timed-") as folder:
-            _copy(_make(space, [piece], recipe, Path(folder))[0], out)
+            _copy(_make(space, [piece], making, Path(folder))[0], out)
 
     entries = [
         cache.run(STAGE, each, lambda out, piece=piece: again(out, piece))  # type: ignore[misc]
         for each, piece in zip(inputs, wanted, strict=True)
     ]
-    return [entry.path(f"model{recipe.suffix}") for entry in entries]
+    return [entry.path(f"model{making.turns.suffix}") for entry in entries]
 
 
 def _facts(space: Space, piece: Piece) -> dict[str, Any]:
@@ -172,7 +166,7 @@ def _operators(space: Space, piece: Piece) -> tuple[Any, ...]:
     )
 
 
-def _make(space: Space, wanted: Sequence[Piece], recipe: Recipe, folder: Path) -> list[Path]:
+def _make(space: Space, wanted: Sequence[Piece], making: Making, folder: Path) -> list[Path]:
     from ofa_edge.export.onnx.export import export_onnx
     from ofa_edge.export.onnx.fold import fold_batch_norm
 
@@ -181,16 +175,8 @@ def _make(space: Space, wanted: Sequence[Piece], recipe: Recipe, folder: Path) -
         net, shape = module_of(space, piece)
         onnx = folder / f"{number}.onnx"
         export_onnx(fold_batch_norm(net), shape, onnx)
-        jobs.append((onnx, folder / f"{number}{recipe.suffix}"))
-    if recipe.runtime == "tflite":
-        from ofa_edge.export.tflite.convert import convert_many
-
-        convert_many(jobs, recipe.precision)
-    else:
-        from ofa_edge.export.tvm.compile import compile_cpu
-
-        for onnx, out in jobs:
-            compile_cpu(onnx, out, recipe.tvm_target or {}, None, recipe.precision)
+        jobs.append((onnx, folder / f"{number}{making.turns.suffix}"))
+    making.turns.make(jobs, making.target, making.precision)
     return [out for _, out in jobs]
 
 
@@ -234,11 +220,3 @@ def _cut(space: Space, net: "nn.Module", piece: Piece) -> "nn.Module":
     else:
         stem, blocks = [children["first_conv"], blocks[0]], blocks[1:]
     return nn.Sequential(*stem) if piece.part == "stem" else blocks[int(piece.part)]
-
-
-def _installed(package: str) -> bool:
-    try:
-        metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

@@ -13,27 +13,24 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge import cost
+from ofa_edge.builds import Build
+from ofa_edge.data.dataset import Images
+from ofa_edge.device.access import connected, held
 from ofa_edge.device.measuring.accuracy import accuracy_pass
 from ofa_edge.device.measuring.counting import count_inference
 from ofa_edge.device.measuring.passes import Memory, memory_pass
 from ofa_edge.device.measuring.samples import check_plausible
 from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
-from ofa_edge.device.protocol import LatencyPlan, Request
-from ofa_edge.device.registry.devices_file import open_connection
+from ofa_edge.device.protocol import Connection, LatencyPlan, Request
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.metrics import argmax
-from ofa_edge.records.build import has_output, subnet_of
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
-from ofa_edge.workflows.build.on_device import held, peak_gmacs
-from ofa_edge.workflows.build.plan import Plan
-from ofa_edge.workflows.build.stages import inputs_for
+from ofa_edge.workflows.build.on_device import Trial, request_of
 from ofa_edge.workflows.nightly.fleet import ProtocolEntry
 from ofa_edge.workflows.nightly.privacy import lasting_facts
-from ofa_edge.workflows.nightly.store import Build
-from ofa_edge.workflows.verify import FP32, check_runs_here, plan_of
+from ofa_edge.workflows.verify import check_runs_here, images_of
 
 _TIMEOUT_S = 900.0
 
@@ -45,8 +42,7 @@ class Duel:
     Attributes:
         name: the artifact's, in the fleet file.
         golden, candidate: their builds.
-        plan: of the candidate's build; both must be of one target and runtime.
-        images: float32 [N, C, r, r] of golden and of candidate, which may differ in resolution.
+        images: what both are run on.
         labels: [N], or None where accuracy would mean nothing.
         fp32: whether the candidate's exported fp32 network has each of exactly these images right, or None.
     """
@@ -54,15 +50,20 @@ class Duel:
     name: str
     golden: Build
     candidate: Build
-    plan: Plan
-    images: tuple[NDArray[np.float32], NDArray[np.float32]]
+    images: Images
     labels: NDArray[np.int64] | None
     fp32: NDArray[np.bool_] | None
 
     @property
     def same(self) -> bool:
         """Whether both are the same file."""
-        return self.golden.artifact.sha256 == self.candidate.artifact.sha256
+        return self.golden.file.sha256 == self.candidate.file.sha256
+
+    @property
+    def sides(self) -> tuple[Trial, Trial]:
+        """Golden and candidate as they are run."""
+        golden, candidate = (Trial.of(build, self.images) for build in (self.golden, self.candidate))
+        return golden, candidate
 
 
 @dataclass(frozen=True)
@@ -124,18 +125,19 @@ def make_duel(
             f"{theirs.name} ({theirs.runtime}) and {mine.name} ({mine.runtime})",
             "ofa-edge baseline accept, or another name for the new artifact",
         )
-    plan = plan_of(candidate.manifest, device, data)
-    count = protocol.images
-    check_runs_here(plan, device)
-    mine_images, their_images = (inputs_for(plan, subnet_of(build.manifest), count) for build in (candidate, golden))
-    labels = plan.data.test.sample(count).labels if plan.data.labelled else None
-    fp32 = None if labels is None else _fp32_right(candidate, mine_images, labels)
-    return Duel(name, golden, candidate, plan, (their_images, mine_images), labels, fp32)
+    check_runs_here(candidate, device)
+    data_of = images_of(candidate, data)
+    images = data_of.test if protocol.images is None else data_of.test.sample(protocol.images)
+    labels = images.labels if data_of.labelled else None
+    fp32 = None if labels is None else _fp32_right(candidate, images)
+    return Duel(name, golden, candidate, images, labels, fp32)
 
 
-def _fp32_right(build: Build, images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+def _fp32_right(build: Build, images: Images) -> NDArray[np.bool_] | None:
     """Of the exported fp32 network, where the build has it."""
-    return argmax(run_onnx(build.folder / FP32, images)) == labels if has_output(build.manifest, FP32) else None
+    if build.fp32 is None:
+        return None
+    return np.asarray(argmax(run_onnx(build.fp32, build.network.inputs(images))) == images.labels)
 
 
 @dataclass
@@ -213,34 +215,18 @@ def open_bench(device: str, duels: tuple[Duel, ...], limit_s: float) -> Iterator
         DeviceError: the device was lost, or is in use.
         UsageError: the device is not known, or an artifact cannot run there.
     """
-    connection = open_connection(device, duels[0].plan.target)
-    if connection is None:
-        raise ConfigError("no device to run on", f"device = '{device}'", "ofa-edge devices list")
     with contextlib.ExitStack() as stack:
-        stack.callback(connection.close)
+        connection = stack.enter_context(connected(device, duels[0].candidate.target, "run"))
         conditions = stack.enter_context(held(connection))
         sides = {}
         for duel in duels:
-            peak = peak_gmacs(duel.plan, connection.fingerprint(), connection)
             golden, candidate = (
-                stack.enter_context(open_artifact(connection, _request(duel, build, images, limit_s, peak), conditions))
-                for build, images in zip((duel.golden, duel.candidate), duel.images, strict=True)
+                stack.enter_context(open_artifact(connection, _request(side, connection, limit_s), conditions))
+                for side in duel.sides
             )
             sides[duel.name] = (golden, candidate)
         yield DeviceBench(sides)
 
 
-def _request(duel: Duel, build: Build, images: NDArray[np.float32], limit_s: float, peak: float | None) -> Request:
-    plan, space = duel.plan, duel.plan.package.space
-    return Request(
-        artifact=build.path,
-        runtime=plan.runtime,
-        inputs=images,
-        classes=space.num_classes,
-        threads=plan.target.runtime.threads,
-        cores=plan.target.runtime.cores,
-        peak_gmacs=peak,
-        runner=build.runner,
-        macs=cost.macs(space, subnet_of(build.manifest)),
-        timeout_s=min(_TIMEOUT_S, limit_s),
-    )
+def _request(side: Trial, connection: Connection, limit_s: float) -> Request:
+    return request_of(side, connection, timeout_s=min(_TIMEOUT_S, limit_s))

@@ -3,10 +3,8 @@
 import math
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import DeviceError, DeviceRunError, DeviceTimeoutError, ImplausibleError, OfaEdgeError
@@ -64,8 +62,8 @@ class DeviceJob:
         """Keep one verdict."""
         duel = next((item for item in self.duels if item.name == artifact), None)
         if duel is not None:
-            figures["golden_sha256"] = duel.golden.artifact.sha256
-            figures["candidate_sha256"] = duel.candidate.artifact.sha256
+            figures["golden_sha256"] = duel.golden.file.sha256
+            figures["candidate_sha256"] = duel.candidate.file.sha256
         self.series.append(
             SeriesRecord(
                 device=self.device,
@@ -131,7 +129,7 @@ class DeviceJob:
         )
 
     def _growth(self, bench: Bench, duel: Duel, golden: Answered, candidate: Answered) -> None:
-        size = duel.golden.artifact.size, duel.candidate.artifact.size
+        size = duel.golden.file.size, duel.candidate.file.size
         memory = golden.peak_bytes, candidate.peak_bytes
         quantities: tuple[tuple[Gate, Any, Any, tuple[float, float]], ...] = (
             ("size", *size, night_gates.SIZE_LIMITS),
@@ -150,8 +148,9 @@ class DeviceJob:
         if isinstance(before, dict) and isinstance(now, dict):
             decision = night_gates.undelegated_gate(before, now)
             self.record(duel.name, "undelegated operators", decision, bench.fingerprint)
-        if duel.plan.runtime == "tflite":
-            decision = night_gates.operators_gate(_operators(duel.golden.path), _operators(duel.candidate.path))
+        inside = [build.runtime.operators(build.artifact.path) for build in (duel.golden, duel.candidate)]
+        if inside[0] is not None and inside[1] is not None:
+            decision = night_gates.operators_gate(inside[0], inside[1])
             self.record(duel.name, "operators", decision, bench.fingerprint)
 
     def _instructions(self, bench: Bench, duel: Duel, golden: Answered, candidate: Answered) -> None:
@@ -215,13 +214,6 @@ def failed(failure: Exception, whose: str = "") -> Decision:
         words = f"{failure.what}: {failure.why}; try: {failure.hint}"
         return Decision(Colour.INCONCLUSIVE, "not-runnable", f"{whose}{words}")
     return Decision(Colour.INCONCLUSIVE, "internal-error", f"{whose}{type(failure).__name__}: {failure}")
-
-
-def _operators(path: Path) -> dict[str, int]:
-    """The operators of a TFLite file, counted."""
-    from ofa_edge.export.inspect.tflite_model import read_model
-
-    return dict(Counter(op.name for graph in read_model(path).subgraphs for op in graph.operators))
 
 
 def _finite(values: tuple[float, ...]) -> tuple[float | None, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ofa_edge import __version__
+from ofa_edge.builds import Build
 from ofa_edge.device.protocol import DeviceKind
 from ofa_edge.device.registry.devices_file import BUILTIN, load_devices
 from ofa_edge.errors import ConfigError, OfaEdgeError, UnknownNameError
@@ -20,7 +21,7 @@ from ofa_edge.workflows.nightly.fleet import DeviceEntry, Fleet
 from ofa_edge.workflows.nightly.history import History, append, read_history
 from ofa_edge.workflows.nightly.past_nights import past_of
 from ofa_edge.workflows.nightly.privacy import Pseudonyms
-from ofa_edge.workflows.nightly.store import Build, Store, open_build
+from ofa_edge.workflows.nightly.store import Store
 
 Say = Callable[[str], None]
 DuelMaker = Callable[..., Duel]
@@ -75,9 +76,9 @@ def accept(fleet: Fleet, artifact: str, note: str = "") -> BaselineRecord:
     """
     if artifact not in fleet.file.artifacts:
         raise UnknownNameError.of("artifact", artifact, fleet.file.artifacts, f"add [artifacts.{artifact}]")
-    kept = Store(fleet.store).keep(open_build(fleet.build_folder(artifact)))
+    kept = Store(fleet.store).keep(Build.open(fleet.build_folder(artifact)))
     at = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    record = BaselineRecord(at=at, artifact=artifact, sha256=kept.artifact.sha256, size=kept.artifact.size, note=note)
+    record = BaselineRecord(at=at, artifact=artifact, sha256=kept.file.sha256, size=kept.file.size, note=note)
     append(fleet.history, record)
     return record
 
@@ -151,7 +152,7 @@ def _duels(
     found = []
     for name in artifacts_of(fleet, entry):
         try:
-            candidate = open_build(fleet.build_folder(name))
+            candidate = Build.open(fleet.build_folder(name))
             golden = _golden(fleet, history, name)
             if golden is None:
                 hint = pasteable("ofa-edge", "baseline", "accept", name, "--fleet", fleet.path)
@@ -171,4 +172,4 @@ def _golden(fleet: Fleet, history: History, artifact: str) -> Build | None:
 
 
 def _past(history: History, device: str, duel: Duel, rules: Rules) -> Past:
-    return past_of(history.nights, device, duel.name, duel.golden.artifact.sha256, rules)
+    return past_of(history.nights, device, duel.name, duel.golden.file.sha256, rules)

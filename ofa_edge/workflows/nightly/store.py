@@ -1,49 +1,12 @@
 """Golden artifacts: whole build folders, kept by the artifact's digest. Nothing in the store ever changes."""
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
+from ofa_edge.builds import Build
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import copy_file, fsync_folder, sha256_file
+from ofa_edge.files import copy_file, fsync_folder
 from ofa_edge.output import MANIFEST, file_inside
-from ofa_edge.records.build import artifact_of, read_built, runner_of
-from ofa_edge.records.manifest import FileRecord, Manifest
-
-
-@dataclass(frozen=True)
-class Build:
-    """A build folder, as its manifest has it.
-
-    Attributes:
-        folder: where it lies.
-        manifest: of it.
-        artifact: the file that devices run.
-    """
-
-    folder: Path
-    manifest: Manifest
-    artifact: FileRecord
-
-    @property
-    def path(self) -> Path:
-        """The artifact's file."""
-        return self.folder / self.artifact.path
-
-    @property
-    def runner(self) -> Path | None:
-        """The TVM runner that travels with the artifact."""
-        return runner_of(self.folder, self.manifest)
-
-
-def open_build(folder: Path) -> Build:
-    """Check a build folder against its manifest.
-
-    Raises:
-        ConfigError: no build, changed after it, or without an artifact.
-    """
-    manifest = read_built(folder)
-    return Build(folder, manifest, artifact_of(manifest))
 
 
 class Store:
@@ -55,7 +18,7 @@ class Store:
 
     def keep(self, build: Build) -> Build:
         """Copy what a build's manifest names into the store, all or nothing; one that is there already stays."""
-        place = self.folder / build.artifact.sha256
+        place = self.folder / build.file.sha256
         if not place.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=self.folder) as scratch:
@@ -65,7 +28,7 @@ class Store:
                     copy_file(file_inside(build.folder, name), part / name)
                 part.rename(place)
             fsync_folder(self.folder)
-        return self.open(build.artifact.sha256)
+        return self.open(build.file.sha256)
 
     def open(self, sha256: str) -> Build:
         """The build of a digest, checked.
@@ -78,7 +41,7 @@ class Store:
             raise ConfigError(
                 f"golden artifact {sha256[:12]} is missing", f"{self.folder}", "ofa-edge baseline accept, or restore it"
             )
-        build = open_build(place)
-        if build.artifact.sha256 != sha256 or sha256_file(build.path) != sha256:
+        build = Build.open(place)
+        if build.file.sha256 != sha256 or build.artifact.sha256 != sha256:
             raise ConfigError(f"golden artifact {sha256[:12]} was changed", f"{place}", "restore it from a copy")
         return build

@@ -28,7 +28,7 @@ def run(body: str, shape: tuple[int, ...], target: dict[str, object] | None = No
         path = save_model(Path(folder) / "model.onnx", body, shape, **weights)
         library = tvm.compile_cpu(path, Path(folder) / "model.so", target or tvm.host_target())
         image = np.random.default_rng(7).normal(size=shape).astype(np.float32)
-        wanted, found = run_onnx(path, image), tvm.load_module(library.artifact.path)(image)
+        wanted, found = run_onnx(path, image), tvm.load_module(library.file.path)(image)
     assert found.shape == wanted.shape
     assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
     return library.schedules

@@ -58,7 +58,7 @@ def test_each_candidate_gives_the_same_answer(model):
         knobs = {function.key: candidate.knobs}
         library = tvm.compile_cpu(path, path.with_suffix(".so"), tvm.host_target(), chooser=knobs.get)
         assert library.schedules.fallbacks == ()
-        answer = tvm.load_module(library.artifact.path)(image)
+        answer = tvm.load_module(library.file.path)(image)
         assert np.abs(answer - wanted).max() <= 1e-4 * np.abs(wanted).max(), candidate.knobs
 
 

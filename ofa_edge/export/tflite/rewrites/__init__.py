@@ -7,7 +7,6 @@ the file that it gives (`file_rewrites_for`).
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from ofa_edge.export.artifact import Precision
 from ofa_edge.export.onnx.graph import Graph
 from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.tflite.rewrites.float_depthwise import float_depthwise
@@ -16,6 +15,7 @@ from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
 from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
 from ofa_edge.export.tflite.rewrites.sink_scales import sink_scales
 from ofa_edge.export.tflite.rewrites.split_depthwise import split_depthwise
+from ofa_edge.vocabulary import Precision, numbers
 
 
 class Rewrite(Protocol):
@@ -46,7 +46,7 @@ def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
         # The gate's 1/6 costs an operator of its own. Opened here, sunk below.
         open_hard_sigmoid,
         # XNNPACK runs HARD_SWISH and AVERAGE_POOL_2D in floating point only; in int8 each would cut the graph in two.
-        *((open_hard_swish, open_average_pool) if precision == "int8" else ()),
+        *((open_hard_swish, open_average_pool) if numbers(precision).ranges else ()),
         # After the two that leave factors of 1/6 behind.
         sink_scales,
     )
@@ -54,11 +54,12 @@ def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
 
 def file_rewrites_for(precision: Precision) -> tuple[FileRewrite, ...]:
     """The rewrites of the converted file, in order, and why each is there."""
+    meant = numbers(precision)
     return (
         # XNNPACK has no depthwise kernel for float activations and int8 weights.
-        *((float_depthwise,) if precision == "dynamic" else ()),
+        *((float_depthwise,) if (meant.weights, meant.activations) == ("int8", "fp32") else ()),
         # Zero points of 0 for every channel of every tensor: a sixth of a small network's file.
-        *((share_vectors,) if precision in ("dynamic", "int8") else ()),
+        *((share_vectors,) if meant.weights == "int8" else ()),
     )
 
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.export.artifact import Precision
 from ofa_edge.export.tvm.relax import import_onnx
 from ofa_edge.export.tvm.schedules import isa_of, workload_key
 from ofa_edge.export.tvm.schedules.apply import calls_of, constants_of, fuse, library_name, work_of
 from ofa_edge.export.tvm.schedules.rules import FALLBACK, Scheduled, schedule
+from ofa_edge.vocabulary import Precision
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,105 @@
+"""A build as it can be read back: the one way from an output folder to its network, its artifact and its runtime.
+
+Nothing of what made the build is asked for: no compiler, no converter, no supernet.
+"""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.errors import ConfigError
+from ofa_edge.network import Input, Interface, Network, Origin, Output
+from ofa_edge.records.build import artifact_of, has_output, read_built, runner_of, subnet_of
+from ofa_edge.records.manifest import FileRecord, Manifest
+from ofa_edge.runtimes import Artifact, Runtime, runtime_named
+from ofa_edge.space import Subnet
+from ofa_edge.targets import Target, load_target
+
+MODEL = "model.onnx"  # the exported fp32 network: what accuracy is held against
+
+
+@dataclass(frozen=True)
+class Build:
+    """The folder of a build whose manifest and files were checked. Made by `Build.open`.
+
+    Attributes:
+        folder: where it lies.
+        manifest: of it.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: Path) -> "Build":
+        """Check a build's folder against its manifest.
+
+        Raises:
+            ConfigError: no build, changed after it, or of a runtime that is not installed.
+        """
+        build = cls(folder, read_built(folder))
+        wanted = build.runtime.artifact_name
+        if build.file.path != wanted:
+            raise ConfigError(
+                f"not a build: its artifact is {build.file.path}",
+                f"{folder}: runtime {build.runtime.name} writes {wanted}",
+                "run ofa-edge build again",
+            )
+        return build
+
+    @functools.cached_property
+    def runtime(self) -> Runtime:
+        """What runs its artifact. Raises UnknownNameError where the runtime's package is not installed."""
+        return runtime_named(self.manifest.target.runtime)
+
+    @property
+    def file(self) -> FileRecord:
+        """The artifact's record: digest and size as they were built."""
+        return artifact_of(self.manifest)
+
+    @property
+    def artifact(self) -> Artifact:
+        """What devices run, with the program that travels with it."""
+        runner = runner_of(self.folder, self.manifest)
+        return Artifact(self.folder / self.file.path, self.runtime, self.manifest.target.precision, runner)
+
+    @functools.cached_property
+    def target(self) -> Target:
+        """What it was built for, by name or by the file that was given. Raises UnknownNameError or ConfigError."""
+        return load_target(self.manifest.target.given or self.manifest.target.name)
+
+    @property
+    def subnet(self) -> Subnet:
+        """The shape of its network."""
+        return subnet_of(self.manifest)
+
+    @property
+    def fp32(self) -> Path | None:
+        """The exported fp32 network, if the build has it."""
+        return self.folder / MODEL if has_output(self.manifest, MODEL) else None
+
+    @functools.cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the logits."""
+        record = next((item for item in self.manifest.outputs if item.role == "labels"), None)
+        if record is None:
+            return tuple(f"class {number}" for number in range(self.manifest.network.outputs[0].shape[-1]))
+        return tuple((self.folder / record.path).read_text("utf-8").removesuffix("\n").split("\n"))
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """Its network."""
+        said, supernet = self.manifest.network, self.manifest.supernet
+        inputs = tuple(
+            Input(each.name, each.shape, Preprocessing.from_json(each.preprocessing)) for each in said.inputs
+        )
+        outputs = tuple(Output(each.name, each.shape, self.labels) for each in said.outputs)
+        origin = Origin(said.kind, said.source, self.subnet, supernet.space_hash, supernet.trained)
+        return Network(self.folder / MODEL, said.sha256, Interface(inputs, outputs), origin, said.macs)
+
+    @property
+    def cold_budget_ms(self) -> float:
+        """What a measured latency is held against: devices are measured cold."""
+        sustained = self.manifest.sustained
+        return self.manifest.budget_ms / (sustained.factor if sustained else 1.0)

@@ -1,0 +1,43 @@
+"""Options that several commands have, each written once: one name, one meaning, one help text."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ofa_edge.vocabulary import PRECISIONS
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+runtime_option = click.option("--runtime", metavar="NAME", help="Default: the target's; see: ofa-edge targets list.")
+precision_option = click.option("--precision", type=click.Choice(PRECISIONS), help="Default: the target's.")
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path), help="The image folder that the build was made with, if any."
+)
+outside_key_option = click.option(
+    "--outside-key", is_flag=True, help="Where no latency model holds, take the nearest and widen the interval."
+)
+
+
+def target_option(
+    *, required: bool = True, help: str = "Target name or TOML file; see: ofa-edge targets list."
+) -> Decorator:
+    """What networks are built for, or predicted on."""
+    return click.option("--target", required=required, metavar="NAME", help=help)
+
+
+def supernet_option(*, required: bool = False, help: str = "A supernet; see: ofa-edge zoo list.") -> Decorator:
+    """Whose subnets; by default those of the supernet in the package."""
+    own: dict[str, Any] = {} if required else {"default": "fashion-mnist", "show_default": True}
+    return click.option("--supernet", required=required, metavar="NAME|DIR", help=help, **own)
+
+
+def device_option(help: str = "local, or one of: ofa-edge devices list.") -> Decorator:
+    """Where something is run or measured; always to be named."""
+    return click.option("--device", required=True, metavar="NAME", help=help)
+
+
+def json_option(help: str = "Print as JSON.") -> Decorator:
+    """The result for programs."""
+    return click.option("--json", "as_json", is_flag=True, help=help)

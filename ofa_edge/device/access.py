@@ -1,0 +1,69 @@
+"""A device for the length of a piece of work: connected to, its lease held, in the state that measuring needs."""
+
+import contextlib
+from collections.abc import Iterator
+
+from ofa_edge.device.conditions import COOL_DEADLINE_S, DeviceConditions, prepared
+from ofa_edge.device.measuring.lease import hold
+from ofa_edge.device.protocol import Connection, Fingerprint
+from ofa_edge.device.registry.devices_file import expected_of, open_connection
+from ofa_edge.errors import ConfigError
+from ofa_edge.targets import Target
+from ofa_edge.vocabulary import numbers
+
+LOCAL_DEADLINE_S = 30.0  # this machine is hot from the build itself
+
+
+@contextlib.contextmanager
+def connected(device: str, target: Target, purpose: str) -> Iterator[Connection]:
+    """A device by its name, given up at the end. Raises ConfigError for none: `purpose` is a verb for the message."""
+    connection = open_connection(device, target)
+    if connection is None:
+        raise ConfigError(f"no device to {purpose} on", "--device none", "--device NAME; see: ofa-edge devices list")
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def held(connection: Connection) -> Iterator[DeviceConditions | None]:
+    """A device's lease, and its conditions where it is hardware: None for an emulated one, which many may share.
+
+    Raises:
+        DeviceBusyError: somebody else holds it, it is not the device of the devices file, or it cannot be prepared.
+        DeviceError: it was lost.
+        ConfigError: the devices file is bad.
+    """
+    if connection.fingerprint().device_kind == "emulated":
+        yield None
+        return
+    deadline_s = LOCAL_DEADLINE_S if connection.kind == "local" else COOL_DEADLINE_S
+    expected = expected_of(connection.name)
+    with hold(connection) as lease, prepared(connection, expected, deadline_s, lease.check) as conditions:
+        yield conditions
+
+
+def is_target(target: Target, fingerprint: Fingerprint, connection: Connection) -> bool:
+    """Whether the device is the target's hardware, by what it says about itself."""
+    if target.at_hand:
+        return connection.kind == "local"
+    return fingerprint.device_kind == "physical" and target.is_hardware(fingerprint.model, fingerprint.cpu)
+
+
+def peak_gmacs(target: Target, precision: str, fingerprint: Fingerprint, connection: Connection) -> float | None:
+    """Peak of the device at hand in 1e9 MAC/s at a precision; None where it is not known.
+
+    It is known of the target's own hardware only; of this machine it is a guess. Where a core has no arithmetic of that
+    precision the runtime computes in fp32.
+    """
+    if target.at_hand or not is_target(target, fingerprint, connection):
+        return None
+    hardware = target.hardware
+    peaks = {"fp16": hardware.peak_gmacs_fp16, "int8": hardware.peak_gmacs_int8}
+    return peaks.get(numbers(precision).arithmetic) or hardware.peak_gmacs_fp32
+
+
+def device_key(fingerprint: Fingerprint) -> str:
+    """What makes times comparable: the board and its processor, as the device says."""
+    return " / ".join(part for part in (fingerprint.model, fingerprint.cpu, fingerprint.arch) if part)

@@ -1,0 +1,35 @@
+"""Runtimes: one object each, in a file of its own. Nobody outside this room asks which runtime one is."""
+
+from ofa_edge.runtimes.base import (
+    Artifact,
+    Converted,
+    Export,
+    Facts,
+    HostAnswers,
+    RunHere,
+    Runtime,
+    Stages,
+    Timer,
+    Tuning,
+    Turns,
+)
+from ofa_edge.runtimes.registry import precisions_for, require, runtime_named, runtimes, runtimes_for
+
+__all__ = [
+    "Artifact",
+    "Converted",
+    "Export",
+    "Facts",
+    "HostAnswers",
+    "RunHere",
+    "Runtime",
+    "Stages",
+    "Timer",
+    "Tuning",
+    "Turns",
+    "precisions_for",
+    "require",
+    "runtime_named",
+    "runtimes",
+    "runtimes_for",
+]

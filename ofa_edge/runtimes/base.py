@@ -1,0 +1,337 @@
+"""What a runtime is to the rest of the house: everything that differs between TFLite, TVM and any other, in one object.
+
+A runtime of your own derives from `Runtime` and is named by an entry point of the group `ofa_edge.runtimes`; see
+"Add a runtime" in CONTRIBUTING. What is abstract here is all that it must have.
+"""
+
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.cache import CacheEntry
+from ofa_edge.cost.bytes import SizeModel
+from ofa_edge.data.dataset import Images
+from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable
+from ofa_edge.device.measuring.session import OpenArtifact
+from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
+from ofa_edge.errors import ToolMissingError, UnsupportedError
+from ofa_edge.export.inspect.findings import Inspection
+from ofa_edge.files import sha256_file
+from ofa_edge.network import Network
+from ofa_edge.records.schedules import KernelRecord, SchedulesRecord, TuningRecord
+from ofa_edge.shown import pasteable
+from ofa_edge.targets import Target
+from ofa_edge.vocabulary import Precision
+
+T = TypeVar("T")
+
+
+class Stages(Protocol):
+    """Where work is done once: results by their inputs, in the cache."""
+
+    def run(
+        self, name: str, inputs: Mapping[str, Any], packages: tuple[str, ...], produce: Callable[[Path], None]
+    ) -> CacheEntry:
+        """The entry of a stage. The key covers inputs, and the versions of packages and of our code."""
+
+    def timed(self, name: str, work: Callable[[], T]) -> tuple[T, float]:
+        """Do what no cache can keep, because it measures; the result, and its seconds."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How long to tune on which device, and whether to use what earlier tuning found."""
+
+    seconds: float = 0.0
+    use_known: bool = True
+    device: str = "none"
+
+
+@dataclass(frozen=True)
+class Export:
+    """A network, and what it is to become.
+
+    Attributes:
+        network: what is converted.
+        target: what it is converted for.
+        precision: of the artifact.
+        calibration: training images whose ranges an integer network takes over.
+        tuning: of compiled code.
+    """
+
+    network: Network
+    target: Target
+    precision: Precision
+    calibration: Images
+    tuning: Tuning = Tuning()
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The artifact's file, as a stage of the cache made it; `tuning`: what tuning had to do with it."""
+
+    entry: CacheEntry
+    path: Path
+    tuning: TuningRecord | None = None
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What devices run.
+
+    Attributes:
+        path: the model file.
+        runtime: what runs it.
+        precision: of its weights and activations.
+        runner: folder of a program that has to travel with it, if one has.
+    """
+
+    path: Path
+    runtime: "Runtime"
+    precision: Precision
+    runner: Path | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of the model file as it is now."""
+        return sha256_file(self.path)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the making of an artifact leaves besides the artifact: further files, and what the manifest says."""
+
+    files: tuple[Path, ...] = ()
+    schedules: SchedulesRecord | None = None
+    kernels: tuple[KernelRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class HostAnswers:
+    """What ran on this machine in the artifact's place, or as the artifact.
+
+    Attributes:
+        name: of the rung.
+        logits: [N, classes].
+        itself: whether the very file ran that devices get.
+        rows: which images it was run on, where that was a sample: positions among the test images.
+        note: what it was, where it was not the artifact.
+    """
+
+    name: str
+    logits: NDArray[np.float32]
+    itself: bool = False
+    rows: NDArray[np.int64] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class RunHere:
+    """All that ran on this machine, the first on all images; and what could not be run, in words."""
+
+    answers: tuple[HostAnswers, ...]
+    skipped: tuple[str, ...] = ()
+
+
+class Timer(Protocol):
+    """A program on a device that lets models take turns; `device.measuring.turns.TurnsProgram` fits."""
+
+    facts: dict[str, str]
+
+    def time(
+        self, libraries: Mapping[str, Path], lines: Sequence[str], rounds: int, limit_s: float
+    ) -> NDArray[np.float64]:
+        """Nanoseconds of one call [rounds, turns]."""
+
+    def send(self, libraries: Mapping[str, Path]) -> None:
+        """Put files on the device that are not there yet."""
+
+    def place(self, name: str) -> str:
+        """Where a file lies on the device."""
+
+
+class Turns(ABC):
+    """How many small models are made and timed in turn: what `ofa-edge calibrate` needs of a runtime.
+
+    Attributes:
+        suffix: of a model's file.
+        batch: models that one process converts.
+        packages: whose versions decide what the models are.
+    """
+
+    suffix: ClassVar[str]
+    batch: ClassVar[int] = 1
+
+    @abstractmethod
+    def facts(self, target: Target, precision: Precision) -> dict[str, Any]:
+        """What a model depends on besides its network: versions, rewrites, the compiler's target."""
+
+    @abstractmethod
+    def make(self, jobs: Sequence[tuple[Path, Path]], target: Target, precision: Precision) -> None:
+        """Convert each ONNX model to the file beside it. Raises ConversionError."""
+
+    @abstractmethod
+    def open(self, connection: Connection, target: Target, sample_us: float) -> AbstractContextManager[Timer]:
+        """The timing program on a device; a turn takes so many microseconds at least."""
+
+    def line(self, place: str, shape: tuple[int, ...]) -> str:
+        """How the program is told of one model, from its place on the device and the shape of its input."""
+        del shape
+        return place
+
+
+class Runtime(ABC):
+    """One runtime.
+
+    Attributes:
+        name: after --runtime, in target files and in manifests.
+        title: what people call it.
+        artifact_name: the artifact's file in a build's folder.
+        precisions: what it can make at all; a target may do less.
+        modules: Python modules that its conversion imports, each with the command that installs it.
+        sizes: models of the artifact's bytes, by precision.
+        app: whether the Android demo runs its artifacts.
+        delegates: the distribution whose delegate takes over operators; None where the runtime has none.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    artifact_name: ClassVar[str]
+    precisions: ClassVar[tuple[Precision, ...]]
+    modules: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    sizes: ClassVar[Mapping[str, SizeModel]] = MappingProxyType({})
+    app: ClassVar[bool] = False
+    delegates: ClassVar[str | None] = None
+
+    # -- what a target can do with it, before any work --------------------------------------------------------------
+
+    def builds_for(self, target: Target) -> bool:
+        """Whether it makes artifacts for this target: where the target's file names it."""
+        return self.name in target.runtimes
+
+    def able(self, target: Target) -> tuple[Precision, ...]:
+        """Precisions that it makes for this target, those that the target's file lists."""
+        options = target.runtime.plugins.get(self.name)
+        listed = options.precisions if options and options.precisions else target.runtime.precisions
+        return tuple(each for each in listed if each in self.precisions)
+
+    def reasons(self, target: Target) -> Mapping[str, str]:
+        """Why a precision is not there, by precision, as the target's file says."""
+        options = target.runtime.plugins.get(self.name)
+        own = options.unsupported.items() if options else ()
+        return dict([*target.runtime.unsupported.items(), *own])
+
+    def check_target(self, target: Target) -> None:
+        """Raise ConfigError for a target file that lacks what this runtime has to know."""
+        del target
+
+    def target_tables(self, target: Target, threads: int) -> dict[str, dict[str, Any]]:
+        """Tables that another target file of the same hardware needs for it, for so many threads."""
+        del threads
+        options = target.runtime.plugins.get(self.name)
+        return {f"runtime.plugins.{self.name}": options.model_dump(exclude_defaults=True)} if options else {}
+
+    def require_tools(self, target: Target) -> None:
+        """Raise ToolMissingError, before any work, for what its conversion needs."""
+        del target
+        for module, install in self.modules.items():
+            if importlib.util.find_spec(module) is None:
+                raise ToolMissingError(f"{module} is not installed", f"runtime {self.name} needs it", install)
+
+    def why_not_emulated(self, target: Target) -> str | None:
+        """Why an emulated device cannot run its artifacts for this target; None where one can."""
+        del target
+        return None
+
+    def why_not_here(self, target: Target) -> str | None:
+        """Why this machine cannot run its artifacts for this target; None where it can."""
+        del target
+        return None
+
+    def require_tunable(self, target: Target) -> None:
+        """Raise UnsupportedError where there is nothing to tune."""
+        del target
+        raise UnsupportedError(
+            f"--tune does nothing for {self.name}", "it turns the schedules of compiled code", "leave out --tune"
+        )
+
+    @property
+    def turns(self) -> Turns | None:
+        """How models of it are timed in turn; None where it cannot be calibrated."""
+        return None
+
+    # -- making -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def convert(self, stages: Stages, export: Export) -> Converted:
+        """Make the artifact: named `artifact_name`, in an entry of the cache.
+
+        Raises:
+            ConversionError: names the node and the operator that it cannot take.
+        """
+
+    def facts(self, converted: Converted) -> Facts:
+        """What else there is to keep of the making."""
+        del converted
+        return Facts()
+
+    def runner(self, target: Target) -> Path | None:
+        """The folder of a program that has to travel with its artifacts; None where the device has one."""
+        del target
+        return None
+
+    # -- on this machine --------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
+        """Run the artifact, or what stands in for it, over images on this machine."""
+
+    @abstractmethod
+    def answers(self, artifact: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Logits [N, classes] of the very file, from inputs [N, C, H, W]; None where no file of its kind runs here."""
+
+    def delegation(self, artifact: Path) -> Inspection | None:
+        """What the delegate takes over of a file here, and what it leaves; None where the runtime has no delegate."""
+        del artifact
+        return None
+
+    def operators(self, artifact: Path) -> dict[str, int] | None:
+        """The operators inside, counted; None where the file does not say."""
+        del artifact
+        return None
+
+    # -- on a device ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def program(self, connection: Connection, request: Request, device: Fingerprint) -> Program:
+        """The program that runs the artifact on such a device. Raises UnsupportedError where there is none."""
+
+    def profile(self, artifact: OpenArtifact) -> FunctionTimes | Unavailable:
+        """Where one inference's time goes, operator by operator."""
+        del artifact
+        return Unavailable(f"{self.title} tells no profile")
+
+    def __repr__(self) -> str:
+        return f"<runtime {self.name}>"
+
+
+def refuse(runtime: Runtime, target: Target, precision: str) -> NoReturn:
+    """Raise UnsupportedError for a precision that a target does not have with a runtime, with the target's reason."""
+    able = runtime.able(target)
+    reason = runtime.reasons(target).get(precision)
+    if reason is None and precision not in runtime.precisions:
+        reason = f"{runtime.title} artifacts come in {', '.join(runtime.precisions)}"
+    choice = target.defaults.precision if target.defaults.precision in able else able[0]
+    raise UnsupportedError(
+        f"precision {precision} on {target.name} with {runtime.name} is not supported",
+        reason or f"{target.path.name} lists {', '.join(able)} for {runtime.name}",
+        pasteable("ofa-edge", "build", "--target", target.name, "--runtime", runtime.name, "--precision", choice),
+    )

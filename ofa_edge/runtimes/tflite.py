@@ -1,0 +1,192 @@
+"""TFLite files, run by LiteRT: on this machine and on boards by its Python package, on phones by the demo app."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge import __version__
+from ofa_edge.cost.bytes import SizeModel
+from ofa_edge.data.dataset import Images
+from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, no_profile, operators_pass
+from ofa_edge.device.measuring.programs import litert_program
+from ofa_edge.device.measuring.session import OpenArtifact
+from ofa_edge.device.measuring.turns import open_litert_turns
+from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
+from ofa_edge.export.inspect.findings import Inspection
+from ofa_edge.files import sha256_file, write_bytes
+from ofa_edge.runtimes.answers import answers_of, installed
+from ofa_edge.runtimes.base import Converted, Export, HostAnswers, RunHere, Runtime, Stages, Timer, Turns
+from ofa_edge.targets import Target
+from ofa_edge.vocabulary import Precision, numbers
+
+_BARE = "bare.tflite"
+
+
+class TFLite(Runtime):
+    """See `Runtime`."""
+
+    name = "tflite"
+    title = "LiteRT"
+    artifact_name = "model.tflite"
+    precisions = ("fp32", "fp16", "fp16-acc16", "dynamic", "int8")
+    modules = MappingProxyType(
+        {
+            "tensorflow": "pip install -c constraints.txt tensorflow-cpu",
+            "tensorflow_lite_support": "pip install --no-deps tflite-support==0.4.4",
+        }
+    )
+    # Printed by benchmarks/artifact_sizes.py, of 24 artifacts each; a network left out of the fit is within 5.1 %.
+    sizes = MappingProxyType(
+        {
+            "fp32": SizeModel(4, 3.16, 0, 13.71, 5.33, 24542.2, 0.037),
+            "fp16": SizeModel(2, 3.66, 41.57, 1325.13, 0, 27076.8, 0.036),
+            "int8": SizeModel(1, 14.92, 24.63, 1278.68, 14.1, 29425.8, 0.043),
+        }
+    )
+    app = True
+    delegates = "ai-edge-litert"
+
+    @property
+    def turns(self) -> Turns:
+        """See `Runtime`."""
+        return TFLiteTurns()
+
+    def convert(self, stages: Stages, export: Export) -> Converted:
+        """Convert, then add metadata: the metadata name the target, the slow conversion is the same for a fleet."""
+        bare = self._bare(stages, export)
+        network = export.network
+        origin = network.origin
+        words = numbers(export.precision).words
+        description = {
+            "name": origin.title,
+            "description": f"{origin.words} for {export.target.name}, {words}"
+            + ("" if origin.trained else "; UNTRAINED: random weights"),
+            "version": __version__,
+        }
+        facts = _facts(export)
+
+        def produce(folder: Path) -> None:
+            from ofa_edge.export.tflite.metadata import write_metadata
+
+            write_metadata(
+                bare, folder / self.artifact_name, network.preprocessing, network.labels, facts=facts, **description
+            )
+
+        inputs = {"bare": sha256_file(bare), "labels": list(network.labels), "facts": facts, **description}
+        entry = stages.run("tflite-metadata", inputs, ("tflite-support",), produce)
+        return Converted(entry, entry.path(self.artifact_name))
+
+    def _bare(self, stages: Stages, export: Export) -> Path:
+        """The file without metadata."""
+        from ofa_edge.export.tflite.rewrites import names
+
+        network, meant = export.network, numbers(export.precision)
+
+        def produce(folder: Path) -> None:
+            from ofa_edge.export.tflite.convert import convert
+
+            convert(
+                network.onnx,
+                folder / _BARE,
+                export.precision,
+                network.inputs(export.calibration) if meant.ranges else None,
+                preprocessing=network.preprocessing,
+            )
+
+        inputs = {
+            "model": network.digest,
+            "precision": export.precision,
+            "rewrites": names(export.precision),
+            "calibration": export.calibration.digest if meant.ranges else None,
+            "preprocessing": network.preprocessing.to_json(),
+        }
+        return stages.run("tflite", inputs, (_tensorflow(),), produce).path(_BARE)
+
+    def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
+        """The very file, by LiteRT."""
+        logits = answers_of(
+            stages,
+            "run-tflite",
+            {"model": sha256_file(converted.path), "test": images.digest},
+            ("ai-edge-litert",),
+            lambda: self.answers(converted.path, export.network.inputs(images)),
+        )
+        words = numbers(export.precision).words
+        return RunHere((HostAnswers(f"{self.name} {words}", logits, itself=True),))
+
+    def answers(self, artifact: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Runtime`. A TFLite file runs anywhere."""
+        from ofa_edge.export.tflite.convert import run_tflite
+
+        return run_tflite(artifact, inputs)
+
+    def delegation(self, artifact: Path) -> Inspection:
+        """See `Runtime`. LiteRT is asked what XNNPACK takes, so the answer is of this machine."""
+        from ofa_edge.export.inspect import inspect_model
+
+        return inspect_model(artifact)
+
+    def operators(self, artifact: Path) -> dict[str, int]:
+        """See `Runtime`."""
+        from ofa_edge.export.inspect.tflite_model import read_model
+
+        return dict(Counter(op.name for graph in read_model(artifact).subgraphs for op in graph.operators))
+
+    def program(self, connection: Connection, request: Request, device: Fingerprint) -> Program:
+        """See `Runtime`."""
+        return litert_program(connection, request, device)
+
+    def profile(self, artifact: OpenArtifact) -> FunctionTimes | Unavailable:
+        """Each operator as a file of its own: LiteRT's interpreter tells no profile."""
+        from ofa_edge.export.inspect.single_operators import single_operators
+
+        if (unavailable := no_profile(artifact)) is not None:
+            return unavailable  # before the work of splitting
+        with tempfile.TemporaryDirectory(prefix="ofa-profile-") as folder:
+            files = {}
+            for each in single_operators(artifact.request.artifact):
+                files[each.name] = Path(folder) / f"{each.index}.tflite"
+                write_bytes(files[each.name], each.content)
+            return operators_pass(artifact, files)
+
+
+class TFLiteTurns(Turns):
+    """See `Turns`."""
+
+    suffix = ".tflite"
+    batch = 24  # TensorFlow takes longer to start than to convert one
+
+    def facts(self, target: Target, precision: Precision) -> dict[str, Any]:
+        """See `Turns`."""
+        from ofa_edge.export.tflite.rewrites import names
+
+        del target
+        return {"versions": {_tensorflow(): metadata.version(_tensorflow())}, "rewrites": list(names(precision))}
+
+    def make(self, jobs: Sequence[tuple[Path, Path]], target: Target, precision: Precision) -> None:
+        """See `Turns`."""
+        from ofa_edge.export.tflite.convert import convert_many
+
+        del target
+        convert_many(jobs, precision)
+
+    def open(self, connection: Connection, target: Target, sample_us: float) -> AbstractContextManager[Timer]:
+        """See `Turns`."""
+        return open_litert_turns(connection, target.runtime.threads, sample_us)
+
+
+def _facts(export: Export) -> dict[str, Any]:
+    """What the file says of itself, for programs."""
+    return {**export.network.origin.facts(), "preprocessing": export.network.preprocessing.to_json()}
+
+
+def _tensorflow() -> str:
+    return "tensorflow-cpu" if installed("tensorflow-cpu") else "tensorflow"
