@@ -31,23 +31,19 @@ LEAST = 0.05  # the nightly gate's own floor
 
 def record(folder: Path, nights: int, pairs: int, seconds: float) -> None:
     """Measure and write the record."""
+    from ofa_edge.builds import Build
     from ofa_edge.device.conditions import prepared
     from ofa_edge.device.connections.local import LocalConnection
     from ofa_edge.device.measuring.lease import hold
     from ofa_edge.device.measuring.session import open_artifact
-    from ofa_edge.device.protocol import LatencyPlan, Request
-    from ofa_edge.records.build import subnet_of
-    from ofa_edge.records.manifest import read_manifest
-    from ofa_edge.workflows.build.stages import inputs_for
-    from ofa_edge.workflows.verify import plan_of
+    from ofa_edge.device.protocol import LatencyPlan
+    from ofa_edge.workflows.build.on_device import Trial, request_of
+    from ofa_edge.workflows.verify import images_of
 
-    manifest = read_manifest(folder)
-    plan = plan_of(manifest, "local", None)
-    images = inputs_for(plan, subnet_of(manifest))[:1]
-    threads = plan.target.runtime.threads
-    request = Request(folder / plan.artifact_name, plan.runtime, images, plan.package.space.num_classes, threads)
+    build = Build.open(folder)
     how = LatencyPlan(min_seconds=seconds)
     device, found, load = LocalConnection(), [], [os.getloadavg()[0]]
+    request = request_of(Trial.of(build, images_of(build, None).test.sample(1)), device)
     with hold(device), prepared(device) as conditions:
         for night in range(nights):
             start = time.monotonic()
@@ -72,7 +68,7 @@ def record(folder: Path, nights: int, pairs: int, seconds: float) -> None:
             "machine": f"{platform.machine()}, {model.split(':')[1].strip()}, {os.cpu_count()} cores",
             "conditions": {key: value for key, value in conditions.facts.items() if key != "load"},
             "load": [round(value, 2) for value in load],
-            "threads": threads,
+            "threads": request.threads,
             "seconds": seconds,
             "pairs": pairs,
             "nights_ms": [[[round(value, 6) for value in pair] for pair in night] for night in found],

@@ -20,8 +20,8 @@ from ofa_edge.verify.statistics import statistics_verdict
 from ofa_edge.workflows.build import stages
 from ofa_edge.workflows.build.images import BuildData
 from ofa_edge.workflows.build.plan import BuildOptions, make_plan
-from ofa_edge.workflows.build.stages import StageRunner, load_logits
-from ofa_edge.workflows.build.statistics import check_statistics
+from ofa_edge.workflows.build.stages import StageRunner
+from ofa_edge.workflows.build.statistics import Judged, check_statistics
 
 
 def cases(data: BuildData) -> dict[str, Images]:
@@ -55,17 +55,17 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=400, help="test images")
     options = parser.parse_args()
     plan = make_plan(BuildOptions(target="raspberry-pi-4", device="none"), claim=False)
-    space = plan.package.space
+    package, space = plan.package, plan.package.space
     subnet = (space.largest if options.subnet == "largest" else space.smallest)(space.resolutions[-1])
     data = dataclasses.replace(plan.data, test=plan.data.test.sample(options.test))
     print("| calibration images | top-1 | under two others | times as far | verdict |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         runner = StageRunner(StageCache(Path(folder)))
         for name, images in cases(data).items():
-            one = dataclasses.replace(plan, data=dataclasses.replace(data, calibration=images))
-            static = stages.extract(runner, one, subnet)
-            answers = load_logits(stages.run_torch(runner, one, static, folded=False))
-            record = check_statistics(runner, one, subnet, static, answers)
+            judged = Judged(package, subnet, dataclasses.replace(data, calibration=images), plan.search.predictor)
+            static = stages.extract(runner, package, subnet, images)
+            answers = stages.run_torch(runner, package, static, data.test, folded=False)
+            record = check_statistics(runner, judged, static, answers)
             right = top1(answers, data.test.labels)
             verdict = statistics_verdict(record, right, len(answers))
             times = 10 ** ((record.others_snr_db - record.snr_db) / 20)

@@ -29,7 +29,7 @@ from ofa_edge.metrics import kendall
 from ofa_edge.search.fit import BudgetFit
 from ofa_edge.space import Genomes, Subnet
 from ofa_edge.training.pairs import measure_pairs, read_pairs
-from ofa_edge.workflows.build.plan import BuildOptions, Plan, make_plan
+from ofa_edge.workflows.build.plan import BuildOptions, SearchPlan, make_plan
 from ofa_edge.workflows.build.search import correct, search_plans
 
 WORK = Path("runs/correction")
@@ -38,7 +38,7 @@ GOAL = 0.002  # of top-1 below the best of the reference subnets
 RULES = ("predictor alone", "best measurement", "posterior mean")
 
 
-def reference_subnets(plan: Plan, count: int) -> list[Subnet]:
+def reference_subnets(plan: SearchPlan, count: int) -> list[Subnet]:
     """Distinct random subnets within the budget, grown until they fill it."""
     space, rng = plan.package.space, np.random.default_rng(7)
 
@@ -52,7 +52,7 @@ def reference_subnets(plan: Plan, count: int) -> list[Subnet]:
     return list(chosen)[:count]
 
 
-def measured(plan: Plan, subnets: list[Subnet], file: Path) -> dict[Subnet, float]:
+def measured(plan: SearchPlan, subnets: list[Subnet], file: Path) -> dict[Subnet, float]:
     """Top-1 of each on the 10,000 test images; what `file` holds already is not measured again."""
     pairs = measure_pairs(
         plan.package.load(),
@@ -66,13 +66,13 @@ def measured(plan: Plan, subnets: list[Subnet], file: Path) -> dict[Subnet, floa
     return {pair.subnet: pair.top1 for pair in pairs}
 
 
-def truth(plan: Plan, count: int) -> None:
+def truth(plan: SearchPlan, count: int) -> None:
     """Measure the reference subnets."""
     measured(plan, reference_subnets(plan, count), WORK / "truth.json")
     print(reference(plan))
 
 
-def reference(plan: Plan) -> dict[str, float]:
+def reference(plan: SearchPlan) -> dict[str, float]:
     """What is known of the reference subnets measured so far."""
     pairs = read_pairs(WORK / "truth.json", plan.package.space)
     top1 = np.array([pair.top1 for pair in pairs])
@@ -87,16 +87,16 @@ def reference(plan: Plan) -> dict[str, float]:
     }
 
 
-def loop(plan: Plan, seeds: int) -> None:
+def loop(plan: SearchPlan, seeds: int) -> None:
     """The subnets that three rules choose after the same measurements, on images that no rule saw."""
-    runs = [_one(replace(plan, options=replace(plan.options, seed=seed))) for seed in range(seeds)]
+    runs = [_one(replace(plan, seed=seed)) for seed in range(seeds)]
     asked = {"target": plan.target.name, "measure": plan.measure, "budget_ms": plan.budget_ms}
     results = {**asked, "reference": reference(plan), "runs": runs}
     write_json(RESULTS, results)
     print(page(results))
 
 
-def _one(plan: Plan) -> dict[str, Any]:
+def _one(plan: SearchPlan) -> dict[str, Any]:
     """One seed."""
     front = search_plans((plan,))
     corrected = correct((plan,), front)
@@ -113,7 +113,7 @@ def _one(plan: Plan) -> dict[str, Any]:
             "rmse": round(float(np.sqrt(np.mean((values - answers.top1) ** 2))), 5),
         }
     return {
-        "seed": plan.options.seed,
+        "seed": plan.seed,
         "measured": len(answers.top1),
         "stopped": found.stopped,
         "of_measured": told,
@@ -175,7 +175,9 @@ def main() -> None:
         print(page(json.loads(RESULTS.read_bytes())), end="")
         return
     WORK.mkdir(parents=True, exist_ok=True)
-    plan = make_plan(BuildOptions(target=arguments.target, device="none", measure=arguments.measure), claim=False)
+    plan = make_plan(
+        BuildOptions(target=arguments.target, device="none", measure=arguments.measure), claim=False
+    ).search
     if arguments.part == "truth":
         truth(plan, arguments.count)
     else:

@@ -13,6 +13,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.registry.devices_file import EMULATED, open_connection
 from ofa_edge.targets import load_target
@@ -38,7 +39,9 @@ def main() -> None:
         if connection is None:
             parser.error(f"{name} is no device")
         try:
-            found = measure(connection, Request(options.artifact, "tflite", images, classes, count_instructions=False))
+            found = measure(
+                connection, Request(options.artifact, litert_program, images, classes, count_instructions=False)
+            )
         finally:
             connection.close()
         taken = time.monotonic() - start

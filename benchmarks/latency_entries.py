@@ -181,7 +181,7 @@ def _gpu(target: str, device: str, name: str, words: str) -> list[Entry]:
         Entry(
             target,
             device,
-            "tvm",
+            "tvm-cuda",
             "TVM 0.27 (CUDA schedules of ofa-edge)",
             precision,
             1,

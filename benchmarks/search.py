@@ -132,7 +132,7 @@ def _default(seeds: int) -> list[dict]:
     found = []
     for seed in range(seeds):
         options = BuildOptions("raspberry-pi-4", device="none", seed=seed)
-        plan = make_plan(options, claim=False, images=False)
+        plan = make_plan(options, claim=False, images=False).search
         largest = float(plan.latency.predict(plan.package.space.largest()).ms)
         started = time.perf_counter()
         front = predicted_search(plan)

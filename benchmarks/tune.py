@@ -19,6 +19,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
+from ofa_edge.workflows.build.tune import NETWORK_ROUNDS, ConnectionTimer, device_key
 
 from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.emulation.sysroot import cache_folder
@@ -37,7 +38,6 @@ from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.calibrate import calibrate
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.zoo import DEFAULT, open_supernet
-from ofa_edge.workflows.build.tune import NETWORK_ROUNDS, ConnectionTimer, device_key
 
 Keys = dict[str, int]  # work of one inference by function
 _AFTER = (1, 2, 4, 8)
@@ -69,7 +69,7 @@ def gain(path: Path, shape: tuple[int, ...], seconds: float, folder: Path) -> No
     target, connection = tvm.make_target(spec, "llvm"), LocalConnection()
     fingerprint = check_timeable(connection, str(target.attrs["mtriple"]).split("-")[0])
     where, database = place(device_key(fingerprint), target), Database(folder / "tuning.json")
-    untuned = tvm.compile_cpu(path, folder / "untuned.so", spec).artifact.path
+    untuned = tvm.compile_cpu(path, folder / "untuned.so", spec).file.path
     functions = network_functions(path, target, "fp32")
     program = build_tvm_turns(fingerprint.arch, cache_folder())
     with open_turns(connection, program, 1) as turns:
@@ -85,7 +85,7 @@ def gain(path: Path, shape: tuple[int, ...], seconds: float, folder: Path) -> No
         ordered = weigh(functions, untuned, timer, 0.1 * seconds)
         sweep = tune(ordered, Bench(target, timer), database, where, budget, on_function=done)
         knobs = {record.key: record.knobs for record in sweep.tuned if not record.is_default}
-        tuned = tvm.compile_cpu(path, folder / "tuned.so", spec, chooser=knobs.get).artifact.path
+        tuned = tvm.compile_cpu(path, folder / "tuned.so", spec, chooser=knobs.get).file.path
         image = (argument("float32", shape),)
         times = timer.time([Turn(untuned, MAIN, image), Turn(tuned, MAIN, image)], NETWORK_ROUNDS, 120)
     result = compare(times[:, 0], times[:, 1])

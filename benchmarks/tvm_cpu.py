@@ -24,6 +24,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 
+from ofa_edge.device.measuring.programs import litert_program, tvm_program
 from ofa_edge.export.onnx.export import export_onnx
 from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.export.tflite import convert as tflite
@@ -135,13 +136,13 @@ def count_a72(files: Mapping[str, Path], path: Path) -> dict[str, int | None]:
     from ofa_edge.device.protocol import Request
     from ofa_edge.device.runners.build import build_tvm_runner
 
-    library = tvm.compile_cpu(path, path.with_suffix(".a72.so"), A72).artifact.path
+    library = tvm.compile_cpu(path, path.with_suffix(".a72.so"), A72).file.path
     runner = build_tvm_runner("aarch64", cache_folder())
     image = np.zeros(SHAPE, np.float32)
     requests = {
-        "TFLite plain": Request(files["TFLite plain"], "tflite", image, 1000),
-        "TFLite": Request(files["TFLite"], "tflite", image, 1000),
-        "TVM": Request(library, "tvm", image, 1000, runner=runner),
+        "TFLite plain": Request(files["TFLite plain"], litert_program, image, 1000),
+        "TFLite": Request(files["TFLite"], litert_program, image, 1000),
+        "TVM": Request(library, tvm_program, image, 1000, runner=runner),
     }
     device = open_emulated("cortex-a72")
     found = {name: measure(device, request).instructions for name, request in requests.items()}

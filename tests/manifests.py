@@ -4,12 +4,17 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
+from ofa_edge import cost
+from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.records.classes import ClassesRecord, ClassRecord
 from ofa_edge.records.manifest import (
     DeviceMeasurement,
     FileRecord,
+    InputRecord,
     LatencyPrediction,
     Manifest,
+    NetworkRecord,
+    OutputRecord,
     Rung,
     StageRecord,
     SubnetRecord,
@@ -102,6 +107,28 @@ def corrected(search: SearchRecord) -> SearchRecord:
     )
 
 
+def network(space: Space, subnet: Subnet) -> NetworkRecord:
+    """What a manifest says of the network of a subnet."""
+    channels = space.in_channels
+    preprocessing = Preprocessing(subnet.resolution, channels, (72.9,) * channels, (90.0,) * channels)
+    return NetworkRecord(
+        kind="subnet",
+        source="fashion",
+        sha256="0" * 64,
+        macs=cost.macs(space, subnet),
+        inputs=(
+            InputRecord(
+                name="input",
+                shape=(1, channels, subnet.resolution, subnet.resolution),
+                layout="NCHW",
+                dtype="float32",
+                preprocessing=preprocessing.to_json(),
+            ),
+        ),
+        outputs=(OutputRecord(name="logits", shape=(1, space.num_classes), task="classify"),),
+    )
+
+
 def facts() -> dict[str, Any]:
     """Keyword arguments of a Manifest whose every part is filled."""
     front = tuple(
@@ -130,6 +157,8 @@ def facts() -> dict[str, Any]:
             dataset="Fashion-MNIST test, 2,000 images",
         ),
         "subnet": SubnetRecord.of(SPACE, SUBNET),
+        "network": network(SPACE, SUBNET),
+        "budget_ms": 20.4,
         "prediction": LatencyPrediction(
             ms=18.6,
             low50=17.9,

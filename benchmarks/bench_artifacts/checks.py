@@ -18,6 +18,7 @@ from bench_artifacts.tools import Tool, cores_for, tools_for
 from ofa_edge.device.emulation.emulated import open_emulated
 from ofa_edge.device.emulation.sysroot import cache_folder
 from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import litert_program, tvm_program
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.runners.build import build_tvm_runner
 from ofa_edge.errors import OfaEdgeError
@@ -123,7 +124,7 @@ def _counted(tool: Tool, folder: Path, core: str) -> int | str:
         runner = build_tvm_runner("aarch64", cache_folder()) if tool.suffix == ".so" else None
         request = Request(
             artifact=tool.file(folder),
-            runtime="tvm" if runner else "tflite",
+            program=tvm_program if runner else litert_program,
             inputs=np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)[:1].copy(),
             classes=read_facts(folder)["classes"],
             runner=runner,

@@ -14,6 +14,7 @@ from tiny_tflite import CLASSES
 from ofa_edge.device.connections.adb import AdbConnection
 from ofa_edge.device.connections.adb_server import AdbAddress, AdbServer, is_transport_failure
 from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import (
     ConfigError,
@@ -76,7 +77,7 @@ def test_exit_statuses_come_back(device):
 @needs_adb
 def test_a_measurement_over_adb(device, artifacts, images):
     plan = LatencyPlan(sessions=1, min_runs=20, min_seconds=0, warmup_seconds=0, warmup_limit_seconds=0.2)
-    found = measure(device, Request(artifacts["int8"], "tflite", images, CLASSES, latency=plan))
+    found = measure(device, Request(artifacts["int8"], litert_program, images, CLASSES, latency=plan))
     np.testing.assert_array_equal(found.outputs, run_tflite(artifacts["int8"], images))
 
 

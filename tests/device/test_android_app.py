@@ -14,6 +14,7 @@ from adb_rig import WHY_NOT, Phone
 from ofa_edge.device.measuring import programs
 from ofa_edge.device.measuring.android_app import AndroidAppProgram
 from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import DeviceBusyError, DeviceRunError, DeviceTimeoutError, ThrottledError, UnsupportedError
 from ofa_edge.files import sha256_file
@@ -106,7 +107,7 @@ def device(tmp_path, monkeypatch):
 def request_(tmp_path):
     (tmp_path / "m.tflite").write_bytes(b"a model")
     images = np.random.default_rng(0).normal(size=(3, 2, 12, 12)).astype(np.float32)
-    return Request(tmp_path / "m.tflite", "tflite", images, CLASSES, latency=None)
+    return Request(tmp_path / "m.tflite", litert_program, images, CLASSES, latency=None)
 
 
 def test_answers_and_cold_sessions(device, request_, tmp_path):

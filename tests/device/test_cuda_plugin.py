@@ -186,7 +186,7 @@ def test_without_the_plugin_the_reason_is_told(runner, library, place, option, w
 
 
 def test_a_library_without_kernels_runs_on_the_cpu(runner, library, place, net):  # noqa: F811
-    model = tvm.compile_cpu(net, place / "cpu.so", {"kind": "llvm", "num-cores": 1}).artifact.path
+    model = tvm.compile_cpu(net, place / "cpu.so", {"kind": "llvm", "num-cores": 1}).file.path
     run = Run(runner, library, place, model=model)
     assert json.loads(run.done.stdout)["device"] == "cpu"
     assert run.calls == []

@@ -10,6 +10,7 @@ from tiny_tflite import CLASSES, SHAPE
 from ofa_edge.device.emulation.emulated import emulation_available, find_qemu, open_emulated
 from ofa_edge.device.emulation.sysroot import cache_folder
 from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import litert_program, tvm_program
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.runners.build import build_tvm_runner
 from ofa_edge.errors import DeviceRunError, DeviceTimeoutError, ToolMissingError, UnsupportedError
@@ -31,7 +32,7 @@ def test_it_says_on_itself_that_it_is_emulated(emulated):
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_arm64_arithmetic_agrees_with_this_machines(emulated, artifacts, images, precision):
-    request = Request(artifacts[precision], "tflite", images, CLASSES, threads=4)
+    request = Request(artifacts[precision], litert_program, images, CLASSES, threads=4)
     found = measure(emulated, request)
     expected = run_tflite(artifacts[precision], images)
     if precision == "int8":
@@ -84,7 +85,7 @@ def test_a_tvm_artifact_runs_in_the_compiled_runner(way, request, images, tmp_pa
         runner = build_tvm_runner("aarch64", cache_folder())
     except ToolMissingError as error:
         pytest.skip(f"{error.what}: {error.why}")
-    found = measure(device, Request(tmp_path / "model.so", "tvm", images, CLASSES, runner=runner))
+    found = measure(device, Request(tmp_path / "model.so", tvm_program, images, CLASSES, runner=runner))
     np.testing.assert_allclose(found.outputs, run_onnx(tmp_path / "net.onnx", images), rtol=1e-4, atol=1e-5)
     assert found.latency is None
     assert found.runner["runtime"] == "tvm"

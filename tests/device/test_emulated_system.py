@@ -17,6 +17,7 @@ from ofa_edge.device.emulation.emulated_system import system as module
 from ofa_edge.device.emulation.emulated_system.connections import open_emulated_adb, open_emulated_ssh
 from ofa_edge.device.emulation.emulated_system.system import EmulatedSystem, Orders, system_unavailable
 from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.protocol import Request
 from ofa_edge.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError, ToolMissingError, UnsupportedError
 from ofa_edge.export.tflite.convert import run_tflite
@@ -61,7 +62,7 @@ def test_it_sees_neither_this_machines_files_nor_its_own_system_writable(device,
 
 
 def test_arm64_arithmetic_over_a_real_transport(device, artifacts, images):
-    found = measure(device, Request(artifacts["int8"], "tflite", images, CLASSES, threads=4))
+    found = measure(device, Request(artifacts["int8"], litert_program, images, CLASSES, threads=4))
     np.testing.assert_array_equal(found.outputs, run_tflite(artifacts["int8"], images))
     assert found.latency is None
     assert found.fingerprint.device_kind == "emulated"

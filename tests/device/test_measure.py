@@ -13,7 +13,7 @@ from tiny_tflite import CLASSES
 from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.measuring.accuracy import _side_by_side
 from ofa_edge.device.measuring.measure import measure
-from ofa_edge.device.measuring.programs import last_json
+from ofa_edge.device.measuring.programs import last_json, litert_program, tvm_program
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import DataError, DeviceLostError, DeviceRunError, ImplausibleError, UnsupportedError
 from ofa_edge.export.tflite.convert import run_tflite
@@ -36,7 +36,7 @@ class Pretender(LocalConnection):
 
 
 def request(artifacts, images, precision="fp32", **changes):
-    return Request(artifacts[precision], "tflite", images, CLASSES, **{"latency": PLAN, **changes})
+    return Request(artifacts[precision], litert_program, images, CLASSES, **{"latency": PLAN, **changes})
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -144,7 +144,7 @@ def test_a_damaged_artifact_fails_on_the_device_with_its_reason(images, tmp_path
     bad = tmp_path / "model.tflite"
     bad.write_bytes(b"TFL3 but not really" * 10)
     with pytest.raises(DeviceRunError) as caught:
-        measure(LocalConnection(), Request(bad, "tflite", images, CLASSES, latency=None))
+        measure(LocalConnection(), Request(bad, litert_program, images, CLASSES, latency=None))
     assert "exit status" in caught.value.what
     assert "model" in caught.value.why.lower()
 
@@ -157,7 +157,7 @@ def test_images_must_be_images(artifacts, images):
 
 def test_tvm_needs_its_runner(artifacts, images):
     with pytest.raises(UnsupportedError, match="runner"):
-        measure(LocalConnection(), Request(artifacts["fp32"], "tvm", images, CLASSES))
+        measure(LocalConnection(), Request(artifacts["fp32"], tvm_program, images, CLASSES))
 
 
 def test_the_runners_line_of_json():

@@ -17,6 +17,7 @@ from ofa_edge.device.measuring.passes import (
     operators_pass,
     profile_pass,
 )
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.measuring.session import open_artifact
 from ofa_edge.device.protocol import Request
 from ofa_edge.errors import DeviceBusyError, DeviceRunError, ThrottledError
@@ -25,7 +26,7 @@ from ofa_edge.export.inspect.single_operators import single_operators
 
 @pytest.fixture(scope="module")
 def opened(artifacts, images):
-    with open_artifact(LocalConnection(), Request(artifacts["int8"], "tflite", images, CLASSES)) as artifact:
+    with open_artifact(LocalConnection(), Request(artifacts["int8"], litert_program, images, CLASSES)) as artifact:
         yield artifact
 
 

@@ -8,6 +8,7 @@ import pytest
 from tiny_tflite import CLASSES
 
 from ofa_edge.device.connections.local import LocalConnection
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.measuring.session import open_artifact, session_from, valid_sessions
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import (
@@ -53,7 +54,7 @@ class Scripted:
 
 
 def request(artifact, images, **changes):
-    return Request(artifact, "tflite", images, CLASSES, **changes)
+    return Request(artifact, litert_program, images, CLASSES, **changes)
 
 
 def test_two_artifacts_lie_on_one_device_and_take_turns(artifacts, images):

@@ -13,6 +13,7 @@ from tiny_tflite import CLASSES
 
 from ofa_edge.device.connections.ssh import SshAddress, SshConnection
 from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError
 from ofa_edge.export.tflite.convert import run_tflite
@@ -65,7 +66,7 @@ def test_files_and_words_arrive_as_they_left(device, tmp_path):
 @needs_sshd
 def test_a_measurement_over_ssh(device, artifacts, images):
     plan = LatencyPlan(sessions=1, min_runs=20, min_seconds=0, warmup_seconds=0, warmup_limit_seconds=0.2)
-    found = measure(device, Request(artifacts["int8"], "tflite", images, CLASSES, latency=plan))
+    found = measure(device, Request(artifacts["int8"], litert_program, images, CLASSES, latency=plan))
     np.testing.assert_array_equal(found.outputs, run_tflite(artifacts["int8"], images))
     assert found.device == "bench"
     assert found.latency.runs >= 20

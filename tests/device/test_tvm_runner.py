@@ -13,6 +13,7 @@ from platformdirs import user_cache_path
 from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.emulation.emulated import open_emulated
 from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import tvm_program
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.device.runners import build
 from ofa_edge.device.runners.build import RUNNER, build_tvm_runner
@@ -60,7 +61,7 @@ def runner(folder):
 
 @pytest.fixture(scope="module")
 def model(net):
-    return compile_cpu(net, net.with_name("model.so"), {"kind": "llvm", "num-cores": 1}).artifact.path
+    return compile_cpu(net, net.with_name("model.so"), {"kind": "llvm", "num-cores": 1}).file.path
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +189,7 @@ def test_errors_are_told_on_stderr(runner, model, images, tmp_path, arguments, s
 
 def test_local_device_measures_with_it(runner, model, inputs, expected):
     plan = LatencyPlan(sessions=2, min_runs=20, min_seconds=0.0, warmup_seconds=0.0, warmup_limit_seconds=1.0)
-    measurement = measure(LocalConnection(), Request(model, "tvm", inputs, CLASSES, runner=runner, latency=plan))
+    measurement = measure(LocalConnection(), Request(model, tvm_program, inputs, CLASSES, runner=runner, latency=plan))
     np.testing.assert_allclose(measurement.outputs, expected, atol=1e-5)
     assert measurement.latency.sessions == 2
     assert measurement.runner["runtime"] == "tvm"
@@ -199,8 +200,8 @@ def test_emulated_cortex_a72_answers_the_same(emulated, net, inputs, expected):
         runner = build_tvm_runner("aarch64", user_cache_path("ofa-edge"))
     except ToolMissingError as error:
         pytest.skip(f"{error.what}: {error.why}")
-    model = compile_cpu(net, net.with_name("a72.so"), CORTEX_A72).artifact.path
-    measurement = measure(emulated, Request(model, "tvm", inputs, CLASSES, runner=runner))
+    model = compile_cpu(net, net.with_name("a72.so"), CORTEX_A72).file.path
+    measurement = measure(emulated, Request(model, tvm_program, inputs, CLASSES, runner=runner))
     np.testing.assert_allclose(measurement.outputs, expected, atol=1e-5)
     assert measurement.fingerprint.device_kind == "emulated"
     assert measurement.latency is None
@@ -221,8 +222,8 @@ def test_emulated_cortex_a76_sums_in_float16(emulated, net, inputs, expected):
     target = {**CORTEX_A72, "mcpu": "cortex-a76", "num-cores": 1}
     snr_db = {}
     for precision in ("fp32", "fp16"):
-        model = compile_cpu(net, net.with_name(f"a76-{precision}.so"), target, precision=precision).artifact.path
-        outputs = measure(device, Request(model, "tvm", inputs, CLASSES, runner=runner)).outputs
+        model = compile_cpu(net, net.with_name(f"a76-{precision}.so"), target, precision=precision).file.path
+        outputs = measure(device, Request(model, tvm_program, inputs, CLASSES, runner=runner)).outputs
         snr_db[precision] = compare(expected, outputs).snr_db
     assert snr_db["fp32"] > 100
     assert 40 < snr_db["fp16"] < 80, "half precision is near, and not fp32"

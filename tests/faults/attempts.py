@@ -8,6 +8,7 @@ import numpy as np
 from ofa_edge.device.conditions import prepared
 from ofa_edge.device.measuring.lease import hold, leases_folder
 from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.protocol import LatencyPlan, Measurement, Request
 from ofa_edge.errors import DeviceError
 from ofa_edge.testing.sim import Fault, SimConnection, SimDevice
@@ -29,7 +30,7 @@ class Attempt:
 
 def attempt(device: SimDevice, artifact, images, faults: Sequence[Fault] = (), name: str = "board") -> Attempt:
     """Measure once. Anything but an error of the device's tree passes through and fails the test."""
-    request = Request(artifact, "tflite", images, CLASSES, latency=PLAN, timeout_s=LIMIT_S, memory=True)
+    request = Request(artifact, litert_program, images, CLASSES, latency=PLAN, timeout_s=LIMIT_S, memory=True)
     connection = SimConnection(device, name, faults)
     try:
         with hold(connection), prepared(connection, deadline_s=0.0) as conditions:

@@ -12,7 +12,16 @@ from ofa_edge import cost
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file
 from ofa_edge.output import MANIFEST
-from ofa_edge.records.manifest import FileRecord, LatencyMeasurement, Manifest, Rung, SubnetRecord, Verdict, read_manifest, write_manifest
+from ofa_edge.records.manifest import (
+    FileRecord,
+    LatencyMeasurement,
+    Manifest,
+    Rung,
+    SubnetRecord,
+    Verdict,
+    read_manifest,
+    write_manifest,
+)
 from ofa_edge.vocabulary import weightiest
 
 MEASURED = LatencyMeasurement(

@@ -11,6 +11,7 @@ from tiny_tflite import CLASSES, SHAPE, tiny_tflite
 from ofa_edge.device.conditions import prepared
 from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import DeviceBusyError, DeviceLostError, DeviceRunError, UsageError
 from ofa_edge.testing.recording import RecordingConnection, ReplayConnection
@@ -35,7 +36,7 @@ def request(tmp_path, images, classes=10):
     path = tmp_path / "model.tflite"
     if not path.exists():
         path.write_bytes(tiny_tflite(True))
-    return Request(path, "tflite", images, classes, latency=PLAN)
+    return Request(path, litert_program, images, classes, latency=PLAN)
 
 
 def test_a_measurement_is_answered_from_its_record(tmp_path, device, images):

@@ -10,6 +10,7 @@ import pytest
 from tiny_tflite import CLASSES, SHAPE, tiny_tflite
 
 from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import ConfigError, DeviceLostError, DeviceRunError, DeviceTimeoutError, UsageError
 from ofa_edge.export.tflite.convert import run_tflite
@@ -57,7 +58,7 @@ def make_device():
 
 
 def request(artifact, images, classes=10, **changes):
-    return Request(artifact, "tflite", images, classes, **{"latency": PLAN, **changes})
+    return Request(artifact, litert_program, images, classes, **{"latency": PLAN, **changes})
 
 
 def test_it_is_emulated_whatever_is_true_of_it(make_device, artifact, images):

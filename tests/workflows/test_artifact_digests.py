@@ -16,14 +16,16 @@ import numpy as np
 import pytest
 import torch
 
-from ofa_edge.cache import CacheEntry, StageCache
+from ofa_edge.cache import StageCache
 from ofa_edge.data.dataset import Images
 from ofa_edge.errors import ToolMissingError
+from ofa_edge.network import Network
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_static
 from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.build import export_of
 from ofa_edge.workflows.build.plan import BuildOptions, Plan, make_plan
 
 RECORD = Path(__file__).with_name("artifact_digests.json")
@@ -34,7 +36,7 @@ OF_TVM = ("apache-tvm", "apache-tvm-ffi")
 BUILDS: dict[str, dict[str, Any]] = {
     **{f"raspberry-pi-4 tflite {each}": {"precision": each} for each in ("fp32", "fp16", "dynamic", "int8")},
     "raspberry-pi-4 tvm fp32": {"runtime": "tvm"},
-    "pixel-7 tflite fp16, fp16 sums": {"fp16_accumulation": True},
+    "pixel-7 tflite fp16, fp16 sums": {"precision": "fp16-acc16"},
     "pixel-7 tvm fp32": {"runtime": "tvm"},
     "jetson-nano tvm fp32": {},
     "jetson-nano tvm fp16": {"precision": "fp16"},
@@ -90,21 +92,19 @@ class Maker:
         supernet, target = str(self.package), name.split(maxsplit=1)[0]
         return make_plan(BuildOptions(target, supernet=supernet, device="none", **BUILDS[name]), claim=False)
 
-    def onnx(self, plan: Plan) -> CacheEntry:
-        subnet = plan.package.space.largest()
-        return stages.to_onnx(self.runner, plan, stages.extract(self.runner, plan, subnet))
+    def network(self, plan: Plan) -> Network:
+        package, subnet = plan.package, plan.package.space.largest()
+        static = stages.extract(self.runner, package, subnet, plan.data.calibration)
+        return stages.to_network(self.runner, package, static, subnet)
 
     def artifacts(self, name: str) -> dict[str, str]:
         """SHA-256 of every file that a build's conversions write, by its name."""
         plan = self.plan(name)
-        onnx, subnet = self.onnx(plan), plan.package.space.largest()
-        made = (
-            stages.to_tflite(self.runner, plan, onnx, subnet)
-            if plan.artifact_name == "model.tflite"
-            else stages.to_tvm(self.runner, plan, onnx)
-        )
+        network = self.network(plan)
+        made = plan.export.runtime.convert(self.runner, export_of(plan, network)).entry
         # A library beside the Jetson's holds host code for this machine, and is no artifact.
-        return {file: digest for file, digest in {**onnx.files, **made.files}.items() if file != "emulated.so"}
+        files = {network.onnx.name: network.digest, **made.files}
+        return {file: digest for file, digest in files.items() if file != "emulated.so"}
 
 
 def versions(name: str) -> dict[str, str]:

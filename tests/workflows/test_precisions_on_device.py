@@ -1,6 +1,5 @@
 """Dynamic range and fp16 sums on an emulated arm64 core, through a whole build. Skipped where there is no emulator."""
 
-import json
 import platform
 from pathlib import Path
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from tiny_tflite import SHAPE, tiny_tflite
 
 from ofa_edge.cli import cli
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.device.protocol import Request
 from ofa_edge.errors import ConfigError, DeviceBusyError, UnsupportedError
@@ -29,7 +30,7 @@ def lying_ready(tmp_path, pretend_physical=True):
     images = np.zeros((1, *SHAPE), np.float32)
     device = SimDevice(Truth(latency_ms=10.0, thermal=BARE), pretend_physical=pretend_physical)
     try:
-        with open_artifact(SimConnection(device), Request(path, "tflite", images, 10)) as artifact:
+        with open_artifact(SimConnection(device), Request(path, litert_program, images, 10)) as artifact:
             yield artifact, device
     finally:
         device.remove()

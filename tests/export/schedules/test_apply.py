@@ -43,9 +43,7 @@ def test_one_function_called_twice_gets_both_weights(tmp_path):
     (function,) = (each for each in library.schedules.functions if each.rule == "pointwise")
     assert (function.calls, function.name.endswith("_packed")) == (2, True)
     image = np.random.default_rng(1).normal(size=(1, 128, 6, 6)).astype(np.float32)
-    np.testing.assert_allclose(
-        tvm.load_module(library.file.path)(image), run_onnx(path, image), rtol=1e-4, atol=1e-2
-    )
+    np.testing.assert_allclose(tvm.load_module(library.file.path)(image), run_onnx(path, image), rtol=1e-4, atol=1e-2)
 
 
 def test_only_two_transposes_stay(tmp_path):
