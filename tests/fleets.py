@@ -4,12 +4,12 @@ import contextlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 from manifests import facts, manifest
 from tiny_tflite import tiny_tflite
 
+from ofa_edge.data.dataset import Images
 from ofa_edge.files import sha256_bytes
 from ofa_edge.records.manifest import FileRecord, write_manifest
 from ofa_edge.testing.noise import LOCKED_BOARD, session_factors
@@ -51,9 +51,8 @@ def write_fleet(folder: Path, *devices: str, text: str = FLEET, artifacts: tuple
 
 def make_duel(name, golden, candidate, device, protocol, data):
     del device, protocol, data
-    plan = SimpleNamespace(runtime="tflite")
-    images = np.zeros((len(LABELS), 1, 2, 2), np.float32)
-    return Duel(name, golden, candidate, plan, (images, images), LABELS, np.ones(len(LABELS), bool))
+    images = Images(np.zeros((len(LABELS), 2, 2, 1), np.uint8), LABELS)
+    return Duel(name, golden, candidate, images, LABELS, np.ones(len(LABELS), bool))
 
 
 @dataclass

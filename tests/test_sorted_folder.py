@@ -23,8 +23,8 @@ from ofa_edge.verify.statistics import statistics_verdict
 from ofa_edge.workflows.build import stages
 from ofa_edge.workflows.build.images import folder_data
 from ofa_edge.workflows.build.plan import BuildOptions, make_plan
-from ofa_edge.workflows.build.stages import StageRunner, load_logits
-from ofa_edge.workflows.build.statistics import check_statistics
+from ofa_edge.workflows.build.stages import StageRunner
+from ofa_edge.workflows.build.statistics import Judged, check_statistics
 from ofa_edge.workflows.finetune import finetune
 from ofa_edge.workflows.train import train
 
@@ -121,9 +121,9 @@ def test_a_build_is_contradicted_by_other_images_where_its_start_is_wrong(packag
     def verdict(data):
         options = BuildOptions(target="raspberry-pi-4", device="none", supernet=str(package.folder), data=folder)
         plan = dataclasses.replace(make_plan(options, claim=False), data=data)
-        static = stages.extract(runner, plan, subnet)
-        answers = load_logits(stages.run_torch(runner, plan, static, folded=False))
-        record = check_statistics(runner, plan, subnet, static, answers)
+        static = stages.extract(runner, plan.package, subnet, data.calibration)
+        answers = stages.run_torch(runner, plan.package, static, data.test, folded=False)
+        record = check_statistics(runner, Judged(plan.package, subnet, data, plan.search.predictor), static, answers)
         return statistics_verdict(record, top1(answers, plan.data.test.labels), len(answers))
 
     data = folder_data(folder, package, 0)

@@ -6,15 +6,13 @@ import pydantic
 import pytest
 
 from ofa_edge import targets
-from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
+from ofa_edge.errors import ConfigError, UnknownNameError
 from ofa_edge.targets import (
     builtin_folder,
     list_targets,
     load_target,
     nearest_key,
     read_target,
-    require,
-    require_fp16_accumulation,
 )
 
 SHIPPED = ["host", "jetson-nano", "jetson-orin-nano", "pixel-4", "pixel-7", "raspberry-pi-4", "raspberry-pi-5"]
@@ -85,70 +83,6 @@ def test_facts_hold_no_path_and_equal_files_give_equal_facts(tmp_path: Path) -> 
     assert first == read_target(write(tmp_path / "b", "x", PI4)).facts()
     assert str(tmp_path) not in repr(first)
     assert first["schema"] == 1
-
-
-# -- what a target can do --
-
-
-def test_int8_on_jetson_nano_is_refused_with_the_hardware_reason() -> None:
-    with pytest.raises(UnsupportedError) as caught:
-        require(load_target("jetson-nano"), "tvm", "int8")
-    assert "sm_53" in caught.value.why
-    assert "int8 dot product" in caught.value.why
-    assert "--precision fp32" in caught.value.hint
-
-
-def test_a_runtime_that_the_target_lacks_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="tflite on jetson-nano"):
-        require(load_target("jetson-nano"), "tflite", "fp32")
-
-
-def test_an_alternative_runtime_has_its_own_precisions() -> None:
-    target = load_target("raspberry-pi-4")
-    require(target, "tflite", "int8")
-    assert target.precisions("tvm") == ("fp32",)
-    with pytest.raises(UnsupportedError) as caught:
-        require(target, "tvm", "int8")
-    assert "TFLite path" in caught.value.why
-
-
-def test_every_precision_is_either_offered_or_refused_with_a_reason() -> None:
-    for target in list_targets():
-        for runtime in target.runtimes:
-            for precision in targets.PRECISIONS:
-                if precision in target.precisions(runtime):
-                    require(target, runtime, precision)
-                else:
-                    with pytest.raises(UnsupportedError) as caught:
-                        require(target, runtime, precision)
-                    assert "lists" not in caught.value.why, f"{target.name} {runtime} {precision}: no reason given"
-
-
-@pytest.mark.parametrize(
-    ("name", "runtime", "precision", "words"),
-    [
-        ("raspberry-pi-4", "tflite", "fp16", "Cortex-A72 is Armv8.0"),
-        ("host", "tflite", "fp16", "x86"),
-        ("raspberry-pi-5", "tflite", "int8", "weights and activations must be fp16"),
-        ("jetson-nano", "tvm", "fp16", "XNNPACK"),
-    ],
-)
-def test_fp16_accumulation_is_refused_where_nothing_adds_so(
-    name: str, runtime: str, precision: str, words: str
-) -> None:
-    with pytest.raises(UnsupportedError, match=r"(?i)fp16.accumulation") as caught:
-        require_fp16_accumulation(load_target(name), runtime, precision)
-    assert words in caught.value.why
-
-
-def test_fp16_accumulation_needs_a_figure_for_fp16_arithmetic(tmp_path: Path) -> None:
-    require_fp16_accumulation(load_target("raspberry-pi-5"), "tflite", "fp16")
-    text = (targets.builtin_folder() / "raspberry-pi-5.toml").read_text()
-    path = tmp_path / "mine.toml"
-    path.write_text("".join(line for line in text.splitlines(True) if not line.startswith("peak_gmacs_fp16")))
-    with pytest.raises(UnsupportedError) as caught:
-        require_fp16_accumulation(read_target(path), "tflite", "fp16")
-    assert "mine.toml gives no hardware.peak_gmacs_fp16" in caught.value.why
 
 
 # -- bad files --

@@ -4,14 +4,43 @@ import contextlib
 from collections.abc import Iterator
 
 from ofa_edge.device.conditions import COOL_DEADLINE_S, DeviceConditions, prepared
+from ofa_edge.device.emulation.emulated import emulation_available
 from ofa_edge.device.measuring.lease import hold
 from ofa_edge.device.protocol import Connection, Fingerprint
-from ofa_edge.device.registry.devices_file import expected_of, open_connection
-from ofa_edge.errors import ConfigError
+from ofa_edge.device.registry.devices_file import (
+    BUILTIN,
+    EMULATED,
+    devices_path,
+    expected_of,
+    load_devices,
+    open_connection,
+)
+from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import numbers
 
 LOCAL_DEADLINE_S = 30.0  # this machine is hot from the build itself
+
+
+def require_device(name: str, target: Target) -> None:
+    """Check, before any work, that a device goes by that name, and can stand in for the target where it is emulated.
+
+    Raises:
+        UnknownNameError: no device goes by that name.
+        UnsupportedError: the target cannot be emulated.
+        ToolMissingError: what emulates it is not installed.
+    """
+    if name not in BUILTIN and name not in (own := load_devices()):
+        hint = f"ofa-edge devices list, or add [devices.{name}] to {devices_path()}"
+        raise UnknownNameError.of("device", name, ["auto", *BUILTIN, *own], hint)
+    if name not in EMULATED:
+        return
+    if target.emulation is None:
+        why = "it is this machine" if target.at_hand else "no [emulation] table: nothing here runs its GPU"
+        hint = "--device local" if target.at_hand else "--device none"
+        raise UnsupportedError(f"{target.name} cannot be emulated", f"{target.path}: {why}", hint)
+    if (why_not := emulation_available(target.hardware.arch)) is not None:
+        raise ToolMissingError("no emulated device", why_not, "--device none, or ofa-edge doctor")
 
 
 @contextlib.contextmanager

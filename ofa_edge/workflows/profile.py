@@ -12,7 +12,7 @@ from ofa_edge.device.measuring.passes import FunctionTimes, Memory, Unavailable,
 from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.runtimes import Runtime
 from ofa_edge.workflows.build.on_device import Trial, request_of
-from ofa_edge.workflows.verify import check_runs_here, images_of
+from ofa_edge.workflows.verify import check_runs_there, images_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def opened_build(folder: Path, device: str, data: Path | None, verb: str) -> Ite
         DeviceError: the device was lost, or is taken.
     """
     build = Build.open(folder)
-    check_runs_here(build, device)
+    check_runs_there(build, device)
     trial = Trial.of(build, images_of(build, data).test.sample(1))
     with (
         connected(device, build.target, verb) as connection,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.builds import Build
+from ofa_edge.device.access import require_device
 from ofa_edge.errors import ConfigError, DeviceError, UsageError
 from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.files import sha256_file
@@ -80,7 +81,7 @@ def verify(
         ConfigError: the folder is no build, was changed after it, or its supernet or images are not the same any more.
     """
     build = Build.open(folder)
-    check_runs_here(build, device)
+    check_runs_there(build, device)
     images = images_of(build, data)
     _check_own_images(build, images)
     trial = Trial.of(build, images.test)
@@ -153,8 +154,9 @@ def _check_own_images(build: Build, images: BuildData) -> None:
         )
 
 
-def check_runs_here(build: Build, device: str) -> None:
-    """Raise UsageError for an artifact that cannot run on this machine, where that is the device."""
+def check_runs_there(build: Build, device: str) -> None:
+    """Raise UsageError for a device that is not there, or that is this machine and cannot run the artifact."""
+    require_device(device, build.target)
     why = build.runtime.why_not_here(build.target) if device == "local" else None
     if why is not None:
         raise UsageError(
@@ -192,8 +194,8 @@ def _ladder(
 
 def _counted(manifest: Manifest, now: DeviceMeasurement) -> int | None:
     """Instructions of the build's own run on the same emulator and core."""
-    same = ("emulator", "cpu", "runner_version")
     for item in manifest.measurements:
-        if all(item.fingerprint.get(key) == now.fingerprint.get(key) for key in same):
+        same = all(item.fingerprint.get(key) == now.fingerprint.get(key) for key in ("emulator", "cpu"))
+        if same and item.runner.get("version") == now.runner.get("version"):
             return item.instructions_per_inference
     return None

@@ -18,7 +18,7 @@ def test_it_prints_the_front_the_choice_and_the_gap(run) -> None:
     assert code == 0
     assert "front of " in out
     plan = make_plan(BuildOptions("raspberry-pi-4", device="none"), claim=False, images=False)
-    assert f"\nwithin {plan.budget_ms:.3g} ms:\n" in out
+    assert f"\nwithin {plan.search.budget_ms:.3g} ms:\n" in out
     assert "1200 subnets evaluated" in out
     assert "is predicted more than" in out
     assert out.rstrip().endswith("next: ofa-edge build --target raspberry-pi-4")

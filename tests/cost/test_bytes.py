@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from ofa_edge.cost import Operator, block_input_size, block_operators, head_operators, stem_operators
-from ofa_edge.cost.bytes import SIZE_MODELS, peak_bytes, peak_elements, peak_table, size_model
-from ofa_edge.errors import UnsupportedError
+from ofa_edge.cost.bytes import peak_elements, peak_table
+from ofa_edge.runtimes import runtime_named
 from ofa_edge.space import Space
+from ofa_edge.vocabulary import numbers
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import artifact_sizes
@@ -20,18 +21,13 @@ TINY = Space("tiny", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 28))
 @pytest.mark.parametrize("kind", artifact_sizes.KINDS)
 def test_every_recorded_artifact_is_predicted_within_the_stated_error(kind: str) -> None:
     runtime, precision, weight = artifact_sizes.KINDS[kind]
-    model, items = SIZE_MODELS[runtime, precision], artifact_sizes.recorded()[kind]
+    model, items = runtime_named(runtime).sizes[precision], artifact_sizes.recorded()[kind]
     assert len(items) >= 8
     assert model.weight == weight
     tables = {space: model.table(space) for space, *_ in items}
     for space, net, size in items:
         predicted = tables[space](space.genome([space.from_config(net)]))[0, 0]
         assert abs(predicted / size - 1) <= model.error
-
-
-def test_a_kind_that_was_not_recorded_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="size of tflite dynamic artifacts cannot be predicted"):
-        size_model("tflite", "dynamic")
 
 
 def test_maps_of_a_block_with_a_shortcut() -> None:
@@ -76,4 +72,4 @@ def test_the_table_gives_the_largest_part() -> None:
 
 
 def test_bytes_of_a_value() -> None:
-    assert [peak_bytes(each) for each in ("fp32", "fp16", "dynamic", "int8")] == [4, 4, 4, 1]
+    assert [numbers(each).map_bytes for each in ("fp32", "fp16", "dynamic", "int8")] == [4, 4, 4, 1]

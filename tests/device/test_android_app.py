@@ -162,11 +162,11 @@ def test_an_app_that_never_answers_and_one_that_dies(device, request_, tmp_path)
 
 def test_who_runs_what(device, request_):
     prints = device.fingerprint()
-    assert isinstance(programs.program_for(device, request_, prints), AndroidAppProgram)
+    assert isinstance(programs.litert_program(device, request_, prints), AndroidAppProgram)
     emulated = replace(prints, device_kind="emulated")
-    assert isinstance(programs.program_for(device, request_, emulated), programs.LiteRtProgram)
+    assert isinstance(programs.litert_program(device, request_, emulated), programs.LiteRtProgram)
     with pytest.raises(UnsupportedError, match="cores"):
-        programs.program_for(device, replace(request_, cores=(4,)), prints)
+        programs.litert_program(device, replace(request_, cores=(4,)), prints)
     assert sha256_file(request_.artifact) in AndroidAppProgram(request_.artifact, CLASSES).command(
         PurePosixPath("/w"), "i.f32", "o.f32"
     )

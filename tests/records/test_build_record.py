@@ -91,7 +91,6 @@ def test_outputs_without_the_artifact(build: Path) -> None:
         (),
         (labels,),
         (labels, model.model_copy(update={"role": "facts"})),
-        (labels, record(build / "model.so", "artifact")),  # of another runtime
         (labels, model, record(build / "model.so", "artifact")),
     ):
         write(build, outputs=outputs)

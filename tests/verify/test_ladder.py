@@ -2,13 +2,12 @@ import numpy as np
 import pytest
 
 from ofa_edge.records.manifest import Tolerance
-from ofa_edge.targets import PRECISIONS
 from ofa_edge.verify.ladder import EXACT, Answers, conversion_tolerance, device_tolerance, first_rung, rung
+from ofa_edge.vocabulary import PRECISIONS
 
 LABELS = np.arange(40) % 4
-CASES = [*((precision, False) for precision in PRECISIONS), ("fp16", True)]
-CONVERTED = [conversion_tolerance(*case) for case in CASES]
-ON_DEVICE = [device_tolerance(*case) for case in CASES]
+CONVERTED = [conversion_tolerance(precision) for precision in PRECISIONS]
+ON_DEVICE = [device_tolerance(precision) for precision in PRECISIONS]
 
 
 def logits(noise: float = 0.0, wrong: int = 0) -> np.ndarray:
@@ -109,9 +108,7 @@ def test_without_labels_there_is_no_top1():
 
 
 def test_the_more_a_precision_gives_up_the_more_it_is_allowed():
-    allowed = [
-        conversion_tolerance(*case).snr_db for case in [("fp32",), ("fp16",), ("fp16", True), ("dynamic",), ("int8",)]
-    ]
+    allowed = [conversion_tolerance(each).snr_db for each in ("fp32", "fp16", "fp16-acc16", "dynamic", "int8")]
     assert allowed == sorted(allowed, reverse=True)
     assert len(set(allowed)) == 5
 

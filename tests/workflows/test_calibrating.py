@@ -1,4 +1,4 @@
-"""Calibration against a simulated device: its program answers from a known truth, its connection can break."""
+"""MeasuredModel against a simulated device: its program answers from a known truth, its connection can break."""
 
 import contextlib
 import dataclasses
@@ -27,6 +27,7 @@ from ofa_edge.errors import (
 )
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.units import UnitTable
+from ofa_edge.runtimes.tflite import TFLiteTurns
 from ofa_edge.space import Space
 from ofa_edge.targets import load_target
 from ofa_edge.workflows.calibrate import measure as calibrating
@@ -34,7 +35,7 @@ from ofa_edge.workflows.calibrate.guards import Guard, judged_by, same_boot
 from ofa_edge.workflows.calibrate.journal import Journal, sampled, slowed
 from ofa_edge.workflows.calibrate.measure import Measuring
 from ofa_edge.workflows.calibrate.plan import SESSIONS, CalibrationOptions, CalibrationPlan, make_calibration_plan
-from ofa_edge.workflows.calibrate.result import Calibration, conclude
+from ofa_edge.workflows.calibrate.result import MeasuredModel, conclude
 from ofa_edge.workflows.calibrate.unit_models import pieces
 
 PRINT = Fingerprint("physical", "a simulation", "x86_64", "a core", "a board", "an OS", "6.1", "boot-1", 4)
@@ -113,7 +114,7 @@ def measured(
     return program, journal
 
 
-def concluded(plan: CalibrationPlan, journal: Journal) -> Calibration:
+def concluded(plan: CalibrationPlan, journal: Journal) -> MeasuredModel:
     return conclude(plan, journal, PRINT, ["ofa-edge", "calibrate"], 1.0)
 
 
@@ -235,7 +236,7 @@ def test_the_device_is_leased_before_anything_is_measured(
 ) -> None:
     monkeypatch.setenv("OFA_EDGE_LEASES", str(tmp_path / "leases"))
     monkeypatch.setattr(calibrating, "export_items", lambda *_: {})
-    monkeypatch.setattr(calibrating, "_program", lambda *_: pytest.fail("it was measured"))
+    monkeypatch.setattr(TFLiteTurns, "open", lambda *_: pytest.fail("it was measured"))
     local = dataclasses.replace(plan, options=dataclasses.replace(plan.options, device="local"))
     with hold(LocalConnection()), pytest.raises(DeviceBusyError) as caught:
         calibrating.calibrate(local, StageCache(tmp_path / "cache"), ["ofa-edge"], lambda words: None)

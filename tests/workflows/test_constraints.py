@@ -9,6 +9,7 @@ import pytest
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
 from ofa_edge.latency.protocol import OutsideKey
+from ofa_edge.runtimes import runtime_named
 from ofa_edge.search.evolution import SearchOptions
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import builtin_folder, load_target, read_target
@@ -27,6 +28,7 @@ from ofa_edge.workflows.build.search import constraint_facts, constraint_words, 
 
 SHORT = SearchOptions(evaluations=1500)
 PROXYLESS = "ofa_proxyless_d234_e346_k357_w1.3"
+TFLITE = runtime_named("tflite")
 
 
 def target_with(folder: Path, search: str) -> Path:
@@ -105,30 +107,30 @@ def test_a_bad_search_table_is_refused(tmp_path, search: str) -> None:
 def test_every_limit_measures_what_it_says() -> None:
     space = zoo.open_space(zoo.DEFAULT)
     asked = Constraints(max_macs=5e6, max_size=9e5, max_memory=1.5e5, also=(("pixel-4", 3.0),))
-    limits = limits_of(asked, space, "tflite", "int8", outside_key=False)
+    limits = limits_of(asked, space, TFLITE, "int8", outside_key=False)
     assert [limit.option for limit in limits] == ["--max-macs", "--max-size", "--max-memory", "--also pixel-4=MS:"]
     genomes = space.sample(np.random.default_rng(0), 20)
-    further = quantities(space, "tflite", "int8")
+    further = quantities(space, TFLITE, "int8")
     macs, size, memory, _ = (limit.measure(genomes) for limit in limits)
     assert macs == pytest.approx(further["macs"](genomes))
     assert (size > further["size_bytes"](genomes)).all()  # the size model's error counts against the subnet
     assert memory == pytest.approx(further["memory_bytes"](genomes))
-    fp32 = quantities(space, "tflite", "fp32")
+    fp32 = quantities(space, TFLITE, "fp32")
     assert (further["size_bytes"](genomes) < fp32["size_bytes"](genomes)).all()
     assert 4 * memory == pytest.approx(fp32["memory_bytes"](genomes))
-    assert "size_bytes" not in quantities(space, "tflite", "dynamic")
+    assert "size_bytes" not in quantities(space, TFLITE, "dynamic")
 
 
 def test_an_unknown_other_target_is_named() -> None:
     with pytest.raises(UnknownNameError, match="unknown target 'pixel-44'"):
         limits_of(
-            Constraints(also=(("pixel-44", 3.0),)), zoo.open_space(zoo.DEFAULT), "tflite", "fp32", outside_key=False
+            Constraints(also=(("pixel-44", 3.0),)), zoo.open_space(zoo.DEFAULT), TFLITE, "fp32", outside_key=False
         )
 
 
 def test_a_plan_searches_within_its_constraints() -> None:
     asked = Constraints(max_macs=4e6, kernels=(3, 5))
-    plan = make_plan(BuildOptions("raspberry-pi-4", device="none", constraints=asked), claim=False, images=False)
+    plan = make_plan(BuildOptions("raspberry-pi-4", device="none", constraints=asked), claim=False, images=False).search
     front = predicted_search(plan, SHORT)
     assert front.space is plan.package.space
     for point in front.points:
@@ -139,7 +141,7 @@ def test_a_plan_searches_within_its_constraints() -> None:
 
 def test_a_least_accuracy_opens_the_budget_and_needs_a_predictor() -> None:
     asked = Constraints(min_accuracy=0.92)
-    plan = make_plan(BuildOptions("raspberry-pi-4", device="none", constraints=asked), claim=False, images=False)
+    plan = make_plan(BuildOptions("raspberry-pi-4", device="none", constraints=asked), claim=False, images=False).search
     assert plan.relative_budget == 1.0
     least = predicted_search(plan, SHORT).least(0.92)
     assert least is not None
@@ -159,14 +161,14 @@ def test_constraints_are_in_the_key_of_the_search_stage() -> None:
         Constraints(kernels=(3,)),
         Constraints(also=(("pixel-4", 3.0),)),
     ):
-        plan = make_plan(replace(options, constraints=asked), claim=False, images=False)
+        plan = make_plan(replace(options, constraints=asked), claim=False, images=False).search
         seen.append(repr(constraint_facts(plan)))
     assert len(set(seen)) == len(seen)
     assert re.search("[0-9a-f]{64}", seen[-1])
 
 
 def test_threads_and_other_targets_are_in_the_key_of_the_search_stage(tmp_path) -> None:
-    plan = make_plan(BuildOptions("raspberry-pi-4", device="none"), claim=False, images=False)
+    plan = make_plan(BuildOptions("raspberry-pi-4", device="none"), claim=False, images=False).search
     runs = plan.target.runtime.model_copy(update={"threads": 1})
     single = replace(plan, target=plan.target.model_copy(update={"runtime": runs}))
     assert search_inputs((single,)) != search_inputs((plan,))  # one latency file, another model of it
@@ -179,13 +181,13 @@ def test_threads_and_other_targets_are_in_the_key_of_the_search_stage(tmp_path) 
         path.write_text(text.replace("threads = 4", f"threads = {threads}"))
         (tmp_path / "raspberry-pi-4.latency.json").write_bytes(plan.target.latency_path.read_bytes())
         asked = Constraints(also=((str(path), 3.0),))
-        seen.append(constraint_facts(replace(plan, options=replace(plan.options, constraints=asked))))
+        seen.append(constraint_facts(replace(plan, constraints=asked)))
     assert seen[0] != seen[1]
 
 
 def test_a_build_keeps_its_constraints_and_each_set_has_its_own_search(own_cache, tmp_path) -> None:
     space = make_plan(own_cache.options(tmp_path / "out")).package.space
-    size = quantities(space, "tflite", "fp32")["size_bytes"]
+    size = quantities(space, TFLITE, "fp32")["size_bytes"]
     most = 1.2 * float(size(space.genome([space.smallest()]))[0])
     assert most < float(size(space.genome([space.largest()]))[0])
     asked = Constraints(max_size=most, kernels=(3,))
@@ -194,5 +196,5 @@ def test_a_build_keeps_its_constraints_and_each_set_has_its_own_search(own_cache
     assert {kernel for stage in manifest.subnet.stages for kernel, _ in stage} == {3}
     artifact = next(record for record in manifest.outputs if record.path == "model.tflite")
     assert artifact.size <= most
-    plan = make_plan(own_cache.options(tmp_path / "out", constraints=asked))
+    plan = make_plan(own_cache.options(tmp_path / "out", constraints=asked)).search
     assert [words.partition(" ")[0] for words in constraint_words(plan)] == ["artifact", "kernels"]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ofa_edge.device import access
 from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.measuring.lease import hold
 from ofa_edge.device.protocol import Fingerprint, Instructions, Measurement
@@ -48,7 +49,7 @@ def emulator(monkeypatch):
         counted = Instructions(1_234_567, 0.0, 3, 1, "QEMU")
         return Measurement("emulated", to.fingerprint(), logits, {"version": "2"}, None, 12.5, counted, ("a note",))
 
-    monkeypatch.setattr(on_device, "open_connection", lambda name, target: connection)
+    monkeypatch.setattr(access, "open_connection", lambda name, target: connection)
     monkeypatch.setattr(on_device, "measure", measured)
     return connection, runs
 
@@ -106,8 +107,7 @@ def test_a_lost_device_leaves_no_output(first, own_cache, tmp_path, emulator, mo
 
 
 def peak(target, precision, fingerprint):
-    plan = SimpleNamespace(target=load_target(target), precision=precision)
-    return on_device.peak_gmacs(plan, fingerprint, SimpleNamespace(kind="ssh"))
+    return access.peak_gmacs(load_target(target), precision, fingerprint, SimpleNamespace(kind="ssh"))
 
 
 def test_only_the_targets_own_hardware_is_held_against_its_peak():
@@ -130,19 +130,19 @@ def bench(monkeypatch, tmp_path):
 
 
 def test_a_device_is_held_only_if_it_is_the_one_of_the_devices_file(bench):
-    with pytest.raises(DeviceBusyError) as caught, on_device.held(bench):
+    with pytest.raises(DeviceBusyError) as caught, access.held(bench):
         pass
     assert caught.value.reason == "wrong-device"
-    with hold(bench), pytest.raises(DeviceBusyError) as caught, on_device.held(bench):
+    with hold(bench), pytest.raises(DeviceBusyError) as caught, access.held(bench):
         pass
     assert caught.value.reason == "leased"
-    with on_device.held(LocalConnection()) as conditions:
+    with access.held(LocalConnection()) as conditions:
         assert conditions is not None
 
 
 def test_a_lease_that_was_taken_over_ends_the_next_session(bench, tmp_path, monkeypatch):
     monkeypatch.setattr("ofa_edge.device.measuring.lease.BEAT_S", 0.05)
-    with on_device.held(LocalConnection()) as conditions:
+    with access.held(LocalConnection()) as conditions:
         conditions.before()
         for path in (tmp_path / "leases").glob("*.json"):
             path.write_text("{}")

@@ -125,7 +125,7 @@ def test_the_subnet_is_the_best_measured_candidate_within_the_budget(first, work
     prediction = manifest.prediction
     assert prediction.ms == pytest.approx(chosen.latency_ms)
     assert prediction.low90 < prediction.low50 < prediction.ms < prediction.high50 < prediction.high90
-    assert prediction.source == plan.latency.provenance.fitted_to
+    assert prediction.source == plan.search.latency.provenance.fitted_to
 
 
 def test_the_ladder_stands_on_the_same_images(first):

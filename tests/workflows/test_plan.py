@@ -1,6 +1,7 @@
 """What is decided before any work: defaults, refusals, and that a refusal leaves nothing behind."""
 
 import json
+import platform
 import shutil
 from importlib import util as importlib_util
 from pathlib import Path
@@ -42,48 +43,53 @@ def planned(workshop, tmp_path, **changes):
     return make_plan(workshop.options(tmp_path / "out", **changes))
 
 
+def kind(plan):
+    """Of the artifact."""
+    return plan.export.runtime.name, plan.export.precision, plan.export.runtime.artifact_name
+
+
 def test_defaults_come_from_the_target(workshop, tmp_path):
     plan = planned(workshop, tmp_path)
-    assert (plan.runtime, plan.precision, plan.artifact_name) == ("tflite", "fp32", "model.tflite")
-    assert plan.relative_budget == 0.6
-    assert plan.budget_ms == pytest.approx(0.6 * float(plan.latency.predict(plan.package.space.largest()).ms))
-    assert plan.predictor is not None
+    assert kind(plan) == ("tflite", "fp32", "model.tflite")
+    assert plan.search.relative_budget == 0.6
+    assert plan.search.budget_ms == pytest.approx(
+        0.6 * float(plan.search.latency.predict(plan.package.space.largest()).ms)
+    )
+    assert plan.search.predictor is not None
     assert plan.data.labelled
-    assert not plan.cuda
     assert list(tmp_path.iterdir()) == []
 
 
 def test_options_go_before_the_targets_defaults(workshop, tmp_path):
     plan = planned(workshop, tmp_path, precision="int8", latency_ms=0.9, seed=4)
-    assert (plan.precision, plan.budget_ms, plan.relative_budget) == ("int8", 0.9, None)
+    assert (plan.export.precision, plan.search.budget_ms, plan.search.relative_budget) == ("int8", 0.9, None)
     plan = planned(workshop, tmp_path, precision="dynamic")
-    assert (plan.precision, plan.latency.provenance.kind, plan.fp16_accumulation) == ("dynamic", "analytic", False)
-    plan = planned(workshop, tmp_path, target="raspberry-pi-5", fp16_accumulation=True)
-    assert (plan.precision, plan.precision_name, plan.fp16_accumulation) == ("fp16", "fp16, fp16 sums", True)
-    plan = planned(workshop, tmp_path, runtime="tvm")
-    assert (plan.runtime, plan.artifact_name, plan.cuda) == ("tvm", "model.so", False)
-    plan = planned(workshop, tmp_path, target="jetson-nano")
-    assert (plan.runtime, plan.artifact_name, plan.cuda) == ("tvm", "model.so", True)
+    assert (plan.export.precision, plan.search.latency.provenance.kind) == ("dynamic", "analytic")
+    plan = planned(workshop, tmp_path, target="raspberry-pi-5", precision="fp16-acc16")
+    assert (plan.export.precision, plan.search.latency.key.precision) == ("fp16-acc16", "fp16")
+    assert kind(planned(workshop, tmp_path, runtime="tvm")) == ("tvm", "fp32", "model.so")
+    assert kind(planned(workshop, tmp_path, target="jetson-nano")) == ("tvm-cuda", "fp32", "model.so")
 
 
 def test_a_package_without_a_predictor_is_searched_by_macs(workshop, tmp_path):
     folder = copied_package(workshop.package, tmp_path / "package")
     (folder / zoo.PREDICTOR).unlink()
-    assert planned(workshop, tmp_path, supernet=str(folder)).predictor is None
+    assert planned(workshop, tmp_path, supernet=str(folder)).search.predictor is None
 
 
 def test_untrained_weights_have_images_without_meaning(tmp_path):
     plan = make_plan(BuildOptions("pixel-4", supernet=PUBLISHED, untrained=True, device="none", out=tmp_path / "out"))
-    assert plan.predictor is None
+    assert plan.search.predictor is None
     assert plan.data.test_labels is None
     assert plan.package.dataset is None
     assert plan.data.test.pixels.shape[1:] == (224, 224, 3)
-    assert "untrained" in weights_digest(plan)
-    assert not any(role == "weights" for _, role in input_files(plan).values())
+    assert "untrained" in weights_digest(plan.package)
+    assert not any(role == "weights" for _, role in input_files(plan.target, plan.package).values())
 
 
 def test_input_files_are_named_without_their_folders(workshop, tmp_path):
-    files = input_files(planned(workshop, tmp_path))
+    plan = planned(workshop, tmp_path)
+    files = input_files(plan.target, plan.package)
     assert {name: role for name, (_, role) in files.items()} == {
         "targets/raspberry-pi-4.toml": "target",
         "targets/raspberry-pi-4.latency.json": "latency model",
@@ -91,7 +97,7 @@ def test_input_files_are_named_without_their_folders(workshop, tmp_path):
         "supernet/predictor.safetensors": "accuracy predictor",
         "supernet/images.npz": "images",
     }
-    assert weights_digest(planned(workshop, tmp_path)) == sha256_file(workshop.package / zoo.WEIGHTS)
+    assert weights_digest(plan.package) == sha256_file(workshop.package / zoo.WEIGHTS)
 
 
 # -- refusals --
@@ -109,8 +115,8 @@ def test_input_files_are_named_without_their_folders(workshop, tmp_path):
         ({"target": "jetson-nano", "runtime": "tflite"}, UnsupportedError, "tvm"),
         ({"target": "jetson-nano", "device": "emulated"}, UnsupportedError, "GPU"),
         ({"precision": "int8", "runtime": "tvm"}, UnsupportedError, "TFLite path"),
-        ({"fp16_accumulation": True}, UnsupportedError, "Armv8.0"),
-        ({"fp16_accumulation": True, "precision": "fp32"}, UnsupportedError, "must be fp16"),
+        ({"precision": "fp16-acc16"}, UnsupportedError, "Armv8.0"),
+        ({"precision": "fp16-acc16", "target": "raspberry-pi-5", "runtime": "tvm"}, UnsupportedError, "fp32, fp16"),
         ({"target": "rasberry-pi"}, UnknownNameError, "raspberry-pi-4"),
         ({"target": "nowhere.toml"}, ConfigError, "nowhere.toml"),
         ({"latency_ms": 0.0}, ConfigError, "0"),
@@ -150,18 +156,18 @@ def test_an_output_folder_of_somebody_elses_is_refused(workshop, tmp_path):
 @pytest.mark.parametrize("module", ["tensorflow", "tensorflow_lite_support"])
 def test_a_missing_package_is_told_before_any_work(workshop, tmp_path, monkeypatch, module):
     real = importlib_util.find_spec
-    monkeypatch.setattr(plan_module.importlib.util, "find_spec", lambda name: None if name == module else real(name))
+    monkeypatch.setattr(importlib_util, "find_spec", lambda name: None if name == module else real(name))
     with pytest.raises(ToolMissingError) as caught:
         planned(workshop, tmp_path)
     assert module in caught.value.what
     assert "pip install" in caught.value.hint
     if module == "tensorflow":
-        assert planned(workshop, tmp_path, runtime="tvm").runtime == "tvm"  # which does not need it
+        assert planned(workshop, tmp_path, runtime="tvm").export.runtime.name == "tvm"  # which does not need it
 
 
 def test_a_missing_compiler_is_told_before_any_work(workshop, tmp_path, monkeypatch):
-    monkeypatch.setattr(plan_module.shutil, "which", lambda name: None)
-    monkeypatch.setattr(plan_module.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     with pytest.raises(ToolMissingError) as caught:
         planned(workshop, tmp_path, runtime="tvm")
     assert "g++-aarch64-linux-gnu" in caught.value.hint
@@ -296,9 +302,9 @@ def test_a_users_small_folder_calibrates_with_what_there_is(workshop, tmp_path, 
 
 
 def test_a_users_images_are_inputs_by_their_content(workshop, tmp_path, image_folder):
-    assert own_images(planned(workshop, tmp_path)) == ()
+    assert own_images(planned(workshop, tmp_path).data) == ()
     plan = planned(workshop, tmp_path, data=image_folder)
-    records = own_images(plan)
+    records = own_images(plan.data)
     assert {record.path: record.sha256 for record in records} == {
         f"data/{split}": getattr(plan.data, split).digest for split in ("calibration", "validation", "test")
     }
@@ -333,7 +339,7 @@ def test_a_digest_covers_shape_pixels_and_labels():
     [
         ({"runtime": "tflite"}, "--tune does nothing for tflite"),
         ({"runtime": "tvm", "device": "none"}, "without a device"),
-        ({"runtime": "tvm", "target": "jetson-nano"}, "CUDA kernels"),
+        ({"target": "jetson-nano"}, "CUDA kernels"),
     ],
 )
 def test_tuning_is_refused_where_there_is_nothing_to_turn_or_to_time(workshop, tmp_path, changes, what):
@@ -357,5 +363,8 @@ def test_a_bad_tuning_budget_is_refused(workshop, tmp_path):
 
 
 def test_a_tuning_budget_is_part_of_the_plan(workshop, tmp_path):
-    assert planned(workshop, tmp_path, target="host", runtime="tvm", device="local", tune="5m").tune_s == 300.0
-    assert planned(workshop, tmp_path, runtime="tvm", tune="0").tune_s == 0.0
+    assert (
+        planned(workshop, tmp_path, target="host", runtime="tvm", device="local", tune="5m").export.tuning.seconds
+        == 300.0
+    )
+    assert planned(workshop, tmp_path, runtime="tvm", tune="0").export.tuning.seconds == 0.0

@@ -13,15 +13,15 @@ pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 
 def test_fp16_sums_are_made_where_the_core_can(workshop, tmp_path):
-    built, _ = workshop.build(tmp_path / "out", target="raspberry-pi-5", fp16_accumulation=True, device="emulated")
-    assert built.target.fp16_accumulation
+    built, _ = workshop.build(tmp_path / "out", target="raspberry-pi-5", precision="fp16-acc16", device="emulated")
+    assert built.target.precision == "fp16-acc16"
     assert read_manifest(tmp_path / "out") == built
     here, there = built.ladder[-2:]
     assert (here.name, here.outcome) == ("tflite fp16, fp16 sums", "pass")
     assert (there.reference, there.outcome, there.tolerance.snr_db) == (here.name, "pass", 30.0)
     if platform.machine() == "x86_64" and "avx512_fp16" not in Path("/proc/cpuinfo").read_text():
         assert there.snr_db < 80, "an A76 adds in half precision, this machine does not"
-    assert "fp16 sums" in (tmp_path / "out" / "report.html").read_text()
+    assert "fp16-acc16" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_dynamic_range_answers_alike_and_is_delegated_whole(workshop, tmp_path):

@@ -43,14 +43,14 @@ def options(folder, tmp_path, **changes):
 
 def test_by_macs_more_is_measured_and_the_record_says_why(poor, tmp_path):
     plan = make_plan(options(poor, tmp_path))
-    assert plan.measure == MEASURED_BY_MACS > MEASURED_CANDIDATES
-    plan = replace(plan, measure=10)
-    subnet, record = run_search(StageRunner(StageCache(tmp_path / "cache")), plan)
+    assert plan.search.measure == MEASURED_BY_MACS > MEASURED_CANDIDATES
+    plan = replace(plan, search=replace(plan.search, measure=10))
+    subnet, record = run_search(StageRunner(StageCache(tmp_path / "cache")), plan.search)
     assert (record.objective, record.ranked_by) == ("top1", "macs")
     assert "no order" in record.ranked_why or "no better" in record.ranked_why
-    assert record.ranked_why == plan.ranked.why
+    assert record.ranked_why == plan.search.ranked.why
     assert (record.correction.measurements, record.measured_images) == (10, 60)
-    assert record.predictor_rmse == plan.predictor.rmse
+    assert record.predictor_rmse == plan.search.predictor.rmse
     best = max(record.candidates, key=lambda item: item.expected_top1)
     assert best.subnet == subnet.id  # the choice is by measurement
     assert record.model_validate_json(record.model_dump_json()) == record
@@ -59,7 +59,7 @@ def test_by_macs_more_is_measured_and_the_record_says_why(poor, tmp_path):
 def test_it_is_said_before_and_after(poor, tmp_path, first):
     plan = make_plan(options(poor, tmp_path))
     words = _describe(plan)
-    assert f"the search goes by MACs: {plan.ranked.why}" in words
+    assert f"the search goes by MACs: {plan.search.ranked.why}" in words
     assert f"up to {MEASURED_BY_MACS} candidates" in words
     manifest = first[1]
     assert "went by MACs" not in _headline(manifest.model_copy(update={"search": _by(manifest, "predictor")}))
@@ -72,7 +72,7 @@ def _by(manifest, what):
 
 def test_what_the_user_says_counts_and_is_part_of_the_stage(poor, tmp_path):
     auto, use, told = (
-        make_plan(options(poor, tmp_path, **changes)) for changes in ({}, {"predictor": "use"}, {"measure": 3})
+        make_plan(options(poor, tmp_path, **changes)).search for changes in ({}, {"predictor": "use"}, {"measure": 3})
     )
     assert (use.ranked.by, use.measure) == ("predictor", MEASURED_CANDIDATES)
     assert (told.ranked.by, told.measure) == ("macs", 3)
@@ -85,9 +85,9 @@ def test_a_fleet_goes_by_the_same(poor, tmp_path):
         replace(options(poor, tmp_path), target=""), "raspberry-pi-4=1ms,raspberry-pi-5=1ms", claim=False, images=False
     )
     fleet = search_fleet(plans, evaluations=300)
-    assert fleet.tolerance == plans[0].predictor.rmse
-    assert np.array_equal(fleet.scores, plans[0].predictor.predict(fleet.genomes))
-    assert {plan.ranked.by for plan in plans} == {"macs"}
+    assert fleet.tolerance == plans[0].search.predictor.rmse
+    assert np.array_equal(fleet.scores, plans[0].search.predictor.predict(fleet.genomes))
+    assert {plan.search.ranked.by for plan in plans} == {"macs"}
 
 
 def test_the_command_says_it_too(poor, capsys):

@@ -2,7 +2,6 @@
 
 import contextlib
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,15 +10,19 @@ from builds import Stages
 
 from ofa_edge.cache import StageCache
 from ofa_edge.cost import macs
+from ofa_edge.device import access
 from ofa_edge.device.protocol import Fingerprint, Latency, Measurement
 from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, ThrottledError, UnsupportedError
 from ofa_edge.latency.load import load_latency_model
+from ofa_edge.network import Interface, Network, Origin
 from ofa_edge.records.manifest import read_manifest
 from ofa_edge.report import render_report
+from ofa_edge.runtimes import Artifact
 from ofa_edge.space import Subnet
 from ofa_edge.targets import load_target
 from ofa_edge.workflows.build import on_device
 from ofa_edge.workflows.build import refine as refining
+from ofa_edge.workflows.build.on_device import Trial
 from ofa_edge.workflows.build.plan import make_plan
 from ofa_edge.workflows.build.search import run_search
 from ofa_edge.workflows.build.stages import StageRunner
@@ -64,11 +67,11 @@ class Board:
 @pytest.fixture
 def board(monkeypatch):
     device = Board()
-    monkeypatch.setattr(on_device, "open_connection", lambda name, target: device)
+    monkeypatch.setattr(access, "open_connection", lambda name, target: device)
     monkeypatch.setattr(on_device, "measure", device.measure)
     for module in (on_device, refining):  # it has no programs to ask
         monkeypatch.setattr(module, "held", lambda connection: contextlib.nullcontext())
-    monkeypatch.setattr("ofa_edge.device.registry.devices_file.load_devices", lambda: {"board": None})
+    monkeypatch.setattr(access, "load_devices", lambda: {"board": None})
     return device
 
 
@@ -76,17 +79,25 @@ def board(monkeypatch):
 def refined(own_cache, tmp_path, board, monkeypatch):
     """Runs the loop alone; conversion is left out: a candidate's file is its name."""
 
-    def artifact(loop, subnet) -> tuple[Path, None]:
-        path = tmp_path / f"{subnet.id}.bin"
+    def trial(loop, subnet) -> Trial:
+        path, plan = tmp_path / f"{subnet.id}.bin", loop.plan
         path.write_text(subnet.id)
-        return path, None
+        package = plan.package
+        network = Network(
+            path,
+            "",
+            Interface.of_classifier(package.preprocessing(subnet.resolution), package.labels),
+            Origin("subnet", "tiny", subnet, package.space.hash, True),
+            macs(package.space, subnet),
+        )
+        return Trial(Artifact(path, plan.export.runtime, "fp32"), network, plan.target, plan.data.test)
 
-    monkeypatch.setattr(refining._Loop, "_artifact", artifact)
+    monkeypatch.setattr(refining._Loop, "_trial", trial)
 
     def run(count: int, stages: Stages | None = None) -> refining.Refined:
         plan = make_plan(own_cache.options(tmp_path / "out", device="board", refine=count))
         runner = StageRunner(StageCache(own_cache.cache), stages or Stages())
-        return refining.refine(runner, plan, run_search(runner, plan)[0])
+        return refining.refine(runner, plan, run_search(runner, plan.search)[0])
 
     return run
 
@@ -101,12 +112,12 @@ def test_measured_candidates_correct_the_model_and_the_choice(refined, board):
     assert abs(record.before.bias) > 0.3
     assert record.after.mape < record.before.mape / 3
     assert {"time", "candidates", "search"} <= stages.made
-    prediction = found.plan.latency.predict(found.subnet)
+    prediction = found.plan.search.latency.predict(found.subnet)
     assert prediction.ms == pytest.approx(board.ms(macs(found.plan.package.space, found.subnet)), rel=0.15)
-    assert found.plan.latency.provenance.kind == "measured"
-    assert found.plan.latency.key.device == "Raspberry Pi 4 Model B"
-    assert found.plan.budget_ms == found.search.budget_ms
-    assert prediction.ms <= found.plan.budget_ms
+    assert found.plan.search.latency.provenance.kind == "measured"
+    assert found.plan.search.latency.key.device == "Raspberry Pi 4 Model B"
+    assert found.plan.search.budget_ms == found.search.budget_ms
+    assert prediction.ms <= found.plan.search.budget_ms
 
 
 def test_a_build_goes_on_with_the_refined_model(own_cache, tmp_path, board, monkeypatch):
@@ -185,27 +196,36 @@ def test_the_gap_of_known_figures():
     assert (gap.inside50, gap.inside90) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
 
 
+def unnamed(plan):
+    """Under the same model, as if it were the target's own."""
+    return replace(plan, search=replace(plan.search, refined=""))
+
+
 def test_a_table_is_no_prior(own_cache, tmp_path, board):
     plan = make_plan(own_cache.options(tmp_path / "out", device="board", refine=2))
     with pytest.raises(ConfigError, match="table of latencies cannot be fitted"):
-        refining.check_refinable(replace(plan, latency=object()))
+        refining.check_refinable(replace(plan, search=replace(plan.search, latency=object())))
 
 
 def test_what_a_model_was_fitted_to_before_is_kept(refined, board, own_cache, tmp_path):
     found = refined(2)
-    again = refining._Loop(StageRunner(StageCache(own_cache.cache)), replace(found.plan, refined=""))
+    again = refining._Loop(
+        StageRunner(StageCache(own_cache.cache)), replace(found.plan, search=replace(found.plan.search, refined=""))
+    )
     again.device = PI
     fitted = again._fit([])
-    assert [sample.ms for sample in fitted.networks] == [sample.ms for sample in found.plan.latency.networks]
-    assert fitted.predict(found.subnet).ms == pytest.approx(found.plan.latency.predict(found.subnet).ms)
+    assert [sample.ms for sample in fitted.networks] == [sample.ms for sample in found.plan.search.latency.networks]
+    assert fitted.predict(found.subnet).ms == pytest.approx(found.plan.search.latency.predict(found.subnet).ms)
 
 
 def test_a_prediction_after_refining_has_not_seen_its_own_network(refined, board, own_cache):
     """A target that was refined before knows some candidates already."""
     found = refined(2)
-    loop = refining._Loop(StageRunner(StageCache(own_cache.cache)), replace(found.plan, refined=""))
+    loop = refining._Loop(
+        StageRunner(StageCache(own_cache.cache)), replace(found.plan, search=replace(found.plan.search, refined=""))
+    )
     loop.device = PI
-    known = found.plan.latency.networks[0].subnet
+    known = found.plan.search.latency.networks[0].subnet
     assert known not in {each.subnet for each in loop._fit([], known).networks}
     assert len(loop._fit([], known).networks) == len(loop._fit([]).networks) - 1
     loop.samples = [SimpleNamespace(subnet=known)]

@@ -27,15 +27,15 @@ def test_latency_and_its_interval_take_longer(workshop, warm, tmp_path) -> None:
     cold = make_plan(workshop.options(tmp_path / "cold", **options))
     plan = make_plan(workshop.options(tmp_path / "warm", **options, sustained=True))
     largest = plan.package.space.largest()
-    before, after = cold.latency.predict(largest), plan.latency.predict(largest)
+    before, after = cold.search.latency.predict(largest), plan.search.latency.predict(largest)
     for name in ("ms", "low50", "high50", "low90", "high90"):
         assert getattr(after, name) == pytest.approx(1.5 * getattr(before, name))
-    many = plan.latency.predict_many(plan.package.space.genome([largest]))
+    many = plan.search.latency.predict_many(plan.package.space.genome([largest]))
     assert many.ms == pytest.approx([after.ms])
-    assert sum(part.ms for part in plan.latency.parts(largest)) == pytest.approx(after.ms)
+    assert sum(part.ms for part in plan.search.latency.parts(largest)) == pytest.approx(after.ms)
     assert (cold.cold_budget_ms, plan.cold_budget_ms) == (3.0, 2.0)
-    assert plan.sustained is not None
-    assert plan.sustained.source.startswith("an hour")
+    assert plan.search.sustained is not None
+    assert plan.search.sustained.source.startswith("an hour")
 
 
 def test_a_target_without_the_factor_is_refused_with_the_reason(workshop, tmp_path) -> None:

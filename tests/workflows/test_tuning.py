@@ -2,11 +2,11 @@
 
 import pytest
 
+from ofa_edge.device.access import device_key
 from ofa_edge.device.protocol import Fingerprint
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.export.tvm.tuning.database import Database
 from ofa_edge.workflows.build import tune as tuning
-from ofa_edge.workflows.build.tune import device_key
 from ofa_edge.workflows.profile import profile
 from ofa_edge.workflows.verify import verify
 

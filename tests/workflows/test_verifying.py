@@ -22,14 +22,15 @@ from ofa_edge.errors import (
 from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.files import sha256_file
 from ofa_edge.records.manifest import OWN_IMAGES, DeviceMeasurement, Inconclusive
+from ofa_edge.runtimes import Converted, runtime_named
+from ofa_edge.runtimes.tflite import TFLite
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import load_images, save_images
 from ofa_edge.targets import builtin_folder, machine_architecture
 from ofa_edge.workflows import verify as verifying
-from ofa_edge.workflows.build import stages
 from ofa_edge.workflows.build.on_device import DeviceResult
-from ofa_edge.workflows.verify import Limits, check_runs_here, verify
+from ofa_edge.workflows.verify import Limits, check_runs_there, verify
 
 
 def test_verify_on_this_machine(first):
@@ -54,14 +55,14 @@ def test_verify_on_this_machine(first):
     assert latency.sessions == 3
     assert json.loads(json.dumps(result.to_json()))["outcome"] == "unverified"
     assert 2**20 < result.device.peak_memory < 2**31
-    assert "load" in "".join(result.device.fingerprint)
+    assert "load" in "".join(result.device.conditions)
 
 
 def told(monkeypatch, **changes):
     """A device that answers like this machine, and whose record says what it is told to."""
 
-    def measure(plan, artifact, subnet, runner, release):
-        logits = run_tflite(artifact, stages.inputs_for(plan, subnet))
+    def measure(device, trial, release):
+        logits = run_tflite(trial.artifact.path, trial.network.inputs(trial.images))
         record = DeviceMeasurement(name="pi", kind="physical", connection="ssh", fingerprint={})
         return DeviceResult(logits, record.model_copy(update=changes), True)
 
@@ -112,12 +113,12 @@ def test_a_device_that_fails_is_inconclusive(first, monkeypatch, error, code):
 
 def test_instructions_are_held_against_the_builds_own(first, monkeypatch):
     out, manifest = first
-    same = {"emulator": "QEMU 7.2", "cpu": "cortex-a72", "runner_version": "2"}
+    same = {"emulator": "QEMU 7.2", "cpu": "cortex-a72"}
     record = DeviceMeasurement(
         name="emulated", kind="emulated", connection="emulated", fingerprint=same, instructions_per_inference=1000
     )
     built = manifest.model_copy(update={"measurements": (record,)})
-    monkeypatch.setattr(verifying, "read_built", lambda _: built)
+    monkeypatch.setattr("ofa_edge.builds.read_built", lambda _: built)
     for count, fingerprint, expected in (
         (1010, same, ("pass", "within-limit")),
         (1011, same, ("fail", "more-instructions")),
@@ -224,26 +225,29 @@ def test_verify_finds_the_target_file_of_the_build(first, own_cache, tmp_path, m
         shutil.copy(builtin_folder() / f"raspberry-pi-4.{suffix}", tmp_path / f"mine.{suffix}")
     text = (tmp_path / "mine.toml").read_text().replace("raspberry-pi-4.latency", "mine.latency")
     (tmp_path / "mine.toml").write_text(text)
-    monkeypatch.setattr(stages, "to_tflite", functools.partial(made_before, own_cache))
+    monkeypatch.setattr(TFLite, "convert", functools.partial(made_before, own_cache))
     own_cache.build(tmp_path / "out", target=str(tmp_path / "mine.toml"))
     monkeypatch.setattr(verifying, "measure_artifact", lambda *_: pytest.fail("found"))
     with pytest.raises(pytest.fail.Exception, match="found"):
         verify(tmp_path / "out", "local")
 
 
-def made_before(workshop: Workshop, *_: object) -> CacheEntry:
+def made_before(workshop: Workshop, *_: object) -> Converted:
     """The conversion of the first build, without its stage."""
-    file = cached_file(workshop.cache, "tflite", "model.tflite")
-    return CacheEntry("tflite", "", file.parent, {file.name: sha256_file(file)}, True, 0.0, 0.0)
+    file = cached_file(workshop.cache, "tflite-metadata", "model.tflite")
+    entry = CacheEntry("tflite-metadata", "", file.parent, {file.name: sha256_file(file)}, True, 0.0, 0.0)
+    return Converted(entry, file)
 
 
 @pytest.mark.parametrize(
-    ("arch", "cuda", "said"), [("riscv64", False, "compiled for riscv64; this is"), (None, True, "and its GPU")]
+    ("arch", "runtime", "said"),
+    [("riscv64", "tvm", "compiled for riscv64; this is"), (None, "tvm-cuda", "and its GPU")],
 )
-def test_a_library_for_another_machine_is_refused_here(arch, cuda, said):
+def test_a_library_for_another_machine_is_refused_here(arch, runtime, said):
     hardware = SimpleNamespace(arch=arch or machine_architecture())
-    plan = SimpleNamespace(runtime="tvm", cuda=cuda, target=SimpleNamespace(name="board", hardware=hardware))
+    target = SimpleNamespace(name="board", hardware=hardware)
+    build = SimpleNamespace(runtime=runtime_named(runtime), target=target)
     with pytest.raises(UsageError, match="does not run on this machine") as caught:
-        check_runs_here(plan, "local")
+        check_runs_there(build, "local")
     assert said in caught.value.why
-    check_runs_here(plan, "my-board")
+    check_runs_there(build, "my-board")

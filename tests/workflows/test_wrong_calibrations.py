@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,8 +17,8 @@ from ofa_edge.workflows.build import build as building
 from ofa_edge.workflows.build import stages
 from ofa_edge.workflows.build.images import BuildData, package_data
 from ofa_edge.workflows.build.plan import BuildOptions, make_plan
-from ofa_edge.workflows.build.stages import STATIC, StageRunner, load_logits
-from ofa_edge.workflows.build.statistics import check_statistics, other_calibrations
+from ofa_edge.workflows.build.stages import STATIC, StageRunner
+from ofa_edge.workflows.build.statistics import Judged, check_statistics, other_calibrations
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +38,10 @@ def judge(data, tmp_path_factory):
         plan = make_plan(BuildOptions(target="raspberry-pi-4", device="none", **changes), claim=False)
         plan = dataclasses.replace(plan, data=dataclasses.replace(data, calibration=calibration or data.calibration))
         subnet = plan.package.subnet or plan.package.space.smallest(20)
-        static = stages.extract(runner, plan, subnet)
-        answers = load_logits(stages.run_torch(runner, plan, static, folded=False))
-        record = check_statistics(runner, plan, subnet, static, answers)
+        judging = Judged(plan.package, subnet, plan.data, plan.search.predictor)
+        static = stages.extract(runner, plan.package, subnet, plan.data.calibration)
+        answers = stages.run_torch(runner, plan.package, static, plan.data.test, folded=False)
+        record = check_statistics(runner, judging, static, answers)
         labels = plan.data.test_labels
         verdict = statistics_verdict(record, None if labels is None else top1(answers, labels), len(answers))
         judged.static = static.path(STATIC)
@@ -115,12 +115,11 @@ def test_a_network_that_answers_with_nan_is_an_error_of_the_network(judge, data,
     plan = dataclasses.replace(
         make_plan(BuildOptions(target="raspberry-pi-4", device="none"), claim=False), data=data, out=tmp_path
     )
-    nothing = SimpleNamespace(path=lambda name: tmp_path / name)
-    for stage in ("run_torch", "run_onnx", "run_tflite"):
-        monkeypatch.setattr(stages, stage, lambda *_, **__: nothing)
-    monkeypatch.setattr(building, "load_logits", lambda _: np.full((100, 10), np.nan, np.float32))
+    nan = np.full((len(data.test), 10), np.nan, np.float32)
+    monkeypatch.setattr(stages, "run_torch", lambda *_, **__: nan)
+    find = lambda *_: (plan.package.space.smallest(20), None)  # noqa: E731
     with pytest.raises(GateError, match="not finite") as caught:
-        building._climb(None, plan, plan.package.space.smallest(20), nothing, nothing, nothing, None)
+        building.build(plan, StageCache(tmp_path / "cache"), [], lambda *_: None, find)
     assert "fashion-mnist" in caught.value.why
 
 
@@ -130,12 +129,12 @@ def test_balanced_accuracy_of_the_training_run_is_not_held_against_top1(data, tm
     options = BuildOptions(target="raspberry-pi-4", device="none")
     plan = dataclasses.replace(make_plan(options, claim=False), data=data)
     for metric, asked in (("top1", True), ("balanced", False)):
-        predictor = dataclasses.replace(plan.ranked.predictor, metric=metric)
-        one = dataclasses.replace(plan, ranked=dataclasses.replace(plan.ranked, predictor=predictor))
+        predictor = dataclasses.replace(plan.search.predictor, metric=metric)
         subnet = plan.package.space.smallest(20)
-        static = stages.extract(runner, one, subnet)
-        answers = load_logits(stages.run_torch(runner, one, static, folded=False))
-        assert (check_statistics(runner, one, subnet, static, answers).expected is not None) == asked
+        static = stages.extract(runner, plan.package, subnet, data.calibration)
+        answers = stages.run_torch(runner, plan.package, static, data.test, folded=False)
+        judging = Judged(plan.package, subnet, data, predictor)
+        assert (check_statistics(runner, judging, static, answers).expected is not None) == asked
 
 
 def test_random_weights_are_asked_without_labels(tmp_path):
@@ -144,9 +143,10 @@ def test_random_weights_are_asked_without_labels(tmp_path):
     few = {name: getattr(plan.data, name).sample(16) for name in ("calibration", "validation", "test")}
     plan = dataclasses.replace(plan, data=dataclasses.replace(plan.data, **few))
     subnet = plan.package.space.smallest(128)
-    static = stages.extract(runner, plan, subnet)
-    answers = load_logits(stages.run_torch(runner, plan, static, folded=False))
-    record = check_statistics(runner, plan, subnet, static, answers)
+    static = stages.extract(runner, plan.package, subnet, plan.data.calibration)
+    answers = stages.run_torch(runner, plan.package, static, plan.data.test, folded=False)
+    judging = Judged(plan.package, subnet, plan.data, None)
+    record = check_statistics(runner, judging, static, answers)
     assert (record.top1, record.drop, record.expected) == ((), None, None)
     assert statistics_verdict(record, None, len(answers)).outcome == "pass"
 

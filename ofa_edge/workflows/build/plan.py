@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ofa_edge.data.calibration import Calibration, review_calibration
-from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
+from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.export.tvm.tuning.budget import parse_duration
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
@@ -300,20 +300,11 @@ def _ranges(package: SupernetPackage, data: BuildData) -> Calibration:
 
 def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
     """Resolve "auto": this machine for the target `host`, else an emulated device where one can be had."""
+    from ofa_edge.device.access import require_device
     from ofa_edge.device.emulation.emulated import emulation_available
-    from ofa_edge.device.registry.devices_file import BUILTIN, EMULATED, devices_path, load_devices
 
     if name != "auto":
-        if name not in BUILTIN and name not in (own := load_devices()):
-            hint = f"ofa-edge devices list, or add [devices.{name}] to {devices_path()}"
-            raise UnknownNameError.of("device", name, ["auto", *BUILTIN, *own], hint)
-        if name in EMULATED and target.emulation is None:
-            why = "it is this machine" if target.at_hand else "no [emulation] table: nothing here runs its GPU"
-            hint = "--device local" if target.at_hand else "--device none"
-            raise UnsupportedError(f"{target.name} cannot be emulated", f"{target.path}: {why}", hint)
-        why_not = emulation_available(target.hardware.arch) if name in EMULATED else None
-        if why_not:
-            raise ToolMissingError("no emulated device", why_not, "--device none, or ofa-edge doctor")
+        require_device(name, target)
         return DevicePlan(name)
     if target.at_hand:
         return DevicePlan("local")

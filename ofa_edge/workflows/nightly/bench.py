@@ -30,7 +30,7 @@ from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
 from ofa_edge.workflows.build.on_device import Trial, request_of
 from ofa_edge.workflows.nightly.fleet import ProtocolEntry
 from ofa_edge.workflows.nightly.privacy import lasting_facts
-from ofa_edge.workflows.verify import check_runs_here, images_of
+from ofa_edge.workflows.verify import check_runs_there, images_of
 
 _TIMEOUT_S = 900.0
 
@@ -125,7 +125,7 @@ def make_duel(
             f"{theirs.name} ({theirs.runtime}) and {mine.name} ({mine.runtime})",
             "ofa-edge baseline accept, or another name for the new artifact",
         )
-    check_runs_here(candidate, device)
+    check_runs_there(candidate, device)
     data_of = images_of(candidate, data)
     images = data_of.test if protocol.images is None else data_of.test.sample(protocol.images)
     labels = images.labels if data_of.labelled else None

@@ -2,11 +2,12 @@
 
 import pytest
 
+from ofa_edge.builds import Build
 from ofa_edge.errors import ConfigError
 from ofa_edge.workflows.nightly.bench import fingerprint_digest, make_duel
 from ofa_edge.workflows.nightly.fleet import ProtocolEntry, load_fleet
 from ofa_edge.workflows.nightly.run import accept, run_fleet
-from ofa_edge.workflows.nightly.store import Store, open_build
+from ofa_edge.workflows.nightly.store import Store
 
 FLEET = """
 schema = 1
@@ -43,19 +44,19 @@ def test_a_night_on_this_machine(first, tmp_path, monkeypatch):
 
 
 def test_golden_and_candidate_must_be_for_the_same_target(first):
-    build = open_build(first[0])
+    build = Build.open(first[0])
     other = build.manifest.model_copy(update={"target": build.manifest.target.model_copy(update={"name": "pixel-4"})})
     with pytest.raises(ConfigError, match="not comparable"):
-        make_duel("net", type(build)(build.folder, other, build.artifact), build, "local", ProtocolEntry())
+        make_duel("net", Build(build.folder, other), build, "local", ProtocolEntry())
 
 
 def test_the_store_keeps_whole_builds(first, tmp_path):
-    store, build = Store(tmp_path / "golden"), open_build(first[0])
+    store, build = Store(tmp_path / "golden"), Build.open(first[0])
     kept = store.keep(build)
-    assert kept.path != build.path
-    assert kept.path.read_bytes() == build.path.read_bytes()
+    assert kept.artifact.path != build.artifact.path
+    assert kept.artifact.path.read_bytes() == build.artifact.path.read_bytes()
     assert store.keep(build) == kept
-    assert [path.name for path in store.folder.iterdir()] == [build.artifact.sha256]
+    assert [path.name for path in store.folder.iterdir()] == [build.file.sha256]
     with pytest.raises(ConfigError, match="is missing"):
         store.open("0" * 64)
 
