@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from ofa_edge.device.conditions import COOL_DEADLINE_S, DeviceConditions, prepared
-from ofa_edge.device.emulation.emulated import emulation_available
+from ofa_edge.device.emulation import emulated
 from ofa_edge.device.measuring.lease import hold
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.registry.devices_file import (
@@ -39,7 +39,7 @@ def require_device(name: str, target: Target) -> None:
         why = "it is this machine" if target.at_hand else "no [emulation] table: nothing here runs its GPU"
         hint = "--device local" if target.at_hand else "--device none"
         raise UnsupportedError(f"{target.name} cannot be emulated", f"{target.path}: {why}", hint)
-    if (why_not := emulation_available(target.hardware.arch)) is not None:
+    if (why_not := emulated.emulation_available(target.hardware.arch)) is not None:
         raise ToolMissingError("no emulated device", why_not, "--device none, or ofa-edge doctor")
 
 

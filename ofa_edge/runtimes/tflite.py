@@ -81,7 +81,7 @@ class TFLite(Runtime):
             )
 
         inputs = {"bare": sha256_file(bare), "labels": list(network.labels), "facts": facts, **description}
-        entry = stages.run("tflite-metadata", inputs, ("tflite-support",), produce)
+        entry = stages.run("tflite", inputs, ("tflite-support",), produce)
         return Converted(entry, entry.path(self.artifact_name))
 
     def _bare(self, stages: Stages, export: Export) -> Path:
@@ -108,7 +108,7 @@ class TFLite(Runtime):
             "calibration": export.calibration.digest if meant.ranges else None,
             "preprocessing": network.preprocessing.to_json(),
         }
-        return stages.run("tflite", inputs, (_tensorflow(),), produce).path(_BARE)
+        return stages.run("tflite-bare", inputs, (_tensorflow(),), produce).path(_BARE)
 
     def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
         """The very file, by LiteRT."""

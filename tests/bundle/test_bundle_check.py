@@ -5,7 +5,6 @@ import pytest
 from app_folder import LABELS, SPACE, make_build, record, target, untrained, write
 from manifests import STAGES, facts
 
-from ofa_edge.bundle import check
 from ofa_edge.bundle.check import check_build
 from ofa_edge.errors import ConfigError, GateError, OfaEdgeError, UnsupportedError, UsageError
 from ofa_edge.files import sha256_file
@@ -32,12 +31,6 @@ def test_a_sound_build(tmp_path, quantised):
     assert entry.measured_ms is None  # the manifest's device is emulated
     assert entry.trained
     assert entry.verified
-
-
-def test_a_precision_that_nobody_ran_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(check, "PRECISIONS", ("fp32",))
-    with pytest.raises(UnsupportedError, match="does not run int8 models"):
-        check_build(make_build(tmp_path / "out", quantised=True))
 
 
 def test_a_physical_measurement_is_told(tmp_path):

@@ -283,7 +283,7 @@ def test_the_plan_says_what_it_will_do(plan: CalibrationPlan) -> None:
         ({"name": "No Name"}, "not a target name"),
         ({"runtime": "tvm", "precision": "int8"}, "precision int8 on host with tvm"),
         ({"target": "no-such-board"}, "unknown target"),
-        ({"target": "jetson-nano"}, "GPU of jetson-nano"),
+        ({"target": "jetson-nano"}, "calibrate jetson-nano with tvm-cuda"),
     ],
 )
 def test_bad_input_is_refused_before_any_work(tmp_path: Path, changes: dict[str, object], words: str) -> None:

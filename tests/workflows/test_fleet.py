@@ -70,7 +70,8 @@ def test_an_impossible_budget_names_its_target(workshop, tmp_path) -> None:
 
 def test_one_network_is_no_fleet(workshop, tmp_path, monkeypatch) -> None:
     plans = plans_of(workshop, tmp_path, "raspberry-pi-4=30ms,pixel-4=30ms")
-    single = replace(plans[0], package=replace(plans[0].package, subnet=plans[0].package.space.largest()))
+    one = replace(plans[0].package, subnet=plans[0].package.space.largest())
+    single = replace(plans[0], search=replace(plans[0].search, package=one))
     monkeypatch.setattr(fleets, "make_plan", lambda *_, **__: single)
     with pytest.raises(UsageError, match="one network"):
         plans_of(workshop, tmp_path, "raspberry-pi-4=30ms,pixel-4=30ms")
@@ -85,8 +86,10 @@ def test_every_target_is_served_within_its_budget(workshop, tmp_path) -> None:
         assert sorted(index for members in cover.groups for index in members) == [0, 1, 2]
         for members, row in zip(cover.groups, cover.rows, strict=True):
             for index in members:
-                assert found.latency[row, index] <= plans[index].budget_ms
-                assert plans[index].latency.predict(found.subnet(row)).ms == pytest.approx(found.latency[row, index])
+                assert found.latency[row, index] <= plans[index].search.budget_ms
+                assert plans[index].search.latency.predict(found.subnet(row)).ms == pytest.approx(
+                    found.latency[row, index]
+                )
         assert (cover.costs >= -1e-12).all()
     assert found.chosen.costs.max() <= found.tolerance
     assert len(search_fleet(plans, max_models=1).chosen.rows) == 1
@@ -96,7 +99,7 @@ def test_kernels_that_only_one_target_bans_stay_with_the_others(workshop, tmp_pa
     plans = plans_of(workshop, tmp_path, "raspberry-pi-4=30ms,pixel-4=30ms")
     space = plans[0].package.space
     part = space.restricted(kernels=space.kernels[:1])
-    found = search_fleet((plans[0], replace(plans[1], part=part)))
+    found = search_fleet((plans[0], replace(plans[1], search=replace(plans[1].search, part=part))))
     for members, row in zip(found.chosen.groups, found.chosen.rows, strict=True):
         kernels = {kernel for stage in found.subnet(row).stages for kernel, _ in stage}
         assert 1 not in members or kernels == {space.kernels[0]}

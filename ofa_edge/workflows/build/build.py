@@ -84,9 +84,11 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     export = export_of(plan, network)
     built = _convert(runner, plan, export)
     torch = [stages.run_torch(runner, plan.package, static, plan.data.test, folded=folded) for folded in (False, True)]
-    statistics = check_statistics(
-        runner, Judged(plan.package, subnet, plan.data, plan.search.predictor), static, torch[0]
-    )
+    name = "supernet slice" if plan.package.subnet is None else "given network"
+    images = f"on {len(plan.data.test)} test images"
+    stages.require_finite(torch[0], f"{name} {subnet.id} of '{plan.package.name}', {images}")
+    judged = Judged(plan.package, subnet, plan.data, plan.search.predictor)
+    statistics = check_statistics(runner, judged, static, torch[0])
     ladder = _climb(runner, plan, export, built, torch, statistics)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
@@ -140,7 +142,6 @@ def _climb(
     subnet, package, precision = network.origin.subnet, plan.package, export.precision
     name = "supernet slice" if package.subnet is None else "given network"
     start, folded = Answers(name, torch[0]), Answers("BN folded", torch[1])
-    stages.require_finite(start.logits, f"{name} {subnet.id} of '{package.name}', on {len(test)} test images")
     size = network.onnx.stat().st_size
     exported = Answers("onnx", stages.run_onnx(runner, network, test), file=MODEL, size=size)
     here = plan.export.runtime.run_here(runner, export, built.converted, test)
