@@ -29,8 +29,8 @@ from ofa_edge.targets import builtin_folder
 from ofa_edge.workflows.build import build as pipeline
 from ofa_edge.workflows.build.plan import make_plan
 
-STAGES = ["search", "extract", "onnx", "tflite", "inspect", "run-torch", "run-folded", "run-onnx", "run-tflite"]
-STAGES += ["statistics"]
+STAGES = ["search", "extract", "onnx", "tflite-bare", "tflite", "inspect", "run-torch", "run-folded", "statistics"]
+STAGES += ["run-onnx", "run-tflite"]
 RUNS = {"run-torch", "run-folded", "run-onnx", "run-tflite", "statistics"}
 
 
@@ -226,7 +226,7 @@ def test_interrupted_it_leaves_nothing_and_goes_on_to_the_same_bytes(first, work
     """One seed, another cache: interrupted before the conversion, resumed, and every byte as in the first build."""
     out, manifest = first
     other = Workshop(workshop.package, tmp_path / "cache")
-    stages = Stages(interrupt_at="tflite")
+    stages = Stages(interrupt_at="tflite-bare")
     with pytest.raises(KeyboardInterrupt):
         other.build(tmp_path / "out", stages)
     assert list(stages.hits) == ["search", "extract", "onnx"]
@@ -283,7 +283,7 @@ def test_another_budget_searches_again_and_reuses_the_same_subnet(first, own_cac
 
 
 def test_another_seed_searches_again_and_extracts_only_another_subnet(own_cache, tmp_path):
-    stages = Stages(interrupt_at="tflite")
+    stages = Stages(interrupt_at="tflite-bare")
     with pytest.raises(KeyboardInterrupt):
         own_cache.build(tmp_path / "out", stages, seed=1)
     same = chosen(own_cache, seed=1) == chosen(own_cache, seed=0)

@@ -6,7 +6,7 @@ from ofa_edge.device.access import device_key
 from ofa_edge.device.protocol import Fingerprint
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.export.tvm.tuning.database import Database
-from ofa_edge.workflows.build import tune as tuning
+from ofa_edge.workflows.build import on_device
 from ofa_edge.workflows.profile import profile
 from ofa_edge.workflows.verify import verify
 
@@ -49,7 +49,7 @@ def test_an_emulator_is_found_out_before_any_work(own_cache, tmp_path, database,
     def emulated(connection, arch):
         raise UnsupportedError("cannot tune", "an emulator gives no times", "a board")
 
-    monkeypatch.setattr(tuning, "check_timeable", emulated)
+    monkeypatch.setattr(on_device, "check_timeable", emulated)
     with pytest.raises(UnsupportedError, match="no times"):
         own_cache.build(tmp_path / "out", tune="20s", **HOST)
     assert not (tmp_path / "out").exists()

@@ -139,7 +139,7 @@ def _climb(
 ) -> Ladder:
     """Run every stage's result on the test images and compare."""
     labels, test, network = plan.data.test_labels, plan.data.test, built.network
-    subnet, package, precision = network.origin.subnet, plan.package, export.precision
+    package, precision = plan.package, export.precision
     name = "supernet slice" if package.subnet is None else "given network"
     start, folded = Answers(name, torch[0]), Answers("BN folded", torch[1])
     size = network.onnx.stat().st_size
