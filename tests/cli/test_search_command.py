@@ -92,7 +92,7 @@ def test_the_next_command_keeps_what_was_asked_for(run) -> None:
 def test_the_picture_shows_the_subnet_that_is_chosen() -> None:
     constraints = Constraints(min_accuracy=0.92)
     options = BuildOptions("raspberry-pi-4", device="none", constraints=constraints)
-    plan = make_plan(options, claim=False, images=False)
+    plan = make_plan(options, claim=False, images=False).search
     front = predicted_search(plan, SearchOptions(evaluations=1200))
     assert search_picture(plan, front).chosen.id == chosen_candidates(plan, front, 1)[0].subnet.id
 

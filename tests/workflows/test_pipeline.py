@@ -396,7 +396,7 @@ def test_an_impossible_budget_names_the_fastest_subnet(workshop, tmp_path):
     assert "fastest" in caught.value.why
     assert "--latency-ms" in caught.value.hint
     budget = float(caught.value.hint.split()[1].rstrip(","))
-    assert budget < make_plan(workshop.options(tmp_path / "out")).budget_ms
+    assert budget < make_plan(workshop.options(tmp_path / "out")).search.budget_ms
     assert not (tmp_path / "out").exists()
 
 
