@@ -8,8 +8,8 @@ import pytest
 from onnx_text import save_model
 
 from ofa_edge.errors import ModelFileError
+from ofa_edge.export.elf import Links
 from ofa_edge.export.inspect import inspect_model
-from ofa_edge.export.inspect.elf_links import Links
 from ofa_edge.export.inspect.library import _findings
 
 

@@ -18,8 +18,9 @@ from typing import Any, cast
 
 from ofa_edge import errors
 from ofa_edge.errors import ConfigError, ConversionError, UnsupportedError
+from ofa_edge.export import elf
 from ofa_edge.export.artifact import Artifact, Precision
-from ofa_edge.export.cuda import elf, nvrtc
+from ofa_edge.export.cuda import nvrtc
 from ofa_edge.export.cuda.limits import Kernel, check
 from ofa_edge.export.cuda.resources import read_resources
 from ofa_edge.export.cuda.worker import SOURCE
