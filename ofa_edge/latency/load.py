@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.files import parse_json
@@ -17,16 +17,13 @@ from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSampl
 from ofa_edge.latency.posterior import Widths
 from ofa_edge.latency.protocol import CrossValidation, Key, LatencyModel, OutsideKey, Provenance
 from ofa_edge.latency.table import Entry, TableModel
+from ofa_edge.schema import Strict, validated
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 from ofa_edge.targets import Target, require
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class KeyFacts(_Table):
+class KeyFacts(Strict):
     """`Key`, as it stands in a file."""
 
     device: str
@@ -39,7 +36,7 @@ class KeyFacts(_Table):
     affinity: str | None = None
 
 
-class CrossValidationFacts(_Table):
+class CrossValidationFacts(Strict):
     """`CrossValidation`, as it stands in a file."""
 
     held_out: str
@@ -51,7 +48,7 @@ class CrossValidationFacts(_Table):
     coverage90: float = Field(ge=0, le=1)
 
 
-class ProvenanceFacts(_Table):
+class ProvenanceFacts(Strict):
     """`Provenance`, as it stands in a file."""
 
     kind: Literal["measured", "published", "analytic"]
@@ -67,7 +64,7 @@ class ProvenanceFacts(_Table):
         return Provenance(**facts, cross_validation=checks)
 
 
-class CoefficientFacts(_Table):
+class CoefficientFacts(Strict):
     """`Coefficients`, as they stand in a file."""
 
     coefficients: dict[str, float]  # milliseconds per unit of each term
@@ -121,21 +118,21 @@ class AnalyticFacts(CoefficientFacts):
         return AnalyticModel(space, self.read(), Key(**self.key.model_dump()), self.provenance.provenance())
 
 
-class EntryFacts(_Table):
+class EntryFacts(Strict):
     """`Entry`, as it stands in a file."""
 
-    mean: float = Field(ge=0, allow_inf_nan=False)
-    std: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    mean: float = Field(ge=0)
+    std: float | None = Field(default=None, ge=0)
     count: int | None = Field(default=None, ge=0)
 
 
-class TableFacts(_Table):
+class TableFacts(Strict):
     """One table model of a latency file: entries by resolution, then by the reference's keys."""
 
     key: KeyFacts
     provenance: ProvenanceFacts
     tables: dict[Annotated[str, Field(pattern="^[1-9][0-9]*$")], dict[str, EntryFacts]] = Field(min_length=1)
-    log_scatter: float = Field(gt=0, allow_inf_nan=False)
+    log_scatter: float = Field(gt=0)
 
     def bind(self, space: Space) -> TableModel:
         """The model over its space."""
@@ -147,34 +144,34 @@ class TableFacts(_Table):
         return TableModel(space, tables, key, self.provenance.provenance(), self.log_scatter)
 
 
-class UnitSampleFacts(_Table):
+class UnitSampleFacts(Strict):
     """`UnitSample`, as it stands in a file."""
 
     unit: str
-    ms: float = Field(gt=0, allow_inf_nan=False)
-    sd: float = Field(ge=0, allow_inf_nan=False)
+    ms: float = Field(gt=0)
+    sd: float = Field(ge=0)
 
 
-class NetworkSampleFacts(_Table):
+class NetworkSampleFacts(Strict):
     """`NetworkSample`, as it stands in a file."""
 
     subnet: dict[str, Any]
-    ms: float = Field(gt=0, allow_inf_nan=False)
-    sd: float = Field(ge=0, allow_inf_nan=False)
+    ms: float = Field(gt=0)
+    sd: float = Field(ge=0)
 
 
-class WidthFacts(_Table):
+class WidthFacts(Strict):
     """`Widths`, as they stand in a file."""
 
-    shape: float = Field(gt=0, allow_inf_nan=False)
-    own: float = Field(gt=0, allow_inf_nan=False)
-    surroundings: float = Field(gt=0, allow_inf_nan=False)
-    unit_noise: float = Field(gt=0, allow_inf_nan=False)
-    network_noise: float = Field(gt=0, allow_inf_nan=False)
-    reach: float = Field(gt=0, allow_inf_nan=False)
+    shape: float = Field(gt=0)
+    own: float = Field(gt=0)
+    surroundings: float = Field(gt=0)
+    unit_noise: float = Field(gt=0)
+    network_noise: float = Field(gt=0)
+    reach: float = Field(gt=0)
 
 
-class FittedFacts(_Table):
+class FittedFacts(Strict):
     """One fitted model of a latency file: the prior and the measurements, from which the model follows."""
 
     key: KeyFacts
@@ -183,8 +180,8 @@ class FittedFacts(_Table):
     units: tuple[UnitSampleFacts, ...]
     networks: tuple[NetworkSampleFacts, ...]
     widths: WidthFacts
-    reach50: float = Field(gt=0, allow_inf_nan=False)
-    reach90: float = Field(gt=0, allow_inf_nan=False)
+    reach50: float = Field(gt=0)
+    reach90: float = Field(gt=0)
 
     @model_validator(mode="after")
     def _nested(self) -> Self:
@@ -232,7 +229,7 @@ class FittedFacts(_Table):
         )
 
 
-class _File(_Table):
+class _File(Strict):
     schema_version: Literal[2] = Field(alias="schema")
 
 
@@ -278,13 +275,8 @@ def read_latency_file(path: Path) -> LatencyFile:
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"cannot read latency file {path.name}", f"{path}: {error}", hint) from error
     kind = content.get("kind") if isinstance(content, dict) else None
-    try:
-        return _FILES.get(str(kind), AnalyticFile).model_validate_json(text)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}" for item in error.errors()]
-        raise ConfigError(
-            f"latency file {path.name} does not fit its schema", f"{path}: {'; '.join(faults)}", hint
-        ) from error
+    schema = _FILES.get(str(kind), AnalyticFile)
+    return validated(schema, content, f"latency file {path.name}", path, hint)
 
 
 def load_latency_model(

@@ -8,7 +8,7 @@ docs/recipe.md is printed from here (`ofa_edge.training.recipe_keys`).
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import Reading
@@ -16,6 +16,7 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.metrics import Metric
 from ofa_edge.names import PlainName
+from ofa_edge.schema import Strict
 from ofa_edge.space import Family, Space
 
 Positive = Annotated[int, Field(gt=0)]
@@ -27,12 +28,6 @@ Balance = Literal["none", "sampler", "loss"]
 def key(meaning: str, default: Any = ..., *, unit: str = "") -> Any:
     """A key of a recipe file: what it means, its default (none: it has to be given), and its unit."""
     return Field(default, description=meaning, json_schema_extra={"unit": unit})
-
-
-class Strict(BaseModel):
-    """Unknown keys and infinite numbers are errors; values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SpaceRecipe(Strict):

@@ -168,7 +168,7 @@ def test_nothing_to_hold_out():
 
 @pytest.mark.parametrize("value", ["0", "0.0", "1.0", "-3", "-0.1", '"tenth"'])
 def test_shares_and_counts(value):
-    with pytest.raises(ConfigError, match=r"bad recipe: data\.held_out"):
+    with pytest.raises(ConfigError, match=r"data\.held_out"):
         parse_recipe(RECIPE.replace("held_out = 60", f"held_out = {value}"), "test")
 
 

@@ -27,7 +27,7 @@ def test_what_is_left_out_is_the_protocol_of_the_docs(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (GOOD.replace("schema = 1", "schema = 2"), "schema: "),
+        (GOOD.replace("schema = 1", "schema = 2"), "schema = 2: "),
         (GOOD + "speed = 3\n", "unknown key 'devices.local.speed'"),
         (GOOD.replace('build = "out"', ""), "missing key 'artifacts.net.build'"),
         (GOOD.replace('["net"]', '["nest"]'), "devices.local: no artifact 'nest'; known: net"),
