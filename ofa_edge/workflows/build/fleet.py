@@ -14,6 +14,7 @@ from ofa_edge.errors import BudgetError, ConfigError, UnsupportedError
 from ofa_edge.names import require_plain
 from ofa_edge.records.manifest import Manifest
 from ofa_edge.records.search import FleetRecord, SearchRecord
+from ofa_edge.schema import changed
 from ofa_edge.search.archive import Floats
 from ofa_edge.search.cover import MOST_TARGETS, Cover, best_rows, choose, covers, groups
 from ofa_edge.search.evolution import SearchOptions
@@ -245,7 +246,7 @@ def build_fleet(fleet: Fleet, cache: StageCache, command: Sequence[str], on_stag
                 runner: StageRunner, _: Plan, plans: list[Plan] = plans, place: int = place, facts: FleetRecord = record
             ) -> tuple[Subnet, SearchRecord | None]:
                 subnet, records = search_together(runner, plans)
-                return subnet, records[place].model_copy(update={"fleet": facts})
+                return subnet, changed(records[place], fleet=facts)
 
             manifests[index] = build(plan, cache, command, on_stage, find)
     return [manifests[index] for index in range(len(fleet.plans))]
