@@ -1,5 +1,6 @@
 """The base of everything that is read from a file, how values are checked against it, and what is wrong in words."""
 
+import dataclasses
 import difflib
 import json
 import typing
@@ -12,6 +13,7 @@ from ofa_edge.errors import ConfigError
 
 _MOST_FAULTS = 5  # of one file that are told
 _LONGEST_VALUE = 60  # letters of a value that are shown
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # of a model, of a dataclass in one
 _BRANCHES = ("[key]", "int", "float", "str", "bool")  # pydantic's words for a dictionary's key and parts of a union
 
 
@@ -61,7 +63,7 @@ def explain(error: ValidationError, model: type[BaseModel] | None = None, prefix
 def _fault(item: Mapping[str, Any], model: type[BaseModel] | None, prefix: str) -> str:
     parts = [part for part in item["loc"] if part not in _BRANCHES and not str(part).startswith("constrained-")]
     key = prefix + ".".join(map(str, parts))
-    if item["type"] == "extra_forbidden":
+    if item["type"] in _UNKNOWN:
         near = nearest_key(model, parts) if model else None
         return f"unknown key '{key}'" + (f"; nearest known key: '{prefix}{near}'" if near else "")
     if item["type"] == "missing":
@@ -77,7 +79,8 @@ def _fault(item: Mapping[str, Any], model: type[BaseModel] | None, prefix: str) 
 def nearest_key(model: type[BaseModel], location: Sequence[int | str]) -> str | None:
     """The known dotted key nearest to one: of the same table, else of that name in any table."""
     *table, leaf = map(str, location)
-    tables, where = [model], ""
+    tables: list[type] = [model]
+    where = ""
     for part in table:
         where += f"{part}."
         inner = [found for each in tables for name, found in _fields(each) if name == part]
@@ -91,7 +94,7 @@ def nearest_key(model: type[BaseModel], location: Sequence[int | str]) -> str | 
     return next(iter(difflib.get_close_matches(".".join([*table, leaf]), known, n=1, cutoff=0.6)), None)
 
 
-def known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def known_keys(model: type, prefix: str = "") -> Iterator[str]:
     """Every dotted key of a schema; what a user names or numbers (`devices.NAME`) is left out of the path."""
     for name, inner in _fields(model):
         yield prefix + name
@@ -99,14 +102,18 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from known_keys(each, f"{prefix}{name}.")
 
 
-def _fields(model: type[BaseModel]) -> Iterator[tuple[str, list[type[BaseModel]]]]:
+def _fields(table: type) -> Iterator[tuple[str, list[type]]]:
     """Each key of a table, and the tables that it may hold."""
-    for name, field in model.model_fields.items():
-        yield field.alias or name, list(_tables(field.annotation))
+    if issubclass(table, BaseModel):
+        found = [(field.alias or name, field.annotation) for name, field in table.model_fields.items()]
+    else:
+        found = list(typing.get_type_hints(table).items())
+    for name, annotation in found:
+        yield name, list(_tables(annotation))
 
 
-def _tables(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _tables(annotation: Any) -> Iterator[type]:
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)):
         yield annotation
     for part in typing.get_args(annotation):
         yield from _tables(part)

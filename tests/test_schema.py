@@ -1,5 +1,6 @@
 """Schemas: what does not fit is told in words, and copies are checked as the originals were."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import pytest
@@ -18,10 +19,17 @@ class Device(Strict):
     port: Annotated[int, Field(ge=1)] = 22
 
 
+@dataclass(frozen=True)
+class Place:
+    room: str = ""
+    height: Annotated[float, Field(ge=0)] = 0.0
+
+
 class File(Strict):
     schema_version: Literal[1] = Field(alias="schema")
     phases: tuple[Phase, ...] = ()
     devices: dict[str, Device] = Field(default_factory=dict)
+    place: Place = Place()
     share: Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0, lt=1)] = 1
 
 
@@ -42,6 +50,9 @@ def fault(**values) -> str:
         ({"phases": [{"epoch": 1.0}]}, "missing key 'phases.0.epochs'; unknown key 'phases.0.epoch'; nearest"),
         ({"phases": [{"epochs": 1, "kernel": 3}]}, "nearest known key: 'phases.0.kernels'"),
         ({"devices": {"pi": {"prt": 1}}}, "unknown key 'devices.pi.prt'; nearest known key: 'devices.pi.port'"),
+        ({"place": {"rom": "x"}}, "unknown key 'place.rom'; nearest known key: 'place.room'"),
+        ({"place": {"height": "1"}}, 'place.height = "1": Input should be a valid number'),
+        ({"place": {"height": -1}}, "place.height = -1: "),
         ({"port": 1}, "unknown key 'port'; nearest known key: 'devices.port'"),
         ({"zzzzqqq": 1}, "unknown key 'zzzzqqq'"),
         ({"schema": 2}, "schema = 2: Input should be 1"),
@@ -68,7 +79,8 @@ def test_arrays_fill_tuples_and_nothing_else_is_converted():
 
 def test_known_keys_are_those_of_all_tables():
     keys = list(known_keys(File))
-    assert keys == ["schema", "phases", "phases.epochs", "phases.kernels", "devices", "devices.port", "share"]
+    assert keys[:6] == ["schema", "phases", "phases.epochs", "phases.kernels", "devices", "devices.port"]
+    assert keys[6:] == ["place", "place.room", "place.height", "share"]
 
 
 def test_a_changed_copy_is_checked():

@@ -9,10 +9,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ofa_edge.cost import block_input_size, block_operators, head_operators, stem_operators
 from ofa_edge.errors import ConfigError
@@ -41,8 +42,8 @@ class UnitSample:
     """
 
     unit: str
-    ms: float
-    sd: float
+    ms: Annotated[float, Field(gt=0)]  # bounds hold where a file gives the values
+    sd: Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True)

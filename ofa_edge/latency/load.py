@@ -36,18 +36,6 @@ class KeyFacts(Strict):
     affinity: str | None = None
 
 
-class CrossValidationFacts(Strict):
-    """`CrossValidation`, as it stands in a file."""
-
-    held_out: str
-    networks: int = Field(ge=1)
-    mape: float = Field(ge=0)
-    bias: float
-    spearman: float | None
-    coverage50: float = Field(ge=0, le=1)
-    coverage90: float = Field(ge=0, le=1)
-
-
 class ProvenanceFacts(Strict):
     """`Provenance`, as it stands in a file."""
 
@@ -55,13 +43,11 @@ class ProvenanceFacts(Strict):
     fitted_to: str
     sources: tuple[str, ...]
     command: str
-    cross_validation: tuple[CrossValidationFacts, ...] = ()
+    cross_validation: tuple[CrossValidation, ...] = ()
 
     def provenance(self) -> Provenance:
         """As a frozen value."""
-        facts = self.model_dump()
-        checks = tuple(CrossValidation(**item) for item in facts.pop("cross_validation"))
-        return Provenance(**facts, cross_validation=checks)
+        return Provenance(**dict(self))
 
 
 class CoefficientFacts(Strict):
@@ -82,8 +68,8 @@ class CoefficientFacts(Strict):
         size = len(TERMS)
         if set(self.coefficients) != set(TERMS):
             raise ValueError(f"coefficients has not exactly the terms {', '.join(TERMS)}")
-        if not all(np.isfinite(value) and value >= 0 for value in self.coefficients.values()):
-            raise ValueError("coefficients holds a value that is negative or not finite")
+        if min(self.coefficients.values()) < 0:
+            raise ValueError("coefficients holds a negative value")
         if not any(self.coefficients.values()):
             raise ValueError("coefficients are all 0")
         if self.reach50 >= self.reach90:
@@ -91,7 +77,7 @@ class CoefficientFacts(Strict):
         if len(self.log_covariance) != size or any(len(row) != size for row in self.log_covariance):
             raise ValueError(f"log_covariance is not {size} x {size}")
         matrix = np.array(self.log_covariance)
-        if not np.isfinite(matrix).all() or np.linalg.eigvalsh((matrix + matrix.T) / 2)[0] < -1e-6:
+        if np.linalg.eigvalsh((matrix + matrix.T) / 2)[0] < -1e-6:
             raise ValueError("log_covariance is not a covariance: it has a negative eigenvalue")
         return self
 
@@ -118,38 +104,19 @@ class AnalyticFacts(CoefficientFacts):
         return AnalyticModel(space, self.read(), Key(**self.key.model_dump()), self.provenance.provenance())
 
 
-class EntryFacts(Strict):
-    """`Entry`, as it stands in a file."""
-
-    mean: float = Field(ge=0)
-    std: float | None = Field(default=None, ge=0)
-    count: int | None = Field(default=None, ge=0)
-
-
 class TableFacts(Strict):
     """One table model of a latency file: entries by resolution, then by the reference's keys."""
 
     key: KeyFacts
     provenance: ProvenanceFacts
-    tables: dict[Annotated[str, Field(pattern="^[1-9][0-9]*$")], dict[str, EntryFacts]] = Field(min_length=1)
+    tables: dict[Annotated[str, Field(pattern="^[1-9][0-9]*$")], dict[str, Entry]] = Field(min_length=1)
     log_scatter: float = Field(gt=0)
 
     def bind(self, space: Space) -> TableModel:
         """The model over its space."""
-        tables = {
-            int(size): {key: Entry(**item.model_dump()) for key, item in table.items()}
-            for size, table in self.tables.items()
-        }
+        tables = {int(size): table for size, table in self.tables.items()}
         key = Key(**self.key.model_dump())
         return TableModel(space, tables, key, self.provenance.provenance(), self.log_scatter)
-
-
-class UnitSampleFacts(Strict):
-    """`UnitSample`, as it stands in a file."""
-
-    unit: str
-    ms: float = Field(gt=0)
-    sd: float = Field(ge=0)
 
 
 class NetworkSampleFacts(Strict):
@@ -160,26 +127,15 @@ class NetworkSampleFacts(Strict):
     sd: float = Field(ge=0)
 
 
-class WidthFacts(Strict):
-    """`Widths`, as they stand in a file."""
-
-    shape: float = Field(gt=0)
-    own: float = Field(gt=0)
-    surroundings: float = Field(gt=0)
-    unit_noise: float = Field(gt=0)
-    network_noise: float = Field(gt=0)
-    reach: float = Field(gt=0)
-
-
 class FittedFacts(Strict):
     """One fitted model of a latency file: the prior and the measurements, from which the model follows."""
 
     key: KeyFacts
     provenance: ProvenanceFacts
     prior: CoefficientFacts
-    units: tuple[UnitSampleFacts, ...]
+    units: tuple[UnitSample, ...]
     networks: tuple[NetworkSampleFacts, ...]
-    widths: WidthFacts
+    widths: Widths
     reach50: float = Field(gt=0)
     reach90: float = Field(gt=0)
 
@@ -220,9 +176,9 @@ class FittedFacts(Strict):
         return FittedModel(
             space,
             self.prior.read(),
-            [UnitSample(each.unit, each.ms, each.sd) for each in self.units],
+            list(self.units),
             networks,
-            Widths(**self.widths.model_dump()),
+            self.widths,
             Reach(self.reach50, self.reach90),
             Key(**self.key.model_dump()),
             self.provenance.provenance(),
