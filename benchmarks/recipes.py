@@ -34,7 +34,7 @@ from ofa_edge.metrics import top1
 from ofa_edge.schema import changed
 from ofa_edge.search.evolution import search_front
 from ofa_edge.space import Space, Subnet
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.evaluate import batches, logits, measure_top1
 from ofa_edge.supernet.network import initialise
 from ofa_edge.supernet.static import StaticNet
@@ -145,7 +145,7 @@ def train_alone(
     cpu, seen = time.process_time(), []
     trainer.run(seen.append)
     seconds = round(time.process_time() - cpu, 1) if len(seen) == trainer.steps else None
-    calibrate(net, batches(train.sample(CALIBRATION_IMAGES), sizes))
+    recalibrate_bn(net, batches(train.sample(CALIBRATION_IMAGES), sizes))
     return round(top1(logits(net, test, sizes), test.labels), 4), trainer.expected_macs, seconds
 
 

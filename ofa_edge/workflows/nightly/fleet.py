@@ -97,7 +97,7 @@ class FleetFile(Strict):
 
 
 @dataclass(frozen=True)
-class Fleet:
+class DeviceFleet:
     """A fleet file and where it lies."""
 
     path: Path
@@ -133,7 +133,10 @@ class Fleet:
         return self.path.parent / data if data else None
 
 
-def load_fleet(path: Path) -> Fleet:
+Fleet = DeviceFleet  # the old name, for the modules that still use it
+
+
+def load_fleet(path: Path) -> DeviceFleet:
     """Read a fleet file.
 
     Raises:
@@ -144,4 +147,4 @@ def load_fleet(path: Path) -> Fleet:
         content = parse_toml(bounded_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read {path.name}", f"{path}: {error}", hint) from error
-    return Fleet(path, validated(FleetFile, content, path.name, path, hint))
+    return DeviceFleet(path, validated(FleetFile, content, path.name, path, hint))
