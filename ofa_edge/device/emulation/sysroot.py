@@ -9,7 +9,6 @@ Set it up ahead, for instance from a Makefile: `python -m ofa_edge.device.emulat
 
 import argparse
 import importlib.metadata
-import json
 import shutil
 import sys
 import tempfile
@@ -255,12 +254,6 @@ def _write_machine(view: Path, core: EmulatedCore) -> None:
         write_bytes(topology / "core_id", f"{index}\n".encode())
         write_bytes(topology / "core_siblings_list", f"0-{last}\n".encode())
         write_bytes(topology / "thread_siblings_list", f"{index}\n".encode())
-
-
-def sysroot_versions() -> Mapping[str, str]:
-    """The Debian packages of a sysroot that is there: name to version."""
-    versions: Mapping[str, str] = json.loads((sysroot_path() / _RECORD).read_bytes())["packages"]
-    return versions
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -57,11 +57,6 @@ class CudaLibrary:
         kernels = [{"arch": self.arch, **kernel.to_json()} for kernel in self.kernels]
         return {**self.artifact.to_json(), "cubin": facts, "kernels": kernels, "note": NOT_RUN}
 
-    @property
-    def fallback(self) -> tuple[str, ...]:
-        """Kernels that no rule of ours took."""
-        return tuple(kernel.name for kernel in self.kernels if not kernel.own_rule)
-
 
 def compile_cuda(
     onnx_path: Path,
