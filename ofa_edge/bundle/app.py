@@ -150,7 +150,7 @@ def _is_new(entry: ModelEntry, old: Bundle, replace: bool) -> bool:
                 return False
             if not replace:
                 raise UsageError(
-                    f"'{entry.name}' is bundled already",
+                    f"'{entry.name}' is already bundled",
                     f"from another build (subnet {there.subnet}, SHA-256 {there.sha256[:12]}...)",
                     f"--replace, --name ANOTHER, or first: {pasteable('ofa-edge', 'bundle', '--remove', entry.name)}",
                 )

@@ -10,7 +10,9 @@ from ofa_edge.cli.console import Finite, print_json
 @click.command("sustain")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--device", required=True, metavar="NAME", help="local, or one of: devices list.")
-@click.option("--minutes", type=Finite(0, 24 * 60, min_open=True), default=10.0, show_default=True, help="Of load.")
+@click.option(
+    "--minutes", type=Finite(0, 24 * 60, min_open=True), default=10.0, show_default=True, help="Minutes of load."
+)
 @click.option(
     "--cooling", required=True, metavar="TEXT", help='What cools it, and the room: "bare board, 22 C". For the source.'
 )

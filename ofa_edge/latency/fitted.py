@@ -76,7 +76,7 @@ class FittedModel:
         provenance: where they come from.
 
     Raises:
-        ConfigError: a measurement of a unit that the space does not have, or a latency that cannot be.
+        ConfigError: a measurement of a unit that the space does not have, or an impossible latency.
     """
 
     kind: Literal["fitted"] = "fitted"
@@ -253,7 +253,7 @@ def _data(table: UnitTable, units: Sequence[UnitSample], networks: Sequence[Netw
         *((f"network {sample.subnet.id}", sample.ms, sample.sd) for sample in networks),
     ):
         if not (0 < ms < math.inf and 0 <= sd < math.inf):
-            raise ConfigError("a latency that cannot be", f"{words}: {ms} ms, standard error {sd}", "measure it again")
+            raise ConfigError("an impossible latency", f"{words}: {ms} ms, standard error {sd}", "measure it again")
     single = np.zeros((len(units), len(table.units)))
     for row, sample in enumerate(units):
         if sample.unit not in table.by_name:

@@ -184,7 +184,7 @@ def _split(recipe: Recipe, data: Dataset) -> tuple[NDArray[np.int64], NDArray[np
         raise DataError(
             "no image to hold out",
             f"no class of {data.name} has more than one training image",
-            "add images: from 20 a class on training makes sense",
+            "add images: training needs about 20 per class",
         )
     return kept, held_out
 

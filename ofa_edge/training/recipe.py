@@ -64,7 +64,7 @@ class DataRecipe(Strict):
     )
     split_seed: Annotated[int, Field(ge=0)] = key("seed of all splits: of what is held out, and of a test set made", 0)
     limit: Positive | None = key(
-        "train on so many images only, classes in proportion; for quick tests", None, unit="images"
+        "train on only this many images, classes in proportion; for quick tests", None, unit="images"
     )
     balance: Balance = key(
         "for classes of unlike size: `sampler` draws all classes alike often in an epoch of the same length, `loss` "
@@ -123,7 +123,7 @@ class AugmentRecipe(Strict):
 
     flip: bool = key("mirror half of the images, left to right", True)
     shift: Annotated[int, Field(ge=0)] = key(
-        "move each image by up to so much either way, edges filled with 0", 2, unit="pixels"
+        "move each image by up to this much either way, edges filled with 0", 2, unit="pixels"
     )
     erase: Share = key("chance that a square of a quarter to a half of the side is filled with noise", 0.0)
     crop: tuple[float, float] | None = key(
@@ -152,7 +152,7 @@ class MeasureRecipe(Strict):
         "random subnets at the largest resolution, for the rank correlation of accuracy with MACs", 50, unit="subnets"
     )
     images: Positive | None = key(
-        "of the held-out and of the test images so many, classes in proportion; all where it is left out",
+        "how many of the held-out and of the test images to use, classes in proportion; all where it is left out",
         None,
         unit="images",
     )
@@ -218,7 +218,7 @@ class Recipe(Strict):
     seed: Annotated[int, Field(ge=0)] = key("seed of all draws of the training", 0)
     scale: Annotated[float, Field(gt=0)] = key("multiplies the epochs of all phases", 1.0)
     min_steps: Positive | None = key(
-        "a run has at least so many steps: where a small set would give fewer, all phases are lengthened alike",
+        "a run has at least this many steps: where a small set would give fewer, all phases are lengthened alike",
         None,
         unit="steps",
     )

@@ -193,7 +193,7 @@ def read_table(table: Mapping[str, Any]) -> Device:
     if kind not in TABLES:
         kinds = ", ".join([*TABLES, *sorted(known)])
         raise ConfigError(
-            "no such kind of device", f"kind: '{kind}'", f"known: {kinds}; others come with packages ({ENTRY_POINTS})"
+            "unknown kind of device", f"kind: '{kind}'", f"known: {kinds}; others come with packages ({ENTRY_POINTS})"
         )
     device = TABLES[kind].model_validate(dict(table))
     device.check()

@@ -170,7 +170,7 @@ def _in_child(request: Mapping[str, object], scratch: Path) -> dict[str, Any]:
     )
     if done.returncode != 0 or not answer.is_file():
         raise ConversionError(
-            "the CUDA compilation died",
+            "the CUDA compiler process died",
             f"exit status {done.returncode}: {done.stderr.strip()[-800:] or 'it said nothing'}",
             "check the free memory, then run the same command again",
         )

@@ -51,7 +51,7 @@ def _compile(soname: str, names: list[str], folder: Path) -> Path:
     compiler = shutil.which("gcc") or shutil.which("g++") or shutil.which("cc")
     if compiler is None:
         raise ToolMissingError(
-            "no C compiler", "CUDA's libraries are stood in for by two small ones made here", "apt-get install g++"
+            "no C compiler", "two small libraries that are built here stand in for CUDA's", "apt-get install g++"
         )
     code, versions, library = (folder / f"{soname}{suffix}" for suffix in (".c", ".map", ""))
     code.write_text(source(names))

@@ -21,7 +21,7 @@ def inspect_library(path: Path) -> Inspection:
         found, cubins = links(data), find_cubins(data)
     except ElfError as error:
         raise ModelFileError(
-            f"{path.name} is no shared library that can be read here",
+            f"{path.name} is not a shared library that can be read here",
             f"{path}: {error}",
             "give a whole 64-bit little-endian ELF file",
         ) from error

@@ -70,7 +70,7 @@ def parse_fleet(text: str) -> tuple[tuple[str, float], ...]:
         if not equals or not name or not budget:
             raise ConfigError(f"bad fleet: '{item}' is not NAME=MILLISECONDS", f"--fleet {text}", f"--fleet {_FORM}")
         if name in found:
-            raise ConfigError(f"bad fleet: {name} stands there twice", f"--fleet {text}", "one budget for each target")
+            raise ConfigError(f"bad fleet: {name} is named twice", f"--fleet {text}", "one budget for each target")
         try:
             milliseconds = float(budget.removesuffix("ms").strip())
         except ValueError:
