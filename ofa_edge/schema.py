@@ -70,7 +70,7 @@ def _fault(item: Mapping[str, Any], model: type[BaseModel] | None, prefix: str) 
         return f"missing key '{key}'"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error" or not key:
-        return f"{key or 'file'}: {message}"
+        return f"{key}: {message}" if key else message
     value = json.dumps(item["input"], default=str)
     short = value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}..."
     return f"{key} = {short}: {message}"
