@@ -26,7 +26,7 @@ import numpy as np
 from ofa_edge.data.fashion_mnist import load_fashion_mnist
 from ofa_edge.files import write_json
 from ofa_edge.metrics import kendall
-from ofa_edge.search.fit import BudgetFit
+from ofa_edge.search.repair import BudgetRepair
 from ofa_edge.space import Genomes, Subnet
 from ofa_edge.training.pairs import measure_pairs, read_pairs
 from ofa_edge.workflows.build.plan import BuildOptions, SearchPlan, make_plan
@@ -45,9 +45,9 @@ def reference_subnets(plan: SearchPlan, count: int) -> list[Subnet]:
     def latency(genomes: Genomes) -> np.ndarray:
         return np.asarray(plan.latency.predict_many(genomes).ms)
 
-    fit, chosen = BudgetFit(space, latency), dict[Subnet, None]()
+    repair, chosen = BudgetRepair(space, latency), dict[Subnet, None]()
     while len(chosen) < count:
-        genomes = fit(space.sample(rng, 64), np.full(64, plan.budget_ms), rng, grow=1.0)
+        genomes = repair(space.sample(rng, 64), np.full(64, plan.budget_ms), rng, grow=1.0)
         chosen.update(dict.fromkeys(map(space.subnet, genomes)))
     return list(chosen)[:count]
 

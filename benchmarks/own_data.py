@@ -26,7 +26,7 @@ from ofa_edge.files import write_json
 from ofa_edge.metrics import argmax, paired_drop
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.evaluate import batches, logits
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.training.data import load_data, resolve
@@ -156,7 +156,7 @@ def scores(
 ) -> tuple[float, float]:
     """Top-1 and mean recall over the classes, counted here and not by the package's own metrics."""
     sizes = package.preprocessing(subnet.resolution)
-    net = calibrate(supernet.extract(subnet), batches(calibration, sizes))
+    net = recalibrate_bn(supernet.extract(subnet), batches(calibration, sizes))
     right = logits(net, test, sizes).argmax(1) == test.labels
     recalls = [right[test.labels == label].mean() for label in np.unique(test.labels)]
     return round(float(right.mean()), 5), round(float(np.mean(recalls)), 5)

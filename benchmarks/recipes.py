@@ -31,9 +31,10 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.fashion_mnist import load_fashion_mnist
 from ofa_edge.files import write_json
 from ofa_edge.metrics import top1
+from ofa_edge.schema import changed
 from ofa_edge.search.evolution import search_front
 from ofa_edge.space import Space, Subnet
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.evaluate import batches, logits, measure_top1
 from ofa_edge.supernet.network import initialise
 from ofa_edge.supernet.static import StaticNet
@@ -76,7 +77,7 @@ def recipe_at_equal_cost(name: str, seed: int, images: int) -> Recipe:
     anchor = load_recipe("ofa", PRESET)
     macs = plan_run(anchor, anchor.make_space(10), images).macs
     recipe = load_recipe(name, PRESET, {"seed": seed})
-    return recipe.model_copy(update={"scale": round(scale_for(recipe, recipe.make_space(10), images, macs), 6)})
+    return changed(recipe, scale=round(scale_for(recipe, recipe.make_space(10), images, macs), 6))
 
 
 def run_supernet(folder: Path, name: str, seed: int) -> None:
@@ -144,7 +145,7 @@ def train_alone(
     cpu, seen = time.process_time(), []
     trainer.run(seen.append)
     seconds = round(time.process_time() - cpu, 1) if len(seen) == trainer.steps else None
-    calibrate(net, batches(train.sample(CALIBRATION_IMAGES), sizes))
+    recalibrate_bn(net, batches(train.sample(CALIBRATION_IMAGES), sizes))
     return round(top1(logits(net, test, sizes), test.labels), 4), trainer.expected_macs, seconds
 
 
@@ -179,7 +180,7 @@ def run_variant(folder: Path, name: str, seed: int = 0) -> None:
             changes[key] = value
     recipe = load_recipe("ofa-edge", PRESET, {**changes, "phases": phases, "seed": seed})
     space = recipe.make_space(10)
-    recipe = recipe.model_copy(update={"scale": round(scale_for(recipe, space, len(train), macs), 6)})
+    recipe = changed(recipe, scale=round(scale_for(recipe, space, len(train), macs), 6))
     trainer = Trainer(recipe, space, train, _variant_file(folder, name).with_suffix(""))
     trainer.resume()
     net = trainer.run()

@@ -35,7 +35,7 @@ from ofa_edge.export.tvm.tuning.functions import NetworkFunction, network_functi
 from ofa_edge.export.tvm.tuning.tuner import Bench, tune, weigh
 from ofa_edge.export.tvm.tuning.turns import MAIN, Turn, argument
 from ofa_edge.space import Space, Subnet
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.zoo import DEFAULT, open_supernet
 
@@ -53,7 +53,7 @@ def export(space: Space, subnet: Subnet, path: Path) -> tuple[int, ...]:
     torch.manual_seed(0)
     shape = (1, space.in_channels, subnet.resolution, subnet.resolution)
     net = StaticNet(space, subnet).eval()
-    calibrate(net, [torch.randn(4, *shape[1:])])
+    recalibrate_bn(net, [torch.randn(4, *shape[1:])])
     export_onnx(fold_batch_norm(net), shape, path)
     return shape
 

@@ -32,7 +32,7 @@ from ofa_edge.export.tflite import rewrites
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.export.tvm.schedules.timing import time_functions
 from ofa_edge.space import Space
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.zoo import UNTRAINED
 
@@ -50,7 +50,7 @@ def export_subnets(count: int, folder: Path, space: Space = UNTRAINED[SUPERNET])
     for index, genome in enumerate(drawn):
         torch.manual_seed(index)
         net = StaticNet(space, space.subnet(genome)).eval()
-        calibrate(net, [torch.randn(8, *SHAPE[1:])])
+        recalibrate_bn(net, [torch.randn(8, *SHAPE[1:])])
         paths.append(folder / f"net{index}.onnx")
         export_onnx(fold_batch_norm(net), SHAPE, paths[-1])
     return paths

@@ -20,7 +20,7 @@ the exit code of the command line.
     |-- DeviceError                  3  device or infrastructure: nothing was proved either way
     |   |-- DeviceLostError             the connection broke
     |   |-- DeviceRebootedError         it restarted in the middle: what it measured before and after is not one run
-    |   |-- DeviceTimeoutError          a call on the device outlasted its limit
+    |   |-- DeviceTimeoutError          a call on the device ran past its time limit
     |   |-- DeviceBusyError             somebody else holds it, or it is not in the state that measuring needs
     |   |-- ThrottledError              it ran hot or short of power, and what it measured then counts for nothing
     |   |-- ImplausibleError            it gave a measurement that cannot be true
@@ -148,7 +148,7 @@ class ImplausibleError(DeviceError):
 
 
 class DeviceTimeoutError(DeviceError):
-    """A call on the device outlasted its limit."""
+    """A call on the device ran past its time limit."""
 
 
 class DeviceRunError(DeviceError):

@@ -26,7 +26,7 @@ def is_plain(name: str) -> bool:
 def plain(name: str) -> str:
     """`name`; ValueError where it is not plain. For schemas."""
     if not is_plain(name):
-        raise ValueError(f"{_shown(name)} is no plain name: {RULE}")
+        raise ValueError(f"{_shown(name)} is not a plain name: {RULE}")
     return name
 
 

@@ -100,7 +100,7 @@ def _publish(staging: Path, out: Path, last: str) -> None:
         if foreign:
             raise OutputError(
                 f"not ours to overwrite: {out / foreign[0]}",
-                f"ofa-edge did not make it ({len(foreign)} such); nothing was overwritten",
+                f"ofa-edge did not make it ({len(foreign)} such files); nothing was overwritten",
                 "move it away, or choose another folder with --out",
             )
         write_json(out / MARKER, _marker(sorted({*old, *names})))  # before any move: a crash leaves all of it ours

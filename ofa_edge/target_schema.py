@@ -4,18 +4,13 @@ import math
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from ofa_edge.names import PlainName, RelativePath
+from ofa_edge.schema import Strict
 from ofa_edge.vocabulary import Precision
 
 Architecture = Literal["aarch64", "x86_64", "armv7l"]
-
-
-class _Table(BaseModel):
-    """A table of the file: frozen, no unknown keys, no conversion of types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 # What a figure of a device can be. Peaks decide which latencies are believed: an endless one would let any pass.
@@ -25,7 +20,7 @@ Peak = Annotated[float, Field(ge=1e-3, le=FASTEST_GMACS)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 
 
-class Hardware(_Table):
+class Hardware(Strict):
     """The device model. Peaks are of what the runtime uses: `runtime.threads` CPU threads, or the GPU."""
 
     arch: Architecture
@@ -48,7 +43,7 @@ class Hardware(_Table):
         return self
 
 
-class TvmOptions(_Table):
+class TvmOptions(Strict):
     """How TVM compiles for this target."""
 
     target: dict[str, JsonValue]  # as `tvm.target.Target` takes it, host included
@@ -64,7 +59,7 @@ class TvmOptions(_Table):
         return self
 
 
-class PluginOptions(_Table):
+class PluginOptions(Strict):
     """What a runtime that is not ours has to know about the target: `options` are its own affair."""
 
     precisions: tuple[Precision, ...] | None = Field(default=None, min_length=1)  # default: those of [runtime]
@@ -72,7 +67,7 @@ class PluginOptions(_Table):
     options: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-class Runtime(_Table):
+class Runtime(Strict):
     """What runs the artifact, and how. Which runtimes there are is known to `ofa_edge.runtimes` alone."""
 
     kind: PlainName
@@ -97,14 +92,14 @@ class Runtime(_Table):
         return self
 
 
-class Defaults(_Table):
+class Defaults(Strict):
     """What `build` takes where no option says otherwise."""
 
     precision: Precision
     relative_budget: float = Field(default=0.6, gt=0, le=1)  # of the largest subnet's predicted latency
 
 
-class SearchLimits(_Table):
+class SearchLimits(Strict):
     """What a network for this target may hold. Searches keep to it; supernets that cannot are refused."""
 
     kernels: tuple[Annotated[int, Field(ge=1, le=64)], ...] | None = Field(
@@ -114,19 +109,19 @@ class SearchLimits(_Table):
     hard_swish: bool = True
 
 
-class LatencyModelFile(_Table):
+class LatencyModelFile(Strict):
     """Where the coefficients of the latency model lie."""
 
     file: RelativePath  # relative to the target file
 
 
-class Emulation(_Table):
+class Emulation(Strict):
     """How an emulator can stand in for this target: for parity and accuracy, never for milliseconds."""
 
     cpu: str = Field(min_length=1)  # qemu's -cpu
 
 
-class Identity(_Table):
+class Identity(Strict):
     """How hardware of this target is known by what it says of itself. Where both are given, both must hold."""
 
     models: tuple[str, ...] = ()  # of the board or phone; shell patterns: "Raspberry Pi 4 Model B*"
@@ -145,7 +140,7 @@ class Identity(_Table):
         )
 
 
-class Sustained(_Table):
+class Sustained(Strict):
     """What the target keeps of its speed in steady state, hot as it then is."""
 
     factor: float = Field(ge=1, le=20)  # latency of one inference after minutes of load, in units of the cold latency
@@ -160,7 +155,7 @@ def _finite(value: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-class TargetFile(_Table):
+class TargetFile(Strict):
     """The schema of a target file."""
 
     schema_version: Literal[1] = Field(alias="schema")

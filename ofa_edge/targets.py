@@ -9,23 +9,19 @@ Example:
     'tflite'
 """
 
-import difflib
-import json
 import os
 import platform
 import tomllib
 import types
-import typing
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
 from ofa_edge.errors import ConfigError, UnknownNameError
 from ofa_edge.files import bounded_text, parse_toml
 from ofa_edge.names import require_plain
+from ofa_edge.schema import validated
 from ofa_edge.shown import pasteable
 from ofa_edge.target_schema import Identity, Sustained, TargetFile
 
@@ -37,7 +33,6 @@ __all__ = [
     "list_targets",
     "load_target",
     "machine_architecture",
-    "nearest_key",
     "read_target",
 ]
 ENTRY_POINTS = "ofa_edge.targets"
@@ -94,15 +89,13 @@ def read_target(path: Path) -> Target:
         raise ConfigError(
             f"cannot read target file {path.name}", f"{path}: {error}", "ofa-edge targets show raspberry-pi-4"
         ) from error
-    try:
-        # JSON mode: strict about types, yet arrays may fill tuples.
-        file = TargetFile.model_validate_json(json.dumps(_at_hand(raw), default=str))
-    except ValidationError as error:
-        raise ConfigError(
-            f"target file {path.name} does not fit its schema",
-            f"{path}: {'; '.join(dict.fromkeys(_explain(item) for item in error.errors()))}",
-            f"correct it, then: {pasteable('ofa-edge', 'targets', 'validate', path)}",
-        ) from error
+    file = validated(
+        TargetFile,
+        _at_hand(raw),
+        f"target file {path.name}",
+        path,
+        f"correct it, then: {pasteable('ofa-edge', 'targets', 'validate', path)}",
+    )
     return Target.model_validate(
         {**file.model_dump(by_alias=True), "name": path.stem, "path": path.resolve()}, strict=False
     )
@@ -123,42 +116,6 @@ def _at_hand(raw: dict[str, Any]) -> dict[str, Any]:
         **raw,
         "hardware": {"cores": os.cpu_count() or 1, **hardware, "arch": machine_architecture()},
     }
-
-
-def _explain(item: Mapping[str, Any]) -> str:
-    """One fault of a file in words: the dotted key, then what is wrong with it."""
-    key = ".".join(str(part) for part in item["loc"] if part != "[key]")
-    if item["type"] == "extra_forbidden":
-        near = nearest_key(key)
-        return f"unknown key '{key}'" + (f"; nearest known key: '{near}'" if near else "")
-    if item["type"] == "missing":
-        return f"missing key '{key}'"
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "value_error":
-        return f"{key or 'file'}: {message}"
-    return f"{key} = {json.dumps(item['input'], default=str)}: {message}"
-
-
-def known_keys(model: type[BaseModel] = TargetFile, prefix: str = "") -> Iterator[str]:
-    """Every dotted key that a target file may hold."""
-    for name, field in model.model_fields.items():
-        key = prefix + (field.alias or name)
-        yield key
-        for part in (field.annotation, *typing.get_args(field.annotation)):
-            if isinstance(part, type) and issubclass(part, BaseModel):
-                yield from known_keys(part, f"{key}.")
-
-
-def nearest_key(key: str) -> str | None:
-    """The known dotted key nearest to `key`: by its whole path, else by its last part in any table."""
-    known = list(known_keys())
-    table, _, leaf = key.rpartition(".")
-    siblings = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == table}
-    anywhere = {name.rpartition(".")[2]: name for name in reversed(known)}
-    for names in (siblings, anywhere):
-        if near := difflib.get_close_matches(leaf, names, n=1, cutoff=0.6):
-            return names[near[0]]
-    return next(iter(difflib.get_close_matches(key, known, n=1, cutoff=0.6)), None)
 
 
 # -- finding ---------------------------------------------------------------------------------------------------------

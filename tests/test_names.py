@@ -16,7 +16,7 @@ def test_plain_names(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_names_that_are_not_plain(name: str) -> None:
     assert not is_plain(name)
-    with pytest.raises(ValueError, match="no plain name"):
+    with pytest.raises(ValueError, match="not a plain name"):
         plain(name)
     with pytest.raises(ConfigError, match="not a recipe name") as caught:
         require_plain("recipe", name, "x.toml", "another name")

@@ -31,7 +31,7 @@ def write(folder, test):
 @pytest.mark.parametrize("strange", [3, 255, -1])
 def test_labels_that_are_no_classes_are_told(folder, strange):
     write(folder, images(np.array([0, 1, strange, 2])))
-    with pytest.raises(DataError, match="no classes of") as caught:
+    with pytest.raises(DataError, match="not classes of") as caught:
         open_supernet(str(folder)).images("test")
     assert f"1 of 4, the first is {strange}; its 3 classes are 0 .. 2" in caught.value.why
     assert len(open_supernet(str(folder)).images("validation"))

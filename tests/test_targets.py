@@ -11,7 +11,6 @@ from ofa_edge.targets import (
     builtin_folder,
     list_targets,
     load_target,
-    nearest_key,
     read_target,
 )
 
@@ -174,10 +173,6 @@ def test_broken_toml_and_wrong_encoding_are_config_errors(tmp_path: Path) -> Non
     path.write_bytes(b"description = '\xe9'")
     with pytest.raises(ConfigError, match="cannot read"):
         read_target(path)
-
-
-def test_nearest_key_gives_up_on_nonsense() -> None:
-    assert nearest_key("zzzzqqq") is None
 
 
 # -- finding --

@@ -35,7 +35,7 @@ def page(results: dict[str, Any], default_fractions: tuple[float, ...]) -> str:
         "",
         "## After equal time",
         "",
-        "Mean of the best predicted top-1 so many seconds after the start of a run.",
+        "Mean of the best predicted top-1, that many seconds after the start of a run.",
         "",
         *_after(runs, results),
         "",

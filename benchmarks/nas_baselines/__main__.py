@@ -38,7 +38,7 @@ from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.metrics import top1 as accuracy
 from ofa_edge.search.evolution import search_front
 from ofa_edge.space import Genomes, Space, Subnet
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.evaluate import batches, extract_calibrated, logits, measure_top1
 from ofa_edge.targets import load_target
 from ofa_edge.training.recipe import Recipe
@@ -164,7 +164,7 @@ def run_finetuned(ground: Ground, folder: Path) -> dict[str, Any]:
         one, recipe, ground.train, sizes, folder / f"finetuned-{ground.seed}-{subnet.id}", teacher=teacher
     )
     trainer.run()
-    calibrate(one, batches(calibration, sizes))
+    recalibrate_bn(one, batches(calibration, sizes))
     spent = round(time.process_time() - started, 1)
     top1 = round(accuracy(logits(one, ground.data.test, sizes), ground.data.test.labels), 4)
     once = {"predictor_cpu_seconds": found["predictor_cpu_seconds"]}

@@ -10,6 +10,7 @@ from ofa_edge.bundle.samples import DEFAULT_IMAGES, SampleSet, samples_of
 from ofa_edge.errors import ConfigError, UnknownNameError, UsageError
 from ofa_edge.files import sha256_bytes, write_bytes
 from ofa_edge.output import MARKER, folder_inside, locked_folder, output_folder
+from ofa_edge.schema import changed
 from ofa_edge.shown import pasteable
 
 ASSETS = Path("app/src/main/assets")
@@ -85,7 +86,7 @@ def add_models(
         models = [model for model in old.models if model.name not in replaced]
         samples = {item.name: item for item in old.samples}
         for candidate, chosen in content:
-            models.append(candidate.entry.model_copy(update={"samples": chosen.entry.name if chosen else None}))
+            models.append(changed(candidate.entry, samples=chosen.entry.name if chosen else None))
             if chosen is not None:
                 samples[chosen.entry.name] = chosen.entry
         fresh = _fresh(content)
@@ -149,7 +150,7 @@ def _is_new(entry: ModelEntry, old: Bundle, replace: bool) -> bool:
                 return False
             if not replace:
                 raise UsageError(
-                    f"'{entry.name}' is bundled already",
+                    f"'{entry.name}' is already bundled",
                     f"from another build (subnet {there.subnet}, SHA-256 {there.sha256[:12]}...)",
                     f"--replace, --name ANOTHER, or first: {pasteable('ofa-edge', 'bundle', '--remove', entry.name)}",
                 )

@@ -14,6 +14,7 @@ from ofa_edge.errors import ConfigError, UsageError
 from ofa_edge.files import pretty_json
 from ofa_edge.names import RelativePath
 from ofa_edge.records.base import Count, Digest, Fraction, NotNegative, Positive, Record
+from ofa_edge.schema import explain
 
 BUNDLE = "bundle.json"  # written last
 
@@ -113,7 +114,7 @@ class SampleEntry(Record):
 class Bundle(Record):
     """All that is bundled, in the order of names."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", validate_by_name=True)
+    model_config = ConfigDict(validate_by_name=True)
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     ofa_edge: str = __version__
@@ -174,10 +175,8 @@ def read_bundle(assets: Path) -> Bundle:
     try:
         return Bundle.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ConfigError(
             "not a bundle of this version",
-            f"{path}: {where}: {first['msg']}",
+            f"{path}: {explain(error, Bundle)}",
             f"remove {assets}, which holds nothing but bundled files, and bundle again",
         ) from error

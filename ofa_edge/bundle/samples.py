@@ -12,6 +12,7 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.errors import DataError, OfaEdgeError
 from ofa_edge.files import sha256_bytes, sha256_file
 from ofa_edge.records.manifest import Manifest
+from ofa_edge.schema import changed
 from ofa_edge.supernet import zoo
 
 DEFAULT_IMAGES = 500
@@ -33,7 +34,7 @@ class SampleSet:
     def renamed(self, name: str) -> "SampleSet":
         """The same under another name."""
         file, labels_file = sample_paths(name)
-        entry = self.entry.model_copy(update={"name": name, "file": file, "labels_file": labels_file})
+        entry = changed(self.entry, name=name, file=file, labels_file=labels_file)
         return SampleSet(entry, self.pixels, self.labels)
 
 

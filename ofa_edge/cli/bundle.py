@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 @click.option(
     "--app", type=click.Path(path_type=Path), default=Path("android_demo"), show_default=True, help="The app's folder."
 )
-@click.option("--name", metavar="NAME", help="Of the model in the app, for one OUT. Default: TARGET-PRECISION.")
+@click.option("--name", metavar="NAME", help="Name of the model in the app, for one OUT. Default: TARGET-PRECISION.")
 @click.option("--remove", multiple=True, metavar="NAME", help="Take a model out of the app; may be repeated.")
 @click.option("--list", "listing", is_flag=True, help="Only list what is bundled.")
 @click.option("--apk", is_flag=True, help="Build the APK, after bundling if there is an OUT.")
 @click.option(
     "--images", type=click.IntRange(min=0), default=500, show_default=True, help="Test images for each supernet."
 )
-@click.option("--replace", is_flag=True, help="Let a build take the place of another one of the same name.")
-@click.option("--allow-unverified", is_flag=True, help="Take what did not pass parity and accuracy; labelled so.")
+@click.option("--replace", is_flag=True, help="Let a build replace another one of the same name.")
+@click.option(
+    "--allow-unverified", is_flag=True, help="Accept a build that did not pass parity and accuracy; it is labelled so."
+)
 @json_option()
 def bundle_command(
     builds: tuple[Path, ...],

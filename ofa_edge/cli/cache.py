@@ -7,7 +7,7 @@ from ofa_edge.cli.console import Finite, file_size, table
 
 @click.group("cache")
 def cache_group() -> None:
-    """Results of stages that later builds are served from."""
+    """Results of build stages, kept for later builds."""
 
 
 @cache_group.command("list")
@@ -26,7 +26,7 @@ def list_command() -> None:
 
 
 @cache_group.command("prune")
-@click.option("--keep-mb", type=Finite(min=0), default=0.0, show_default=True, help="Size to come down to, in MB.")
+@click.option("--keep-mb", type=Finite(min=0), default=0.0, show_default=True, help="Size to shrink to, in MB.")
 def prune_command(keep_mb: float) -> None:
     """Remove the least recently used results."""
     from ofa_edge.cache import StageCache, default_root

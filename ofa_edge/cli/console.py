@@ -21,7 +21,7 @@ ACCEPT_CODE = click.option(
     "--accept-changed-code",
     "accept_code",
     is_flag=True,
-    help="Go on with a run that an older version of ofa-edge began.",
+    help="Continue a run that an older version of ofa-edge began.",
 )
 
 

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from ofa_edge.workflows.build.constraints import Constraints
 
 _OPTIONS = (
-    click.option("--max-macs", metavar="N", help="Most multiply-accumulates: 8M."),
-    click.option("--max-size", metavar="BYTES", help="Largest artifact: 900kB, 1.5MiB. Predicted by a size model."),
-    click.option("--max-memory", metavar="BYTES", help="Most bytes of maps alive at once: 200kB."),
+    click.option("--max-macs", metavar="N", help="At most this many multiply-accumulates: 8M."),
+    click.option("--max-size", metavar="BYTES", help="Largest artifact, as a size model predicts it: 900kB, 1.5MiB."),
+    click.option("--max-memory", metavar="BYTES", help="Largest memory for activations: 200kB."),
     click.option(
         "--min-accuracy",
         type=Finite(0, 1, min_open=True),
-        help="Least predicted top-1, 0..1; the latency is then minimised, within --latency-ms if that is given.",
+        help="Lowest predicted top-1 to accept, 0..1; latency is then minimised, within --latency-ms if given.",
     ),
     click.option("--kernels", metavar="K,K", help="Kernel sizes to choose from: 3 or 3,5."),
     click.option(
@@ -25,9 +25,9 @@ _OPTIONS = (
         type=click.Choice(["auto", "use", "macs"]),
         default="auto",
         show_default=True,
-        help="What ranks subnets. auto: the accuracy predictor where it does so better than MACs.",
+        help="What ranks subnets. auto: the accuracy predictor if it ranks them better than MACs do.",
     ),
-    click.option("--also", multiple=True, metavar="TARGET=MS", help="Keep another target's budget too. Repeatable."),
+    click.option("--also", multiple=True, metavar="TARGET=MS", help="Also meet another target's budget. Repeatable."),
 )
 
 

@@ -8,7 +8,7 @@ from ofa_edge.cli.options import json_option
 
 @click.group("devices")
 def devices_group() -> None:
-    """Where hardware stands: this machine, emulated devices, and those of your devices file."""
+    """Devices to run on: this machine, emulated ones, and those in your devices file."""
 
 
 @devices_group.command("list")
@@ -28,18 +28,20 @@ def list_command() -> None:
 @click.argument("name")
 @click.option("--kind", required=True, help="ssh, adb, or one that an installed package brings.")
 @click.option("--host", help="ssh: where it is. adb: an address for 'adb connect'.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Of the host.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The host's port.")
 @click.option("--user", help="ssh: who logs in there.")
 @click.option("--identity-file", help="ssh: the private key.")
-@click.option("--known-hosts-file", help="ssh: where the host's key is known.")
-@click.option("--serial", help="adb: as 'adb devices' lists it. ssh: the one that it must tell.")
+@click.option("--known-hosts-file", help="ssh: the known_hosts file.")
+@click.option("--serial", help="adb: as 'adb devices' lists it. ssh: the serial number that it must report.")
 @click.option("--build", help="adb: the build fingerprint that it must have.")
-@click.option("--server-port", type=click.IntRange(1, 65535), help="adb: of a server other than the usual one.")
+@click.option("--server-port", type=click.IntRange(1, 65535), help="adb: port of a server other than the usual one.")
 @click.option("--python", help="A Python on the device that has ai-edge-litert.")
 @click.option("--folder", help="Where private folders are made on the device.")
-@click.option("--option", "further", multiple=True, metavar="KEY=VALUE", help="A key of another package's kind.")
+@click.option(
+    "--option", "further", multiple=True, metavar="KEY=VALUE", help="A key for a kind that another package brings."
+)
 def add_command(name: str, kind: str, further: tuple[str, ...], **options: str | int | None) -> None:
-    """Add a device to your devices file; what stands there stays as it is."""
+    """Add a device to your devices file; the rest of the file stays as it is."""
     from ofa_edge.device.registry.devices_edit import add_device, parse_option
 
     given = {key: value for key, value in options.items() if value is not None}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command("finetune")
 @click.option(
-    "--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR", help="Where it is cut from."
+    "--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR", help="The supernet to cut it from."
 )
 @click.option(
     "--subnet", "chosen", required=True, metavar="SUBNET", help="largest, smallest, a JSON file, or a build's folder."
@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 @click.option("--dataset", metavar="NAME", help="Default: the supernet's own, or an image folder.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder.")
 @click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Default: 25, as in the paper.")
-@click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="For a batch of 2048. Default: 0.24.")
-@click.option("--batch", type=click.IntRange(min=1), help="Images a step. Default: the supernet's recipe's.")
+@click.option(
+    "--lr", type=click.FloatRange(min=0, min_open=True), help="Learning rate, for a batch of 2048. Default: 0.24."
+)
+@click.option("--batch", type=click.IntRange(min=1), help="Images per step. Default: the supernet's recipe's.")
 @click.option("--distill", type=click.FloatRange(0, 1), help="Weight of the largest net's predictions. Default: 1.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Default: runs/finetune-SUBNET.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
 @click.option("--device", default="cpu", show_default=True, help="torch device: cpu, cuda.")
-@click.option("--allow-drop", is_flag=True, help="Take the network even where it became worse.")
+@click.option("--allow-drop", is_flag=True, help="Accept the network even if it became worse.")
 @ACCEPT_CODE
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 @json_option("Print the figures as JSON.")
@@ -49,10 +51,10 @@ def finetune_command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Train one subnet by itself and write a package that `build --supernet` takes.
+    """Train one subnet on its own and write a package that `build --supernet` takes.
 
-    A run that was interrupted goes on with the same command. A network that became worse beyond chance is an error, and
-    is not written.
+    Run the same command again to continue an interrupted run. A network that became worse beyond chance is an error,
+    and is not written.
     """
     import torch
     from pydantic import ValidationError

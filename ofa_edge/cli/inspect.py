@@ -22,7 +22,7 @@ FAULTY = 1
 @click.option("--profile", is_flag=True, help="Time each operator of a TFLite file alone, on this machine.")
 @json_option("Print as JSON, with every node.")
 def inspect_command(model: Path, profile: bool, as_json: bool) -> int:
-    """Say what is in a .tflite, .onnx or .so file, what of it is slow or inexact, and how to mend it.
+    """Show what a .tflite, .onnx or .so file holds, what in it is slow or inexact, and how to fix it.
 
     Works on any such file, whoever made it. Exit code 0: no fault (warnings and notes do not count); 1: at least one
     finding of severity "fault"; 2: the file cannot be read.

@@ -29,7 +29,7 @@ _FLEET = click.option(
 @click.option("--github/--no-github", default=None, help="Print annotations. Default: when GitHub Actions runs this.")
 @json_option("Print the night's record as JSON.")
 def nightly_command(fleet_path: Path, github: bool | None, as_json: bool) -> int:
-    """Measure golden against candidate on every device of a fleet, and judge.
+    """Measure the golden artifact against the candidate on every device of a fleet, and judge.
 
     Exit code 1 only on RED; 3 where nothing was proved on any device; else 0.
     """
@@ -71,7 +71,7 @@ def night_table(night: "NightRecord") -> str:
 
 @click.group("baseline")
 def baseline_group() -> None:
-    """The golden artifacts that nights are judged against."""
+    """The golden artifacts that nightly runs are judged against."""
 
 
 @baseline_group.command("show")
@@ -99,16 +99,16 @@ def show_command(fleet_path: Path, as_json: bool) -> None:
 @click.argument("artifacts", nargs=-1)
 @_FLEET
 @click.option("--all", "every", is_flag=True, help="All artifacts of the fleet.")
-@click.option("--note", default="", help="Why; kept in the history.")
+@click.option("--note", default="", help="The reason; kept in the history.")
 def accept_command(artifacts: tuple[str, ...], fleet_path: Path, every: bool, note: str) -> None:
-    """Make the artifacts that lie in the build folders now the golden ones."""
+    """Make the artifacts now in the build folders the golden ones."""
     from ofa_edge.errors import UsageError
     from ofa_edge.workflows.nightly.fleet import load_fleet
     from ofa_edge.workflows.nightly.run import accept
 
     fleet = load_fleet(fleet_path)
     if every == bool(artifacts):
-        raise UsageError("accept what?", "give artifacts or --all", f"one of: {', '.join(fleet.file.artifacts)}")
+        raise UsageError("nothing to accept", "give artifacts or --all", f"one of: {', '.join(fleet.file.artifacts)}")
     for name in fleet.file.artifacts if every else artifacts:
         record = accept(fleet, name, note)
         click.echo(f"  {name}: {record.sha256[:12]} is golden now ({file_size(record.size)})")

@@ -40,8 +40,8 @@ def predictor_train(
 ) -> None:
     """Measure subnets of a supernet and fit its accuracy predictor.
 
-    Each subnet is cut out, its batch norms calibrated, its top-1 measured on held-out images. Prints the error and
-    the rank correlation on subnets that the fit did not see. An interrupted run goes on with the same command.
+    Each subnet is cut out, its batch norms re-calibrated, its top-1 measured on held-out images. Prints the error and
+    the rank correlation on subnets that the fit did not see. Run the same command again to continue an interrupted run.
     """
     import torch
 

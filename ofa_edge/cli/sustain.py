@@ -11,7 +11,9 @@ from ofa_edge.cli.options import data_option, device_option, json_option
 @click.command("sustain")
 @click.argument("folder", type=click.Path(path_type=Path))
 @device_option()
-@click.option("--minutes", type=Finite(0, 24 * 60, min_open=True), default=10.0, show_default=True, help="Of load.")
+@click.option(
+    "--minutes", type=Finite(0, 24 * 60, min_open=True), default=10.0, show_default=True, help="Minutes of load."
+)
 @click.option(
     "--cooling", required=True, metavar="TEXT", help='What cools it, and the room: "bare board, 22 C". For the source.'
 )

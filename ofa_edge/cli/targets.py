@@ -9,7 +9,7 @@ from ofa_edge.shown import pasteable
 
 @click.group("targets")
 def targets_group() -> None:
-    """What networks can be built for."""
+    """The targets that networks can be built for."""
 
 
 @targets_group.command("list")

@@ -16,7 +16,7 @@ from ofa_edge.cli.options import json_option
 @click.option("--keys", "keys_only", is_flag=True, help="Print every key of a recipe file: docs/recipe.md.")
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), help="Shorten or lengthen all phases alike.")
 @click.option("--seed", type=int, help="Seed of all draws. Default: the recipe's.")
-@click.option("--data", type=click.Path(path_type=Path), help="Data folder, where the recipe's default is not wanted.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder, instead of the recipe's default.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder. Default: runs/RECIPE.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
 @click.option("--device", default="cpu", show_default=True, help="torch device: cpu, cuda.")
@@ -25,9 +25,11 @@ from ofa_edge.cli.options import json_option
     type=click.IntRange(min=24),  # search.predictor.MIN_PAIRS, which is not imported here: it costs time
     help="Subnets to measure for the predictor. Default: the recipe's.",
 )
-@click.option("--resume", is_flag=True, help="Go on with a run (a run folder is always continued).")
+@click.option("--resume", is_flag=True, help="Continue a run (a run folder is always continued).")
 @ACCEPT_CODE
-@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and how long it takes here.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check everything; print what would be done, and how long it would take here."
+)
 @json_option("Print the figures as JSON in place of the summary.")
 def train_command(
     recipe: str | None,
@@ -50,7 +52,7 @@ def train_command(
 
     \b
     ofa-edge train --recipe ofa-edge --preset smoke              minutes on a CPU
-    ofa-edge train --recipe ofa-edge --preset own-images --data DIR    your own images, from 20 a class on
+    ofa-edge train --recipe ofa-edge --preset own-images --data DIR    your own images, 20 or more per class
     ofa-edge train --recipe my.toml --data DIR                   a recipe of your own (--keys: what it may hold)
     torchrun --nproc-per-node 2 -m ofa_edge train ...            several processes
     """  # noqa: D301 (click's own mark for lines that stay as they are)

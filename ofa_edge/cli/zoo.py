@@ -15,7 +15,7 @@ from ofa_edge.shown import pasteable
 
 @click.group("zoo")
 def zoo_group() -> None:
-    """Supernets that networks can be taken from."""
+    """Supernets to take networks from."""
 
 
 @zoo_group.command("list")
@@ -77,18 +77,23 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder. Default: imported/NAME.")
 @click.option("--as", "wanted", type=click.Choice(["auto", "supernet", "network"]), default="auto", show_default=True)
-@click.option("--space", metavar="NAME|DIR|JSON", help="What it is a network of. Default: found by its shapes.")
-@click.option("--sha256", metavar="HEX", help="What the weights file must be; an https address needs it.")
-@click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line. Default: class 0, ...")
+@click.option("--space", metavar="NAME|DIR|JSON", help="The space that it belongs to. Default: found from its shapes.")
+@click.option("--sha256", metavar="HEX", help="The SHA-256 that the weights file must have; an https address needs it.")
+@click.option("--labels", type=click.Path(path_type=Path), help="Class names, one per line. Default: class 0, ...")
 @click.option("--mean", type=_Numbers(), metavar="M,M,M", help="Of pixels 0..255. Default for 3 channels: ImageNet's.")
 @click.option("--std", type=_Numbers(), metavar="S,S,S", help="Of pixels 0..255. Default for 3 channels: ImageNet's.")
 @click.option("--predictor", type=click.Path(path_type=Path), help="A published accuracy predictor, .pth.")
-@click.option("--predictor-sizes", type=_Numbers(), metavar="R,R,...", help="Its resolutions, where it has its own.")
-@click.option("--resolution", type=click.IntRange(min=8), help="Of a network without a run.config.")
-@click.option("--subnet", is_flag=True, help="Only tell which subnet a net.config is; --out names a JSON file.")
+@click.option(
+    "--predictor-sizes",
+    type=_Numbers(),
+    metavar="R,R,...",
+    help="The predictor's resolutions, if they differ from the supernet's.",
+)
+@click.option("--resolution", type=click.IntRange(min=8), help="Input size of a network without a run.config.")
+@click.option("--subnet", is_flag=True, help="Only print which subnet a net.config describes; --out names a JSON file.")
 @json_option("Print what was imported as JSON.")
 def import_command(subnet: bool, as_json: bool, **options: Any) -> None:
-    """Take in weights of the reference: a supernet, a full network, or a specialised one with its net.config.
+    """Import published weights: a supernet, a full network, or a specialised one with its net.config.
 
     SOURCE is a file, the folder of a specialised network, or one https address with --sha256.
     """

@@ -19,7 +19,7 @@ _NARROW = 0.1  # share of the attainable range below which a set hardly reaches 
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationSet:
     """A calibration set, reviewed.
 
     Attributes:
@@ -36,9 +36,12 @@ class Calibration:
     warnings: tuple[str, ...] = ()
 
 
+Calibration = CalibrationSet  # the old name, for the modules that still use it
+
+
 def review_calibration(
     images: Images, preprocessing: Preprocessing, class_names: Sequence[str], labelled: bool = True
-) -> Calibration:
+) -> CalibrationSet:
     """Check a calibration set.
 
     Args:
@@ -77,7 +80,7 @@ def review_calibration(
             warnings.append(
                 f"no calibration image of {', '.join(missing[:_NAMED])}{more}: their activations are unseen"
             )
-    return Calibration(count, classes, *values, tuple(warnings))
+    return CalibrationSet(count, classes, *values, tuple(warnings))
 
 
 def check_normalised(low: float, high: float, preprocessing: Preprocessing) -> None:

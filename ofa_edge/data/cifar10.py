@@ -90,7 +90,7 @@ def load_cifar10(
         raise DataError("no CIFAR-10 here", f"{where} holds none of its files", _HINT)
     missing = [name for name in version.files if name not in contents]
     if missing:
-        raise DataError("CIFAR-10 is not whole", f"{where}: {missing[0]} is missing", _HINT)
+        raise DataError("CIFAR-10 is incomplete", f"{where}: {missing[0]} is missing", _HINT)
     parts = []
     for names in (version.train, (version.test,)):
         batches = [_checked(version.read(contents[name], f"{where}: {name}"), f"{where}: {name}") for name in names]
@@ -158,7 +158,7 @@ def _read_python(raw: bytes, where: str) -> _Batch:
     by_name = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}
     labels, planes = by_name.get("labels"), recorded_bytes_array(by_name.get("data"), where)
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-        raise DataError("damaged data file", f"{where}: its labels are no list of numbers", _HINT)
+        raise DataError("damaged data file", f"{where}: its labels are not a list of numbers", _HINT)
     if planes.shape != (len(labels), _PLANES):
         raise DataError("damaged data file", f"{where}: {len(labels)} labels, data of {planes.shape}", _HINT)
     # Clipped, as a number beyond 64 bits would not fit the array; out of range either way.

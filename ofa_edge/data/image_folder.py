@@ -115,7 +115,7 @@ def _may_be_grey(path: Path) -> bool:
 def _find_parts(folder: Path) -> tuple[Path, Path | None]:
     hint = "arrange the images as train/CLASS/x.png and val/CLASS/y.png, or as CLASS/x.png"
     if not folder.is_dir():
-        raise DataError("not an image folder", f"{folder} is no folder", hint)
+        raise DataError("not an image folder", f"{folder} is not a folder", hint)
     test = next((folder / name for name in _TEST_FOLDERS if (folder / name).is_dir()), None)
     if (folder / "train").is_dir():
         return folder / "train", test
@@ -309,5 +309,5 @@ def _require_unchanged(
         raise DataError(
             f"{folder} changed while it was read",
             "\n  ".join(changes[:_NAMED] + more),
-            "wait until nothing writes to it, and give the same command again; nothing was written so far",
+            "wait until nothing writes to it, and then run the same command again; nothing was written",
         )

@@ -41,9 +41,9 @@ def check_labels(labels: Sequence[str], where: str) -> None:
     for label in labels:
         if not label.strip() or label != label.strip():
             words = "empty" if not label.strip() else "begins or ends with a space"
-            raise DataError("a label that is no name", f"{where}: {label!r} {words}", hint)
+            raise DataError("a label that is not a name", f"{where}: {label!r} {words}", hint)
         if any(unicodedata.category(character) in _NO_TEXT for character in label):
-            raise DataError("a label with characters that are no text", f"{where}: {label!a}", hint)
+            raise DataError("a label with characters that are not text", f"{where}: {label!a}", hint)
         other = seen.setdefault(_folded(label), label)
         if other != label:
             words = f"{other!r} and {label!r}" if other.isascii() and label.isascii() else f"{other!a} and {label!a}"
@@ -54,7 +54,7 @@ def check_labels(labels: Sequence[str], where: str) -> None:
             )
     if len(set(labels)) < len(labels):
         twice = next(label for index, label in enumerate(labels) if label in labels[:index])
-        raise DataError("two classes of one label", f"{where}: {twice!r}", "give each class a label of its own")
+        raise DataError("two classes with the same label", f"{where}: {twice!r}", "give each class a label of its own")
 
 
 def read_labels(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def read_labels(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
             raise DataError(f"a damaged {LABELS_FILE}", f"{path}: {error}", hint) from error
     for key, label in given.items():
         if not isinstance(label, str):
-            raise DataError(f"a label in {LABELS_FILE} that is no text", f"{path}: {key} = {label!r}", hint)
+            raise DataError(f"a label in {LABELS_FILE} that is not text", f"{path}: {key} = {label!r}", hint)
         if key not in names:
             near = difflib.get_close_matches(key, names, n=1, cutoff=0.4) or list(names[:_NAMED])
             why = f"{path}: no class folder {key!r}; there is {', '.join(near)}"
@@ -87,7 +87,9 @@ def read_labels(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
         if label in labels[:number]:
             one, other = names[labels.index(label)], names[number]
             raise DataError(
-                "two classes of one label", f"{path}: {one!r} and {other!r} are {label!r}", "give each one of its own"
+                "two classes with the same label",
+                f"{path}: {one!r} and {other!r} are {label!r}",
+                "give each one of its own",
             )
     check_labels(labels, str(path if given else folder))
     return labels

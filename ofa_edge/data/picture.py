@@ -136,7 +136,7 @@ def _narrow(image: Image.Image, reading: Reading) -> tuple[Image.Image, Values]:
     low, high = values.min(), values.max()
     hint = "save the images with 8 or 16 bits a channel, or give value_range = [low, high] in the recipe's [data]"
     if not np.isfinite([low, high]).all():
-        raise DataError("pixels that are no numbers", f"from {low} to {high}", "save the images with 8 or 16 bits")
+        raise DataError("pixels that are not numbers", f"from {low} to {high}", "save the images with 8 or 16 bits")
     if image.mode == "F" or not 0 <= low <= high <= 65535:
         if reading.value_range is None:
             what = "floating-point pixels" if image.mode == "F" else "pixels beyond 16 bits"

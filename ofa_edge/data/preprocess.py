@@ -7,7 +7,6 @@ whoever adds them, in whatever order, gets the same pixels. Nothing depends on a
 
 import dataclasses
 import functools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,20 +84,6 @@ def resize(images: Pixels, size: int) -> Pixels:
         part = np.einsum("xw,nywc->nyxc", columns, part, optimize=True)
         result[start : start + 1024] = np.clip(np.floor(part + 0.5), 0, 255).astype(np.uint8)
     return result
-
-
-def centre_view(images: Pixels, size: int, share: float = 0.875) -> Pixels:
-    """uint8 [N, H, W, C] -> uint8 [N, size, size, C], what is left of square images after the border is cropped away.
-
-    They are resized to ceil(size / share), then cropped to the centre: how published networks are evaluated (share
-    0.875; Once-For-All's own code, as ImageNet's habit is). It is a step of its own, before `Preprocessing.normalise`:
-    an artifact's preprocessing takes whole images.
-    """
-    if not 0 < share <= 1:
-        raise ConfigError("bad share of the image to keep", f"{share}", "give more than 0, and 1 at most")
-    full = math.ceil(size / share)
-    margin = (full - size) // 2
-    return resize(images, full)[:, margin : margin + size, margin : margin + size]
 
 
 @functools.lru_cache(maxsize=64)

@@ -175,7 +175,7 @@ def _make_part(make: Callable[[Path | None, bool], Any], name: str, folder: Path
         ) from error
     if not isinstance(data, TorchDataset):
         raise DataError(
-            f"data set '{name}' is no torch Dataset",
+            f"data set '{name}' is not a torch Dataset",
             f"{where}: {type(data).__name__}",
             "return a torch.utils.data.Dataset",
         )
@@ -268,7 +268,7 @@ def _label(label: Any, where: str) -> int:
         number = operator.index(label)
     except (TypeError, ValueError) as error:
         raise DataError(
-            "a label that is no number", f"{where}: {type(label).__name__} {label!s:.40}", "return integers from 0"
+            "a label that is not a number", f"{where}: {type(label).__name__} {label!s:.40}", "return integers from 0"
         ) from error
     if not 0 <= number < 1_000_000:
         raise DataError("a label out of range", f"{where}: {number}", "return integers from 0 without gaps")

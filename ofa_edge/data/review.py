@@ -152,7 +152,7 @@ def _range_notes(data: Dataset, reading: Reading, histogram: NDArray[np.int64], 
     if share < _REFUSED[values.bits] and values.low < values.high:
         levels = int((histogram > 0).sum())
         raise DataError(
-            "the images fill a sliver of the range that they are stored in",
+            "the images use only a sliver of the range that they are stored in",
             f"{words}; {levels} of 256 levels would be left",
             key if values.cut else f"{trained}{key} in the recipe's [data]",
         )

@@ -6,7 +6,6 @@ takes the unit that lowers the mean relative variance of random networks most pe
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ofa_edge.latency.posterior import Floats, Units, Widths
 
@@ -48,20 +47,6 @@ def choose_units(
         free[best] = False
         left -= float(seconds[best])
         chosen.append(best)
-
-
-def expected_variance(units: Units, counts: Floats, chosen: NDArray[np.intp], widths: Widths | None = None) -> float:
-    """Mean relative variance of networks [N, U] that is left when these units are known: what the design lowers."""
-    widths = widths or Widths()
-    mean, covariance = units.alone(widths)
-    seen = np.zeros((len(chosen), units.size))
-    seen[np.arange(len(chosen)), chosen] = 1
-    seen[:, -1] = 1
-    noise = np.diag((widths.unit_noise * mean[chosen]) ** 2)
-    known = covariance @ seen.T
-    left = covariance - known @ np.linalg.solve(seen @ known + noise, known.T)
-    weights = counts / (counts @ mean)[:, None]
-    return float(np.einsum("nu,uv,nv->n", weights, left, weights, optimize=True).mean())
 
 
 def _gains(covariance: Floats, aimed: Floats, noise: Floats, call: int) -> Floats:

@@ -9,10 +9,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ofa_edge.cost import block_input_size, block_operators, head_operators, stem_operators
 from ofa_edge.errors import ConfigError
@@ -41,8 +42,8 @@ class UnitSample:
     """
 
     unit: str
-    ms: float
-    sd: float
+    ms: Annotated[float, Field(gt=0)]  # bounds hold where a file gives the values
+    sd: Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class FittedModel:
         provenance: where they come from.
 
     Raises:
-        ConfigError: a measurement of a unit that the space does not have, or a latency that cannot be.
+        ConfigError: a measurement of a unit that the space does not have, or an impossible latency.
     """
 
     kind: Literal["fitted"] = "fitted"
@@ -252,7 +253,7 @@ def _data(table: UnitTable, units: Sequence[UnitSample], networks: Sequence[Netw
         *((f"network {sample.subnet.id}", sample.ms, sample.sd) for sample in networks),
     ):
         if not (0 < ms < math.inf and 0 <= sd < math.inf):
-            raise ConfigError("a latency that cannot be", f"{words}: {ms} ms, standard error {sd}", "measure it again")
+            raise ConfigError("an impossible latency", f"{words}: {ms} ms, standard error {sd}", "measure it again")
     single = np.zeros((len(units), len(table.units)))
     for row, sample in enumerate(units):
         if sample.unit not in table.by_name:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.files import parse_json
@@ -17,17 +17,14 @@ from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSampl
 from ofa_edge.latency.posterior import Widths
 from ofa_edge.latency.protocol import CrossValidation, Key, LatencyModel, OutsideKey, Provenance
 from ofa_edge.latency.table import Entry, TableModel
+from ofa_edge.schema import Strict, validated
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import numbers
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class KeyFacts(_Table):
+class KeyFacts(Strict):
     """`Key`, as it stands in a file."""
 
     device: str
@@ -40,35 +37,21 @@ class KeyFacts(_Table):
     affinity: str | None = None
 
 
-class CrossValidationFacts(_Table):
-    """`CrossValidation`, as it stands in a file."""
-
-    held_out: str
-    networks: int = Field(ge=1)
-    mape: float = Field(ge=0)
-    bias: float
-    spearman: float | None
-    coverage50: float = Field(ge=0, le=1)
-    coverage90: float = Field(ge=0, le=1)
-
-
-class ProvenanceFacts(_Table):
+class ProvenanceFacts(Strict):
     """`Provenance`, as it stands in a file."""
 
     kind: Literal["measured", "published", "analytic"]
     fitted_to: str
     sources: tuple[str, ...]
     command: str
-    cross_validation: tuple[CrossValidationFacts, ...] = ()
+    cross_validation: tuple[CrossValidation, ...] = ()
 
     def provenance(self) -> Provenance:
         """As a frozen value."""
-        facts = self.model_dump()
-        checks = tuple(CrossValidation(**item) for item in facts.pop("cross_validation"))
-        return Provenance(**facts, cross_validation=checks)
+        return Provenance(**dict(self))
 
 
-class CoefficientFacts(_Table):
+class CoefficientFacts(Strict):
     """`Coefficients`, as they stand in a file."""
 
     coefficients: dict[str, float]  # milliseconds per unit of each term
@@ -86,8 +69,8 @@ class CoefficientFacts(_Table):
         size = len(TERMS)
         if set(self.coefficients) != set(TERMS):
             raise ValueError(f"coefficients has not exactly the terms {', '.join(TERMS)}")
-        if not all(np.isfinite(value) and value >= 0 for value in self.coefficients.values()):
-            raise ValueError("coefficients holds a value that is negative or not finite")
+        if min(self.coefficients.values()) < 0:
+            raise ValueError("coefficients holds a negative value")
         if not any(self.coefficients.values()):
             raise ValueError("coefficients are all 0")
         if self.reach50 >= self.reach90:
@@ -95,7 +78,7 @@ class CoefficientFacts(_Table):
         if len(self.log_covariance) != size or any(len(row) != size for row in self.log_covariance):
             raise ValueError(f"log_covariance is not {size} x {size}")
         matrix = np.array(self.log_covariance)
-        if not np.isfinite(matrix).all() or np.linalg.eigvalsh((matrix + matrix.T) / 2)[0] < -1e-6:
+        if np.linalg.eigvalsh((matrix + matrix.T) / 2)[0] < -1e-6:
             raise ValueError("log_covariance is not a covariance: it has a negative eigenvalue")
         return self
 
@@ -122,70 +105,40 @@ class AnalyticFacts(CoefficientFacts):
         return AnalyticModel(space, self.read(), Key(**self.key.model_dump()), self.provenance.provenance())
 
 
-class EntryFacts(_Table):
-    """`Entry`, as it stands in a file."""
-
-    mean: float = Field(ge=0, allow_inf_nan=False)
-    std: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    count: int | None = Field(default=None, ge=0)
-
-
-class TableFacts(_Table):
+class TableFacts(Strict):
     """One table model of a latency file: entries by resolution, then by the reference's keys."""
 
     key: KeyFacts
     provenance: ProvenanceFacts
-    tables: dict[Annotated[str, Field(pattern="^[1-9][0-9]*$")], dict[str, EntryFacts]] = Field(min_length=1)
-    log_scatter: float = Field(gt=0, allow_inf_nan=False)
+    tables: dict[Annotated[str, Field(pattern="^[1-9][0-9]*$")], dict[str, Entry]] = Field(min_length=1)
+    log_scatter: float = Field(gt=0)
 
     def bind(self, space: Space) -> TableModel:
         """The model over its space."""
-        tables = {
-            int(size): {key: Entry(**item.model_dump()) for key, item in table.items()}
-            for size, table in self.tables.items()
-        }
+        tables = {int(size): table for size, table in self.tables.items()}
         key = Key(**self.key.model_dump())
         return TableModel(space, tables, key, self.provenance.provenance(), self.log_scatter)
 
 
-class UnitSampleFacts(_Table):
-    """`UnitSample`, as it stands in a file."""
-
-    unit: str
-    ms: float = Field(gt=0, allow_inf_nan=False)
-    sd: float = Field(ge=0, allow_inf_nan=False)
-
-
-class NetworkSampleFacts(_Table):
+class NetworkSampleFacts(Strict):
     """`NetworkSample`, as it stands in a file."""
 
     subnet: dict[str, Any]
-    ms: float = Field(gt=0, allow_inf_nan=False)
-    sd: float = Field(ge=0, allow_inf_nan=False)
+    ms: float = Field(gt=0)
+    sd: float = Field(ge=0)
 
 
-class WidthFacts(_Table):
-    """`Widths`, as they stand in a file."""
-
-    shape: float = Field(gt=0, allow_inf_nan=False)
-    own: float = Field(gt=0, allow_inf_nan=False)
-    surroundings: float = Field(gt=0, allow_inf_nan=False)
-    unit_noise: float = Field(gt=0, allow_inf_nan=False)
-    network_noise: float = Field(gt=0, allow_inf_nan=False)
-    reach: float = Field(gt=0, allow_inf_nan=False)
-
-
-class FittedFacts(_Table):
+class FittedFacts(Strict):
     """One fitted model of a latency file: the prior and the measurements, from which the model follows."""
 
     key: KeyFacts
     provenance: ProvenanceFacts
     prior: CoefficientFacts
-    units: tuple[UnitSampleFacts, ...]
+    units: tuple[UnitSample, ...]
     networks: tuple[NetworkSampleFacts, ...]
-    widths: WidthFacts
-    reach50: float = Field(gt=0, allow_inf_nan=False)
-    reach90: float = Field(gt=0, allow_inf_nan=False)
+    widths: Widths
+    reach50: float = Field(gt=0)
+    reach90: float = Field(gt=0)
 
     @model_validator(mode="after")
     def _nested(self) -> Self:
@@ -224,16 +177,16 @@ class FittedFacts(_Table):
         return FittedModel(
             space,
             self.prior.read(),
-            [UnitSample(each.unit, each.ms, each.sd) for each in self.units],
+            list(self.units),
             networks,
-            Widths(**self.widths.model_dump()),
+            self.widths,
             Reach(self.reach50, self.reach90),
             Key(**self.key.model_dump()),
             self.provenance.provenance(),
         )
 
 
-class _File(_Table):
+class _File(Strict):
     schema_version: Literal[2] = Field(alias="schema")
 
 
@@ -279,13 +232,8 @@ def read_latency_file(path: Path) -> LatencyFile:
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"cannot read latency file {path.name}", f"{path}: {error}", hint) from error
     kind = content.get("kind") if isinstance(content, dict) else None
-    try:
-        return _FILES.get(str(kind), AnalyticFile).model_validate_json(text)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}" for item in error.errors()]
-        raise ConfigError(
-            f"latency file {path.name} does not fit its schema", f"{path}: {'; '.join(faults)}", hint
-        ) from error
+    schema = _FILES.get(str(kind), AnalyticFile)
+    return validated(schema, content, f"latency file {path.name}", path, hint)
 
 
 def load_latency_model(

@@ -39,7 +39,7 @@ def read_tables(paths: Sequence[Path], space: Space) -> dict[int, dict[str, Entr
         resolution = resolution_of(iter(table))
         if resolution is None:
             raise ConfigError(
-                f"{path.name}: for which resolution is not to be seen", f"{path}: no entry 'Conv-input:...'", _HINT
+                f"cannot tell which resolution {path.name} is for", f"{path}: no entry 'Conv-input:...'", _HINT
             )
         if resolution in tables:
             raise ConfigError(f"two tables for {resolution} px", f"{path} is the second", "give one of them")
@@ -66,7 +66,7 @@ def _entry(key: str, value: Any, path: Path) -> Entry:
     mean = _number(facts.get("mean"))
     if mean is None or not 0 <= mean < math.inf:
         raise ConfigError(
-            f"{path.name}: a latency that is no number of milliseconds",
+            f"{path.name}: a latency that is not a number of milliseconds",
             f"{path}: {key}: mean = {facts.get('mean')!r}",
             "measure that block again",
         )
@@ -97,7 +97,7 @@ def _check_space(table: Mapping[str, Entry], space: Space, resolution: int, path
         missing = next(key for key in keys if key not in table)
         raise SpaceMismatchError(
             f"{path.name} was made for another search space",
-            f"{path}: {len(known)} of the {len(keys)} entries that '{space.name}' asks for; not there: '{missing}'",
+            f"{path}: {len(known)} of the {len(keys)} entries that '{space.name}' asks for; missing: '{missing}'",
             "name the supernet that the table was made for",
         )
     for key in keys:

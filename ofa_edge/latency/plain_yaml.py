@@ -43,18 +43,18 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
         }
         for what, found in refused.items():
             if found:
-                raise yaml.composer.ComposerError(None, None, f"{what} is not read here", event.start_mark)
+                raise yaml.composer.ComposerError(None, None, f"{what} is not supported", event.start_mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """A mapping; a key that stands there twice is refused."""
+        """A mapping; a key that is named twice is refused."""
         seen = set()
         for key, _ in node.value:
             found = (key.tag, str(key.value))
             if found in seen:
-                what = f"the key '{key.value}' stands there twice"
+                what = f"the key '{key.value}' is named twice"
                 raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
             seen.add(found)
         return super().construct_mapping(node, deep)

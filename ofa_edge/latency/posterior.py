@@ -18,14 +18,17 @@ g, h, u and the noises maximise the marginal likelihood (chapter 5).
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ofa_edge.latency.analytic import TERMS, Coefficients, amounts
 from ofa_edge.latency.units import Unit
 
 Floats = NDArray[np.float64]
+Width = Annotated[float, Field(gt=0)]  # where a file gives it
 _STEPS = 12
 _LARGEST_STEP = 0.7  # of ln(coefficient) at once: the linearisation reaches no further
 _REST = 1e-4
@@ -40,12 +43,12 @@ _PULL = 1.5  # standard deviation of ln(width) around its start: data that say n
 class Widths:
     """Widths of what is not known, as fractions of a latency. `reach` is a distance between shapes (`Unit.place`)."""
 
-    shape: float = 0.10
-    own: float = 0.05
-    surroundings: float = 0.05
-    unit_noise: float = 0.02
-    network_noise: float = 0.02
-    reach: float = 2.0
+    shape: Width = 0.10
+    own: Width = 0.05
+    surroundings: Width = 0.05
+    unit_noise: Width = 0.02
+    network_noise: Width = 0.02
+    reach: Width = 2.0
 
     def vector(self) -> Floats:
         """As logarithms: [6]."""

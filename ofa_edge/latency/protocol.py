@@ -1,11 +1,12 @@
-"""The protocol of latency models, and the frozen values that pass through it."""
+"""The protocol of latency models, and the frozen values that pass through it. Bounds hold where a file gives them."""
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ofa_edge.space import Genomes, Subnet
 
@@ -90,12 +91,12 @@ class CrossValidation:
     """How well the method did on networks, or on a device, that the coefficients had not seen."""
 
     held_out: str  # in words
-    networks: int
-    mape: float  # mean absolute percentage error, as a fraction
+    networks: Annotated[int, Field(ge=1)]
+    mape: Annotated[float, Field(ge=0)]  # mean absolute percentage error, as a fraction
     bias: float  # median of ln(measured / predicted)
     spearman: float | None  # of predicted with measured; None for fewer than four networks
-    coverage50: float  # share of networks inside the 50 % interval
-    coverage90: float
+    coverage50: Annotated[float, Field(ge=0, le=1)]  # share of networks inside the 50 % interval
+    coverage90: Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)

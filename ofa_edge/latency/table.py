@@ -9,10 +9,11 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ofa_edge.errors import ConfigError
 from ofa_edge.latency.protocol import Z50, Z90, Interval, Key, Provenance, Share
@@ -30,9 +31,9 @@ _EXTRAPOLATION = 0.1  # standard deviation of ln(latency) that a filled-in resol
 class Entry:
     """One block's latency: mean and standard deviation in milliseconds over `count` runs; None: not recorded."""
 
-    mean: float
-    std: float | None = None
-    count: int | None = None
+    mean: Annotated[float, Field(ge=0)]  # bounds hold where a file gives the values
+    std: Annotated[float, Field(ge=0)] | None = None
+    count: Annotated[int, Field(ge=0)] | None = None
 
 
 Tables = Mapping[int, Mapping[str, Entry]]

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from ofa_edge.files import canonical_json
+from ofa_edge.schema import Strict
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,14 +18,12 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_plain)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 ReasonCode = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
-class Record(BaseModel):
-    """Base of all parts: frozen, strict, and with no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+class Record(Strict):
+    """Base of all parts."""

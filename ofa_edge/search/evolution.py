@@ -7,7 +7,7 @@ differs in what lets that one stall:
   from it: the best within a budget, and the best of each resolution, so that no resolution dies out early;
 - it starts from the exact front of a separable surrogate (`surrogate.py`) that is fitted to a first sample;
 - children work under budgets from the fastest subnet to the largest. One over its budget is mended, not thrown away;
-  half of the others are grown until they fill it (`fit.py`);
+  half of the others are grown until they fill it (`repair.py`);
 - the single steps around the best subnets of each budget are evaluated in turn, and then those pairs of steps that
   promise most: one that costs time with one that saves it.
 """
@@ -25,10 +25,10 @@ from ofa_edge.search.archive import Archive, Floats, Score
 from ofa_edge.search.bound import LagrangianBound, SeparableAccuracy, upper_bound
 from ofa_edge.search.fastest import fastest_subnets, neighbours
 from ofa_edge.search.feasible import require_feasible
-from ofa_edge.search.fit import BudgetFit
 from ofa_edge.search.front import Candidate, Front, NoBound, UpperBound, impossible
 from ofa_edge.search.limits import Limit
 from ofa_edge.search.part import Part
+from ofa_edge.search.repair import BudgetRepair
 from ofa_edge.search.surrogate import surrogate_front
 from ofa_edge.space import Genomes, Space
 
@@ -99,18 +99,18 @@ def search_front(
     if part is not None:
         return _search_part(Part(space, part), latency, accuracy, limits, focus, separable, start, seed, options, stop)
     times = tabulate(space, latency)
-    fit = BudgetFit(space, latency, limits, times)
-    if not np.isfinite(fit.fastest_ms).any():
+    repair = BudgetRepair(space, latency, limits, times)
+    if not np.isfinite(repair.fastest_ms).any():
         require_feasible(space, limits)
-    first = int(fit.fastest_ms.argmin())
-    fastest = Candidate(space.subnet(fit.fastest[first]), float(fit.fastest_ms[first]), float("nan"))
+    first = int(repair.fastest_ms.argmin())
+    fastest = Candidate(space.subnet(repair.fastest[first]), float(repair.fastest_ms[first]), float("nan"))
     for budget in focus:
         if not fastest.latency_ms <= budget:  # `not <=` catches NaN too
             if fastest_subnets(space, latency)[1].min() <= budget:  # it is the limits that stand in the way
                 require_feasible(space, (*limits, Limit("latency", "--latency-ms", latency, budget, "ms")))
             raise impossible(space, fastest, budget)
     archive = Archive(space, latency, accuracy, options.evaluations)
-    evolution = _Evolution(fit, archive, focus, seed, options)
+    evolution = _Evolution(repair, archive, focus, seed, options)
     bound: UpperBound = NoBound("no separable form of the accuracy was given")
     if isinstance(separable, SeparableAccuracy):
         found = upper_bound(space, latency, separable, evolution.bounded)
@@ -170,9 +170,9 @@ class _Evolution:
     """One run of `search_front`."""
 
     def __init__(
-        self, fit: BudgetFit, archive: Archive, focus: tuple[float, ...], seed: int, options: SearchOptions
+        self, repair: BudgetRepair, archive: Archive, focus: tuple[float, ...], seed: int, options: SearchOptions
     ) -> None:
-        self.space, self.fit, self.archive, self.options = fit.space, fit, archive, options
+        self.space, self.repair, self.archive, self.options = repair.space, repair, archive, options
         self.rng = np.random.default_rng(seed)
         grid = self._grid()
         self.budgets = np.concatenate([grid, np.unique(focus)])
@@ -186,12 +186,12 @@ class _Evolution:
 
     def _grid(self) -> Floats:
         """Budgets from the least that is sought to the slowest subnet; with limits, to the slowest that keeps them."""
-        fit, slowest = self.fit, self.fit.largest[[self.fit.largest_ms.argmax()]]
-        if not fit.allowed(slowest)[0]:
-            grown = np.repeat(fit.fastest[np.isfinite(fit.fastest_ms)], GROWN, axis=0)
-            slowest = fit(grown, np.full(len(grown), np.inf), self.rng, 1.0)
-        largest = max(float(fit.latency(slowest).max()), float(fit.fastest_ms.min()))
-        least = max(float(fit.fastest_ms.min()), min(LEAST_FRACTION * float(fit.largest_ms.max()), largest))
+        repair, slowest = self.repair, self.repair.largest[[self.repair.largest_ms.argmax()]]
+        if not repair.allowed(slowest)[0]:
+            grown = np.repeat(repair.fastest[np.isfinite(repair.fastest_ms)], GROWN, axis=0)
+            slowest = repair(grown, np.full(len(grown), np.inf), self.rng, 1.0)
+        largest = max(float(repair.latency(slowest).max()), float(repair.fastest_ms.min()))
+        least = max(float(repair.fastest_ms.min()), min(LEAST_FRACTION * float(repair.largest_ms.max()), largest))
         return np.unique(np.geomspace(least, largest, self.options.budgets))
 
     def run(self, times: AdditiveTable | None, start: Genomes | None, stop: Callable[[], str] | None) -> str:
@@ -230,14 +230,14 @@ class _Evolution:
 
     def _begin(self, start: Genomes | None) -> None:
         """The fastest subnet, which is the first of the archive; those of each resolution; what was given; a sample."""
-        fit, count = self.fit, min(2 * self.options.population, max(1, self.options.evaluations // 10))
-        within = np.isfinite(fit.fastest_ms)
-        self.archive.evaluate(fit.fastest[[fit.fastest_ms.argmin()]])
-        self.archive.evaluate(np.concatenate([fit.fastest[within], fit.largest[fit.allowed(fit.largest)]]))
+        repair, count = self.repair, min(2 * self.options.population, max(1, self.options.evaluations // 10))
+        within = np.isfinite(repair.fastest_ms)
+        self.archive.evaluate(repair.fastest[[repair.fastest_ms.argmin()]])
+        self.archive.evaluate(np.concatenate([repair.fastest[within], repair.largest[repair.allowed(repair.largest)]]))
         if start is not None:
             self._evaluate_mended(self.space.canonical(start))
         genomes = self.space.sample(self.rng, count)
-        self.archive.evaluate(fit(genomes, self._draw(count), self.rng, self.options.grow))
+        self.archive.evaluate(repair(genomes, self._draw(count), self.rng, self.options.grow))
 
     def _draw(self, count: int) -> Floats:
         """Budgets of children."""
@@ -246,7 +246,7 @@ class _Evolution:
     def _evaluate_mended(self, genomes: Genomes) -> None:
         """Evaluate genomes, mended where they exceed the largest budget or a limit."""
         limits = np.full(len(genomes), self.budgets.max())
-        self.archive.evaluate(self.fit(genomes, limits, self.rng, 0.0))
+        self.archive.evaluate(self.repair(genomes, limits, self.rng, 0.0))
 
     def _from_surrogate(self, times: AdditiveTable) -> None:
         archive = self.archive
@@ -268,7 +268,7 @@ class _Evolution:
         for rate in MUTATION_RATES:
             rows = mutants & (rates == rate)
             children[rows] = self.space.mutate(archive.genomes[first[rows]], rng, rate, rate)
-        archive.evaluate(self.fit(children, limits, rng, self.options.grow))
+        archive.evaluate(self.repair(children, limits, rng, self.options.grow))
 
     def _parents(self, ranked: NDArray[np.intp], limit: float) -> NDArray[np.intp]:
         """The best within `limit`, twice, and the best of each resolution."""
@@ -294,7 +294,7 @@ class _Evolution:
         self.polished.add((base, budget))
         genome = archive.genomes[base].copy()
         near = neighbours(self.space, genome)
-        steps = archive.evaluate(near[self.fit.allowed(near)])
+        steps = archive.evaluate(near[self.repair.allowed(near)])
         gain, cost = archive.accuracy[steps] - archive.accuracy[base], archive.latency[steps] - archive.latency[base]
         one, other = np.triu_indices(len(steps), 1)
         promise = gain[one] + gain[other]  # as if steps added up: what they truly give is evaluated below
@@ -303,4 +303,4 @@ class _Evolution:
         hopeful = hopeful[np.argsort(-promise[hopeful], kind="stable")][: self.options.population // 4]
         first, second = archive.genomes[steps[one[hopeful]]], archive.genomes[steps[other[hopeful]]]
         pairs = self.space.canonical(np.where(second != genome, second, first))
-        archive.evaluate(self.fit(pairs, np.full(len(pairs), budget), self.rng, 0.0))
+        archive.evaluate(self.repair(pairs, np.full(len(pairs), budget), self.rng, 0.0))

@@ -21,8 +21,6 @@ class LinearModel:
 
     weights: Floats  # [F]
     bias: float
-    group_ratio: float
-    noise_ratio: float
 
 
 def fit_linear(features: Floats, target: Floats, first_group: int) -> LinearModel:
@@ -31,7 +29,7 @@ def fit_linear(features: Floats, target: Floats, first_group: int) -> LinearMode
     sizes = np.where(np.arange(features.shape[1]) < first_group, first_group, features.shape[1] - first_group)
     scale = np.where(spread > 1e-9, 1 / (np.maximum(spread, 1e-9) * np.sqrt(sizes)), 0.0)  # constant: weight 0
     centred, residual = (features - mean) * scale, target - target.mean()
-    best = (np.inf, np.zeros(features.shape[1]), 0.0, 0.0)
+    best = (np.inf, np.zeros(features.shape[1]))
     for ratio in GROUP_RATIOS:
         prior = np.where(np.arange(features.shape[1]) < first_group, np.sqrt(ratio), 1.0)
         left, singular, right = np.linalg.svd(centred * prior, full_matrices=False)
@@ -44,6 +42,6 @@ def fit_linear(features: Floats, target: Floats, first_group: int) -> LinearMode
             cost = len(target) * np.log(misfit) + np.log(gains).sum()
             if cost < best[0]:
                 weights = prior * (right.T @ (singular / (singular**2 + noise) * inside))
-                best = (cost, weights, ratio, float(noise))
+                best = (cost, weights)
     weights = best[1] * scale
-    return LinearModel(weights, float(target.mean() - mean @ weights), best[2], best[3])
+    return LinearModel(weights, float(target.mean() - mean @ weights))

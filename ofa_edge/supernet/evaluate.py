@@ -1,4 +1,4 @@
-"""Accuracy of extracted networks: calibrate, run, count."""
+"""Accuracy of extracted networks: re-calibrate batch norms, run, count."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import WeightsError
 from ofa_edge.metrics import METRICS, Metric
 from ofa_edge.space import Subnet
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.static import StaticNet
 
@@ -31,7 +31,7 @@ def logits(net: nn.Module, images: Images, preprocessing: Preprocessing) -> NDAr
         raise WeightsError(
             "network is not calibrated",
             "its batch norms hold the supernet's statistics, a blend over many subnets: its accuracy means nothing",
-            "calibrate(net, batches) first",
+            "recalibrate_bn(net, batches) first",
         )
     net.eval()
     with torch.inference_mode():
@@ -46,9 +46,9 @@ def logits(net: nn.Module, images: Images, preprocessing: Preprocessing) -> NDAr
 def extract_calibrated(
     supernet: Supernet, subnet: Subnet, calibration: Images, preprocessing: Preprocessing
 ) -> StaticNet:
-    """Extract a subnet and calibrate it at its own resolution."""
+    """Extract a subnet and re-calibrate its batch norms at its own resolution."""
     net = supernet.extract(subnet)
-    return calibrate(net, batches(calibration, preprocessing.at(subnet.resolution)))
+    return recalibrate_bn(net, batches(calibration, preprocessing.at(subnet.resolution)))
 
 
 def subnet_logits(

@@ -126,7 +126,7 @@ class SupernetPackage:
         strange = images.labels[(images.labels < 0) | (images.labels >= len(self.labels))]
         if len(strange):
             raise DataError(
-                f"the {split} images have labels that are no classes of '{self.name}'",
+                f"the {split} images have labels that are not classes of '{self.name}'",
                 f"{path}: {len(strange)} of {len(images)}, the first is {strange[0]}; "
                 f"its {len(self.labels)} classes are 0 .. {len(self.labels) - 1}",
                 _AS_WRITTEN,

@@ -38,7 +38,7 @@ class RecordingConnection:
         try:
             folder.mkdir(parents=True)
         except FileExistsError as error:
-            raise UsageError("a record is never added to", str(folder), "name a new folder") from error
+            raise UsageError("a recording is never added to", str(folder), "name a new folder") from error
         self._real = real
         self._folder = folder
         self._lanes = _Lanes()

@@ -183,7 +183,7 @@ class SimConnection(ProcessConnection):
 
     def _outlasted(self, what: str, timeout_s: float) -> DeviceTimeoutError:
         return DeviceTimeoutError(
-            f"{what} on {self.name} outlasted its limit",
+            f"{what} on {self.name} ran past its time limit",
             f"stopped on the device after {timeout_s:g} s",
             "is the device busy? run the same command again",
         )

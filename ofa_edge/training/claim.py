@@ -173,7 +173,7 @@ def _class_words(then: list[str], now: list[str]) -> str:
         return f"the classes are in another order: number {place} was '{then[place]}' then, is '{now[place]}' now"
     gone, new = ([f"'{name}'" for name in one if name not in other] for one, other in ((then, now), (now, then)))
     words = [f"{', '.join(names[:4])} {what}" for names, what in ((gone, "gone"), (new, "new")) if names]
-    return f"the classes are others: {'; '.join(words) or 'one stands there twice'}"
+    return f"the classes are others: {'; '.join(words) or 'one is named twice'}"
 
 
 def _counts(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from ofa_edge.data.open import IMAGE_FOLDER, class_folders, open_dataset
 from ofa_edge.data.review import FEW, Expected, review_set
 from ofa_edge.data.sampling import stratified, stratified_split
 from ofa_edge.errors import DataError
+from ofa_edge.schema import changed
 from ofa_edge.training.recipe import Recipe
 
 _SMALLEST_BATCH = 2  # batch norms want two images
@@ -150,7 +151,7 @@ def _fitted(
         )
         part |= {"mean": mean, "std": std}
         notes.append(f"mean {list(mean)} and std {list(std)} are those of {len(kept)} training images")
-    whole: dict[str, Any] = {"data": recipe.data.model_copy(update=part)}
+    whole: dict[str, Any] = {"data": changed(recipe.data, **part)}
     if training < 2 * recipe.batch * processes and recipe.batch > _SMALLEST_BATCH:
         batch = max(_SMALLEST_BATCH, training // (4 * processes))
         if training < batch * processes:
@@ -158,12 +159,12 @@ def _fitted(
         rates = f", learning rates in proportion (x {batch / recipe.batch:.3g})" if recipe.lr_batch else ""
         notes.append(f"batch {batch} in place of {recipe.batch}: there are {training} training images{rates}")
         whole["batch"] = batch
-    recipe = recipe.model_copy(update=whole)
+    recipe = changed(recipe, **whole)
     space = recipe.make_space(len(data.class_names))
     subnets = space.count * len(space.resolutions)
     if recipe.measure.pairs > subnets:
         notes.append(f"{subnets} subnets are measured in place of {recipe.measure.pairs}: the space has no more")
-        recipe = recipe.model_copy(update={"measure": recipe.measure.model_copy(update={"pairs": subnets})})
+        recipe = changed(recipe, measure=changed(recipe.measure, pairs=subnets))
     return recipe
 
 
@@ -183,7 +184,7 @@ def _split(recipe: Recipe, data: Dataset) -> tuple[NDArray[np.int64], NDArray[np
         raise DataError(
             "no image to hold out",
             f"no class of {data.name} has more than one training image",
-            "add images: from 20 a class on training makes sense",
+            "add images: training needs about 20 per class",
         )
     return kept, held_out
 

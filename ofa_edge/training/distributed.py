@@ -105,7 +105,7 @@ def lost(error: BaseException) -> DeviceLostError:
     return DeviceLostError(
         "another process of this training run ended",
         str(error).splitlines()[0].partition(". This is")[0] if str(error) else type(error).__name__,
-        "the same command again: the run goes on from its last checkpoint",
+        "run the same command again: it continues from the last checkpoint",
     )
 
 

@@ -1,5 +1,6 @@
 """The data that a supernet's package was trained on, opened again: for fine-tuning, and for predictors made later."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def training_data(package: SupernetPackage, dataset: str | None, folder: Path | 
     held_out = data.get("held_out", 0) if same else 0
     train, kept = found.split(held_out or max(1, len(found.train) // _HELD_OUT_SHARE), seed)
     try:
-        augment = AugmentRecipe.model_validate(facts.get("augment", {}))
+        augment = AugmentRecipe.model_validate_json(json.dumps(facts.get("augment", {})))
     except ValidationError:
         augment = AugmentRecipe()
     batch, balance = int(facts.get("batch", 128)), data.get("balance", "none")

@@ -8,7 +8,7 @@ docs/recipe.md is printed from here (`ofa_edge.training.recipe_keys`).
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import Reading
@@ -16,6 +16,7 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.metrics import Metric
 from ofa_edge.names import PlainName
+from ofa_edge.schema import Strict
 from ofa_edge.space import Family, Space
 
 Positive = Annotated[int, Field(gt=0)]
@@ -27,12 +28,6 @@ Balance = Literal["none", "sampler", "loss"]
 def key(meaning: str, default: Any = ..., *, unit: str = "") -> Any:
     """A key of a recipe file: what it means, its default (none: it has to be given), and its unit."""
     return Field(default, description=meaning, json_schema_extra={"unit": unit})
-
-
-class Strict(BaseModel):
-    """Unknown keys and infinite numbers are errors; values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SpaceRecipe(Strict):
@@ -69,7 +64,7 @@ class DataRecipe(Strict):
     )
     split_seed: Annotated[int, Field(ge=0)] = key("seed of all splits: of what is held out, and of a test set made", 0)
     limit: Positive | None = key(
-        "train on so many images only, classes in proportion; for quick tests", None, unit="images"
+        "train on only this many images, classes in proportion; for quick tests", None, unit="images"
     )
     balance: Balance = key(
         "for classes of unlike size: `sampler` draws all classes alike often in an epoch of the same length, `loss` "
@@ -128,7 +123,7 @@ class AugmentRecipe(Strict):
 
     flip: bool = key("mirror half of the images, left to right", True)
     shift: Annotated[int, Field(ge=0)] = key(
-        "move each image by up to so much either way, edges filled with 0", 2, unit="pixels"
+        "move each image by up to this much either way, edges filled with 0", 2, unit="pixels"
     )
     erase: Share = key("chance that a square of a quarter to a half of the side is filled with noise", 0.0)
     crop: tuple[float, float] | None = key(
@@ -157,7 +152,7 @@ class MeasureRecipe(Strict):
         "random subnets at the largest resolution, for the rank correlation of accuracy with MACs", 50, unit="subnets"
     )
     images: Positive | None = key(
-        "of the held-out and of the test images so many, classes in proportion; all where it is left out",
+        "how many of the held-out and of the test images to use, classes in proportion; all where it is left out",
         None,
         unit="images",
     )
@@ -223,7 +218,7 @@ class Recipe(Strict):
     seed: Annotated[int, Field(ge=0)] = key("seed of all draws of the training", 0)
     scale: Annotated[float, Field(gt=0)] = key("multiplies the epochs of all phases", 1.0)
     min_steps: Positive | None = key(
-        "a run has at least so many steps: where a small set would give fewer, all phases are lengthened alike",
+        "a run has at least this many steps: where a small set would give fewer, all phases are lengthened alike",
         None,
         unit="steps",
     )

@@ -7,13 +7,12 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from ofa_edge.errors import ConfigError, UnknownNameError
 from ofa_edge.files import bounded_text, parse_toml
+from ofa_edge.schema import validated
 from ofa_edge.training.recipe import Recipe
 
-_LIST = "ofa-edge train --list"
+_LIST, _HINT = "ofa-edge train --list", "docs/recipe.md describes every key"
 _METHOD_ONLY = ("space", "data")  # what a method leaves to a preset
 
 
@@ -69,12 +68,12 @@ def load_recipe(name_or_path: str, preset: str | None = None, overrides: Mapping
             f"it names no {' and no '.join(missing)}",
             f"add --preset NAME, one of {', '.join(list_presets())}, or [space] and [data] in a file of your own",
         )
-    return _validated(_joined(values, overrides or {}), where)
+    return validated(Recipe, _joined(values, overrides or {}), "the recipe", where, _HINT)
 
 
 def parse_recipe(text: str, where: str) -> Recipe:
     """A whole recipe from TOML text; `where` names it in errors."""
-    return _validated(_parsed(text, where), where)
+    return validated(Recipe, _parsed(text, where), "the recipe", where, _HINT)
 
 
 def _names(folder: str) -> list[str]:
@@ -113,12 +112,3 @@ def _joined(base: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = _joined(result[key], value) if both else value
     return result
-
-
-def _validated(values: dict[str, Any], where: str) -> Recipe:
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(item) for item in first["loc"]) or "phases"
-        raise ConfigError(f"bad recipe: {key}", f"{where}: {first['msg']}", "compare with a shipped recipe") from error

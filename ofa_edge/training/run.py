@@ -194,7 +194,9 @@ def _alone_in(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         why = f"{folder} is locked by another process"
-        raise OutputError("a run is going on in this folder", why, "wait for it, or --out another folder") from error
+        raise OutputError(
+            "a run is already in progress in this folder", why, "wait for it, or --out another folder"
+        ) from error
     try:
         yield
     finally:
@@ -204,7 +206,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def _check_finite(progress: Progress) -> None:
     if not math.isfinite(sum(progress.subnet_losses)):
         raise TrainingError(
-            "the loss is not a finite number any more",
+            "the loss is no longer a finite number",
             f"step {progress.step}, phase '{progress.phase}': {progress.subnet_losses}; the checkpoint is of the step "
             "before",
             "a lower lr, a longer warm-up or clip_norm in the recipe, and another folder with --out",

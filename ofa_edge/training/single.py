@@ -12,6 +12,7 @@ from ofa_edge import cost
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.files import canonical_json, sha256_bytes
+from ofa_edge.schema import Strict
 from ofa_edge.supernet.noise import Noise
 from ofa_edge.supernet.normalise import synchronise
 from ofa_edge.supernet.static import StaticNet
@@ -22,7 +23,7 @@ from ofa_edge.training.distributed import World
 from ofa_edge.training.losses import soft_cross_entropy
 from ofa_edge.training.optimizer import make_optimizer, set_learning_rate
 from ofa_edge.training.plan import FORWARD_BACKWARD, warmup_cosine
-from ofa_edge.training.recipe import AugmentRecipe, Balance, Positive, Share, Strict
+from ofa_edge.training.recipe import AugmentRecipe, Balance, Positive, Share
 from ofa_edge.training.run import Progress, Run
 
 

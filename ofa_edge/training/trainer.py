@@ -243,5 +243,5 @@ class Trainer:
             return load_static(path)
         except WeightsError as error:
             raise WeightsError(
-                "no teacher to go on with", error.why, f"remove {self.checkpoint} to start again"
+                "no teacher to continue with", error.why, f"remove {self.checkpoint} to start again"
             ) from error

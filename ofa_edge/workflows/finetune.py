@@ -15,7 +15,7 @@ from ofa_edge.files import parse_json, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import PairedDrop, argmax, paired_drop
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.evaluate import batches, extract_calibrated, logits
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_static
@@ -129,7 +129,7 @@ def finetune(
     trainer.run(on_step).to("cpu")
     if before is None:
         return {}
-    calibrate(net, batches(calibration, sizes))
+    recalibrate_bn(net, batches(calibration, sizes))
     after = right(net)
     drop = paired_drop(before, after)
     figures = {

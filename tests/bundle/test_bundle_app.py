@@ -115,7 +115,7 @@ def test_duplicates_are_refused(app, builds, tmp_path):
     add_models(app, builds[:1])
     with pytest.raises(UsageError, match="the same model twice"):
         add_models(app, builds[:1], name="other")
-    with pytest.raises(UsageError, match="is bundled already"):
+    with pytest.raises(UsageError, match="is already bundled"):
         add_models(app, builds[1:], name="raspberry-pi-4-fp32")
     assert add_models(app, builds[1:], name="raspberry-pi-4-fp32", replace=True).added
     check_digests(app)

@@ -212,7 +212,7 @@ def test_an_unknown_or_bad_recipe(run, tmp_path):
     assert "ofa-edge" in check_error(run("train", "--recipe", "ofa-egde"))
     path = tmp_path / "bad.toml"
     path.write_text(RECIPE.replace("batch = 32", "batch = 0"))
-    assert "bad recipe: batch" in check_error(run("train", "--recipe", path))
+    assert "batch" in check_error(run("train", "--recipe", path))
     assert "no such recipe file" in check_error(run("train", "--recipe", tmp_path / "nowhere.toml"))
 
 

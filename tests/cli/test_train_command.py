@@ -188,12 +188,12 @@ def test_changed_code_is_refused_by_its_option(run, here, monkeypatch):
         (("--recipe", "ofa"), "recipe 'ofa' is a method"),
         (("--recipe", "ofaa", "--preset", "smoke"), "unknown recipe 'ofaa'"),
         (("--recipe", "ofa", "--preset", "nowhere.toml"), "no such preset file"),
-        (("--recipe", "tiny.toml", "--seed", "-1"), "bad recipe: seed"),
-        (("--recipe", "tiny.toml", "--scale", "inf"), "bad recipe: scale"),
-        (("--recipe", "tiny.toml", "--preset", "sizeless.toml"), "bad recipe: space.resolutions"),
+        (("--recipe", "tiny.toml", "--seed", "-1"), "seed = -1: "),
+        (("--recipe", "tiny.toml", "--scale", "inf"), "scale = Infinity: "),
+        (("--recipe", "tiny.toml", "--preset", "sizeless.toml"), "space.resolutions = []: "),
         (("--recipe", "tiny.toml", "--preset", "latin1.toml"), "cannot read the preset file"),
         (("--recipe", "tiny.toml", "--preset", "damaged.toml"), "not a TOML file"),
-        (("--recipe", "tiny.toml", "--preset", "strange.toml"), "bad recipe: batches"),
+        (("--recipe", "tiny.toml", "--preset", "strange.toml"), "unknown key 'batches'"),
     ],
 )
 def test_refusals(run, here, monkeypatch, options, told):

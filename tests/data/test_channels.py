@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ofa_edge.data.channels import pixel_statistics, to_channels
-from ofa_edge.data.preprocess import Preprocessing, centre_view, resize
+from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
@@ -46,14 +46,3 @@ def test_statistics_of_many_images_and_of_none():
     with pytest.raises(DataError, match="channel 1 has one value") as caught:
         pixel_statistics(images)
     assert "9 in all of 3000 images" in caught.value.why
-
-
-def test_centre_view_resizes_to_more_and_crops():
-    images = RNG.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-    view = centre_view(images, 28)
-    assert np.array_equal(view, resize(images, 32)[:, 2:30, 2:30])
-    assert centre_view(images, 30).shape == (2, 30, 30, 3)  # ceil(34.3) = 35: five pixels of border
-    assert np.array_equal(centre_view(images, 30), resize(images, 35)[:, 2:32, 2:32])
-    assert np.array_equal(centre_view(images, 64, 1.0), images)
-    with pytest.raises(ConfigError):
-        centre_view(images, 28, 1.5)

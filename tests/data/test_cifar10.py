@@ -94,7 +94,7 @@ def test_missing_and_damaged_files_are_named(tmp_path, kind):
             load_cifar10(tmp_path / folder)
         assert third in caught.value.why
     write_archive(tmp_path / f"{kind}.tar.gz", "x", files)
-    with pytest.raises(DataError, match="not whole") as caught:
+    with pytest.raises(DataError, match="incomplete") as caught:
         load_cifar10(tmp_path / f"{kind}.tar.gz")
     assert third in caught.value.why
 

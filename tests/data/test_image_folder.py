@@ -203,7 +203,7 @@ def test_labels_beside_classes_that_are_not_split_are_no_stray_file(tmp_path):
 
 def test_a_label_that_is_no_line_of_text_is_refused_until_it_is_given_one(tmp_path):
     write_shades(tmp_path, {"a\nb": 4, "c": 4})
-    with pytest.raises(DataError, match="no text") as caught:
+    with pytest.raises(DataError, match="not text") as caught:
         load_image_folder(tmp_path, 1, 4)
     assert "labels.toml" in caught.value.hint
     (tmp_path / "labels.toml").write_text('"a\\nb" = "a, b"\n')

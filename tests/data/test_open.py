@@ -211,13 +211,13 @@ def test_the_folder_reaches_the_entry_point(installed, tmp_path):
         ("Broken", "cannot be read", "item 4: OSError: disk gone"),
         ("TooHigh", "out of range", "item 5: 3, and there are 3 classes"),
         ("Negative", "out of range", "item 0: -1"),
-        ("Words", "no number", "item 0: str cat"),
-        ("FloatLabels", "no number", "item 0: float 1.0"),
+        ("Words", "not a number", "item 0: str cat"),
+        ("FloatLabels", "not a number", "item 0: float 1.0"),
         ("Gap", "without images", "'never' (3)"),
         ("OneClass", "too few classes", "has 1"),
         ("Empty", "no images", "training part is empty"),
         ("OtherClasses", "classes differ", "'OtherClasses'"),
-        ("no_dataset", "no torch Dataset", "list"),
+        ("no_dataset", "not a torch Dataset", "list"),
     ],
 )
 def test_data_that_do_not_fit_are_told_by_item(installed, name, what, why):

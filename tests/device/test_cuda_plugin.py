@@ -15,8 +15,8 @@ from test_tvm_runner import CLASSES, SHAPE, folder, inputs, net  # noqa: F401
 
 from ofa_edge.device.runners.build import CUDA_PLUGIN, RUNNER, build_tvm_runner
 from ofa_edge.errors import ToolMissingError
+from ofa_edge.export import elf
 from ofa_edge.export.cuda import compile as cuda
-from ofa_edge.export.cuda import elf
 from ofa_edge.export.cuda.emulated.build import build_driver, build_kernels
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.targets import load_target
@@ -228,26 +228,6 @@ def test_a_damaged_module_is_refused(runner, library, place, what, words):
     assert run.calls == []  # refused before the GPU is touched
 
 
-def needed_versions(path):
-    """Versions of symbols that a file needs of other libraries: {"GLIBC_2.17", ...}."""
-    data = path.read_bytes()
-    table = elf.sections(data)
-    section = next(section for section in table if section.kind == 0x6FFFFFFE)  # SHT_GNU_verneed
-    strings = table[section.link]
-    found, at = set(), section.offset
-    while True:
-        _, count, _, first, following = struct.unpack_from("<HHIII", data, at)
-        entry = at + first
-        for _ in range(count):
-            _, _, _, name, step = struct.unpack_from("<IHHII", data, entry)
-            start = strings.offset + name
-            found.add(data[start : data.index(b"\0", start)].decode())
-            entry += step
-        if not following:
-            return found
-        at += following
-
-
 def newest(versions, prefix):
     return max(tuple(map(int, name.removeprefix(prefix).split("."))) for name in versions if name.startswith(prefix))
 
@@ -257,7 +237,7 @@ def check_jetpack_4(folder):  # noqa: F811
     files = [path for path in folder.iterdir() if path.suffix != ".json"]
     assert len(files) == 4
     for path in files:
-        versions = needed_versions(path)
+        versions = elf.links(path.read_bytes()).versions
         assert newest(versions, "GLIBC_") <= (2, 27), path.name
         assert newest(versions, "GLIBCXX_") <= (3, 4, 25), path.name
         assert newest(versions, "CXXABI_") <= (1, 3, 11), path.name

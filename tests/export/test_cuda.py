@@ -9,8 +9,9 @@ import pytest
 from tvm_models import mobile_net, save
 
 from ofa_edge.errors import ConfigError, ConversionError, ToolMissingError, UnsupportedError
+from ofa_edge.export import elf
 from ofa_edge.export.cuda import compile as cuda
-from ofa_edge.export.cuda import elf, nvrtc, stubs
+from ofa_edge.export.cuda import nvrtc, stubs
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.files import sha256_file
 

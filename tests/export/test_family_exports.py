@@ -11,7 +11,7 @@ from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.export.tflite.convert import convert, operators, run_tflite
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.space import Space
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.verify.parity import compare
 
@@ -26,7 +26,7 @@ def exported(request, tmp_path_factory):
     space = SPACES[request.param]
     torch.manual_seed(0)
     net = Supernet(space).extract(space.uniform(space.kernels[-1], space.expands[1], space.depths[1]))
-    calibrate(net, [torch.from_numpy(smooth_images(64, 1))])
+    recalibrate_bn(net, [torch.from_numpy(smooth_images(64, 1))])
     path = tmp_path_factory.mktemp(request.param) / "model.onnx"
     export_onnx(fold_batch_norm(net), (1, 3, 27, 27), path)
     with torch.no_grad():

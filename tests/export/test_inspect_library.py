@@ -8,8 +8,8 @@ import pytest
 from onnx_text import save_model
 
 from ofa_edge.errors import ModelFileError
+from ofa_edge.export.elf import Links
 from ofa_edge.export.inspect import inspect_model
-from ofa_edge.export.inspect.elf_links import Links
 from ofa_edge.export.inspect.library import _findings
 
 
@@ -64,7 +64,7 @@ def test_what_a_library_asks_of_its_system():
 def test_cut_short(library, tmp_path, keep):
     path = tmp_path / "cut.so"
     path.write_bytes(library.read_bytes()[:keep])
-    with pytest.raises(ModelFileError, match=r"cut\.so is no shared library"):
+    with pytest.raises(ModelFileError, match=r"cut\.so is not a shared library"):
         inspect_model(path)
 
 

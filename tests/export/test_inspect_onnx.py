@@ -109,7 +109,7 @@ def test_damaged_files(onnx_path, tmp_path):
     path = tmp_path / "m.onnx"
     for content in (onnx_path.read_bytes()[:5000], b"not a model at all", bytes(300)):
         path.write_bytes(content)
-        with pytest.raises(ModelFileError, match=r"m\.onnx is no valid ONNX file"):
+        with pytest.raises(ModelFileError, match=r"m\.onnx is not a valid ONNX file"):
             inspect_model(path)
 
 

@@ -186,7 +186,7 @@ def test_a_damaged_file_is_refused(
 
 def test_measurements_that_cannot_be_are_refused() -> None:
     sample = NetworkSample(SPACE.largest(), float("nan"), 0.1)
-    with pytest.raises(ConfigError, match="cannot be"):
+    with pytest.raises(ConfigError, match="impossible latency"):
         fit_fitted(SPACE, PRIOR, [], [sample], KEY, PROVENANCE)
 
 

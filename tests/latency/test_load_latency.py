@@ -197,6 +197,14 @@ def _unknown(model: dict[str, Any]) -> None:
     model["colour"] = "blue"
 
 
+def _never_validated(model: dict[str, Any]) -> None:
+    model["provenance"]["cross_validation"][0]["networks"] = 0
+
+
+def _validated_with_more(model: dict[str, Any]) -> None:
+    model["provenance"]["cross_validation"][0]["colour"] = "blue"
+
+
 def _narrowed(model: dict[str, Any]) -> None:
     model["reach90"] = 0.5
 
@@ -206,7 +214,19 @@ def _crossed(model: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil", [_negative, _not_finite, _short, _not_covariance, _ragged, _unknown, _narrowed, _crossed]
+    "spoil",
+    [
+        _negative,
+        _not_finite,
+        _short,
+        _not_covariance,
+        _ragged,
+        _unknown,
+        _never_validated,
+        _validated_with_more,
+        _narrowed,
+        _crossed,
+    ],
 )
 def test_a_spoiled_model_is_refused(copied: Target, spoil: Any) -> None:
     facts = json.loads(copied.latency_path.read_text())

@@ -156,7 +156,7 @@ def spoiled(tmp_path: Path, text: str) -> Path:
 @pytest.mark.parametrize("mean", ["-1", ".nan", ".inf", "fast", "null", "true"])
 def test_a_latency_that_is_none_is_refused(tmp_path: Path, mean: str) -> None:
     path = spoiled(tmp_path, f"Conv-input:160x160x3-output:80x80x24: {{count: 1, mean: {mean}, std: 0}}\n")
-    with pytest.raises(ConfigError, match="no number of milliseconds"):
+    with pytest.raises(ConfigError, match="not a number of milliseconds"):
         read_tables([path], V3)
 
 
@@ -187,11 +187,11 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: " + "{a: " * 5_000, "a nesting"),
         ("- " * 5_000, "a nesting"),
         ("a: " + "9" * 5_000, "a value of more"),
-        ("a: 0x" + "f" * 900, "no number of milliseconds"),
+        ("a: 0x" + "f" * 900, "not a number of milliseconds"),
         ("a: " + ":".join(["1"] * 3_000), "a value of more"),
         ("a: 2001-99-99", "cannot read"),
-        ("a: 1\na: 2", "stands there twice"),
-        ("a: {mean: 1, mean: 2}", "stands there twice"),
+        ("a: 1\na: 2", "is named twice"),
+        ("a: {mean: 1, mean: 2}", "is named twice"),
         ("[a]: 1", "cannot read"),
         ("a: 1\n---\nb: 2", "cannot read"),
         ("# " + "x" * 4_000_000, "bytes, at most"),

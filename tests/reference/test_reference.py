@@ -12,7 +12,7 @@ from families import PUBLISHED, SPACES, Twins, reference_net
 
 from ofa_edge import cost
 from ofa_edge.space import Space
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.network import Supernet, initialise
 from ofa_edge.supernet.sorting import sort_channels
 
@@ -91,7 +91,7 @@ def test_a_training_step_moves_the_same_statistics(twins: Twins, images: torch.T
 def test_calibration(ofa: SimpleNamespace, twins: Twins, images: torch.Tensor) -> None:
     batches = [images, images[:2] * 2 + 1, images[1:] - 1]
     subnet = twins.sample()
-    ours = calibrate(twins.ours.extract(subnet), batches)
+    ours = recalibrate_bn(twins.ours.extract(subnet), batches)
     extracted = twins.extracted()
     ofa.set_running_statistics(extracted, [(batch, None) for batch in batches])
     same_tensors(ours, extracted)

@@ -9,10 +9,10 @@ from landscapes import FASHION, TINY, accuracy, best_capacity, every_genome, lat
 from ofa_edge.cost import macs_table
 from ofa_edge.errors import BudgetError
 from ofa_edge.search.evolution import SearchOptions, default_budget, search_front
-from ofa_edge.search.fit import BudgetFit
 from ofa_edge.search.front import Front
 from ofa_edge.search.limits import Limit
 from ofa_edge.search.pareto import pareto_front
+from ofa_edge.search.repair import BudgetRepair
 from ofa_edge.space import Genomes, Space
 
 SHORT = SearchOptions(evaluations=3000)
@@ -217,10 +217,10 @@ def test_every_subnet_keeps_the_limits() -> None:
 
 def test_every_genome_is_made_to_fit_its_own_budget() -> None:
     rng = np.random.default_rng(0)
-    fit = BudgetFit(FASHION, latency(FASHION))
+    repair = BudgetRepair(FASHION, latency(FASHION))
     genomes = FASHION.sample(rng, 500)
-    limits = rng.uniform(fit.fastest_ms.min(), fit.largest_ms.max(), 500)
-    before, after = latency(FASHION)(genomes), latency(FASHION)(fitted := fit(genomes, limits, rng, grow=0.0))
+    limits = rng.uniform(repair.fastest_ms.min(), repair.largest_ms.max(), 500)
+    before, after = latency(FASHION)(genomes), latency(FASHION)(fitted := repair(genomes, limits, rng, grow=0.0))
     assert (after <= limits).all()
     assert (fitted == FASHION.canonical(fitted)).all()
     slow = before > limits
@@ -230,9 +230,9 @@ def test_every_genome_is_made_to_fit_its_own_budget() -> None:
 
 def test_growing_fills_the_budget() -> None:
     rng = np.random.default_rng(0)
-    fit = BudgetFit(FASHION, latency(FASHION))
+    repair = BudgetRepair(FASHION, latency(FASHION))
     genomes = FASHION.sample(rng, 500)
-    limits = np.full(500, 0.8 * fit.largest_ms.max())
-    grown = latency(FASHION)(fit(genomes, limits, rng, grow=1.0))
+    limits = np.full(500, 0.8 * repair.largest_ms.max())
+    grown = latency(FASHION)(repair(genomes, limits, rng, grow=1.0))
     assert (grown <= limits).all()
     assert np.median(grown) > 1.2 * np.median(latency(FASHION)(genomes))

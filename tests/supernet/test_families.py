@@ -10,7 +10,7 @@ from torch import nn
 
 from ofa_edge import cost
 from ofa_edge.space import BlockSpec, Space
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.elastic import ElasticConv, ElasticMBConv
 from ofa_edge.supernet.layers import MBConv
 from ofa_edge.supernet.network import Supernet
@@ -124,7 +124,7 @@ def test_sorting_puts_the_important_channels_first(supernet):
 
 
 def test_calibration_of_the_extracted_network(supernet, images):
-    net = calibrate(supernet.extract(some_subnets(supernet.space)[3]), [images, images + 1])
+    net = recalibrate_bn(supernet.extract(some_subnets(supernet.space)[3]), [images, images + 1])
     with torch.no_grad():
         first = net.get_submodule("input_stem.0" if supernet.space.width_ratios else "first_conv")
         x = first.conv(images)

@@ -122,18 +122,18 @@ def test_a_checkpoint_of_another_recipe_or_a_damaged_one_is_refused(recipe, imag
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("batch = 16", "batch = 0", "batch"),
-        ("batch = 16", "batches = 16", "batch"),
-        ("lr = 0.1", 'lr = "high"', "phases.0.lr"),
-        ("resolutions = [16]", "resolutions = [15]", "phases"),
-        ('subnets = ["largest", ', "subnets = [", "phases.1"),
+        ("batch = 16", "batch = 0", "recipe.toml: batch = 0: "),
+        ("batch = 16", "batches = 16", "unknown key 'batches'; nearest known key: 'batch'"),
+        ("lr = 0.1", 'lr = "high"', 'phases.0.lr = "high": '),
+        ("resolutions = [16]", "resolutions = [15]", "phase 'largest': resolutions"),
+        ('subnets = ["largest", ', "subnets = [", "phases.1: "),
         ("seed = 3", "seed =", "TOML"),
     ],
 )
 def test_bad_recipes_name_the_key(old, new, named):
     with pytest.raises(ConfigError) as caught:
         parse_recipe(RECIPE.replace(old, new, 1), "recipe.toml")
-    assert named in caught.value.what
+    assert named in str(caught.value)
     assert "recipe.toml" in caught.value.why
 
 
@@ -156,7 +156,7 @@ def test_a_checkpoint_of_other_data_is_refused(recipe, images, tmp_path):
 def test_a_run_that_diverges_stops_with_the_weights_before(recipe, images, tmp_path):
     wild = parse_recipe(RECIPE.replace("lr = 0.1", "lr = 1e18"), "test")
     trainer = make(wild, images, tmp_path)
-    with pytest.raises(TrainingError, match="not a finite number") as caught:
+    with pytest.raises(TrainingError, match="no longer a finite number") as caught:
         trainer.run()
     assert "phase 'largest'" in caught.value.why
     again = make(wild, images, tmp_path)

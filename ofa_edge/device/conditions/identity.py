@@ -34,7 +34,7 @@ def check_identity(connection: Connection, fingerprint: Fingerprint, expected: E
     if expected.serial:
         serial = serial_number(connection)
         if serial != expected.serial:
-            said = f"its serial number is that of {pseudonym(serial)}" if serial else "it tells no serial number"
+            said = f"its serial number is that of {pseudonym(serial)}" if serial else "it reports no serial number"
             hint = "check 'serial' in the devices file; ofa-edge devices list names the file"
             raise _refused(connection, "wrong-device", f"{said}, another was expected", hint)
     if expected.build and fingerprint.build != expected.build:
@@ -44,4 +44,4 @@ def check_identity(connection: Connection, fingerprint: Fingerprint, expected: E
 
 
 def _refused(connection: Connection, reason: str, why: str, hint: str) -> DeviceBusyError:
-    return DeviceBusyError(f"{connection.name} is not the device that is meant", why, hint, reason=reason)
+    return DeviceBusyError(f"{connection.name} is not the expected device", why, hint, reason=reason)

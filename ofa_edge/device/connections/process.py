@@ -82,8 +82,8 @@ class ProcessConnection(ABC):
         completed = self._judge(self._execute(command, environment, timeout_s + self.grace_s, tuple(argv)))
         if completed.returncode == _KILLED_THERE and completed.wall_s >= timeout_s:
             raise DeviceTimeoutError(
-                f"{argv[0]} on {self.name} outlasted its limit and its end",
-                f"it had {timeout_s:g} s, went on when it was told to stop, and was killed",
+                f"{argv[0]} on {self.name} ran past its time limit and did not stop",
+                f"it had {timeout_s:g} s, ignored the request to stop, and was killed",
                 "restart the device if that happens again",
             )
         if check and completed.returncode != 0:

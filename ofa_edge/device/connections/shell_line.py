@@ -28,7 +28,7 @@ def check_limit(device: str, completed: Completed) -> None:
     """Raise DeviceTimeoutError where `timeout` stopped the program."""
     if completed.returncode == TIMED_OUT:
         raise DeviceTimeoutError(
-            f"{completed.argv[0]} on {device} outlasted its limit",
+            f"{completed.argv[0]} on {device} ran past its time limit",
             f"stopped on the device after {completed.wall_s:.0f} s",
             "is the device busy? run the same command again",
         )

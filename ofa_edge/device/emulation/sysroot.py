@@ -9,7 +9,6 @@ Set it up ahead, for instance from a Makefile: `python -m ofa_edge.device.emulat
 
 import argparse
 import importlib.metadata
-import json
 import shutil
 import sys
 import tempfile
@@ -44,7 +43,7 @@ _SUMS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SysrootSpec:
     """What a sysroot is made of; its digest names the folder."""
 
     suite: str
@@ -59,8 +58,8 @@ class Recipe:
         return sha256_bytes(canonical_json(asdict(self)))[:12]
 
 
-def current_recipe(system: bool = False) -> Recipe:
-    """The recipe with the versions of the wheels that are installed here: the device runs what the host ran.
+def current_spec(system: bool = False) -> SysrootSpec:
+    """The file system with the versions of the wheels that are installed here: the device runs what the host ran.
 
     Args:
         system: with what a device needs to be reached over a real transport: an ssh server, Android's shell and tools.
@@ -77,7 +76,7 @@ def current_recipe(system: bool = False) -> Recipe:
             "pip install ofa-edge",
         ) from error
     packages = _PROGRAM_PACKAGES + (_SYSTEM_PACKAGES if system else ())
-    return Recipe(suite="bookworm", packages=tuple(sorted(packages)), python="3.11", wheels=wheels)
+    return SysrootSpec(suite="bookworm", packages=tuple(sorted(packages)), python="3.11", wheels=wheels)
 
 
 def cache_folder() -> Path:
@@ -86,8 +85,8 @@ def cache_folder() -> Path:
 
 
 def sysroot_path(system: bool = False) -> Path:
-    """Where the current recipe's sysroot is, or will be."""
-    return cache_folder() / f"sysroot-{current_recipe(system).digest}"
+    """Where the current sysroot is, or will be."""
+    return cache_folder() / f"sysroot-{current_spec(system).digest}"
 
 
 def sysroot_ready(system: bool = False) -> bool:
@@ -103,7 +102,7 @@ def sysroot_unavailable(system: bool = False) -> str | None:
     if sysroot_ready(system):
         return None
     try:
-        current_recipe()
+        current_spec()
     except ToolMissingError as error:
         return error.what
     return missing_tool()
@@ -113,14 +112,14 @@ def ensure_sysroot(system: bool = False) -> Path:
     """The sysroot's folder; made if it is not there. Safe to call from many processes.
 
     Args:
-        system: see `current_recipe`.
+        system: see `current_spec`.
 
     Raises:
         ToolMissingError: apt-get, dpkg-deb, tar or pip is missing.
         DeviceError: a download failed.
         OutputError: the cache cannot be written.
     """
-    recipe = current_recipe(system)
+    spec = current_spec(system)
     folder = sysroot_path(system)
     if (folder / _RECORD).is_file():
         return folder
@@ -131,7 +130,7 @@ def ensure_sysroot(system: bool = False) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock"), timeout=_LOCK_TIMEOUT_S):
             if not (folder / _RECORD).is_file():
-                _build_beside(folder, recipe)
+                _build_beside(folder, spec)
     except Timeout as error:
         raise DeviceError(
             "another process is setting up the emulated device", f"waited {_LOCK_TIMEOUT_S:.0f} s", "try again later"
@@ -143,45 +142,45 @@ def ensure_sysroot(system: bool = False) -> Path:
     return folder
 
 
-def _build_beside(folder: Path, recipe: Recipe) -> None:
+def _build_beside(folder: Path, spec: SysrootSpec) -> None:
     """Build in a temporary folder, then rename: the sysroot is whole or absent. The lock is held."""
     for stale in (folder, *folder.parent.glob(f"{folder.name}.*.part")):  # a lost record, a set-up that was killed
         shutil.rmtree(stale, ignore_errors=True)
     part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
     try:
         root = part / "root"
-        versions = _unpack_debian(root, part / "apt", recipe)
-        _install_wheels(root / SITE, recipe)
+        versions = _unpack_debian(root, part / "apt", spec)
+        _install_wheels(root / SITE, spec)
         _compile_python(root)
         write_bytes(root / MARKER.lstrip("/"), b"emulated\n")
-        write_json(root / _RECORD, {"recipe": asdict(recipe), "packages": versions})
+        write_json(root / _RECORD, {"recipe": asdict(spec), "packages": versions})
         root.chmod(0o755)
         root.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _unpack_debian(root: Path, state: Path, recipe: Recipe) -> Mapping[str, str]:
+def _unpack_debian(root: Path, state: Path, spec: SysrootSpec) -> Mapping[str, str]:
     for name in _MERGED:
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")
     for name in ("etc", "opt"):
         (root / name).mkdir()
-    archives = fetch_packages(state, recipe.suite, "arm64", recipe.packages)
+    archives = fetch_packages(state, spec.suite, "arm64", spec.packages)
     for archive in archives:
         unpack(archive, root)
     # name_version_arch.deb; apt writes the colon of an epoch as %3a
     return {name: version.replace("%3a", ":") for name, version, _ in (item.stem.split("_") for item in archives)}
 
 
-def _install_wheels(site: Path, recipe: Recipe) -> None:
+def _install_wheels(site: Path, spec: SysrootSpec) -> None:
     """Unpack arm64 wheels with pip, by whatever index and settings the user's pip has; known digests are enforced."""
     platforms = [f"--platform=manylinux{tag}_aarch64" for tag in ("_2_28", "_2_27", "_2_17", "2014")]
     argv = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     argv += ["--target", str(site), "--only-binary=:all:", "--no-deps", "--no-compile", *platforms]
-    argv += ["--implementation=cp", f"--python-version={recipe.python}"]
+    argv += ["--implementation=cp", f"--python-version={spec.python}"]
     with tempfile.NamedTemporaryFile("w", prefix="ofa-wheels-", suffix=".txt") as file:
-        file.write(requirements(recipe.wheels))
+        file.write(requirements(spec.wheels))
         file.flush()
         run_tool([*argv, "--requirement", file.name], _PIP_TIMEOUT_S, "the arm64 wheels could not be had")
     shutil.rmtree(site / "bin", ignore_errors=True)
@@ -210,7 +209,7 @@ def ensure_view(core: EmulatedCore, system: bool = False) -> Path:
 
     Args:
         core: the processor that it shows.
-        system: see `current_recipe`.
+        system: see `current_spec`.
 
     Raises:
         As `ensure_sysroot`.
@@ -255,12 +254,6 @@ def _write_machine(view: Path, core: EmulatedCore) -> None:
         write_bytes(topology / "core_id", f"{index}\n".encode())
         write_bytes(topology / "core_siblings_list", f"0-{last}\n".encode())
         write_bytes(topology / "thread_siblings_list", f"{index}\n".encode())
-
-
-def sysroot_versions() -> Mapping[str, str]:
-    """The Debian packages of a sysroot that is there: name to version."""
-    versions: Mapping[str, str] = json.loads((sysroot_path() / _RECORD).read_bytes())["packages"]
-    return versions
 
 
 def main(arguments: list[str] | None = None) -> int:

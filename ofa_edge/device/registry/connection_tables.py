@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from ofa_edge.device.conditions.identity import Expected
 from ofa_edge.device.connections.adb import ANDROID_FOLDER, AdbConnection
@@ -18,6 +18,7 @@ from ofa_edge.device.connections.adb_server import AdbAddress, AdbServer
 from ofa_edge.device.connections.ssh import SshAddress, SshConnection
 from ofa_edge.device.protocol import Connection
 from ofa_edge.errors import ConfigError, OfaEdgeError
+from ofa_edge.schema import Strict
 
 ENTRY_POINTS = "ofa_edge.connections"
 _ABSOLUTE = re.compile(r"/[A-Za-z0-9._/-]*")
@@ -48,10 +49,8 @@ class Device(Protocol):
         """The way to it; ToolMissingError where a program for that is missing here."""
 
 
-class _Table(BaseModel):
+class _Table(Strict):
     """What the tables share."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     python: str = "python3"  # a Python on the device that has ai-edge-litert
 
@@ -194,7 +193,7 @@ def read_table(table: Mapping[str, Any]) -> Device:
     if kind not in TABLES:
         kinds = ", ".join([*TABLES, *sorted(known)])
         raise ConfigError(
-            "no such kind of device", f"kind: '{kind}'", f"known: {kinds}; others come with packages ({ENTRY_POINTS})"
+            "unknown kind of device", f"kind: '{kind}'", f"known: {kinds}; others come with packages ({ENTRY_POINTS})"
         )
     device = TABLES[kind].model_validate(dict(table))
     device.check()

@@ -45,7 +45,9 @@ def add_device(name: str, kind: str, options: Mapping[str, str | int]) -> Path:
         raise UsageError(what, str(path) if name in known else "it is built in", "another name, or edit the file")
     if kind not in TABLES and kind not in plugins():
         kinds = ", ".join([*TABLES, *sorted(plugins())])
-        raise UsageError(f"no kind of device '{kind}'", f"known: {kinds}", "pip install the package that brings it")
+        raise UsageError(
+            f"unknown kind of device '{kind}'", f"known: {kinds}", "pip install the package that brings it"
+        )
     text = f"{text.rstrip()}\n\n{table(name, kind, options)}"
     parse_devices_file(text, path)
     if path == own_devices_path():

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_config_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from ofa_edge.device.conditions.identity import Expected
 from ofa_edge.device.connections.local import LocalConnection
@@ -29,6 +29,7 @@ from ofa_edge.device.registry.connection_tables import TABLES, Device, read_tabl
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
 from ofa_edge.files import bounded_text, parse_toml
 from ofa_edge.names import plain
+from ofa_edge.schema import Strict, explain, validated
 from ofa_edge.targets import Target
 
 DEVICES_VARIABLE = "OFA_EDGE_DEVICES"
@@ -47,10 +48,8 @@ EMULATED: Mapping[str, Callable[[str, str], Connection]] = {
 }
 
 
-class DevicesFile(BaseModel):
+class DevicesFile(Strict):
     """The schema of the file; the tables themselves are read by `connection_tables`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     schema_version: Literal[1] = Field(alias="schema")
     devices: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -103,11 +102,10 @@ def parse_devices_file(text: str, path: Path) -> dict[str, Device]:
         ConfigError: see `load_devices`.
     """
     try:
-        tables = DevicesFile.model_validate(parse_toml(text)).devices
+        content = parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise _unreadable(path, error) from error
-    except ValidationError as error:
-        raise _misfit(path, "", error, "known tables: schema, devices") from error
+    tables = validated(DevicesFile, content, path.name, path, "known tables: schema, devices").devices
     return {name: _device(name, table, path) for name, table in tables.items()}
 
 
@@ -115,26 +113,16 @@ def _device(name: str, table: Mapping[str, Any], path: Path) -> Device:
     try:
         return read_table(table)
     except ValidationError as error:
-        known = ", ".join(TABLES[table["kind"]].model_fields)
-        raise _misfit(path, f"devices.{name}.", error, f"known keys of this kind of device: {known}") from error
+        schema = TABLES[table["kind"]]
+        said, known = explain(error, schema, f"devices.{name}."), ", ".join(schema.model_fields)
+        hint = f"known keys of this kind of device: {known}"
+        raise ConfigError(f"{path.name} does not fit its schema", f"{path}: {said}", hint) from error
     except ConfigError as error:
         raise ConfigError(error.what, f"{path}: devices.{name}.{error.why}", error.hint) from error
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:
     return ConfigError(f"cannot read {path.name}", f"{path}: {error}", f"correct it, or unset {DEVICES_VARIABLE}")
-
-
-def _misfit(path: Path, prefix: str, error: ValidationError, hint: str) -> ConfigError:
-    said = "; ".join(_explain(prefix, item["loc"], item["type"], item["msg"]) for item in error.errors())
-    return ConfigError(f"{path.name} does not fit its schema", f"{path}: {said}", hint)
-
-
-def _explain(prefix: str, location: tuple[int | str, ...], kind: str, message: str) -> str:
-    key = prefix + ".".join(str(part) for part in location)
-    if kind == "extra_forbidden":
-        return f"unknown key '{key}'"
-    return f"missing key '{key}'" if kind == "missing" else f"{key}: {message.removeprefix('Value error, ')}"
 
 
 def open_connection(name: str, target: Target) -> Connection | None:

@@ -18,7 +18,8 @@ from typing import Any, cast
 
 from ofa_edge import errors
 from ofa_edge.errors import ConfigError, ConversionError, UnsupportedError
-from ofa_edge.export.cuda import elf, nvrtc
+from ofa_edge.export import elf
+from ofa_edge.export.cuda import nvrtc
 from ofa_edge.export.cuda.limits import Kernel, check
 from ofa_edge.export.cuda.resources import read_resources
 from ofa_edge.export.cuda.worker import SOURCE
@@ -56,11 +57,6 @@ class CudaLibrary:
         facts = {"arch": self.arch, "kernels": len(self.kernels), "bytes": self.cubin_bytes, "nvrtc": self.nvrtc}
         kernels = [{"arch": self.arch, **kernel.to_json()} for kernel in self.kernels]
         return {**self.file.to_json(), "cubin": facts, "kernels": kernels, "note": NOT_RUN}
-
-    @property
-    def fallback(self) -> tuple[str, ...]:
-        """Kernels that no rule of ours took."""
-        return tuple(kernel.name for kernel in self.kernels if not kernel.own_rule)
 
 
 def compile_cuda(
@@ -175,7 +171,7 @@ def _in_child(request: Mapping[str, object], scratch: Path) -> dict[str, Any]:
     )
     if done.returncode != 0 or not answer.is_file():
         raise ConversionError(
-            "the CUDA compilation died",
+            "the CUDA compiler process died",
             f"exit status {done.returncode}: {done.stderr.strip()[-800:] or 'it said nothing'}",
             "check the free memory, then run the same command again",
         )

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from ofa_edge.errors import ConversionError, ToolMissingError
-from ofa_edge.export.cuda.elf import undefined_symbols
+from ofa_edge.export.elf import undefined_symbols
 
 _DRIVER, _RUNTIME = "libcuda.so.1", "libcudart.so.13"
 _NOT_INITIALISED = 3  # CUDA_ERROR_NOT_INITIALIZED, cudaErrorInitializationError
@@ -51,7 +51,7 @@ def _compile(soname: str, names: list[str], folder: Path) -> Path:
     compiler = shutil.which("gcc") or shutil.which("g++") or shutil.which("cc")
     if compiler is None:
         raise ToolMissingError(
-            "no C compiler", "CUDA's libraries are stood in for by two small ones made here", "apt-get install g++"
+            "no C compiler", "two small libraries that are built here stand in for CUDA's", "apt-get install g++"
         )
     code, versions, library = (folder / f"{soname}{suffix}" for suffix in (".c", ".map", ""))
     code.write_text(source(names))

@@ -45,7 +45,7 @@ def inspect_model(path: Path, profile: bool = False) -> Inspection:
 
         return inspect_onnx(path)
     raise ModelFileError(
-        f"{path.name} is no model file",
+        f"{path.name} is not a model file",
         f"{path}: neither a TFLite model, nor a shared library, nor named .onnx" if start else f"{path}: it is empty",
         "give a .tflite, .onnx or .so file",
     )

@@ -1,11 +1,9 @@
 """Inspection of a shared library: whether it is a model of TVM's, for which machine, and what it needs there."""
 
-import struct
 from pathlib import Path
 
 from ofa_edge.errors import ModelFileError
-from ofa_edge.export.cuda.elf import Cubin, find_cubins
-from ofa_edge.export.inspect.elf_links import Links, links
+from ofa_edge.export.elf import Cubin, ElfError, Links, find_cubins, links
 from ofa_edge.export.inspect.findings import Finding, Inspection
 
 _TVM_PREFIX, _TVM_MODULE = "__tvm_ffi_", "__tvm_ffi__library_bin"
@@ -21,9 +19,9 @@ def inspect_library(path: Path) -> Inspection:
     data = path.read_bytes()
     try:
         found, cubins = links(data), find_cubins(data)
-    except (ValueError, IndexError, struct.error) as error:
+    except ElfError as error:
         raise ModelFileError(
-            f"{path.name} is no shared library that can be read here",
+            f"{path.name} is not a shared library that can be read here",
             f"{path}: {error}",
             "give a whole 64-bit little-endian ELF file",
         ) from error

@@ -58,7 +58,7 @@ def _load(path: Path) -> "onnx.ModelProto":
     except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelFileError(
-            f"{path.name} is no valid ONNX file", f"{path}: {lines[0]}", "export the network again"
+            f"{path.name} is not a valid ONNX file", f"{path}: {lines[0]}", "export the network again"
         ) from error
     return model
 

@@ -11,6 +11,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import parse_json
+from ofa_edge.schema import explain
 from ofa_edge.space import make_divisible
 
 HINT = "use the net.config that was published beside the weights, unchanged"
@@ -159,11 +160,7 @@ def parse_net_config(value: Any, where: str) -> NetConfig:
     try:
         return _BY_NAME[name].model_validate(value)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise ConfigError(
-            "net.config does not fit its schema", f"{where}: {'; '.join(faults[:3])}{more}", HINT
-        ) from error
+        raise ConfigError("net.config does not fit its schema", f"{where}: {explain(error)}", HINT) from error
 
 
 def read_image_size(path: Path) -> int:

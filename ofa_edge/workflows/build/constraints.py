@@ -29,7 +29,7 @@ class Constraints:
     Attributes:
         max_macs: multiply-accumulates of one inference.
         max_size: bytes of the artifact.
-        max_memory: bytes of maps alive at once.
+        max_memory: bytes of activations in memory at the same time.
         min_accuracy: predicted top-1, 0..1; the latency is then minimised.
         kernels: kernel sizes to choose from.
         also: other targets' budgets: (name, milliseconds).

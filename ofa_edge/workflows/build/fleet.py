@@ -14,6 +14,7 @@ from ofa_edge.errors import BudgetError, ConfigError, UnsupportedError
 from ofa_edge.names import require_plain
 from ofa_edge.records.manifest import Manifest
 from ofa_edge.records.search import FleetRecord, SearchRecord
+from ofa_edge.schema import changed
 from ofa_edge.search.archive import Floats
 from ofa_edge.search.cover import MOST_TARGETS, Cover, best_rows, choose, covers, groups
 from ofa_edge.search.evolution import SearchOptions
@@ -69,7 +70,7 @@ def parse_fleet(text: str) -> tuple[tuple[str, float], ...]:
         if not equals or not name or not budget:
             raise ConfigError(f"bad fleet: '{item}' is not NAME=MILLISECONDS", f"--fleet {text}", f"--fleet {_FORM}")
         if name in found:
-            raise ConfigError(f"bad fleet: {name} stands there twice", f"--fleet {text}", "one budget for each target")
+            raise ConfigError(f"bad fleet: {name} is named twice", f"--fleet {text}", "one budget for each target")
         try:
             milliseconds = float(budget.removesuffix("ms").strip())
         except ValueError:
@@ -247,7 +248,7 @@ def build_fleet(fleet: Fleet, cache: StageCache, command: Sequence[str], on_stag
                 runner: StageRunner, _: Plan, plans: list[Plan] = plans, place: int = place, facts: FleetRecord = record
             ) -> tuple[Subnet, SearchRecord | None]:
                 subnet, records = search_together(runner, [plan.search for plan in plans])
-                return subnet, records[place].model_copy(update={"fleet": facts})
+                return subnet, changed(records[place], fleet=facts)
 
             manifests[index] = build(plan, cache, command, on_stage, find)
     return [manifests[index] for index in range(len(fleet.plans))]

@@ -17,39 +17,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ofa_edge.device.protocol import LatencyPlan
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import bounded_text, parse_toml
 from ofa_edge.names import plain
+from ofa_edge.schema import Strict, validated
 
 _FEWEST = 6  # pairs: fewer are never conclusive
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ArtifactEntry(_Table):
+class ArtifactEntry(Strict):
     """`[artifacts.NAME]`: the candidate, which is whatever lies in the build folder tonight."""
 
     build: Annotated[str, Field(min_length=1)]
     data: str | None = None  # the image folder that the build was made with, if any
 
 
-class DeviceEntry(_Table):
+class DeviceEntry(Strict):
     """`[devices.NAME]`."""
 
     device: str | None = None
     targets: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
     deadline_minutes: Annotated[float, Field(gt=0, le=24 * 60)] = 60.0
-
-    @field_validator("targets", "artifacts", mode="before")
-    @classmethod
-    def _tuple(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _either(self) -> "DeviceEntry":
@@ -58,7 +50,7 @@ class DeviceEntry(_Table):
         return self
 
 
-class ProtocolEntry(_Table):
+class ProtocolEntry(Strict):
     """`[protocol]`: how much is measured in one night."""
 
     pairs: Annotated[int, Field(ge=_FEWEST, le=64)] = 8
@@ -79,7 +71,7 @@ class ProtocolEntry(_Table):
         )
 
 
-class FleetFile(_Table):
+class FleetFile(Strict):
     """The schema of fleet.toml."""
 
     schema_version: int = Field(alias="schema", ge=1, le=1)
@@ -105,7 +97,7 @@ class FleetFile(_Table):
 
 
 @dataclass(frozen=True)
-class Fleet:
+class DeviceFleet:
     """A fleet file and where it lies."""
 
     path: Path
@@ -141,28 +133,18 @@ class Fleet:
         return self.path.parent / data if data else None
 
 
-def load_fleet(path: Path) -> Fleet:
+Fleet = DeviceFleet  # the old name, for the modules that still use it
+
+
+def load_fleet(path: Path) -> DeviceFleet:
     """Read a fleet file.
 
     Raises:
         ConfigError: it cannot be read or does not fit; names the key.
     """
+    hint = "see docs/nightly.md for the format"
     try:
-        return Fleet(path, FleetFile.model_validate(parse_toml(bounded_text(path))))
+        content = parse_toml(bounded_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(
-            f"cannot read {path.name}", f"{path}: {error}", "see docs/nightly.md for the format"
-        ) from error
-    except ValidationError as error:
-        faults = "; ".join(_explain(item["loc"], item["type"], item["msg"]) for item in error.errors())
-        raise ConfigError(
-            f"{path.name} does not fit its schema", f"{path}: {faults}", "see docs/nightly.md for the format"
-        ) from error
-
-
-def _explain(location: tuple[int | str, ...], kind: str, message: str) -> str:
-    key = ".".join(str(part) for part in location)
-    if kind == "extra_forbidden":
-        return f"unknown key '{key}'"
-    words = message.removeprefix("Value error, ")
-    return f"missing key '{key}'" if kind == "missing" else f"{key}: {words}" if key else words
+        raise ConfigError(f"cannot read {path.name}", f"{path}: {error}", hint) from error
+    return DeviceFleet(path, validated(FleetFile, content, path.name, path, hint))

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import append_json
 from ofa_edge.records.night import HISTORY_RECORD, BaselineRecord, NightRecord
+from ofa_edge.schema import explain
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,10 @@ def _record(line: bytes, path: Path, number: int) -> NightRecord | BaselineRecor
     try:
         return HISTORY_RECORD.validate_json(line)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        if first["type"] == "json_invalid":
+        if error.errors()[0]["type"] == "json_invalid":
             return None
-        where = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
             f"{path.name} is not a history of this version",
-            f"{path}:{number}: {where}: {first['msg']}",
+            f"{path}:{number}: {explain(error)}",
             "use the ofa-edge that wrote it, or another folder",
         ) from error

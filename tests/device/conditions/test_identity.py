@@ -50,7 +50,7 @@ def test_another_phone_and_another_build_are_refused(expected, reason):
 
 
 def test_a_device_that_tells_nothing_is_not_the_one():
-    with pytest.raises(DeviceBusyError, match="not the device") as caught:
+    with pytest.raises(DeviceBusyError, match="not the expected device") as caught:
         check_identity(Scripted(), Scripted().fingerprint(), Expected(serial="10000000c0ffee"))
     assert "no serial number" in caught.value.why
     with pytest.raises(DeviceBusyError):

@@ -13,9 +13,9 @@ from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.export.tvm.schedules import Knobs
 from ofa_edge.export.tvm.tuning import tuner
 from ofa_edge.export.tvm.tuning.budget import Budget
-from ofa_edge.export.tvm.tuning.candidates import Candidate, candidates
 from ofa_edge.export.tvm.tuning.database import Database, place
 from ofa_edge.export.tvm.tuning.functions import network_functions
+from ofa_edge.export.tvm.tuning.knob_variants import Variant, variants
 from ofa_edge.export.tvm.tuning.tuner import Bench, tune, weigh
 from ofa_edge.export.tvm.tuning.turns import Turn
 
@@ -24,7 +24,7 @@ COMPILING_S, ROUND_S = 2.0, 0.1
 
 @dataclass
 class Machine:
-    """Compiles nothing, and times candidates by their knobs; each costs seconds of its own clock."""
+    """Compiles nothing, and times variants by their knobs; each costs seconds of its own clock."""
 
     fast: dict = field(default_factory=dict)  # knob -> its fast value
     noise: float = 0.03
@@ -32,15 +32,15 @@ class Machine:
     interrupt_after: int = 10**9
     now: float = 0.0
     calls: int = 0
-    candidates: dict[str, Candidate] = field(default_factory=dict)
+    variants: dict[str, Variant] = field(default_factory=dict)
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
-    def compile(self, candidates: Sequence[Candidate], target, out: Path) -> list[Turn | None]:
+    def compile(self, variants: Sequence[Variant], target, out: Path) -> list[Turn | None]:
         self.now += COMPILING_S
         turns: list[Turn | None] = []
-        for each in candidates:
-            name = f"turn{len(self.candidates)}"
-            self.candidates[name] = each
+        for each in variants:
+            name = f"turn{len(self.variants)}"
+            self.variants[name] = each
             turns.append(Turn(out, name, ()))
         return [None, *turns[1:]] if self.broken else turns
 
@@ -50,11 +50,11 @@ class Machine:
             raise KeyboardInterrupt
         rounds = min(rounds, int(limit_s / ROUND_S))
         self.now += rounds * ROUND_S
-        truth = np.array([self.truth(self.candidates[turn.symbol]) for turn in turns])
+        truth = np.array([self.truth(self.variants[turn.symbol]) for turn in turns])
         return truth * self.random.lognormal(0, self.noise, (rounds, len(turns)))
 
-    def truth(self, candidate: Candidate) -> float:
-        hits = sum(getattr(candidate.knobs, name) == value for name, value in self.fast.items())
+    def truth(self, variant: Variant) -> float:
+        hits = sum(getattr(variant.knobs, name) == value for name, value in self.fast.items())
         return 1000.0 * 0.7**hits
 
 
@@ -102,7 +102,7 @@ def test_a_gain_is_found_and_kept(functions, target, database):
 
 
 def test_two_choices_are_found_one_after_the_other(functions, target, database):
-    rows = candidates(functions[0], target, Knobs(), 1)[0].knobs.rows
+    rows = variants(functions[0], target, Knobs(), 1)[0].knobs.rows
     _, known = sweep(Machine(fast={"unroll": 2, "rows": rows}), functions[:1], target, database)
     knobs = known[functions[0].key].knobs
     assert (knobs.unroll, knobs.rows) == (2, rows)

@@ -27,7 +27,7 @@ def test_what_is_left_out_is_the_protocol_of_the_docs(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (GOOD.replace("schema = 1", "schema = 2"), "schema: "),
+        (GOOD.replace("schema = 1", "schema = 2"), "schema = 2: "),
         (GOOD + "speed = 3\n", "unknown key 'devices.local.speed'"),
         (GOOD.replace('build = "out"', ""), "missing key 'artifacts.net.build'"),
         (GOOD.replace('["net"]', '["nest"]'), "devices.local: no artifact 'nest'; known: net"),
@@ -36,7 +36,7 @@ def test_what_is_left_out_is_the_protocol_of_the_docs(tmp_path):
         (GOOD + "deadline_minutes = 0\n", "deadline_minutes"),
         (GOOD + "[protocol]\npairs = 5\n", "protocol.pairs"),
         (GOOD + '[protocol]\npairs = "8"\n', "protocol.pairs"),
-        (GOOD.replace("devices.local", 'devices."-x"'), "'-x' is no plain name"),
+        (GOOD.replace("devices.local", 'devices."-x"'), "'-x' is not a plain name"),
         ("schema = 1\n", "missing key 'artifacts'"),
         ("schema = [", "lab.toml"),
     ],
@@ -53,7 +53,7 @@ BODY = {"artifacts": 'build = "x"', "devices": 'artifacts = ["net"]'}
 @pytest.mark.parametrize("table", BODY)
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_plain(tmp_path, table, name):
-    with pytest.raises(ConfigError, match="no plain name"):
+    with pytest.raises(ConfigError, match="not a plain name"):
         loaded(tmp_path, f"{GOOD}[{table}.{json.dumps(name)}]\n{BODY[table]}\n")
 
 

@@ -103,7 +103,7 @@ def test_a_candidate_that_does_not_run_where_the_golden_does_is_red(fleet):
     assert by_gate(night)["run"].colour == "INCONCLUSIVE"
 
 
-HANGS = DeviceTimeoutError("the program outlasted its limit", "900 s", "?")
+HANGS = DeviceTimeoutError("the program ran past its time limit", "900 s", "?")
 
 
 @pytest.mark.parametrize(("call", "gate"), [("answer candidate", "run"), ("answer golden", "run"), ("run", "latency")])

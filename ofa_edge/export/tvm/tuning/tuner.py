@@ -13,18 +13,18 @@ from ofa_edge.errors import DeviceRunError
 from ofa_edge.export.tvm.schedules import Knobs, default_knobs, isa_of
 from ofa_edge.export.tvm.tuning.acceptance import LEAST_GAIN, compare_copies
 from ofa_edge.export.tvm.tuning.budget import Budget
-from ofa_edge.export.tvm.tuning.candidates import Candidate, candidates, made
 from ofa_edge.export.tvm.tuning.database import Database, Place, TunedFunction, today
 from ofa_edge.export.tvm.tuning.functions import NetworkFunction
+from ofa_edge.export.tvm.tuning.knob_variants import Variant, made, variants
 from ofa_edge.export.tvm.tuning.turns import Timer, Turn, arguments_of
 from ofa_edge.export.tvm.tuning.variants import compile_variants
 
 SCREEN_ROUNDS, CONFIRM_ROUNDS, WEIGH_ROUNDS = 7, 31, 5
-_FIRST, _SECOND = 10, 5  # candidates of a function's two sweeps
+_FIRST, _SECOND = 10, 5  # variants of a function's two sweeps
 _COPIES = 3  # of both in the last look, each at addresses of its own
 _LEAST_CONFIRM = 10  # rounds of which a sign test says anything at acceptance.ALPHA
 
-Compile = Callable[[Sequence[Candidate], Any, Path], list[Turn | None]]
+Compile = Callable[[Sequence[Variant], Any, Path], list[Turn | None]]
 OnFunction = Callable[[TunedFunction], None]
 
 
@@ -47,12 +47,12 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Bench:
-    """Where candidates are compiled and timed.
+    """Where variants are compiled and timed.
 
     Attributes:
         target: a `tvm.target.Target` of a CPU.
         timer: runs turns on the device.
-        compile: candidates to a library.
+        compile: variants to a library.
     """
 
     target: Any
@@ -114,7 +114,7 @@ def tune_function(function: NetworkFunction, bench: Bench, budget: Budget) -> Tu
     default_ns = 0.0
     with tempfile.TemporaryDirectory(prefix="ofa-tune-") as folder:
         for number, most in enumerate((_FIRST, _SECOND)):
-            fresh = candidates(function, bench.target, best.knobs, most, seen)
+            fresh = variants(function, bench.target, best.knobs, most, seen)
             seen |= {each.digest for each in fresh}
             medians = _medians([default, best, *fresh], bench, budget, Path(folder, f"sweep{number}.so"))
             if default.digest not in medians:
@@ -130,7 +130,7 @@ def tune_function(function: NetworkFunction, bench: Bench, budget: Budget) -> Tu
 
 
 def _confirmed(
-    key: str, default: Candidate, best: Candidate, tried: int, bench: Bench, budget: Budget, out: Path
+    key: str, default: Variant, best: Variant, tried: int, bench: Bench, budget: Budget, out: Path
 ) -> TunedFunction | None:
     """The record of the best of a sweep, as far as fresh rounds against the default bear it out."""
     turns = [turn for turn in bench.compile([default, best] * _COPIES, bench.target, out) if turn is not None]
@@ -170,9 +170,9 @@ def weigh(
     return tuple(sorted(functions, key=lambda each: -seconds[each.key]))
 
 
-def _medians(each: Sequence[Candidate], bench: Bench, budget: Budget, out: Path) -> dict[str, float]:
-    """Median nanoseconds of candidates by digest, without those that do not compile; none where time ran out."""
-    distinct = list({candidate.digest: candidate for candidate in each}.values())
+def _medians(each: Sequence[Variant], bench: Bench, budget: Budget, out: Path) -> dict[str, float]:
+    """Median nanoseconds of variants by digest, without those that do not compile; none where time ran out."""
+    distinct = list({variant.digest: variant for variant in each}.values())
     turns = dict(zip((one.digest for one in distinct), bench.compile(distinct, bench.target, out), strict=True))
     present = {digest: turn for digest, turn in turns.items() if turn is not None}
     times = bench.timer.time(list(present.values()), SCREEN_ROUNDS, budget.left())

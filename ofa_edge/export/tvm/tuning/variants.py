@@ -7,16 +7,16 @@ from typing import Any
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.tvm.compile import find_linker
 from ofa_edge.export.tvm.relax import last_line
-from ofa_edge.export.tvm.tuning.candidates import Candidate
+from ofa_edge.export.tvm.tuning.knob_variants import Variant
 from ofa_edge.export.tvm.tuning.turns import Turn, arguments_of
 from ofa_edge.files import atomic_path
 
 
-def compile_variants(candidates: Sequence[Candidate], target: Any, out: Path) -> list[Turn | None]:
-    """Compile candidates into a library.
+def compile_variants(variants: Sequence[Variant], target: Any, out: Path) -> list[Turn | None]:
+    """Compile variants into a library.
 
     Args:
-        candidates: whose functions are scheduled.
+        variants: whose functions are scheduled.
         target: a `tvm.target.Target` of a CPU.
         out: the library to write.
 
@@ -28,7 +28,7 @@ def compile_variants(candidates: Sequence[Candidate], target: Any, out: Path) ->
         ConversionError: not one of them compiles, or they do not link.
     """
     linker = find_linker(str(target.attrs["mtriple"]))
-    functions = {f"variant{index}": each.scheduled.func for index, each in enumerate(candidates)}
+    functions = {f"variant{index}": each.scheduled.func for index, each in enumerate(variants)}
     executable, names = _compile_most(functions, target)
     with atomic_path(out) as part:
         executable.export_library(str(part), fcompile=linker)

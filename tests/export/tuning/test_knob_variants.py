@@ -1,4 +1,4 @@
-"""Whatever the sweep may try is right: each candidate computes what the function says."""
+"""Whatever the sweep may try is right: each variant computes what the function says."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from onnx_text import save_model
 from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.export.tvm.schedules import Knobs
-from ofa_edge.export.tvm.tuning.candidates import candidates, made
 from ofa_edge.export.tvm.tuning.functions import is_turnable, network_functions
+from ofa_edge.export.tvm.tuning.knob_variants import made, variants
 
 A72 = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72", "num-cores": 1}
 RANDOM = np.random.default_rng(3)
@@ -50,16 +50,16 @@ def test_each_candidate_gives_the_same_answer(model):
     rule, path, shape = model
     target = tvm.make_target(tvm.host_target(), "llvm")
     function = only(path, target, rule)
-    found = candidates(function, target, Knobs(), 12)
+    found = variants(function, target, Knobs(), 12)
     assert 2 <= len(found) <= 12
     image = np.random.default_rng(5).normal(size=shape).astype(np.float32)
     wanted = run_onnx(path, image)
-    for candidate in found:
-        knobs = {function.key: candidate.knobs}
+    for variant in found:
+        knobs = {function.key: variant.knobs}
         library = tvm.compile_cpu(path, path.with_suffix(".so"), tvm.host_target(), chooser=knobs.get)
         assert library.schedules.fallbacks == ()
         answer = tvm.load_module(library.file.path)(image)
-        assert np.abs(answer - wanted).max() <= 1e-4 * np.abs(wanted).max(), candidate.knobs
+        assert np.abs(answer - wanted).max() <= 1e-4 * np.abs(wanted).max(), variant.knobs
 
 
 def test_candidates_are_distinct_and_new(model):
@@ -67,14 +67,14 @@ def test_candidates_are_distinct_and_new(model):
     target = tvm.make_target(A72, "llvm")
     function = only(path, target, rule)
     start = made(function, target, Knobs())
-    found = candidates(function, target, Knobs(), 99)
+    found = variants(function, target, Knobs(), 99)
     digests = [each.digest for each in found]
     assert len(set(digests)) == len(digests)
     assert start.digest not in digests
     assert all(each.scheduled.rule == rule for each in found)
-    rest = candidates(function, target, Knobs(), 99, seen=digests[:2])
+    rest = variants(function, target, Knobs(), 99, seen=digests[:2])
     assert {each.digest for each in rest} == set(digests[2:])
-    assert [each.digest for each in candidates(function, target, Knobs(), 2)] == digests[:2]
+    assert [each.digest for each in variants(function, target, Knobs(), 2)] == digests[:2]
 
 
 def test_equal_functions_are_one(tmp_path):

@@ -14,7 +14,7 @@ from ofa_edge.space import Genomes, Space
 BISECTIONS = 6
 
 
-class BudgetFit:
+class BudgetRepair:
     """Bends genomes to budgets of their own by crossing them with the fastest or the largest subnet.
 
     Each gene of a row has a random threshold u; the mix at fraction q takes the anchor's gene where u < q. At q = 1 it

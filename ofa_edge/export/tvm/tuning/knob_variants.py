@@ -26,7 +26,7 @@ _REDUCE = 2  # tvm.tirx.IterVar.CommReduce
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Variant:
     """Knobs, and the schedule that they give."""
 
     knobs: Knobs
@@ -44,9 +44,9 @@ class _Shape:
     bits: int
 
 
-def candidates(
+def variants(
     function: NetworkFunction, target: Any, around: Knobs, most: int, seen: Collection[str] = ()
-) -> list[Candidate]:
+) -> list[Variant]:
     """Schedules that differ from those of `around` in one choice.
 
     Args:
@@ -61,21 +61,21 @@ def candidates(
         turns nothing.
     """
     known = {*seen, _digest(made(function, target, around).scheduled)}
-    found: list[Candidate] = []
+    found: list[Variant] = []
     for knobs in _neighbours(function, isa_of(target), around):
         if len(found) == most:
             break
-        candidate = made(function, target, knobs)
-        if candidate.scheduled.func is not None and candidate.digest not in known:
-            known.add(candidate.digest)
-            found.append(candidate)
+        variant = made(function, target, knobs)
+        if variant.scheduled.func is not None and variant.digest not in known:
+            known.add(variant.digest)
+            found.append(variant)
     return found
 
 
-def made(function: NetworkFunction, target: Any, knobs: Knobs) -> Candidate:
-    """The candidate of some knobs. Its function is None where the rule cannot do that."""
+def made(function: NetworkFunction, target: Any, knobs: Knobs) -> Variant:
+    """The variant of some knobs. Its function is None where the rule cannot do that."""
     scheduled = schedule(function.func, target, knobs, function.constants)
-    return Candidate(knobs, scheduled, _digest(scheduled))
+    return Variant(knobs, scheduled, _digest(scheduled))
 
 
 def _digest(scheduled: Scheduled) -> str:

@@ -6,7 +6,7 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import DataError, WeightsError
 from ofa_edge.space import Space
-from ofa_edge.supernet.calibrate import calibrate
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.evaluate import batches, extract_calibrated, logits
 from ofa_edge.supernet.network import Supernet
 
@@ -31,7 +31,7 @@ def test_one_batch_gives_that_batchs_statistics(supernet, images):
     batch = next(batches(images, PREPROCESSING))
     seen = {}
     net.first_conv.bn.register_forward_pre_hook(lambda _, args: seen.setdefault("x", args[0]))
-    calibrate(net, [batch])
+    recalibrate_bn(net, [batch])
     x = seen["x"]
     torch.testing.assert_close(net.first_conv.bn.running_mean, x.mean((0, 2, 3)))
     torch.testing.assert_close(net.first_conv.bn.running_var, x.var((0, 2, 3), correction=0))
@@ -41,11 +41,11 @@ def test_one_batch_gives_that_batchs_statistics(supernet, images):
 
 def test_batches_are_weighted_by_their_size(supernet, images):
     batch = next(batches(images, PREPROCESSING))
-    net = calibrate(supernet.extract(TINY.smallest(28)), [batch[:40], batch[40:]])
+    net = recalibrate_bn(supernet.extract(TINY.smallest(28)), [batch[:40], batch[40:]])
     x = supernet.first_conv.conv(batch)
     wanted = (40 * x[:40].var((0, 2, 3), correction=0) + 20 * x[40:].var((0, 2, 3), correction=0)) / 60
     torch.testing.assert_close(net.first_conv.bn.running_var, wanted)
-    pooled = calibrate(supernet.extract(TINY.smallest(28)), [batch[:40], batch[40:]], pooled=True)
+    pooled = recalibrate_bn(supernet.extract(TINY.smallest(28)), [batch[:40], batch[40:]], pooled=True)
     torch.testing.assert_close(pooled.first_conv.bn.running_var, x.var((0, 2, 3), correction=0))
 
 
@@ -54,7 +54,7 @@ def test_calibration_normalises_what_comes_after_it(supernet, images):
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.fill_(5.0)
-    calibrate(net, batches(images, PREPROCESSING))
+    recalibrate_bn(net, batches(images, PREPROCESSING))
     with torch.no_grad():
         out = net.first_conv.bn(net.first_conv.conv(next(batches(images, PREPROCESSING))))
     assert out.mean((0, 2, 3)).abs().max() < 1e-3
@@ -62,7 +62,7 @@ def test_calibration_normalises_what_comes_after_it(supernet, images):
 
 def test_no_images_is_an_error(supernet):
     with pytest.raises(DataError, match="no calibration images"):
-        calibrate(supernet.extract(TINY.smallest(28)), [])
+        recalibrate_bn(supernet.extract(TINY.smallest(28)), [])
 
 
 def test_an_uncalibrated_network_is_not_evaluated(supernet, images):
