@@ -1,7 +1,8 @@
 """A subnet as the layers and blocks that run, with the names of their modules."""
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,21 +35,22 @@ class Place:
 def layout(space: Space, subnet: Subnet) -> Iterator[Place]:
     """Layers and blocks in the order in which they run. `space.largest()` has all of a supernet, under equal names."""
     shape, widths = space.shape, space.active_widths(subnet.widths)
-    blocks = space.active_blocks(subnet)
-    stages = iter(range(space.num_stages))
+    blocks, depths = iter(space.active_blocks(subnet)), iter(zip(subnet.depths, space.stage_depths, strict=True))
     sources: Counter[str] = Counter()
     targets: Counter[str] = Counter()
     for place, part in enumerate(shape.parts):
-        made: tuple[Part, ...]
+        made: Iterable[Part]
         if isinstance(part, Layer):
             role: Role = "head" if place in shape.head_places else "stem"
-            made, most = (space.layer(place, widths),), 1
+            made, kept, most = (space.layer(place, widths),), 1, 1
         else:
-            role, stage = "block", next(stages)
-            made, most = tuple(each for each in blocks if each.spec.stage == stage), space.stage_depths[stage][-1]
+            role, (kept, (*_, most)) = "block", next(depths)
+            made = itertools.islice(blocks, kept)
+        child, source, target = part.child, sources[part.child], targets[part.child]
         for position, each in enumerate(made):
-            numbers = (sources[part.child] + position, targets[part.child] + position)
-            source, target = (shape.module(part.child, number) for number in numbers)
-            yield Place(source, target, role, each)
-        sources[part.child] += most
-        targets[part.child] += len(made)
+            if child in shape.lists:
+                yield Place(f"{child}.{source + position}", f"{child}.{target + position}", role, each)
+            else:
+                yield Place(child, child, role, each)
+        sources[child] += most
+        targets[child] += kept

@@ -73,13 +73,15 @@ class Space:
     @functools.cached_property
     def widths(self) -> tuple[int, ...]:
         """All widths in order, at their largest: one for each of the family's parts that has its own."""
-        return self.active_widths(self.width_ratios[-1:] * self.num_widths)
+        return self._widths_at((self.width_ratios[-1] if self.width_ratios else 1.0,) * (self.shape.slots[-1] + 1))
 
     def active_widths(self, ratios: tuple[float, ...]) -> tuple[int, ...]:
         """`widths` at a subnet's width ratios; where widths are fixed there are no ratios."""
+        return self._widths_at(ratios) if self.width_ratios else self.widths
+
+    def _widths_at(self, ratios: tuple[float, ...]) -> tuple[int, ...]:
         own = [part for part in self.shape.parts if part.width is not None]
-        chosen = ratios if self.width_ratios else (1.0,) * len(own)
-        return tuple(part.channels(self.width_mult, ratio) for part, ratio in zip(own, chosen, strict=True))
+        return tuple(part.channels(self.width_mult, ratio) for part, ratio in zip(own, ratios, strict=True))
 
     @property
     def num_widths(self) -> int:

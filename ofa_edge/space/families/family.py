@@ -156,7 +156,3 @@ class Family:
         stages = {stage.child for stage in self.stages}
         names = [part.child for part in self.parts]
         return frozenset(name for name in names if name in stages or names.count(name) > 1)
-
-    def module(self, child: str, number: int) -> str:
-        """The name of a module: of a child, or of a member of one that is a list."""
-        return f"{child}.{number}" if child in self.lists else child
