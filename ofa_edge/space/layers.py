@@ -53,7 +53,7 @@ class LayerSpec:
     @property
     def shortcut(self) -> bool:
         """Whether the input is added to the output."""
-        return self.layer.shortcut and self.in_channels == self.out_channels
+        return self.layer.shortcut and self.stride == 1 and self.in_channels == self.out_channels
 
 
 def scaled(width: int | None, *factors: float) -> int:
