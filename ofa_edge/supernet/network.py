@@ -43,6 +43,9 @@ class Step:
 class Supernet(nn.Module):
     """All subnets of a space in one set of weights.
 
+    Attributes:
+        block_names: the modules of the elastic blocks, in order.
+
     Example:
         >>> space = Space("tiny", 0.25, 1, 10, (2, 2, 2, 2, 1, 1), (28,))
         >>> Supernet(space)(torch.zeros(2, 1, 28, 28), space.smallest()).shape
@@ -57,7 +60,7 @@ class Supernet(nn.Module):
         full = space.largest()
         for name, module in children(space, full, partial(elastic_module, widths=bool(space.width_ratios))).items():
             self.add_module(name, module)
-        self._blocks = tuple(place.source for place in layout(space, full) if place.role == "block")
+        self.block_names = tuple(place.source for place in layout(space, full) if place.role == "block")
         initialise(self)
 
     def plan(self, subnet: Subnet) -> Iterator[Step]:
@@ -74,7 +77,7 @@ class Supernet(nn.Module):
 
     def residual_block(self, index: int) -> ElasticBlock:
         """The elastic block of that index, with its shortcut."""
-        return cast(ElasticBlock, self.get_submodule(self._blocks[index]))
+        return cast(ElasticBlock, self.get_submodule(self.block_names[index]))
 
     def elastic_block(self, index: int) -> ElasticMBConv | ElasticBottleneck | ElasticConv:
         """The elastic weights of the block of that index (the static first block is not counted)."""
