@@ -35,12 +35,13 @@ def mobile(space: Space, subnet: Subnet) -> dict[str, Any]:
     stem, static, *_ = space.widths
     head = space.widths[2 + space.num_stages - 1 :]
     shape = space.shape
-    first = residual(mbconv(stem, static, 3, 1, shape.static_activation), shape.static_shortcut and stem == static)
-    act = shape.head_activation
+    first_conv, first_block = shape.stem
+    first = residual(mbconv(stem, static, 3, 1, first_block.activation), first_block.shortcut and stem == static)
+    act = shape.head[0].activation
     config = {
         "name": "MobileNetV3" if len(head) == 3 else "ProxylessNASNets",
         "bn": {"momentum": 0.1, "eps": shape.bn_eps, "ws_eps": None},
-        "first_conv": conv(space.in_channels, stem, 3, shape.stem_activation, stride=space.strides[0]),
+        "first_conv": conv(space.in_channels, stem, 3, first_conv.activation, stride=space.strides[0]),
         "blocks": [first, *map(elastic, space.active_blocks(subnet))],
         "feature_mix_layer": conv(head[-2], head[-1], 1, act, use_bn=len(head) == 2),
         "classifier": linear(head[-1], space.num_classes),

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.space import BlockSpec, Space, Subnet
 from ofa_edge.supernet.layers import MBConv, Residual
+from ofa_edge.supernet.modules import static_module
 from ofa_edge.supernet.network import initialise
 from ofa_edge.supernet.slicing import BlockSlice
-from ofa_edge.supernet.static import frame
 
 Weighted = Sequence[tuple[int, Tensor | None]]  # candidates to run, and what each counts; None: alone, as it is
 Choose = Callable[[int], Weighted]
@@ -71,10 +71,14 @@ class Mixture(nn.Module):
 
     def __init__(self, space: Space) -> None:
         super().__init__()
-        before, first_block, behind = frame(space)
-        self.before = nn.Sequential(*before.values(), first_block)
+        shape = space.shape
+        stem, head = (
+            [static_module(space.layer(place, space.widths)) for place in own]
+            for own in (shape.stem_places, shape.head_places)
+        )
+        self.before = nn.Sequential(*stem)
         self.blocks = nn.ModuleList(MixedBlock(space, spec) for spec in space.blocks)
-        self.behind = nn.Sequential(*behind.values())
+        self.behind = nn.Sequential(*head)
         initialise(self)
 
     def forward(self, x: Tensor, choose: Choose) -> Tensor:

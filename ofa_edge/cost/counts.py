@@ -4,14 +4,14 @@ Counting follows the reference: convolutions, squeeze-and-excite and the classif
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.space import BlockSpec, Genomes, Space, Subnet, output_size, squeeze_width
+from ofa_edge.space import BlockSpec, Genomes, Layer, LayerSpec, Space, Subnet, output_size, squeeze_width
 
 OperatorKind = Literal["conv", "pointwise", "depthwise", "dense", "pool", "scale", "add", "h_swish", "move"]
 
@@ -76,31 +76,50 @@ class Operator:
         return self.out_channels * self.positions
 
 
-def stem_operators(space: Space, resolution: int, widths: tuple[int, ...] | None = None) -> tuple[Operator, ...]:
-    """What stands in front of the stages, at `widths` (see `Space.active_widths`; the largest by default).
+def layer_operators(spec: LayerSpec, in_size: int) -> tuple[Operator, ...]:
+    """One layer outside the blocks, on a map of `in_size`."""
+    before, after, layer = spec.in_channels, spec.out_channels, spec.layer
+    size = output_size(in_size, spec.stride)
+    swish = (Operator("h_swish", after, after, size, size),) if layer.activation == "h_swish" else ()
+    if layer.kind == "conv":
+        kind: OperatorKind = "conv" if layer.kernel > 1 else "pointwise"
+        return (Operator(kind, before, after, in_size, size, layer.kernel, spec.stride, normalised=True), *swish)
+    if layer.kind == "separable":
+        return _separable_operators(spec, in_size, size)
+    if layer.kind == "max_pool":
+        return (Operator("pool", before, after, in_size, size, 3, spec.stride),)
+    if layer.kind == "global_pool":
+        return (Operator("pool", before, after, in_size, 1),)
+    return (Operator("dense", before, after, in_size, size, biased=layer.kind == "classifier"), *swish)
 
-    MBConv families: the first convolution and the static block. ResNet: the two convolutions that are always there, and
-    max pooling.
-    """
-    first, second = (widths or space.widths)[:2]
-    stride, shape = space.strides[0], space.shape
-    size = output_size(resolution, stride)
-    operators = [Operator("conv", space.in_channels, first, resolution, size, 3, stride, normalised=True)]
-    if shape.stem_activation == "h_swish":
-        operators.append(Operator("h_swish", first, first, size, size))
-    if shape.width_ratios:
-        return (
-            *operators,
-            Operator("conv", first, second, size, size, 3, normalised=True),
-            Operator("pool", second, second, size, output_size(size, space.strides[1]), 3, space.strides[1]),
-        )
-    operators += [
-        Operator("depthwise", first, first, size, size, 3, normalised=True),
-        Operator("pointwise", first, second, size, size, normalised=True),
-    ]
-    if shape.static_shortcut and first == second:
-        operators.append(Operator("add", second, second, size, size))
+
+def _separable_operators(spec: LayerSpec, in_size: int, size: int) -> tuple[Operator, ...]:
+    before, after = spec.in_channels, spec.out_channels
+    operators = [Operator("depthwise", before, before, in_size, size, 3, spec.stride, normalised=True)]
+    if spec.layer.activation == "h_swish":
+        operators.append(Operator("h_swish", before, before, size, size))
+    operators.append(Operator("pointwise", before, after, size, size, normalised=True))
+    if spec.shortcut:
+        operators.append(Operator("add", after, after, size, size))
     return tuple(operators)
+
+
+def stem_operators(space: Space, resolution: int, widths: tuple[int, ...] | None = None) -> tuple[Operator, ...]:
+    """The layers in front of the last stage, at `widths` (see `Space.active_widths`; the largest by default)."""
+    return _layers_operators(space, resolution, space.shape.stem_places, widths)
+
+
+def head_operators(space: Space, resolution: int, widths: tuple[int, ...] | None = None) -> tuple[Operator, ...]:
+    """The layers behind the stages, at `widths`."""
+    return _layers_operators(space, resolution, space.shape.head_places, widths)
+
+
+def _layers_operators(
+    space: Space, resolution: int, places: tuple[int, ...], widths: tuple[int, ...] | None
+) -> tuple[Operator, ...]:
+    sizes = _sizes(space, resolution)
+    layers = ((space.layer(place, widths or space.widths), sizes[place]) for place in places)
+    return tuple(operator for layer, size in layers for operator in layer_operators(layer, size))
 
 
 def block_operators(spec: BlockSpec, kernel: int, expand: float, in_size: int) -> tuple[Operator, ...]:
@@ -151,35 +170,25 @@ def _bottleneck_operators(spec: BlockSpec, kernel: int, middle: int, in_size: in
     return operators
 
 
-def head_operators(space: Space, resolution: int, widths: tuple[int, ...] | None = None) -> tuple[Operator, ...]:
-    """What stands behind the stages, at `widths`: pooling and classifier, and the layers between of MBConv families."""
-    widths, head = widths or space.widths, len(space.shape.head)
-    size = stage_input_size(space, resolution, space.num_stages)
-    before, operators = widths[-1 - head], []
-    swish = space.shape.head_activation == "h_swish"
-    if head:
-        operators.append(Operator("pointwise", before, widths[-head], size, size, normalised=True))
-        if swish:
-            operators.append(Operator("h_swish", widths[-head], widths[-head], size, size))
-    operators.append(Operator("pool", widths[-max(1, head)], widths[-max(1, head)], size, 1))
-    if head == 2:
-        operators.append(Operator("dense", widths[-2], widths[-1], 1, 1))
-        if swish:
-            operators.append(Operator("h_swish", widths[-1], widths[-1], 1, 1))
-    return (*operators, Operator("dense", widths[-1], space.num_classes, 1, 1, biased=True))
+def _sizes(space: Space, resolution: int) -> tuple[int, ...]:
+    """Spatial size in front of each of the family's parts."""
+    sizes = [resolution]
+    for part, stride in zip(space.shape.parts, space.part_strides, strict=True):
+        pooled = isinstance(part, Layer) and part.kind == "global_pool"
+        sizes.append(1 if pooled else output_size(sizes[-1], stride))
+    return tuple(sizes)
 
 
 def stage_input_size(space: Space, resolution: int, stage: int) -> int:
     """Spatial size at the input of `stage` (of the head, for the number after the last stage)."""
-    size = resolution
-    for stride in space.strides[: stage + 1]:
-        size = output_size(size, stride)
-    return size
+    shape = space.shape
+    return _sizes(space, resolution)[(*shape.stage_places, shape.head_places[0])[stage]]
 
 
 def block_input_size(space: Space, spec: BlockSpec, resolution: int) -> int:
     """Spatial size at the input of one block."""
-    return stage_input_size(space, resolution, spec.stage + (spec.position > 0))
+    place = space.shape.stage_places[spec.stage]
+    return _sizes(space, resolution)[place + (spec.position > 0)]
 
 
 def operators(space: Space, subnet: Subnet) -> tuple[Operator, ...]:
@@ -202,6 +211,20 @@ def params(space: Space, subnet: Subnet) -> int:
     return sum(operator.params for operator in operators(space, subnet))
 
 
+def frames(space: Space) -> Iterator[tuple[tuple[Operator, ...], tuple[Operator, ...]]]:
+    """Stem and head at each resolution and, where widths are elastic, at each choice of the widths that they have.
+
+    The last of `Family.frame_slots` varies fastest.
+    """
+    slots = space.shape.frame_slots if space.width_ratios else ()
+    for resolution, chosen in itertools.product(
+        space.resolutions, itertools.product(space.width_ratios, repeat=len(slots))
+    ):
+        own = dict(zip(slots, chosen, strict=True))
+        widths = space.active_widths(tuple(own.get(slot, space.width_ratios[-1]) for slot in range(space.num_widths)))
+        yield stem_operators(space, resolution, widths), head_operators(space, resolution, widths)
+
+
 Measure = Callable[[tuple[Operator, ...]], NDArray[np.float64]]
 
 
@@ -216,40 +239,21 @@ class BlockTable:
         fixed: of stem and head, by resolution: [resolutions, F].
         entries: of each choice of each block: [resolutions, blocks, kernels, expands, F].
 
-    With W elastic width ratios, both have more rows: `fixed` one for each resolution and ratios of the stem's widths
-    and the last one [resolutions * W**3], `entries` one for each resolution and ratios of a block's two ends
-    [resolutions * W**2], the last varying fastest. Choices that a block does not have are 0.
+    With W elastic width ratios, both have more rows: `fixed` those of `frames`, `entries` one for each resolution and
+    ratios of a block's two ends [resolutions * W**2], the last varying fastest. Choices that a block lacks are 0.
     """
 
     def __init__(self, space: Space, measure: Measure) -> None:
         self.space, self._measure = space, measure
-        self._ratios = max(1, len(space.width_ratios))
-        rows = itertools.product(space.resolutions, *[range(self._ratios)] * 3)
-        self.fixed = np.array([self._fixed(*row) for row in rows], dtype=np.float64)
+        widths = [space.active_widths((ratio,) * space.num_widths) for ratio in space.width_ratios] or [space.widths]
+        self._ratios = len(widths)
+        self.fixed = np.array([measure((*stem, *head)) for stem, head in frames(space)], dtype=np.float64)
         shape = (len(space.blocks), len(space.kernels), len(space.expands), self.fixed.shape[1])
         self.entries = np.zeros((len(space.resolutions) * self._ratios**2, *shape))
-        ends = itertools.product(space.resolutions, range(self._ratios), range(self._ratios))
-        for row, (resolution, before, after) in enumerate(ends):
+        for row, (resolution, before, after) in enumerate(itertools.product(space.resolutions, widths, widths)):
             for spec in space.blocks:
                 if before == after or spec.in_slot != spec.out_slot:
-                    self._fill(row, self._at(spec, before, after), resolution)
-
-    def _fixed(self, resolution: int, first: int, second: int, last: int) -> NDArray[np.float64]:
-        ratios, count = self.space.width_ratios, self.space.num_widths
-        chosen = (ratios[first], *[ratios[second]] * (count - 2), ratios[last]) if count else ()
-        widths = self.space.active_widths(chosen)
-        stem = stem_operators(self.space, resolution, widths)
-        return self._measure((*stem, *head_operators(self.space, resolution, widths)))
-
-    def _at(self, spec: BlockSpec, before: int, after: int) -> BlockSpec:
-        """The block between widths of these ratios."""
-        if not self.space.width_ratios:
-            return spec
-        before_widths, after_widths = (
-            self.space.active_widths((self.space.width_ratios[each],) * self.space.num_widths)
-            for each in (before, after)
-        )
-        return spec.narrowed(before_widths[spec.in_slot], after_widths[spec.out_slot])
+                    self._fill(row, spec.within(before, after), resolution)
 
     def _fill(self, row: int, spec: BlockSpec, resolution: int) -> None:
         size = block_input_size(self.space, spec, resolution)
@@ -276,7 +280,8 @@ class BlockTable:
         if self.space.width_ratios:
             widths, count = genomes[:, self.space.code.width_columns()].astype(np.intp), self._ratios
             before, after = ([getattr(spec, end) for spec in self.space.blocks] for end in ("in_slot", "out_slot"))
-            fixed = ((resolution * count + widths[:, 0]) * count + widths[:, 1]) * count + widths[:, -1]
+            for slot in self.space.shape.frame_slots:
+                fixed = fixed * count + widths[:, slot]
             rows = (rows * count + widths[:, before]) * count + widths[:, after]
         values = self.entries[rows, np.arange(blocks), genomes[:, :blocks], genomes[:, blocks : 2 * blocks]]
         return self.fixed[fixed], values

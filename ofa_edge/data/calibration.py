@@ -36,9 +36,6 @@ class CalibrationSet:
     warnings: tuple[str, ...] = ()
 
 
-Calibration = CalibrationSet  # the old name, for the modules that still use it
-
-
 def review_calibration(
     images: Images, preprocessing: Preprocessing, class_names: Sequence[str], labelled: bool = True
 ) -> CalibrationSet:

@@ -40,7 +40,7 @@ def fixed_parts(space: Space, resolution: int) -> tuple[Part, ...]:
     size = stage_input_size(space, resolution, 0)
     last = stage_input_size(space, resolution, space.num_stages)
     first = 2 if v3 else 1  # MobileNetV3's convolution brings its hard-swish along
-    idskip = int(space.shape.static_shortcut and widths[0] == widths[1])
+    idskip = int(space.shape.stem[1].shortcut and widths[0] == widths[1])
     static = f"expanded_conv-input:{_map(size, widths[0])}-output:{_map(size, widths[1])}"
     static += f"-expand:{widths[0] if v3 else 1}-kernel:3-stride:1-idskip:{idskip}" + ("-se:0-hs:0" if v3 else "")
     parts = [

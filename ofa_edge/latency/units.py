@@ -3,16 +3,14 @@
 A block is one unit wherever it stands: blocks of the same shape share one, as they share a measurement.
 """
 
-import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.cost import BlockTable, Operator, head_operators, stem_operators
+from ofa_edge.cost import BlockTable, Operator, frames
 from ofa_edge.space import Genomes, Space
 
 UnitKind = Literal["stem", "block", "head", "call"]
@@ -48,16 +46,17 @@ class UnitTable:
     def __init__(self, space: Space) -> None:
         self.space = space
         self._index: dict[tuple[UnitKind, Operators], int] = {}
-        frames = {(*stem, *head): (stem, head) for stem, head in _frames(space)}
+        ends = {(*stem, *head): (stem, head) for stem, head in frames(space)}
 
         def measure(operators: Operators) -> NDArray[np.float64]:
-            pair = frames.get(operators)
+            pair = ends.get(operators)
             if pair is None:
                 return np.array([self._number("block", operators)] * 2, dtype=np.float64)
             return np.array([self._number("stem", pair[0]), self._number("head", pair[1])], dtype=np.float64)
 
         self._table = BlockTable(space, measure)
-        named = [Unit(_name(kind, operators), kind, operators) for kind, operators in self._index]
+        elastic = bool(space.width_ratios)
+        named = [Unit(_name(kind, operators, elastic), kind, operators) for kind, operators in self._index]
         self.units: tuple[Unit, ...] = (*named, Unit("call", "call", ()))
         self.by_name = {unit.name: index for index, unit in enumerate(self.units)}
         if len(self.by_name) != len(self.units):  # a name that leaves out what shapes a unit would merge two
@@ -92,15 +91,6 @@ class UnitTable:
         return counts[:, :-1]
 
 
-def _frames(space: Space) -> Iterator[tuple[Operators, Operators]]:
-    """Stem and head of every choice that shapes them, as `BlockTable` asks for them."""
-    ratios, count = space.width_ratios, space.num_widths
-    for resolution in space.resolutions:
-        for first, second, last in itertools.product(ratios or (1.0,), repeat=3):
-            widths = space.active_widths((first, *[second] * (count - 2), last) if count else ())
-            yield stem_operators(space, resolution, widths), head_operators(space, resolution, widths)
-
-
 def _core(operators: Operators) -> Operator:
     """The operator that a unit is built around: its depthwise or its k x k convolution, else its first."""
     return next((each for each in operators if each.kind in ("depthwise", "conv")), operators[0])
@@ -111,13 +101,14 @@ def _last(operators: Operators) -> Operator:
     return next(each for each in reversed(operators) if each.kind in ("pointwise", "conv", "dense", "pool"))
 
 
-def _name(kind: UnitKind, operators: Operators) -> str:
+def _name(kind: UnitKind, operators: Operators, elastic: bool) -> str:
     first, core, last = operators[0], _core(operators), _last(operators)
     parts = [kind, f"input:{first.in_size}x{first.in_size}x{first.in_channels}"]
     parts.append(f"output:{last.out_size}x{last.out_size}x{last.out_channels}")
     parts.append(f"middle:{core.out_channels}")
     if kind != "block":
-        return "-".join(parts)
+        between = [each.out_channels for each in operators if each.weights][1:-1] if elastic else []
+        return "-".join([*parts, *(f"then:{channels}" for channels in between)])
     kinds = [each.kind for each in operators]
     projected = kinds.count("pointwise") > 2  # ResNet: the shortcut has a convolution of its own
     parts += [f"kernel:{core.kernel}", f"stride:{core.stride}"]

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ofa_edge.cost import stage_input_size
 from ofa_edge.records.manifest import Manifest, SubnetRecord
 from ofa_edge.report.svg import drawing, element, label, line
-from ofa_edge.space import BlockSpec, Space
+from ofa_edge.space import BlockSpec, Space, output_size
 
 WIDTH, HEIGHT = 920.0, 240.0
 BASE, TALLEST = 160.0, 150.0  # the line that blocks stand on, and the height of the supernet's widest block
@@ -38,7 +38,7 @@ def draw_subnet(space: Space, subnet: SubnetRecord) -> Markup:
         for position in range(length):
             spec = space.blocks[start + position]
             kept = blocks[position] if position < len(blocks) else None
-            active = spec.narrowed(widths[spec.in_slot], widths[spec.out_slot]) if space.width_ratios else spec
+            active = spec.within(widths, widths)
             parts += _Slot(space, widest, left + position * slot, slot - 4).block(spec, active, kept)
         parts += _stage(space, subnet, index, left, left + length * slot - 4)
         left += length * slot + GAP
@@ -95,12 +95,11 @@ class _Slot:
 def _stage(space: Space, subnet: SubnetRecord, index: int, left: float, right: float) -> list[Markup]:
     """A brace below a stage: its name, the channels that it puts out, its sizes, and what its blocks have inside."""
     spec = space.blocks[space.first_blocks[index]]
-    inside = spec.kind == "conv"  # of the stem: pooling comes behind it
-    before = stage_input_size(space, subnet.resolution, index + (inside - 1) + (not inside))
-    after = stage_input_size(space, subnet.resolution, index + (not inside))
-    widths = space.active_widths(subnet.widths)
-    channels = widths[spec.out_slot if space.width_ratios else 2 + index]
-    name = "in stem" if inside else f"stage {index + (not space.width_ratios)}"
+    before = stage_input_size(space, subnet.resolution, index)
+    after = output_size(before, spec.stride)
+    channels = space.active_widths(subnet.widths)[spec.out_slot]
+    behind_stem = sum(not space.shape.inside(stage) for stage in range(index + 1))
+    name = "in stem" if space.shape.inside(index) else f"stage {behind_stem}"
     size = f"{after} px" if before == after else f"{before} to {after} px"
     extra = [*(["SE"] if spec.squeeze else []), _ACTIVATIONS[spec.activation]]
     middle, top = (left + right) / 2, BASE + 24

@@ -188,7 +188,7 @@ def block_features(space: Space, genomes: Genomes) -> Floats:
     ratios, then the expand ratios.
     """
     hot = space.one_hot(genomes)[:, : -len(space.resolutions)]
-    if not space.width_ratios:
+    if space.family != "ofa_resnet":
         return hot
     blocks, widths = len(space.blocks), space.num_widths * len(space.width_ratios)
     kernels = blocks * len(space.kernels)

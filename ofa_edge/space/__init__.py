@@ -7,13 +7,16 @@ A *genome* is the same point as a row of small integers, so that search can work
 """
 
 from ofa_edge.space.blocks import Activation, ActiveBlock, BlockKind, BlockSpec
-from ofa_edge.space.families import FAMILIES, Family, FamilyShape, StageShape
+from ofa_edge.space.families import CLASSIFIER, FAMILIES, Family, StageShape
 from ofa_edge.space.genomes import GenomeCode, Genomes
+from ofa_edge.space.layers import Layer, LayerKind, LayerSpec
+from ofa_edge.space.places import Part, Place, Role, layout
 from ofa_edge.space.space import IMAGENET_RESOLUTIONS, IMAGENET_STRIDES, Space
 from ofa_edge.space.subnet import Pair, Subnet
 from ofa_edge.space.widths import make_divisible, middle_width, output_size, squeeze_width
 
 __all__ = [
+    "CLASSIFIER",
     "FAMILIES",
     "IMAGENET_RESOLUTIONS",
     "IMAGENET_STRIDES",
@@ -22,13 +25,19 @@ __all__ = [
     "BlockKind",
     "BlockSpec",
     "Family",
-    "FamilyShape",
     "GenomeCode",
     "Genomes",
+    "Layer",
+    "LayerKind",
+    "LayerSpec",
     "Pair",
+    "Part",
+    "Place",
+    "Role",
     "Space",
     "StageShape",
     "Subnet",
+    "layout",
     "make_divisible",
     "middle_width",
     "output_size",

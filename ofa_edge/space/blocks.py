@@ -1,6 +1,7 @@
 """One elastic block: what is fixed about it, and what a subnet chose."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +21,7 @@ class BlockSpec:
         index: 0-based over all elastic blocks of the supernet.
         stage, position: where it stands; position 0 opens its stage.
         kind: an inverted bottleneck (`mbconv`), a bottleneck of ResNet-D, or one residual convolution (ResNet's stem).
-        in_slot, out_slot: which elastic widths of the space its ends have; 0 where widths are not elastic.
+        in_slot, out_slot: which of the space's widths its ends have.
     """
 
     index: int
@@ -51,7 +52,13 @@ class BlockSpec:
 
     def narrowed(self, in_channels: int, out_channels: int) -> "BlockSpec":
         """The same block between other widths."""
+        if (in_channels, out_channels) == (self.in_channels, self.out_channels):
+            return self
         return dataclasses.replace(self, in_channels=in_channels, out_channels=out_channels)
+
+    def within(self, before: Sequence[int], after: Sequence[int]) -> "BlockSpec":
+        """The same block, its input's width out of `before` and its output's out of `after` (`Space.active_widths`)."""
+        return self.narrowed(before[self.in_slot], after[self.out_slot])
 
 
 @dataclass(frozen=True)

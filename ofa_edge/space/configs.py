@@ -45,30 +45,41 @@ def _widths(space: "Space", config: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def _depths(space: "Space", config: Mapping[str, Any]) -> list[int]:
-    """Blocks a stage. The reference samples a depth for Proxyless's single last block too, and ignores it."""
+    """Blocks a stage. The reference samples a depth for Proxyless's single last block too, and ignores it.
+
+    In the reference's form for ResNets, the one with `w`, a depth counts blocks on top of those that are always there.
+    """
     if "blocks" in config:
         return [int(depth) for depth in config["blocks"]]
-    given = [int(depth) for depth in config["d"]]
-    return [shape.blocks(depth, space.depths) for depth, shape in zip(given, space.shape.stages, strict=True)]
+    stages = zip([int(depth) for depth in config["d"]], space.shape.stages, strict=True)
+    return [shape.blocks(depth, space.depths) if shape.single or "w" in config else depth for depth, shape in stages]
+
+
+def _left_out(space: "Space", config: Mapping[str, Any]) -> list[Pair | None]:
+    """Of each stage, what all its blocks are where the vectors leave them out; None where they have them."""
+    stages = space.shape.stages
+    if "w" in config:
+        return [None if shape.expand is None else (space.shape.kernels[0], shape.expand) for shape in stages]
+    first = (3, 1) if "blocks" in config and "ks" not in config else None
+    return [first, *[None] * (len(stages) - 1)]
 
 
 def _stages(space: "Space", config: Mapping[str, Any]) -> tuple[tuple[Pair, ...], ...]:
     """(kernel, expand) pairs a stage. The vectors hold all blocks of the supernet, or only those that are kept."""
-    depths = _depths(space, config)
-    free = [not shape.expands for shape in space.shape.stages]
+    depths, left_out = _depths(space, config), _left_out(space, config)
     expands = [each if float(each) != int(each) else int(each) for each in config["e"]]
-    fixed_kernel = len(space.shape.kernels) == 1
-    kernels = [space.shape.kernels[0]] * len(expands) if fixed_kernel else [int(each) for each in config["ks"]]
+    known = "ks" not in config and ("blocks" in config or len(space.shape.kernels) == 1)
+    kernels = [3] * len(expands) if known else [int(each) for each in config["ks"]]
     longest = [depths[-1] for depths in space.stage_depths]
-    kept = sum(depth for depth, own in zip(depths, free, strict=True) if own)
-    full = len(kernels) == sum(most for most, own in zip(longest, free, strict=True) if own) != kept
+    kept = sum(depth for depth, pair in zip(depths, left_out, strict=True) if pair is None)
+    full = len(kernels) == sum(most for most, pair in zip(longest, left_out, strict=True) if pair is None) != kept
     pairs: Iterator[Pair] = zip(kernels, expands, strict=True)
     stages: list[tuple[Pair, ...]] = []
-    for depth, most, shape in zip(depths, longest, space.shape.stages, strict=True):
-        if shape.expands:
-            stages.append(((kernels[0], shape.expands[0]),) * depth)
+    for depth, most, pair in zip(depths, longest, left_out, strict=True):
+        if pair is not None:
+            stages.append((pair,) * depth)
             continue
-        taken = [pair for _, pair in zip(range(max(depth, most) if full else depth), pairs, strict=False)]
+        taken = [each for _, each in zip(range(max(depth, most) if full else depth), pairs, strict=False)]
         if len(taken) < depth:
             raise ValueError(f"{len(kernels)} kernels and {len(expands)} expand ratios for depths {depths}")
         stages.append(tuple(taken[:depth]))

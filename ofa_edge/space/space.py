@@ -13,11 +13,11 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.space.blocks import ActiveBlock, BlockSpec
 from ofa_edge.space.configs import read_config
-from ofa_edge.space.families import FAMILIES, MOBILENET_V3, Family, FamilyShape
+from ofa_edge.space.families import FAMILIES, MOBILENET_V3, Family
 from ofa_edge.space.faults import faults
 from ofa_edge.space.genomes import GenomeCode, Genomes
+from ofa_edge.space.layers import Layer, LayerSpec
 from ofa_edge.space.subnet import Subnet
-from ofa_edge.space.widths import make_divisible
 
 IMAGENET_STRIDES = MOBILENET_V3.strides
 IMAGENET_RESOLUTIONS = tuple(range(128, 225, 16))
@@ -29,12 +29,13 @@ class Space:
     """The elastic dimensions and the fixed shape of a supernet; `Space.of` fills in what its family publishes.
 
     Attributes:
-        strides: the stride plan: of the stem, then of the first block of each stage. In ResNet spaces the stage of the
-            stem's optional convolution has max pooling's stride.
-        depths: blocks a stage; in ResNet spaces blocks on top of (2, 2, 4, 2), and the stem's optional convolution is
-            kept in the largest.
-        expands: width inside a block, as a multiple of its input width; of its output width in ResNet spaces.
-        width_ratios: of each elastic width (stem middle, stem, stages) to its base; empty where widths are fixed.
+        strides: the stride plan: of the stem, then of the first block of each stage, or of the layer that the family
+            gives it to (ResNet's max pooling).
+        depths: blocks a stage, on top of those that the family's stages always have; an optional stage is kept in the
+            largest.
+        expands: width inside a block, as a multiple of its input width; of its output width in bottlenecks.
+        width_ratios: of each width to its base; empty where widths are fixed.
+        family: a name of `FAMILIES`.
     """
 
     name: str
@@ -47,10 +48,10 @@ class Space:
     expands: tuple[float, ...] = MOBILENET_V3.expands
     depths: tuple[int, ...] = MOBILENET_V3.depths
     width_ratios: tuple[float, ...] = ()
-    family: Family = "ofa_mobilenetv3"
+    family: str = "ofa_mobilenetv3"
 
     @classmethod
-    def of(cls, family: Family, name: str, **changes: Any) -> "Space":
+    def of(cls, family: str, name: str, **changes: Any) -> "Space":
         """A space of `family` with the published choices and strides, but for `changes` (fields of a space)."""
         if family not in FAMILIES:
             raise ConfigError(f"space '{name}': no family '{family}'", f"known: {', '.join(FAMILIES)}", "choose one")
@@ -65,34 +66,44 @@ class Space:
     # -- fixed shape ---------------------------------------------------------------------------------------------
 
     @property
-    def shape(self) -> FamilyShape:
+    def shape(self) -> Family:
         """What the family shares."""
         return FAMILIES[self.family]
 
     @functools.cached_property
     def widths(self) -> tuple[int, ...]:
-        """All widths in order, at their largest.
-
-        MBConv families: stem, static block, stages, head layers. ResNet: stem middle, stem, stages.
-        """
-        if self.width_ratios:
-            return self.active_widths((self.width_ratios[-1],) * self.num_widths)
-        stages = [stage.width for stage in self.shape.stages]
-        return tuple(make_divisible(base * self.width_mult) for base in (*self.shape.stem, *stages, *self.shape.head))
+        """All widths in order, at their largest: one for each of the family's parts that has its own."""
+        return self._widths_at((self.width_ratios[-1] if self.width_ratios else 1.0,) * (self.shape.slots[-1] + 1))
 
     def active_widths(self, ratios: tuple[float, ...]) -> tuple[int, ...]:
         """`widths` at a subnet's width ratios; where widths are fixed there are no ratios."""
-        if not self.width_ratios:
-            return self.widths
-        # The stem's middle is half of the stem, rounded first, as in the reference.
-        bases = [self.shape.stem[1], self.shape.stem[1], *(stage.width for stage in self.shape.stages[1:])]
-        full = [make_divisible(base * self.width_mult * ratio) for base, ratio in zip(bases, ratios, strict=True)]
-        return (make_divisible(full[0] // 2), *full[1:])
+        return self._widths_at(ratios) if self.width_ratios else self.widths
+
+    def _widths_at(self, ratios: tuple[float, ...]) -> tuple[int, ...]:
+        own = [part for part in self.shape.parts if part.width is not None]
+        return tuple(part.channels(self.width_mult, ratio) for part, ratio in zip(own, ratios, strict=True))
 
     @property
     def num_widths(self) -> int:
-        """Elastic widths: 0 in the MBConv families; stem middle, stem, and stages in ResNet."""
-        return len(self.shape.stages) + 1 if self.width_ratios else 0
+        """Elastic widths: all of them, or none."""
+        return self.shape.slots[-1] + 1 if self.width_ratios else 0
+
+    @functools.cached_property
+    def part_strides(self) -> tuple[int, ...]:
+        """Stride of each of the family's parts; of a stage, that of its first block."""
+        return tuple(1 if place is None else self.strides[place] for place in self.shape.stride_places)
+
+    def layer(self, place: int, widths: tuple[int, ...]) -> LayerSpec:
+        """The layer at a place of the family's parts, at `widths` (of `active_widths`)."""
+        layer, (before, after) = self.shape.parts[place], self.shape.slots[place : place + 2]
+        assert isinstance(layer, Layer), "a stage is no layer"
+        return LayerSpec(
+            layer,
+            in_channels=widths[before] if before >= 0 else self.in_channels,
+            out_channels=self.num_classes if layer.kind == "classifier" else widths[after],
+            stride=self.part_strides[place],
+            bn_eps=self.shape.bn_eps,
+        )
 
     @property
     def num_stages(self) -> int:
@@ -108,11 +119,8 @@ class Space:
     def blocks(self) -> tuple[BlockSpec, ...]:
         """All elastic blocks of the supernet, in order, at full width."""
         specs: list[BlockSpec] = []
-        elastic = bool(self.width_ratios)
-        for stage, (shape, depths) in enumerate(zip(self.shape.stages, self.stage_depths, strict=True)):
-            # ResNet's first stage works inside the stem, between two maps of the stem's middle width.
-            inside = shape.kind == "conv"
-            before, after = (0, 0) if inside else (stage, stage + 1) if elastic else (stage + 1, stage + 2)
+        for stage, (place, depths) in enumerate(zip(self.shape.stage_places, self.stage_depths, strict=True)):
+            shape, (before, after) = self.shape.stages[stage], self.shape.slots[place : place + 2]
             for position in range(depths[-1]):
                 entry = after if position else before
                 specs.append(
@@ -122,13 +130,13 @@ class Space:
                         position=position,
                         in_channels=self.widths[entry],
                         out_channels=self.widths[after],
-                        stride=1 if position or inside else self.strides[1 + stage],
+                        stride=1 if position else self.part_strides[place],
                         activation=shape.activation,
                         squeeze=shape.squeeze,
                         kind=shape.kind,
                         bn_eps=self.shape.bn_eps,
-                        in_slot=entry if elastic else 0,
-                        out_slot=after if elastic else 0,
+                        in_slot=entry,
+                        out_slot=after,
                     )
                 )
         return tuple(specs)
@@ -141,13 +149,11 @@ class Space:
     def active_blocks(self, subnet: Subnet) -> tuple[ActiveBlock, ...]:
         """The blocks that a subnet keeps, in order, at their active widths."""
         widths = self.active_widths(subnet.widths)
-        active = []
-        for start, pairs in zip(self.first_blocks, subnet.stages, strict=False):
-            for spec, (kernel, expand) in zip(self.blocks[start:], pairs, strict=False):
-                if self.width_ratios:
-                    spec = spec.narrowed(widths[spec.in_slot], widths[spec.out_slot])  # noqa: PLW2901
-                active.append(ActiveBlock(spec, kernel, expand))
-        return tuple(active)
+        return tuple(
+            ActiveBlock(spec.within(widths, widths), kernel, expand)
+            for start, pairs in zip(self.first_blocks, subnet.stages, strict=False)
+            for spec, (kernel, expand) in zip(self.blocks[start:], pairs, strict=False)
+        )
 
     @functools.cached_property
     def hash(self) -> str:
@@ -187,7 +193,7 @@ class Space:
         """Number of distinct subnets at one resolution."""
         total = len(self.width_ratios) ** self.num_widths if self.width_ratios else 1
         for shape, depths in zip(self.shape.stages, self.stage_depths, strict=True):
-            choices = len(self.kernels) * len(shape.expands or self.expands)
+            choices = len(self.kernels) * len(shape.expands(self.expands))
             total *= sum(choices**depth for depth in depths)
         return total
 
@@ -226,7 +232,7 @@ class Space:
         """
         stages = []
         for shape in self.shape.stages:
-            pair = (kernel, shape.expands[0] if shape.expands else expand)
+            pair = (kernel, expand if shape.expand is None else shape.expand)
             stages.append((pair,) * shape.blocks(depth, self.depths))
         ratio = width_ratio if width_ratio is not None or not self.width_ratios else self.width_ratios[-1]
         widths = (ratio,) * self.num_widths if ratio is not None else ()
@@ -259,7 +265,7 @@ class Space:
         return subnet
 
     def _knows(self, stage: int, pair: tuple[int, float]) -> bool:
-        return pair[0] in self.kernels and pair[1] in (self.shape.stages[stage].expands or self.expands)
+        return pair[0] in self.kernels and pair[1] in self.shape.stages[stage].expands(self.expands)
 
     def from_config(self, config: Mapping[str, Any]) -> Subnet:
         """Read a subnet from `Subnet.config()` or from either dialect of the reference.
@@ -278,7 +284,7 @@ class Space:
         shapes = [self.shape.stages[spec.stage] for spec in self.blocks]
         return GenomeCode(
             kernels=(self.kernels,) * len(shapes),
-            expands=tuple(shape.expands or self.expands for shape in shapes),
+            expands=tuple(shape.expands(self.expands) for shape in shapes),
             depths=self.stage_depths,
             widths=(self.width_ratios,) * self.num_widths,
             resolutions=self.resolutions,

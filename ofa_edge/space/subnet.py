@@ -14,8 +14,7 @@ Pair = tuple[int, float]
 class Subnet:
     """One network of a space: per stage, a (kernel, expand) pair for each block it keeps; and the input resolution.
 
-    Canonical by construction: it holds no entry for a skipped block. In ResNet spaces the first stage is the optional
-    convolution of the stem, and `widths` holds the width ratio of each elastic width (stem middle, stem, stages).
+    Canonical by construction: it holds no entry for a skipped block. `widths` has the ratio of each elastic width.
 
     Example:
         >>> Subnet(stages=(((3, 4), (5, 6)),) * 5, resolution=224).depths
@@ -40,19 +39,19 @@ class Subnet:
         """The subnet as JSON, active blocks only.
 
         `{"d": [...], "ks": [...], "e": [...], "r": int}`; with elastic widths
-        `{"blocks": [...], "e": [...], "widths": [...], "r": int}`: blocks a stage and width ratios, under names of
-        their own because the reference's `d` counts extra blocks there and its `w` holds indices.
+        `{"blocks": [...], "ks": [...], "e": [...], "widths": [...], "r": int}`: blocks a stage and width ratios, under
+        names of their own because the reference's `d` counts extra blocks there and its `w` holds indices. Where all
+        kernels are 3 and the first stage's expand ratios 1, as in ResNets, `ks` and those ratios are left out.
         """
-        if self.widths:
-            expands = [expand for stage in self.stages[1:] for _, expand in stage]
-            return {"blocks": list(self.depths), "e": expands, "widths": list(self.widths), "r": self.resolution}
         blocks = [block for stage in self.stages for block in stage]
-        return {
-            "d": list(self.depths),
-            "ks": [kernel for kernel, _ in blocks],
-            "e": [expand for _, expand in blocks],
-            "r": self.resolution,
-        }
+        kernels, expands = [kernel for kernel, _ in blocks], [expand for _, expand in blocks]
+        if not self.widths:
+            return {"d": list(self.depths), "ks": kernels, "e": expands, "r": self.resolution}
+        ends = {"widths": list(self.widths), "r": self.resolution}
+        first = self.depths[0]
+        if set(kernels) <= {3} and set(expands[:first]) <= {1}:
+            return {"blocks": list(self.depths), "e": expands[first:], **ends}
+        return {"blocks": list(self.depths), "ks": kernels, "e": expands, **ends}
 
     def at(self, resolution: int) -> "Subnet":
         """The same network at another input resolution."""

@@ -184,7 +184,7 @@ class ElasticResidual(nn.Module):
     def forward(self, x: Tensor, cut: Cut, path: Path | None = None) -> Tensor:
         """[N, in, H, W] -> [N, out, H', W']; `path` works on the branch beside a shortcut."""
         out: Tensor = self.conv(x, cut)
-        if not self.spec.shortcut:
+        if not self.spec.narrowed(cut.in_channels, cut.out_channels).shortcut:
             return out
         return (path(out) if path else out) + x
 

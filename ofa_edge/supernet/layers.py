@@ -66,7 +66,7 @@ class DepthwiseBN(ConvBN):
         channels: int,
         kernel: int,
         stride: int,
-        act: Activation,
+        act: Activation | None,
         squeezed: int = 0,
         bn_eps: float = BN_EPS,
     ) -> None:
@@ -98,13 +98,13 @@ class MBConv(nn.Module):
 class StemConv(nn.Module):
     """The static first block: depthwise 3x3 and project, expand ratio 1."""
 
-    def __init__(self, in_channels: int, out_channels: int, act: Activation, bn_eps: float) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, act: Activation | None, bn_eps: float) -> None:
         super().__init__()
-        self.depth_conv = DepthwiseBN(in_channels, 3, 1, act, bn_eps=bn_eps)
+        self.depth_conv = DepthwiseBN(in_channels, 3, stride, act, bn_eps=bn_eps)
         self.point_linear = ConvBN(in_channels, out_channels, bn_eps=bn_eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, in, H, W] -> [N, out, H, W]."""
+        """[N, in, H, W] -> [N, out, H', W']."""
         return self.point_linear(self.depth_conv(x))  # type: ignore[no-any-return]
 
 

@@ -12,13 +12,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ofa_edge.space import Space, Subnet
+from ofa_edge.space import CLASSIFIER, ActiveBlock, Place, Space, Subnet, layout
 from ofa_edge.supernet.elastic import ElasticBottleneck, ElasticConv, ElasticLinear, ElasticMBConv, ElasticResidual
-from ofa_edge.supernet.layers import GlobalPool
+from ofa_edge.supernet.modules import children, elastic_module
 from ofa_edge.supernet.noise import Noise
 from ofa_edge.supernet.normalise import BatchNorm
 from ofa_edge.supernet.slicing import ConvSlice, Cut, slice_of
-from ofa_edge.supernet.static import StaticNet, frame
+from ofa_edge.supernet.static import StaticNet
 
 __all__ = ["ElasticBlock", "ElasticBottleneck", "ElasticConv", "ElasticMBConv", "Step", "Supernet", "initialise"]
 
@@ -43,6 +43,9 @@ class Step:
 class Supernet(nn.Module):
     """All subnets of a space in one set of weights.
 
+    Attributes:
+        block_names: the modules of the elastic blocks, in order.
+
     Example:
         >>> space = Space("tiny", 0.25, 1, 10, (2, 2, 2, 2, 1, 1), (28,))
         >>> Supernet(space)(torch.zeros(2, 1, 28, 28), space.smallest()).shape
@@ -54,45 +57,27 @@ class Supernet(nn.Module):
     def __init__(self, space: Space) -> None:
         super().__init__()
         self.space = space
-        for name, module in (_resnet(space) if space.width_ratios else _mobile(space)).items():
+        full = space.largest()
+        for name, module in children(space, full, partial(elastic_module, widths=bool(space.width_ratios))).items():
             self.add_module(name, module)
+        self.block_names = tuple(place.source for place in layout(space, full) if place.role == "block")
         initialise(self)
 
     def plan(self, subnet: Subnet) -> Iterator[Step]:
-        """What a subnet runs, in order. Blocks of the extracted network are numbered without gaps."""
-        if self.space.width_ratios:
-            yield from self._resnet_plan(subnet)
-            return
-        yield Step("first_conv", "first_conv")
-        yield Step("blocks.0", "blocks.0")
-        for number, block in enumerate(self.space.active_blocks(subnet), start=1):
-            yield Step(self._name(block.spec.index), f"blocks.{number}", slice_of(block))
-        names = [name for name, _ in self.named_children()]
-        yield from (Step(name, name) for name in names[names.index("blocks") + 1 :])
+        """What a subnet runs, in order. Lists of the extracted network are numbered without gaps."""
+        for place in layout(self.space, subnet):
+            yield Step(place.source, place.target, self._cut(place))
 
-    def _resnet_plan(self, subnet: Subnet) -> Iterator[Step]:
-        middle, stem, *_, last = self.space.active_widths(subnet.widths)
-        blocks = self.space.active_blocks(subnet)
-        inside = [block for block in blocks if block.spec.kind == "conv"]
-        yield Step("input_stem.0", "input_stem.0", ConvSlice(self.space.in_channels, middle))
-        for block in inside:
-            yield Step(self._name(block.spec.index), "input_stem.1", slice_of(block))
-        yield Step("input_stem.2", f"input_stem.{1 + len(inside)}", ConvSlice(middle, stem))
-        yield Step("max_pooling", "max_pooling")
-        for number, block in enumerate(blocks[len(inside) :]):
-            yield Step(self._name(block.spec.index), f"blocks.{number}", slice_of(block))
-        yield Step("pooling", "pooling")
-        yield Step("classifier", "classifier", ConvSlice(last, self.space.num_classes))
-
-    def _name(self, index: int) -> str:
-        """The module of an elastic block."""
-        if self.space.width_ratios:
-            return "input_stem.1" if self.space.blocks[index].kind == "conv" else f"blocks.{index - 1}"
-        return f"blocks.{index + 1}"
+    def _cut(self, place: Place) -> Cut | None:
+        if isinstance(place.part, ActiveBlock):
+            return slice_of(place.part)
+        if isinstance(self.get_submodule(place.source), ElasticConv | ElasticLinear):
+            return ConvSlice(place.part.in_channels, place.part.out_channels)
+        return None
 
     def residual_block(self, index: int) -> ElasticBlock:
         """The elastic block of that index, with its shortcut."""
-        return cast(ElasticBlock, self.get_submodule(self._name(index)))
+        return cast(ElasticBlock, self.get_submodule(self.block_names[index]))
 
     def elastic_block(self, index: int) -> ElasticMBConv | ElasticBottleneck | ElasticConv:
         """The elastic weights of the block of that index (the static first block is not counted)."""
@@ -108,7 +93,7 @@ class Supernet(nn.Module):
         """Run one subnet in place: images [N, C, r, r] -> logits [N, classes]; `noise` regularises a training step."""
         for step in self.plan(subnet):
             layer = self.get_submodule(step.source)
-            if step.source == "classifier":
+            if step.source == CLASSIFIER:
                 x = torch.flatten(x, 1)
                 x = noise.features(x) if noise else x
             if step.cut is None:
@@ -133,32 +118,6 @@ class Supernet(nn.Module):
         if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
             raise AssertionError(f"slice rule and static layout disagree: {missing} {unexpected}")
         return net.eval()
-
-
-def _mobile(space: Space) -> dict[str, nn.Module]:
-    before, first_block, behind = frame(space)
-    elastic = [ElasticResidual(ElasticMBConv(spec, space.expands[-1]), spec) for spec in space.blocks]
-    return {**before, "blocks": nn.ModuleList([first_block, *elastic]), **behind}
-
-
-def _resnet(space: Space) -> dict[str, nn.Module]:
-    middle, stem, *_, last = space.widths
-    act, eps = space.shape.stem_activation, space.shape.bn_eps
-    inside, *specs = space.blocks
-    optional = ElasticConv(middle, middle, 3, act=act, bn_eps=eps)
-    return {
-        "input_stem": nn.ModuleList(
-            [
-                ElasticConv(space.in_channels, middle, 3, space.strides[0], act=act, bn_eps=eps),
-                ElasticResidual(optional, inside),
-                ElasticConv(middle, stem, 3, act=act, bn_eps=eps),
-            ]
-        ),
-        "max_pooling": nn.MaxPool2d(3, space.strides[1], 1),
-        "blocks": nn.ModuleList(ElasticBottleneck(spec, space.expands[-1]) for spec in specs),
-        "pooling": GlobalPool(),
-        "classifier": ElasticLinear(last, space.num_classes),
-    }
 
 
 def initialise(net: nn.Module) -> None:

@@ -29,7 +29,8 @@ def sort_channels(supernet: Supernet, finished: tuple[float, ...] = ()) -> None:
     with torch.no_grad():
         for spec in supernet.space.blocks:
             block = supernet.elastic_block(spec.index)
-            bounds = _bounds(spec, (*finished, supernet.space.expands[-1]))
+            own = supernet.space.code.expands[spec.index]
+            bounds = _bounds(spec, (*(ratio for ratio in finished if ratio in own), own[-1]))
             if isinstance(block, ElasticMBConv):
                 _sort_mbconv(block, bounds)
             elif isinstance(block, ElasticBottleneck):

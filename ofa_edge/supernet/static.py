@@ -2,40 +2,8 @@
 
 from torch import Tensor, nn
 
-from ofa_edge.space import ActiveBlock, Space, Subnet
-from ofa_edge.supernet.layers import (
-    Bottleneck,
-    Classifier,
-    ConvBN,
-    FeatureMix,
-    GlobalPool,
-    MBConv,
-    Residual,
-    StemConv,
-)
-from ofa_edge.supernet.slicing import BlockSlice
-
-
-def frame(space: Space) -> tuple[dict[str, nn.Module], Residual, dict[str, nn.Module]]:
-    """The layers that no subnet of an MBConv family changes.
-
-    Returns:
-        What stands before the blocks, the static first block, and what stands behind them: modules by name.
-    """
-    shape, widths, eps = space.shape, space.widths, space.shape.bn_eps
-    stem, static = widths[:2]
-    first_conv = ConvBN(space.in_channels, stem, 3, space.strides[0], act=shape.stem_activation, bn_eps=eps)
-    conv = StemConv(stem, static, shape.static_activation, eps)
-    first_block = Residual(conv, shape.static_shortcut and stem == static)
-    before, *head = widths[2 + space.num_stages - 1 :]
-    widening = ConvBN(before, head[0], act=shape.head_activation, bn_eps=eps)
-    behind: dict[str, nn.Module]
-    if len(head) == 2:
-        mix = FeatureMix(*head)
-        behind = {"final_expand_layer": widening, "pooling": GlobalPool(), "feature_mix_layer": mix}
-    else:
-        behind = {"feature_mix_layer": widening, "pooling": GlobalPool()}
-    return {"first_conv": first_conv}, first_block, {**behind, "classifier": Classifier(head[-1], space.num_classes)}
+from ofa_edge.space import Role, Space, Subnet, layout
+from ofa_edge.supernet.modules import children, static_module
 
 
 class StaticNet(nn.Module):
@@ -52,8 +20,7 @@ class StaticNet(nn.Module):
         self.space = space
         self.subnet = subnet
         self.calibrated = False
-        children = _resnet(space, subnet) if space.width_ratios else _mobile(space, subnet)
-        for name, module in children.items():
+        for name, module in children(space, subnet, static_module).items():
             self.add_module(name, module)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,31 +30,6 @@ class StaticNet(nn.Module):
                 x = layer(x)
         return x
 
-
-def _mobile(space: Space, subnet: Subnet) -> dict[str, nn.Module]:
-    before, first_block, behind = frame(space)
-    blocks = [Residual(MBConv(each.spec, _cut(each)), each.spec.shortcut) for each in space.active_blocks(subnet)]
-    return {**before, "blocks": nn.ModuleList([first_block, *blocks]), **behind}
-
-
-def _resnet(space: Space, subnet: Subnet) -> dict[str, nn.Module]:
-    middle, stem, *_, last = space.active_widths(subnet.widths)
-    act, eps = space.shape.stem_activation, space.shape.bn_eps
-    inside, blocks = [], []
-    for each in space.active_blocks(subnet):
-        if each.spec.kind == "conv":
-            inside.append(Residual(ConvBN(middle, middle, each.kernel, act=act, bn_eps=eps), shortcut=True))
-        else:
-            blocks.append(Bottleneck(each.spec, _cut(each)))
-    first = ConvBN(space.in_channels, middle, 3, space.strides[0], act=act, bn_eps=eps)
-    return {
-        "input_stem": nn.ModuleList([first, *inside, ConvBN(middle, stem, 3, act=act, bn_eps=eps)]),
-        "max_pooling": nn.MaxPool2d(3, space.strides[1], 1),
-        "blocks": nn.ModuleList(blocks),
-        "pooling": GlobalPool(),
-        "classifier": Classifier(last, space.num_classes),
-    }
-
-
-def _cut(block: ActiveBlock) -> BlockSlice:
-    return BlockSlice.of(block.spec, block.kernel, block.expand)
+    def modules_of(self, role: Role) -> list[nn.Module]:
+        """Its stem, its blocks or its head, in order."""
+        return [self.get_submodule(place.target) for place in layout(self.space, self.subnet) if place.role == role]

@@ -14,14 +14,14 @@ from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
 from ofa_edge.files import atomic_path, parse_json, sha256_file
 from ofa_edge.shown import pasteable
-from ofa_edge.space import Family, Space, Subnet
+from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.header import NETWORK_FORMAT, read_weights_file
 
 if TYPE_CHECKING:
     from ofa_edge.supernet.network import Supernet
 
 DEFAULT = "fashion-mnist"
-_PUBLISHED: tuple[tuple[str, Family, float, int], ...] = (  # name, family, width, smallest input size in training
+_PUBLISHED: tuple[tuple[str, str, float, int], ...] = (  # name, family, width, smallest input size in training
     ("ofa_mbv3_d234_e346_k357_w1.0", "ofa_mobilenetv3", 1.0, 128),
     ("ofa_mbv3_d234_e346_k357_w1.2", "ofa_mobilenetv3", 1.2, 160),
     ("ofa_proxyless_d234_e346_k357_w1.3", "ofa_proxyless", 1.3, 128),

@@ -8,7 +8,7 @@ docs/recipe.md is printed from here (`ofa_edge.training.recipe_keys`).
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import Reading
@@ -17,12 +17,21 @@ from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.metrics import Metric
 from ofa_edge.names import PlainName
 from ofa_edge.schema import Strict
-from ofa_edge.space import Family, Space
+from ofa_edge.space import FAMILIES, Space
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Choice = Literal["largest", "smallest", "random"]
 Balance = Literal["none", "sampler", "loss"]
+
+
+def _known_family(name: str) -> str:
+    if name not in FAMILIES:
+        raise ValueError(f"no family '{name}'; known: {', '.join(FAMILIES)}")
+    return name
+
+
+FamilyName = Annotated[str, AfterValidator(_known_family), WithJsonSchema({"enum": list(FAMILIES)})]
 
 
 def key(meaning: str, default: Any = ..., *, unit: str = "") -> Any:
@@ -33,7 +42,7 @@ def key(meaning: str, default: Any = ..., *, unit: str = "") -> Any:
 class SpaceRecipe(Strict):
     """The search space; the number of classes and channels comes from the data, what is left out from the family."""
 
-    family: Family = key("architecture of the supernet", "ofa_mobilenetv3")
+    family: FamilyName = key("architecture of the supernet", "ofa_mobilenetv3")
     width_mult: Annotated[float, Field(gt=0)] = key("multiplies all channels; 1 is the published width", 1.0)
     resolutions: Annotated[tuple[Positive, ...], Field(min_length=1)] = key(
         "input sizes, in rising order; one is drawn for each batch, and images are kept in memory at the largest",

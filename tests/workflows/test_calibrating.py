@@ -311,7 +311,7 @@ def test_an_emulated_device_is_refused_by_what_it_says_of_itself() -> None:
 
 @pytest.mark.parametrize("family", ["ofa_mobilenetv3", "ofa_proxyless", "ofa_resnet"])
 def test_every_unit_of_a_space_can_be_cut_out_of_some_subnet(family: str) -> None:
-    space = Space.of(family, family, resolutions=(128, 160))  # type: ignore[arg-type]
+    space = Space.of(family, family, resolutions=(128, 160))
     table = UnitTable(space)
     assert set(pieces(space, table)) == {unit.name for unit in table.units} - {"call"}
 

@@ -49,18 +49,21 @@ class _Block(NamedTuple):
 def mobile_choices(config: MobileConfig, space: Space) -> dict[str, Any]:
     """The vectors of `Subnet.config` for an MBConv network. Raises UnfitError."""
     first, *blocks = (_mbconv(index, block) for index, block in enumerate(config.blocks))
-    shape = space.shape
-    same = shape.static_shortcut and first.fixed.in_channels == first.fixed.out_channels
+    layers = {layer.child: layer for layer in (*space.shape.stem, *space.shape.head)}
+    same = layers["blocks"].shortcut and first.fixed.in_channels == first.fixed.out_channels
     facts: list[tuple[str, object, object]] = [
-        ("first_conv.act_func", config.first_conv.act_func, shape.stem_activation),
+        ("first_conv.act_func", config.first_conv.act_func, layers["first_conv"].activation),
         ("first_conv.stride", config.first_conv.stride, space.strides[0]),
-        ("blocks.0.act_func", first.fixed.activation, shape.static_activation),
+        ("blocks.0.act_func", first.fixed.activation, layers["blocks"].activation),
         ("blocks.0.stride", first.fixed.stride, 1),
         ("blocks.0 has a shortcut", first.fixed.shortcut, same),
-        ("feature_mix_layer.act_func", config.feature_mix_layer.act_func, shape.head_activation),
     ]
-    if config.final_expand_layer:
-        facts.append(("final_expand_layer.act_func", config.final_expand_layer.act_func, shape.head_activation))
+    for name, layer in (
+        ("final_expand_layer", config.final_expand_layer),
+        ("feature_mix_layer", config.feature_mix_layer),
+    ):
+        if layer and name in layers:
+            facts.append((f"{name}.act_func", layer.act_func, layers[name].activation))
     _require(facts)
     depths, expands = _walk(blocks, space, space.blocks)
     return {"d": depths, "ks": [block.kernel for block in blocks], "e": expands}
@@ -71,7 +74,7 @@ def resnet_choices(config: ResNetConfig, space: Space) -> dict[str, Any]:
     first, *inside, last = config.input_stem
     if isinstance(first, ResidualConfig) or isinstance(last, ResidualConfig):
         raise UnfitError(0, "the stem begins or ends with a residual block")
-    act = space.shape.stem_activation
+    act = space.shape.stem[0].activation
     facts: list[tuple[str, object, object]] = [
         ("input_stem.0.act_func", first.act_func, act),
         ("input_stem.0.stride", first.stride, space.strides[0]),
@@ -91,7 +94,7 @@ def resnet_choices(config: ResNetConfig, space: Space) -> dict[str, Any]:
     opening = [block.fixed.out_channels for block in blocks if not block.fixed.shortcut]
     ratios = _ratios(space, (first.out_channels, last.out_channels, *opening))
     widths = space.active_widths(ratios)
-    specs = [spec.narrowed(widths[spec.in_slot], widths[spec.out_slot]) for spec in space.blocks]
+    specs = [spec.within(widths, widths) for spec in space.blocks]
     depths, expands = _walk(blocks, space, [spec for spec in specs if spec.kind == "bottleneck"])
     return {"blocks": [len(inside), *depths[1:]], "e": expands, "widths": list(ratios)}
 

@@ -86,8 +86,7 @@ def _banned(space: Space, target: Target) -> list[str]:
     found, shape = [], space.shape
     if not target.search.squeeze_excite and any(stage.squeeze for stage in shape.stages):
         found.append("squeeze-and-excite")
-    activations = {shape.stem_activation, shape.head_activation, *(stage.activation for stage in shape.stages)}
-    if not target.search.hard_swish and "h_swish" in activations:
+    if not target.search.hard_swish and any(part.activation == "h_swish" for part in shape.parts):
         found.append("hard-swish")
     if target.search.kernels is not None and not set(target.search.kernels) & set(space.kernels):
         found.append("no kernel of " + " or ".join(map(str, target.search.kernels)))

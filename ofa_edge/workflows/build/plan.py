@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ofa_edge.data.calibration import Calibration, review_calibration
+from ofa_edge.data.calibration import CalibrationSet, review_calibration
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.export.tvm.tuning.budget import parse_duration
 from ofa_edge.files import sha256_file
@@ -136,7 +136,7 @@ class ExportPlan:
     runtime: Runtime
     precision: Precision
     tuning: Tuning
-    ranges: Calibration | None = None
+    ranges: CalibrationSet | None = None
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def _budget(
     return relative * float(latency.predict(package.space.largest()).ms), relative
 
 
-def _ranges(package: SupernetPackage, data: BuildData) -> Calibration:
+def _ranges(package: SupernetPackage, data: BuildData) -> CalibrationSet:
     preprocessing = package.preprocessing(package.space.resolutions[-1])
     return review_calibration(data.calibration, preprocessing, package.labels, data.labelled)
 

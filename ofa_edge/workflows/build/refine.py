@@ -149,7 +149,7 @@ class _Loop:
                     self._one(trial, connection, conditions, number)
         if not self.samples:
             raise DeviceError(
-                "not one candidate could be measured", "; ".join(self.notes), "ofa-edge devices check, then again"
+                "not one candidate could be measured", "; ".join(self.notes), "ofa-edge devices probe, then again"
             )
 
     def _candidates(self, now: Plan, done: int) -> tuple[Subnet, ...]:

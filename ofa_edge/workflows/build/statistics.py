@@ -94,7 +94,7 @@ def _answers(
     """Answers of the network under other calibrations: two to all test images [2, N, classes], all to a sample."""
 
     def produce(folder: Path) -> None:
-        from ofa_edge.supernet.calibrate import calibrate
+        from ofa_edge.supernet.bn_recalibration import recalibrate_bn
         from ofa_edge.supernet.evaluate import batches, logits
         from ofa_edge.supernet.weights import load_static
 
@@ -103,7 +103,7 @@ def _answers(
         for number, images in enumerate(others):
             net = load_static(static.path(STATIC))
             sizes = package.preprocessing(net.subnet.resolution)
-            calibrate(net, batches(images, sizes))
+            recalibrate_bn(net, batches(images, sizes))
             if number < JUDGED:
                 by_top1.append(logits(net, test, sizes))
                 compared.append(by_top1[-1][chosen])

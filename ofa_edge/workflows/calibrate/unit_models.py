@@ -4,6 +4,7 @@ Weights are random, batch norm is calibrated on noise: what a network takes depe
 cache, so an interrupted calibration exports nothing twice.
 """
 
+import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ from ofa_edge.vocabulary import Precision, numbers
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from ofa_edge.supernet.static import StaticNet
 
 STAGE = "timed-model"
 _CALIBRATION = 8  # inputs that batch norm is calibrated on
@@ -105,11 +108,16 @@ def _covering(space: Space) -> Genomes:
     mixed = [genomes]
     for first in range(count):
         for second in range(count):
-            for odd in (0, 1):  # neighbours differ, in both orders; a stem's two widths, and the last one, too
+            for odd in (0, 1):  # neighbours differ, in both orders
                 changed = genomes[:: len(ratios)].copy()
                 width = np.arange(changed[:, columns].shape[1])
                 changed[:, columns] = np.where(width % 2 == odd, first, second)
                 mixed.append(changed)
+    frame = columns.start + np.array(space.shape.frame_slots)
+    for chosen in itertools.product(range(count), repeat=len(frame)):
+        changed = genomes[:: len(ratios)].copy()
+        changed[:, frame] = chosen
+        mixed.append(changed)
     return np.vstack(mixed)
 
 
@@ -189,7 +197,7 @@ def module_of(space: Space, piece: Piece) -> tuple["nn.Module", tuple[int, int, 
     import torch
     from torch import nn
 
-    from ofa_edge.supernet.calibrate import calibrate
+    from ofa_edge.supernet.bn_recalibration import recalibrate_bn
     from ofa_edge.supernet.static import StaticNet
 
     torch.manual_seed(0)
@@ -199,24 +207,15 @@ def module_of(space: Space, piece: Piece) -> tuple["nn.Module", tuple[int, int, 
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     # Ranges as a trained network has them: XNNPACK leaves int8 additions of very different scales to slow kernels.
     entry = operators(space, piece.subnet)[0]
-    calibrate(net, [torch.randn(_CALIBRATION, entry.in_channels, entry.in_size, entry.in_size)])
+    recalibrate_bn(net, [torch.randn(_CALIBRATION, entry.in_channels, entry.in_size, entry.in_size)])
     first = _operators(space, piece)[0] if piece.part != "whole" else operators(space, piece.subnet)[0]
     shape = (1, first.in_channels, first.in_size, first.in_size)
-    return (net if piece.part == "whole" else _cut(space, net, piece)).eval(), shape
+    return (net if piece.part == "whole" else _cut(net, piece.part)).eval(), shape
 
 
-def _cut(space: Space, net: "nn.Module", piece: Piece) -> "nn.Module":
+def _cut(net: "StaticNet", part: str | int) -> "nn.Module":
     from torch import nn
 
-    children = dict(net.named_children())
-    blocks: list[nn.Module] = list(children["blocks"])  # type: ignore[call-overload]
-    behind = list(children.values())[list(children).index("blocks") + 1 :]
-    if piece.part == "head":
-        return nn.Sequential(*behind)
-    if space.width_ratios:
-        convolutions: list[nn.Module] = list(children["input_stem"])  # type: ignore[call-overload]
-        stem = [convolutions[0], convolutions[-1], children["max_pooling"]]
-        blocks = [*convolutions[1:-1], *blocks]
-    else:
-        stem, blocks = [children["first_conv"], blocks[0]], blocks[1:]
-    return nn.Sequential(*stem) if piece.part == "stem" else blocks[int(piece.part)]
+    if isinstance(part, int):
+        return net.modules_of("block")[part]
+    return nn.Sequential(*net.modules_of("stem" if part == "stem" else "head"))

@@ -133,9 +133,6 @@ class DeviceFleet:
         return self.path.parent / data if data else None
 
 
-Fleet = DeviceFleet  # the old name, for the modules that still use it
-
-
 def load_fleet(path: Path) -> DeviceFleet:
     """Read a fleet file.
 

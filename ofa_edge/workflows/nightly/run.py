@@ -17,7 +17,7 @@ from ofa_edge.verify.night import Decision
 from ofa_edge.verify.regression import Colour, Past, Rules
 from ofa_edge.workflows.nightly.bench import BenchMaker, Duel, make_duel, open_bench
 from ofa_edge.workflows.nightly.device_night import DeviceJob, failed
-from ofa_edge.workflows.nightly.fleet import DeviceEntry, Fleet
+from ofa_edge.workflows.nightly.fleet import DeviceEntry, DeviceFleet
 from ofa_edge.workflows.nightly.history import History, append, read_history
 from ofa_edge.workflows.nightly.past_nights import past_of
 from ofa_edge.workflows.nightly.privacy import Pseudonyms
@@ -37,7 +37,7 @@ class Hardware:
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
 
 
-def run_fleet(fleet: Fleet, say: Say = lambda _: None, hardware: Hardware | None = None) -> NightRecord:
+def run_fleet(fleet: DeviceFleet, say: Say = lambda _: None, hardware: Hardware | None = None) -> NightRecord:
     """Run every device and append the night to the history.
 
     Args:
@@ -67,7 +67,7 @@ def run_fleet(fleet: Fleet, say: Say = lambda _: None, hardware: Hardware | None
     return night
 
 
-def accept(fleet: Fleet, artifact: str, note: str = "") -> BaselineRecord:
+def accept(fleet: DeviceFleet, artifact: str, note: str = "") -> BaselineRecord:
     """Make tonight's candidate the golden of an artifact: the only way a baseline moves.
 
     Raises:
@@ -83,7 +83,7 @@ def accept(fleet: Fleet, artifact: str, note: str = "") -> BaselineRecord:
     return record
 
 
-def check_devices(fleet: Fleet) -> None:
+def check_devices(fleet: DeviceFleet) -> None:
     """Raise ConfigError, before any work, for a device that nobody knows."""
     own = load_devices()
     for name, entry in fleet.file.devices.items():
@@ -97,7 +97,7 @@ def check_devices(fleet: Fleet) -> None:
             )
 
 
-def artifacts_of(fleet: Fleet, entry: DeviceEntry) -> tuple[str, ...]:
+def artifacts_of(fleet: DeviceFleet, entry: DeviceEntry) -> tuple[str, ...]:
     """The artifacts that a device runs: those it names, or those built for its targets."""
     if entry.artifacts:
         return entry.artifacts
@@ -114,7 +114,7 @@ def artifacts_of(fleet: Fleet, entry: DeviceEntry) -> tuple[str, ...]:
 
 
 def _device(
-    fleet: Fleet, name: str, entry: DeviceEntry, history: History, hardware: Hardware
+    fleet: DeviceFleet, name: str, entry: DeviceEntry, history: History, hardware: Hardware
 ) -> tuple[DeviceNight, list[SeriesRecord]]:
     """One device, whatever happens to it."""
     start, rules = time.monotonic(), Rules(pairs=fleet.file.protocol.pairs)
@@ -146,7 +146,7 @@ def _device(
 
 
 def _duels(
-    fleet: Fleet, device: str, entry: DeviceEntry, history: History, hardware: Hardware, job: DeviceJob
+    fleet: DeviceFleet, device: str, entry: DeviceEntry, history: History, hardware: Hardware, job: DeviceJob
 ) -> tuple[Duel, ...]:
     """Those artifacts that have a whole candidate and a golden; for the others, a record says what is missing."""
     found = []
@@ -166,7 +166,7 @@ def _duels(
     return tuple(found)
 
 
-def _golden(fleet: Fleet, history: History, artifact: str) -> Build | None:
+def _golden(fleet: DeviceFleet, history: History, artifact: str) -> Build | None:
     record = history.golden(artifact)
     return None if record is None else Store(fleet.store).open(record.sha256)
 
