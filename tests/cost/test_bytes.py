@@ -1,8 +1,6 @@
 """Bytes of artifacts against recorded ones, and of maps against sums by hand."""
 
-import sys
-from pathlib import Path
-
+import artifact_sizes
 import numpy as np
 import pytest
 
@@ -10,9 +8,6 @@ from ofa_edge.cost import Operator, block_input_size, block_operators, head_oper
 from ofa_edge.cost.bytes import SIZE_MODELS, peak_bytes, peak_elements, peak_table, size_model
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.space import Space
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import artifact_sizes
 
 TINY = Space("tiny", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 28))
 

@@ -5,17 +5,16 @@ import os
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from onnx_text import save_graph, save_model
+from places import ROOT, SUPPORT
 
 from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.export.onnx.graph import read_graph
-from ofa_edge.export.tflite import convert as tflite
 from ofa_edge.export.tflite.rewrites import rewrites_for
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
 from ofa_edge.verify.parity import compare
@@ -106,10 +105,8 @@ def through_litert(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many")
     for seed in range(24):
         save_network(folder / f"{seed:02}.onnx", **drawn(seed))
-    here = Path(__file__).parent
-    root = Path(tflite.ofa_edge.__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": f"{root}:{here}", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, here / "convert_many.py", folder]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{SUPPORT}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, SUPPORT / "convert_many.py", folder]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 

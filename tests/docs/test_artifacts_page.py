@@ -1,20 +1,14 @@
 """docs/benchmarks/artifacts.md is what its command prints, and the code behind it judges as it says."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import ROOT
 
 from ofa_edge.files import write_json
 
-ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "benchmarks" / "artifacts_results"
-
-
-@pytest.fixture(autouse=True)
-def _benchmarks(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
 
 
 def made(role="smallest", sevens=0, rounds=None, tools=None, labelled=True):

@@ -1,17 +1,17 @@
 """The searches of other papers: latencies add up to the model's, choices become subnets, budgets are kept."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from places import ROOT
 
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.space import Space
 from ofa_edge.targets import load_target
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "nas_baselines"
+FOLDER = ROOT / "benchmarks" / "nas_baselines"
 SPACE = Space("proof", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (16,))
 
 

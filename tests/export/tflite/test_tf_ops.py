@@ -7,12 +7,12 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from onnx_text import save_model
+from places import ROOT
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.export import run_onnx
@@ -115,7 +115,7 @@ def answers(tmp_path_factory):
         np.save(folder / f"{number}.npy", 2 * np.random.default_rng(number).normal(size=shape).astype(np.float32))
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(ROOT),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
     }

@@ -5,11 +5,12 @@ import re
 import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
 from adb_rig import WHY_NOT, Phone
+from places import ROOT
 
 from ofa_edge.device.measuring import programs
 from ofa_edge.device.measuring.android_app import AndroidAppProgram
@@ -62,7 +63,7 @@ REPORT = {
     },
 }  # fmt: skip
 
-FAULTS = Path(__file__).parents[2] / "android_demo/app/src/main/java/org/ofaedge/demo/core/Fault.java"
+FAULTS = ROOT / "android_demo/app/src/main/java/org/ofaedge/demo/core/Fault.java"
 CODES = re.findall(r'"([a-z-]+)"', FAULTS.read_text())  # all that the app can answer with
 UNFIT = {**dict.fromkeys(("battery-low", "too-hot", "busy"), DeviceBusyError), "throttled": ThrottledError}
 

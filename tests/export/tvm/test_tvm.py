@@ -1,10 +1,10 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import ROOT
 from tvm_models import CLASSES, images, mobile_net, reference, save
 
 from ofa_edge.errors import ConfigError, ConversionError, ToolMissingError, UnknownNameError, UnsupportedError
@@ -79,10 +79,9 @@ assert "libtvm_runtime.so" in mapped
 assert "libtvm_compiler" not in mapped
 assert "tvm" not in sys.modules
 """
-    root = str(Path(tvm.__file__).resolve().parents[3])
     environment = {
         **os.environ,
-        "PYTHONPATH": root,
+        "PYTHONPATH": str(ROOT),
         "TVM_USE_RUNTIME_LIB": "1",
         "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1",
     }

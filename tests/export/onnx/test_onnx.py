@@ -1,11 +1,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from places import ROOT, SUPPORT
 from tiny_net import SHAPE
 from torch import nn
 
@@ -58,7 +58,7 @@ def test_same_bytes_again_here_and_in_another_process(net, onnx_path, tmp_path, 
         "from ofa_edge.export.onnx.fold import fold_batch_norm; from ofa_edge.export.onnx.export import export_onnx;"
         "export_onnx(fold_batch_norm(build_net()), SHAPE, Path(sys.argv[1]))"
     )
-    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    folders = [str(SUPPORT), str(ROOT)]
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(folders)}
     subprocess.run([sys.executable, "-W", "error", "-c", script, str(there)], env=environment, check=True)
     assert sha256_file(here) == sha256_file(there) == sha256_file(onnx_path)

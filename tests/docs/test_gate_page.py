@@ -1,20 +1,10 @@
 """docs/benchmarks/gate.md is what its command prints, and a short run of the same proof holds."""
 
 import json
-import sys
-from pathlib import Path
 
+import gate
 import pytest
-
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def gate(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
-    import gate
-
-    return gate
+from places import ROOT
 
 
 @pytest.fixture
@@ -22,11 +12,11 @@ def recorded():
     return json.loads((ROOT / "benchmarks" / "gate.json").read_bytes())
 
 
-def test_the_page_is_printed_from_the_record(gate, recorded):
+def test_the_page_is_printed_from_the_record(recorded):
     assert gate.page(recorded) == (ROOT / "docs" / "benchmarks" / "gate.md").read_text()
 
 
-def test_the_record_reaches_the_goals(gate, recorded):
+def test_the_record_reaches_the_goals(recorded):
     for name, each in recorded["devices"].items():
         assert each["aa"]["total"] == 3 * 10_000
         assert each["aa"]["colours"].get("RED", 0) < 0.001 * each["aa"]["total"]
@@ -35,7 +25,7 @@ def test_the_record_reaches_the_goals(gate, recorded):
             assert all(slowly["within"] > 0.95 for slowly in each["slow"])
 
 
-def test_the_record_is_of_the_rules_and_models_at_hand(gate, recorded):
+def test_the_record_is_of_the_rules_and_models_at_hand(recorded):
     from dataclasses import asdict
 
     from ofa_edge.testing.noise import MODELS
@@ -46,7 +36,7 @@ def test_the_record_is_of_the_rules_and_models_at_hand(gate, recorded):
         assert recorded["devices"][model.name]["model"] == json.loads(json.dumps(asdict(model)))
 
 
-def test_a_short_run_of_the_proof(gate):
+def test_a_short_run_of_the_proof():
     from ofa_edge.testing.noise import LOCKED_BOARD, STOCK_PHONE
 
     for model, goal in ((LOCKED_BOARD, 0.95), (STOCK_PHONE, 0.5)):
@@ -56,7 +46,7 @@ def test_a_short_run_of_the_proof(gate):
     assert gate.slow(STOCK_PHONE, 5, seed=4, ramp=1)["within"] == 1.0
 
 
-def test_a_gate_that_cried_wolf_would_be_seen(gate, monkeypatch):
+def test_a_gate_that_cried_wolf_would_be_seen(monkeypatch):
     from dataclasses import replace
 
     from ofa_edge.testing.noise import SHARED_MACHINE

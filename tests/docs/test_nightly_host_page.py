@@ -1,22 +1,12 @@
 """The page of benchmarks/nightly_host.py is made from its record, and judges as it says."""
 
 import json
-import sys
-from pathlib import Path
 
-import pytest
+import nightly_host as host
 from nights import series
+from places import ROOT
 
-ROOT = Path(__file__).parents[1]
 RECORD, PAGE = ROOT / "benchmarks" / "nightly_host.json", ROOT / "docs" / "benchmarks" / "nightly_host.md"
-
-
-@pytest.fixture
-def host(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
-    import nightly_host
-
-    return nightly_host
 
 
 def made_up(*items):
@@ -27,7 +17,7 @@ def made_up(*items):
     }  # fmt: skip
 
 
-def test_the_page_counts_what_the_nights_said(host):
+def test_the_page_counts_what_the_nights_said():
     text = host.page(made_up(series(), series("RED", ratio=0.06), series(ratio=-0.01), series("RED", ratio=0.14)))
     assert "RED among the A/A nights: 1 of 3" in text
     assert "1.17 times the multiply-accumulates" in text
@@ -35,7 +25,7 @@ def test_the_page_counts_what_the_nights_said(host):
     assert "| 4 (planted) | RED | +15.03 % | 5.0 % |" in text
 
 
-def test_a_record_and_its_page_are_there_together_and_agree(host):
+def test_a_record_and_its_page_are_there_together_and_agree():
     assert RECORD.is_file() == PAGE.is_file()
     if RECORD.is_file():
         found = json.loads(RECORD.read_bytes())

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 from tvm_models import mobile_net, save
 
 from ofa_edge.errors import ConfigError, ConversionError, ToolMissingError, UnsupportedError
@@ -112,8 +113,7 @@ mapped = [line.split()[-1] for line in Path("/proc/self/maps").read_text().split
 stand_ins = {path for path in mapped if Path(path).name.startswith(("libcuda.so", "libcudart.so"))}
 assert {str(Path(path).parent) for path in stand_ins} == {sys.argv[2]}, stand_ins
 """
-    root = str(Path(cuda.__file__).resolve().parents[3])
-    environment = {**os.environ, "PYTHONPATH": root, "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1"}
     command = [sys.executable, "-c", program, str(library.artifact.path), str(tmp_path)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     kinds = json.loads(done.stdout)

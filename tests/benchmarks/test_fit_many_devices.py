@@ -1,13 +1,8 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from fit_many_devices import Observation, Prior, Setting, fit
 
 from ofa_edge.latency.analytic import TERMS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from fit_many_devices import Observation, Prior, Setting, fit
 
 SIZE = len(TERMS)
 TRUE = np.linspace(1.0, 3.0, SIZE)  # multiples of the base cost

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from onnx_text import save_model
+from places import ROOT
 from tiny_net import SHAPE
 
 from ofa_edge.data.preprocess import Preprocessing
@@ -157,7 +158,7 @@ def test_running_says_nothing(tflite_paths, tmp_path, images):
         "run_tflite(Path(sys.argv[1]), np.load(sys.argv[2])); assert 'tensorflow' not in sys.modules"
     )
     command = [sys.executable, "-c", script, tflite_paths["fp32"], tmp_path / "x.npy"]
-    environment = {"PYTHONPATH": str(tflite.Path(tflite.ofa_edge.__file__).parents[1])}
+    environment = {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
 
