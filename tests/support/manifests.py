@@ -1,6 +1,7 @@
 """A complete manifest for tests of the schema and of the report."""
 
 import datetime
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -231,3 +232,14 @@ def classes(names: Sequence[str] = NAMES) -> ClassesRecord:
 def manifest(**changes: Any) -> Manifest:
     """The manifest above with some fields changed."""
     return Manifest(**{**facts(), **changes})
+
+
+def change(parts: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """`parts` as JSON with the value at a dotted path replaced."""
+    whole = json.loads(manifest(**parts).model_dump_json())
+    *way, last = path.split(".")
+    inner: Any = whole
+    for step in way:
+        inner = inner[int(step)] if step.isdigit() else inner[step]
+    inner[int(last) if last.isdigit() else last] = value
+    return whole

@@ -10,6 +10,22 @@ from onnx import TensorProto, helper, numpy_helper
 
 SHAPE = (1, 3, 12, 12)
 CLASSES = 5
+CORTEX_A57 = {
+    "kind": "llvm",
+    "mtriple": "aarch64-linux-gnu",
+    "mcpu": "cortex-a57",
+    "mattr": ["+neon"],
+    "num-cores": 4,
+}
+JETSON_NANO = {
+    "kind": "cuda",
+    "arch": "sm_53",
+    "max_threads_per_block": 1024,
+    "max_shared_memory_per_block": 49152,
+    "registers_per_block": 32768,
+    "thread_warp_size": 32,
+    "host": CORTEX_A57,
+}
 
 
 class Graph:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_tvm_runner import CLASSES, SHAPE, folder, inputs, net  # noqa: F401
+from runner_net import CLASSES, SHAPE
 
 from ofa_edge.device.runners.build import CUDA_PLUGIN, RUNNER, build_tvm_runner
 from ofa_edge.errors import ToolMissingError
@@ -42,12 +42,12 @@ CALLS = (
 
 
 @pytest.fixture(scope="module")
-def runner(folder):  # noqa: F811
+def runner(folder):
     return build_tvm_runner(platform.machine(), folder / "cache", cuda=True)
 
 
 @pytest.fixture(scope="module")
-def library(net):  # noqa: F811
+def library(net):
     """A library for sm_53 whose host code is for this machine, with what drives it: model.so, driver, kernels."""
     target = dict(load_target("jetson-nano").runtime.tvm.target)
     place = net.parent / "cuda"
@@ -58,7 +58,7 @@ def library(net):  # noqa: F811
     return place
 
 
-def answers(net, inputs):  # noqa: F811
+def answers(net, inputs):
     """ONNX Runtime's logits of the first three images."""
     import onnxruntime
 
@@ -69,7 +69,7 @@ def answers(net, inputs):  # noqa: F811
 class Run:
     """One run of the runner: its exit status, what it said, and the driver's account."""
 
-    def __init__(self, runner, library, folder, *arguments, model=None, **settings):  # noqa: F811
+    def __init__(self, runner, library, folder, *arguments, model=None, **settings):
         self.log, self.out = folder / "log", folder / "out.f32"
         environment = {
             "LD_LIBRARY_PATH": str(library),
@@ -96,12 +96,12 @@ class Run:
 
 
 @pytest.fixture
-def place(tmp_path, inputs):  # noqa: F811
+def place(tmp_path, inputs):
     inputs[:3].tofile(tmp_path / "in.f32")
     return tmp_path
 
 
-def test_one_documented_command_runs_the_kernels(runner, library, place, net, inputs):  # noqa: F811
+def test_one_documented_command_runs_the_kernels(runner, library, place, net, inputs):
     run = Run(runner, library, place)
     assert run.done.returncode == 0, run.done.stderr
     assert json.loads(run.done.stdout)["device"] == "cuda"
@@ -185,7 +185,7 @@ def test_without_the_plugin_the_reason_is_told(runner, library, place, option, w
     assert words in run.done.stderr
 
 
-def test_a_library_without_kernels_runs_on_the_cpu(runner, library, place, net):  # noqa: F811
+def test_a_library_without_kernels_runs_on_the_cpu(runner, library, place, net):
     model = tvm.compile_cpu(net, place / "cpu.so", {"kind": "llvm", "num-cores": 1}).artifact.path
     run = Run(runner, library, place, model=model)
     assert json.loads(run.done.stdout)["device"] == "cpu"
@@ -252,7 +252,7 @@ def newest(versions, prefix):
     return max(tuple(map(int, name.removeprefix(prefix).split("."))) for name in versions if name.startswith(prefix))
 
 
-def check_jetpack_4(folder):  # noqa: F811
+def check_jetpack_4(folder):
     """JetPack 4 is Ubuntu 18.04: glibc 2.27, the C++ library of GCC 8."""
     files = [path for path in folder.iterdir() if path.suffix != ".json"]
     assert len(files) == 4
@@ -276,7 +276,7 @@ def test_the_runner_for_aarch64_starts_on_jetpack_4():
         pytest.skip(f"{error.what}: {error.why}")
 
 
-def test_the_artifact_itself_runs_on_an_emulated_aarch64(library, place, net, inputs):  # noqa: F811
+def test_the_artifact_itself_runs_on_an_emulated_aarch64(library, place, net, inputs):
     """The very files that go to a Jetson: its runner, and model.so. Only the driver and the kernels are ours."""
     from platformdirs import user_cache_path
 

@@ -5,10 +5,9 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from platformdirs import user_cache_path
+from runner_net import CLASSES
 
 from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.emulation.emulated import open_emulated
@@ -20,37 +19,7 @@ from ofa_edge.errors import ToolMissingError, UnsupportedError
 from ofa_edge.export.tvm.compile import compile_cpu
 from ofa_edge.verify.parity import compare
 
-SHAPE = (3, 6, 5)
-CLASSES = 4
 CORTEX_A72 = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72", "num-cores": 4}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("runner")
-
-
-@pytest.fixture(scope="module")
-def net(folder):
-    """One convolution, one pooling, one classifier."""
-    random = np.random.default_rng(0)
-    shapes = {"kernel": (8, 3, 3, 3), "matrix": (CLASSES, 8), "bias": (CLASSES,)}
-    weights = [numpy_helper.from_array(random.normal(size=s).astype(np.float32), n) for n, s in shapes.items()]
-    nodes = [
-        helper.make_node("Conv", ["input", "kernel"], ["a"], pads=[1, 1, 1, 1]),
-        helper.make_node("HardSwish", ["a"], ["b"]),
-        helper.make_node("GlobalAveragePool", ["b"], ["c"]),
-        helper.make_node("Flatten", ["c"], ["d"]),
-        helper.make_node("Gemm", ["d", "matrix", "bias"], ["logits"], transB=1),
-    ]
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("input", (1, *SHAPE)), ("logits", (1, CLASSES)))
-    ]
-    graph = helper.make_graph(nodes, "main", ends[:1], ends[1:], weights)
-    path = folder / "net.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +30,6 @@ def runner(folder):
 @pytest.fixture(scope="module")
 def model(net):
     return compile_cpu(net, net.with_name("model.so"), {"kind": "llvm", "num-cores": 1}).artifact.path
-
-
-@pytest.fixture(scope="module")
-def inputs():
-    return np.random.default_rng(1).normal(size=(32, *SHAPE)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -7,29 +7,13 @@ from pathlib import Path
 
 import pytest
 from places import ROOT
-from tvm_models import mobile_net, save
+from tvm_models import JETSON_NANO, mobile_net, save
 
 from ofa_edge.errors import ConfigError, ConversionError, ToolMissingError, UnsupportedError
 from ofa_edge.export.cuda import compile as cuda
 from ofa_edge.export.cuda import elf, nvrtc, stubs
 from ofa_edge.export.tvm import compile as tvm
 
-CORTEX_A57 = {
-    "kind": "llvm",
-    "mtriple": "aarch64-linux-gnu",
-    "mcpu": "cortex-a57",
-    "mattr": ["+neon"],
-    "num-cores": 4,
-}
-JETSON_NANO = {
-    "kind": "cuda",
-    "arch": "sm_53",
-    "max_threads_per_block": 1024,
-    "max_shared_memory_per_block": 49152,
-    "registers_per_block": 32768,
-    "thread_warp_size": 32,
-    "host": CORTEX_A57,
-}
 KERNELS = r"""
 extern "C" __global__ void twice(float* x) { x[threadIdx.x] *= 2; }
 extern "C" __global__ void thrice(float* x) { x[threadIdx.x] *= 3; }

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from platformdirs import user_cache_path
-from test_cuda import JETSON_NANO
-from tvm_models import CLASSES, Graph, images, reference, save
+from tvm_models import CLASSES, JETSON_NANO, Graph, images, reference, save
 
 from ofa_edge.device.runners.build import RUNNER, build_tvm_runner
 from ofa_edge.errors import ConversionError, UnsupportedError
