@@ -122,7 +122,9 @@ def test_sorting_in_single_precision(twins: Twins, stage: int) -> None:
     for spec in twins.space.blocks:
         if spec.kind == "conv":
             continue
-        module = ours._name(spec.index) + ("" if spec.kind == "bottleneck" else ".conv")
+        block = ours.residual_block(spec.index)
+        module = next(path for path, each in ours.named_modules() if each is block)
+        module += "" if spec.kind == "bottleneck" else ".conv"
         first, second = (net.get_submodule(module).get_parameter(name).abs().sum((0, 2, 3)) for net in (ours, theirs))
         torch.testing.assert_close(first, second, rtol=0, atol=0.02)
         bounds = sorted({0, *(spec.middle(expand) for expand in expands)})

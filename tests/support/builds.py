@@ -19,7 +19,7 @@ from ofa_edge.workflows.build.plan import BuildOptions, make_plan
 
 def shorten_search(patch: pytest.MonkeyPatch) -> None:
     """The tiny space is searched well enough with few evaluations."""
-    patch.setattr(searching, "_OPTIONS", replace(searching._OPTIONS, evaluations=600))
+    patch.setattr(searching, "OPTIONS", replace(searching.OPTIONS, evaluations=600))
 
 
 class Stages:

@@ -25,6 +25,8 @@ def local():
 class Flaky(LocalConnection):
     """A connection that damages or loses the first transfers."""
 
+    backoff_s = 0.0
+
     def __init__(self, bad, fault):
         super().__init__()
         self.left, self.fault, self.sent = bad, fault, 0
@@ -45,11 +47,6 @@ class Flaky(LocalConnection):
     def _fetch(self, remote, local):
         super()._fetch(remote, local)
         self._spoil(local)
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch):
-    monkeypatch.setattr("ofa_edge.device.connections.process._BACKOFF_S", 0.0)
 
 
 def test_a_file_travels_there_and_back(local, tmp_path):
@@ -163,18 +160,18 @@ def test_a_limit_stops_the_program_and_its_children(local, tmp_path):
         assert _gone(int(pid))
 
 
-def test_abort_ends_what_runs_in_another_thread(local):
+def test_abort_ends_what_runs_in_another_thread(local, tmp_path):
     caught = []
 
     def run():
         try:
-            local.run(["sleep", "60"], 60)
+            local.run(["sh", "-c", f"touch {tmp_path}/started; exec sleep 60"], 60)
         except DeviceRunError as error:
             caught.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
-    while not local._running:
+    while not (tmp_path / "started").exists():
         time.sleep(0.01)
     local.abort()
     thread.join(10)

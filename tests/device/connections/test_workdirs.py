@@ -29,9 +29,7 @@ class Bench(LocalConnection):
 
 
 def bench(folder):
-    connection = Bench()
-    connection._folder = type(connection._folder)(str(folder))
-    return connection
+    return Bench(folder=str(folder))
 
 
 def test_the_next_run_removes_what_a_lost_device_kept(tmp_path, caplog):
@@ -91,8 +89,8 @@ def test_only_names_of_ours_have_a_token(name):
 class Garbled(LocalConnection):
     """A device that makes the folder, and whose answer is lost or damaged on the way."""
 
-    def __init__(self, answer):
-        super().__init__()
+    def __init__(self, answer, folder):
+        super().__init__(folder=str(folder))
         self.answer = answer
 
     def run(self, argv, timeout_s, env=None, check=True):
@@ -110,8 +108,7 @@ class Garbled(LocalConnection):
 def test_a_folder_whose_name_was_lost_is_removed_by_the_next_run(tmp_path, answer):
     disk = tmp_path / "disk"
     disk.mkdir()
-    first = Garbled(answer)
-    first._folder = type(first._folder)(str(disk))
+    first = Garbled(answer, disk)
     with pytest.raises(DeviceError), first.workdir():
         pass
     assert len(list(disk.iterdir())) == 1
@@ -131,8 +128,7 @@ def test_a_folder_that_cannot_be_removed_stands_in_nobodys_way(tmp_path):
         held.kept = True
     stuck = tmp_path / f"ofa-edge.{held.token}.abcdefghij"
     stuck.mkdir()
-    device = Stubborn()
-    device._folder = type(device._folder)(str(tmp_path))
+    device = Stubborn(folder=str(tmp_path))
     with device.workdir() as work:
         assert work.name != stuck.name
     assert abandoned("local") == {held.token}  # and it is tried again by the next one

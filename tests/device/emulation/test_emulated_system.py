@@ -66,7 +66,7 @@ def test_arm64_arithmetic_over_a_real_transport(device, artifacts, images):
     assert found.latency is None
     assert found.fingerprint.device_kind == "emulated"
     assert "only --device emulated" in found.notes[0]
-    left = device.run(["ls", str(device._folder)], 30).stdout
+    left = device.run(["ls", str(device.folder)], 30).stdout
     assert "ofa-edge" not in left
 
 
@@ -99,11 +99,11 @@ def test_a_device_whose_power_is_cut_is_lost(emulated_pi, start):
 
 
 @pytest.mark.parametrize("start", [open_emulated_ssh, open_emulated_adb])
-def test_power_cut_while_a_file_is_sent(start, emulated_pi, tmp_path, monkeypatch):
-    monkeypatch.setattr("ofa_edge.device.connections.process._BACKOFF_S", 0.0)
+def test_power_cut_while_a_file_is_sent(start, emulated_pi, tmp_path):
     with (tmp_path / "big").open("wb") as file:
         file.truncate(400_000_000)
     connection = start("cortex-a72")
+    connection.backoff_s = 0.0
     try:
         with connection.workdir() as work:
             threading.Timer(0.5, connection.system.kill).start()
@@ -130,11 +130,11 @@ def test_a_full_disk_there_is_a_failure_there(start, emulated_pi, tmp_path):
 
 def test_a_changed_host_key_is_refused(emulated_pi, tmp_path):
     known = tmp_path / "known_hosts"
-    text = emulated_pi._address.known_hosts_file.read_text()
+    text = emulated_pi.address.known_hosts_file.read_text()
     key = text.split()[2]
     changed = key[:-6] + ("AAAAAA" if key[-6:] != "AAAAAA" else "BBBBBB")
     known.write_text(text.replace(key, changed))
-    address = dataclasses.replace(emulated_pi._address, known_hosts_file=known)
+    address = dataclasses.replace(emulated_pi.address, known_hosts_file=known)
     connection = SshConnection("pi", address)
     try:
         with pytest.raises(DeviceLostError) as caught:

@@ -11,7 +11,7 @@ import pytest
 from tiny_tflite import CLASSES
 
 from ofa_edge.device.connections.local import LocalConnection
-from ofa_edge.device.measuring.accuracy import _side_by_side
+from ofa_edge.device.measuring.accuracy import side_by_side
 from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.measuring.programs import last_json
 from ofa_edge.device.protocol import LatencyPlan, Request
@@ -167,21 +167,21 @@ def test_the_runners_line_of_json():
             last_json(bad)
 
 
-def test_if_one_shard_fails_the_others_are_stopped():
-    device = LocalConnection()
+def test_if_one_shard_fails_the_others_are_stopped(tmp_path):
+    device, started = LocalConnection(), tmp_path / "started"
 
     def task(index):
         if index == 0:
-            while not device._running:
+            while not started.exists():
                 time.sleep(0.01)
             raise DeviceRunError("shard 0 failed", "on purpose", "none")
-        return device.run(["sleep", "60"], 60)
+        return device.run(["sh", "-c", f"echo $$ >{started}.new; mv {started}.new {started}; exec sleep 60"], 60)
 
     begin = time.monotonic()
     with pytest.raises(DeviceRunError, match="shard 0"):
-        _side_by_side(task, 2, device)
+        side_by_side(task, 2, device)
     assert time.monotonic() - begin < 30
-    assert not device._running
+    assert not Path("/proc", started.read_text().strip()).exists()
 
 
 def test_nothing_is_left_behind(artifacts, images, monkeypatch, tmp_path):

@@ -1,8 +1,6 @@
 import json
 import os
-import platform
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,18 +11,12 @@ from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.emulation.emulated import open_emulated
 from ofa_edge.device.measuring.measure import measure
 from ofa_edge.device.protocol import LatencyPlan, Request
-from ofa_edge.device.runners import build
 from ofa_edge.device.runners.build import RUNNER, build_tvm_runner
-from ofa_edge.errors import ToolMissingError, UnsupportedError
+from ofa_edge.errors import ToolMissingError
 from ofa_edge.export.tvm.compile import compile_cpu
 from ofa_edge.verify.parity import compare
 
 CORTEX_A72 = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72", "num-cores": 4}
-
-
-@pytest.fixture(scope="module")
-def runner(folder):
-    return build_tvm_runner(platform.machine(), folder / "cache")
 
 
 @pytest.fixture(scope="module")
@@ -190,45 +182,3 @@ def test_emulated_cortex_a76_sums_in_float16(emulated, net, inputs, expected):
         snr_db[precision] = compare(expected, outputs).snr_db
     assert snr_db["fp32"] > 100
     assert 40 < snr_db["fp16"] < 80, "half precision is near, and not fp32"
-
-
-def test_second_build_compiles_nothing(runner, monkeypatch):
-    monkeypatch.setattr(build, "_compile", lambda *_: pytest.fail("compiled again"))
-    assert build_tvm_runner(platform.machine(), runner.parents[1]) == runner
-
-
-def test_damaged_runner_is_built_again(runner):
-    library = runner / "libtvm_ffi.so"
-    whole = library.read_bytes()
-    library.write_bytes(whole[:1000])
-    assert build_tvm_runner(platform.machine(), runner.parents[1]) == runner
-    assert library.read_bytes() == whole
-    assert [path.name for path in runner.parent.iterdir()] == [runner.name]  # no scratch folder stays
-
-
-def test_missing_compiler_names_the_package(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(build.platform, "machine", lambda: "x86_64")
-    with pytest.raises(ToolMissingError) as caught:
-        build_tvm_runner("aarch64", tmp_path)
-    assert caught.value.hint == "apt-get install g++-aarch64-linux-gnu"
-
-
-def test_only_wheels_with_a_known_digest_are_fetched(tmp_path):
-    with pytest.raises(UnsupportedError, match=r"apache-tvm 0\.27\.0\.post1"):
-        build._download("apache-tvm", "9.9", "aarch64", tmp_path)
-
-
-def test_failed_download_is_told(tmp_path, monkeypatch):
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", "")
-    with pytest.raises(ToolMissingError, match="cannot fetch apache-tvm-ffi"):
-        build._download("apache-tvm-ffi", "0.1.14.post0", "aarch64", tmp_path)
-
-
-def test_every_wheel_is_pinned_for_every_library():
-    pinned = {name for name, _, arch in build._WHEELS if arch == "aarch64"}
-    assert pinned == {library.distribution for library in build.LIBRARIES}
-    assert all(len(bytes.fromhex(digest)) == 32 for digest in build._WHEELS.values())
-    for program in (build.RUNNER, build.TURNS):
-        assert Path(build.__file__).with_name(f"{program}.cc").is_file()

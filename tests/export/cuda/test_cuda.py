@@ -132,15 +132,15 @@ def test_target_without_its_cpu_is_refused():
 
 
 def test_missing_nvrtc_is_told_first(net, tmp_path, monkeypatch):
-    monkeypatch.setattr(nvrtc, "_package", lambda name: [])
+    monkeypatch.setattr(nvrtc, "package_folders", lambda name: [])
     with pytest.raises(ToolMissingError, match="NVRTC") as caught:
         cuda.compile_cuda(net, tmp_path / "x.so", JETSON_NANO)
     assert "pip install nvidia-cuda-nvrtc-cu12" in caught.value.hint
 
 
 def test_missing_headers_are_told(monkeypatch):
-    found = nvrtc._package
-    monkeypatch.setattr(nvrtc, "_package", lambda name: [] if name == "cuda_cccl" else found(name))
+    found = nvrtc.package_folders
+    monkeypatch.setattr(nvrtc, "package_folders", lambda name: [] if name == "cuda_cccl" else found(name))
     with pytest.raises(ToolMissingError, match="cuda/std/cstdint"):
         nvrtc.compile_cubin(KERNELS, "sm_53")
 

@@ -10,7 +10,7 @@ from onnx_text import save_model
 from ofa_edge.errors import ModelFileError
 from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.inspect.elf_links import Links
-from ofa_edge.export.inspect.library import _findings
+from ofa_edge.export.inspect.library import library_findings
 
 
 def codes(found, severity="fault"):
@@ -52,7 +52,7 @@ def test_another_library():
 def test_what_a_library_asks_of_its_system():
     def found(versions=(), needed=(), data=b""):
         links = Links("aarch64", needed, versions, ("__tvm_ffi__library_bin",))
-        return [(each.code, each.severity) for each in _findings(links, [], data)]
+        return [(each.code, each.severity) for each in library_findings(links, [], data)]
 
     assert found() == found(("GLIBC_2.17", "GLIBC_2.27", "GLIBC_PRIVATE", "GLIBCXX_3.4.30")) == []
     assert found(("GLIBC_2.17", "GLIBC_2.34")) == [("new-glibc", "warning")]

@@ -8,7 +8,6 @@ from onnx_text import save_model
 
 from ofa_edge.errors import ModelFileError
 from ofa_edge.export.inspect import Inspection, inspect_model
-from ofa_edge.export.inspect import litert as asking
 from ofa_edge.export.inspect.litert import Delegation, ask_litert
 from ofa_edge.export.inspect.single_operators import cut_out
 from ofa_edge.export.inspect.tflite_model import read_model
@@ -225,8 +224,9 @@ def test_what_is_no_model(tmp_path, content, words):
 
 def test_a_process_that_dies_is_a_refusal(tflite_paths, monkeypatch):
     script = "import os, signal; os.kill(os.getpid(), signal.SIGABRT)"
-    monkeypatch.setattr(asking, "_WORKER", ("-c", script))
-    assert ask_litert(tflite_paths["fp32"]).refused.startswith("the process ended by signal 6")
+    refusal = ask_litert(tflite_paths["fp32"], worker=("-c", script))
+    assert refusal.refused.startswith("the process ended by signal 6")
+    monkeypatch.setattr("ofa_edge.export.inspect.tflite_file.ask_litert", lambda *_: refusal)
     found = inspect_model(tflite_paths["fp32"])
     assert codes(found) == ["not-loadable"]
 

@@ -186,4 +186,4 @@ def test_without_times_the_order_by_work_stays(functions):
 
 
 def test_a_confirmation_needs_rounds_that_can_decide():
-    assert 0.5**tuner._LEAST_CONFIRM < 0.01
+    assert 0.5**tuner.LEAST_CONFIRM < 0.01
