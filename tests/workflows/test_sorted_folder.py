@@ -38,7 +38,7 @@ zero_gamma = true
 width_mult = 0.25
 strides = [2, 2, 1, 1, 1, 1]
 resolutions = [12]
-depths = [1, 2]
+depths = [1]
 [data]
 dataset = "image-folder"
 [measure]

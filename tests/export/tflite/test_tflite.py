@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from converted import convert_together
 from onnx_text import save_model
 from places import ROOT
 from tiny_net import SHAPE
@@ -82,9 +83,25 @@ def weights_by_operator(path):
     return [(names[op.opcodeIndex], graph.tensors[op.inputs[1]]) for op in graph.operators if len(op.inputs) == 3]
 
 
-def test_dynamic_range_keeps_depthwise_weights_float(onnx_path, tflite_paths, images, tmp_path):
-    plain = tmp_path / "plain.tflite"
-    convert(onnx_path, plain, "dynamic", skip=["float_depthwise"])
+CASES = [("fp32", name) for name in names("fp32")] + [("int8", "open_hard_swish"), ("dynamic", "float_depthwise")]
+
+
+@pytest.fixture(scope="module")
+def without(onnx_path, calibration, tmp_path_factory):
+    """TinyNet converted without one rewrite: a file by (precision, rewrite)."""
+    folder = tmp_path_factory.mktemp("without")
+    np.save(folder / "images.npy", calibration)
+    made = {case: folder / f"{'-'.join(case)}.tflite" for case in (*CASES, ("int8", "share_vectors"))}
+    images = {"int8": str(folder / "images.npy")}
+    convert_together(
+        (onnx_path, path, {"precision": precision, "skip": [name], "images": images.get(precision)})
+        for (precision, name), path in made.items()
+    )
+    return made
+
+
+def test_dynamic_range_keeps_depthwise_weights_float(tflite_paths, without, images):
+    plain = without["dynamic", "float_depthwise"]
     kinds = {
         (path == plain, name, weight.type) for path in (plain, tflite_paths["dynamic"])
         for name, weight in weights_by_operator(path) if weight.shape.prod() >= 1024
@@ -254,27 +271,18 @@ def test_an_unknown_rewrite_is_named(onnx_path, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-CASES = [("fp32", name) for name in names("fp32")] + [("int8", "open_hard_swish"), ("dynamic", "float_depthwise")]
-
-
 @pytest.mark.parametrize(("precision", "left_out"), CASES)
-def test_the_ladder_passes_with_and_without_each_rewrite(
-    onnx_path, tflite_paths, images, calibration, reference, tmp_path, precision, left_out
-):
-    without = tmp_path / "without.tflite"
-    convert(onnx_path, without, precision, calibration if precision == "int8" else None, skip=[left_out])
+def test_the_ladder_passes_with_and_without_each_rewrite(tflite_paths, without, images, reference, precision, left_out):
     start = Answers("torch", reference)
-    for path in (tflite_paths[precision], without):
+    for path in (tflite_paths[precision], without[precision, left_out]):
         made = rung(Answers(path.name, run_tflite(path, images)), start, conversion_tolerance(precision), None)
         assert made.outcome == "pass", made.note
-    different = sha256_file(without) != sha256_file(tflite_paths[precision])
+    different = sha256_file(without[precision, left_out]) != sha256_file(tflite_paths[precision])
     assert different == (left_out != "crop_kernels"), "no kernel of this network is larger than its map"
 
 
-def test_shared_vectors_change_the_size_and_nothing_else(onnx_path, tflite_paths, images, calibration, tmp_path):
-    apart = tmp_path / "apart.tflite"
-    convert(onnx_path, apart, "int8", calibration, skip=["share_vectors"])
-    shared = tflite_paths["int8"]
+def test_shared_vectors_change_the_size_and_nothing_else(tflite_paths, without, images):
+    apart, shared = without["int8", "share_vectors"], tflite_paths["int8"]
     assert shared.stat().st_size < 0.95 * apart.stat().st_size
     for one, other in zip(*(unpack(path.read_bytes()).subgraphs[0].tensors for path in (shared, apart)), strict=True):
         assert one.name == other.name
