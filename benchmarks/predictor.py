@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kendalltau
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "search"))  # the made-up landscapes of the tests
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))  # the made-up landscapes of the tests
 from landscapes import FASHION, gain_table
 
 from ofa_edge.cost import macs_table

@@ -21,8 +21,7 @@ from pathlib import Path
 import numpy as np
 
 # The made-up landscapes of the tests, and how they import the reference.
-TESTS = Path(__file__).parents[1] / "tests"
-sys.path[:0] = [str(Path(__file__).parent), str(TESTS / "search"), str(TESTS / "reference")]
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests" / "support")]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 RESULTS = Path(__file__).parent / "search_results.json"

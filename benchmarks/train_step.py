@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from reference_package import RELEASE, reference_package
 
 from ofa_edge.space import Space, Subnet

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from reference_package import reference_package
 
 SIZES = (128, 160, 192, 224)

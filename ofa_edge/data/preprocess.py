@@ -76,7 +76,7 @@ def resize(images: Pixels, size: int) -> Pixels:
     height, width = images.shape[1:3]
     if height == width == size:
         return images
-    rows, columns = _filter(height, size), _filter(width, size)
+    rows, columns = triangle_filter(height, size), triangle_filter(width, size)
     result = np.empty((len(images), size, size, images.shape[3]), dtype=np.uint8)
     for start in range(0, len(images), 1024):  # bounds the float64 copy
         part = images[start : start + 1024].astype(np.float64)
@@ -87,7 +87,7 @@ def resize(images: Pixels, size: int) -> Pixels:
 
 
 @functools.lru_cache(maxsize=64)
-def _filter(length: int, size: int) -> NDArray[np.float64]:
+def triangle_filter(length: int, size: int) -> NDArray[np.float64]:
     """Weights [size, length] of the triangle filter, pixel centres at half integers; multiples of 2^-20."""
     scale = length / size
     support = max(scale, 1.0)

@@ -9,23 +9,28 @@ from typing import Any
 import yaml
 
 _DEEPEST = 16
-_MOST_NODES = 500_000
+MOST_VALUES = 500_000
 _LONGEST_SCALAR = 1000  # characters; a number in base 60 takes quadratic time
 
 
-def read_plain_yaml(text: str) -> Any:
-    """The content of one YAML document.
+def read_plain_yaml(text: str, most: int = MOST_VALUES) -> Any:
+    """The content of one YAML document of at most `most` values, keys among them.
 
     Raises:
         yaml.YAMLError: no YAML, or more of it than the above: names what, and where.
         ValueError: a number or date that is none.
     """
-    return yaml.load(text, _PlainLoader)  # noqa: S506  (a SafeLoader that takes less)
+    loader = _PlainLoader(text, most)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, most: int) -> None:
         super().__init__(stream)
+        self._most = most
         self._depth = self._nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -39,7 +44,7 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
             "a merge of mappings": isinstance(event, yaml.ScalarEvent) and event.value == "<<",
             f"a value of more than {_LONGEST_SCALAR} characters": len(getattr(event, "value", "")) > _LONGEST_SCALAR,
             f"a nesting of more than {_DEEPEST}": self._depth > _DEEPEST,
-            f"more than {_MOST_NODES} values": self._nodes > _MOST_NODES,
+            f"more than {self._most} values": self._nodes > self._most,
         }
         for what, found in refused.items():
             if found:

@@ -31,13 +31,14 @@ class _Row:
 
 
 @dataclass(frozen=True)
-class _LogAxis:
+class LogAxis:
     """A logarithmic map from milliseconds to pixels."""
 
     logs: Axis
 
     @classmethod
-    def over(cls, values: list[float], start: float, end: float) -> "_LogAxis":
+    def over(cls, values: list[float], start: float, end: float) -> "LogAxis":
+        """The axis that shows all values above 0 between the pixels `start` and `end`."""
         return cls(Axis.over([math.log(value) for value in values if value > 0], start, end, margin=0.04))
 
     def __call__(self, value: float) -> float:
@@ -58,7 +59,7 @@ def predicted_chart(manifest: Manifest) -> Markup:
     rows = _rows(manifest)
     if not rows:
         return Markup("")
-    x = _LogAxis.over([value for row in rows for value in row.values], NAMES, WIDTH - NOTES)
+    x = LogAxis.over([value for row in rows for value in row.values], NAMES, WIDTH - NOTES)
     base = TOP + ROW * len(rows)
     parts = [*_scale(x, base)]
     for index, row in enumerate(rows):
@@ -85,7 +86,7 @@ def _rows(manifest: Manifest) -> list[_Row]:
     return rows
 
 
-def _scale(x: _LogAxis, base: float) -> list[Markup]:
+def _scale(x: LogAxis, base: float) -> list[Markup]:
     ticks = x.ticks()
     parts = [line(x(value), TOP, x(value), base, class_="grid") for value in ticks]
     parts += [label(x(value), base + 19, f"{value:.4g}", class_="tick", text_anchor="middle") for value in ticks]
@@ -98,7 +99,7 @@ def _scale(x: _LogAxis, base: float) -> list[Markup]:
     return parts
 
 
-def _row(x: _LogAxis, y: float, row: _Row) -> list[Markup]:
+def _row(x: LogAxis, y: float, row: _Row) -> list[Markup]:
     low, median, high = row.measured
     parts = [label(NAMES - 12, y + 4, row.name, class_="stage-name", text_anchor="end")]
     for band, style, aside in ((row.before, "before", -9.0), (row.after, "after", 9.0)):
@@ -115,7 +116,7 @@ def _row(x: _LogAxis, y: float, row: _Row) -> list[Markup]:
     return parts
 
 
-def _band(x: _LogAxis, y: float, band: IntervalRecord, style: str) -> list[Markup]:
+def _band(x: LogAxis, y: float, band: IntervalRecord, style: str) -> list[Markup]:
     """A thin line for 90 %, a thick one for 50 %, a dot for the median."""
     return [
         line(x(band.low90), y, x(band.high90), y, class_=f"{style} reach90"),

@@ -61,14 +61,14 @@ def rank(predicted: Floats, macs: Floats, accuracy: Floats) -> Ranking:
     count = len(accuracy)
     drawn = np.random.default_rng(_SEED).multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float32)
     errors = np.sqrt(drawn @ ((predicted - accuracy) ** 2) / count)
-    own, theirs = _taus(drawn, predicted, accuracy), _taus(drawn, macs, accuracy)
+    own, theirs = taus(drawn, predicted, accuracy), taus(drawn, macs, accuracy)
     rmse, tau, gain = (np.quantile(values, (0.025, 0.975)).tolist() for values in (errors, own, own - theirs))
     of_macs = kendall(macs, accuracy)
     figures = (*rmse, *tau, of_macs, kendall(predicted, accuracy) - of_macs, *gain)
     return Ranking(*(round(value, 6) for value in figures))
 
 
-def _taus(drawn: NDArray[np.float32], one: Floats, other: Floats) -> Floats:
+def taus(drawn: NDArray[np.float32], one: Floats, other: Floats) -> Floats:
     """Kendall's tau-b of resamples, each given as how often it holds each pair [R, N]: [R]; 0 where one has no order.
 
     A pair that was drawn twice is tied with itself in both orders, which tau-b leaves out of its denominator.

@@ -146,7 +146,7 @@ class Trainer:
 
         accuracy = (logits.argmax(1) == labels).float().mean() * 100
         facts = self.world.average(torch.stack([accuracy, *losses])).tolist()
-        macs = position.macs + self._macs(part, subnets)
+        macs = position.macs + self.macs_of(part, subnets)
         done = step + 1
         return Progress(
             step=done,
@@ -207,7 +207,8 @@ class Trainer:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.amp)
 
-    def _macs(self, part: PhasePlan, subnets: list[Subnet]) -> float:
+    def macs_of(self, part: PhasePlan, subnets: list[Subnet]) -> float:
+        """What a step of these subnets costs, forward and backward, its teacher included."""
         total = FORWARD_BACKWARD * sum(cost.macs(self.space, subnet) for subnet in subnets)
         if part.phase.distill == "teacher":
             total += cost.macs(self.space, self.space.largest(subnets[0].resolution))

@@ -146,7 +146,7 @@ def finetune(
         if not (folder / zoo.NETWORK).is_file():  # else the figures beside it are its own
             write_json(folder / FACTS, figures)
         raise _worse(figures, drop, recipe, folder)
-    _write(folder, package, net, figures)
+    write_network(folder, package, net, figures)
     return figures
 
 
@@ -171,7 +171,8 @@ def _worse(figures: dict[str, Any], drop: PairedDrop, recipe: SingleRecipe, fold
     )
 
 
-def _write(folder: Path, package: SupernetPackage, net: StaticNet, figures: dict[str, Any]) -> None:
+def write_network(folder: Path, package: SupernetPackage, net: StaticNet, figures: dict[str, Any]) -> None:
+    """Write a tuned network, with the package's labels and images and its own figures."""
     header = {
         "labels": json.dumps(package.labels),
         "mean": json.dumps(package.mean),

@@ -94,7 +94,7 @@ def train(
         trainer.resume()
         supernet = trainer.run(on_step).to("cpu")
         if identity is not None:
-            _save(folder, supernet, recipe, data, identity)
+            save_weights(folder, supernet, recipe, data, identity)
     if identity is None:
         return {}
     supernet = load_supernet(folder / zoo.WEIGHTS)
@@ -210,7 +210,8 @@ class _PhaseLog:
         write_json(self.file, [*kept, {**record, "images": len(self.held_out)}])
 
 
-def _save(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset, identity: RunIdentity) -> None:
+def save_weights(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset, identity: RunIdentity) -> None:
+    """Write a package's weights and labels; the header says how images are read."""
     facts = {
         "labels": json.dumps(data.class_names),
         "mean": json.dumps(recipe.data.statistics[0]),

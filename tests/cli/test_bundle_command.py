@@ -4,6 +4,7 @@ import json
 
 import pytest
 from app_folder import make_app, make_build, untrained
+from cli_errors import check_error
 
 from ofa_edge.bundle.record import BUNDLE
 
@@ -27,14 +28,9 @@ def here(tmp_path, run):
     return folder
 
 
-def check_error(result, words, code=2):
-    status, out, err = result
-    assert status == code, err
-    assert out == ""
-    lines = err.splitlines()
-    assert lines[-3].startswith("error: ")
+def check_refused(result, words, code=2):
+    lines = check_error(result, code).splitlines()
     assert words in lines[-3]
-    assert lines[-1].startswith("  try: ")
     return lines
 
 
@@ -62,7 +58,7 @@ def test_list_and_remove(run, here):
     assert "removed mine" in out
     assert "android_demo holds no models" in out
     assert out.splitlines()[-1] == "next: ofa-edge bundle out/pixel-4"
-    lines = check_error(run("bundle", "--remove", "mine"), "unknown bundled model 'mine'")
+    lines = check_refused(run("bundle", "--remove", "mine"), "unknown bundled model 'mine'")
     assert lines[-1] == "  try: ofa-edge bundle --list --app android_demo"
 
 
@@ -75,7 +71,7 @@ def test_json_is_the_bundle_itself(run, here):
 
 def test_what_is_not_verified_is_labelled(run, here):
     make_build(here / "out/bad", quantised=True, **untrained())
-    check_error(run("bundle", "out/bad"), "not verified: out/bad", code=1)
+    check_refused(run("bundle", "out/bad"), "not verified: out/bad", code=1)
     _, out, _ = run("bundle", "out/bad", "--allow-unverified")
     (row,) = (line for line in out.splitlines() if line.startswith("  raspberry-pi-4-int8"))
     assert row.endswith("NOT VERIFIED, UNTRAINED")
@@ -97,7 +93,7 @@ def test_what_is_not_verified_is_labelled(run, here):
     ],
 )
 def test_wrong_usage(run, here, arguments, words):
-    check_error(run("bundle", *arguments), words)
+    check_refused(run("bundle", *arguments), words)
     assert not (here / "android_demo/app/src/main/assets").exists()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_errors import check_error
 from manifests import manifest
 from tiny_package import RECIPE, copied_package
 from tiny_runs import image_folder
@@ -25,20 +26,6 @@ from ofa_edge.workflows.build import build as pipeline
 
 PUBLISHED = "ofa_mbv3_d234_e346_k357_w1.0"
 BUILD = ("build", "--target", "raspberry-pi-4", "--device", "none")
-
-
-def check_error(result: tuple[int, str, str], code: int = 2) -> str:
-    """The shape of every error: an exit code, nothing on stdout, what / why / try on stderr and no traceback."""
-    status, out, err = result
-    assert status == code, err
-    assert out == ""
-    lines = err.splitlines()
-    assert lines[-3].startswith("error: ")
-    assert lines[-2].startswith("  ")
-    assert lines[-1].startswith("  try: ")
-    assert "Traceback" not in err
-    assert "\x1b" not in err
-    return err
 
 
 # -- bad input --

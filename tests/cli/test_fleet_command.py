@@ -16,7 +16,7 @@ TWO = "raspberry-pi-4=3ms,pixel-4=1ms"
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(fleet, "EVALUATIONS", 3000)
-    monkeypatch.setattr(searching, "_OPTIONS", SearchOptions(evaluations=600))
+    monkeypatch.setattr(searching, "OPTIONS", SearchOptions(evaluations=600))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 import yaml
+from cli_errors import check_error
 from onnx import TensorProto, helper, numpy_helper
-from test_cli import check_error
 
 PUBLISHED = "ofa_mbv3_d234_e346_k357_w1.2"
 

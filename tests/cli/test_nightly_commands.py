@@ -4,6 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from fleets import FakeBench, hardware, write_build, write_fleet
+from places import ROOT
 
 from ofa_edge.errors import DeviceLostError
 
@@ -88,7 +89,7 @@ def test_the_workflow_calls_commands_that_exist():
 
     from ofa_edge.cli import cli
 
-    text = (Path(__file__).parents[2] / ".github" / "workflows" / "nightly.yml").read_text()
+    text = (ROOT / ".github" / "workflows" / "nightly.yml").read_text()
     steps = yaml.safe_load(text)["jobs"]["nightly"]["steps"]
     lines = [line for step in steps for line in step.get("run", "").splitlines() if "bin/ofa-edge" in line]
     names = [line.split("bin/ofa-edge ")[1].split()[0] for line in lines]

@@ -1,12 +1,12 @@
 """`ofa-edge train`: what it lists, says beforehand, refuses, and makes of a recipe, a preset and an image folder."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_runs
 from PIL import Image
+from places import ROOT
 from tiny_runs import image_folder
 
 from ofa_edge.training import claim
@@ -147,7 +147,7 @@ def test_a_folder_of_classes_for_the_preset_of_another_set(run, tmp_path):
 def test_the_keys_are_the_page(run):
     status, out, _ = run("train", "--keys")
     assert status == 0
-    assert out == (Path(__file__).parents[2] / "docs" / "recipe.md").read_text()
+    assert out == (ROOT / "docs" / "recipe.md").read_text()
 
 
 def test_a_dry_run_refuses_what_a_run_would(run, here):

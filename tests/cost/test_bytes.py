@@ -1,8 +1,6 @@
 """Bytes of artifacts against recorded ones, and of maps against sums by hand."""
 
-import sys
-from pathlib import Path
-
+import artifact_sizes
 import numpy as np
 import pytest
 
@@ -11,9 +9,6 @@ from ofa_edge.cost.bytes import peak_elements, peak_table
 from ofa_edge.runtimes import runtime_named
 from ofa_edge.space import Space
 from ofa_edge.vocabulary import numbers
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import artifact_sizes
 
 TINY = Space("tiny", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 28))
 

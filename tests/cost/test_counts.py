@@ -1,8 +1,8 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import FACTS
 
 from ofa_edge import cost
 from ofa_edge.space import Space
@@ -51,10 +51,10 @@ def test_every_choice_up_costs_more():
     assert cost.macs(TINY, TINY.uniform(5, 4, 3, 28)) < cost.macs(TINY, TINY.largest(28))
 
 
-FACTS = json.loads((Path(__file__).parents[1] / "facts" / "costs.json").read_text())["subnets"]
+COUNTED = json.loads((FACTS / "costs.json").read_text())["subnets"]
 
 
-@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: f"{fact['family']}-{fact['macs']}")
+@pytest.mark.parametrize("fact", COUNTED, ids=lambda fact: f"{fact['family']}-{fact['macs']}")
 def test_counts_of_the_reference(fact):
     space = Space.of(fact["family"], "published", width_mult=fact["width_mult"])
     subnet = space.from_config(fact["config"])

@@ -1,12 +1,10 @@
-import itertools
-import struct
-import zlib
 from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from png import blank_png
 
 from ofa_edge.data import picture
 from ofa_edge.data.picture import is_grey, read_picture, square_array, square_picture
@@ -126,28 +124,6 @@ def test_truncated_files_are_named(tmp_path, name, share):
     with pytest.raises(DataError, match="cannot be read") as caught:
         read(path, 3, 16)
     assert name in caught.value.why
-
-
-def png(path, width, height, rows, depth=8, colour=0):
-    """A PNG written row by row: Pillow never holds it, and it can be of 16-bit colour, which Pillow cannot write."""
-    packer = zlib.compressobj(1)
-    data = b"".join(packer.compress(b"\0" + row) for row in rows) + packer.flush()
-
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b""))
-    return path
-
-
-def blank_png(path, width, height):
-    return png(path, width, height, itertools.repeat(bytes(width), height))
-
-
-def write_png16(path, values):
-    """uint16 [H, W, 3] as 16-bit colour."""
-    png(path, *values.shape[1::-1], (row.astype(">u2").tobytes() for row in values), 16, 2)
 
 
 def test_two_hundred_megapixels_are_read_and_pillows_limit_stands_again(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ofa_edge.data.preprocess import Preprocessing, resize
+from ofa_edge.data.preprocess import Preprocessing, resize, triangle_filter
 from ofa_edge.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
@@ -43,10 +43,8 @@ def test_resize_agrees_with_pillow_to_a_rounding_step():
 def test_every_sum_is_exact_so_its_order_does_not_matter(size):
     from fractions import Fraction
 
-    from ofa_edge.data.preprocess import _filter
-
     image = RNG.integers(0, 256, (6 * size, 6 * size), dtype=np.uint8)  # of six: shares like 1/36 have no exact float
-    weights = [[Fraction(weight) for weight in row] for row in _filter(6 * size, size).tolist()]
+    weights = [[Fraction(weight) for weight in row] for row in triangle_filter(6 * size, size).tolist()]
     assert all((weight * 2**20).denominator == 1 for row in weights for weight in row)
     got = resize(image[None, :, :, None], size)[0, :, :, 0]
     for y, x in ((0, 0), (size // 2, 1), (size - 1, size - 1)):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from png import write_png16
 
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.image_folder import load_image_folder
@@ -131,8 +132,6 @@ def test_a_few_bright_pixels_that_set_the_scale_are_said(tmp_path):
 
 
 def test_sixteen_bit_colour_of_which_little_can_be_read_is_told_as_such(tmp_path):
-    from test_picture import write_png16
-
     for part in ("train", "val"):
         for name in NAMES:
             (tmp_path / part / name).mkdir(parents=True)

@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from converted import convert_together
+from filelock import FileLock
 from tiny_net import SHAPE, build_net, smooth_images
+from tiny_package import shared_folder
 from torch import nn
 
 
@@ -45,26 +48,35 @@ def onnx_path(net: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def made_once(folder: Path, onnx_path: Path, calibration: np.ndarray, plain: bool) -> dict[str, Path]:
+    """TFLite files by precision, made by the first of a run's processes that asks."""
+    from ofa_edge.export.tflite.rewrites import names
+
+    precisions = ("fp32", "fp16", "dynamic", "int8")
+    paths = {precision: folder / f"{'plain-' * plain}{precision}.tflite" for precision in precisions}
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            making = folder.with_suffix(".part")
+            making.mkdir()
+            np.save(making / "images.npy", calibration)
+            jobs = []
+            for precision, path in paths.items():
+                images = str(making / "images.npy") if precision == "int8" else None
+                skip = names(precision) if plain else ()
+                settings = {"precision": precision, "skip": skip, "images": images}
+                jobs.append((onnx_path, making / path.name, settings))
+            convert_together(jobs)
+            making.rename(folder)
+    return paths
+
+
 @pytest.fixture(scope="session")
 def tflite_paths(onnx_path: Path, calibration: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """TinyNet as TFLite, by precision."""
-    from ofa_edge.export.tflite.convert import convert
-
-    folder = tmp_path_factory.mktemp("tflite")
-    paths = {precision: folder / f"{precision}.tflite" for precision in ("fp32", "fp16", "dynamic", "int8")}
-    for precision, path in paths.items():
-        convert(onnx_path, path, precision, calibration if precision == "int8" else None)
-    return paths
+    return made_once(shared_folder(tmp_path_factory) / "tiny-tflite", onnx_path, calibration, False)
 
 
 @pytest.fixture(scope="session")
 def plain_paths(onnx_path: Path, calibration: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """TinyNet as a plain converter would write it, without any rewrite of ours, by precision."""
-    from ofa_edge.export.tflite.convert import convert
-    from ofa_edge.export.tflite.rewrites import names
-
-    folder = tmp_path_factory.mktemp("plain")
-    paths = {precision: folder / f"plain-{precision}.tflite" for precision in ("fp32", "dynamic", "int8")}
-    for precision, path in paths.items():
-        convert(onnx_path, path, precision, calibration if precision == "int8" else None, skip=names(precision))
-    return paths
+    return made_once(shared_folder(tmp_path_factory) / "plain-tflite", onnx_path, calibration, True)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from converted import convert_together
 from tiny_net import smooth_images
 
 from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.onnx.export import export_onnx, run_onnx
 from ofa_edge.export.onnx.fold import fold_batch_norm
-from ofa_edge.export.tflite.convert import convert, operators, run_tflite
+from ofa_edge.export.tflite.convert import operators, run_tflite
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.space import Space
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
@@ -38,18 +39,30 @@ def test_onnx(exported):
     assert compare(wanted, run_onnx(path, smooth_images(24, 2))).snr_db > 90
 
 
+@pytest.fixture(scope="module")
+def tflite_paths(exported):
+    """The family's TFLite files by precision."""
+    path = exported[2]
+    images = path.with_name("images.npy")
+    np.save(images, smooth_images(64, 2))
+    made = {precision: path.with_name(f"{precision}.tflite") for precision in ("fp32", "dynamic", "int8")}
+    settings = {precision: str(images) if precision == "int8" else None for precision in made}
+    convert_together((path, out, {"precision": name, "images": settings[name]}) for name, out in made.items())
+    return made
+
+
 @pytest.mark.parametrize(("precision", "floor"), [("fp32", 90), ("dynamic", 10), ("int8", 4)])
-def test_tflite(exported, tmp_path, precision, floor):
+def test_tflite(exported, tflite_paths, precision, floor):
     """Random weights lose most in int8: rounding weights and activations in torch leaves 6 to 8 dB of them too."""
-    family, wanted, path = exported
-    convert(path, tmp_path / "m.tflite", precision, smooth_images(64, 2) if precision == "int8" else None)
-    assert compare(wanted, run_tflite(tmp_path / "m.tflite", smooth_images(24, 2))).snr_db > floor
-    used = set(operators(tmp_path / "m.tflite"))
+    family, wanted, _ = exported
+    path = tflite_paths[precision]
+    assert compare(wanted, run_tflite(path, smooth_images(24, 2))).snr_db > floor
+    used = set(operators(path))
     known = {"CONV_2D", "PAD", "ADD", "MEAN", "FULLY_CONNECTED", "RESHAPE"}
     pooling = {"DEPTHWISE_CONV_2D", "MUL"} if precision == "int8" else {"AVERAGE_POOL_2D"}
     extra = {"MAX_POOL_2D", *pooling} if family == "ofa_resnet" else {"DEPTHWISE_CONV_2D"}
     assert used <= known | extra, "activations belong into the operator before them"
-    assert inspect_model(tmp_path / "m.tflite").faults == ()
+    assert inspect_model(path).faults == ()
 
 
 def test_tvm(exported):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from tiny_tflite import SHAPE
 
+from ofa_edge.device.connections.process import ProcessConnection
 from ofa_edge.testing.sim import SimDevice, SteadyNoise, Truth
 
 
@@ -11,7 +12,7 @@ def _alone(monkeypatch, tmp_path):
     monkeypatch.setenv("OFA_EDGE_LEASES", str(tmp_path / "leases"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("os.fsync", lambda handle: None)  # hundreds of runs, and nobody pulls this machine's plug
-    monkeypatch.setattr("ofa_edge.device.connections.process._BACKOFF_S", 0.0)
+    monkeypatch.setattr(ProcessConnection, "backoff_s", 0.0)
 
 
 @pytest.fixture

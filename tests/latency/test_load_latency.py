@@ -1,11 +1,11 @@
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from published_nets import Network, mobilenet_v1, mobilenet_v2, nasbench201, squeezenet
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.latency import load_latency_model
@@ -16,9 +16,6 @@ from ofa_edge.runtimes import precisions_for, runtimes_for
 from ofa_edge.space import Space
 from ofa_edge.targets import Target, builtin_folder, load_target, read_target
 from ofa_edge.vocabulary import numbers
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from published_nets import Network, mobilenet_v1, mobilenet_v2, nasbench201, squeezenet
 
 IMAGENET = Space("ofa_mbv3_w1.0")
 TINY = Space("fashion", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))

@@ -203,13 +203,6 @@ def test_what_could_stand_for_more_than_it_is_is_not_read(tmp_path: Path, text: 
     assert words in str(caught.value)
 
 
-def test_many_values_are_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("ofa_edge.latency.plain_yaml._MOST_NODES", 100)
-    with pytest.raises(ConfigError, match="latency") as caught:
-        read_tables([spoiled(tmp_path, "\n".join(f"k{number}: 1" for number in range(60)))], V3)
-    assert "more than 100 values" in str(caught.value)
-
-
 def test_a_table_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "160_lookup_table.yaml")
     with pytest.raises(ConfigError, match="cannot read"):

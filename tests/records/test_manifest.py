@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from manifests import SPACE, SUBNET, facts, manifest
+from manifests import SPACE, SUBNET, change, facts, manifest
 from pydantic import ValidationError
 
 from ofa_edge import cost
@@ -47,17 +47,6 @@ def test_the_subnet_record_holds_what_the_cost_model_counts() -> None:
 
 
 DROP = {"drop": 0.003, "low95": -0.002, "high95": 0.008, "lost": 12, "won": 6, "images": 2000}
-
-
-def change(parts: dict[str, Any], path: str, value: object) -> dict[str, Any]:
-    """`parts` as JSON with the value at a dotted path replaced."""
-    whole = json.loads(manifest(**parts).model_dump_json())
-    *way, last = path.split(".")
-    inner: Any = whole
-    for step in way:
-        inner = inner[int(step)] if step.isdigit() else inner[step]
-    inner[int(last) if last.isdigit() else last] = value
-    return whole
 
 
 @pytest.mark.parametrize(

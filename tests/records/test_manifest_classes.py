@@ -4,9 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from manifests import classes, manifest
+from manifests import change, classes, manifest
 from pydantic import ValidationError
-from test_manifest import change
 
 from ofa_edge.records.classes import ClassesRecord, ClassRecord, ConfusedPair
 from ofa_edge.records.manifest import Manifest

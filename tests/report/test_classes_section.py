@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from class_records import one, record
+from html_page import HOSTILE, Page
 from manifests import classes, manifest
-from test_report_page import HOSTILE, Page
 
 from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.report import render_report

@@ -8,7 +8,7 @@ from manifests import NET, facts, manifest
 from ofa_edge.records.manifest import DeviceMeasurement, LatencyMeasurement, Verdict
 from ofa_edge.records.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
 from ofa_edge.report import render_report
-from ofa_edge.report.predicted import _LogAxis, predicted_chart
+from ofa_edge.report.predicted import LogAxis, predicted_chart
 
 GAP = GapRecord(mape=0.5, bias=-0.4, inside50=0.25, inside90=0.75)
 
@@ -114,7 +114,7 @@ def test_the_report_says_what_refining_did():
 
 @pytest.mark.parametrize(("values", "least"), [([0.1, 30.0], 5), ([9.0, 10.0], 3), ([0.0, 1.0, 4.0], 2)])
 def test_ticks_are_inside_a_logarithmic_axis(values, least):
-    axis = _LogAxis.over(values, 100.0, 800.0)
+    axis = LogAxis.over(values, 100.0, 800.0)
     places = [axis(tick) for tick in axis.ticks()]
     assert len(places) >= least
     assert all(100.0 <= place <= 800.0 for place in places)
@@ -122,5 +122,5 @@ def test_ticks_are_inside_a_logarithmic_axis(values, least):
 
 
 def test_equal_factors_are_equal_lengths():
-    axis = _LogAxis.over([1.0, 100.0], 0.0, 900.0)
+    axis = LogAxis.over([1.0, 100.0], 0.0, 900.0)
     assert axis(10.0) - axis(1.0) == pytest.approx(axis(100.0) - axis(10.0))

@@ -1,11 +1,10 @@
 """The report: self-contained, escaped, repeatable, and honest about what is not verified."""
 
-import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from html_page import HOSTILE, Page
 from manifests import NET, facts, manifest
 
 from ofa_edge.errors import OutputError
@@ -20,40 +19,6 @@ from ofa_edge.records.manifest import (
 from ofa_edge.records.schedules import FallbackRecord, SchedulesRecord
 from ofa_edge.report import render_report, write_report
 from ofa_edge.report.page import not_verified, predictor_optimism, size_text
-
-VOID = {"meta", "br"}
-
-
-class Page(HTMLParser):
-    """Checks that tags are balanced and keeps what matters of them."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.words))
 
 
 def untrained() -> dict[str, Any]:
@@ -122,9 +87,6 @@ def test_functions_that_no_rule_took_are_named() -> None:
     text = Page(render_report(manifest(schedules=record.model_copy(update={"fallbacks": (slow,)})))).text
     for words in ("conv2d7", "a grouped <convolution>", "25.00 %", "share of work"):
         assert words in text, words
-
-
-HOSTILE = "\"><script>alert(1)</script><b x='"
 
 
 def test_every_text_is_escaped() -> None:

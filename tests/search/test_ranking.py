@@ -14,7 +14,7 @@ from ofa_edge.search.load_predictor import separable_form
 from ofa_edge.search.macs_predictor import LEAST_SLOPE, MacsLine, MacsPredictor
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.search.ranked_by import ranked_by
-from ofa_edge.search.ranking import _taus, rank
+from ofa_edge.search.ranking import rank, taus
 
 RNG = np.random.default_rng(0)
 
@@ -32,17 +32,17 @@ def macs(genomes):
 # -- the figures --
 
 
-def test_taus_of_resamples_are_those_of_scipy():
+def testtaus_of_resamples_are_those_of_scipy():
     one, other = RNG.normal(size=40), RNG.integers(0, 6, 40).astype(float)  # ties too
     drawn = RNG.multinomial(40, np.full(40, 1 / 40), 30).astype(np.float32)
-    for counts, tau in zip(drawn, _taus(drawn, one, other), strict=True):
+    for counts, tau in zip(drawn, taus(drawn, one, other), strict=True):
         index = np.repeat(np.arange(40), counts.astype(int))
         assert tau == pytest.approx(kendalltau(one[index], other[index]).statistic, abs=1e-5)
 
 
 def test_no_order_is_a_tau_of_nothing():
     drawn = np.ones((3, 10), np.float32)
-    assert (_taus(drawn, np.zeros(10), np.arange(10.0)) == 0).all()
+    assert (taus(drawn, np.zeros(10), np.arange(10.0)) == 0).all()
 
 
 def test_the_intervals_hold_the_truth_as_often_as_they_say():

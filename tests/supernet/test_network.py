@@ -1,10 +1,10 @@
 import itertools
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from places import FACTS
 from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
 from ofa_edge import cost
@@ -15,7 +15,6 @@ from ofa_edge.supernet.slicing import BlockSlice, sliced_kernel
 from ofa_edge.supernet.sorting import sort_channels
 from ofa_edge.supernet.zoo import UNTRAINED
 
-FACTS = Path(__file__).parent.parent / "facts"
 TINY = Space("tiny", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import ROOT
 from tiny_tflite import CLASSES, SHAPE, tiny_tflite
 
 from ofa_edge.device.measuring.measure import measure
@@ -213,7 +214,7 @@ def test_no_file_makes_a_simulated_device_into_hardware(options):
 
 
 def test_the_entry_point_is_there():
-    with (Path(__file__).parents[2] / "pyproject.toml").open("rb") as file:
+    with (ROOT / "pyproject.toml").open("rb") as file:
         points = tomllib.load(file)["project"]["entry-points"]["ofa_edge.connections"]
     module, _, name = points["sim"].partition(":")
     assert getattr(importlib.import_module(module), name) is connect

@@ -1,14 +1,13 @@
 """docs/recipe.md is the schema."""
 
-from pathlib import Path
-
 import pytest
+from places import ROOT
 from pydantic import BaseModel
 
 from ofa_edge.training.recipe import AugmentRecipe, DataRecipe, MeasureRecipe, Phase, Recipe, SpaceRecipe
 from ofa_edge.training.recipe_keys import recipe_page
 
-PAGE = Path(__file__).parents[2] / "docs" / "recipe.md"
+PAGE = ROOT / "docs" / "recipe.md"
 
 
 def test_the_page_is_what_the_command_prints():

@@ -175,7 +175,7 @@ def test_cost_comes_out_as_planned(recipe, tmp_path):
         rng = run.batches.generator(step)
         resolution = int(rng.choice(part.resolutions()))
         subnets = [part.subnet(choice, resolution, rng) for choice in part.phase.subnets]
-        cost.append(run._macs(part, subnets))
+        cost.append(run.macs_of(part, subnets))
     assert run.plan.steps > 300
     assert sum(cost) == pytest.approx(run.plan.macs, rel=0.02)
 

@@ -2,7 +2,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from test_regression_rules import HERE, sessions
+from paired_sessions import HERE, sessions
 
 from ofa_edge.verify.night import advance, decide, judge_night
 from ofa_edge.verify.regression import Colour, Past, Rules, Sessions, look

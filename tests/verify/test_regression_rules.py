@@ -4,18 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paired_sessions import HERE, sessions
 
 from ofa_edge.verify.regression import Past, Rules, Sessions, in_pairs, is_golden, look
 
 RULES = Rules()
-HERE = "fingerprint"
-
-
-def sessions(ratio=0.0, scatter=0.005, pairs=8, seed=0, golden_ms=2.0):
-    rng = np.random.default_rng(seed)
-    golden = golden_ms * np.exp(rng.normal(0, scatter, pairs))
-    candidate = golden_ms * np.exp(ratio + rng.normal(0, scatter, pairs))
-    return Sessions(tuple(golden.tolist()), tuple(candidate.tolist()))
 
 
 def test_sessions_are_paired_as_they_were_measured():

@@ -21,7 +21,7 @@ from ofa_edge.training.package_data import predictor_images, training_data
 from ofa_edge.training.recipe_files import parse_recipe
 from ofa_edge.workflows import finetune
 from ofa_edge.workflows.build.images import folder_data
-from ofa_edge.workflows.train import _save
+from ofa_edge.workflows.train import save_weights
 
 FOLDERS = {"T-shirt/top": "tshirt", "Ankle boot": "a boot"}  # both sort elsewhere than their labels
 
@@ -106,12 +106,12 @@ def test_the_way_of_reading_travels_with_the_weights(tmp_path):
     given = given.model_copy(update={"data": given.data.model_copy(update=keys)})
     space = given.make_space(len(LABELS))
     own = dataset()
-    _save(tmp_path, Supernet(space), given, own, RunIdentity.of({}, LABELS, own.train, own.train, own.test))
+    save_weights(tmp_path, Supernet(space), given, own, RunIdentity.of({}, LABELS, own.train, own.train, own.test))
     package = open_supernet(str(tmp_path))
     assert package.reading == Reading((0.0, 4095.0), "bgr") == given.data.reading
     net = StaticNet(space, space.smallest())
     (tmp_path / "tuned").mkdir()
-    finetune._write(tmp_path / "tuned", package, net, {})
+    finetune.write_network(tmp_path / "tuned", package, net, {})
     assert open_supernet(str(tmp_path / "tuned")).reading == package.reading
     facts = {
         **read_weights_file(tmp_path / WEIGHTS).facts,

@@ -14,9 +14,9 @@ class LocalConnection(ProcessConnection):
 
     kind = "local"
 
-    def __init__(self, name: str = "local") -> None:
-        """Args: the name under which the device is reported."""
-        super().__init__(name, python=(sys.executable,), folder=tempfile.gettempdir())
+    def __init__(self, name: str = "local", folder: str | None = None) -> None:
+        """Args: the name under which the device is reported; where private folders are made, by default in $TMPDIR."""
+        super().__init__(name, python=(sys.executable,), folder=folder or tempfile.gettempdir())
 
     def _command(
         self, argv: Sequence[str], env: Mapping[str, str], timeout_s: float

@@ -34,7 +34,6 @@ _SMALL_TIMEOUT_S = 30.0
 _TRANSFER_TIMEOUT_S = 300.0
 _KILLED_THERE = 137  # of timeout(1), when only SIGKILL ended the program
 _ATTEMPTS = 3
-_BACKOFF_S = 0.5
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _TAIL = 2000  # characters of stderr in an error message
 
@@ -45,13 +44,14 @@ class ProcessConnection(ABC):
     kind: str
     emulator: str | None = None
     keeps_files: bool = True  # False: its files end with it, so there is nothing to remove later
+    backoff_s: float = 0.5  # before a transfer is tried again; twice that before the next time
     grace_s: float = 0.0  # what the way there and back may add to a limit that the device itself keeps
 
     def __init__(self, name: str, python: tuple[str, ...], folder: str) -> None:
         """Args: the device's name, its Python, the folder on the device under which private folders are made."""
         self.name = name
         self.python = python
-        self._folder = PurePosixPath(folder)
+        self.folder = PurePosixPath(folder)
         self._workdirs: set[PurePosixPath] = set()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
@@ -195,7 +195,7 @@ class ProcessConnection(ABC):
                 if tried == _ATTEMPTS or isinstance(error, DeviceRebootedError):
                     raise
                 _LOG.warning("copying %s, attempt %d: %s", what, tried, error.what)
-                time.sleep(_BACKOFF_S * 2 ** (tried - 1))
+                time.sleep(self.backoff_s * 2 ** (tried - 1))
         return None
 
     def _confine(self, path: PurePosixPath) -> None:
@@ -230,10 +230,10 @@ class ProcessConnection(ABC):
                     held.kept = self.keeps_files
 
     def _make_folder(self, token: str) -> PurePosixPath:
-        made = self.run(["mktemp", "-d", str(self._folder / template(token))], _SMALL_TIMEOUT_S).stdout.strip()
+        made = self.run(["mktemp", "-d", str(self.folder / template(token))], _SMALL_TIMEOUT_S).stdout.strip()
         folder = PurePosixPath(made)
         # The whole name: half of one could be that of another folder, and it is going to be removed.
-        if folder.parent != self._folder or not is_made_of(folder.name, token):
+        if folder.parent != self.folder or not is_made_of(folder.name, token):
             raise DeviceRunError(f"no work folder on {self.name}", f"mktemp answered {made[:300]!r}", "ofa-edge doctor")
         return folder
 
@@ -242,13 +242,13 @@ class ProcessConnection(ABC):
         tokens = abandoned(self.name)
         if not tokens:
             return
-        for name in self.run(["ls", str(self._folder)], _SMALL_TIMEOUT_S, check=False).stdout.split("\n"):
+        for name in self.run(["ls", str(self.folder)], _SMALL_TIMEOUT_S, check=False).stdout.split("\n"):
             token = token_of(name)
             if token is None or token not in tokens:
                 continue
             _LOG.info("removing from %s what an earlier run left: %s", self.name, name)
             try:
-                self.run(["rm", "-rf", str(self._folder / name)], _SMALL_TIMEOUT_S)
+                self.run(["rm", "-rf", str(self.folder / name)], _SMALL_TIMEOUT_S)
             except DeviceRunError as error:  # a folder that cannot be removed is no reason not to measure
                 _LOG.warning("still left behind on %s: %s (%s)", self.name, name, error.why)
             else:

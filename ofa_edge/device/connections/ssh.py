@@ -59,6 +59,11 @@ class SshAddress:
         """`user@host`, or the host alone."""
         return f"{self.user}@{self.host}" if self.user else self.host
 
+    def remote(self, path: PurePosixPath) -> str:
+        """A file there, as scp takes it."""
+        literal = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host  # IPv6
+        return f"{self.user}@{literal}:{path}" if self.user else f"{literal}:{path}"
+
     def options(self, control: Path) -> list[str]:
         """The `-o` options that ssh and scp share."""
         values = {
@@ -110,10 +115,10 @@ class SshConnection(ProcessConnection):
                 raise ToolMissingError(
                     f"{tool} is not installed", f"device '{name}' needs it", "apt install openssh-client"
                 )
-        self._address = address
-        # A socket's path may have 108 bytes at most: TMPDIR may be deep, /tmp is not.
-        self._control_folder = Path(tempfile.mkdtemp(prefix="ofa-ssh-", dir="/tmp"))
-        self._options = address.options(self._control_folder / "master")
+        self.address = address
+        # For the master's socket. A socket's path may have 108 bytes at most: TMPDIR may be deep, /tmp is not.
+        self.control_folder = Path(tempfile.mkdtemp(prefix="ofa-ssh-", dir="/tmp"))
+        self._options = address.options(self.control_folder / "master")
 
     def _command(
         self, argv: Sequence[str], env: Mapping[str, str], timeout_s: float
@@ -121,7 +126,7 @@ class SshConnection(ProcessConnection):
         # A shell that stays: `timeout` kills itself too where the program is deaf to all else, and ssh would then call
         # that a broken connection. As one simple command of plain words it passes through any login shell.
         line = f"{shlex.join(['sh', '-c', _STAY, 'sh'])} {shell_line(argv, env, timeout_s)}"
-        return ["ssh", "-T", *self._options, "--", self._address.target, line], dict(os.environ)
+        return ["ssh", "-T", *self._options, "--", self.address.target, line], dict(os.environ)
 
     def _judge(self, completed: Completed) -> Completed:
         if completed.returncode == _SSH_FAILED:
@@ -131,21 +136,16 @@ class SshConnection(ProcessConnection):
 
     def _lost(self, completed: Completed) -> DeviceLostError:
         said = completed.stderr.strip()[-500:] or "ssh gave no reason"
-        hint = pasteable("ssh", self._address.target, "true")
+        hint = pasteable("ssh", self.address.target, "true")
         if "Host key verification failed" in said or "No matching host key" in said:
             hint = f"check the device's host key, then accept it once by hand: {hint}"
         return DeviceLostError(f"no connection to {self.name}", said, hint)
 
     def _send(self, local: Path, remote: PurePosixPath) -> None:
-        self._copy(str(local.resolve()), self._remote(remote))
+        self._copy(str(local.resolve()), self.address.remote(remote))
 
     def _fetch(self, remote: PurePosixPath, local: Path) -> None:
-        self._copy(self._remote(remote), str(local.resolve()))
-
-    def _remote(self, path: PurePosixPath) -> str:
-        host = self._address.host
-        literal = f"[{host}]" if ":" in host and not host.startswith("[") else host  # IPv6
-        return f"{self._address.user}@{literal}:{path}" if self._address.user else f"{literal}:{path}"
+        self._copy(self.address.remote(remote), str(local.resolve()))
 
     def _copy(self, source: str, destination: str) -> None:
         argv = ("scp", "-q", *self._options, "--", source, destination)
@@ -158,7 +158,7 @@ class SshConnection(ProcessConnection):
     def close(self) -> None:
         """Stop what runs, end the master connection and remove its socket."""
         super().close()
-        argv = ("ssh", "-O", "exit", *self._options, "--", self._address.target)
+        argv = ("ssh", "-O", "exit", *self._options, "--", self.address.target)
         with contextlib.suppress(DeviceError):
             self._execute(argv, os.environ, _CONNECT_S, argv)
-        shutil.rmtree(self._control_folder, ignore_errors=True)
+        shutil.rmtree(self.control_folder, ignore_errors=True)

@@ -57,7 +57,7 @@ class EmulatedConnection(ProcessConnection):
             "PATH": "/usr/bin:/bin",
             "HOME": "/nonexistent",
             "LC_ALL": "C.UTF-8",
-            "TMPDIR": str(self._folder),
+            "TMPDIR": str(self.folder),
             "PYTHONPATH": str(self._view / SITE),
             "PYTHONDONTWRITEBYTECODE": "1",  # its cache would land in this machine's folders of the same name
             **env,

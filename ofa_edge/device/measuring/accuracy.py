@@ -42,7 +42,7 @@ def accuracy_pass(artifact: OpenArtifact) -> AccuracyPass:
         facts = artifact.run(artifact.call(inputs, outputs))
         return artifact.pull_outputs(outputs, len(parts[index])), facts
 
-    answers = _side_by_side(answer, len(parts), connection)
+    answers = side_by_side(answer, len(parts), connection)
     artifact.check_boot()
     wall_ms = (time.monotonic() - start) * 1e3
     return AccuracyPass(np.concatenate([logits for logits, _ in answers]), answers[0][1], wall_ms)
@@ -55,7 +55,7 @@ def _shards(device: Fingerprint, images: int) -> int:
     return max(1, min(_MOST_SHARDS, len(os.sched_getaffinity(0)), device.cores, images // 16))
 
 
-def _side_by_side(task: Callable[[int], T], count: int, connection: Connection) -> list[T]:
+def side_by_side(task: Callable[[int], T], count: int, connection: Connection) -> list[T]:
     """`task(0)`, `task(1)`, ... at the same time; if one fails, or on Ctrl-C, the others are stopped."""
     with ThreadPoolExecutor(count) as pool:
         futures = [pool.submit(task, index) for index in range(count)]

@@ -53,7 +53,9 @@ def version() -> str:
 
 
 def _load() -> ctypes.CDLL:
-    path = next((path for folder in _package("cuda_nvrtc") if (path := folder / "lib" / _LIBRARY).is_file()), None)
+    path = next(
+        (path for folder in package_folders("cuda_nvrtc") if (path := folder / "lib" / _LIBRARY).is_file()), None
+    )
     if path is None:
         raise _missing("NVRTC", f"{_LIBRARY} not found in the package nvidia.cuda_nvrtc")
     try:
@@ -64,14 +66,15 @@ def _load() -> ctypes.CDLL:
 
 def _headers() -> Sequence[Path]:
     """Include folders: CUDA's runtime (cuda_fp16.h) and its C++ library (cuda/std)."""
-    found = [folder / "include" for name in ("cuda_runtime", "cuda_cccl") for folder in _package(name)]
+    found = [folder / "include" for name in ("cuda_runtime", "cuda_cccl") for folder in package_folders(name)]
     for header in ("cuda_fp16.h", "cuda/std/cstdint"):
         if not any((folder / header).is_file() for folder in found):
             raise _missing("CUDA's headers", f"{header} not found")
     return found
 
 
-def _package(name: str) -> list[Path]:
+def package_folders(name: str) -> list[Path]:
+    """Folders of NVIDIA's Python package `nvidia.NAME`; none where it is not installed."""
     try:
         spec = importlib.util.find_spec(f"nvidia.{name}")
     except ModuleNotFoundError:  # no package `nvidia` at all

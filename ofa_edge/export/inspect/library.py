@@ -36,10 +36,13 @@ def inspect_library(path: Path) -> Inspection:
     if cubins:
         kernels = sum(len(each.kernels) for each in cubins)
         facts["CUDA"] = f"{kernels} kernels for {', '.join(sorted({each.arch for each in cubins}))}"
-    return Inspection(path.name, "library", len(data), facts, findings=tuple(_findings(found, cubins, data))).sorted()
+    return Inspection(
+        path.name, "library", len(data), facts, findings=tuple(library_findings(found, cubins, data))
+    ).sorted()
 
 
-def _findings(found: Links, cubins: list[Cubin], data: bytes) -> list[Finding]:
+def library_findings(found: Links, cubins: list[Cubin], data: bytes) -> list[Finding]:
+    """What is to be said of a library: what it links, its CUDA binaries, its bytes."""
     findings = []
     if _TVM_MODULE not in found.symbols:
         what = f"no TVM module: the symbol {_TVM_MODULE} is missing"

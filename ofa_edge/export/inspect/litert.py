@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import ofa_edge
 
 _TIMEOUT_S = 600
-_WORKER = ("-m", "ofa_edge.export.inspect.litert_worker")
+WORKER = ("-m", "ofa_edge.export.inspect.litert_worker")
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ def version() -> str:
     return metadata.version("ai-edge-litert")
 
 
-def ask_litert(path: Path, profile: bool = False) -> Delegation:
-    """Load a file with LiteRT and its default delegate."""
+def ask_litert(path: Path, profile: bool = False, worker: Sequence[str] = WORKER) -> Delegation:
+    """Load a file with LiteRT and its default delegate. `worker`: Python's arguments up to the file."""
     root = str(Path(ofa_edge.__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
-    command = [sys.executable, *_WORKER, str(path.resolve())]
+    command = [sys.executable, *worker, str(path.resolve())]
     command += ["profile"] if profile else []
     try:
         done = subprocess.run(

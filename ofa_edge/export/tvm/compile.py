@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,11 +119,12 @@ def runs_here(target: Any) -> bool:
     return features <= {str(name) for name in codegen.llvm_get_cpu_features(host)}
 
 
-def host_target(cores: int = 1) -> dict[str, object]:
+def host_target(cores: int = 1, flags: Set[str] | None = None) -> dict[str, object]:
     """The target of the machine at hand, with its CPU named (TVM does not know "native").
 
     Instruction sets that LLVM expects of this CPU but the kernel does not list are switched off: a library that
-    used them would die of an illegal instruction on a virtual machine that hides them.
+    used them would die of an illegal instruction on a virtual machine that hides them. `flags`: what the kernel lists,
+    by default `cpu_flags()`.
     """
     require_tvm()
     from tvm.target import Target, codegen
@@ -134,7 +135,7 @@ def host_target(cores: int = 1) -> dict[str, object]:
     if cpu and codegen.llvm_is_valid_cpu(cpu, target["mtriple"]):
         target["mcpu"] = cpu
     if machine == "x86_64":
-        present = _cpu_flags()
+        present = cpu_flags() if flags is None else flags
         expected = (str(name) for name in codegen.llvm_get_cpu_features(Target(target)))
         vector = (name for name in expected if _VECTOR_FEATURE.match(name))
         hidden = sorted(name for name in vector if present and re.sub(r"[-_.]", "", name) not in present)
@@ -328,7 +329,8 @@ def _bad_target(spec: Mapping[str, object], why: str) -> ConfigError:
     )
 
 
-def _cpu_flags() -> set[str]:
+def cpu_flags() -> set[str]:
+    """What the kernel lists of this CPU, without underscores ("avx512f"); empty where it lists nothing."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

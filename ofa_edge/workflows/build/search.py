@@ -34,7 +34,7 @@ from ofa_edge.workflows.build.stages import StageRunner
 
 POOL = 400  # candidates that measurements are chosen from
 DISTANCE = 4  # genes in which they differ, at least: measuring near-twins would tell little
-_OPTIONS = SearchOptions()
+OPTIONS = SearchOptions()  # of every search that is given none
 _RESULT = "search.json"
 
 
@@ -121,7 +121,7 @@ def search_inputs(plans: Sequence[SearchPlan]) -> dict[str, Any]:
         ],
         "seed": plan.seed,
         "measure": plan.measure,
-        "options": {**dataclasses.asdict(_OPTIONS), "pool": POOL, "distance": DISTANCE},
+        "options": {**dataclasses.asdict(OPTIONS), "pool": POOL, "distance": DISTANCE},
         "calibration": plan.data.digests["calibration"],
         "validation": plan.data.digests["validation"],
     }
@@ -169,7 +169,7 @@ def search_plans(
         focus=(plan.budget_ms,),
         start=start,
         seed=plan.seed,
-        options=options or _OPTIONS,
+        options=options or OPTIONS,
     )
 
 
@@ -234,7 +234,7 @@ def _require_accuracy(plan: SearchPlan, front: Front) -> None:
         return
 
     def along(limit: Limit) -> Front:
-        options = dataclasses.replace(_OPTIONS, evaluations=max(1, _OPTIONS.evaluations // 4))
+        options = dataclasses.replace(OPTIONS, evaluations=max(1, OPTIONS.evaluations // 4))
         return search_front(
             space, limit.measure, score_of(plan), part=plan.part, separable=_separable(plan), options=options
         )
@@ -274,7 +274,7 @@ def correct(plans: Sequence[SearchPlan], front: Front) -> Corrected | None:
     space, count = plan.package.space, POOL
     if plan.constraints.min_accuracy is not None:
         count = 2 * plan.measure
-    again = dataclasses.replace(_OPTIONS, evaluations=max(1, _OPTIONS.evaluations // 4))
+    again = dataclasses.replace(OPTIONS, evaluations=max(1, OPTIONS.evaluations // 4))
 
     def pool(found: Front) -> Genomes:
         best = chosen_candidates(plan, found, count, DISTANCE) or found.candidates(plan.budget_ms, count, DISTANCE)

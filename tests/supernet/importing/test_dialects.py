@@ -2,13 +2,12 @@
 
 import json
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
+from places import FACTS
 
 from ofa_edge.supernet.importing.dialects import spellings, without_parallel
 
-FACTS = Path(__file__).parents[2] / "facts"
 LAYOUTS = sorted(path.name for path in FACTS.glob("ofa_*.json"))
 
 

@@ -1,8 +1,8 @@
 import json
-from pathlib import Path
 
 import pytest
 from hostile_names import NAMES
+from places import ROOT
 
 from ofa_edge.errors import ConfigError
 from ofa_edge.workflows.nightly.fleet import ProtocolEntry, load_fleet
@@ -63,7 +63,7 @@ def test_no_file(tmp_path):
 
 
 def test_the_example_of_the_docs_is_one(tmp_path):
-    text = (Path(__file__).parents[3] / "docs" / "nightly.md").read_text()
+    text = (ROOT / "docs" / "nightly.md").read_text()
     fleet = loaded(tmp_path, text.split("```toml\n")[1].split("```")[0])
     defaults = ProtocolEntry().model_dump() | {"images": 2000}
     assert fleet.file.protocol.model_dump() == defaults

@@ -22,7 +22,7 @@ from ofa_edge.export.tvm.tuning.variants import compile_variants
 SCREEN_ROUNDS, CONFIRM_ROUNDS, WEIGH_ROUNDS = 7, 31, 5
 _FIRST, _SECOND = 10, 5  # variants of a function's two sweeps
 _COPIES = 3  # of both in the last look, each at addresses of its own
-_LEAST_CONFIRM = 10  # rounds of which a sign test says anything at acceptance.ALPHA
+LEAST_CONFIRM = 10  # rounds of which a sign test says anything at acceptance.ALPHA
 
 Compile = Callable[[Sequence[Variant], Any, Path], list[Turn | None]]
 OnFunction = Callable[[TunedFunction], None]
@@ -135,7 +135,7 @@ def _confirmed(
     """The record of the best of a sweep, as far as fresh rounds against the default bear it out."""
     turns = [turn for turn in bench.compile([default, best] * _COPIES, bench.target, out) if turn is not None]
     times = bench.timer.time(turns, CONFIRM_ROUNDS, budget.left())
-    if len(turns) < 2 * _COPIES or len(times) < _LEAST_CONFIRM:
+    if len(turns) < 2 * _COPIES or len(times) < LEAST_CONFIRM:
         return None
     seen = compare_copies(times[:, 0::2], times[:, 1::2])
     default_ns, best_ns = (float(np.median(times[:, first::2])) for first in (0, 1))

@@ -1,0 +1,8 @@
+"""docs/results.md is what its command prints from the recorded results."""
+
+from places import ROOT
+from recipes_report import report
+
+
+def test_the_page_is_printed_from_the_records():
+    assert report(ROOT / "benchmarks" / "recipes_results") == (ROOT / "docs" / "results.md").read_text()
