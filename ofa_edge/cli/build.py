@@ -86,10 +86,10 @@ def build_command(
         )
     plan = make_plan(BuildOptions(constraints=constraints, **options))
     if dry_run:
-        click.echo(_describe(plan))
+        click.echo(describe(plan))
         return 0
     if not as_json:
-        click.echo(_describe(plan), err=True)
+        click.echo(describe(plan), err=True)
     from ofa_edge.workflows.build.build import build
 
     lines = StageLines(quiet=as_json)
@@ -109,7 +109,8 @@ def _exit_code(manifests: "Sequence[Manifest]") -> int:
     return GATE_FAILED if "fail" in outcomes else NOT_PROVED if "inconclusive" in outcomes else 0
 
 
-def _describe(plan: "Plan") -> str:
+def describe(plan: "Plan") -> str:
+    """What a build will do, said before it begins."""
     from ofa_edge.workflows.build.search import constraint_words
 
     search, tuning, ranges = plan.search, plan.export.tuning, plan.export.ranges
@@ -142,7 +143,7 @@ def _describe(plan: "Plan") -> str:
 def summary(manifest: "Manifest", out: Path) -> str:
     """What the end of a build prints: the subnet, the ladder, the verdicts, where things are, what to do next."""
     parts = [
-        _headline(manifest),
+        headline(manifest),
         *_refinement(manifest, out),
         _ladder(manifest),
         *_classes(manifest),
@@ -151,7 +152,8 @@ def summary(manifest: "Manifest", out: Path) -> str:
     return "\n\n".join([*parts, _where(manifest, out), _next(manifest, out)])
 
 
-def _headline(manifest: "Manifest") -> str:
+def headline(manifest: "Manifest") -> str:
+    """The subnet, what it was built for, and how it was chosen."""
     subnet, target, prediction = manifest.subnet, manifest.target, manifest.prediction
     depths = ",".join(str(len(stage)) for stage in subnet.stages)
     lines = [

@@ -26,7 +26,6 @@ class LibraryFile:
         """As `model.json` has it: no folder, so that the library can be moved."""
         return {
             "file": self.path.name,
-            "runtime": "tvm",
             "precision": self.precision,
             "sha256": self.sha256,
             "bytes": self.size,

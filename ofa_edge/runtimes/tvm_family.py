@@ -108,7 +108,7 @@ class TvmRuntime(Runtime):
         """Compile with knobs of tuned functions; beside the library, what was found inside it."""
 
         def produce(folder: Path) -> None:
-            facts = self.compile(export, folder, knobs)
+            facts = {**self.compile(export, folder, knobs), "runtime": "tvm"}
             write_bytes(folder / FACTS, json.dumps(facts, sort_keys=True).encode())
 
         inputs = {

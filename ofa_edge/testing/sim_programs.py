@@ -242,7 +242,7 @@ def _run_runner(device: SimDevice, args: list[str]) -> Answer:
     artifact, outputs = _inside(device, options.artifact), _inside(device, options.outputs)
     images = _images(_inside(device, options.inputs), options.shape)
     facts: dict[str, Any] = {
-        "runtime": "tflite" if litert else "tvm",
+        "runtime": "LiteRT" if litert else "TVM",
         "version": "simulated",
         "threads": options.threads,
         "load_ns": round(device.truth.load_ms * 1e6),

@@ -9,7 +9,7 @@ from tiny_package import copied_package, shared_package
 
 from ofa_edge.cache import StageCache
 from ofa_edge.cli import main
-from ofa_edge.cli.build import _describe, _headline
+from ofa_edge.cli.build import describe, headline
 from ofa_edge.errors import WeightsError
 from ofa_edge.files import sha256_file
 from ofa_edge.search.predictor import AccuracyPredictor, FittedTo
@@ -58,12 +58,12 @@ def test_by_macs_more_is_measured_and_the_record_says_why(poor, tmp_path):
 
 def test_it_is_said_before_and_after(poor, tmp_path, first):
     plan = make_plan(options(poor, tmp_path))
-    words = _describe(plan)
+    words = describe(plan)
     assert f"the search goes by MACs: {plan.search.ranked.why}" in words
     assert f"up to {MEASURED_BY_MACS} candidates" in words
     manifest = first[1]
-    assert "went by MACs" not in _headline(manifest.model_copy(update={"search": _by(manifest, "predictor")}))
-    assert "went by MACs, and" in _headline(manifest.model_copy(update={"search": _by(manifest, "macs")}))
+    assert "went by MACs" not in headline(manifest.model_copy(update={"search": _by(manifest, "predictor")}))
+    assert "went by MACs, and" in headline(manifest.model_copy(update={"search": _by(manifest, "macs")}))
 
 
 def _by(manifest, what):

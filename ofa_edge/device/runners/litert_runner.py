@@ -245,7 +245,7 @@ def main() -> int:
     images = np.load(options.inputs, mmap_mode="r", allow_pickle=False)
     before = peak_memory()
     model = Model(options.model, options.threads)
-    facts: dict[str, Any] = {"runtime": "tflite", "version": version("ai-edge-litert"), "threads": options.threads}
+    facts: dict[str, Any] = {"runtime": "LiteRT", "version": version("ai-edge-litert"), "threads": options.threads}
     facts["load_ns"] = model.load_ns
     if options.latency or options.count or options.memory:
         if options.latency:

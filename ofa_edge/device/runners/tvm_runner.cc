@@ -437,7 +437,7 @@ int Main(int argc, char** argv) {
                              std::to_string(model.input_size()));
   }
   std::ostringstream facts;
-  facts << "{\"runtime\": \"tvm\", \"version\": \"" TVM_VERSION "\", \"device\": \"" << model.device()
+  facts << "{\"runtime\": \"TVM\", \"version\": \"" TVM_VERSION "\", \"device\": \"" << model.device()
         << "\", \"threads\": " << options.threads
         << ", \"load_ns\": " << model.load_ns();
   const bool all = !options.latency && options.count == 0 && options.memory == 0 && options.profile == 0;

@@ -13,7 +13,6 @@ __all__ = ["Finding", "Inspection", "Severity", "inspect_model"]
 
 _ELF = b"\x7fELF"
 _TFLITE = b"TFL3"
-_SUFFIXES = {".tflite": "tflite", ".onnx": "onnx", ".so": "library"}
 
 
 def inspect_model(path: Path, profile: bool = False) -> Inspection:
@@ -31,16 +30,16 @@ def inspect_model(path: Path, profile: bool = False) -> Inspection:
             start = file.read(8)
     except OSError as error:
         raise ModelFileError(f"cannot read {path.name}", f"{path}: {error.strerror}", "check the path") from error
-    kind = _kind(start, path.suffix)
-    if kind == "tflite":
+    suffix = _suffix(start, path.suffix)
+    if suffix == ".tflite":
         from ofa_edge.export.inspect.tflite_file import inspect_tflite
 
         return inspect_tflite(path, profile)
-    if kind == "library":
+    if suffix == ".so":
         from ofa_edge.export.inspect.library import inspect_library
 
         return inspect_library(path)
-    if kind == "onnx":
+    if suffix == ".onnx":
         from ofa_edge.export.inspect.onnx_file import inspect_onnx
 
         return inspect_onnx(path)
@@ -51,9 +50,10 @@ def inspect_model(path: Path, profile: bool = False) -> Inspection:
     )
 
 
-def _kind(start: bytes, suffix: str) -> str:
+def _suffix(start: bytes, suffix: str) -> str:
+    """The suffix that files of this content should have; theirs where it says nothing."""
     if start[4:8] == _TFLITE:
-        return "tflite"
+        return ".tflite"
     if start.startswith(_ELF):
-        return "library"
-    return _SUFFIXES.get(suffix, "") if start else ""  # ONNX has no magic number
+        return ".so"
+    return suffix if start else ""  # ONNX has no magic number

@@ -88,7 +88,7 @@ def test_a_tvm_artifact_runs_in_the_compiled_runner(way, request, images, tmp_pa
     found = measure(device, Request(tmp_path / "model.so", tvm_program, images, CLASSES, runner=runner))
     np.testing.assert_allclose(found.outputs, run_onnx(tmp_path / "net.onnx", images), rtol=1e-4, atol=1e-5)
     assert found.latency is None
-    assert found.runner["runtime"] == "tvm"
+    assert found.runner["runtime"] == "TVM"
     assert found.instructions is None or found.instructions_per_inference > 2_000
 
 

@@ -65,7 +65,7 @@ def test_latency_of_this_machine(artifacts, images):
 
 def test_the_runner_says_what_ran(artifacts, images):
     facts = measure(LocalConnection(), request(artifacts, images, latency=None, threads=2)).runner
-    assert (facts["runtime"], facts["threads"]) == ("tflite", 2)
+    assert (facts["runtime"], facts["threads"]) == ("LiteRT", 2)
     assert facts["version"][0].isdigit()
     assert facts["operators"] == 5
     assert facts["delegated_operators"] + sum(facts["undelegated"].values()) == 5

@@ -148,7 +148,7 @@ def test_local_device_measures_with_it(runner, model, inputs, expected):
     measurement = measure(LocalConnection(), Request(model, tvm_program, inputs, CLASSES, runner=runner, latency=plan))
     np.testing.assert_allclose(measurement.outputs, expected, atol=1e-5)
     assert measurement.latency.sessions == 2
-    assert measurement.runner["runtime"] == "tvm"
+    assert measurement.runner["runtime"] == "TVM"
 
 
 def test_emulated_cortex_a72_answers_the_same(emulated, net, inputs, expected):
