@@ -19,8 +19,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
-from ofa_edge.workflows.build.tune import NETWORK_ROUNDS, ConnectionTimer, device_key
 
+from ofa_edge.device.access import device_key
 from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.emulation.sysroot import cache_folder
 from ofa_edge.device.measuring.turns import check_timeable, open_turns
@@ -34,6 +34,7 @@ from ofa_edge.export.tvm.tuning.database import Database, TunedFunction, place
 from ofa_edge.export.tvm.tuning.functions import NetworkFunction, network_functions
 from ofa_edge.export.tvm.tuning.tuner import Bench, tune, weigh
 from ofa_edge.export.tvm.tuning.turns import MAIN, Turn, argument
+from ofa_edge.runtimes.tuning import NETWORK_ROUNDS, ConnectionTimer
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.static import StaticNet

@@ -52,9 +52,14 @@ class Numbers:
         return self.precision.removesuffix("-acc16")
 
     @property
+    def exact(self) -> bool:
+        """Whether the artifact computes what the fp32 network does, so that no accuracy is given up."""
+        return self.weights == self.activations == "fp32"
+
+    @property
     def arithmetic(self) -> Type:
         """The type whose arithmetic sets the pace, where a core has it; else the runtime computes in fp32."""
-        return "fp32" if self.weights == self.activations == "fp32" else self.weights
+        return "fp32" if self.exact else self.weights
 
     @property
     def weight_bytes(self) -> int:

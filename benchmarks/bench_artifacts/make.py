@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ofa_edge.export.artifact import Precision
 from ofa_edge.export.tflite import rewrites
+from ofa_edge.vocabulary import Precision
 
 
 def onnx(source: Path, out: Path) -> None:

@@ -31,7 +31,7 @@ from ofa_edge.verify.ladder import (
     first_rung,
     rung,
 )
-from ofa_edge.vocabulary import Precision
+from ofa_edge.vocabulary import Precision, numbers
 from ofa_edge.workflows.build import stages
 from ofa_edge.workflows.build.account import Built, Ladder, file_record, manifest_of
 from ofa_edge.workflows.build.on_device import Trial, check_tunable, run_on_device
@@ -150,7 +150,7 @@ def _climb(
         first_rung(start, labels),
         rung(folded, start, EXACT, labels),
         rung(exported, start, EXACT, labels),
-        rung(first, start, conversion_tolerance(precision), labels, with_drop=precision != "fp32"),
+        rung(first, start, conversion_tolerance(precision), labels, with_drop=not numbers(precision).exact),
         *(_sample(each, found.rows, start, precision) for each, found in zip(others, here.answers[1:], strict=True)),
     ]
     trial = Trial(built.artifact, network, plan.target, test)
