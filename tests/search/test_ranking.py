@@ -32,7 +32,7 @@ def macs(genomes):
 # -- the figures --
 
 
-def testtaus_of_resamples_are_those_of_scipy():
+def test_taus_of_resamples_are_those_of_scipy():
     one, other = RNG.normal(size=40), RNG.integers(0, 6, 40).astype(float)  # ties too
     drawn = RNG.multinomial(40, np.full(40, 1 / 40), 30).astype(np.float32)
     for counts, tau in zip(drawn, taus(drawn, one, other), strict=True):
