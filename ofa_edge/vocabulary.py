@@ -1,4 +1,4 @@
-"""The words that files, options and reports have in common: precisions, outcomes of gates, labels of builds.
+"""The words that files, options and reports share: precisions, outcomes and reasons of gates, labels of builds.
 
 A precision is a word of this grammar, and everything about it follows from the word (`numbers`):
 
@@ -11,8 +11,9 @@ with int16 activations. The short words are the field's; every one of them stand
 
 import re
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 Precision = Literal["fp32", "fp16", "fp16-acc16", "dynamic", "int8"]
@@ -102,3 +103,91 @@ def numbers(precision: str) -> Numbers:
 def weightiest(outcomes: Iterable[Outcome]) -> Outcome:
     """The outcome that decides over several: fail before inconclusive before unverified before pass."""
     return min(outcomes, key=OUTCOMES_BY_WEIGHT.index, default="unverified")
+
+
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        # gates of a build and of `verify`
+        "all-rungs-within-tolerance": "every rung of the ladder answers as the one before it does",
+        "rung-out-of-tolerance": "a rung answers otherwise than the tolerance allows",
+        "above-floor": "the interval of the accuracy excludes the floor from below",
+        "below-floor": "the interval of the accuracy excludes the floor from above",
+        "too-few-images": "so many images cannot tell",
+        "untrained": "the weights are random or the images unlabelled",
+        "reference-at-chance": "what the artifact is held against may be guessing",
+        "reference-answers-nothing": "what the artifact is held against has no image right",
+        "nothing-beside-it": "the build has no fp32 network to hold it against",
+        "as-other-calibrations": "other calibration images of the data give the same network",
+        "unlike-other-calibrations": "other calibration images of the data give another network",
+        "worse-than-other-images": "other calibration images of the data give a more accurate network",
+        "below-training": "the network is less accurate than the training run measured",
+        "one-class": "the calibration images show one class",
+        "few-classes": "the calibration images show few of the classes",
+        "no-content": "the calibration images show next to nothing",
+        "other-pixels": "the calibration images have other pixel statistics than the training data",
+        "all-delegated": "every operator runs on fast kernels",
+        "undelegated-on-device": "the device's delegate left operators",
+        "within-budget": "measured on the target's own hardware, and fast enough",
+        "over-budget": "measured on the target's own hardware, and too slow",
+        "not-the-target": "measured on another machine than the target",
+        "emulated-device": "an emulator gives no times",
+        "no-device": "nothing was measured",
+        "not-measured": "the device gave no latency",
+        "within-limit": "within the limit that was asked for, or near the build's own figure",
+        "over-limit": "above the limit that was asked for",
+        "no-baseline": "there is nothing to compare with",
+        "not-counted": "instructions could not be counted",
+        "more-instructions": "more instructions than the build, or the golden artifact, took",
+        # devices
+        "device-lost": "the connection broke",
+        "device-rebooted": "the device restarted",
+        "device-timeout": "a call ran past its limit",
+        "device-run-failed": "the program on the device failed",
+        "device-failed": "the device failed in another way",
+        "device-busy": "the device is in use",
+        "busy": "the phone is in use",
+        "leased": "somebody else holds the device",
+        "lease-lost": "somebody else took the device over",
+        "implausible": "a measurement that cannot be true",
+        "throttled": "slowed down by heat or by its power supply",
+        "throttled-since-boot": "slowed down at some time since it was started",
+        "under-voltage": "the power supply is too weak",
+        "too-hot": "too hot to be measured",
+        "battery-low": "the battery is too low",
+        "battery-unknown": "the battery's state could not be read",
+        "clocks-not-locked": "the clocks are not fixed",
+        "settings-changed": "the settings that measuring needs were changed meanwhile",
+        "state-unknown": "the state that measuring needs could not be read",
+        "wrong-device": "not the device of the devices file",
+        "other-build": "the device runs another system than the devices file says",
+        # nights
+        "no-regression": "nothing got slower",
+        "not-significant": "a difference that chance explains",
+        "effect-without-evidence": "a large difference that chance may explain",
+        "evidence-of-little": "a sure difference that is small",
+        "not-confirmed": "a second run did not show it again",
+        "rerun-disagrees": "two runs of one night contradict each other",
+        "no-rerun": "there was no time for a second run",
+        "change-point": "the last nights lie apart from those before",
+        "no-drop": "accuracy is as it was",
+        "accuracy-dropped": "accuracy fell by more than chance explains",
+        "drop-without-evidence": "accuracy fell, and chance may explain it",
+        "floor-not-told": "so many images cannot tell which side of the floor",
+        "instructions-kept": "as many instructions as before",
+        "operators-kept": "the same operators as before",
+        "operators-changed": "other operators than before",
+        "undelegated-kept": "the delegate leaves no more operators than before",
+        "more-undelegated": "the delegate leaves more operators than before",
+        "fingerprint-changed": "the device is not the one of the nights before",
+        "golden-moved": "the golden artifact itself got slower or faster",
+        "too-few-pairs": "too few pairs of valid sessions",
+        "too-noisy": "the device is too noisy to tell",
+        "deadline-over": "the device's time was over",
+        "not-runnable": "the artifact cannot run there",
+        "golden-does-not-run": "the golden artifact failed, twice",
+        "candidate-does-not-run": "the candidate failed, twice, where the golden artifact ran",
+        "no-candidate": "there is no build to compare",
+        "internal-error": "a fault of ofa-edge itself",
+    }
+)
+"""Why a gate judged as it did: codes for programs. A finding of `ofa-edge inspect` may stand in their place."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ofa_edge.bundle.check import Candidate, check_build
+from ofa_edge.bundle.check import CheckedBuild, check_build
 from ofa_edge.bundle.record import BUNDLE, Bundle, ModelEntry, SampleEntry, read_bundle
 from ofa_edge.bundle.samples import DEFAULT_IMAGES, SampleSet, samples_of
 from ofa_edge.errors import ConfigError, UnknownNameError, UsageError
@@ -128,7 +128,7 @@ def _standing(assets: Path) -> Bundle:
     return read_bundle(assets)
 
 
-def _refuse_duplicates(builds: Sequence[Path], candidates: Sequence[Candidate]) -> None:
+def _refuse_duplicates(builds: Sequence[Path], candidates: Sequence[CheckedBuild]) -> None:
     for index, later in enumerate(candidates):
         for build, earlier in zip(builds, candidates[:index], strict=False):
             same_name, same_model = (
@@ -168,8 +168,8 @@ def _same_build(there: ModelEntry, entry: ModelEntry) -> bool:
 
 
 def _content(
-    candidates: Sequence[Candidate], images: int, old: Bundle
-) -> tuple[list[tuple[Candidate, SampleSet | None]], tuple[str, ...]]:
+    candidates: Sequence[CheckedBuild], images: int, old: Bundle
+) -> tuple[list[tuple[CheckedBuild, SampleSet | None]], tuple[str, ...]]:
     """Each candidate with its sample images. Sets of one name that differ are kept apart by their digests."""
     ours = {candidate.entry.name for candidate in candidates}
     used = {model.samples for model in old.models if model.name not in ours}
@@ -192,7 +192,7 @@ def _content(
     return found, tuple(dict.fromkeys(notes))
 
 
-def _fresh(content: Sequence[tuple[Candidate, SampleSet | None]]) -> dict[str, bytes]:
+def _fresh(content: Sequence[tuple[CheckedBuild, SampleSet | None]]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for candidate, chosen in content:
         files |= {candidate.entry.file: candidate.model, candidate.entry.labels: candidate.labels}

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofa_edge.builds import Build
 from ofa_edge.bundle.names import check_name, slug
 from ofa_edge.bundle.record import Measured, ModelEntry, Predicted, model_paths
 from ofa_edge.errors import ConfigError, GateError, OfaEdgeError, UnsupportedError
 from ofa_edge.files import sha256_bytes, sha256_file
 from ofa_edge.output import MANIFEST
-from ofa_edge.records.build import check_built
-from ofa_edge.records.manifest import FileRecord, Manifest, read_manifest
-from ofa_edge.runtimes import runtime_named, runtimes
+from ofa_edge.records.manifest import FileRecord, Manifest
+from ofa_edge.runtimes import runtimes
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 
@@ -23,7 +23,7 @@ _PROOFS = ("parity", "accuracy")  # gates that every build has
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CheckedBuild:
     """A checked build: its entry in `bundle.json` (samples not yet chosen) and the two files."""
 
     entry: ModelEntry
@@ -43,7 +43,7 @@ class _Shapes:
     labels: tuple[str, ...]
 
 
-def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool = False) -> Candidate:
+def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool = False) -> CheckedBuild:
     """Check the folder of a build.
 
     Args:
@@ -57,11 +57,11 @@ def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool
         GateError: not proved.
         UsageError: a name that no model may have.
     """
-    manifest = read_manifest(folder)
-    target = manifest.target
+    build = Build.open(folder)
+    manifest, target = build.manifest, build.manifest.target
     able = [name for name, runtime in runtimes().items() if runtime.app]
     again = pasteable("ofa-edge", "build", "--target", target.name, "--runtime", able[0])
-    if not runtime_named(target.runtime).app:
+    if not build.runtime.app:
         raise UnsupportedError(
             f"the app does not run {target.runtime} artifacts", f"{folder}: runtime {target.runtime}", again
         )
@@ -69,7 +69,6 @@ def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool
         raise UnsupportedError(
             f"built for {target.arch}", f"{folder}: the app's runtime is for {APP_ARCH} (arm64-v8a)", again
         )
-    check_built(folder, manifest)
     verified = _proved(folder, manifest, allow_unverified)
     artifact, listed = (_output(folder, manifest, role) for role in ("artifact", "labels"))
     model, labels = ((folder / record.path).read_bytes() for record in (artifact, listed))
@@ -80,7 +79,7 @@ def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool
     _check_shapes(folder, manifest, shapes)
     chosen = check_name(name if name is not None else slug(f"{target.name}-{target.precision}"))
     entry = _entry(chosen, manifest, artifact, listed, shapes, verified, sha256_file(folder / MANIFEST))
-    return Candidate(entry, manifest, model, labels, shapes.labels)
+    return CheckedBuild(entry, manifest, model, labels, shapes.labels)
 
 
 def _proved(folder: Path, manifest: Manifest, allow_unverified: bool) -> bool:

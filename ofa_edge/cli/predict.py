@@ -50,7 +50,6 @@ def predict_command(
     from ofa_edge.latency.load import AnalyticFacts, doubt_of, find_facts
     from ofa_edge.latency.network import predict_network
     from ofa_edge.latency.onnx_operators import read_operators
-    from ofa_edge.latency.protocol import Key
     from ofa_edge.runtimes import require
     from ofa_edge.targets import load_target
 
@@ -71,8 +70,7 @@ def predict_command(
         )
     found = predict_network(read_operators(file), facts.read())
     interval = found.interval.widened(doubt_of(outside)).at(()) if outside else found.interval
-    key = Key(**facts.key.model_dump())
-    provenance = facts.provenance.provenance()
+    key, provenance = facts.key, facts.provenance
     if as_json:
         print_json(
             {

@@ -95,6 +95,6 @@ def profile_command(folder: Path, device: str, data: Path | None, as_json: bool)
 @click.argument("folder", type=click.Path(path_type=Path))
 def report_command(folder: Path) -> None:
     """Print a build's summary again, from its manifest."""
-    from ofa_edge.records.manifest import read_manifest
+    from ofa_edge.builds import Build
 
-    click.echo(summary(read_manifest(folder), folder))
+    click.echo(summary(Build.open(folder).manifest, folder))

@@ -15,40 +15,13 @@ from ofa_edge.files import parse_json
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSample
 from ofa_edge.latency.posterior import Widths
-from ofa_edge.latency.protocol import CrossValidation, Key, LatencyModel, OutsideKey, Provenance
+from ofa_edge.latency.protocol import Key, LatencyModel, OutsideKey, Provenance
 from ofa_edge.latency.table import Entry, TableModel
 from ofa_edge.schema import Strict, validated
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import numbers
-
-
-class KeyFacts(Strict):
-    """`Key`, as it stands in a file."""
-
-    device: str
-    runtime: str
-    version: str
-    precision: str
-    threads: int = Field(ge=1)
-    os_build: str | None = None
-    runtime_digest: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    affinity: str | None = None
-
-
-class ProvenanceFacts(Strict):
-    """`Provenance`, as it stands in a file."""
-
-    kind: Literal["measured", "published", "analytic"]
-    fitted_to: str
-    sources: tuple[str, ...]
-    command: str
-    cross_validation: tuple[CrossValidation, ...] = ()
-
-    def provenance(self) -> Provenance:
-        """As a frozen value."""
-        return Provenance(**dict(self))
 
 
 class CoefficientFacts(Strict):
@@ -97,27 +70,26 @@ class CoefficientFacts(Strict):
 class AnalyticFacts(CoefficientFacts):
     """One analytic model of a latency file."""
 
-    key: KeyFacts
-    provenance: ProvenanceFacts
+    key: Key
+    provenance: Provenance
 
     def bind(self, space: Space) -> AnalyticModel:
         """The model over one space."""
-        return AnalyticModel(space, self.read(), Key(**self.key.model_dump()), self.provenance.provenance())
+        return AnalyticModel(space, self.read(), self.key, self.provenance)
 
 
 class TableFacts(Strict):
     """One table model of a latency file: entries by resolution, then by the reference's keys."""
 
-    key: KeyFacts
-    provenance: ProvenanceFacts
+    key: Key
+    provenance: Provenance
     tables: dict[Annotated[str, Field(pattern="^[1-9][0-9]*$")], dict[str, Entry]] = Field(min_length=1)
     log_scatter: float = Field(gt=0)
 
     def bind(self, space: Space) -> TableModel:
         """The model over its space."""
         tables = {int(size): table for size, table in self.tables.items()}
-        key = Key(**self.key.model_dump())
-        return TableModel(space, tables, key, self.provenance.provenance(), self.log_scatter)
+        return TableModel(space, tables, self.key, self.provenance, self.log_scatter)
 
 
 class NetworkSampleFacts(Strict):
@@ -131,8 +103,8 @@ class NetworkSampleFacts(Strict):
 class FittedFacts(Strict):
     """One fitted model of a latency file: the prior and the measurements, from which the model follows."""
 
-    key: KeyFacts
-    provenance: ProvenanceFacts
+    key: Key
+    provenance: Provenance
     prior: CoefficientFacts
     units: tuple[UnitSample, ...]
     networks: tuple[NetworkSampleFacts, ...]
@@ -181,8 +153,8 @@ class FittedFacts(Strict):
             networks,
             self.widths,
             Reach(self.reach50, self.reach90),
-            Key(**self.key.model_dump()),
-            self.provenance.provenance(),
+            self.key,
+            self.provenance,
         )
 
 

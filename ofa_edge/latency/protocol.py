@@ -61,12 +61,12 @@ class Key:
     """What a model's numbers hold for, and for nothing else. None: not recorded by whoever measured."""
 
     device: str  # device model, in words
-    runtime: str  # "tflite" or "tvm"
+    runtime: str  # its name
     version: str  # of the runtime and its back end
     precision: str
-    threads: int
+    threads: Annotated[int, Field(ge=1)]
     os_build: str | None = None
-    runtime_digest: str | None = None  # SHA-256 of the runtime's binary
+    runtime_digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # SHA-256 of the runtime's binary
     affinity: str | None = None  # which cores
 
     @property

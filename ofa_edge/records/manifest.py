@@ -31,6 +31,7 @@ from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.records.refinement import IntervalRecord, RefinementRecord
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord
 from ofa_edge.records.search import SearchRecord, SustainedRecord
+from ofa_edge.schema import explain
 from ofa_edge.space import Space, Subnet
 from ofa_edge.vocabulary import Label, Outcome, Precision, weightiest
 
@@ -387,10 +388,5 @@ def read_manifest(path: Path) -> Manifest:
             f"no build in {path}", f"{file}: {error.strerror}", "give a folder that ofa-edge build made"
         ) from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(
-            f"not a manifest of this version: {file.name}",
-            f"{file}: {where}: {first['msg']}",
-            "run ofa-edge build again",
-        ) from error
+        said = f"{file}: {explain(error, Manifest)}"
+        raise ConfigError(f"not a manifest of this version: {file.name}", said, "run ofa-edge build again") from error

@@ -44,10 +44,19 @@ def test_a_physical_measurement_is_told(tmp_path):
     assert (told.p50, told.p90, told.device, told.kind) == (3.0, 3.2, "my-pi", "physical")
 
 
+def test_a_runtime_that_the_app_does_not_have_is_refused(tmp_path):
+    build = make_build(tmp_path / "out")
+    (build / "model.tflite").rename(build / "model.so")
+    outputs = (record(build / "model.so", "artifact"), record(build / "labels.txt", "labels"))
+    write(build, target=target("fp32", runtime="tvm"), outputs=outputs)
+    with pytest.raises(UnsupportedError, match="does not run tvm artifacts") as caught:
+        check_build(build)
+    assert "--runtime tflite" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"target": target("fp32", runtime="tvm")}, UnsupportedError, "does not run tvm artifacts"),
         ({"target": target("fp32", arch="x86_64")}, UnsupportedError, "built for x86_64"),
         ({"verdicts": verdicts("parity", "fail")}, GateError, "not verified"),
         ({"verdicts": verdicts("accuracy", "fail")}, GateError, "not verified"),

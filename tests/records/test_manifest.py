@@ -52,7 +52,7 @@ DROP = {"drop": 0.003, "low95": -0.002, "high95": 0.008, "lost": 12, "won": 6, "
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("surprise", 1, "Extra inputs"),
+        ("surprise", 1, "unknown key 'surprise'"),
         ("schema_version", 2, "Input should be 1"),
         ("seed", "0", "valid integer"),
         ("supernet.trained", False, "label 'untrained'"),

@@ -20,6 +20,7 @@ from ofa_edge.latency.posterior import Units
 from ofa_edge.latency.target_file import check_name
 from ofa_edge.latency.units import UnitTable
 from ofa_edge.runtimes import Runtime, require, runtimes_for
+from ofa_edge.schema import changed
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import Target, load_target
@@ -186,8 +187,8 @@ def _resolve(options: CalibrationOptions) -> tuple[Target, Runtime, Precision]:
             f"{target.path.name} gives hardware.cores = {target.hardware.cores}",
             "--threads with at most as many",
         )
-    runs = target.runtime.model_copy(update={"threads": threads})
-    return target.model_copy(update={"runtime": runs}), runtime, precision
+    runs = changed(target.runtime, threads=threads)
+    return changed(target, runtime=runs), runtime, precision
 
 
 def _networks(options: CalibrationOptions, space: Space) -> NDArray[np.int8]:

@@ -12,6 +12,7 @@ from ofa_edge.device.registry.devices_file import BUILTIN, load_devices
 from ofa_edge.errors import ConfigError, OfaEdgeError, UnknownNameError
 from ofa_edge.records.manifest import read_manifest
 from ofa_edge.records.night import BaselineRecord, DeviceNight, NightRecord, SeriesRecord
+from ofa_edge.schema import changed
 from ofa_edge.shown import pasteable
 from ofa_edge.verify.night import Decision
 from ofa_edge.verify.regression import Colour, Past, Rules
@@ -141,7 +142,7 @@ def _device(
             job.record("-", "run", decision)
     hide, hidden = hardware.pseudonyms.hide, hardware.pseudonyms.hide_facts(facts)
     seconds = round(time.monotonic() - start, 1)
-    series = [item.model_copy(update={"reason": hide(item.reason)}) for item in job.series]
+    series = [changed(item, reason=hide(item.reason)) for item in job.series]
     return DeviceNight(name=name, kind=kind, facts=hidden, seconds=seconds, error=error and hide(error)), series
 
 
