@@ -46,7 +46,7 @@ def test_a_physical_measurement_is_told(tmp_path):
 
 def test_a_runtime_that_the_app_does_not_have_is_refused(tmp_path):
     build = make_build(tmp_path / "out")
-    (build / "model.tflite").rename(build / "model.so")
+    (build / "model.so").write_bytes((build / "model.tflite").read_bytes())
     outputs = (record(build / "model.so", "artifact"), record(build / "labels.txt", "labels"))
     write(build, target=target("fp32", runtime="tvm"), outputs=outputs)
     with pytest.raises(UnsupportedError, match="does not run tvm artifacts") as caught:
