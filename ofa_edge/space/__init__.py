@@ -11,15 +11,13 @@ from ofa_edge.space.families import CLASSIFIER, FAMILIES, Family, StageShape
 from ofa_edge.space.genomes import GenomeCode, Genomes
 from ofa_edge.space.layers import Layer, LayerKind, LayerSpec
 from ofa_edge.space.places import Part, Place, Role, layout
-from ofa_edge.space.space import IMAGENET_RESOLUTIONS, IMAGENET_STRIDES, Space
+from ofa_edge.space.space import Space
 from ofa_edge.space.subnet import Pair, Subnet
 from ofa_edge.space.widths import make_divisible, middle_width, output_size, squeeze_width
 
 __all__ = [
     "CLASSIFIER",
     "FAMILIES",
-    "IMAGENET_RESOLUTIONS",
-    "IMAGENET_STRIDES",
     "Activation",
     "ActiveBlock",
     "BlockKind",

@@ -1,16 +1,14 @@
 """Subnets out of configuration files: our own, and both dialects of the reference."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ofa_edge.errors import ConfigError
+from ofa_edge.space.fields import SpaceFields
 from ofa_edge.space.subnet import Pair, Subnet
 
-if TYPE_CHECKING:
-    from ofa_edge.space.space import Space
 
-
-def read_config(space: "Space", config: Mapping[str, Any]) -> Subnet:
+def read_config(space: SpaceFields, config: Mapping[str, Any]) -> Subnet:
     """Read a subnet; not yet checked against the space.
 
     Raises:
@@ -28,12 +26,12 @@ def read_config(space: "Space", config: Mapping[str, Any]) -> Subnet:
         ) from error
 
 
-def _resolution(space: "Space", config: Mapping[str, Any]) -> int:
+def _resolution(space: SpaceFields, config: Mapping[str, Any]) -> int:
     size = config.get("r", config.get("image_size", space.resolutions[-1]))
     return int(size[0] if isinstance(size, list | tuple) else size)
 
 
-def _widths(space: "Space", config: Mapping[str, Any]) -> tuple[float, ...]:
+def _widths(space: SpaceFields, config: Mapping[str, Any]) -> tuple[float, ...]:
     if not space.width_ratios:
         return ()
     if "widths" in config:
@@ -44,7 +42,7 @@ def _widths(space: "Space", config: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(space.width_ratios[index] for index in indices)
 
 
-def _depths(space: "Space", config: Mapping[str, Any]) -> list[int]:
+def _depths(space: SpaceFields, config: Mapping[str, Any]) -> list[int]:
     """Blocks a stage. The reference samples a depth for Proxyless's single last block too, and ignores it.
 
     In the reference's form for ResNets, the one with `w`, a depth counts blocks on top of those that are always there.
@@ -55,7 +53,7 @@ def _depths(space: "Space", config: Mapping[str, Any]) -> list[int]:
     return [shape.blocks(depth, space.depths) if shape.single or "w" in config else depth for depth, shape in stages]
 
 
-def _left_out(space: "Space", config: Mapping[str, Any]) -> list[Pair | None]:
+def _left_out(space: SpaceFields, config: Mapping[str, Any]) -> list[Pair | None]:
     """Of each stage, what all its blocks are where the vectors leave them out; None where they have them."""
     stages = space.shape.stages
     if "w" in config:
@@ -64,7 +62,7 @@ def _left_out(space: "Space", config: Mapping[str, Any]) -> list[Pair | None]:
     return [first, *[None] * (len(stages) - 1)]
 
 
-def _stages(space: "Space", config: Mapping[str, Any]) -> tuple[tuple[Pair, ...], ...]:
+def _stages(space: SpaceFields, config: Mapping[str, Any]) -> tuple[tuple[Pair, ...], ...]:
     """(kernel, expand) pairs a stage. The vectors hold all blocks of the supernet, or only those that are kept."""
     depths, left_out = _depths(space, config), _left_out(space, config)
     expands = [each if float(each) != int(each) else int(each) for each in config["e"]]

@@ -3,12 +3,9 @@
 import math
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from ofa_edge.space.families import FAMILIES
-
-if TYPE_CHECKING:
-    from ofa_edge.space.space import Space
+from ofa_edge.space.fields import SpaceFields
 
 _MOST_CHOICES = 64
 _MOST: Mapping[str, int] = MappingProxyType(
@@ -28,7 +25,7 @@ _WHOLE = frozenset({"resolutions", "kernels", "strides", "depths", "in_channels"
 Fault = tuple[str, str, str]  # the field, what is wrong with it, what to try
 
 
-def faults(space: "Space") -> Iterator[Fault]:
+def faults(space: SpaceFields) -> Iterator[Fault]:
     """Each fault of a space's fields."""
     if space.family not in FAMILIES:
         yield "family", f"family = {space.family!r}; known: {', '.join(FAMILIES)}", "use one of them"
@@ -51,7 +48,7 @@ def faults(space: "Space") -> Iterator[Fault]:
         yield "width, channels or classes", given, "use a positive width, at least one channel and two classes"
 
 
-def _absurd(space: "Space") -> Iterator[Fault]:
+def _absurd(space: SpaceFields) -> Iterator[Fault]:
     """Figures that no network has: counting what such a space holds would take for ever, or all memory."""
     for field, most in _MOST.items():
         value = getattr(space, field)
@@ -63,7 +60,7 @@ def _absurd(space: "Space") -> Iterator[Fault]:
             yield field, f"{shown}; wanted whole numbers", "whole numbers"
 
 
-def _unordered(space: "Space") -> Iterator[Fault]:
+def _unordered(space: SpaceFields) -> Iterator[Fault]:
     least = min(FAMILIES[space.family].depths)
     for field in ("resolutions", "kernels", "expands", "depths", "width_ratios"):
         values = getattr(space, field)

@@ -13,42 +13,19 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.space.blocks import ActiveBlock, BlockSpec
 from ofa_edge.space.configs import read_config
-from ofa_edge.space.families import FAMILIES, MOBILENET_V3, Family
+from ofa_edge.space.families import FAMILIES
 from ofa_edge.space.faults import faults
+from ofa_edge.space.fields import SpaceFields
 from ofa_edge.space.genomes import GenomeCode, Genomes
 from ofa_edge.space.layers import Layer, LayerSpec
 from ofa_edge.space.subnet import Subnet
 
-IMAGENET_STRIDES = MOBILENET_V3.strides
-IMAGENET_RESOLUTIONS = tuple(range(128, 225, 16))
 _ELASTIC = ("kernels", "expands", "depths", "width_ratios")
 
 
 @dataclass(frozen=True)
-class Space:
-    """The elastic dimensions and the fixed shape of a supernet; `Space.of` fills in what its family publishes.
-
-    Attributes:
-        strides: the stride plan: of the stem, then of the first block of each stage, or of the layer that the family
-            gives it to (ResNet's max pooling).
-        depths: blocks a stage, on top of those that the family's stages always have; an optional stage is kept in the
-            largest.
-        expands: width inside a block, as a multiple of its input width; of its output width in bottlenecks.
-        width_ratios: of each width to its base; empty where widths are fixed.
-        family: a name of `FAMILIES`.
-    """
-
-    name: str
-    width_mult: float = 1.0
-    in_channels: int = 3
-    num_classes: int = 1000
-    strides: tuple[int, ...] = IMAGENET_STRIDES
-    resolutions: tuple[int, ...] = IMAGENET_RESOLUTIONS
-    kernels: tuple[int, ...] = MOBILENET_V3.kernels
-    expands: tuple[float, ...] = MOBILENET_V3.expands
-    depths: tuple[int, ...] = MOBILENET_V3.depths
-    width_ratios: tuple[float, ...] = ()
-    family: str = "ofa_mobilenetv3"
+class Space(SpaceFields):
+    """A space whose fields were checked; `Space.of` fills in what its family publishes."""
 
     @classmethod
     def of(cls, family: str, name: str, **changes: Any) -> "Space":
@@ -64,11 +41,6 @@ class Space:
             raise ConfigError(f"space '{self.name}': bad {field}", wrong, hint)
 
     # -- fixed shape ---------------------------------------------------------------------------------------------
-
-    @property
-    def shape(self) -> Family:
-        """What the family shares."""
-        return FAMILIES[self.family]
 
     @functools.cached_property
     def widths(self) -> tuple[int, ...]:
@@ -109,11 +81,6 @@ class Space:
     def num_stages(self) -> int:
         """Elastic stages."""
         return len(self.shape.stages)
-
-    @functools.cached_property
-    def stage_depths(self) -> tuple[tuple[int, ...], ...]:
-        """Numbers of blocks to choose from, in each stage."""
-        return tuple(stage.depths(self.depths) for stage in self.shape.stages)
 
     @functools.cached_property
     def blocks(self) -> tuple[BlockSpec, ...]:
