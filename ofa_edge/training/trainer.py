@@ -164,6 +164,7 @@ class Trainer:
             subnet_losses=tuple(facts[1:]),
             macs=macs,
             expected_macs=macs + self.plan.macs - self.plan.macs_until(done),
+            ends_epoch=done % self.plan.steps_per_epoch == 0,
         )
 
     def _batch(
