@@ -159,7 +159,6 @@ __all__ = [
     "inspect",
     "load_recipe",
     "load_target",
-    "oe",
     "open_supernet",
     "predict",
     "sample",

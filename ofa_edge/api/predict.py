@@ -70,7 +70,7 @@ def predict(
     Raises:
         UsageError: in one of its forms: nothing predicts this, or a name or a file is wrong.
     """
-    known = target if isinstance(target, Target) else load_target(str(target))
+    known = target if isinstance(target, Target) else load_target(target)
     chosen = precision or known.defaults.precision
     name = require(known, runtime or known.runtime.kind, chosen).name
     if isinstance(network, Subnet):

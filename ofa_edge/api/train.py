@@ -39,7 +39,7 @@ class Trained:
 
     def open(self) -> SupernetPackage:
         """The supernet, or the network, with its labels and images."""
-        return open_supernet(str(self.folder))
+        return open_supernet(self.folder)
 
 
 def train(
@@ -168,7 +168,7 @@ def finetune(
         KeyboardInterrupt: Ctrl-C, once the step at hand is saved.
     """
     check_device(device)
-    package = supernet if isinstance(supernet, SupernetPackage) else open_supernet(str(supernet))
+    package = supernet if isinstance(supernet, SupernetPackage) else open_supernet(supernet)
     if isinstance(subnet, Subnet):
         chosen = package.space.check(subnet.at(resolution or subnet.resolution))
     else:
