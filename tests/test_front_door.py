@@ -30,7 +30,8 @@ finetune(subnet: Subnet | str | Path, *, supernet: str | Path | SupernetPackage 
     None] = _silent, on_step: Callable[[Progress], None] = _silent) -> Trained
 from_net_config(config: Mapping[str, Any] | str | Path, space: Space, resolution: int | None = None) -> Subnet
 inspect(model: str | Path, *, profile: bool = False) -> Inspection
-load_recipe(name_or_path: str, preset: str | None = None, overrides: Mapping[str, Any] | None = None) -> Recipe
+load_recipe(name_or_path: str | Path, preset: str | Path | None = None, overrides: Mapping[str, Any] | None = None)
+    -> Recipe
 load_target(name_or_path: str | Path) -> Target
 open_supernet(name_or_path: str | Path, *, untrained: bool = False) -> SupernetPackage
 predict(network: Subnet | str | Path, target: str | Path | Target, *, supernet: str | Path | SupernetPackage | Space

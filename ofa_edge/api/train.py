@@ -109,7 +109,7 @@ def train(
 
 def _recipe(recipe: str | Path | Recipe, preset: str | Path | None, changes: Mapping[str, Any]) -> Recipe:
     if not isinstance(recipe, Recipe):
-        return load_recipe(str(recipe), None if preset is None else str(preset), changes)
+        return load_recipe(recipe, preset, changes)
     values = joined(recipe.model_dump(exclude_none=True), changes)
     return validated(Recipe, values, "the recipe", recipe.name, "docs/recipe.md describes every key")
 

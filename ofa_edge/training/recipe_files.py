@@ -41,7 +41,9 @@ def describe_presets() -> list[tuple[str, str]]:
     return [(name, str(_read("preset", "presets", name).get("description", ""))) for name in list_presets()]
 
 
-def load_recipe(name_or_path: str, preset: str | None = None, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(
+    name_or_path: str | Path, preset: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Recipe:
     """A recipe, joined with a preset.
 
     Args:
@@ -53,9 +55,10 @@ def load_recipe(name_or_path: str, preset: str | None = None, overrides: Mapping
         UnknownNameError: no recipe or preset of that name.
         ConfigError: a file does not fit the schema; the key is named.
     """
-    values = _read("recipe", "recipes", name_or_path)
-    where = name_or_path
+    where = name_or_path = str(name_or_path)
+    values = _read("recipe", "recipes", where)
     if preset is not None:
+        preset = str(preset)
         added = _read("preset", "presets", preset)
         name = f"{values.get('name', Path(name_or_path).stem)}-{added.pop('name', Path(preset).stem)}"
         added.pop("description", None)

@@ -55,7 +55,7 @@ def test_ctrl_c_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
             assert oe.search_front("pixel-4", evaluations=200).front is stopped
 
 
-def test_a_fleet() -> None:
+def test_a_fleet(monkeypatch: pytest.MonkeyPatch) -> None:
     budgets = {"pixel-4": 2.0, "raspberry-pi-4": 3.0}
     fleet = oe.search_fleet(budgets, max_models=1, evaluations=300)
     (row,) = fleet.chosen.rows
@@ -64,6 +64,10 @@ def test_a_fleet() -> None:
         assert oe.predict(fleet.subnet(row), name).ms <= budget
     with pytest.raises(oe.ConfigError, match="a fleet has 2 to"):
         oe.search_fleet({"pixel-4": 2.0})
+    stopped = dataclasses.replace(fleet, interrupted=True)
+    monkeypatch.setattr(search, "searched_fleet", lambda *_: stopped)
+    with pytest.raises(KeyboardInterrupt):
+        oe.search_fleet(budgets)
 
 
 def test_a_prediction_is_what_explain_says(capsys: pytest.CaptureFixture[str]) -> None:
