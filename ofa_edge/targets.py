@@ -170,7 +170,7 @@ def list_targets() -> list[Target]:
     return [read_target(_only(name, files)) for name, files in find_targets().items()]
 
 
-def load_target(name_or_path: str) -> Target:
+def load_target(name_or_path: str | Path) -> Target:
     """Load a target by name, or from a path (anything that ends in .toml or holds a separator).
 
     Raises:
@@ -178,7 +178,7 @@ def load_target(name_or_path: str) -> Target:
         ConfigError: the file is missing or bad, or two files share the name.
     """
     targets = find_targets()
-    path = Path(name_or_path).expanduser()
+    name_or_path, path = str(name_or_path), Path(name_or_path).expanduser()
     if path.suffix == ".toml" or len(path.parts) > 1:
         if not path.is_file():
             raise ConfigError("no such target file", f"{path}", "ofa-edge targets list")

@@ -57,26 +57,18 @@ def finetune_command(
     and is not written.
     """
     import torch
-    from pydantic import ValidationError
 
     from ofa_edge.cli.training_bars import TrainingBars
-    from ofa_edge.errors import ConfigError
     from ofa_edge.supernet.zoo import open_supernet
     from ofa_edge.training.distributed import World, check_device
     from ofa_edge.training.package_data import training_data
-    from ofa_edge.training.single import SingleRecipe
-    from ofa_edge.workflows.finetune import finetune, read_subnet
+    from ofa_edge.workflows.finetune import finetune, finetune_recipe, read_subnet
 
     check_device(device)
     package = open_supernet(supernet)
     subnet = read_subnet(chosen, package.space, resolution)
     source = training_data(package, dataset, data)
-    values = {"batch": source.batch, **{key: value for key, value in given.items() if value is not None}}
-    try:
-        recipe = SingleRecipe(augment=source.augment, balance=source.balance, **values)
-    except ValidationError as error:  # what click lets through: infinite numbers
-        first = error.errors()[0]
-        raise ConfigError(f"bad --{first['loc'][0]}", first["msg"], "ofa-edge finetune --help") from error
+    recipe = finetune_recipe(source, **given)
     folder = out or Path("runs") / f"finetune-{subnet.id}"
     if threads:
         torch.set_num_threads(threads)

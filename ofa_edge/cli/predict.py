@@ -17,9 +17,11 @@ from ofa_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from ofa_edge.api.predict import Prediction
     from ofa_edge.latency.analytic import Coefficients
-    from ofa_edge.latency.protocol import Interval, Key, Provenance, Share
+    from ofa_edge.latency.protocol import Share
     from ofa_edge.space import Space, Subnet
+    from ofa_edge.vocabulary import Precision
 
 _LONGEST = 12  # lines of operators that are printed; --json has all
 
@@ -36,7 +38,7 @@ def predict_command(
     file: Path,
     target: str,
     runtime: str | None,
-    precision: str | None,
+    precision: "Precision | None",
     runtime_version: str | None,
     outside_key: bool,
     as_json: bool,
@@ -46,43 +48,28 @@ def predict_command(
     Nothing runs. Operators that the model does not know are named, count as the bytes that they move, and widen the
     interval.
     """
-    from ofa_edge.errors import UnsupportedError
-    from ofa_edge.latency.load import AnalyticFacts, doubt_of, find_facts
-    from ofa_edge.latency.network import predict_network
-    from ofa_edge.latency.onnx_operators import read_operators
-    from ofa_edge.runtimes import require
-    from ofa_edge.targets import load_target
+    from ofa_edge.api.predict import predict
 
-    known = load_target(target)
-    chosen = precision or known.defaults.precision
-    facts, outside = find_facts(
-        known,
-        require(known, runtime or known.runtime.kind, chosen).name,
-        chosen,
-        runtime_version,
+    found = predict(
+        file,
+        target,
+        runtime=runtime,
+        precision=precision,
+        runtime_version=runtime_version,
         outside_key=outside_key,
     )
-    if not isinstance(facts, AnalyticFacts):
-        raise UnsupportedError(
-            f"the latency model of {known.name} is a table",
-            "it holds the blocks of one space, and nothing about other networks",
-            "ofa-edge predict --target with an analytic model; see: ofa-edge targets list",
-        )
-    found = predict_network(read_operators(file), facts.read())
-    interval = found.interval.widened(doubt_of(outside)).at(()) if outside else found.interval
-    key, provenance = facts.key, facts.provenance
     if as_json:
         print_json(
             {
-                **_facts(known.name, key, provenance, interval, tuple(outside.values())),
+                **_facts(found),
                 "unknown_operators": list(found.unknown),
                 "operators": _rows(found.parts),
             }
         )
         return
-    click.echo(_headline(str(file), known.name, key, provenance, interval))
+    click.echo(_headline(str(file), found))
     click.echo("\n" + _by_kind(found.parts))
-    for note in outside.values():
+    for note in found.outside:
         click.echo(f"outside its key: {note}")
     if found.unknown:
         click.echo(f"unknown operators, counted as bytes moved: {', '.join(found.unknown)}; the interval is wider")
@@ -101,7 +88,7 @@ def explain_command(
     target: str,
     supernet: str,
     runtime: str | None,
-    precision: str | None,
+    precision: "Precision | None",
     outside_key: bool,
     as_json: bool,
 ) -> None:
@@ -109,33 +96,24 @@ def explain_command(
 
     SUBNET is a configuration (JSON, or a file of it), or the folder of a build; by default the largest.
     """
-    from ofa_edge.latency.analytic import AnalyticModel
-    from ofa_edge.latency.load import load_latency_model
-    from ofa_edge.latency.protocol import OutsideKey
-    from ofa_edge.runtimes import require
-    from ofa_edge.targets import load_target
+    from ofa_edge.api.predict import predict
 
-    known = load_target(target)
-    meant = precision or known.defaults.precision
     chosen, space = _subnet(subnet, supernet)
-    name = require(known, runtime or known.runtime.kind, meant).name
-    model = load_latency_model(known, space, name, meant, outside_key=outside_key)
-    interval, parts = model.predict(chosen), model.parts(chosen)
-    inner = model.model if isinstance(model, OutsideKey) else model
-    coefficients = inner.coefficients if isinstance(inner, AnalyticModel) else None
+    found = predict(chosen, target, supernet=space, runtime=runtime, precision=precision, outside_key=outside_key)
+    coefficients = found.coefficients
     if as_json:
         print_json(
             {
-                **_facts(known.name, model.key, model.provenance, interval, model.outside),
+                **_facts(found),
                 "subnet": chosen.config(),
-                "parts": _rows(parts),
+                "parts": _rows(found.parts),
                 "coefficients": _coefficients(coefficients) if coefficients else [],
             }
         )
         return
-    click.echo(_headline(f"subnet {chosen.id}", known.name, model.key, model.provenance, interval))
+    click.echo(_headline(f"subnet {chosen.id}", found))
     rows = [["block", "", "ms", "share", "bound by"]]
-    rows += [[part.name, part.op, f"{part.ms:.3g}", f"{100 * part.share:.1f} %", part.bound] for part in parts]
+    rows += [[part.name, part.op, f"{part.ms:.3g}", f"{100 * part.share:.1f} %", part.bound] for part in found.parts]
     click.echo("\n" + table(rows, right=(2, 3)))
     if coefficients:
         rows = [["coefficient", "ms per unit", "sure within", "unit"]]
@@ -144,9 +122,9 @@ def explain_command(
             for item in _coefficients(coefficients)
         ]
         click.echo("\n" + table(rows, right=(1, 2)))
-    click.echo(f"\n{model.provenance.kind}: {model.provenance.fitted_to}")
-    click.echo("sources:\n  " + "\n  ".join(model.provenance.sources or ("none",)))
-    for note in model.outside:
+    click.echo(f"\n{found.provenance.kind}: {found.provenance.fitted_to}")
+    click.echo("sources:\n  " + "\n  ".join(found.provenance.sources or ("none",)))
+    for note in found.outside:
         click.echo(f"outside its key: {note}")
 
 
@@ -189,29 +167,28 @@ def _coefficients(coefficients: "Coefficients") -> list[dict[str, Any]]:
     ]
 
 
-def _headline(what: str, target: str, key: "Key", provenance: "Provenance", interval: "Interval") -> str:
+def _headline(what: str, found: "Prediction") -> str:
+    key, interval = found.key, found.interval
     unknown = f"\n  not recorded: {', '.join(key.unknown)}" if key.unknown else ""
     return (
-        f"{what} on {target}: {interval.ms:.3g} ms   50 %: {interval.low50:.3g} .. {interval.high50:.3g}   "
-        f"90 %: {interval.low90:.3g} .. {interval.high90:.3g}   ({provenance.kind}; predicted, not measured)\n"
+        f"{what} on {found.target}: {interval.ms:.3g} ms   50 %: {interval.low50:.3g} .. {interval.high50:.3g}   "
+        f"90 %: {interval.low90:.3g} .. {interval.high90:.3g}   ({found.provenance.kind}; predicted, not measured)\n"
         f"  {key.device}, {key.runtime} {key.precision}, {key.threads} threads; {key.version}{unknown}"
     )
 
 
-def _facts(
-    target: str, key: "Key", provenance: "Provenance", interval: "Interval", outside: tuple[str, ...]
-) -> dict[str, Any]:
+def _facts(found: "Prediction") -> dict[str, Any]:
     import dataclasses
 
     return {
-        "target": target,
-        "key": dataclasses.asdict(key),
-        "not_recorded": list(key.unknown),
-        "provenance": provenance.kind,
-        "fitted_to": provenance.fitted_to,
-        "sources": list(provenance.sources),
-        "outside": list(outside),
-        "latency_ms": interval.to_json(),
+        "target": found.target,
+        "key": dataclasses.asdict(found.key),
+        "not_recorded": list(found.key.unknown),
+        "provenance": found.provenance.kind,
+        "fitted_to": found.provenance.fitted_to,
+        "sources": list(found.provenance.sources),
+        "outside": list(found.outside),
+        "latency_ms": found.interval.to_json(),
     }
 
 

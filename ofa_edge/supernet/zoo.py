@@ -157,7 +157,7 @@ class SupernetPackage:
                 )
 
 
-def open_supernet(name_or_path: str, *, untrained: bool = False) -> SupernetPackage:
+def open_supernet(name_or_path: str | Path, *, untrained: bool = False) -> SupernetPackage:
     """Find a supernet.
 
     Args:
@@ -169,7 +169,7 @@ def open_supernet(name_or_path: str, *, untrained: bool = False) -> SupernetPack
         UnknownNameError: no supernet of that name.
         WeightsError: a published name without `untrained`, or a folder that holds no supernet.
     """
-    known = [DEFAULT, *UNTRAINED]
+    name_or_path, known = str(name_or_path), [DEFAULT, *UNTRAINED]
     if untrained:
         if name_or_path not in UNTRAINED:
             hint = f"ofa-edge build --untrained --supernet {next(iter(UNTRAINED))}"

@@ -41,7 +41,9 @@ def describe_presets() -> list[tuple[str, str]]:
     return [(name, str(_read("preset", "presets", name).get("description", ""))) for name in list_presets()]
 
 
-def load_recipe(name_or_path: str, preset: str | None = None, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(
+    name_or_path: str | Path, preset: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Recipe:
     """A recipe, joined with a preset.
 
     Args:
@@ -53,13 +55,14 @@ def load_recipe(name_or_path: str, preset: str | None = None, overrides: Mapping
         UnknownNameError: no recipe or preset of that name.
         ConfigError: a file does not fit the schema; the key is named.
     """
-    values = _read("recipe", "recipes", name_or_path)
-    where = name_or_path
+    where = name_or_path = str(name_or_path)
+    values = _read("recipe", "recipes", where)
     if preset is not None:
+        preset = str(preset)
         added = _read("preset", "presets", preset)
         name = f"{values.get('name', Path(name_or_path).stem)}-{added.pop('name', Path(preset).stem)}"
         added.pop("description", None)
-        values = {**_joined(values, added), "name": name}
+        values = {**joined(values, added), "name": name}
         where = f"{name_or_path} with preset {preset}"
     missing = [key for key in _METHOD_ONLY if key not in values]
     if missing and preset is None:
@@ -68,7 +71,7 @@ def load_recipe(name_or_path: str, preset: str | None = None, overrides: Mapping
             f"it names no {' and no '.join(missing)}",
             f"add --preset NAME, one of {', '.join(list_presets())}, or [space] and [data] in a file of your own",
         )
-    return validated(Recipe, _joined(values, overrides or {}), "the recipe", where, _HINT)
+    return validated(Recipe, joined(values, overrides or {}), "the recipe", where, _HINT)
 
 
 def parse_recipe(text: str, where: str) -> Recipe:
@@ -105,10 +108,10 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
         raise ConfigError("not a TOML file", f"{where}: {error}", "check the syntax") from error
 
 
-def _joined(base: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are joined key by key; anything else is replaced."""
+def joined(base: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Recipe values with further ones: tables are joined key by key; anything else is replaced."""
     result = dict(base)
     for key, value in added.items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = _joined(result[key], value) if both else value
+        result[key] = joined(result[key], value) if both else value
     return result

@@ -42,6 +42,7 @@ class Progress:
     macs: float  # multiply-accumulates of the run so far, backward passes and teachers included
     expected_macs: float  # of the whole run
     seconds: float = 0.0  # since this process started training
+    ends_epoch: bool = False
 
     @property
     def share(self) -> float:
@@ -178,9 +179,9 @@ class Run:
     def _log(self, progress: Progress) -> None:
         if not self.world.first:
             return
-        record = {
-            key: round(value, 5) if isinstance(value, float) else value for key, value in asdict(progress).items()
-        }
+        facts = asdict(progress)
+        del facts["ends_epoch"]
+        record = {key: round(value, 5) if isinstance(value, float) else value for key, value in facts.items()}
         record["subnet_losses"] = [round(loss, 5) for loss in progress.subnet_losses]
         with (self.folder / LOG).open("a") as file:
             file.write(json.dumps(record) + "\n")

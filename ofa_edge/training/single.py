@@ -164,6 +164,7 @@ class SingleTrainer:
             subnet_losses=(facts[1],),
             macs=position.macs + self._macs_per_step,
             expected_macs=self.expected_macs,
+            ends_epoch=(step + 1) % self.batches.per_epoch == 0,
         )
 
     def _learning_rate(self, step: int) -> float:

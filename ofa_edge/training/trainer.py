@@ -17,15 +17,15 @@ from ofa_edge.supernet.normalise import synchronise
 from ofa_edge.supernet.sorting import sort_channels
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import load_static, save_static
-from ofa_edge.training.balance import class_weights, label_loss
+from ofa_edge.training.balance import class_weights
 from ofa_edge.training.batches import Batches
 from ofa_edge.training.checkpoint import Position
 from ofa_edge.training.distributed import World
-from ofa_edge.training.losses import alpha_divergence, soft_cross_entropy
 from ofa_edge.training.optimizer import clip_gradients, make_optimizer, set_learning_rate
 from ofa_edge.training.plan import FORWARD_BACKWARD, PhasePlan, plan_run
-from ofa_edge.training.recipe import Phase, Recipe
+from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.run import Progress, Run
+from ofa_edge.training.step import StepFunction, TrainingStep, recipe_step, step_identity
 
 TEACHER = "teacher.safetensors"
 
@@ -42,6 +42,8 @@ class Trainer:
         world: the processes of the run, this one alone by default.
         after_phase: called by the first process after each phase; once more where a run is resumed right there.
         log_every: steps between two lines of the log.
+        step_function: computes the gradients of a step; by default as the recipe says. What a run is expected to cost
+            is the recipe's in any case.
     """
 
     def __init__(
@@ -54,9 +56,10 @@ class Trainer:
         world: World | None = None,
         after_phase: Callable[[PhasePlan, Supernet], None] = lambda phase, net: None,
         log_every: int | None = None,
+        step_function: StepFunction = recipe_step,
     ) -> None:
         self.recipe, self.space, self.folder, self.device = recipe, space, folder, torch.device(device)
-        self.world, self.after_phase = world or World(), after_phase
+        self.world, self.after_phase, self.step_function = world or World(), after_phase, step_function
         if recipe.data.limit is not None:
             train = train.sample(recipe.data.limit, recipe.data.split_seed)
         self.plan = plan_run(recipe, space, len(train), self.world.size)
@@ -79,6 +82,8 @@ class Trainer:
         self.teacher: nn.Module | None = None
         optimizer = make_optimizer(self.net, recipe.momentum, recipe.weight_decay)
         digest = f"{recipe.digest}/{train.digest[:16]}"
+        if step_function is not recipe_step:
+            digest += f"/{step_identity(step_function)}"
         self._run = Run(self.net, optimizer, folder, digest, self.plan.steps, self.world, log_every)
 
     @property
@@ -140,12 +145,12 @@ class Trainer:
         set_learning_rate(self._run.optimizer, lr)
         self.net.train()
         self._run.optimizer.zero_grad()
-        losses, logits = self._backward(part, step, x, labels, subnets, noise_seed)
+        batch = self._batch(part, step, x, labels, subnets, noise_seed)
+        losses = list(self.step_function(batch))
         self.world.average_gradients(self.net.parameters())
         clip_gradients(self.net, self.recipe.clip_norm, self.recipe.clip_value)
 
-        accuracy = (logits.argmax(1) == labels).float().mean() * 100
-        facts = self.world.average(torch.stack([accuracy, *losses])).tolist()
+        facts = self.world.average(torch.stack([batch.accuracy(), *losses])).tolist()
         macs = position.macs + self.macs_of(part, subnets)
         done = step + 1
         return Progress(
@@ -159,53 +164,30 @@ class Trainer:
             subnet_losses=tuple(facts[1:]),
             macs=macs,
             expected_macs=macs + self.plan.macs - self.plan.macs_until(done),
+            ends_epoch=done % self.plan.steps_per_epoch == 0,
         )
 
-    def _backward(
+    def _batch(
         self, part: PhasePlan, step: int, x: Tensor, labels: Tensor, subnets: list[Subnet], noise_seed: int
-    ) -> tuple[list[Tensor], Tensor]:
-        """Sum the gradients of all subnets; return their losses and the first one's logits."""
-        phase, recipe = part.phase, self.recipe
-        targets = self._targets(phase, x)
-        losses: list[Tensor] = []
-        first = torch.empty(0)
-        for index, (choice, subnet) in enumerate(zip(phase.subnets, subnets, strict=True)):
-            regularised = recipe.regularise == "all" or choice == "largest"
-            with self._autocast():
-                logits = self.net(x, subnet, self._noise(noise_seed + index) if regularised else None)
-            logits = logits.float() if recipe.amp else logits
-            smoothing = recipe.label_smoothing if regularised else 0.0
-            on_labels = label_loss(logits, labels, smoothing, self._class_weights)
-            if index == 0:
-                first = logits.detach()
-            if phase.distill == "largest" and choice == "largest":
-                loss, targets = on_labels, logits.detach().softmax(1)
-            elif targets is None:
-                loss = on_labels
-            else:
-                distance = alpha_divergence if phase.divergence == "alpha" else soft_cross_entropy
-                loss = distance(logits, targets) + (on_labels if phase.labels else 0.0)
-            weight = 1.0 if choice == "largest" else part.subnet_weight(step - part.start)
-            (weight * loss).backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach())
-        return losses, first
+    ) -> TrainingStep:
+        """What the step function is given."""
+        recipe, rows = self.recipe, self.world.rows(self.recipe.batch)
 
-    def _noise(self, seed: int) -> Noise:
-        whole, rows = self.plan.batch, self.world.rows(self.recipe.batch)
-        return Noise(seed, self.recipe.dropout, self.recipe.drop_path, whole, rows)
+        def noise(index: int) -> Noise:
+            return Noise(noise_seed + index, recipe.dropout, recipe.drop_path, self.plan.batch, rows)
 
-    def _targets(self, phase: Phase, x: Tensor) -> Tensor | None:
-        """The frozen teacher's probabilities, where the phase has one."""
-        if phase.distill != "teacher":
-            return None
-        assert self.teacher is not None
-        self.teacher.train()  # batch statistics, as in the reference
-        with torch.no_grad(), self._autocast():
-            logits: Tensor = self.teacher(x)
-        return (logits.float() if self.recipe.amp else logits).softmax(1)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.amp)
+        return TrainingStep(
+            supernet=self.net,
+            images=x,
+            labels=labels,
+            subnets=tuple(subnets),
+            part=part,
+            number=step - part.start,
+            recipe=recipe,
+            class_weights=self._class_weights,
+            teacher=self.teacher if part.phase.distill == "teacher" else None,
+            noise=noise,
+        )
 
     def macs_of(self, part: PhasePlan, subnets: list[Subnet]) -> float:
         """What a step of these subnets costs, forward and backward, its teacher included."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from ofa_edge import __version__, cost
 from ofa_edge.errors import ConfigError, GateError
@@ -59,6 +60,16 @@ def read_subnet(text: str, space: Space, resolution: int | None) -> Subnet:
             "largest, smallest, a JSON file with ks, e and d, or the folder of a build",
         ) from error
     return space.check(subnet.at(resolution)) if resolution else subnet
+
+
+def finetune_recipe(data: TrainingData, **given: Any) -> SingleRecipe:
+    """How a subnet is trained on: as its supernet was, but for what is given and not None. Raises ConfigError."""
+    values = {"batch": data.batch, **{key: value for key, value in given.items() if value is not None}}
+    try:
+        return SingleRecipe(augment=data.augment, balance=data.balance, **values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"bad --{first['loc'][0]}", first["msg"], "ofa-edge finetune --help") from error
 
 
 def finetune(

@@ -30,6 +30,7 @@ from ofa_edge.training.package_data import CALIBRATION_IMAGES, VALIDATION_IMAGES
 from ofa_edge.training.plan import PhasePlan
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.run import LOG, Progress
+from ofa_edge.training.step import StepFunction, recipe_step, step_identity
 from ofa_edge.training.timing import Estimate, estimate
 from ofa_edge.training.trainer import Trainer
 from ofa_edge.workflows.accuracy_predictor import MIN_PAIRS, measure_and_fit
@@ -40,11 +41,19 @@ Report = Callable[[str, int, int], None]  # stage, done, total
 
 
 def claim_run_folder(
-    folder: Path, recipe: Recipe, data: Dataset, *, dry: bool = False, accept_code: bool = False
+    folder: Path,
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    dry: bool = False,
+    accept_code: bool = False,
+    step_function: StepFunction = recipe_step,
 ) -> RunIdentity:
     """Make the run's folder, or check that it holds this very run (see `claim_run`). Raises OutputError."""
-    facts = {"digest": recipe.digest, "recipe": recipe.model_dump(mode="json")}
+    facts: dict[str, Any] = {"digest": recipe.digest, "recipe": recipe.model_dump(mode="json")}
     decides = recipe.model_dump(mode="json", exclude={"measure", "description"})  # as in Recipe.digest
+    if step_function is not recipe_step:  # the recipe alone does not say what trained this
+        decides["step"] = facts["step"] = step_identity(step_function)
     split = data.split(recipe.data.held_out_images, recipe.data.split_seed)
     identity = RunIdentity.of(decides, data.class_names, *split, data.test)
     held = claim_run(folder, RECIPE, facts, identity, dry=dry, accept_code=accept_code)
@@ -61,6 +70,7 @@ def train(
     device: str = "cpu",
     world: World | None = None,
     accept_code: bool = False,
+    step_function: StepFunction = recipe_step,
     on_step: Callable[[Progress], None] = lambda _: None,
     on_stage: Report = lambda stage, done, total: None,
 ) -> dict[str, Any]:
@@ -73,6 +83,7 @@ def train(
         device: torch device of the training; measurements run on the CPU.
         world: the processes of the run, this one alone by default. The first one measures and writes.
         accept_code: go on with a run that other code began.
+        step_function: computes the gradients of a step, in place of what the recipe says; recorded by its source.
         on_step: told of each training step.
         on_stage: told of each measurement: stage, done, total.
 
@@ -85,12 +96,14 @@ def train(
     space = recipe.make_space(len(data.class_names))
     if measure.pairs < min(MIN_PAIRS, space.count * len(space.resolutions)):
         raise ConfigError("too few pairs", f"{measure.pairs}, at least {MIN_PAIRS} are needed", f"--pairs {MIN_PAIRS}")
-    identity = claim_run_folder(folder, recipe, data, accept_code=accept_code) if world.first else None
+    identity = None
+    if world.first:
+        identity = claim_run_folder(folder, recipe, data, accept_code=accept_code, step_function=step_function)
     train_images, calibration, held_out, test = _parts(recipe, data)
     started = time.monotonic()
     if not _is_trained(folder, identity):
         after_phase = _PhaseLog(folder / PHASES, recipe, calibration, held_out.sample(TEST_IMAGES))
-        trainer = Trainer(recipe, space, train_images, folder, device, world, after_phase)
+        trainer = Trainer(recipe, space, train_images, folder, device, world, after_phase, step_function=step_function)
         trainer.resume()
         supernet = trainer.run(on_step).to("cpu")
         if identity is not None:

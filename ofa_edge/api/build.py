@@ -1,0 +1,147 @@
+"""Builds: made, verified on a device, and model files inspected."""
+
+import dataclasses
+from pathlib import Path
+
+from ofa_edge.api.options import build_options
+from ofa_edge.builds import Build
+from ofa_edge.cache import StageCache, default_root
+from ofa_edge.export.inspect import Inspection, inspect_model
+from ofa_edge.search.ranked_by import Choice
+from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage
+from ofa_edge.targets import Target
+from ofa_edge.vocabulary import Precision
+from ofa_edge.workflows.build.build import build as run_plan
+from ofa_edge.workflows.build.constraints import Constraints
+from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.stages import OnStage
+from ofa_edge.workflows.verify import Limits, Verification
+from ofa_edge.workflows.verify import verify as verify_folder
+
+
+def build(
+    target: str | Path | Target,
+    *,
+    supernet: str | Path | SupernetPackage = DEFAULT,
+    untrained: bool = False,
+    latency_ms: float | None = None,
+    precision: Precision | None = None,
+    runtime: str | None = None,
+    data: str | Path | None = None,
+    device: str = "auto",
+    out: str | Path | None = None,
+    constraints: Constraints | None = None,
+    predictor: Choice = "auto",
+    measure: int | None = None,
+    refine: int = 0,
+    tune: str = "0",
+    tune_db: bool = True,
+    sustained: bool = False,
+    outside_key: bool = False,
+    seed: int = 0,
+    on_stage: OnStage = lambda name, cached, seconds: None,
+) -> Build:
+    """Search, extract, calibrate, export, convert and verify a network for a target.
+
+    A gate that fails raises nothing: look at `manifest.outcome` and `manifest.verdicts` of the build. A build that was
+    interrupted goes on from its cache when it is called again.
+
+    Args:
+        target: its name, its file, or what `load_target` gave.
+        supernet: its name, its folder (also of one network), or what `open_supernet` gave.
+        untrained: random weights for a published supernet: latency and conversion only.
+        latency_ms: the budget; by default the target's share of the largest subnet's latency.
+        precision: of the artifact; the target's by default.
+        runtime: likewise.
+        data: an image folder of the same classes to verify on.
+        device: `auto`, `emulated`, `local`, `none`, or a device of yours.
+        out: the output folder; out/TARGET by default.
+        constraints: what else a subnet has to keep.
+        predictor: what ranks subnets; `auto`: the accuracy predictor if it ranks them better than MACs do.
+        measure: subnets that the search may measure; 8 by default.
+        refine: candidates a round that are measured on the device, to correct the latency model by them.
+        tune: how long schedules may be tuned on the device: 90s, 5m.
+        tune_db: use what earlier tuning found.
+        sustained: by the target's speed when it is warm.
+        outside_key: where no latency model holds, take the nearest.
+        seed: of the search.
+        on_stage: told when a stage starts (seconds: None) and ends: name, whether it was cached, seconds.
+
+    Raises:
+        OfaEdgeError: nothing is left in the output folder that was not there before.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    options = build_options(
+        target,
+        supernet,
+        untrained=untrained,
+        latency_ms=latency_ms,
+        precision=precision,
+        runtime=runtime,
+        data=None if data is None else Path(data),
+        device=device,
+        out=None if out is None else Path(out),
+        constraints=constraints or Constraints(),
+        predictor=predictor,
+        measure=measure,
+        refine=refine,
+        tune=tune,
+        tune_db=tune_db,
+        sustained=sustained,
+        outside_key=outside_key,
+        seed=seed,
+    )
+    plan = make_plan(options)
+    run_plan(plan, StageCache(default_root()), _call(options), on_stage)
+    return Build.open(plan.out)
+
+
+def _call(options: BuildOptions) -> list[str]:
+    """What was called, for the manifest: the arguments that are not defaults."""
+    given = [field for field in dataclasses.fields(options) if getattr(options, field.name) != _default(field)]
+    return ["ofa_edge.build", *(f"{field.name}={getattr(options, field.name)}" for field in given)]
+
+
+def _default(field: "dataclasses.Field[object]") -> object:
+    made = field.default_factory
+    return field.default if made is dataclasses.MISSING else made()
+
+
+def verify_build(
+    build: Build | str | Path,
+    device: str,
+    *,
+    data: str | Path | None = None,
+    max_size: int | None = None,
+    max_memory: int | None = None,
+    release: bool = False,
+) -> Verification:
+    """Run a built artifact on a device again and judge it. The build's own folder is not changed.
+
+    Args:
+        build: or its folder.
+        device: `local`, `emulated`, or a device of yours.
+        data: the image folder that the build was made with, if any.
+        max_size: bytes that the artifact may have.
+        max_memory: bytes that the process which runs it may have at its peak.
+        release: five sessions of 1,024 runs and 60 s.
+
+    Raises:
+        ConfigError: the folder is no build, was changed after it, or its supernet or images are not the same any more.
+    """
+    folder = build.folder if isinstance(build, Build) else Path(build)
+    limits = Limits(max_size, max_memory)
+    return verify_folder(folder, device, None if data is None else Path(data), limits, release)
+
+
+def inspect(model: str | Path, *, profile: bool = False) -> Inspection:
+    """What is slow or inexact in a .tflite, .onnx or .so file, whoever made it, and how to mend it.
+
+    Args:
+        model: the file.
+        profile: also time each operator of a TFLite file, alone, on this machine.
+
+    Raises:
+        ModelFileError: no such file, or it is damaged, or none of these kinds.
+    """
+    return inspect_model(Path(model), profile)

@@ -1,0 +1,122 @@
+"""Predicted latency on a target: of a subnet, or of any ONNX network. Nothing runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ofa_edge.errors import UnsupportedError
+from ofa_edge.latency.analytic import AnalyticModel, Coefficients
+from ofa_edge.latency.load import AnalyticFacts, doubt_of, find_facts, load_latency_model
+from ofa_edge.latency.network import predict_network
+from ofa_edge.latency.onnx_operators import read_operators
+from ofa_edge.latency.protocol import Interval, Key, OutsideKey, Provenance, Share
+from ofa_edge.runtimes import require
+from ofa_edge.space import Space, Subnet
+from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage, open_space
+from ofa_edge.targets import Target, load_target
+from ofa_edge.vocabulary import Precision
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network takes on a target, batch 1: predicted, not measured.
+
+    Attributes:
+        target: its name.
+        interval: milliseconds, with the intervals that hold half and nine tenths of true latencies.
+        parts: where they go, block by block or operator by operator.
+        key: what the model's numbers hold for.
+        provenance: where they come from.
+        outside: how the question lies outside the key, a sentence each; the interval is wider then.
+        unknown: operators that the model does not know, counted as the bytes that they move.
+        coefficients: of an analytic model of subnets.
+    """
+
+    target: str
+    interval: Interval
+    parts: tuple[Share, ...]
+    key: Key
+    provenance: Provenance
+    outside: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    coefficients: Coefficients | None = None
+
+    @property
+    def ms(self) -> float:
+        """The median, in milliseconds."""
+        return float(self.interval.ms)
+
+
+def predict(
+    network: Subnet | str | Path,
+    target: str | Path | Target,
+    *,
+    supernet: str | Path | SupernetPackage | Space = DEFAULT,
+    runtime: str | None = None,
+    precision: Precision | None = None,
+    runtime_version: str | None = None,
+    outside_key: bool = False,
+) -> Prediction:
+    """Predict the latency of a subnet or of an ONNX file on a target.
+
+    Args:
+        network: a subnet, or the path of any ONNX file.
+        target: its name, its file, or what `load_target` gave.
+        supernet: whose subnet it is, or its space; without meaning for a file.
+        runtime: the target's by default.
+        precision: likewise.
+        runtime_version: for a file: a version that the target's latency file knows.
+        outside_key: where no latency model holds, take the nearest and widen the interval.
+
+    Raises:
+        UsageError: in one of its forms: nothing predicts this, or a name or a file is wrong.
+    """
+    known = target if isinstance(target, Target) else load_target(target)
+    chosen = precision or known.defaults.precision
+    name = require(known, runtime or known.runtime.kind, chosen).name
+    if isinstance(network, Subnet):
+        return _of_subnet(network, known, _space(supernet), name, chosen, outside_key)
+    return _of_file(Path(network), known, name, chosen, runtime_version, outside_key)
+
+
+def _space(supernet: str | Path | SupernetPackage | Space) -> Space:
+    if isinstance(supernet, Space):
+        return supernet
+    return supernet.space if isinstance(supernet, SupernetPackage) else open_space(str(supernet))
+
+
+def _of_subnet(
+    subnet: Subnet, target: Target, space: Space, runtime: str, precision: Precision, outside_key: bool
+) -> Prediction:
+    model = load_latency_model(target, space, runtime, precision, outside_key=outside_key)
+    inner = model.model if isinstance(model, OutsideKey) else model
+    return Prediction(
+        target=target.name,
+        interval=model.predict(space.check(subnet)),
+        parts=model.parts(subnet),
+        key=model.key,
+        provenance=model.provenance,
+        outside=model.outside,
+        coefficients=inner.coefficients if isinstance(inner, AnalyticModel) else None,
+    )
+
+
+def _of_file(
+    file: Path, target: Target, runtime: str, precision: Precision, version: str | None, outside_key: bool
+) -> Prediction:
+    facts, outside = find_facts(target, runtime, precision, version, outside_key=outside_key)
+    if not isinstance(facts, AnalyticFacts):
+        raise UnsupportedError(
+            f"the latency model of {target.name} is a table",
+            "it holds the blocks of one space, and nothing about other networks",
+            "ofa-edge predict --target with an analytic model; see: ofa-edge targets list",
+        )
+    found = predict_network(read_operators(file), facts.read())
+    return Prediction(
+        target=target.name,
+        interval=found.interval.widened(doubt_of(outside)).at(()) if outside else found.interval,
+        parts=found.parts,
+        key=facts.key,
+        provenance=facts.provenance,
+        outside=tuple(outside.values()),
+        unknown=found.unknown,
+    )

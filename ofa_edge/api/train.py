@@ -1,0 +1,195 @@
+"""Training a supernet, and one subnet of it further."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofa_edge.schema import validated
+from ofa_edge.space import Subnet
+from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage, open_supernet
+from ofa_edge.training.data import load_data, resolve
+from ofa_edge.training.distributed import World, check_device
+from ofa_edge.training.package_data import training_data
+from ofa_edge.training.recipe import Recipe
+from ofa_edge.training.recipe_files import joined, load_recipe
+from ofa_edge.training.run import Progress
+from ofa_edge.training.step import StepFunction, recipe_step
+from ofa_edge.workflows.finetune import finetune as finetune_network
+from ofa_edge.workflows.finetune import finetune_recipe, read_subnet
+from ofa_edge.workflows.train import train as train_supernet
+
+OnProgress = Callable[[Progress], None]
+
+
+def _silent(*_: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run's folder, which `open_supernet` and every `supernet` argument take, and what was measured.
+
+    Attributes:
+        folder: of the run.
+        figures: as in its figures.json, or finetune.json; empty in all processes but the first.
+    """
+
+    folder: Path
+    figures: dict[str, Any]
+
+    def open(self) -> SupernetPackage:
+        """The supernet, or the network, with its labels and images."""
+        return open_supernet(self.folder)
+
+
+def train(
+    recipe: str | Path | Recipe,
+    *,
+    preset: str | Path | None = None,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    scale: float | None = None,
+    seed: int | None = None,
+    pairs: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    step: StepFunction = recipe_step,
+    device: str = "cpu",
+    accept_code: bool = False,
+    on_epoch: OnProgress = _silent,
+    on_step: OnProgress = _silent,
+    on_stage: Callable[[str, int, int], None] = _silent,
+) -> Trained:
+    """Train a supernet, measure subnets of it, and fit its accuracy predictor.
+
+    A run that was interrupted goes on when it is called again. Under torchrun, every process calls this.
+
+    Args:
+        recipe: a shipped recipe, a TOML file, or what `load_recipe` gave.
+        preset: space and data for a recipe that names none.
+        data: the data folder; by default the usual place of the recipe's data set.
+        out: the run's folder; runs/RECIPE by default.
+        scale: shorten or lengthen all phases alike.
+        seed: of all draws.
+        pairs: subnets to measure for the predictor.
+        changes: further keys of the recipe and their values, tables within tables (docs/recipe.md).
+        step: computes the gradients of a step, in place of what the recipe says.
+        device: torch device.
+        accept_code: go on with a run that other code began.
+        on_epoch: told at the end of each epoch.
+        on_step: told of each step.
+        on_stage: told of each measurement after the training: stage, done, total.
+
+    Raises:
+        UsageError: in one of its forms.
+        KeyboardInterrupt: Ctrl-C, once the step at hand is saved.
+    """
+    check_device(device)
+    given = {key: value for key, value in (("scale", scale), ("seed", seed)) if value is not None}
+    measure = {} if pairs is None else {"measure": {"pairs": pairs}}
+    chosen = _recipe(recipe, preset, {**(changes or {}), **given, **measure})
+    dataset = load_data(chosen, None if data is None else Path(data))
+    folder = Path("runs") / chosen.name if out is None else Path(out)
+    world = World.join(device)
+    try:
+        figures = train_supernet(
+            resolve(chosen, dataset, world.size).recipe,
+            dataset,
+            folder,
+            device=device,
+            world=world,
+            accept_code=accept_code,
+            step_function=step,
+            on_step=_both(on_step, on_epoch),
+            on_stage=on_stage,
+        )
+    finally:
+        world.leave()
+    return Trained(folder, figures)
+
+
+def _recipe(recipe: str | Path | Recipe, preset: str | Path | None, changes: Mapping[str, Any]) -> Recipe:
+    if not isinstance(recipe, Recipe):
+        return load_recipe(recipe, preset, changes)
+    values = joined(recipe.model_dump(exclude_none=True), changes)
+    return validated(Recipe, values, "the recipe", recipe.name, "docs/recipe.md describes every key")
+
+
+def _both(on_step: OnProgress, on_epoch: OnProgress) -> OnProgress:
+    def told(progress: Progress) -> None:
+        on_step(progress)
+        if progress.ends_epoch:
+            on_epoch(progress)
+
+    return told
+
+
+def finetune(
+    subnet: Subnet | str | Path,
+    *,
+    supernet: str | Path | SupernetPackage = DEFAULT,
+    resolution: int | None = None,
+    dataset: str | None = None,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    epochs: float | None = None,
+    lr: float | None = None,
+    batch: int | None = None,
+    distill: float | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    allow_drop: bool = False,
+    accept_code: bool = False,
+    on_epoch: OnProgress = _silent,
+    on_step: OnProgress = _silent,
+) -> Trained:
+    """Train one subnet by itself, from the supernet's weights; the result is a folder for `supernet` arguments.
+
+    Args:
+        subnet: of the supernet; or `largest`, `smallest`, a JSON file, or the folder of a build.
+        supernet: its name, its folder, or what `open_supernet` gave.
+        resolution: input size in pixels; the subnet's by default.
+        dataset: the supernet's own by default, or an image folder.
+        data: the data folder.
+        out: the run's folder; runs/finetune-SUBNET by default.
+        epochs: 25 by default, as in the paper.
+        lr: learning rate for a batch of 2048; 0.24 by default.
+        batch: images of a step; the supernet's recipe's by default.
+        distill: weight of the largest net's predictions; 1 by default.
+        seed: of all draws.
+        device: torch device.
+        allow_drop: write the network whatever became of its accuracy.
+        accept_code: go on with a run that other code began.
+        on_epoch: told at the end of each epoch.
+        on_step: told of each step.
+
+    Raises:
+        GateError: the network became worse, and `allow_drop` was not given.
+        UsageError: in one of its forms.
+        KeyboardInterrupt: Ctrl-C, once the step at hand is saved.
+    """
+    check_device(device)
+    package = supernet if isinstance(supernet, SupernetPackage) else open_supernet(supernet)
+    if isinstance(subnet, Subnet):
+        chosen = package.space.check(subnet.at(resolution or subnet.resolution))
+    else:
+        chosen = read_subnet(str(subnet), package.space, resolution)
+    source = training_data(package, dataset, None if data is None else Path(data))
+    recipe = finetune_recipe(source, epochs=epochs, lr=lr, batch=batch, distill=distill, seed=seed)
+    folder = Path("runs") / f"finetune-{chosen.id}" if out is None else Path(out)
+    world = World.join(device)
+    try:
+        figures = finetune_network(
+            package,
+            chosen,
+            source,
+            recipe,
+            folder,
+            device=device,
+            world=world,
+            allow_drop=allow_drop,
+            accept_code=accept_code,
+            on_step=_both(on_step, on_epoch),
+        )
+    finally:
+        world.leave()
+    return Trained(folder, figures)
