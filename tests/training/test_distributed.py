@@ -168,7 +168,7 @@ def test_a_killed_process_ends_the_run(tmp_path):
         assert time.monotonic() - at < 15
         told = (tmp_path / f"out-{1 - killed}").read_text()
         assert "another process of this training run ended" in told
-        assert "try: the same command again" in told
+        assert "try: run the same command again" in told
     for folder in (run, tmp_path / "whole"):
         for process in start_world(run_trainer, recipe, folder, 32, 60.0, folder=tmp_path):
             assert ended(process) == 0

@@ -286,6 +286,6 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
     """The second is told before it touches anything."""
     folder = tmp_path / "run"
     folder.mkdir()
-    with FileLock(folder / ".lock"), pytest.raises(OutputError, match="a run is going on"):
+    with FileLock(folder / ".lock"), pytest.raises(OutputError, match="already in progress"):
         trainer(sandwich(), folder).run()
     assert [path.name for path in folder.iterdir()] == [".lock"]
