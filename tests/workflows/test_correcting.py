@@ -31,7 +31,8 @@ def test_a_search_measures_by_the_predictors_metric(monkeypatch, metric):
         package=SimpleNamespace(load=lambda: None, space=SPACE),
         data=SimpleNamespace(validation=sorted_images),
         measure=4,
-        options=SimpleNamespace(seed=0, constraints=SimpleNamespace(min_accuracy=None)),
+        seed=0,
+        constraints=SimpleNamespace(min_accuracy=None),
     )
     pool = SPACE.genome([SPACE.largest(), SPACE.smallest()])
     assert correcting.corrected_search(plan, pool, None, None).chosen == SPACE.largest()

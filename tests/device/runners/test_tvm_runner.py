@@ -57,7 +57,7 @@ def test_one_pass_over_all_images(runner, model, images, expected, tmp_path):
     logits = np.fromfile(out, np.float32).reshape(-1, CLASSES)
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     assert said.pop("load_ns") > 0
-    told = {"runtime": "tvm", "version": "0.27.0.post1", "device": "cpu", "threads": 2, "outputs": len(expected)}
+    told = {"runtime": "TVM", "version": "0.27.0.post1", "device": "cpu", "threads": 2, "outputs": len(expected)}
     assert said == told
 
 
