@@ -8,13 +8,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.files import write_bytes
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def quantise(source: Path, out: Path, calibration: NDArray[np.float32]) -> None:
@@ -40,11 +43,13 @@ def quantise(source: Path, out: Path, calibration: NDArray[np.float32]) -> None:
         try:
             _quantise(source, made, calibration)
             content = _checked(made)
+        except ConversionError:
+            raise
         except Exception as error:  # onnx and onnxruntime raise whatever their own code meets
             words = str(error).strip().splitlines() or [type(error).__name__]
             raise ConversionError(
                 f"ONNX Runtime cannot quantise {source.name}",
-                f"{_where(source, str(error))}{words[0][:300]}",
+                words[0][:300],
                 "--precision fp32",
             ) from error
     write_bytes(out, content)
@@ -54,7 +59,9 @@ def _quantise(source: Path, out: Path, calibration: NDArray[np.float32]) -> None
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    (name,) = (each.name for each in onnx.load(source, load_external_data=False).graph.input)
+    model = onnx.load(source)
+    _require_numbers(model)
+    (name,) = (each.name for each in model.graph.input)
 
     class Images(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is not typed
         """The calibration images, one at a time."""
@@ -93,18 +100,20 @@ def _checked(path: Path) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _where(source: Path, words: str) -> str:
-    """The node that an error names, with its operator; "" where it names none."""
+def _require_numbers(model: "onnx.ModelProto") -> None:
+    """Raise ConversionError for a node with weights that are not numbers."""
     import onnx
 
-    try:
-        nodes = onnx.load(source).graph.node
-    except Exception:  # then that is the error
-        return ""
-    for node in nodes:
-        if any(name and name in words for name in (node.name, *node.output)):
-            return f"node {node.name}, {node.op_type}: "
-    return ""
+    parts = {part.name: part for part in model.graph.initializer}
+    for node in model.graph.node:
+        for part in (parts[name] for name in node.input if name in parts):
+            values = onnx.numpy_helper.to_array(part)
+            if values.dtype == np.float32 and not np.isfinite(values).all():
+                raise ConversionError(
+                    "cannot quantise weights that are not numbers",
+                    f"node {node.name}, {node.op_type}: '{part.name}' holds NaN or infinity",
+                    "train it again, with a lower learning rate",
+                )
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def test_an_emulated_device_has_neither(opened):
 
 def test_a_profile_is_of_one_inference(opened, monkeypatch):
     facts = {"runs": 4, "profile": [["conv", 8, 6_000_000], ["pool", 4, 2_000]]}
-    found = profile_pass(told(opened, monkeypatch, facts, runtime="tvm"))
+    found = profile_pass(told(opened, monkeypatch, facts))
     assert found == FunctionTimes((FunctionTime("conv", 2, 1.5), FunctionTime("pool", 1, 0.0005)))
 
 
@@ -92,7 +92,7 @@ def test_a_profile_waits_until_the_device_is_fit(opened, monkeypatch):
         def before(self):
             raise DeviceBusyError("hot", "81 C", "cool it", reason="too-hot")
 
-    hot = dataclasses.replace(told(opened, monkeypatch, {}, runtime="tvm"), conditions=Hot())
+    hot = dataclasses.replace(told(opened, monkeypatch, {}), conditions=Hot())
     with pytest.raises(DeviceBusyError):
         profile_pass(hot)
     with pytest.raises(DeviceBusyError):
@@ -114,7 +114,7 @@ def test_a_profile_of_a_device_that_was_slowed_down_counts_for_nothing(opened, o
 @pytest.mark.parametrize("facts", [{}, {"runs": 0, "profile": [["a", 1, 1]]}, {"runs": 1, "profile": [3]}])
 def test_what_is_no_profile_is_refused(opened, monkeypatch, facts):
     with pytest.raises(DeviceRunError, match="not readable"):
-        profile_pass(told(opened, monkeypatch, facts, runtime="tvm"))
+        profile_pass(told(opened, monkeypatch, facts))
 
 
 def test_memory_that_is_not_there(opened, monkeypatch):
