@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from fit_many_devices import Estimate, Fit, Observation, Prior, Setting, fit
-from latency_data import GPU_LOWERING, Data, block_tables, cells, cpu, gpu, jetsons, ncnn, standard_cpu
+from latency_data import CPU_LOWERING, GPU_LOWERING, Data, block_tables, cells, cpu, gpu, jetsons, ncnn, standard_cpu
 from latency_entries import CPU_ENTRIES, GPU_ENTRIES, Entry
 from numpy.typing import NDArray
 
@@ -32,6 +32,7 @@ ENOUGH = 8  # held-out networks from which a setting's own calibration means som
 # Multiples of the hardware's peak cost (see latency_data.cpu_base), and how sure of them before any data.
 WIDTHS = np.array([0.6, 0.6, 0.6, 0.6, 1.2, 0.7, 0.8, 0.8, 0.8, 0.8, 0.5])
 LOOSE = np.array([1, 1, 1, 1, 2, 1, 1, 1, 1, 0.7, 0.7])  # dispatch and call: large networks hardly show them
+CARRIED = {"tvm-cpu": (0.8, 1.5), "ort-fp32": (1.0, 2.0), "ort-int8": (1.0, 3.0)}  # of XNNPACK, within this factor
 CPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.45, 1 / 0.15, 1 / 0.15, 25, 4, 0.3, 0.7, 0.7, 1, 1]), WIDTHS, LOOSE)
 # A GPU's published families have two to eight networks: a misfit of each would take up what tells the terms apart.
 GPU_LEVELS = Prior(WIDTHS, WIDTHS).levels | {"stack_misfit": 0.01, "setting_misfit": 0.01}
@@ -244,18 +245,26 @@ def estimate_for(study: Study, entry: Entry) -> Estimate:
     settings = study.data.settings
     estimate = study.full.estimate(settings[entry.setting])
     everywhere = np.ones(len(TERMS))
-    if entry.carried == "tvm-cpu":
-        # One rule schedules depthwise kernels of every size.
+    if entry.carried in CARRIED:
+        # These run depthwise kernels of every size alike.
         log_ms = estimate.log_ms.copy()
         log_ms[TERMS.index("wide_depthwise")] = log_ms[TERMS.index("depthwise")]
         estimate = dataclasses.replace(estimate, log_ms=log_ms)
-        return shifted(estimate, np.log(0.8) * everywhere, np.log(1.5) * everywhere)
+        share, within = CARRIED[entry.carried]
+        return shifted(estimate, np.log(share) * everywhere, np.log(within) * everywhere)
     if entry.carried == "tvm-cuda":
         other = study.full.estimate(settings[entry.setting.replace("tensorrt", "pytorch")])
         depthwise = np.array(["depthwise" in term for term in TERMS])
         deviation = np.where(depthwise, np.log(2), np.log(1.5))
         return shifted(between(estimate, other), 0.0 * everywhere, deviation)
     return estimate
+
+
+def lowering_of(study: Study, entry: Entry) -> Lowering:
+    """What the runtime makes of a network; one that has no measurements runs it as it is."""
+    if not entry.carried:
+        return study.data.lowering[entry.setting]
+    return (CPU_LOWERING if entry.carried.startswith("ort") else GPU_LOWERING)[entry.precision]
 
 
 class Checks:
@@ -311,11 +320,10 @@ def fit_entries(
     for entry in entries:
         checks = next(item for item in every if study.data.settings[entry.setting].backend in item.backends)
         estimate = estimate_for(study, entry)
-        lowering = study.data.lowering[entry.setting] if entry.runtime == "tflite" else GPU_LOWERING[entry.precision]
         model = model_json(
             entry,
             estimate,
-            lowering,
+            lowering_of(study, entry),
             width=checks.width_of(entry),
             checks=checks.of(entry),
         )

@@ -25,6 +25,8 @@ XNNPACK = "LiteRT 2 (XNNPACK), rewritten for it"
 OLD_PIXEL = "TensorFlow Lite 2020 (own kernels)"
 RUY = "TensorFlow Lite 2.4.1 (ruy)"
 RELAX = "TVM 0.27 (schedules of ofa-edge)"
+ORT = "ONNX Runtime 1.31 (CPU kernels)"
+BOARDS = ("host", "raspberry-pi-4", "raspberry-pi-5")  # targets that build for ONNX Runtime
 HALF_TVM = ("raspberry-pi-5",)  # targets for which TVM builds with fp16 sums
 
 _HALF = (
@@ -57,7 +59,7 @@ class Entry:
     fitted_to: str
     source_names: tuple[str, ...]
     checks: Literal["families", "devices"]
-    carried: Literal["", "tvm-cpu", "tvm-cuda"] = ""
+    carried: Literal["", "tvm-cpu", "tvm-cuda", "ort-fp32", "ort-int8"] = ""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -119,7 +121,35 @@ def _cpu(
                     "tvm-cpu",
                 )
             )
-    return entries
+    return entries + (_ort(target, device, soc, threads, sources) if target in BOARDS else [])
+
+
+def _ort(target: str, device: str, soc: str, threads: int, sources: tuple[str, ...]) -> list[Entry]:
+    never = "No measurement of ONNX Runtime on this device entered this model. XNNPACK's estimate on as many threads, "
+    words = {
+        "fp32": "within a factor of 2 either way: beside rewritten TFLite on one thread of one x86 machine it took 0.6 "
+        "to 1.1 times as long for OFA-MobileNetV3 subnets of width 1.0, 1.0 to 2.8 times for small networks at 28 "
+        "pixels (docs/benchmarks/artifacts.md). Depthwise kernels of more than 25 taps cost what smaller ones do.",
+        "int8": "within a factor of 3 either way: hard-swish, hard-sigmoid and means stay in fp32 between conversions. "
+        "Depthwise kernels of more than 25 taps cost what smaller ones do.",
+    }
+    return [
+        Entry(
+            target,
+            device,
+            "onnxruntime",
+            ORT,
+            precision,
+            threads,
+            "analytic",
+            f"{soc}/xnnpack/{precision}/{threads}",
+            never + words[precision],
+            sources,
+            "devices",
+            carried,
+        )
+        for precision, carried in (("fp32", "ort-fp32"), ("int8", "ort-int8"))
+    ]
 
 
 CPU_ENTRIES: tuple[Entry, ...] = (

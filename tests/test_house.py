@@ -129,8 +129,12 @@ def test_no_two_files_of_tests_have_one_name():
 def test_no_runtime_is_named_outside_its_room():
     """Whoever asks which runtime one is does by a case what the runtime should do itself.
 
-    `export/` has a room for each format, whose name it may say; it may not ask for one either.
+    `export/` has a room for each format, whose name it may say; it may not ask for one either. Nor may anybody ask for
+    a runtime that has the name of a package, which may be said.
     """
+    packages = {re.split("[^a-z0-9-]", each)[0] for each in project()["dependencies"]}
+    said = set(runtimes()) - packages
+    assert said < set(runtimes())
     named = set()
     for path in CODE.rglob("*.py"):
         tree = ast.parse(path.read_text())
@@ -139,9 +143,15 @@ def test_no_runtime_is_named_outside_its_room():
         ]
         if path.is_relative_to(CODE / "runtimes"):
             continue
-        for part in asking if path.is_relative_to(CODE / "export") else [tree]:
-            named |= {f"{path.relative_to(CODE)}:{line}" for line in lines_naming(part, set(runtimes()))}
+        lines = {line for part in asking for line in lines_naming(part, set(runtimes()))}
+        if not path.is_relative_to(CODE / "export"):
+            lines |= set(lines_naming(tree, said))
+        named |= {f"{path.relative_to(CODE)}:{line}" for line in lines}
     assert named == set()
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def lines_naming(tree: ast.AST, names: set[str]) -> Iterator[int]:

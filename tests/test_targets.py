@@ -49,7 +49,7 @@ def test_all_shipped_targets_load_and_are_named_by_their_stem() -> None:
 def test_raspberry_pi_4_is_as_the_design_says() -> None:
     target = load_target("raspberry-pi-4")
     assert (target.hardware.cpu, target.hardware.cores, target.hardware.peak_gmacs_fp32) == ("cortex-a72", 4, 28.8)
-    assert target.runtimes == ("tflite", "tvm")
+    assert target.runtimes == ("tflite", "tvm", "onnxruntime")
     assert target.runtime.tvm is not None
     assert target.runtime.tvm.target["mtriple"] == "aarch64-linux-gnu"
     assert target.emulation is not None
@@ -102,7 +102,7 @@ def test_facts_hold_no_path_and_equal_files_give_equal_facts(tmp_path: Path) -> 
         ('precision = "fp32"', 'precision = "fp8"', "defaults.precision"),
         ('cpu = "cortex-a72"', "", "missing key 'hardware.cpu'"),
         ('kind = "llvm", ', "", 'for example kind = "llvm"'),
-        ('alternatives = ["tvm"]', 'alternatives = ["tflite"]', "alternatives names tflite again"),
+        ('alternatives = ["tvm", "onnxruntime"]', 'alternatives = ["tflite"]', "alternatives names tflite again"),
         ('["fp32", "fp16", "dynamic", "int8"]', '["fp16"]', "defaults.precision fp32 is not in runtime.precisions"),
     ],
 )

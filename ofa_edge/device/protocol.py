@@ -161,7 +161,7 @@ class Program(Protocol):
         """Logits [N, classes] as the runner wrote them."""
 
     def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
-        """What the JSON that it printed says, in the fields of `runners/litert_runner.py`."""
+        """What the JSON that it printed says, in the fields of `runners/runner_passes.py`."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
 from ofa_edge.runtimes.base import Runtime, refuse
+from ofa_edge.runtimes.onnxruntime import OnnxRuntime
 from ofa_edge.runtimes.tflite import TFLite
 from ofa_edge.runtimes.tvm import Tvm
 from ofa_edge.runtimes.tvm_cuda import TvmCuda
@@ -16,7 +17,7 @@ from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision, numbers
 
 ENTRY_POINTS = "ofa_edge.runtimes"
-OWN: tuple[Callable[[], Runtime], ...] = (TFLite, Tvm, TvmCuda)
+OWN: tuple[Callable[[], Runtime], ...] = (TFLite, Tvm, TvmCuda, OnnxRuntime)
 
 
 @dataclass(frozen=True)

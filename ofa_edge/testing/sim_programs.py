@@ -25,7 +25,7 @@ from ofa_edge.testing.sim_device import SimDevice
 
 HOST_PROGRAMS = frozenset({"sh", "echo", "sleep", "printf", "true", "false", "test", "printenv", "seq"})
 SIM_PYTHON = "sim-python"  # with a runner of ours it is simulated, with anything else it is the Python at hand
-_RUNNERS = ("litert_runner.py", "tvm_runner")
+_RUNNERS = ("litert_runner.py", "onnx_runner.py", "tvm_runner")
 _MOST_RUNS = 100_000
 _TMP = "/tmp"  # noqa: S108  (the device's, which is `SimDevice.folder`)
 _NO_SUCH_FILE = "No such file or directory"
@@ -236,7 +236,7 @@ def _id(device: SimDevice, args: list[str]) -> Answer:
 
 
 def _run_runner(device: SimDevice, args: list[str]) -> Answer:
-    """Either of our runners; see `device/runners/litert_runner.py` for what they print."""
+    """Any of our runners; see `device/runners/runner_passes.py` for what they print."""
     options = _runner_options(args)
     litert = options.shape is None
     artifact, outputs = _inside(device, options.artifact), _inside(device, options.outputs)

@@ -1,6 +1,6 @@
 """The emulated device's file system: Debian arm64 packages and the arm64 wheels of the runtimes, unpacked, no root.
 
-Set up once in the user's cache (about 300 MB, under a minute), then only looked at. A second process waits for the
+Set up once in the user's cache (about 350 MB, under a minute), then only looked at. A second process waits for the
 first; a set-up that was cut off leaves nothing behind. apt works on a private state with Debian's own signatures
 checked: this machine's packages, sources and architectures stay as they are, and no package script is run.
 
@@ -34,10 +34,11 @@ _PIP_TIMEOUT_S = 900.0
 _COMPILE_TIMEOUT_S = 600.0
 _PROGRAM_PACKAGES = ("base-files", "coreutils", "libpython3-stdlib", "libstdc++6", "python3-minimal")
 _SYSTEM_PACKAGES = ("dash", "mksh", "openssh-server", "toybox")  # mksh and toybox are what Android has
-_WHEELS = ("numpy", "ai-edge-litert")  # all that litert_runner.py imports
+_WHEELS = ("numpy", "ai-edge-litert", "onnxruntime")  # all that the runners in Python import
 # SHA-256 of the arm64 wheels of this project's pinned versions. Other versions are taken as pip finds them.
 _SUMS: Mapping[str, str] = {
     "ai-edge-litert==2.3.0": "853fc608f96da87bd5f3458465dfb9abbf18d5ae6b94eceacead407146f175ae",
+    "onnxruntime==1.31.1": "da05378364c44d4407e463982d2bf8d5e4cfea873283757e48beeb41df97b7f3",
     "numpy==2.4.6": "0ab0a9c4ffb1a6d95ef519fe4247dba8eb6b18ad93999f76b7f657039acabd47",
 }
 

@@ -64,7 +64,7 @@ def _compile(compiler: str, source: bytes, plugin: Path) -> None:
 def count_instructions(
     connection: EmulatedConnection, argv: Sequence[str], env: dict[str, str], timeout_s: float
 ) -> Instructions:
-    """Run a program that marks its inferences (see `litert_runner.count`) and count each one's instructions.
+    """Run a program that marks its inferences (see `runner_passes.count`) and count each one's instructions.
 
     Raises:
         ToolMissingError: see `find_counter`.

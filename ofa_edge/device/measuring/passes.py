@@ -86,7 +86,7 @@ def no_profile(artifact: OpenArtifact) -> Unavailable | None:
 
 
 def profile_pass(artifact: OpenArtifact) -> FunctionTimes | Unavailable:
-    """Time of each function of a TVM library, by its virtual machine's instrument.
+    """Time of each function, watched at work by the runtime's own instrument, where its runner has one.
 
     Raises:
         DeviceBusyError: the device was not fit to be measured by the deadline.

@@ -1,7 +1,7 @@
 """The programs that run an artifact on a device: which files they need, how they are called, what they leave.
 
-Both runners take the same options and print the same fields (see `runners/litert_runner.py`), so that one measuring
-protocol drives either. They differ in the files they need and in how images and logits are stored.
+All runners take the same options and print the same fields (see `runners/runner_passes.py`), so that one measuring
+protocol drives any. They differ in the files they need and in how images and logits are stored.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from ofa_edge.device.measuring.android_app import AndroidAppProgram
 from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Program, Request
 from ofa_edge.errors import DeviceRunError, UnsupportedError
 
-_LITERT_RUNNER = "litert_runner.py"
+_PASSES = "runner_passes.py"  # what the runners in Python share
 _TVM_RUNNER = "tvm_runner"
 _TVM_LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")
 _CUDA_PLUGIN = "libofa_edge_cuda.so"  # there for a library with CUDA kernels
@@ -36,6 +36,15 @@ def litert_program(connection: Connection, request: Request, device: Fingerprint
             raise UnsupportedError("the demo app cannot be kept on cores", f"cores {request.cores}", "name no cores")
         return AndroidAppProgram(request.artifact, request.classes)
     return LiteRtProgram(connection.python, request.artifact)
+
+
+def onnx_program(connection: Connection, request: Request, device: Fingerprint) -> Program:
+    """What runs an ONNX file on such a device: ONNX Runtime's Python package. Raises UnsupportedError for a phone."""
+    if device.build is not None and device.device_kind == "physical":
+        raise UnsupportedError(
+            f"ONNX artifacts do not run on {connection.name}", "Android has no Python", "--runtime of another kind"
+        )
+    return OnnxProgram(connection.python, request.artifact)
 
 
 def tvm_program(connection: Connection, request: Request, device: Fingerprint) -> Program:
@@ -79,25 +88,27 @@ def with_memory(argv: list[str], runs: int) -> list[str]:
 
 
 def with_profile(argv: list[str], runs: int) -> list[str]:
-    """So many runs of the first input, each function timed; TVM only."""
+    """So many runs of the first input, each function timed; not of LiteRT, which tells no profile."""
     return [*argv, "--profile", str(runs)]
 
 
 @dataclass(frozen=True)
-class LiteRtProgram:
-    """`litert_runner.py` under the device's Python."""
+class PythonProgram:
+    """One of our runners in Python, under the device's own. Images are [N, C, H, W] unless a runner wants others."""
 
     python: tuple[str, ...]
     artifact: Path
     suffix: str = ".npy"
     tells_memory: bool = True
+    runner: ClassVar[str]
+    model: ClassVar[str]
 
     def files(self) -> Mapping[str, Path]:
         """See `Program`."""
-        runner = resources.files("ofa_edge.device.runners").joinpath(_LITERT_RUNNER)
-        if not isinstance(runner, Path):
+        folder = resources.files("ofa_edge.device.runners")
+        if not isinstance(folder, Path):
             raise UnsupportedError("ofa-edge runs from an archive", "its runner must be a file", "pip install ofa-edge")
-        return {_LITERT_RUNNER: runner, "model.tflite": self.artifact}
+        return {**{name: folder / name for name in (self.runner, _PASSES)}, self.model: self.artifact}
 
     def environment(self, work: PurePosixPath) -> dict[str, str]:
         """See `Program`."""
@@ -106,11 +117,11 @@ class LiteRtProgram:
 
     def command(self, work: PurePosixPath, inputs: str, outputs: str) -> list[str]:
         """See `Program`."""
-        return [*self.python, *(str(work / name) for name in (_LITERT_RUNNER, "model.tflite", inputs, outputs))]
+        return [*self.python, *(str(work / name) for name in (self.runner, self.model, inputs, outputs))]
 
     def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
-        """See `Program`. TFLite's own layout, [N, H, W, C]."""
-        np.save(path, np.ascontiguousarray(images.transpose(0, 2, 3, 1), np.float32))
+        """See `Program`."""
+        np.save(path, np.ascontiguousarray(images, np.float32))
 
     def read_outputs(self, path: Path) -> NDArray[np.float32]:
         """See `Program`."""
@@ -123,6 +134,24 @@ class LiteRtProgram:
     def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """See `Program`."""
         return dict(report)
+
+
+class LiteRtProgram(PythonProgram):
+    """`litert_runner.py`."""
+
+    runner = "litert_runner.py"
+    model = "model.tflite"
+
+    def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
+        """See `Program`. TFLite's own layout, [N, H, W, C]."""
+        super().write_inputs(images.transpose(0, 2, 3, 1), path)
+
+
+class OnnxProgram(PythonProgram):
+    """`onnx_runner.py`."""
+
+    runner = "onnx_runner.py"
+    model = "model.onnx"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@
 //
 // INPUTS is raw little-endian float32, [N, C, H, W] normalised; OUTPUTS becomes raw float32 [N, classes], or
 // [1, classes] with --latency, --count, --memory and --profile, which use the first image. One line of JSON on stdout says what
-// happened. Options and fields are those of litert_runner.py.
+// happened. Options and fields are those of runner_passes.py.
 //
 // Exit status: 0 ok, 1 the run failed, 2 wrong usage; the reason is on stderr.
 

@@ -113,11 +113,11 @@ def test_the_wheels_are_those_that_are_installed_here():
     import numpy as np
 
     assert wheels["numpy"] == np.__version__
-    assert set(wheels) == {"numpy", "ai-edge-litert"}
+    assert set(wheels) == {"numpy", "ai-edge-litert", "onnxruntime"}
 
 
 def test_digests_of_the_pinned_wheels_are_enforced():
-    for line in module.requirements(("numpy==2.4.6", "ai-edge-litert==2.3.0")).splitlines():
+    for line in module.requirements(("numpy==2.4.6", "ai-edge-litert==2.3.0", "onnxruntime==1.31.1")).splitlines():
         assert len(line.partition("--hash=sha256:")[2]) == 64
     assert module.requirements(("numpy==2.4.6", "ai-edge-litert==9.9")) == "numpy==2.4.6\nai-edge-litert==9.9\n"
 

@@ -30,10 +30,10 @@ def opened(artifacts, images):
         yield artifact
 
 
-def told(artifact, monkeypatch, facts, **request):
-    """The same artifact, whose runner prints `facts`."""
+def told(artifact, monkeypatch, facts):
+    """The artifact, whose runner prints `facts`."""
     monkeypatch.setattr(type(artifact), "run", lambda self, argv: facts)
-    return dataclasses.replace(artifact, request=dataclasses.replace(artifact.request, **request))
+    return artifact
 
 
 def test_memory_of_a_process_here(opened):

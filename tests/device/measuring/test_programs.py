@@ -1,21 +1,25 @@
-"""How the two runners are called and what is read of them."""
+"""How the runners are called and what is read of them."""
 
-from pathlib import PurePosixPath
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
 
+from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.measuring.programs import (
     LiteRtProgram,
+    OnnxProgram,
     TvmProgram,
     check_logits,
     last_json,
+    onnx_program,
     with_count,
     with_latency,
     with_threads,
 )
-from ofa_edge.device.protocol import LatencyPlan
-from ofa_edge.errors import DeviceRunError
+from ofa_edge.device.protocol import LatencyPlan, Request
+from ofa_edge.errors import DeviceRunError, UnsupportedError
 
 WORK = PurePosixPath("/tmp/ofa-edge.x")
 
@@ -28,7 +32,23 @@ def test_litert_reads_images_in_tflites_layout(tmp_path, images):
         *("python3", "-S", "/tmp/ofa-edge.x/litert_runner.py", "/tmp/ofa-edge.x/model.tflite"),
         *("/tmp/ofa-edge.x/in.npy", "/tmp/ofa-edge.x/out.npy"),
     ]
-    assert set(program.files()) == {"litert_runner.py", "model.tflite"}
+    assert set(program.files()) == {"litert_runner.py", "runner_passes.py", "model.tflite"}
+
+
+def test_onnx_runtime_reads_images_in_their_own_layout(tmp_path, images):
+    program = OnnxProgram(("python3",), tmp_path / "any.onnx")
+    program.write_inputs(images, tmp_path / "in.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "in.npy"), images)
+    assert set(program.files()) == {"onnx_runner.py", "runner_passes.py", "model.onnx"}
+
+
+def test_a_phone_has_no_python_for_onnx_runtime():
+    connection = LocalConnection()
+    phone = replace(connection.fingerprint(), build="google/flame")
+    request = Request(Path("any.onnx"), onnx_program, np.zeros((1, 1, 2, 2), np.float32), 5)
+    with pytest.raises(UnsupportedError, match="ONNX artifacts"):
+        onnx_program(connection, request, phone)
+    assert isinstance(onnx_program(connection, request, connection.fingerprint()), OnnxProgram)
 
 
 def test_tvm_reads_raw_images_in_their_own_layout(tmp_path, images):

@@ -1,0 +1,79 @@
+"""ONNX files, run by ONNX Runtime's CPU kernels: on this machine and on boards by its Python package."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.data.dataset import Images
+from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, profile_pass
+from ofa_edge.device.measuring.programs import onnx_program
+from ofa_edge.device.measuring.session import OpenArtifact
+from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
+from ofa_edge.files import copy_file, sha256_file
+from ofa_edge.runtimes.answers import answers_of
+from ofa_edge.runtimes.base import Converted, Export, HostAnswers, RunHere, Runtime, Stages
+from ofa_edge.vocabulary import numbers
+
+
+class OnnxRuntime(Runtime):
+    """See `Runtime`. fp32 is the exported network itself; int8 has its ranges from the calibration images."""
+
+    name = "onnxruntime"
+    title = "ONNX Runtime"
+    artifact_name = "model.ort.onnx"
+    precisions = ("fp32", "int8")
+
+    def convert(self, stages: Stages, export: Export) -> Converted:
+        """See `Runtime`."""
+        network, ranges = export.network, numbers(export.precision).ranges
+
+        def produce(folder: Path) -> None:
+            from ofa_edge.export.onnx.quantise import quantise
+
+            out = folder / self.artifact_name
+            if ranges:
+                quantise(network.onnx, out, network.inputs(export.calibration))
+            else:
+                copy_file(network.onnx, out)
+
+        inputs = {
+            "model": network.digest,
+            "precision": export.precision,
+            "calibration": export.calibration.digest if ranges else None,
+            "preprocessing": network.preprocessing.to_json() if ranges else None,
+        }
+        entry = stages.run("onnxruntime", inputs, ("onnx", "onnxruntime"), produce)
+        return Converted(entry, entry.path(self.artifact_name))
+
+    def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
+        """The very file."""
+        logits = answers_of(
+            stages,
+            "run-onnxruntime",
+            {"model": sha256_file(converted.path), "test": images.digest},
+            ("onnxruntime",),
+            lambda: self.answers(converted.path, export.network.inputs(images)),
+        )
+        return RunHere((HostAnswers(f"{self.name} {numbers(export.precision).words}", logits, itself=True),))
+
+    def answers(self, artifact: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Runtime`. An ONNX file runs anywhere."""
+        from ofa_edge.export.onnx.export import run_onnx
+
+        return run_onnx(artifact, inputs)
+
+    def operators(self, artifact: Path) -> dict[str, int]:
+        """See `Runtime`."""
+        import onnx
+
+        return dict(Counter(node.op_type for node in onnx.load(artifact).graph.node))
+
+    def program(self, connection: Connection, request: Request, device: Fingerprint) -> Program:
+        """See `Runtime`."""
+        return onnx_program(connection, request, device)
+
+    def profile(self, artifact: OpenArtifact) -> FunctionTimes | Unavailable:
+        """By the session's own profiler, of the graph as ONNX Runtime fuses it."""
+        return profile_pass(artifact)
