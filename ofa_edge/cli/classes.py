@@ -1,17 +1,20 @@
 """Classes on the console: one line where all is even, a table where top-1 hides something."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ofa_edge.cli.console import table
 from ofa_edge.device.connections.plain_text import one_line
-from ofa_edge.records.classes import ClassesRecord, ClassRecord, Split
+
+if TYPE_CHECKING:
+    from ofa_edge.records.classes import ClassesRecord, ClassRecord, Split
 
 FEW = 10  # classes that are all shown
 _NAMED = 5
 _LETTERS = 24
 
 
-def class_lines(found: ClassesRecord, reviewed: bool = False) -> str:
+def class_lines(found: "ClassesRecord", reviewed: bool = False) -> str:
     """What there is to say of a network's classes.
 
     Args:
@@ -40,7 +43,7 @@ def label(name: str) -> str:
     return words if len(words) <= _LETTERS else words[: _LETTERS - 3] + "..."
 
 
-def _headline(found: ClassesRecord) -> str:
+def _headline(found: "ClassesRecord") -> str:
     images = [item.test for item in found.classes]
     each = f"{min(images)}" if min(images) == max(images) else f"{min(images)} to {max(images)}"
     balanced = f"; balanced accuracy {100 * found.balanced:.2f} %" if found.uneven else ""
@@ -49,13 +52,13 @@ def _headline(found: ClassesRecord) -> str:
     return f"  {len(found.classes)} classes, {each} test image{'s' * (max(images) > 1)} each{balanced}{lowest}"
 
 
-def _tabled(found: ClassesRecord) -> bool:
+def _tabled(found: "ClassesRecord") -> bool:
     """Whether top-1 hides something."""
     return found.uneven or bool(found.worse)
 
 
-def _table(found: ClassesRecord) -> str:
-    items: Sequence[ClassRecord] = found.classes
+def _table(found: "ClassesRecord") -> str:
+    items: "Sequence[ClassRecord]" = found.classes
     if len(items) > FEW:
         rare = sorted(items, key=lambda item: (item.test, item.calibration))[:_NAMED]
         items = list({id(item): item for item in [*found.worst[:_NAMED], *rare]}.values())
@@ -69,8 +72,8 @@ def _table(found: ClassesRecord) -> str:
     return f"{'  ' * bool(words)}{words}{table(rows, right=range(1, 7))}"
 
 
-def _missing(found: ClassesRecord, reviewed: bool) -> list[str]:
-    consequences: dict[Split, str] = {"test": "nothing is known of their recall"}
+def _missing(found: "ClassesRecord", reviewed: bool) -> list[str]:
+    consequences: "dict[Split, str]" = {"test": "nothing is known of their recall"}
     if not reviewed:
         consequences["calibration"] = "batch norm was calibrated without them"
     lines = []
