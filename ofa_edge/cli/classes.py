@@ -58,7 +58,7 @@ def _tabled(found: "ClassesRecord") -> bool:
 
 
 def _table(found: "ClassesRecord") -> str:
-    items: "Sequence[ClassRecord]" = found.classes
+    items: Sequence[ClassRecord] = found.classes
     if len(items) > FEW:
         rare = sorted(items, key=lambda item: (item.test, item.calibration))[:_NAMED]
         items = list({id(item): item for item in [*found.worst[:_NAMED], *rare]}.values())
@@ -73,7 +73,7 @@ def _table(found: "ClassesRecord") -> str:
 
 
 def _missing(found: "ClassesRecord", reviewed: bool) -> list[str]:
-    consequences: "dict[Split, str]" = {"test": "nothing is known of their recall"}
+    consequences: dict[Split, str] = {"test": "nothing is known of their recall"}
     if not reviewed:
         consequences["calibration"] = "batch norm was calibrated without them"
     lines = []
