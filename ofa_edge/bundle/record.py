@@ -15,6 +15,7 @@ from ofa_edge.files import pretty_json
 from ofa_edge.names import RelativePath
 from ofa_edge.records.base import Count, Digest, Fraction, NotNegative, Positive, Record
 from ofa_edge.schema import explain
+from ofa_edge.vocabulary import Precision
 
 BUNDLE = "bundle.json"  # written last
 
@@ -58,7 +59,7 @@ class ModelEntry(Record):
     labels: RelativePath
     labels_sha256: Digest
     classes: AtLeastOne
-    precision: Annotated[str, Field(pattern=r"^[a-z0-9]{1,16}$")]
+    precision: Precision
     target: str
     subnet: str
     resolution: AtLeastOne

@@ -33,6 +33,11 @@ def test_a_sound_build(tmp_path, quantised):
     assert entry.verified
 
 
+def test_sums_in_half_precision_are_a_precision_too(tmp_path):
+    entry = check_build(make_build(tmp_path / "out", target=target("fp16-acc16"))).entry
+    assert (entry.name, entry.precision) == ("raspberry-pi-4-fp16-acc16", "fp16-acc16")
+
+
 def test_a_physical_measurement_is_told(tmp_path):
     latency = {"p50": 3.0, "p90": 3.2, "min": 2.9, "mad": 0.1, "low95": 2.9, "high95": 3.1, "runs": 500, "sessions": 5}
     physical = facts()["measurements"][0].model_copy(
