@@ -15,7 +15,7 @@ def targets_group() -> None:
 @targets_group.command("list")
 @json_option()
 def list_command(as_json: bool) -> None:
-    """List all targets; the last column is the flag to paste."""
+    """List all targets, a line for each runtime, the usual one first; the last column is to be pasted."""
     from ofa_edge.runtimes import precisions_for, runtimes_for
     from ofa_edge.targets import list_targets
 
@@ -23,18 +23,13 @@ def list_command(as_json: bool) -> None:
     if as_json:
         print_json([target.facts() for target in targets])
         return
-    rows = [["target", "hardware", "runtimes", "precisions", ""]]
+    rows = [["target", "hardware", "runtime", "precisions", ""]]
     for target in targets:
-        able = runtimes_for(target)
-        rows.append(
-            [
-                target.name,
-                target.description.split(",")[0],
-                ", ".join(runtime.name for runtime in able),
-                ", ".join(precisions_for(target, able[0])),
-                f"--target {target.name}",
-            ]
-        )
+        hardware = target.description.split(",")[0]
+        for place, runtime in enumerate(runtimes_for(target)):
+            flags = f"--target {target.name}" + (f" --runtime {runtime.name}" if place else "")
+            named = ["", ""] if place else [target.name, hardware]
+            rows.append([*named, runtime.name, ", ".join(precisions_for(target, runtime)), flags])
     click.echo(table(rows))
 
 

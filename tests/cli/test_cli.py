@@ -329,8 +329,13 @@ def test_targets_list_ends_in_the_flag_to_paste(run):
     assert status == 0
     header, *rows = out.splitlines()
     assert header.split()[0] == "target"
-    assert [row.split()[-2:] for row in rows] == [["--target", target.name] for target in list_targets()]
-    assert [row.split()[0] for row in rows] == [target.name for target in list_targets()]
+    named = [row.split() for row in rows if f"--target {row.split()[0]}" in row]
+    assert [row[0] for row in named] == [target.name for target in list_targets()]
+    assert [row[-2:] for row in named] == [["--target", target.name] for target in list_targets()]
+    flags = [f"--target {each.name} --runtime {name}" for each in list_targets() for name in each.runtimes[1:]]
+    assert [
+        row.partition("--target ")[1] + row.partition("--target ")[2] for row in rows if "--runtime" in row
+    ] == flags
     status, out, _ = run("targets", "list", "--json")
     assert [target["name"] for target in json.loads(out)] == [target.name for target in list_targets()]
 

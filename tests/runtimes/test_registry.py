@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
 from ofa_edge.runtimes import precisions_for, registry, require, runtime_named, runtimes, runtimes_for
@@ -148,3 +149,13 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         runtime_named("tflight")
     assert "tflite" in str(caught.value.what + caught.value.why + caught.value.hint)
+
+
+def test_the_table_in_the_docs_is_that_of_the_targets() -> None:
+    wanted = [
+        f"| {target.name} | {runtime.name} | {', '.join(precisions_for(target, runtime))} |"
+        for target in list_targets()
+        for runtime in runtimes_for(target)
+    ]
+    page = (ROOT / "docs" / "runtimes.md").read_text().splitlines()
+    assert [line for line in page if line.startswith("| ") and not line.startswith("| target")] == wanted
