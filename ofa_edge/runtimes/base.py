@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file
 from ofa_edge.network import Network
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord, TuningRecord
-from ofa_edge.shown import pasteable
+from ofa_edge.target_schema import PluginOptions, TvmOptions
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision
 
@@ -81,6 +81,11 @@ class Converted:
     entry: CacheEntry
     path: Path
     tuning: TuningRecord | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file, as the cache has it."""
+        return self.entry.files[self.path.name]
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,6 @@ class Turns(ABC):
     Attributes:
         suffix: of a model's file.
         batch: models that one process converts.
-        packages: whose versions decide what the models are.
     """
 
     suffix: ClassVar[str]
@@ -217,15 +221,19 @@ class Runtime(ABC):
         """Whether it makes artifacts for this target: where the target's file names it."""
         return self.name in target.runtimes
 
+    def options(self, target: Target) -> PluginOptions | TvmOptions | None:
+        """Its own table in the target's file, if there is one."""
+        return target.runtime.plugins.get(self.name)
+
     def able(self, target: Target) -> tuple[Precision, ...]:
         """Precisions that it makes for this target, those that the target's file lists."""
-        options = target.runtime.plugins.get(self.name)
+        options = self.options(target)
         listed = options.precisions if options and options.precisions else target.runtime.precisions
         return tuple(each for each in listed if each in self.precisions)
 
     def reasons(self, target: Target) -> Mapping[str, str]:
         """Why a precision is not there, by precision, as the target's file says."""
-        options = target.runtime.plugins.get(self.name)
+        options = self.options(target)
         own = options.unsupported.items() if options else ()
         return dict([*target.runtime.unsupported.items(), *own])
 
@@ -236,7 +244,7 @@ class Runtime(ABC):
     def target_tables(self, target: Target, threads: int) -> dict[str, dict[str, Any]]:
         """Tables that another target file of the same hardware needs for it, for so many threads."""
         del threads
-        options = target.runtime.plugins.get(self.name)
+        options = self.options(target)
         return {f"runtime.plugins.{self.name}": options.model_dump(exclude_defaults=True)} if options else {}
 
     def require_tools(self, target: Target) -> None:
@@ -321,17 +329,3 @@ class Runtime(ABC):
 
     def __repr__(self) -> str:
         return f"<runtime {self.name}>"
-
-
-def refuse(runtime: Runtime, target: Target, precision: str) -> NoReturn:
-    """Raise UnsupportedError for a precision that a target does not have with a runtime, with the target's reason."""
-    able = runtime.able(target)
-    reason = runtime.reasons(target).get(precision)
-    if reason is None and precision not in runtime.precisions:
-        reason = f"{runtime.title} artifacts come in {', '.join(runtime.precisions)}"
-    choice = target.defaults.precision if target.defaults.precision in able else able[0]
-    raise UnsupportedError(
-        f"precision {precision} on {target.name} with {runtime.name} is not supported",
-        reason or f"{target.path.name} lists {', '.join(able)} for {runtime.name}",
-        pasteable("ofa-edge", "build", "--target", target.name, "--runtime", runtime.name, "--precision", choice),
-    )

@@ -11,7 +11,7 @@ from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, profile
 from ofa_edge.device.measuring.programs import onnx_program
 from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
-from ofa_edge.files import copy_file, sha256_file
+from ofa_edge.files import copy_file
 from ofa_edge.runtimes.answers import answers_of
 from ofa_edge.runtimes.base import Converted, Export, HostAnswers, RunHere, Runtime, Stages
 from ofa_edge.vocabulary import numbers
@@ -52,7 +52,7 @@ class OnnxRuntime(Runtime):
         logits = answers_of(
             stages,
             "run-onnxruntime",
-            {"model": sha256_file(converted.path), "test": images.digest},
+            {"model": converted.digest, "test": images.digest},
             ("onnxruntime",),
             lambda: self.answers(converted.path, export.network.inputs(images)),
         )

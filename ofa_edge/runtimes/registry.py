@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
-from ofa_edge.runtimes.base import Runtime, refuse
+from ofa_edge.runtimes.base import Runtime
 from ofa_edge.runtimes.onnxruntime import OnnxRuntime
 from ofa_edge.runtimes.tflite import TFLite
 from ofa_edge.runtimes.tvm import Tvm
@@ -132,7 +132,7 @@ def require(target: Target, name: str, precision: str) -> Runtime:
     runtime.check_target(target)
     if precision not in precisions_for(target, runtime):
         _refuse_sums(runtime, target, precision)
-        refuse(runtime, target, precision)
+        raise _refusal(runtime, target, precision)
     return runtime
 
 
@@ -150,4 +150,18 @@ def _refuse_sums(runtime: Runtime, target: Target, precision: str) -> None:
         f"fp16 accumulation on {target.name} is not supported",
         runtime.reasons(target).get(precision, missing),
         f"{command} --precision {meant.base}",
+    )
+
+
+def _refusal(runtime: Runtime, target: Target, precision: str) -> UnsupportedError:
+    """The error for a precision that a target does not have with a runtime, with the target's reason."""
+    able = runtime.able(target)
+    reason = runtime.reasons(target).get(precision)
+    if reason is None and precision not in runtime.precisions:
+        reason = f"{runtime.title} artifacts come in {', '.join(runtime.precisions)}"
+    choice = target.defaults.precision if target.defaults.precision in able else able[0]
+    return UnsupportedError(
+        f"precision {precision} on {target.name} with {runtime.name} is not supported",
+        reason or f"{target.path.name} lists {', '.join(able)} for {runtime.name}",
+        pasteable("ofa-edge", "build", "--target", target.name, "--runtime", runtime.name, "--precision", choice),
     )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import __version__
+from ofa_edge.cache import CacheEntry
 from ofa_edge.cost.bytes import SizeModel
 from ofa_edge.data.dataset import Images
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, no_profile, operators_pass
@@ -21,7 +22,7 @@ from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.measuring.turns import open_litert_turns
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.export.inspect.findings import Inspection
-from ofa_edge.files import sha256_file, write_bytes
+from ofa_edge.files import write_bytes
 from ofa_edge.runtimes.answers import answers_of, installed
 from ofa_edge.runtimes.base import Converted, Export, HostAnswers, RunHere, Runtime, Stages, Timer, Turns
 from ofa_edge.targets import Target
@@ -77,14 +78,19 @@ class TFLite(Runtime):
             from ofa_edge.export.tflite.metadata import write_metadata
 
             write_metadata(
-                bare, folder / self.artifact_name, network.preprocessing, network.labels, facts=facts, **description
+                bare.path(_BARE),
+                folder / self.artifact_name,
+                network.preprocessing,
+                network.labels,
+                facts=facts,
+                **description,
             )
 
-        inputs = {"bare": sha256_file(bare), "labels": list(network.labels), "facts": facts, **description}
+        inputs = {"bare": bare.files[_BARE], "labels": list(network.labels), "facts": facts, **description}
         entry = stages.run("tflite", inputs, ("tflite-support",), produce)
         return Converted(entry, entry.path(self.artifact_name))
 
-    def _bare(self, stages: Stages, export: Export) -> Path:
+    def _bare(self, stages: Stages, export: Export) -> CacheEntry:
         """The file without metadata."""
         from ofa_edge.export.tflite.rewrites import names
 
@@ -108,14 +114,14 @@ class TFLite(Runtime):
             "calibration": export.calibration.digest if meant.ranges else None,
             "preprocessing": network.preprocessing.to_json(),
         }
-        return stages.run("tflite-bare", inputs, (_tensorflow(),), produce).path(_BARE)
+        return stages.run("tflite-bare", inputs, (_tensorflow(),), produce)
 
     def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
         """The very file, by LiteRT."""
         logits = answers_of(
             stages,
             "run-tflite",
-            {"model": sha256_file(converted.path), "test": images.digest},
+            {"model": converted.digest, "test": images.digest},
             ("ai-edge-litert",),
             lambda: self.answers(converted.path, export.network.inputs(images)),
         )

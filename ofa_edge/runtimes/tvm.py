@@ -34,7 +34,7 @@ class Tvm(TvmRuntime):
     @property
     def turns(self) -> Turns:
         """See `Runtime`."""
-        return TvmTurns()
+        return TvmTurns(self)
 
     def compiled_for(self, target: Target, threads: int) -> dict[str, Any]:
         """See `TvmRuntime`."""
@@ -77,6 +77,9 @@ class TvmTurns(Turns):
 
     suffix = ".so"
 
+    def __init__(self, runtime: Tvm) -> None:
+        self._runtime = runtime
+
     def facts(self, target: Target, precision: Precision) -> dict[str, Any]:
         """See `Turns`; the host's CPU filled in."""
         from ofa_edge.export.tvm.compile import make_target
@@ -84,14 +87,14 @@ class TvmTurns(Turns):
         del precision
         return {
             "versions": {"apache-tvm": metadata.version("apache-tvm")},
-            "tvm": str(make_target(Tvm().compiled_for(target, target.runtime.threads), "llvm").attrs),
+            "tvm": str(make_target(self._runtime.compiled_for(target, target.runtime.threads), "llvm").attrs),
         }
 
     def make(self, jobs: Sequence[tuple[Path, Path]], target: Target, precision: Precision) -> None:
         """See `Turns`."""
         from ofa_edge.export.tvm.compile import compile_cpu
 
-        described = Tvm().compiled_for(target, target.runtime.threads)
+        described = self._runtime.compiled_for(target, target.runtime.threads)
         for onnx, out in jobs:
             compile_cpu(onnx, out, described, None, precision)
 

@@ -23,8 +23,8 @@ from ofa_edge.errors import ConfigError, ToolMissingError
 from ofa_edge.files import write_bytes
 from ofa_edge.runtimes.answers import answers_of, installed
 from ofa_edge.runtimes.base import Converted, Export, HostAnswers, Runtime, Stages
+from ofa_edge.target_schema import TvmOptions
 from ofa_edge.targets import Target, machine_architecture
-from ofa_edge.vocabulary import Precision
 
 FACTS = "model.json"
 
@@ -44,17 +44,9 @@ class TvmRuntime(Runtime):
 
     # -- what a target can do -----------------------------------------------------------------------------------------
 
-    def able(self, target: Target) -> tuple[Precision, ...]:
-        """See `Runtime`; [runtime.tvm] may list fewer."""
-        options = target.runtime.tvm
-        listed = options.precisions if options and options.precisions else target.runtime.precisions
-        return tuple(each for each in listed if each in self.precisions)
-
-    def reasons(self, target: Target) -> Mapping[str, str]:
-        """See `Runtime`."""
-        options = target.runtime.tvm
-        own = options.unsupported.items() if options else ()
-        return dict([*target.runtime.unsupported.items(), *own])
+    def options(self, target: Target) -> TvmOptions | None:
+        """See `Runtime`: [runtime.tvm]."""
+        return target.runtime.tvm
 
     def check_target(self, target: Target) -> None:
         """Raise ConfigError without a table [runtime.tvm], or for one of another kind."""

@@ -27,6 +27,21 @@ pause_seconds = 60
 [artifacts.net]
 build = "out"
 """
+SHORT_NIGHT = """
+schema = 1
+[protocol]
+pairs = 6
+session_seconds = 0.01
+session_runs = 10
+warmup_limit_seconds = 0.02
+pause_seconds = 0
+images = 16
+[artifacts.net]
+build = "{build}"
+[devices.local]
+targets = ["{target}"]
+deadline_minutes = 0.5
+"""
 
 
 def write_build(folder: Path, tag: bytes = b"", target: str = "raspberry-pi-4") -> str:

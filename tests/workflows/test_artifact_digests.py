@@ -25,7 +25,6 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_static
 from ofa_edge.workflows.build import stages
-from ofa_edge.workflows.build.build import export_of
 from ofa_edge.workflows.build.plan import BuildOptions, Plan, make_plan
 
 RECORD = Path(__file__).with_name("artifact_digests.json")
@@ -101,7 +100,7 @@ class Maker:
         """SHA-256 of every file that a build's conversions write, by its name."""
         plan = self.plan(name)
         network = self.network(plan)
-        made = plan.export.runtime.convert(self.runner, export_of(plan, network)).entry
+        made = plan.export.runtime.convert(self.runner, stages.export_of(plan, network)).entry
         # A library beside the Jetson's holds host code for this machine, and is no artifact.
         files = {network.onnx.name: network.digest, **made.files}
         return {file: digest for file, digest in files.items() if file != "emulated.so"}

@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from fleets import SHORT_NIGHT
 from plain_onnx import MODEL
 
 from ofa_edge.builds import Build
@@ -16,22 +17,6 @@ from ofa_edge.workflows.nightly.fleet import load_fleet
 from ofa_edge.workflows.nightly.run import accept, run_fleet
 from ofa_edge.workflows.profile import profile
 from ofa_edge.workflows.verify import verify
-
-FLEET = """
-schema = 1
-[protocol]
-pairs = 6
-session_seconds = 0.01
-session_runs = 10
-warmup_limit_seconds = 0.02
-pause_seconds = 0
-images = 16
-[artifacts.net]
-build = "{build}"
-[devices.local]
-targets = ["host"]
-deadline_minutes = 0.5
-"""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +66,7 @@ def test_it_is_verified_and_profiled(built) -> None:
 
 def test_it_has_nights(built, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("OFA_EDGE_LEASES", str(tmp_path / "leases"))
-    (tmp_path / "fleet.toml").write_text(FLEET.format(build=built[0]))
+    (tmp_path / "fleet.toml").write_text(SHORT_NIGHT.format(build=built[0], target="host"))
     fleet = load_fleet(tmp_path / "fleet.toml")
     accept(fleet, "net")
     night = run_fleet(fleet)

@@ -117,7 +117,10 @@ def test_a_network_that_answers_with_nan_is_an_error_of_the_network(judge, data,
     )
     nan = np.full((len(data.test), 10), np.nan, np.float32)
     monkeypatch.setattr(stages, "run_torch", lambda *_, **__: nan)
-    find = lambda *_: (plan.package.space.smallest(20), None)  # noqa: E731
+
+    def find(*_):
+        return plan.package.space.smallest(20), None
+
     with pytest.raises(GateError, match="not finite") as caught:
         building.build(plan, StageCache(tmp_path / "cache"), [], lambda *_: None, find)
     assert "fashion-mnist" in caught.value.why

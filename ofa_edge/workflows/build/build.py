@@ -1,6 +1,5 @@
 """The build itself: stages in order, then the ladder, the verdicts, the report, and last the manifest."""
 
-import functools
 import json
 import platform
 from collections.abc import Callable, Sequence
@@ -13,12 +12,13 @@ from ofa_edge.builds import MODEL
 from ofa_edge.cache import StageCache
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import copy_file, write_bytes, write_json
-from ofa_edge.network import Network
 from ofa_edge.output import output_folder
+from ofa_edge.records.build import RUNNER
 from ofa_edge.records.manifest import FileRecord, Manifest, Rung, StatisticsRecord, Tolerance, write_manifest
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.report import write_report
 from ofa_edge.runtimes import Artifact, Export, HostAnswers
+from ofa_edge.schema import changed
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.verify.classes import classes_record
@@ -43,7 +43,6 @@ from ofa_edge.workflows.build.statistics import Judged, check_statistics
 
 REPORT = "report.html"
 INSPECTION = "inspection.json"
-RUNNER = "runner"
 
 Find = Callable[[StageRunner, Plan], tuple[Subnet, SearchRecord | None]]
 
@@ -81,39 +80,33 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
         plan, subnet, search = refined.plan, refined.subnet, refined.search
     static = stages.extract(runner, plan.package, subnet, plan.data.calibration)
     network = stages.to_network(runner, plan.package, static, subnet)
-    export = export_of(plan, network)
+    export = stages.export_of(plan, network)
     built = _convert(runner, plan, export)
-    torch = [stages.run_torch(runner, plan.package, static, plan.data.test, folded=folded) for folded in (False, True)]
-    name = "supernet slice" if plan.package.subnet is None else "given network"
-    images = f"on {len(plan.data.test)} test images"
-    stages.require_finite(torch[0], f"{name} {subnet.id} of '{plan.package.name}', {images}")
-    judged = Judged(plan.package, subnet, plan.data, plan.search.predictor)
-    statistics = check_statistics(runner, judged, static, torch[0])
-    ladder = _climb(runner, plan, export, built, torch, statistics)
+    package, test = plan.package, plan.data.test
+    name = "supernet slice" if package.subnet is None else "given network"
+    start = Answers(name, stages.run_torch(runner, package, static, test, folded=False))
+    folded = Answers("BN folded", stages.run_torch(runner, package, static, test, folded=True))
+    stages.require_finite(start.logits, f"{name} {subnet.id} of '{package.name}', on {len(test)} test images")
+    judged = Judged(package, subnet, plan.data, plan.search.predictor)
+    statistics = check_statistics(runner, judged, static, start.logits)
+    ladder = _climb(runner, plan, export, built, start, folded, statistics)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
         if refined is not None:
             outputs += [file_record(name, role, folder / name) for name, role in refined.files.write(folder)]
         record = refined.record if refined is not None else None
-        made = functools.partial(manifest_of, plan, runner, search, ladder, command, built, record)
-        write_report(folder / REPORT, made(outputs))
-        manifest = made([*outputs, file_record(REPORT, "report", folder / REPORT)])
+        manifest = manifest_of(plan, runner, search, ladder, command, built, record, outputs)
+        write_report(folder / REPORT, manifest)
+        manifest = changed(manifest, outputs=(*outputs, file_record(REPORT, "report", folder / REPORT)))
         write_manifest(folder, manifest)
     return manifest
 
 
-def export_of(plan: Plan, network: Network) -> Export:
-    """What a network is to become by a plan."""
-    return Export(network, plan.target, plan.export.precision, plan.data.calibration, plan.export.tuning)
-
-
 def _convert(runner: StageRunner, plan: Plan, export: Export) -> Built:
     """The artifact and what goes with it: a program that runs it, facts of its making."""
-    runtime = plan.export.runtime
-    converted = runtime.convert(runner, export)
-    artifact = Artifact(converted.path, runtime, export.precision, runtime.runner(plan.target))
-    inspection = _inspection(runner, artifact) if runtime.delegates else None
-    return Built(export.network, converted, artifact, runtime.facts(converted), inspection)
+    converted, artifact = stages.to_artifact(runner, plan, export)
+    inspection = _inspection(runner, artifact) if artifact.runtime.delegates else None
+    return Built(export.network, converted, artifact, artifact.runtime.facts(converted), inspection)
 
 
 def _inspection(runner: StageRunner, artifact: Artifact) -> Inspection | None:
@@ -134,14 +127,13 @@ def _climb(
     plan: Plan,
     export: Export,
     built: Built,
-    torch: Sequence[NDArray[np.float32]],
+    start: Answers,
+    folded: Answers,
     statistics: StatisticsRecord,
 ) -> Ladder:
     """Run every stage's result on the test images and compare."""
     labels, test, network = plan.data.test_labels, plan.data.test, built.network
-    package, precision = plan.package, export.precision
-    name = "supernet slice" if package.subnet is None else "given network"
-    start, folded = Answers(name, torch[0]), Answers("BN folded", torch[1])
+    precision = export.precision
     size = network.onnx.stat().st_size
     exported = Answers("onnx", stages.run_onnx(runner, network, test), file=MODEL, size=size)
     here = plan.export.runtime.run_here(runner, export, built.converted, test)
@@ -165,7 +157,7 @@ def _climb(
         accuracy_drop(last, start, labels),
         statistics,
         here.skipped,
-        classes_record(package.labels, start, last, plan.data.labels),
+        classes_record(plan.package.labels, start, last, plan.data.labels),
     )
 
 

@@ -24,7 +24,6 @@ from ofa_edge.latency.protocol import Interval, LatencyModel, OutsideKey, Proven
 from ofa_edge.records.manifest import DeviceMeasurement, StageRecord
 from ofa_edge.records.refinement import GapRecord, IntervalRecord, RefinedCandidate, RefinementRecord
 from ofa_edge.records.search import SearchRecord
-from ofa_edge.runtimes import Artifact, Export
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Subnet
 from ofa_edge.vocabulary import numbers
@@ -167,13 +166,12 @@ class _Loop:
 
     def _trial(self, subnet: Subnet) -> Trial:
         """What a build would ship of a subnet, untuned."""
-        plan, runtime = self.plan, self.plan.export.runtime
+        plan = self.plan
         static = stages.extract(self.runner, plan.package, subnet, plan.data.calibration)
         network = stages.to_network(self.runner, plan.package, static, subnet)
-        tuning = dataclasses.replace(plan.export.tuning, seconds=0.0)
-        export = Export(network, plan.target, plan.export.precision, plan.data.calibration, tuning)
-        converted = runtime.convert(self.runner, export)
-        artifact = Artifact(converted.path, runtime, export.precision, runtime.runner(plan.target))
+        export = stages.export_of(plan, network)
+        untuned = dataclasses.replace(export, tuning=dataclasses.replace(export.tuning, seconds=0.0))
+        _, artifact = stages.to_artifact(self.runner, plan, untuned)
         return Trial(artifact, network, plan.target, plan.data.test)
 
     def _one(

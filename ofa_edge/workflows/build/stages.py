@@ -14,18 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import cost
+from ofa_edge.builds import MODEL
 from ofa_edge.cache import CacheEntry, StageCache, code_version
 from ofa_edge.data.dataset import Images
 from ofa_edge.errors import GateError
 from ofa_edge.network import Interface, Network, Origin
 from ofa_edge.records.manifest import StageRecord
+from ofa_edge.runtimes import Artifact, Converted, Export
 from ofa_edge.runtimes.answers import answers_of
 from ofa_edge.space import Subnet
 from ofa_edge.supernet.zoo import SupernetPackage
-from ofa_edge.workflows.build.plan import weights_digest
+from ofa_edge.workflows.build.plan import Plan, weights_digest
 
 T = TypeVar("T")
-MODEL = "model.onnx"
 STATIC = "static.safetensors"
 OnStage = Callable[[str, bool, float | None], None]  # name, served from the cache, seconds (None: it starts)
 
@@ -165,3 +166,15 @@ def run_onnx(runner: StageRunner, network: Network, images: Images) -> NDArray[n
         return answers(network.onnx, network.inputs(images))
 
     return answers_of(runner, "run-onnx", {"model": network.digest, "test": images.digest}, ("onnxruntime",), run)
+
+
+def export_of(plan: Plan, network: Network) -> Export:
+    """What a network is to become by a plan."""
+    return Export(network, plan.target, plan.export.precision, plan.data.calibration, plan.export.tuning)
+
+
+def to_artifact(runner: StageRunner, plan: Plan, export: Export) -> tuple[Converted, Artifact]:
+    """Convert; the file as its stage left it, and the artifact with the program that has to travel with it."""
+    runtime = plan.export.runtime
+    converted = runtime.convert(runner, export)
+    return converted, Artifact(converted.path, runtime, export.precision, runtime.runner(plan.target))

@@ -1,6 +1,7 @@
 """A night for real, on this machine, with a build and short sessions."""
 
 import pytest
+from fleets import SHORT_NIGHT
 
 from ofa_edge.builds import Build
 from ofa_edge.errors import ConfigError
@@ -9,26 +10,10 @@ from ofa_edge.workflows.nightly.fleet import ProtocolEntry, load_fleet
 from ofa_edge.workflows.nightly.run import accept, run_fleet
 from ofa_edge.workflows.nightly.store import Store
 
-FLEET = """
-schema = 1
-[protocol]
-pairs = 6
-session_seconds = 0.01
-session_runs = 10
-warmup_limit_seconds = 0.02
-pause_seconds = 0
-images = 16
-[artifacts.net]
-build = "{build}"
-[devices.local]
-targets = ["raspberry-pi-4"]
-deadline_minutes = 0.5
-"""
-
 
 def test_a_night_on_this_machine(first, tmp_path, monkeypatch):
     monkeypatch.setenv("OFA_EDGE_LEASES", str(tmp_path / "leases"))
-    (tmp_path / "fleet.toml").write_text(FLEET.format(build=first[0]))
+    (tmp_path / "fleet.toml").write_text(SHORT_NIGHT.format(build=first[0], target="raspberry-pi-4"))
     fleet = load_fleet(tmp_path / "fleet.toml")
     accept(fleet, "net")
     night = run_fleet(fleet)
