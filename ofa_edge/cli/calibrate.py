@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 @click.command("calibrate")
-@target_option(help="Target whose latency model is the prior.")
+@target_option(text="Target whose latency model is the prior.")
 @device_option("The board: local, or one of: devices list.")
 @click.option("--budget", default="5m", show_default=True, metavar="DURATION", help="Time on the device: 90s, 5m, 1h.")
-@supernet_option(help="Whose subnets.")
+@supernet_option(text="Whose subnets.")
 @precision_option
 @runtime_option
 @click.option("--threads", type=click.IntRange(min=1), help="Default: the target's.")

@@ -15,7 +15,7 @@ def latency_group() -> None:
 
 @latency_group.command("import")
 @click.argument("tables", nargs=-1, required=True, type=click.Path(path_type=Path))
-@supernet_option(required=True, help="The supernet that the tables were made for.")
+@supernet_option(required=True, text="The supernet that the tables were made for.")
 @click.option("--name", required=True, help="Name of the new target.")
 @click.option("--like", required=True, metavar="NAME", help="The target whose hardware the new one has.")
 @click.option("--device", required=True, metavar="TEXT", help="Device model that was measured, in words.")
@@ -74,7 +74,7 @@ def import_command(
 
 @latency_group.command("export")
 @target_option()
-@supernet_option(required=True, help="OFA-MobileNetV3 or ProxylessNAS.")
+@supernet_option(required=True, text="OFA-MobileNetV3 or ProxylessNAS.")
 @runtime_option
 @precision_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for RESOLUTION_lookup_table.yaml.")

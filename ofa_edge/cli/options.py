@@ -21,23 +21,23 @@ outside_key_option = click.option(
 
 
 def target_option(
-    *, required: bool = True, help: str = "Target name or TOML file; see: ofa-edge targets list."
+    *, required: bool = True, text: str = "Target name or TOML file; see: ofa-edge targets list."
 ) -> Decorator:
     """What networks are built for, or predicted on."""
-    return click.option("--target", required=required, metavar="NAME", help=help)
+    return click.option("--target", required=required, metavar="NAME", help=text)
 
 
-def supernet_option(*, required: bool = False, help: str = "A supernet; see: ofa-edge zoo list.") -> Decorator:
+def supernet_option(*, required: bool = False, text: str = "A supernet; see: ofa-edge zoo list.") -> Decorator:
     """Whose subnets; by default those of the supernet in the package."""
     own: dict[str, Any] = {} if required else {"default": "fashion-mnist", "show_default": True}
-    return click.option("--supernet", required=required, metavar="NAME|DIR", help=help, **own)
+    return click.option("--supernet", required=required, metavar="NAME|DIR", help=text, **own)
 
 
-def device_option(help: str = "local, or one of: ofa-edge devices list.") -> Decorator:
+def device_option(text: str = "local, or one of: ofa-edge devices list.") -> Decorator:
     """Where something is run or measured; always to be named."""
-    return click.option("--device", required=True, metavar="NAME", help=help)
+    return click.option("--device", required=True, metavar="NAME", help=text)
 
 
-def json_option(help: str = "Print as JSON.") -> Decorator:
+def json_option(text: str = "Print as JSON.") -> Decorator:
     """The result for programs."""
-    return click.option("--json", "as_json", is_flag=True, help=help)
+    return click.option("--json", "as_json", is_flag=True, help=text)

@@ -14,7 +14,7 @@ def predictor_group() -> None:
 
 
 @predictor_group.command("train")
-@supernet_option(help="A trained supernet.")
+@supernet_option(text="A trained supernet.")
 @click.option(
     "--pairs",
     type=click.IntRange(min=24),  # search.predictor.MIN_PAIRS, which is not imported here: it costs time
