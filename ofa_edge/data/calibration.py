@@ -1,7 +1,6 @@
 """Images that set the ranges of int8 activations: whether a set can do that, before any work is done with it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Pixels, Preprocessing
 from ofa_edge.errors import DataError
+from ofa_edge.records.manifest import CalibrationRecord
 
 USUAL, FEW = 500, 100
 """How many are usual, and how few are worth a word."""
@@ -18,27 +18,9 @@ _FLAT = 2  # pixel values between the darkest and the brightest pixel of an imag
 _NARROW = 0.1  # share of the attainable range below which a set hardly reaches what the network will see
 
 
-@dataclass(frozen=True)
-class CalibrationSet:
-    """A calibration set, reviewed.
-
-    Attributes:
-        images: how many.
-        classes: how many classes they show; None where labels mean nothing.
-        low, high: least and largest value of the network's input over the set, normalised.
-        warnings: what may make the ranges wrong, a sentence each.
-    """
-
-    images: int
-    classes: int | None
-    low: float
-    high: float
-    warnings: tuple[str, ...] = ()
-
-
 def review_calibration(
     images: Images, preprocessing: Preprocessing, class_names: Sequence[str], labelled: bool = True
-) -> CalibrationSet:
+) -> CalibrationRecord:
     """Check a calibration set.
 
     Args:
@@ -77,7 +59,8 @@ def review_calibration(
             warnings.append(
                 f"no calibration image of {', '.join(missing[:_NAMED])}{more}: their activations are unseen"
             )
-    return CalibrationSet(count, classes, *values, tuple(warnings))
+    low, high = values
+    return CalibrationRecord(images=count, classes=classes, low=low, high=high, warnings=tuple(warnings))
 
 
 def check_normalised(low: float, high: float, preprocessing: Preprocessing) -> None:

@@ -168,10 +168,17 @@ class DropRecord(Record):
 
 
 class CalibrationRecord(Record):
-    """The images that set the ranges of int8 activations. `low` and `high` are of the network's input."""
+    """A calibration set, reviewed: the images that set the ranges of int8 activations.
+
+    Attributes:
+        images: how many.
+        classes: how many classes they show; None where labels mean nothing.
+        low, high: least and largest value of the network's input over the set, normalised.
+        warnings: what may make the ranges wrong, a sentence each.
+    """
 
     images: Annotated[int, Field(ge=1)]
-    classes: Count | None = None  # None where labels mean nothing
+    classes: Count | None = None
     low: Finite
     high: Finite
     warnings: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 import datetime
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from ofa_edge.files import sha256_file
 from ofa_edge.network import Network
 from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.records.manifest import (
-    CalibrationRecord,
     DropRecord,
     FileRecord,
     InputRecord,
@@ -120,7 +119,7 @@ def manifest_of(
         budget_ms=chosen.budget_ms,
         sustained=None if chosen.sustained is None else SustainedRecord(**chosen.sustained.model_dump()),
         schedules=built.facts.schedules,
-        calibration=None if plan.export.ranges is None else CalibrationRecord(**asdict(plan.export.ranges)),
+        calibration=plan.export.ranges,
         statistics=ladder.statistics,
         ladder=ladder.rungs,
         measurements=(ladder.device.record,) if ladder.device else (),

@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ofa_edge.data.calibration import CalibrationSet, review_calibration
+from ofa_edge.data.calibration import review_calibration
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.export.tvm.tuning.budget import parse_duration
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
 from ofa_edge.output import claim_output_folder
-from ofa_edge.records.manifest import OWN_IMAGES, FileRecord
+from ofa_edge.records.manifest import OWN_IMAGES, CalibrationRecord, FileRecord
 from ofa_edge.runtimes import Runtime, Tuning, require
 from ofa_edge.search.limits import Limit
 from ofa_edge.search.load_predictor import Predictor, package_predictor
@@ -136,7 +136,7 @@ class ExportPlan:
     runtime: Runtime
     precision: Precision
     tuning: Tuning
-    ranges: CalibrationSet | None = None
+    ranges: CalibrationRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def _budget(
     return relative * float(latency.predict(package.space.largest()).ms), relative
 
 
-def _ranges(package: SupernetPackage, data: BuildData) -> CalibrationSet:
+def _ranges(package: SupernetPackage, data: BuildData) -> CalibrationRecord:
     preprocessing = package.preprocessing(package.space.resolutions[-1])
     return review_calibration(data.calibration, preprocessing, package.labels, data.labelled)
 
