@@ -1,7 +1,7 @@
 """The artifacts of one fixed network, byte for byte as recorded: a change of structure changes none of them.
 
-Where a change is meant to, `python tests/workflows/build/test_artifact_digests.py` records them again. Other versions of the
-tools write other bytes, so nothing is compared under them; nor is code for this machine, which follows its CPU.
+Where a change is meant to, `python tests/workflows/build/test_artifact_digests.py` records them again. Other versions
+of the tools write other bytes, so nothing is compared under them; nor is code for this machine, which follows its CPU.
 """
 
 import json
