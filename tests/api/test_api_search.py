@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,14 @@ def test_a_search_finds_what_the_command_finds(capsys: pytest.CaptureFixture[str
     assert [point.subnet.config() for point in found.front.points] == [row["subnet"] for row in said["front"]]
     assert (found.budget_ms, found.bound) == (said["budget_ms"], said["bound"])
     assert [each.subnet.id for each in found.best] == [row["id"] for row in said["best"]]
+
+
+def test_a_notebook_shows_the_picture_that_the_command_draws(tmp_path: Path) -> None:
+    file = tmp_path / "front.svg"
+    with pytest.raises(SystemExit):
+        main(["search", "--target", "pixel-4", "--evaluations", "300", "--plot", str(file)])
+    picture = oe.search_front("pixel-4", evaluations=300).picture
+    assert picture._repr_svg_() == file.read_text()
 
 
 def test_a_target_by_name_by_file_and_as_a_value_is_one() -> None:
