@@ -10,6 +10,7 @@ import pytest
 import ofa_edge as oe
 from ofa_edge.api import search
 from ofa_edge.cli import main
+from ofa_edge.report.picture import draw
 from ofa_edge.targets import builtin_folder
 
 
@@ -29,12 +30,12 @@ def test_a_search_finds_what_the_command_finds(capsys: pytest.CaptureFixture[str
     assert [each.subnet.id for each in found.best] == [row["id"] for row in said["best"]]
 
 
-def test_a_notebook_shows_the_picture_that_the_command_draws(tmp_path: Path) -> None:
+def test_the_picture_is_what_the_command_draws(tmp_path: Path) -> None:
     file = tmp_path / "front.svg"
     with pytest.raises(SystemExit):
         main(["search", "--target", "pixel-4", "--evaluations", "300", "--plot", str(file)])
     picture = oe.search_front("pixel-4", evaluations=300).picture
-    assert picture._repr_svg_() == file.read_text()
+    assert str(draw(picture)) == file.read_text()
 
 
 def test_a_target_by_name_by_file_and_as_a_value_is_one() -> None:
