@@ -1,10 +1,12 @@
 """The search alone: the front of accuracy against latency on a target, and the subnets of a fleet. All is predicted."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.api.options import build_options
+from ofa_edge.report.picture import Picture
 from ofa_edge.search.evolution import SearchOptions
 from ofa_edge.search.front import Candidate, Front
 from ofa_edge.search.ranked_by import Choice, RankedBy
@@ -14,8 +16,9 @@ from ofa_edge.vocabulary import Precision
 from ofa_edge.workflows.build.constraints import Constraints
 from ofa_edge.workflows.build.fleet import Fleet, plan_fleet
 from ofa_edge.workflows.build.fleet import search_fleet as searched_fleet
-from ofa_edge.workflows.build.plan import make_plan
+from ofa_edge.workflows.build.plan import SearchPlan, make_plan
 from ofa_edge.workflows.build.search import chosen_candidates, predicted_search
+from ofa_edge.workflows.build.search_picture import search_picture
 
 EVALUATIONS = SearchOptions().evaluations
 _BEST, _DISTANCE = 8, 8
@@ -30,12 +33,19 @@ class SearchResult:
         budget_ms: milliseconds that were asked for, or the target's share of the largest subnet's.
         best: up to eight subnets within the budget, best first, no two alike; with a minimum accuracy, the fastest.
         ranked: what the search went by, and why.
+        plan: what was searched, and for what.
     """
 
     front: Front
     budget_ms: float
     best: tuple[Candidate, ...]
     ranked: RankedBy
+    plan: SearchPlan
+
+    @functools.cached_property
+    def picture(self) -> Picture:
+        """The front and the best subnet within the budget. As the last line of a notebook's cell it is shown."""
+        return search_picture(self.plan, self.front)
 
     @property
     def bound(self) -> float:
@@ -98,7 +108,7 @@ def search_front(
     front = predicted_search(plan, SearchOptions(evaluations=evaluations, seconds=seconds))
     if front.interrupted == "interrupted":
         raise KeyboardInterrupt
-    return SearchResult(front, plan.budget_ms, chosen_candidates(plan, front, _BEST, _DISTANCE), plan.ranked)
+    return SearchResult(front, plan.budget_ms, chosen_candidates(plan, front, _BEST, _DISTANCE), plan.ranked, plan)
 
 
 def search_fleet(

@@ -58,6 +58,10 @@ class Picture:
     low90: float
     high90: float
 
+    def _repr_svg_(self) -> str:
+        """What a notebook shows."""
+        return str(draw(self))
+
 
 def draw(picture: Picture) -> Markup:
     """The picture as one SVG document that needs nothing else."""

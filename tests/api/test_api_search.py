@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import ofa_edge as oe
 from ofa_edge.api import search
 from ofa_edge.cli import main
+from ofa_edge.report.picture import draw
 from ofa_edge.targets import builtin_folder
 
 
@@ -26,6 +28,14 @@ def test_a_search_finds_what_the_command_finds(capsys: pytest.CaptureFixture[str
     assert [point.subnet.config() for point in found.front.points] == [row["subnet"] for row in said["front"]]
     assert (found.budget_ms, found.bound) == (said["budget_ms"], said["bound"])
     assert [each.subnet.id for each in found.best] == [row["id"] for row in said["best"]]
+
+
+def test_the_picture_is_what_the_command_draws(tmp_path: Path) -> None:
+    file = tmp_path / "front.svg"
+    with pytest.raises(SystemExit):
+        main(["search", "--target", "pixel-4", "--evaluations", "300", "--plot", str(file)])
+    picture = oe.search_front("pixel-4", evaluations=300).picture
+    assert str(draw(picture)) == file.read_text()
 
 
 def test_a_target_by_name_by_file_and_as_a_value_is_one() -> None:
