@@ -5,7 +5,7 @@ ONNX's layout here, [1, C, H, W]; only `tf_ops` knows of NHWC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +100,10 @@ def read_graph(path: Path) -> Graph:
         node = _node(each, number)
         if node.op == "Constant":
             constants[node.output] = _constant_value(node)
+        elif node.op == "Identity" and node.inputs[0] in constants:
+            constants[node.output] = constants[node.inputs[0]]
+        elif node.op == "Clip" and {"min", "max"} & node.attributes.keys():
+            nodes.append(_newer_clip(node, constants))
         else:
             nodes.append(node)
     inputs = [value for value in proto.input if value.name not in constants]
@@ -138,6 +142,17 @@ def _node(proto: "onnx.NodeProto", number: int) -> Node:
             "write the network without it, or extend ofa_edge/export/onnx/graph.py",
         )
     return node
+
+
+def _newer_clip(node: Node, constants: dict[str, NDArray[Any]]) -> Node:
+    """A Clip of opset 10 or older, which has its bounds as attributes, with its bounds as inputs."""
+    names = []
+    for bound in ("min", "max"):
+        given = node.attributes.get(bound)
+        names.append("" if given is None else f"{node.output}/{bound}")
+        if given is not None:
+            constants[names[-1]] = np.asarray(given, np.float32)
+    return replace(node, inputs=(node.inputs[0], *names), attributes={})
 
 
 def _constant_value(node: Node) -> NDArray[Any]:

@@ -252,7 +252,8 @@ def _global_average_pool(site: Site) -> Any:
 
 
 def _reduce_mean(site: Site) -> Any:
-    axes = _axes(site, site.attribute("axes", None))
+    given = site.optional(1)  # opset 18 on
+    axes = _axes(site, site.attribute("axes", None) if given is None else site.weight(1).tolist())
     return site.tf.reduce_mean(site.x, axes, keepdims=bool(site.attribute("keepdims", 1)))
 
 
@@ -277,13 +278,18 @@ def _to_row(site: Site) -> Any:
     shape = tuple(site.x.shape)
     wanted = site.optional(1)
     axis = site.attribute("axis", 1) if wanted is None else 1
-    fits = wanted is None or (wanted.size == 2 and wanted[0] in (0, 1) and wanted[1] in (-1, shape[-1]))
+    fits = wanted is None or (tuple(wanted) in _rows(shape[-1]))
     if axis != 1 or not fits or (len(shape) == 4 and shape[1:3] != (1, 1)):
         raise site.node.refused(
             f"it reshapes {shape} (NHWC) to {'a row' if wanted is None else wanted.tolist()}",
             "only one pixel [1, C, 1, 1] to one row [1, C] is mapped: pool over the whole map first",
         )
     return site.tf.reshape(site.x, [1, shape[-1]])
+
+
+def _rows(channels: int) -> set[tuple[int, int]]:
+    """The ways to say [1, channels]: 0 keeps the batch, one -1 is what is left."""
+    return {(batch, row) for batch in (0, 1, -1) for row in (-1, channels)} - {(-1, -1)}
 
 
 def _identity(site: Site) -> Any:

@@ -1,4 +1,5 @@
 import numpy as np
+import onnx
 import pytest
 from onnx_text import save_model
 
@@ -47,3 +48,15 @@ def test_two_outputs_are_refused(tmp_path):
     path = save_model(tmp_path / "model.onnx", "logits, b = Split<axis=1>(input)", (1, 4, 1, 1))
     with pytest.raises(ConversionError, match="node 'Split_0', operator Split"):
         read_graph(path)
+
+
+def test_bounds_that_an_old_opset_gives_as_attributes_are_kept(tmp_path):
+    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 4, 4])
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 3, 4, 4])
+    node = onnx.helper.make_node("Clip", ["x"], ["y"], max=6.0)
+    opset = [onnx.helper.make_opsetid("", 10)]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [x], [y]), opset_imports=opset, ir_version=8)
+    onnx.save(model, tmp_path / "old.onnx")
+    graph = read_graph(tmp_path / "old.onnx")
+    assert graph.nodes[0].inputs == ("x", "", "y/max")
+    assert graph.constant("y/max") == 6

@@ -81,6 +81,8 @@ CASES = {
     "squeeze": ("logits = Squeeze(input, axes)", PIXEL, {"axes": np.array([2, 3])}),
     "flatten": ("logits = Flatten(input)", PIXEL, {}),
     "reshape": ("logits = Reshape(input, to)", PIXEL, {"to": np.array([1, -1])}),
+    "reshape, the batch left over": ("logits = Reshape(input, to)", PIXEL, {"to": np.array([-1, 4])}),
+    "a weight by another name": ("v = Identity(w) logits = Conv(input, v)", EVEN, {"w": (6, 4, 1, 1)}),
     "gemm": (f"{TO_ROW} logits = Gemm<transB=1>(f, w, b)", ODD, {"w": (5, 4), "b": (5,)}),
     "gemm, scaled": (f"{TO_ROW} logits = Gemm<alpha=2.0, beta=0.5>(f, w, b)", ODD, {"w": (4, 5), "b": (5,)}),
     "gemm without bias": (f"{TO_ROW} logits = Gemm(f, w)", ODD, {"w": (4, 5)}),
