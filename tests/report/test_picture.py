@@ -1,0 +1,13 @@
+"""A picture in a notebook."""
+
+from manifests import SPACE, SUBNET, corrected, facts
+
+from ofa_edge.records.manifest import SubnetRecord
+from ofa_edge.report.picture import Picture, write_picture
+
+
+def test_a_notebook_shows_what_the_file_holds(tmp_path) -> None:
+    chosen = SubnetRecord.of(SPACE, SUBNET)
+    picture = Picture("title", "below", corrected(facts()["search"]), SPACE, chosen, 16.9, 20.4)
+    write_picture(tmp_path / "front.svg", picture)
+    assert picture._repr_svg_() == (tmp_path / "front.svg").read_text()
