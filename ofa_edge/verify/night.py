@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ofa_edge.verify.rank_tests import holm, signed_rank_p
+from ofa_edge.metrics import holm
+from ofa_edge.verify.rank_tests import signed_rank_p
 from ofa_edge.verify.regression import DEFAULT_RULES, Colour, Look, Past, Rules, Sessions, look
 
 Measure = Callable[[str], Sessions | None]
@@ -101,8 +102,8 @@ def decide(first: Mapping[str, Look], reruns: Mapping[str, Look], rules: Rules =
         rules: thresholds.
     """
     valid = [name for name, seen in first.items() if seen.blocked is None]
-    pooled = {name: signed_rank_p(np.array(_all_pairs(first[name], reruns.get(name)))) for name in valid}
-    adjusted = dict(zip(valid, holm([pooled[name] for name in valid]), strict=True))
+    pooled = [signed_rank_p(np.array(_all_pairs(first[name], reruns.get(name)))) for name in valid]
+    adjusted = dict(zip(valid, holm(np.array(pooled)).tolist(), strict=True))
     return {name: _decision(first[name], reruns.get(name), adjusted.get(name, 1.0), rules) for name in first}
 
 

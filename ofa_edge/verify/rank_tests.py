@@ -1,6 +1,5 @@
 """Exact rank tests of paired log ratios: no approximation, because a night has eight pairs and alpha is 0.01."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -63,13 +62,3 @@ def smallest_significant_shift(log_ratios: Floats, alpha: float) -> float:
     first, second = np.triu_indices(len(centred))
     walsh = np.sort((centred[first] + centred[second]) / 2)
     return float(-walsh[max(critical_sum(len(centred), alpha), 0)])
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given (S. Holm, Scandinavian Journal of Statistics 6, 1979)."""
-    adjusted = [1.0] * len(p_values)
-    running = 0.0
-    for place, index in enumerate(sorted(range(len(p_values)), key=lambda each: p_values[each])):
-        running = max(running, min(1.0, (len(p_values) - place) * p_values[index]))
-        adjusted[index] = running
-    return adjusted

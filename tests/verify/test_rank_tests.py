@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import wilcoxon
 
-from ofa_edge.verify.rank_tests import critical_sum, holm, signed_rank_p, smallest_significant_shift
+from ofa_edge.verify.rank_tests import critical_sum, signed_rank_p, smallest_significant_shift
 
 ratios = st.lists(st.floats(-0.5, 0.5).filter(lambda value: abs(value) > 1e-6), min_size=1, max_size=9, unique_by=abs)
 
@@ -48,15 +48,3 @@ def test_the_visible_shift_is_where_the_test_turns(steps):
     shift = smallest_significant_shift(values, 0.01)
     assert signed_rank_p(centred + shift + 1e-9) <= 0.01
     assert signed_rank_p(centred + shift - 1e-6) > 0.01
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_rejects_no_more_than_it_may(p_values):
-    adjusted = holm(p_values)
-    assert all(p <= q <= min(1.0, len(p_values) * p + 1e-12) for p, q in zip(p_values, adjusted, strict=True))
-    order = np.argsort(p_values, kind="stable")
-    assert (np.diff(np.array(adjusted)[order]) >= 0).all()
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
