@@ -46,7 +46,7 @@ def review_calibration(
             f"{count} images without content: pixel values {images.pixels.min()} to {images.pixels.max()}",
             "check how they were read; images of 0..1 must be scaled to 0..255 before they are stored as whole numbers",
         )
-    values = _attained(images, preprocessing)
+    low, high = _attained(images, preprocessing)
     warnings = [*_few_words(count), *_flat_words(int(flat.sum()), count), *_range_words(images)]
     classes = None
     if labelled:
@@ -59,7 +59,6 @@ def review_calibration(
             warnings.append(
                 f"no calibration image of {', '.join(missing[:_NAMED])}{more}: their activations are unseen"
             )
-    low, high = values
     return CalibrationRecord(images=count, classes=classes, low=low, high=high, warnings=tuple(warnings))
 
 

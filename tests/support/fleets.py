@@ -12,12 +12,13 @@ from tiny_tflite import tiny_tflite
 from ofa_edge.data.dataset import Images
 from ofa_edge.files import sha256_bytes
 from ofa_edge.records.manifest import FileRecord, write_manifest
+from ofa_edge.records.night import NightRecord
 from ofa_edge.testing.noise import LOCKED_BOARD, session_factors
 from ofa_edge.verify.regression import in_pairs, is_golden
 from ofa_edge.workflows.nightly.bench import Answered, Duel, fingerprint_digest
 from ofa_edge.workflows.nightly.fleet import load_fleet
 from ofa_edge.workflows.nightly.privacy import Pseudonyms
-from ofa_edge.workflows.nightly.run import Hardware
+from ofa_edge.workflows.nightly.run import Hardware, accept, run_fleet
 
 LABELS = np.arange(400) % 10
 FLEET = """
@@ -42,6 +43,14 @@ build = "{build}"
 targets = ["{target}"]
 deadline_minutes = 0.5
 """
+
+
+def short_night(folder: Path, build: Path, target: str) -> NightRecord:
+    """Accept a build as golden and run one short night of it on this machine, with the fleet file in `folder`."""
+    (folder / "fleet.toml").write_text(SHORT_NIGHT.format(build=build, target=target))
+    fleet = load_fleet(folder / "fleet.toml")
+    accept(fleet, "net")
+    return run_fleet(fleet)
 
 
 def write_build(folder: Path, tag: bytes = b"", target: str = "raspberry-pi-4") -> str:

@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from fleets import SHORT_NIGHT
+from fleets import short_night
 from plain_onnx import MODEL
 
 from ofa_edge.builds import Build
@@ -13,8 +13,6 @@ from ofa_edge.cli import main
 from ofa_edge.device.measuring.passes import Unavailable
 from ofa_edge.errors import UnknownNameError
 from ofa_edge.runtimes import registry
-from ofa_edge.workflows.nightly.fleet import load_fleet
-from ofa_edge.workflows.nightly.run import accept, run_fleet
 from ofa_edge.workflows.profile import profile
 from ofa_edge.workflows.verify import verify
 
@@ -66,10 +64,7 @@ def test_it_is_verified_and_profiled(built) -> None:
 
 def test_it_has_nights(built, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("OFA_EDGE_LEASES", str(tmp_path / "leases"))
-    (tmp_path / "fleet.toml").write_text(SHORT_NIGHT.format(build=built[0], target="host"))
-    fleet = load_fleet(tmp_path / "fleet.toml")
-    accept(fleet, "net")
-    night = run_fleet(fleet)
+    night = short_night(tmp_path, built[0], "host")
     assert night.devices[0].error is None
     assert {"accuracy", "size", "operators", "latency"} <= {item.gate for item in night.series}
 

@@ -1,22 +1,18 @@
 """A night for real, on this machine, with a build and short sessions."""
 
 import pytest
-from fleets import SHORT_NIGHT
+from fleets import short_night
 
 from ofa_edge.builds import Build
 from ofa_edge.errors import ConfigError
 from ofa_edge.workflows.nightly.bench import fingerprint_digest, make_duel
-from ofa_edge.workflows.nightly.fleet import ProtocolEntry, load_fleet
-from ofa_edge.workflows.nightly.run import accept, run_fleet
+from ofa_edge.workflows.nightly.fleet import ProtocolEntry
 from ofa_edge.workflows.nightly.store import Store
 
 
 def test_a_night_on_this_machine(first, tmp_path, monkeypatch):
     monkeypatch.setenv("OFA_EDGE_LEASES", str(tmp_path / "leases"))
-    (tmp_path / "fleet.toml").write_text(SHORT_NIGHT.format(build=first[0], target="raspberry-pi-4"))
-    fleet = load_fleet(tmp_path / "fleet.toml")
-    accept(fleet, "net")
-    night = run_fleet(fleet)
+    night = short_night(tmp_path, first[0], "raspberry-pi-4")
     assert night.devices[0].error is None
     assert night.devices[0].kind == "physical"
     found = {item.gate: item for item in night.series}
