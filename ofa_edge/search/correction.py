@@ -172,7 +172,8 @@ class Correction:
         """
         mean, covariance = self.joint(pool)
         values, vectors = np.linalg.eigh(covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        # The symmetric root: eigenvectors of close eigenvalues turn with the last bit, which depends on the machine.
+        root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
         seen = {genome.tobytes() for genome in self.answers.genomes}
         free = np.array([genome.tobytes() not in seen for genome in pool])
         chosen: list[int] = []

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from ofa_edge.errors import DataError
 from ofa_edge.supernet.static import StaticNet
 
+_ROWS = 4096  # values a channel that are in float64 at a time
+
 
 class _Moments:
     """Weighted sums of batch means and variances of one layer's input, in float64."""
@@ -18,13 +20,26 @@ class _Moments:
         self.square = torch.zeros(channels, dtype=torch.float64)
         self.var = torch.zeros(channels, dtype=torch.float64)
 
-    def add(self, x: Tensor) -> None:
-        var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-        mean, var = mean.double().cpu(), var.double().cpu()
+    def add(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Take a batch [N, C, H, W] in; returns its own mean and biased variance [C].
+
+        Sums are in float64: PyTorch's batch norm adds channels-last images up in float32, which is 1e-4 of a variance
+        off and depends on the number of threads.
+        """
+        rows = x.movedim(1, -1).reshape(-1, x.shape[1])
+        total = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
+        squares = torch.zeros_like(total)
+        for part in torch.split(rows, _ROWS):
+            values = part.double()
+            total += values.sum(0)
+            squares += values.square().sum(0)
+        mean = (total / len(rows)).cpu()
+        var = ((squares / len(rows)).cpu() - mean.square()).clamp_min(0)
         self.count += len(x)
         self.mean += len(x) * mean
         self.square += len(x) * mean.square()
         self.var += len(x) * var
+        return mean, var
 
     def result(self, pooled: bool) -> tuple[Tensor, Tensor]:
         mean, var = self.mean / self.count, self.var / self.count
@@ -54,32 +69,29 @@ def recalibrate_bn(net: StaticNet, batches: Iterable[Tensor], *, pooled: bool = 
     handles = [layer.register_forward_pre_hook(_record(m)) for layer, m in zip(layers, moments, strict=True)]
     net.eval()
     try:
-        for layer in layers:
-            layer.train()
-            layer.momentum = 0.0  # normalise with the batch, leave the running values alone
-        with torch.inference_mode():
+        with torch.no_grad():
             for batch in batches:
                 net(batch)
     finally:
-        for layer, handle in zip(layers, handles, strict=True):
+        for handle in handles:
             handle.remove()
-            layer.momentum = 0.1
-        net.eval()
     if not moments[0].count:
         raise DataError("no calibration images", "BN re-calibration was given an empty set", "add training images")
-    with torch.no_grad():
-        for layer, moment in zip(layers, moments, strict=True):
-            mean, var = moment.result(pooled)
-            assert layer.running_mean is not None
-            assert layer.running_var is not None
-            layer.running_mean.copy_(mean)
-            layer.running_var.copy_(var)
+    for layer, moment in zip(layers, moments, strict=True):
+        _set_statistics(layer, *moment.result(pooled))
     net.calibrated = True
     return net
 
 
-def _record(moments: _Moments) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    def hook(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-        moments.add(args[0])
+def _set_statistics(layer: nn.BatchNorm2d, mean: Tensor, var: Tensor) -> None:
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    layer.running_mean.copy_(mean)
+    layer.running_var.copy_(var)
+
+
+def _record(moments: _Moments) -> Callable[[nn.BatchNorm2d, tuple[Tensor, ...]], None]:
+    def hook(layer: nn.BatchNorm2d, args: tuple[Tensor, ...]) -> None:
+        _set_statistics(layer, *moments.add(args[0]))  # the layer, in eval mode, normalises by its batch
 
     return hook
