@@ -52,7 +52,7 @@ def build(
         untrained: random weights for a published supernet: latency and conversion only.
         latency_ms: the budget; by default the target's share of the largest subnet's latency.
         precision: of the artifact; the target's by default.
-        runtime: likewise.
+        runtime: likewise; `fastest` measures all that the target can run in turn on the device, and keeps the fastest.
         data: an image folder of the same classes to verify on.
         device: `auto`, `emulated`, `local`, `none`, or a device of yours.
         out: the output folder; out/TARGET by default.

@@ -10,11 +10,12 @@ import click
 from ofa_edge.cli.classes import class_lines
 from ofa_edge.cli.console import StageLines, file_size, hanging, outcome, print_json, table
 from ofa_edge.cli.constraint_options import constraint_options, take_constraints
-from ofa_edge.cli.options import json_option, outside_key_option, precision_option, runtime_option, target_option
+from ofa_edge.cli.options import json_option, outside_key_option, precision_option, target_option
 from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
     from ofa_edge.records.manifest import Manifest
+    from ofa_edge.records.race import RatioRecord
     from ofa_edge.workflows.build.plan import Plan
 
 GATE_FAILED, NOT_PROVED = 1, 3
@@ -28,7 +29,11 @@ GATE_FAILED, NOT_PROVED = 1, 3
 @click.option("--sustained", is_flag=True, help="Search on the target's speed when it is warm (where that is known).")
 @click.option("--latency-ms", type=float, help="Budget. Default: the target's share of the largest subnet's latency.")
 @precision_option
-@runtime_option
+@click.option(
+    "--runtime",
+    metavar="NAME|fastest",
+    help="Default: the target's; see: targets list. fastest: measure all in turn on the device, keep the fastest.",
+)
 @click.option(
     "--supernet",
     "--network",
@@ -121,8 +126,12 @@ def describe(plan: "Plan") -> str:
         else f" ({100 * search.relative_budget:.0f} % of the largest subnet's latency)"
     )
     trained = "" if plan.package.trained else "  UNTRAINED: random weights"
+    contenders = plan.export.contenders
+    runtime = plan.export.runtime.name
+    if contenders is not None:
+        runtime = f"the fastest of {', '.join(each.name for each in contenders.runtimes)};"
     return (
-        f"build for {plan.target.name}: {plan.export.runtime.name} {plan.export.precision}, "
+        f"build for {plan.target.name}: {runtime} {plan.export.precision}, "
         f"budget {search.budget_ms:.3g} ms{share}\n"
         f"  supernet {plan.package.name}{trained}, images: {plan.data.source}\n"
         f"  device {where}; output {plan.out}"
@@ -135,6 +144,7 @@ def describe(plan: "Plan") -> str:
             if plan.options.refine
             else ""
         )
+        + "".join(f"\n  {name} left out: {why}" for name, why in (contenders.left_out if contenders else {}).items())
         + "".join(f"\n  note: {words}" for words in plan.data.notes)
         + "".join(f"\n  warning: {words}" for words in (ranges.warnings if ranges else ()))
     )
@@ -145,6 +155,7 @@ def summary(manifest: "Manifest", out: Path) -> str:
     parts = [
         headline(manifest),
         *_refinement(manifest, out),
+        *_race(manifest),
         _ladder(manifest),
         *_classes(manifest),
         _verdicts(manifest),
@@ -196,6 +207,32 @@ def _refinement(manifest: "Manifest", out: Path) -> list[str]:
         f"  for other builds of this supernet: {pasteable('--target', out / found.target_file)}",
     ]
     return ["\n".join(lines)]
+
+
+def _race(manifest: "Manifest") -> list[str]:
+    """The runtimes in the order of their times, each beside the fastest."""
+    found = manifest.race
+    if found is None:
+        return []
+    rows = [["runtime", "size", "p50 ms", "95 %", "/ fastest", "95 %", "p", ""]]
+    for item in found.contenders:
+        beside = item.beside
+        ratio = ["", "", ""] if beside is None else _ratio(beside)
+        kept = "kept" if item.runtime == manifest.target.runtime else ""
+        note = f"rejected: {item.rejected}" if item.rejected else kept
+        times = [f"{item.p50_ms:.3g}", f"{item.low95:.3g} .. {item.high95:.3g}"]
+        rows.append([item.runtime, file_size(item.size), *times, *ratio, note])
+    lines = [
+        f"runtimes in turn on {found.device}, {found.contenders[0].rounds} rounds "
+        f"(the subnet was searched for {found.searched_for})",
+        table(rows, right=range(1, 7)),
+        *(f"  {name} left out: {reason}" for name, reason in found.left_out.items()),
+    ]
+    return ["\n".join(lines)]
+
+
+def _ratio(beside: "RatioRecord") -> list[str]:
+    return [f"{beside.ratio:.2f}", f"{beside.low95:.2f} .. {beside.high95:.2f}", f"{beside.p:.3f}"]
 
 
 def _ladder(manifest: "Manifest") -> str:

@@ -28,6 +28,7 @@ from ofa_edge.records.base import (
     Record,
 )
 from ofa_edge.records.classes import ClassesRecord
+from ofa_edge.records.race import RaceRecord
 from ofa_edge.records.refinement import IntervalRecord, RefinementRecord
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord
 from ofa_edge.records.search import SearchRecord, SustainedRecord
@@ -320,6 +321,7 @@ class Manifest(Record):
     kernels: tuple[KernelRecord, ...] = ()  # of a CUDA library
     refinement: RefinementRecord | None = None  # of the latency model, by measuring candidates
     classes: ClassesRecord | None = None  # None where labels mean nothing
+    race: RaceRecord | None = None  # where the runtime was chosen by measuring
 
     @property
     def outcome(self) -> Outcome:

@@ -13,9 +13,18 @@ from ofa_edge.runtimes.base import (
     Tuning,
     Turns,
 )
-from ofa_edge.runtimes.registry import precisions_for, require, runtime_named, runtimes, runtimes_for
+from ofa_edge.runtimes.registry import (
+    FASTEST,
+    broken_runtimes,
+    precisions_for,
+    require,
+    runtime_named,
+    runtimes,
+    runtimes_for,
+)
 
 __all__ = [
+    "FASTEST",
     "Artifact",
     "Converted",
     "Export",
@@ -27,6 +36,7 @@ __all__ = [
     "Timer",
     "Tuning",
     "Turns",
+    "broken_runtimes",
     "precisions_for",
     "require",
     "runtime_named",

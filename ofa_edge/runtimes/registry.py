@@ -17,6 +17,7 @@ from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision, numbers
 
 ENTRY_POINTS = "ofa_edge.runtimes"
+FASTEST = "fastest"  # after --runtime: none by itself, but whichever a build measures to be so
 OWN: tuple[Callable[[], Runtime], ...] = (TFLite, Tvm, TvmCuda, OnnxRuntime)
 
 
@@ -39,6 +40,13 @@ def registry() -> Registry:
         except ConfigError as error:
             broken[point.name] = error
             continue
+        if runtime.name == FASTEST:
+            broken[point.name] = ConfigError(
+                f"no runtime can be named '{FASTEST}'",
+                f"{_package(point)}: --runtime {FASTEST} measures all of them",
+                f"uninstall {_package(point)}, or rename its runtime",
+            )
+            continue
         if runtime.name in found:
             broken[runtime.name] = ConfigError(
                 f"two runtimes are named '{runtime.name}'",
@@ -54,6 +62,11 @@ def runtimes() -> Mapping[str, Runtime]:
     """Every runtime that can be used, by its name."""
     whole = registry()
     return {name: runtime for name, runtime in whole.found.items() if name not in whole.broken}
+
+
+def broken_runtimes() -> tuple[str, ...]:
+    """Names of plug-ins that cannot be used; `runtime_named` says why."""
+    return tuple(registry().broken)
 
 
 def _plugin(point: EntryPoint) -> Runtime:
@@ -80,9 +93,16 @@ def runtime_named(name: str) -> Runtime:
 
     Raises:
         UnknownNameError: there is none; gives the nearest names.
+        UnsupportedError: it is "fastest", which is no runtime.
         ConfigError: two go by that name, or the plug-in cannot be used; names the package.
     """
     known = runtimes()
+    if name == FASTEST:
+        raise UnsupportedError(
+            f"--runtime {FASTEST} names no runtime",
+            "it makes ofa-edge build measure all that the target can run; nothing else does",
+            f"--runtime NAME, one of: {', '.join(known)}",
+        )
     if (error := registry().broken.get(name)) is not None:
         raise error
     if name not in known:

@@ -28,6 +28,7 @@ from ofa_edge.records.manifest import (
     TargetRecord,
     Verdict,
 )
+from ofa_edge.records.race import RaceRecord
 from ofa_edge.records.refinement import RefinementRecord
 from ofa_edge.records.search import SearchRecord, SustainedRecord
 from ofa_edge.runtimes import Artifact, Converted, Facts
@@ -91,6 +92,7 @@ def manifest_of(
     command: Sequence[str],
     built: Built,
     refinement: RefinementRecord | None,
+    race: RaceRecord | None,
     outputs: Sequence[FileRecord],
 ) -> Manifest:
     """The whole account of a build; `outputs` are the files that are in its folder by now."""
@@ -123,7 +125,7 @@ def manifest_of(
         statistics=ladder.statistics,
         ladder=ladder.rungs,
         measurements=(ladder.device.record,) if ladder.device else (),
-        verdicts=_verdicts(plan, ladder, built.inspection),
+        verdicts=verdicts_of(plan, ladder, built.inspection),
         stages=tuple(runner.records),
         inputs=(*(file_record(name, role, path) for name, (path, role) in inputs), *own_images(plan.data)),
         outputs=tuple(outputs),
@@ -131,6 +133,7 @@ def manifest_of(
         skipped=_skipped(plan, ladder),
         kernels=built.facts.kernels,
         refinement=refinement,
+        race=race,
         classes=ladder.classes,
     )
 
@@ -171,7 +174,8 @@ def _network(network: Network) -> NetworkRecord:
     )
 
 
-def _verdicts(plan: Plan, ladder: Ladder, inspection: Inspection | None) -> tuple[Verdict, ...]:
+def verdicts_of(plan: Plan, ladder: Ladder, inspection: Inspection | None) -> tuple[Verdict, ...]:
+    """The end of every gate."""
     measurements = (ladder.device.record,) if ladder.device else ()
     is_target = ladder.device is not None and ladder.device.is_target
     start = ladder.rungs[0]

@@ -12,12 +12,14 @@ from ofa_edge.builds import MODEL
 from ofa_edge.cache import StageCache
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import copy_file, write_bytes, write_json
+from ofa_edge.network import Network
 from ofa_edge.output import output_folder
 from ofa_edge.records.build import RUNNER
 from ofa_edge.records.manifest import FileRecord, Manifest, Rung, StatisticsRecord, Tolerance, write_manifest
+from ofa_edge.records.race import RaceRecord
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.report import write_report
-from ofa_edge.runtimes import Artifact, Export, HostAnswers
+from ofa_edge.runtimes import Artifact, Converted, Export, HostAnswers
 from ofa_edge.schema import changed
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
@@ -33,7 +35,8 @@ from ofa_edge.verify.ladder import (
 )
 from ofa_edge.vocabulary import Precision, numbers
 from ofa_edge.workflows.build import stages
-from ofa_edge.workflows.build.account import Built, Ladder, file_record, manifest_of
+from ofa_edge.workflows.build.account import Built, Ladder, file_record, manifest_of, verdicts_of
+from ofa_edge.workflows.build.fastest import Race, check_raceable, race, with_prediction, with_runtime
 from ofa_edge.workflows.build.on_device import Trial, check_tunable, run_on_device
 from ofa_edge.workflows.build.plan import Plan
 from ofa_edge.workflows.build.refine import check_refinable, refine
@@ -73,6 +76,8 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
         check_tunable(plan.device.name, plan.target)
     if plan.options.refine:
         check_refinable(plan)
+    if plan.export.contenders is not None:
+        check_raceable(plan)
     subnet, search = find(runner, plan)
     refined = None
     if plan.options.refine:
@@ -80,8 +85,9 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
         plan, subnet, search = refined.plan, refined.subnet, refined.search
     static = stages.extract(runner, plan.package, subnet, plan.data.calibration)
     network = stages.to_network(runner, plan.package, static, subnet)
-    export = stages.export_of(plan, network)
-    built = _convert(runner, plan, export)
+    raced = race(runner, plan, network) if plan.export.contenders is not None else None
+    if raced is None:
+        built = _convert(runner, plan, stages.export_of(plan, network))
     package, test = plan.package, plan.data.test
     name = "supernet slice" if package.subnet is None else "given network"
     start = Answers(name, stages.run_torch(runner, package, static, test, folded=False))
@@ -89,13 +95,21 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
     stages.require_finite(start.logits, f"{name} {subnet.id} of '{package.name}', on {len(test)} test images")
     judged = Judged(package, subnet, plan.data, plan.search.predictor)
     statistics = check_statistics(runner, judged, static, start.logits)
-    ladder = _climb(runner, plan, export, built, start, folded, statistics)
+
+    def climb(plan: Plan, built: Built) -> Ladder:
+        return _climb(runner, plan, stages.export_of(plan, network), built, start, folded, statistics)
+
+    ran = None
+    if raced is None:
+        ladder = climb(plan, built)
+    else:
+        plan, built, ladder, ran = _keep(runner, plan, network, raced, climb)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, plan, built)
         if refined is not None:
             outputs += [file_record(name, role, folder / name) for name, role in refined.files.write(folder)]
         record = refined.record if refined is not None else None
-        manifest = manifest_of(plan, runner, search, ladder, command, built, record, outputs)
+        manifest = manifest_of(plan, runner, search, ladder, command, built, record, ran, outputs)
         write_report(folder / REPORT, manifest)
         manifest = changed(manifest, outputs=(*outputs, file_record(REPORT, "report", folder / REPORT)))
         write_manifest(folder, manifest)
@@ -104,9 +118,33 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
 
 def _convert(runner: StageRunner, plan: Plan, export: Export) -> Built:
     """The artifact and what goes with it: a program that runs it, facts of its making."""
-    converted, artifact = stages.to_artifact(runner, plan, export)
+    return _built(runner, export.network, *stages.to_artifact(runner, plan, export))
+
+
+def _built(runner: StageRunner, network: Network, converted: Converted, artifact: Artifact) -> Built:
     inspection = _inspection(runner, artifact) if artifact.runtime.delegates else None
-    return Built(export.network, converted, artifact, artifact.runtime.facts(converted), inspection)
+    return Built(network, converted, artifact, artifact.runtime.facts(converted), inspection)
+
+
+def _keep(
+    runner: StageRunner, plan: Plan, network: Network, raced: Race, climb: Callable[[Plan, Built], Ladder]
+) -> tuple[Plan, Built, Ladder, RaceRecord]:
+    """The fastest that fails no gate but the budget's; where all fail, the fastest, whose verdicts say so."""
+    judged, entries = list[tuple[Plan, Built, Ladder]](), list(raced.record.contenders)
+    for place, (entry, made) in enumerate(zip(entries, raced.made, strict=True)):
+        own = with_prediction(with_runtime(plan, entry.runtime))
+        built = _built(runner, network, made.converted, made.artifact)
+        judged.append((own, built, climb(own, built)))
+        failed = [
+            f"{each.gate}: {each.reason}"
+            for each in verdicts_of(own, judged[-1][2], built.inspection)
+            if each.outcome == "fail" and each.gate != "latency"
+        ]
+        if not failed:
+            break
+        entries[place] = changed(entry, rejected="; ".join(failed))
+    kept = judged[-1] if entries[len(judged) - 1].rejected is None else judged[0]
+    return *kept, changed(raced.record, contenders=tuple(entries))
 
 
 def _inspection(runner: StageRunner, artifact: Artifact) -> Inspection | None:

@@ -14,6 +14,7 @@ from ofa_edge.errors import BudgetError, ConfigError, UnsupportedError
 from ofa_edge.names import require_plain
 from ofa_edge.records.manifest import Manifest
 from ofa_edge.records.search import FleetRecord, SearchRecord
+from ofa_edge.runtimes import FASTEST
 from ofa_edge.schema import changed
 from ofa_edge.search.archive import Floats
 from ofa_edge.search.cover import MOST_TARGETS, Cover, best_rows, choose, covers, groups
@@ -131,6 +132,12 @@ def _require_fleet_options(options: BuildOptions) -> None:
             "--refine with --fleet",
             "one device is measured, and a fleet has several targets",
             "ofa-edge build --target NAME --refine K for each, then --fleet OUT/NAME-refined.toml=MS,...",
+        )
+    if options.runtime == FASTEST:
+        raise UnsupportedError(
+            f"--runtime {FASTEST} with --fleet",
+            "runtimes are compared on one device, and a fleet has several targets",
+            f"ofa-edge build --target NAME --runtime {FASTEST} for each, or --runtime NAME",
         )
     if options.constraints.min_accuracy is not None:
         raise UnsupportedError(

@@ -12,7 +12,7 @@ from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
 from ofa_edge.output import claim_output_folder
 from ofa_edge.records.manifest import OWN_IMAGES, CalibrationRecord, FileRecord
-from ofa_edge.runtimes import Runtime, Tuning, require
+from ofa_edge.runtimes import FASTEST, Runtime, Tuning, require
 from ofa_edge.search.limits import Limit
 from ofa_edge.search.load_predictor import Predictor, package_predictor
 from ofa_edge.search.ranked_by import Choice, RankedBy, ranked_by
@@ -22,6 +22,7 @@ from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
 from ofa_edge.targets import Sustained, Target, load_target
 from ofa_edge.vocabulary import Precision, numbers
 from ofa_edge.workflows.build.constraints import Constraints, limits_of, require_able, searched_part
+from ofa_edge.workflows.build.contenders import Contenders, contenders_for, predictions_text, require_one_question
 from ofa_edge.workflows.build.images import BuildData, build_data
 
 MEASURED_CANDIDATES, MEASURED_BY_MACS = 8, 32  # with a predictor that ranks, and without one
@@ -131,12 +132,14 @@ class ExportPlan:
         precision: of it.
         tuning: of compiled code.
         ranges: what was found about the images that set int8 ranges; None where none do.
+        contenders: with `--runtime fastest`, all that are measured in turn; `runtime` is then the one searched for.
     """
 
     runtime: Runtime
     precision: Precision
     tuning: Tuning
     ranges: CalibrationRecord | None = None
+    contenders: Contenders | None = None
 
 
 @dataclass(frozen=True)
@@ -170,12 +173,16 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     """
     target = load_target(options.target)
     precision = options.precision or target.defaults.precision
-    runtime = require(target, options.runtime or target.runtime.kind, precision)
+    contenders = contenders_for(target, precision) if options.runtime == FASTEST else None
+    wanted = contenders.runtimes[0].name if contenders else options.runtime or target.runtime.kind
+    runtime = require(target, wanted, precision)
     runtime.require_tools(target)
     if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:
         raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
     device = _device(options.device, target, runtime)
     tuning = Tuning(parse_duration(options.tune), options.tune_db, device.name)
+    if contenders is not None:
+        require_one_question(tuning.seconds, options.refine)
     if tuning.seconds:
         runtime.require_tunable(target)
         _require_times(target, device, "tune for", "time on", "--tune")
@@ -185,6 +192,9 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
     if claim:
         claim_output_folder(out)
     package = open_supernet(options.supernet, untrained=options.untrained)
+    if contenders is not None:
+        said = predictions_text(contenders, target, package.space, precision)
+        _require_times(target, device, "compare runtimes for", "measure on", f"--runtime {FASTEST}", said)
     if package.subnet is None:
         require_able(package.name, package.space, target)
     elif options.refine:
@@ -195,7 +205,7 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
         )
     search = _search_plan(options, target, runtime, precision, package, images)
     ranges = _ranges(package, search.data) if numbers(precision).ranges and images else None
-    export = ExportPlan(runtime, precision, tuning, ranges)
+    export = ExportPlan(runtime, precision, tuning, ranges, contenders)
     return Plan(options, target, search, export, device, search.data, out)
 
 
@@ -330,15 +340,16 @@ def require_refinable(options: BuildOptions, target: Target, device: DevicePlan)
     _require_times(target, device, "refine the latency model of", "measure on", "--refine")
 
 
-def _require_times(target: Target, device: DevicePlan, purpose: str, use: str, option: str) -> None:
+def _require_times(target: Target, device: DevicePlan, purpose: str, use: str, option: str, besides: str = "") -> None:
     """Raise UnsupportedError where the device gives no times; the words are for the message."""
+    besides = f"; {besides}" if besides else ""
     hint = f"--device NAME of the real board (ofa-edge devices list), or leave out {option}"
     if device.emulated:
         what = f"cannot {purpose} {target.name} on an emulated device"
-        raise UnsupportedError(what, "an emulator gives no times", hint)
+        raise UnsupportedError(what, f"an emulator gives no times{besides}", hint)
     if device.name == "none":
         what = f"cannot {purpose} {target.name} without a device"
-        raise UnsupportedError(what, device.why or f"--device none: nothing to {use}", hint)
+        raise UnsupportedError(what, (device.why or f"--device none: nothing to {use}") + besides, hint)
 
 
 def input_files(target: Target, package: SupernetPackage) -> dict[str, tuple[Path, str]]:
