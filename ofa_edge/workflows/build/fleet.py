@@ -20,6 +20,7 @@ from ofa_edge.search.archive import Floats
 from ofa_edge.search.cover import MOST_TARGETS, Cover, best_rows, choose, covers, groups
 from ofa_edge.search.evolution import SearchOptions
 from ofa_edge.search.limits import allowed
+from ofa_edge.shown import pasteable
 from ofa_edge.space import Genomes, Subnet
 from ofa_edge.workflows.build.build import build
 from ofa_edge.workflows.build.plan import BuildOptions, Plan, make_plan
@@ -137,7 +138,7 @@ def _require_fleet_options(options: BuildOptions) -> None:
         raise UnsupportedError(
             f"--runtime {FASTEST} with --fleet",
             "runtimes are compared on one device, and a fleet has several targets",
-            f"ofa-edge build --target NAME --runtime {FASTEST} for each, or --runtime NAME",
+            f"{pasteable('ofa-edge', 'build', '--target', 'NAME', '--runtime', FASTEST)} for each, or --runtime NAME",
         )
     if options.constraints.min_accuracy is not None:
         raise UnsupportedError(
