@@ -1,6 +1,7 @@
 """The house as CONTRIBUTING.md draws it: floors that stand in two places and are the same, tests that keep outside."""
 
 import ast
+import fnmatch
 import re
 import tomllib
 from collections.abc import Iterator
@@ -124,6 +125,14 @@ def test_no_test_imports_another_test():
 def test_no_two_files_of_tests_have_one_name():
     names = [path.name for path in TESTS.rglob("*.py") if path.name != "conftest.py"]
     assert len(names) == len(set(names))
+
+
+def test_no_folder_of_tests_is_passed_over(pytestconfig):
+    """By default pytest does not look into folders named `build`, of which we have one."""
+    passed_over = pytestconfig.getini("norecursedirs")
+    for folder in {path.parent for path in TESTS.rglob("test_*.py")}:
+        for name in folder.relative_to(TESTS).parts:
+            assert not any(fnmatch.fnmatch(name, pattern) for pattern in passed_over), folder
 
 
 def test_no_runtime_is_named_outside_its_room():

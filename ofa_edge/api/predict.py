@@ -5,11 +5,11 @@ from pathlib import Path
 
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.latency.analytic import AnalyticModel, Coefficients
-from ofa_edge.latency.load import AnalyticFacts, doubt_of, find_facts, load_latency_model
+from ofa_edge.latency.load import AnalyticFacts, doubt_of, find_facts
 from ofa_edge.latency.network import predict_network
 from ofa_edge.latency.onnx_operators import read_operators
 from ofa_edge.latency.protocol import Interval, Key, OutsideKey, Provenance, Share
-from ofa_edge.runtimes import require
+from ofa_edge.runtimes import Runtime, require
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage, open_space
 from ofa_edge.targets import Target, load_target
@@ -72,10 +72,11 @@ def predict(
     """
     known = target if isinstance(target, Target) else load_target(target)
     chosen = precision or known.defaults.precision
-    name = require(known, runtime or known.runtime.kind, chosen).name
+    found = require(known, runtime or known.runtime.kind, chosen)
+    outside_key = outside_key or not found.modelled
     if isinstance(network, Subnet):
-        return _of_subnet(network, known, _space(supernet), name, chosen, outside_key)
-    return _of_file(Path(network), known, name, chosen, runtime_version, outside_key)
+        return _of_subnet(network, known, _space(supernet), found, chosen, outside_key)
+    return _of_file(Path(network), known, found.name, chosen, runtime_version, outside_key)
 
 
 def _space(supernet: str | Path | SupernetPackage | Space) -> Space:
@@ -85,9 +86,9 @@ def _space(supernet: str | Path | SupernetPackage | Space) -> Space:
 
 
 def _of_subnet(
-    subnet: Subnet, target: Target, space: Space, runtime: str, precision: Precision, outside_key: bool
+    subnet: Subnet, target: Target, space: Space, runtime: Runtime, precision: Precision, outside_key: bool
 ) -> Prediction:
-    model = load_latency_model(target, space, runtime, precision, outside_key=outside_key)
+    model = runtime.latency_model(target, space, precision, outside_key=outside_key)
     inner = model.model if isinstance(model, OutsideKey) else model
     return Prediction(
         target=target.name,

@@ -25,8 +25,10 @@ from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.errors import ToolMissingError, UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file
+from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.network import Network
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord, TuningRecord
+from ofa_edge.space import Space
 from ofa_edge.target_schema import PluginOptions, TvmOptions
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision
@@ -200,6 +202,8 @@ class Runtime(ABC):
         title: what people call it.
         artifact_name: the artifact's file in a build's folder.
         precisions: what it can make at all; a target may do less.
+        packages: distributions that run its artifacts: their versions decide its answers, and are in the manifest.
+        modelled: whether targets' latency files know it; else the nearest model is taken, widened and labelled.
         modules: Python modules that its conversion imports, each with the command that installs it.
         sizes: models of the artifact's bytes, by precision.
         app: whether the Android demo runs its artifacts.
@@ -210,6 +214,8 @@ class Runtime(ABC):
     title: ClassVar[str]
     artifact_name: ClassVar[str]
     precisions: ClassVar[tuple[Precision, ...]]
+    packages: ClassVar[tuple[str, ...]] = ()
+    modelled: ClassVar[bool] = False
     modules: ClassVar[Mapping[str, str]] = MappingProxyType({})
     sizes: ClassVar[Mapping[str, SizeModel]] = MappingProxyType({})
     app: ClassVar[bool] = False
@@ -253,6 +259,15 @@ class Runtime(ABC):
         for module, install in self.modules.items():
             if importlib.util.find_spec(module) is None:
                 raise ToolMissingError(f"{module} is not installed", f"runtime {self.name} needs it", install)
+
+    def latency_model(
+        self, target: Target, space: Space, precision: Precision, *, outside_key: bool = False
+    ) -> LatencyModel:
+        """Milliseconds of its artifacts. Raises as `latency.load.load_latency_model` does."""
+        from ofa_edge.latency.load import load_latency_model
+
+        outside_key = outside_key or not self.modelled
+        return load_latency_model(target, space, self.name, precision, outside_key=outside_key)
 
     def why_not_emulated(self, target: Target) -> str | None:
         """Why an emulated device cannot run its artifacts for this target; None where one can."""

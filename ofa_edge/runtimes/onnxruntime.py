@@ -22,6 +22,8 @@ class OnnxRuntime(Runtime):
 
     name = "onnxruntime"
     title = "ONNX Runtime"
+    packages = ("onnxruntime",)
+    modelled = True
     artifact_name = "model.ort.onnx"
     precisions = ("fp32", "int8")
 

@@ -36,6 +36,8 @@ class TFLite(Runtime):
 
     name = "tflite"
     title = "LiteRT"
+    packages = ("ai-edge-litert",)
+    modelled = True
     artifact_name = "model.tflite"
     precisions = ("fp32", "fp16", "fp16-acc16", "dynamic", "int8")
     modules = MappingProxyType(

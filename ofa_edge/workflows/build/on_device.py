@@ -124,7 +124,7 @@ def _cached(stages: Stages, trial: Trial, connection: Connection) -> DeviceResul
         "test": trial.images.digest,
         "device": connection.fingerprint().to_json() | {"boot_id": ""},
     }
-    packages = tuple(each for each in ("ai-edge-litert", "apache-tvm", "onnxruntime") if installed(each))
+    packages = tuple(each for each in trial.artifact.runtime.packages if installed(each))
     entry = stages.run("device", inputs, packages, produce)
     record = DeviceMeasurement.model_validate_json(entry.path("device.json").read_bytes())
     return DeviceResult(load_logits(entry), record, False)

@@ -8,7 +8,6 @@ from ofa_edge.data.calibration import review_calibration
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.export.tvm.tuning.budget import parse_duration
 from ofa_edge.files import sha256_file
-from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
 from ofa_edge.output import claim_output_folder
 from ofa_edge.records.manifest import OWN_IMAGES, CalibrationRecord, FileRecord
@@ -217,7 +216,7 @@ def _search_plan(
     package: SupernetPackage,
     images: bool,
 ) -> SearchPlan:
-    latency = load_latency_model(target, package.space, runtime.name, precision, outside_key=options.outside_key)
+    latency = runtime.latency_model(target, package.space, precision, outside_key=options.outside_key)
     ranked = ranked_by(package_predictor(package), options.predictor)
     sustained = _sustained(options, target)
     if sustained is not None:
