@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-import ofa_edge
-from bench_artifacts.conversions import folder_of, read_conversion
+from bench_artifacts.conversions import folder_of, python_path, read_conversion
 from bench_artifacts.networks import INPUTS, LABELS, REFERENCE, Network, read_facts
 from bench_artifacts.running import LOADERS, answers
 from bench_artifacts.tools import Tool, cores_for, tools_for
@@ -83,8 +82,7 @@ def read_found(tool: Tool, folder: Path, name: str) -> dict[str, Any] | None:
 
 def _compared(tool: Tool, folder: Path) -> dict[str, Any]:
     """In a process of its own: a runtime that crashes ends that one only."""
-    roots = (Path(ofa_edge.__file__).parents[1], Path(__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, roots)), "TVM_NUM_THREADS": str(tool.threads)}
+    environment = {**os.environ, "PYTHONPATH": python_path(), "TVM_NUM_THREADS": str(tool.threads)}
     command = [sys.executable, "-m", "bench_artifacts.checks", tool.runtime, str(tool.threads), str(tool.file(folder))]
     done = subprocess.run(
         [*command, str(folder)], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

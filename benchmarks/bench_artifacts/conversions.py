@@ -23,12 +23,19 @@ RECORD, LOG = "conversion.json", "log.txt"
 LIMIT_S = 3600
 _ROOT = Path(ofa_edge.__file__).parents[1]
 _SCRIPTS = Path(__file__).parent
-_PACKAGES = {"onnx": ("torch", "onnx", "onnxsim"), "program": ("torch",), "tvm": ("apache-tvm",)}
+_PACKAGES = {
+    "onnx": ("torch", "onnx", "onnxsim"),
+    "program": ("torch",),
+    "tvm": ("apache-tvm",),
+    "ncnn": ("pnnx",),
+    "ort-int8": ("onnx", "onnxruntime"),
+}
 _TENSORFLOW = ("tensorflow-cpu",)
 _EXPORT = _ROOT / "ofa_edge" / "export"
 # A change of the project's code converts again what it may have changed: for the export to ONNX two files, for the rest
 # all of export/ but for the rooms of other runtimes.
 _ONNX_FILES = ("onnx/export.py", "onnx/fold.py")
+_OWN_FILES = {"ort-int8": ("onnx/quantise.py",), "ncnn": ("../../examples/ofa-edge-ncnn/ofa_edge_ncnn/convert.py",)}
 _OTHERS = {
     "tflite": ("tvm", "cuda"),
     "tvm": ("tflite", "cuda"),
@@ -57,6 +64,11 @@ class Conversion:
     def ok(self) -> bool:
         """Whether there is a file."""
         return self.reason is None
+
+
+def python_path() -> str:
+    """Where processes of this benchmark import from: the project, its benchmarks, the package that brings ncnn."""
+    return os.pathsep.join(map(str, (_ROOT, _SCRIPTS.parent, _ROOT / "examples" / "ofa-edge-ncnn")))
 
 
 def folder_of(network: Network, work: Path) -> Path:
@@ -161,7 +173,7 @@ def _code(family: str) -> str:
     if family in _OTHERS:
         files = [path for path in sorted(_EXPORT.rglob("*.py")) if _belongs(path, family)]
     else:
-        files = [_EXPORT / name for name in _ONNX_FILES]
+        files = [_EXPORT / name for name in _OWN_FILES.get(family, _ONNX_FILES)]
     return sha256_bytes("".join(sha256_file(path) for path in files).encode())
 
 
@@ -178,7 +190,7 @@ def _command(
         arguments = [str(source), str(out), *calibration]
         return [str(environment.python), str(environment.script), *arguments], quiet
     command = [sys.executable, "-m", "bench_artifacts.make", tool.name, str(source), str(out), *calibration]
-    return command, {**quiet, "PYTHONPATH": os.pathsep.join((str(_ROOT), str(_SCRIPTS.parent)))}
+    return command, {**quiet, "PYTHONPATH": python_path()}
 
 
 def _run(command: list[str], variables: dict[str, str], folder: Path) -> tuple[str | None, float, float]:

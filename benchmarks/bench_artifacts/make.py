@@ -40,6 +40,22 @@ def tflite(source: Path, out: Path, precision: Precision, calibration: Path | No
     convert(source, out, precision, images, skip=rewrites.names(precision) if plain else ())
 
 
+def ncnn(source: Path, out: Path) -> None:
+    """By the package in examples/ofa-edge-ncnn, from a file whose input has a fixed shape."""
+    import onnx as package
+    from ofa_edge_ncnn.convert import convert
+
+    shape = package.load(source).graph.input[0].type.tensor_type.shape.dim
+    convert(source, tuple(size.dim_value for size in shape), out, half=False)
+
+
+def onnxruntime_int8(source: Path, out: Path, calibration: Path) -> None:
+    """By the calibration images, as `--runtime onnxruntime --precision int8` does."""
+    from ofa_edge.export.onnx.quantise import quantise
+
+    quantise(source, out, np.load(calibration, allow_pickle=False))
+
+
 def tvm(source: Path, out: Path, threads: int) -> None:
     """For this machine."""
     from ofa_edge.export.tvm.compile import compile_cpu, host_target
@@ -76,10 +92,12 @@ def main(arguments: list[str]) -> None:
         tflite(*paths, variant, Path(rest[0]) if rest else None, plain=kind == "plain")  # type: ignore[arg-type]
     elif name in ("tvm-a72", "tvm-a76"):
         tvm_for(*paths, f"cortex-{variant}")
+    elif name == "ort-int8":
+        onnxruntime_int8(*paths, Path(rest[0]))
     elif name in ("tvm", "tvm-2"):
         tvm(*paths, int(variant or 1))
     else:
-        {"onnx": onnx, "program": program, "tvm-default": tvm_default}[name](*paths)
+        {"onnx": onnx, "ncnn": ncnn, "program": program, "tvm-default": tvm_default}[name](*paths)
 
 
 def _folded(source: Path) -> tuple[Any, tuple[int, int, int, int]]:

@@ -19,7 +19,7 @@ from bench_artifacts.tools import TOOLS, Tool
 from ofa_edge.files import write_json
 
 MACHINE = "machine.json"
-_PACKAGES = ("torch", "onnx", "onnxruntime", "tensorflow-cpu", "ai-edge-litert", "apache-tvm", "numpy")
+_PACKAGES = ("torch", "onnx", "onnxruntime", "tensorflow-cpu", "ai-edge-litert", "apache-tvm", "ncnn", "pnnx", "numpy")
 
 
 def record(chosen: Sequence[Network], work: Path, out: Path, note: str) -> None:

@@ -1,5 +1,6 @@
 """Running what the tools made on this machine: one image in, one row of logits out, the call itself by itself."""
 
+import argparse
 import ctypes
 import importlib.util
 import os
@@ -149,8 +150,27 @@ class Tvm:
         return np.from_dlpack(self.answer)
 
 
+class Ncnn:
+    """An artifact of the package in examples/ofa-edge-ncnn, by the runner that it pushes to devices."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        from ofa_edge_ncnn.ncnn_runner import Model as Network
+
+        self.network = Network(argparse.Namespace(model=str(path), threads=threads))
+        self.run = self.network.invoke
+
+    def set(self, image: Image) -> None:
+        """See `Model`."""
+        self.network.set(image[0])
+
+    def logits(self) -> Image:
+        """See `Model`."""
+        return np.asarray(self.network.get())[np.newaxis]
+
+
 LOADERS: dict[str, Callable[[Path, int], Model]] = {
     "litert": LiteRt,
+    "ncnn": Ncnn,
     "onnxruntime": OnnxRuntime,
     "torch": Torch,
     "tvm": Tvm,

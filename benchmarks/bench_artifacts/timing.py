@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ofa_edge
 from bench_artifacts.checks import CHECK, read_found
-from bench_artifacts.conversions import folder_of, read_conversion
+from bench_artifacts.conversions import folder_of, python_path, read_conversion
 from bench_artifacts.networks import INPUTS, Network
 from bench_artifacts.tools import Tool, tools_for
 from ofa_edge.files import canonical_json, sha256_bytes, sha256_file
@@ -108,10 +107,9 @@ def _workers(chosen: Sequence[Tool], folder: Path) -> Iterator[Callable[[Tool, f
 
 def _start(kind: tuple[str, int], tools: Sequence[Tool], folder: Path) -> "subprocess.Popen[str]":
     runtime, threads = kind
-    roots = (Path(ofa_edge.__file__).parents[1], Path(__file__).parents[1])
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(map(str, roots)),
+        "PYTHONPATH": python_path(),
         "TVM_NUM_THREADS": str(threads),
         "OMP_NUM_THREADS": str(threads),
     }

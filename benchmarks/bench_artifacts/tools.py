@@ -6,7 +6,7 @@ from typing import Literal
 
 from bench_artifacts.networks import CALIBRATION, STATIC, Network
 
-Runtime = Literal["torch", "onnxruntime", "litert", "tvm", "tvm-cortex-a72", "tvm-cortex-a76", "none"]
+Runtime = Literal["torch", "onnxruntime", "litert", "ncnn", "tvm", "tvm-cortex-a72", "tvm-cortex-a76", "none"]
 COUNTED_CORES = ("cortex-a72", "cortex-a76")
 ONNX, PROGRAM = "onnx", "program"
 _EVERY = 1000
@@ -51,7 +51,7 @@ class Tool:
     @property
     def timed(self) -> bool:
         """Whether this machine can run its result."""
-        return self.runtime in ("torch", "onnxruntime", "litert", "tvm")
+        return self.runtime in ("torch", "onnxruntime", "litert", "ncnn", "tvm")
 
     def file(self, folder: Path) -> Path:
         """What it makes, in the network's folder."""
@@ -66,6 +66,8 @@ TOOLS = (
     Tool("torch", "torch", "torch", None, ""),
     Tool(ONNX, "ONNX Runtime", "onnxruntime", None, ".onnx"),
     Tool(PROGRAM, "torch.export", "none", None, ".pt2", most=_PEERS),
+    Tool("ort-int8", "ONNX Runtime int8", "onnxruntime", ONNX, ".onnx", "int8"),
+    Tool("ncnn", "ncnn", "ncnn", ONNX, ".zip"),
     Tool("plain-fp32", "plain TFLite fp32", "litert", ONNX, ".tflite", counted=True),
     Tool("ours-fp32", "our TFLite fp32", "litert", ONNX, ".tflite", counted=True),
     Tool("ours-fp16", "our TFLite fp16", "litert", ONNX, ".tflite", "fp16"),
