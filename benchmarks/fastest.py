@@ -64,10 +64,10 @@ def page(folder: Path) -> str:
         "# Results: which runtime is fastest on this machine\n",
         *([f"**{machine['note']}**\n"] if machine["note"] else []),
         "Printed by `python benchmarks/fastest.py table`; made by its `make`, `measure` and `record`.\n",
-        f"x86 milliseconds of one inference, one thread, fp32: {machine['cpu']}, {machine['cores']} cores. All models of"
-        f" a network in turn, {len(timings[0]['tools']['onnx'])} rounds; behind a median stands its ratio to the fastest"
-        " over the same rounds, with a 95 % bootstrap interval. Where the second is not slower at p < 0.05 (one-sided"
-        " signed-rank, Holm over the runtimes), both are named. Load average"
+        f"x86 milliseconds of one inference, one thread, fp32: {machine['cpu']}, {machine['cores']} cores. All models"
+        f" of a network in turn, {len(timings[0]['tools']['onnx'])} rounds; behind a median stands its ratio to the"
+        " fastest over the same rounds, with a 95 % bootstrap interval. Where the second is not slower at p < 0.05"
+        " (one-sided signed-rank, Holm over the runtimes), both are named. Load average"
         f" {min(loads):.1f} to {max(loads):.1f} around the measurements (about 1 is the benchmark itself).",
         "It says nothing of another machine: on a board, ask the board (`--runtime fastest --device NAME`).\n",
         f"Versions: {', '.join(f'{name} {version}' for name, version in machine['versions'].items())}.\n",
