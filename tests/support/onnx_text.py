@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ofa_edge.export.onnx.graph import Graph
 
 
-def save_model(path: Path, body: str, shape: tuple[int, ...], seed: int = 0, **weights) -> Path:
+def save_model(path: Path, body: str, shape: tuple[int, ...], seed: int = 0, opset: int = 17, **weights) -> Path:
     """Write a model with input `input` of `shape` and output `logits`.
 
     Args:
@@ -17,10 +17,11 @@ def save_model(path: Path, body: str, shape: tuple[int, ...], seed: int = 0, **w
         body: nodes in ONNX's textual syntax; each value named in `weights` is an initializer.
         shape: of the input.
         seed: of the random weights.
+        opset: of ONNX.
         weights: by name; a tuple of sizes stands for random numbers, an array for itself.
     """
     random = np.random.default_rng(seed)
-    header = '<ir_version: 8, opset_import: ["" : 17]> main (float input) => (float logits)'
+    header = f'<ir_version: 8, opset_import: ["" : {opset}]> main (float input) => (float logits)'
     model = onnx.parser.parse_model(f"{header} {{ {body} }}")
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"

@@ -50,7 +50,7 @@ def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run the model over images, one at a time on one thread: exactly the graph that ships, repeatable to the bit.
 
     Args:
-        path: an ONNX file of `export_onnx`.
+        path: an ONNX file of one input and one output.
         inputs: [N, C, H, W] float32, normalised.
 
     Returns:
@@ -64,7 +64,8 @@ def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     # Without it, sums of two int8 products saturate on x86 CPUs that have no VNNI; elsewhere it changes nothing.
     options.add_session_config_entry("session.x64quantprecision", "1")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    rows = [session.run([OUTPUT], {INPUT: inputs[i : i + 1]})[0] for i in range(len(inputs))]
+    name = session.get_inputs()[0].name
+    rows = [session.run(None, {name: inputs[i : i + 1]})[0] for i in range(len(inputs))]
     return np.concatenate(rows).astype(np.float32)
 
 

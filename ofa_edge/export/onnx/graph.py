@@ -4,7 +4,7 @@ Rewrites (see `rewrites`) take one such graph and give another; `tf_ops` builds 
 ONNX's layout here, [1, C, H, W]; only `tf_ops` knows of NHWC.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,8 @@ class Graph:
 
 def is_plain_depthwise(node: Node, weight: NDArray[Any]) -> bool:
     """Whether a convolution is depthwise with an odd, undilated kernel, padded by half: weight [C, 1, odd, odd]."""
+    if weight.ndim != 4:
+        return False
     channels, depth, height, width = weight.shape
     return (
         node.attributes.get("group", 1) == channels
@@ -80,7 +82,7 @@ def read_graph(path: Path) -> Graph:
     """Read an ONNX file of one input and one output, both of fixed shape.
 
     Raises:
-        ConversionError: the file is no ONNX model, is not of that form, or a node has several outputs.
+        ConversionError: the file is no ONNX model, is not of that form, or several outputs of one node are used.
     """
     import onnx
 
@@ -94,16 +96,20 @@ def read_graph(path: Path) -> Graph:
             "export the network again",
         ) from error
     proto = model.graph
+    shapes = _shapes(model)
+    read = {name for each in proto.node for name in each.input} | {each.name for each in proto.output}
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.initializer}
-    nodes = []
+    nodes: list[Node] = []
     for number, each in enumerate(proto.node):
-        node = _node(each, number)
+        node = _node(each, number, read)
         if node.op == "Constant":
             constants[node.output] = _constant_value(node)
         elif node.op == "Identity" and node.inputs[0] in constants:
             constants[node.output] = constants[node.inputs[0]]
         elif node.op == "Clip" and {"min", "max"} & node.attributes.keys():
             nodes.append(_newer_clip(node, constants))
+        elif node.op == "Split":
+            nodes += _slices(node, tuple(each.output), constants, shapes)
         else:
             nodes.append(node)
     inputs = [value for value in proto.input if value.name not in constants]
@@ -114,34 +120,62 @@ def read_graph(path: Path) -> Graph:
             "export the network with one input and one output",
         )
     name, shape = inputs[0].name, _shape(inputs[0], path)
-    sizes = {name: (shape[2], shape[3]), **_sizes(model)}
+    maps = {each: dims for each, dims in shapes.items() if len(dims) == 4 and min(dims[2:]) > 0}
+    sizes = {name: (shape[2], shape[3]), **{each: (dims[2], dims[3]) for each, dims in maps.items()}}
     return Graph(tuple(nodes), constants, name, proto.output[0].name, shape, sizes)
 
 
-def _sizes(model: "onnx.ModelProto") -> dict[str, tuple[int, int]]:
-    """Height and width of the inner values of four dimensions, both known."""
+def _shapes(model: "onnx.ModelProto") -> dict[str, tuple[int, ...]]:
+    """Sizes of the values whose number of axes can be inferred; 0 where a size is not known."""
     import onnx
 
-    found = {}
-    for value in onnx.shape_inference.infer_shapes(model).graph.value_info:
-        dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        if len(dims) == 4 and min(dims[2:]) > 0:
-            found[value.name] = (dims[2], dims[3])
-    return found
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    return {
+        value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+        for value in (*graph.value_info, *graph.input, *graph.output)
+        if value.type.tensor_type.HasField("shape")
+    }
 
 
-def _node(proto: "onnx.NodeProto", number: int) -> Node:
+def _node(proto: "onnx.NodeProto", number: int, read: Collection[str]) -> Node:
     import onnx
 
     attributes = {each.name: onnx.helper.get_attribute_value(each) for each in proto.attribute}
-    outputs = [name for name in proto.output if name]
-    node = Node(proto.op_type, proto.name or f"#{number}", tuple(proto.input), outputs[0], attributes)
-    if len(outputs) > 1:
+    node = Node(proto.op_type, proto.name or f"#{number}", tuple(proto.input), proto.output[0], attributes)
+    used = [name for name in proto.output[1:] if name in read]
+    if used and node.op != "Split":
         raise node.refused(
-            f"it has {len(outputs)} outputs, the map to TensorFlow knows operators of one",
+            f"it has {1 + len(used)} outputs, the map to TensorFlow knows operators of one",
             "write the network without it, or extend ofa_edge/export/onnx/graph.py",
         )
     return node
+
+
+def _slices(
+    node: Node,
+    outputs: tuple[str, ...],
+    constants: dict[str, NDArray[Any]],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> list[Node]:
+    """A Split as one Slice for each output."""
+    shape, axis = shapes.get(node.inputs[0], ()), node.attributes.get("axis", 0)
+    total = shape[axis] if shape else 0
+    given = node.attributes.get("split")
+    if len(node.inputs) > 1 and node.inputs[1]:
+        given = constants.get(node.inputs[1])
+    if given is None:
+        if not total:
+            raise node.refused("the size that it splits is not known", "run onnxsim over the model first")
+        part = -(-total // len(outputs))  # the last one may be smaller
+        given = [min(part, total - part * number) for number in range(len(outputs))]
+    ends = np.cumsum(given)
+    found = []
+    for number, (name, end, size) in enumerate(zip(outputs, ends, given, strict=True)):
+        inputs = [f"{node.output}/{number}/{what}" for what in ("start", "end", "axis")]
+        for each, value in zip(inputs, (end - size, end, axis), strict=True):
+            constants[each] = np.asarray([value], np.int64)
+        found.append(Node("Slice", f"{node.name}/{number}", (node.inputs[0], *inputs), name))
+    return found
 
 
 def _newer_clip(node: Node, constants: dict[str, NDArray[Any]]) -> Node:

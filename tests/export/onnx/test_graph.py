@@ -45,8 +45,9 @@ def test_bad_models(tmp_path, case):
 
 
 def test_two_outputs_are_refused(tmp_path):
-    path = save_model(tmp_path / "model.onnx", "logits, b = Split<axis=1>(input)", (1, 4, 1, 1))
-    with pytest.raises(ConversionError, match="node 'Split_0', operator Split"):
+    body = "m, i = MaxPool<kernel_shape=[2,2]>(input) c = Cast<to=1>(i) logits = Add(m, c)"
+    path = save_model(tmp_path / "model.onnx", body, (1, 4, 4, 4))
+    with pytest.raises(ConversionError, match="node 'MaxPool_0', operator MaxPool"):
         read_graph(path)
 
 

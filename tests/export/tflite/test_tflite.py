@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -226,16 +227,16 @@ def test_bad_precision(onnx_path, tmp_path):
 
 
 def test_an_operator_outside_the_map(tmp_path):
-    path = save_model(tmp_path / "model.onnx", "a = Erf(input) logits = Flatten(a)", (1, 3, 1, 1))
-    with pytest.raises(ConversionError, match="node 'Erf_0', operator Erf"):
+    path = save_model(tmp_path / "model.onnx", "a = Sin(input) logits = Flatten(a)", (1, 3, 1, 1))
+    with pytest.raises(ConversionError, match="node 'Sin_0', operator Sin"):
         convert(path, tmp_path / "model.tflite", "fp32")
 
 
 def test_an_error_inside_the_process_comes_back_whole(tmp_path):
-    path = save_model(tmp_path / "model.onnx", "logits = Flatten(input)", (1, 3, 4, 4))
+    path = save_model(tmp_path / "model.onnx", "logits = Cast<to=7>(input)", (1, 3, 4, 4))
     with pytest.raises(ConversionError) as caught:
         convert(path, tmp_path / "model.tflite", "fp32")
-    assert caught.value.what == "cannot convert node 'Flatten_0', operator Flatten"
+    assert caught.value.what == "cannot convert node 'Cast_0', operator Cast"
     assert caught.value.hint
     assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -286,3 +287,33 @@ def test_shared_vectors_change_the_size_and_nothing_else(tflite_paths, without, 
         for field in ("scale", "zeroPoint"):
             assert np.array_equal(getattr(one.quantization, field), getattr(other.quantization, field))
     assert np.array_equal(run_tflite(shared, images), run_tflite(apart, images))
+
+
+@pytest.mark.parametrize(
+    ("body", "shape", "size"),
+    [
+        ("logits = Relu(input)", (1, 3, 5, 4), (1, 3, 5, 4)),
+        ("t = Transpose<perm=[0,2,3,1]>(input) logits = Sigmoid(t)", (1, 3, 5, 4), (1, 5, 4, 3)),
+    ],
+)
+def test_a_map_comes_back_in_onnxs_own_order(tmp_path, body, shape, size):
+    path = save_model(tmp_path / "model.onnx", body, shape)
+    convert(path, tmp_path / "model.tflite", "fp32")
+    images = np.random.default_rng(1).normal(size=(2, *shape[1:])).astype(np.float32)
+    answers = run_tflite(tmp_path / "model.tflite", images)
+    assert answers.shape == (2, *size[1:])
+    np.testing.assert_allclose(answers, run_onnx(path, images), rtol=1e-5, atol=1e-6)
+
+
+def test_a_rewrite_that_changes_the_answers_is_found_out(tmp_path, monkeypatch):
+    from ofa_edge.export.tflite import worker
+
+    def wrong(graph, precision, skip):
+        constants = {name: value * np.float32(1.01) for name, value in graph.constants.items()}
+        return dataclasses.replace(graph, constants=constants)
+
+    path = save_model(tmp_path / "model.onnx", "logits = Conv(input, w)", (1, 3, 5, 4), w=(2, 3, 1, 1))
+    monkeypatch.setattr(worker, "rewrite", wrong)
+    monkeypatch.setattr(worker, "convert_graph", lambda graph, settings: graph.constants["w"].tobytes())
+    monkeypatch.setattr(worker, "run_tflite", lambda file, image: 1.01 * run_onnx(path, image))
+    assert worker.main([str(path), str(tmp_path / "out"), '{"precision": "fp32"}']) == 1

@@ -1,0 +1,80 @@
+"""Matrix products, and normalisation."""
+
+from typing import Any
+
+import numpy as np
+
+from ofa_edge.export.tflite.tf_ops.site import Site
+from ofa_edge.export.tflite.tf_ops.values import Value, constant_like, ordered, plain
+
+
+def gemm(site: Site) -> Value:
+    """Alpha * x @ weights + beta * row, of a matrix."""
+    x = site.row.tensor
+    if site.attribute("transA", 0):
+        x = site.tf.transpose(x)
+    weight = site.weight(1).T if site.attribute("transB", 0) else site.weight(1)
+    scaled = np.ascontiguousarray(weight * np.float32(site.attribute("alpha", 1.0)))
+    y = site.tf.matmul(x, site.tf.constant(scaled))
+    if site.given(2):
+        y = y + site.tf.constant(site.weight(2) * np.float32(site.attribute("beta", 1.0)))
+    return Value(y, plain(2))
+
+
+def matmul(site: Site) -> Value:
+    """Of matrices and of stacks of them: in ONNX's own order, which is also TensorFlow's."""
+    sides = [_matrix(site, each) for each in site.args[:2]]
+    if min(len(each.shape) for each in sides) < 2:
+        raise site.node.refused("a vector is a side of it", "give both sides two dimensions or more")
+    y = site.tf.matmul(*sides)
+    return Value(y, plain(len(y.shape)))
+
+
+def _matrix(site: Site, side: Any) -> Any:
+    if isinstance(side, Value):
+        return ordered(site.tf, side, plain(side.rank)).tensor
+    return site.tf.constant(np.ascontiguousarray(side))
+
+
+def batch_normalization(site: Site) -> Value:
+    """One scale and one offset a channel."""
+    scale, bias, mean, var = (site.weight(at).astype(np.float64) for at in range(1, 5))
+    factor = scale / np.sqrt(var + float(site.attribute("epsilon", 1e-5)))
+    return _scaled(site, site.x.tensor, factor, bias - mean * factor)
+
+
+def instance_normalization(site: Site) -> Value:
+    """Each map by its own mean and deviation."""
+    x, dims = site.x, site.x.dims(range(2, site.x.rank))
+    normal = _normal(site, x.tensor, dims, float(site.attribute("epsilon", 1e-5)))
+    return _scaled(site, normal, site.weight(1), site.weight(2))
+
+
+def layer_normalization(site: Site) -> Value:
+    """Over the last axes, from `axis` on."""
+    axis = site.attribute("axis", -1) % site.x.rank
+    x = site.x
+    normal = _normal(site, x.tensor, x.dims(range(axis, x.rank)), float(site.attribute("epsilon", 1e-5)))
+    y = normal * constant_like(site.tf, site.weight(1), x.axes)
+    return site.like(y + constant_like(site.tf, site.weight(2), x.axes) if site.given(2) else y)
+
+
+def softmax(site: Site) -> Value:
+    """TFLite's is over the last dimension."""
+    x = site.x
+    axis = site.attribute("axis", -1) % x.rank
+    order = (*(each for each in x.axes if each != axis), axis)
+    return Value(site.tf.nn.softmax(ordered(site.tf, x, order).tensor), order)
+
+
+def _normal(site: Site, x: Any, dims: list[int], epsilon: float) -> Any:
+    centred = x - site.tf.reduce_mean(x, dims, keepdims=True)
+    variance = site.tf.reduce_mean(site.tf.square(centred), dims, keepdims=True)
+    return centred * site.tf.math.rsqrt(variance + np.float32(epsilon))
+
+
+def _scaled(site: Site, x: Any, factor: Any, offset: Any) -> Value:
+    shape = [1, -1, *[1] * (site.x.rank - 2)]
+    parts = [np.asarray(each, np.float32).reshape(shape) for each in (factor, offset)]
+    scale, bias = (constant_like(site.tf, each, site.x.axes) for each in parts)
+    return site.like(x * scale + bias)

@@ -1,0 +1,247 @@
+"""Operators that move elements: axes are written anew where that will do."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ofa_edge.export.tflite.tf_ops.site import Builder, Site
+from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered, plain, raised, without
+
+_ROUNDED: dict[str, Callable[[Any], Any]] = {
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round_prefer_floor": lambda value: np.ceil(value - 0.5),
+    "round_prefer_ceil": lambda value: np.floor(value + 0.5),
+}
+_BILINEAR = {
+    "half_pixel": (False, True),
+    "pytorch_half_pixel": (False, True),
+    "align_corners": (True, False),
+    "asymmetric": (False, False),
+}
+
+
+def transpose(site: Site) -> Value:
+    """No data are moved: the same tensor under other axes."""
+    x = site.x
+    order = list(site.attribute("perm", range(x.rank)[::-1]))
+    return Value(x.tensor, tuple(order.index(axis) for axis in x.axes))
+
+
+def reshape(site: Site) -> Value:
+    """In ONNX's own order; where only sizes of 1 are in another order nothing has to move first."""
+    x = site.x
+    wanted = [int(size) for size in site.weight(1)]
+    if not site.attribute("allowzero", 0):
+        wanted = [x.shape[at] if size == 0 else size for at, size in enumerate(wanted)]
+    return _reshaped(site, _resolved(wanted, math.prod(x.shape)))
+
+
+def flatten(site: Site) -> Value:
+    """Two dimensions: what is before the axis, and the rest."""
+    shape = site.x.shape
+    axis = site.attribute("axis", 1)
+    axis = axis if axis >= 0 else axis + len(shape)
+    return _reshaped(site, [math.prod(shape[:axis]), math.prod(shape[axis:])])
+
+
+def _resolved(wanted: list[int], total: int) -> list[int]:
+    known = math.prod(size for size in wanted if size != -1)
+    return [total // known if size == -1 else size for size in wanted]
+
+
+def _reshaped(site: Site, shape: list[int]) -> Value:
+    x, long = site.x, [size != 1 for size in site.x.shape]
+    if [axis for axis in x.axes if long[axis]] == [axis for axis in range(x.rank) if long[axis]]:
+        return Value(site.tf.reshape(x.tensor, shape), plain(len(shape)))
+    return Value(site.tf.reshape(site.row.tensor, shape), plain(len(shape)))
+
+
+def squeeze(site: Site) -> Value:
+    """Without some axes of size 1, or without all of them."""
+    x = site.x
+    axes = site.integers(1, "axes")
+    gone = [axis for axis, size in enumerate(x.shape) if size == 1] if axes is None else axes
+    return Value(site.tf.squeeze(x.tensor, x.dims(gone)), without(x, gone))
+
+
+def unsqueeze(site: Site) -> Value:
+    """New axes of size 1, in front of the tensor, wherever ONNX has them."""
+    x, axes = site.x, site.integers(1, "axes") or []
+    rank = x.rank + len(axes)
+    new = sorted(axis % rank for axis in axes)
+    old = [axis for axis in range(rank) if axis not in new]
+    return Value(raised(site.tf, x, rank).tensor, (*new, *(old[axis] for axis in x.axes)))
+
+
+def concat(site: Site) -> Value:
+    """All in the order of the first computed one; constants follow."""
+    lead = next((each for each in site.args if isinstance(each, Value)), None)
+    if lead is None:
+        raise site.node.refused("all of its inputs are constants", "run onnxsim over the model first")
+    parts = [
+        ordered(site.tf, each, lead.axes).tensor
+        if isinstance(each, Value)
+        else site.tf.constant(np.ascontiguousarray(np.asarray(each).transpose(lead.axes)))
+        for each in site.args
+    ]
+    return Value(site.tf.concat(parts, lead.dim(site.attribute("axis", 1))), lead.axes)
+
+
+def slice_(site: Site) -> Value:
+    """Parts of axes, with steps above 0 or a whole axis backwards."""
+    x = site.x
+    starts, ends = site.integers(1, "starts") or [], site.integers(2, "ends") or []
+    axes = site.integers(3, "axes") or list(range(len(starts)))
+    steps = site.integers(4, "steps") or [1] * len(starts)
+    cuts = [slice(None)] * x.rank
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        cuts[x.dim(axis)] = slice(*_bounds(x.shape[axis % x.rank], start, end, step))
+    return site.like(x.tensor[tuple(cuts)])
+
+
+def _bounds(size: int, start: int, end: int, step: int) -> tuple[int, int | None, int]:
+    """Numbers that Python reads as ONNX does, which takes ends far outside."""
+    low, high, step = slice(start, end, step).indices(size)
+    return low, None if step < 0 and high < 0 else high, step
+
+
+def pad(site: Site) -> Value:
+    """By a number, or by mirrored pixels."""
+    x = site.x
+    pads = site.integers(1, "pads") or []
+    axes = site.integers(3, "axes") or list(range(x.rank))
+    mode = site.text("mode", "constant")
+    if mode not in ("constant", "reflect") or min(pads, default=0) < 0:
+        raise site.node.refused(f"mode {mode}, pads {pads}", "constant or reflect, and pads of 0 or more")
+    edges = [(0, 0)] * x.rank
+    for at, axis in enumerate(axes):
+        edges[x.dim(axis)] = (pads[at], pads[at + len(axes)])
+    if mode == "reflect":
+        return site.like(site.tf.pad(x.tensor, edges, mode="REFLECT"))
+    value = float(site.weight(2).item()) if site.given(2) else float(site.attribute("value", 0.0))
+    return site.like(site.tf.pad(x.tensor, edges, constant_values=value) if value else site.tf.pad(x.tensor, edges))
+
+
+def expand(site: Site) -> Value:
+    """Repeated along axes of size 1."""
+    wanted = [int(size) for size in site.weight(1)]
+    x = raised(site.tf, site.x, max(len(wanted), site.x.rank))
+    wanted = [1] * (x.rank - len(wanted)) + wanted
+    shape = [max(size, want) for size, want in zip(x.shape, wanted, strict=True)]
+    return Value(site.tf.broadcast_to(x.tensor, [shape[axis] for axis in x.axes]), x.axes)
+
+
+def gather(site: Site) -> Value:
+    """Elements of one axis, by constant places."""
+    x, places = site.x, site.weight(1)
+    axis = site.attribute("axis", 0) % x.rank
+    if places.ndim > 1:
+        raise site.node.refused("its places have several dimensions", "gather along one axis")
+    taken = site.tf.gather(x.tensor, (places % x.shape[axis]).astype(np.int32), axis=x.dim(axis))
+    return Value(taken, without(x, [axis]) if places.ndim == 0 else x.axes)
+
+
+def resize(site: Site) -> Value:
+    """Height and width, by the nearest pixel or linearly."""
+    x = site.image
+    wanted, scales = _sizes(site, x.shape)
+    if wanted[:2] != list(x.shape[:2]):
+        raise site.node.refused("it resizes more than height and width", "keep batch and channels")
+    mode, where = site.text("mode", "nearest"), site.text("coordinate_transformation_mode", "half_pixel")
+    if site.node.op == "Upsample":
+        where = "asymmetric"
+    if mode == "nearest":
+        return Value(_nearest(site, x, wanted[2:], scales[2:], where), IMAGE)
+    if mode != "linear" or where not in _BILINEAR or site.attribute("antialias", 0):
+        raise site.node.refused(f"mode {mode}, {where}", "nearest or linear, without antialiasing")
+    corners, half = _BILINEAR[where]
+    if not corners and any(size * scale != want for size, scale, want in zip(x.shape, scales, wanted, strict=True)):
+        raise site.node.refused("its scales give no whole number of pixels", "give sizes, or other scales")
+    size = site.tf.constant(wanted[2:], site.tf.int32)
+    y = site.tf.raw_ops.ResizeBilinear(images=x.tensor, size=size, align_corners=corners, half_pixel_centers=half)
+    return Value(y, IMAGE)
+
+
+def _sizes(site: Site, shape: tuple[int, ...]) -> tuple[list[int], list[float]]:
+    """Sizes, and the scales that they come from: an input, or an attribute of opset 7."""
+    old = site.node.op == "Upsample" or len(site.args) == 2
+    if not old and site.given(3):
+        wanted = [int(size) for size in site.weight(3)]
+        return wanted, [want / size for want, size in zip(wanted, shape, strict=True)]
+    given = site.attribute("scales", None)
+    scales = [float(each) for each in (site.weight(1 if old else 2) if given is None else given)]
+    return [math.floor(size * scale) for size, scale in zip(shape, scales, strict=True)], scales
+
+
+def _nearest(site: Site, x: Value, wanted: list[int], scales: list[float], where: str) -> Any:
+    """By TFLite's own operator where its rounding is ONNX's, else by places."""
+    rounding = "floor" if site.node.op == "Upsample" else site.text("nearest_mode", "round_prefer_floor")
+    places = [_places(site, *each, where, rounding) for each in zip(x.shape[2:], wanted, scales, strict=True)]
+    plain_ones = [np.arange(want) * size // want for size, want in zip(x.shape[2:], wanted, strict=True)]
+    if all(np.array_equal(*pair) for pair in zip(places, plain_ones, strict=True)):
+        size = site.tf.constant(wanted, site.tf.int32)
+        return site.tf.raw_ops.ResizeNearestNeighbor(images=x.tensor, size=size)
+    y = x.tensor
+    for dim, found in enumerate(places, start=1):
+        y = site.tf.gather(y, found.astype(np.int32), axis=dim)
+    return y
+
+
+def _places(
+    site: Site, size: int, want: int, scale: float, where: str, rounding: str
+) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    """Which pixel of one axis each pixel of the result is: ONNX's Resize, by its reference."""
+    at = np.arange(want, dtype=np.float64)
+    if where in ("half_pixel", "pytorch_half_pixel"):
+        found = (at + 0.5) / scale - 0.5
+    elif where == "align_corners":
+        found = at * (size - 1) / max(want - 1, 1)
+    elif where == "asymmetric":
+        found = at / scale
+    else:
+        raise site.node.refused(f"coordinates {where}", "half_pixel, align_corners or asymmetric")
+    return np.asarray(np.clip(_ROUNDED[rounding](found), 0, size - 1).astype(np.int64))
+
+
+def depth_to_space(site: Site) -> Value:
+    """Channels into blocks of pixels, in both of ONNX's orders."""
+    x, block = site.image, site.attribute("blocksize", 1)
+    batch, channels, height, width = x.shape
+    deep = channels // block**2
+    if site.text("mode", "DCR") == "DCR":
+        return Value(site.tf.nn.depth_to_space(x.tensor, block), IMAGE)
+    parts = site.tf.reshape(x.tensor, [batch, height, width, deep, block, block])
+    moved = site.tf.transpose(parts, [0, 1, 4, 2, 5, 3])
+    return Value(site.tf.reshape(moved, [batch, height * block, width * block, deep]), IMAGE)
+
+
+def space_to_depth(site: Site) -> Value:
+    """Blocks of pixels into channels."""
+    return Value(site.tf.nn.space_to_depth(site.image.tensor, site.attribute("blocksize", 1)), IMAGE)
+
+
+def reduction(name: str) -> Builder:
+    """A function of TensorFlow over axes: all of them where none is named."""
+
+    def build(site: Site) -> Value:
+        x = site.x
+        axes = site.integers(1, "axes")
+        if not axes and site.attribute("noop_with_empty_axes", 0):
+            return x
+        gone = axes or list(range(x.rank))
+        keep = bool(site.attribute("keepdims", 1))
+        y = getattr(site.tf, name)(x.tensor, x.dims(gone), keepdims=keep)
+        return Value(y, x.axes if keep else without(x, gone))
+
+    return build
+
+
+def reduce_l2(site: Site) -> Value:
+    """The root of the sum of squares."""
+    squares = site.like(site.tf.square(site.x.tensor))
+    inner = Site(site.tf, site.node, (squares, *site.args[1:]), site.source)
+    summed = reduction("reduce_sum")(inner)
+    return Value(site.tf.sqrt(summed.tensor), summed.axes)

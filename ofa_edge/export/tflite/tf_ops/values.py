@@ -1,0 +1,91 @@
+"""A tensor between ONNX and TensorFlow: which axis of ONNX each of its dimensions holds.
+
+Maps are NHWC on TensorFlow's side and NCHW in ONNX. A value keeps both: ONNX's Transpose only writes its axes anew, and
+data are moved where an operator needs another order, no sooner. Moving dimensions of size 1 moves nothing: a reshape.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Axes = tuple[int, ...]
+IMAGE: Axes = (0, 2, 3, 1)  # of [N, C, H, W] in NHWC
+
+
+def plain(rank: int) -> Axes:
+    """ONNX's own order."""
+    return tuple(range(rank))
+
+
+@dataclass(frozen=True)
+class Value:
+    """A computed tensor.
+
+    Attributes:
+        tensor: TensorFlow's.
+        axes: ONNX's axis in each dimension of it.
+    """
+
+    tensor: Any
+    axes: Axes
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions."""
+        return len(self.axes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As ONNX has it."""
+        found = [0] * self.rank
+        for size, axis in zip(self.tensor.shape, self.axes, strict=True):
+            found[axis] = int(size)
+        return tuple(found)
+
+    def dim(self, axis: int) -> int:
+        """The dimension that holds an axis of ONNX, which may count from the end."""
+        return self.axes.index(axis % self.rank)
+
+    def dims(self, axes: Sequence[int]) -> list[int]:
+        """The dimensions of several axes, in order."""
+        return sorted(self.dim(axis) for axis in axes)
+
+
+def ordered(tf: ModuleType, value: Value, axes: Axes) -> Value:
+    """The same value with its dimensions in another order."""
+    if value.axes == axes:
+        return value
+    shape = value.shape
+    if [axis for axis in value.axes if shape[axis] != 1] == [axis for axis in axes if shape[axis] != 1]:
+        return Value(tf.reshape(value.tensor, [shape[axis] for axis in axes]), axes)
+    return Value(tf.transpose(value.tensor, [value.axes.index(axis) for axis in axes]), axes)
+
+
+def without(value: Value, axes: Sequence[int]) -> Axes:
+    """The axes of what is left of a value when some are taken away."""
+    gone = {axis % value.rank for axis in axes}
+    left = [axis for axis in value.axes if axis not in gone]
+    return tuple(sorted(left).index(axis) for axis in left)
+
+
+def raised(tf: ModuleType, value: Value, rank: int) -> Value:
+    """With axes of size 1 in front, as ONNX broadcasts; the batch of a map stays the first dimension."""
+    more = rank - value.rank
+    if not more:
+        return value
+    tensor = tf.reshape(value.tensor, [*[1] * more, *value.tensor.shape])
+    return Value(tensor, (*range(more), *(axis + more for axis in value.axes)))
+
+
+def constant_like(tf: ModuleType, constant: NDArray[Any], axes: Axes) -> Any:
+    """A constant of ONNX as a tensor that broadcasts over a value with these axes."""
+    if constant.size == 1:
+        return tf.constant(constant.reshape(()), tf.float32)
+    if axes == plain(len(axes)) and constant.ndim <= len(axes):
+        return tf.constant(np.ascontiguousarray(constant), tf.float32)
+    whole = constant.reshape([*[1] * (len(axes) - constant.ndim), *constant.shape])
+    return tf.constant(np.ascontiguousarray(whole.transpose(axes)), tf.float32)
