@@ -84,7 +84,7 @@ def test_the_apks_own_libraries_answer_as_the_toolkit_does(demo, unpacked, core_
     assert facts["undelegated"] == 0
     assert np.array_equal(logits.argmax(1), expected.argmax(1))
     if precision == "int8":  # another kernel may round one sum apart, which moves logits of that image by a step or two
-        assert np.mean((logits != expected).any(axis=1)) < 0.03
+        assert np.mean((logits != expected).any(axis=1)) < 0.1
         assert compare(expected, logits).snr_db > 40
     else:
         np.testing.assert_allclose(logits, expected, atol=2e-5)

@@ -82,19 +82,19 @@ def _dims(value: "onnx.ValueInfoProto") -> list[str]:
 
 
 def _operators(nodes: list[Node]) -> Iterator[Finding]:
+    unfolded = tuple(node.name for node in nodes if node.op == "BatchNormalization")
+    if unfolded:
+        what = "BatchNormalization is not folded: it would be an operator of its own after each convolution"
+        fix = "fold it before the export (torch.nn.utils.fusion.fuse_conv_bn_eval), or run onnxsim over the file"
+        yield Finding("batch-norm", "fault", what, fix, unfolded)
     outside: dict[str, list[str]] = {}
     for node in nodes:
-        if node.op not in BUILDERS and node.op != "Constant":
+        if node.op not in BUILDERS and node.op not in ("Constant", "Split"):
             outside.setdefault(node.op, []).append(node.name)
     for op, names in outside.items():
-        if op == "BatchNormalization":
-            what = "BatchNormalization is not folded: it would be an operator of its own after each convolution"
-            fix = "fold it before the export (torch.nn.utils.fusion.fuse_conv_bn_eval), or run onnxsim over the file"
-            yield Finding("batch-norm", "fault", what, fix, tuple(names))
-        else:
-            what = f"{op} is outside the map to TFLite: ofa-edge refuses to convert it"
-            fix = "write the network without it, or add a function for it to ofa_edge/export/tflite/tf_ops.py"
-            yield Finding("unknown-operator", "fault", what, fix, tuple(names))
+        what = f"{op} is outside the map to TFLite: ofa-edge refuses to convert it"
+        fix = "write the network without it, or add a function for it to ofa_edge/export/tflite/tf_ops"
+        yield Finding("unknown-operator", "fault", what, fix, tuple(names))
 
 
 def _shapes(inputs: "list[onnx.ValueInfoProto]", outputs: Any) -> Iterator[Finding]:

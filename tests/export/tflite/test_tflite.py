@@ -233,7 +233,7 @@ def test_an_operator_outside_the_map(tmp_path):
 
 
 def test_an_error_inside_the_process_comes_back_whole(tmp_path):
-    path = save_model(tmp_path / "model.onnx", "logits = Cast<to=7>(input)", (1, 3, 4, 4))
+    path = save_model(tmp_path / "model.onnx", "i = Cast<to=7>(input) logits = Cast<to=1>(i)", (1, 3, 4, 4))
     with pytest.raises(ConversionError) as caught:
         convert(path, tmp_path / "model.tflite", "fp32")
     assert caught.value.what == "cannot convert node 'Cast_0', operator Cast"
