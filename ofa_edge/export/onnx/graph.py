@@ -42,7 +42,7 @@ class Graph:
         constants: weights by name.
         input, output: names.
         input_shape: [1, C, H, W].
-        sizes: height and width of each map, by name, as far as ONNX can infer them.
+        maps: channels, height and width of each map, by name, as far as ONNX can infer them.
     """
 
     nodes: tuple[Node, ...]
@@ -50,7 +50,7 @@ class Graph:
     input: str
     output: str
     input_shape: tuple[int, int, int, int]
-    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    maps: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """The constant of that name, or None where the name is a computed value or empty."""
@@ -120,9 +120,9 @@ def read_graph(path: Path) -> Graph:
             "export the network with one input and one output",
         )
     name, shape = inputs[0].name, _shape(inputs[0], path)
-    maps = {each: dims for each, dims in shapes.items() if len(dims) == 4 and min(dims[2:]) > 0}
-    sizes = {name: (shape[2], shape[3]), **{each: (dims[2], dims[3]) for each, dims in maps.items()}}
-    return Graph(tuple(nodes), constants, name, proto.output[0].name, shape, sizes)
+    known = {each: dims for each, dims in shapes.items() if len(dims) == 4 and min(dims[1:]) > 0}
+    maps = {each: (dims[1], dims[2], dims[3]) for each, dims in {**known, name: shape}.items()}
+    return Graph(tuple(nodes), constants, name, proto.output[0].name, shape, maps)
 
 
 def _shapes(model: "onnx.ModelProto") -> dict[str, tuple[int, ...]]:

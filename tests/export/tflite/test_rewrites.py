@@ -136,6 +136,17 @@ SCALE_CASES = {
         {"v": (6, 4), "b": (6,)},
         0,
     ),
+    "into a matrix with a computed row": (
+        "a = HardSwish(input) p = GlobalAveragePool(a) f = Flatten(p) c = Gemm(f, u) d = Mul(c, two) "
+        "logits = Gemm(f, v, d)",
+        {"u": (4, 6), "v": (4, 6), "two": np.float32(2)},
+        1,
+    ),
+    "a number that makes a map of a row stays": (
+        "p = GlobalAveragePool(input) f = Flatten(p) m = Mul(f, two) r = Reshape(m, to) logits = Gemm(r, v)",
+        {"v": (4, 6), "two": np.float32(2).reshape(1, 1, 1, 1), "to": np.array([1, 4])},
+        1,
+    ),
 }
 
 
@@ -204,6 +215,25 @@ def test_average_pooling_becomes_a_convolution(tmp_path, size, kernel, strides, 
     graph = open_average_pool(read_graph(path))
     assert not operators(graph)["AveragePool"]
     before, after = run_both(path, graph, shape)
+    assert compare(before, after).snr_db > 120
+
+
+def test_average_pooling_knows_the_channels_of_what_joins_maps(tmp_path):
+    body = "c = Conv(input, w) j = Concat<axis=1>(c, input) logits = AveragePool<kernel_shape=[2,2], strides=[2,2]>(j)"
+    path = save_model(tmp_path / "model.onnx", body, (1, 3, 8, 8), w=(5, 3, 1, 1))
+    graph = open_average_pool(read_graph(path))
+    assert not operators(graph)["AveragePool"]
+    before, after = run_both(path, graph, (1, 3, 8, 8))
+    assert compare(before, after).snr_db > 120
+
+
+def test_one_kernel_over_maps_of_two_sizes_is_cropped_for_each(tmp_path):
+    body = (
+        "a = Conv<group=4, pads=[3,3,3,3]>(input, w) p = AveragePool<kernel_shape=[2,2], strides=[2,2]>(a) "
+        "logits = Conv<group=4, pads=[3,3,3,3]>(p, w)"
+    )
+    path = save_model(tmp_path / "model.onnx", body, (1, 4, 6, 4), w=(4, 1, 7, 7))
+    before, after = run_both(path, crop_kernels(read_graph(path)), (1, 4, 6, 4))
     assert compare(before, after).snr_db > 120
 
 

@@ -29,15 +29,15 @@ def crop_kernels(graph: Graph) -> Graph:
     constants = dict(graph.constants)
     for node in graph.nodes:
         weight = graph.constant(node.inputs[1]) if node.op == "Conv" else None
-        size = graph.sizes.get(node.inputs[0])
-        if weight is None or size is None or not is_plain_depthwise(node, weight):
+        shape = graph.maps.get(node.inputs[0])
+        if weight is None or shape is None or not is_plain_depthwise(node, weight):
             nodes.append(node)
             continue
-        reach = [min(kernel // 2, length - 1) for kernel, length in zip(weight.shape[2:], size, strict=True)]
+        reach = [min(kernel // 2, length - 1) for kernel, length in zip(weight.shape[2:], shape[1:], strict=True)]
         if reach == [weight.shape[2] // 2, weight.shape[3] // 2]:
             nodes.append(node)
             continue
-        name = f"{node.inputs[1]}/cropped"
+        name = f"{node.output}/cropped"  # the same weights may be used on maps of several sizes
         constants[name] = _centre(weight, reach)
         attributes = {**node.attributes, "kernel_shape": [2 * each + 1 for each in reach], "pads": reach * 2}
         nodes.append(replace(node, inputs=(node.inputs[0], name, *node.inputs[2:]), attributes=attributes))

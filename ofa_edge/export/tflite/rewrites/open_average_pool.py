@@ -25,14 +25,15 @@ from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
 
 
 def open_average_pool(graph: Graph) -> Graph:
-    """Open each average pooling without padding of at most 25 taps whose map's size and channels are known."""
+    """Open each average pooling without padding of at most 25 taps whose map's shape is known."""
     nodes: list[Node] = []
     constants = dict(graph.constants)
     for node in graph.nodes:
-        size, channels = graph.sizes.get(node.inputs[0]), _channels(graph, node.inputs[0])
-        if node.op != "AveragePool" or size is None or channels is None or not _is_plain(node):
+        shape = graph.maps.get(node.inputs[0])
+        if node.op != "AveragePool" or shape is None or not _is_plain(node):
             nodes.append(node)
             continue
+        channels, *size = shape
         kernel, strides = node.attributes["kernel_shape"], node.attributes.get("strides", (1, 1))
         ceil = bool(node.attributes.get("ceil_mode", 0))
         shares = [_shares(*axis, ceil) for axis in zip(size, kernel, strides, strict=True)]
@@ -72,15 +73,3 @@ def _shares(length: int, taps: int, stride: int, ceil: bool) -> NDArray[np.float
     count = (-(-(length - taps) // stride) if ceil else (length - taps) // stride) + 1
     inside = np.minimum(taps, length - stride * np.arange(count))
     return np.asarray(taps / inside[inside > 0])
-
-
-def _channels(graph: Graph, name: str) -> int | None:
-    """Channels of a map: those of the convolution that made it, or of the image."""
-    makers = {node.output: node for node in graph.nodes}
-    while name in makers:
-        node = makers[name]
-        weight = graph.constant(node.inputs[1]) if node.op == "Conv" else None
-        if weight is not None:
-            return int(weight.shape[0])
-        name = next((each for each in node.inputs if each not in graph.constants), "")
-    return graph.input_shape[1] if name == graph.input else None

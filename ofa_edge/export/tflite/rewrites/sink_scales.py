@@ -97,9 +97,15 @@ class _Sinking:
             return None
         for value, other in (node.inputs, node.inputs[::-1]):
             number = self.constants.get(other)
-            if number is not None and number.size == 1 and number.item() > 0 and value not in self.constants:
+            if number is None or value in self.constants or not self._is_number(number, value):
+                continue
+            if number.item() > 0:
                 return value, float(number.item())
         return None
+
+    def _is_number(self, constant: NDArray[Any], value: str) -> bool:
+        """Whether a constant only scales a value: [1, 1, 1, 1] would make a map of a row."""
+        return constant.size == 1 and constant.dtype == np.float32 and (constant.ndim < 2 or value in self.graph.maps)
 
     def _emit(self, node: Node, owed: float) -> None:
         """Emit `node` reading stand-ins; its own output owes `owed`."""
@@ -109,6 +115,8 @@ class _Sinking:
 
     def _absorb(self, node: Node) -> None:
         """A layer with weights pays what its input owes: w * (f x) = (f w) * x."""
+        for name in node.inputs[2:]:
+            self._pay(name)  # a bias that is computed
         factor = self._resolve(node.inputs[0])[1]
         if factor != 1:
             node = self._with_scaled(node, 1, factor)
