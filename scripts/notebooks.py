@@ -33,7 +33,11 @@ def executed(path: Path) -> Any:
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder, kernel_environment(folder):
         NotebookClient(
-            notebook, timeout=CELL_S, record_timing=False, resources={"metadata": {"path": folder}}
+            notebook,
+            timeout=CELL_S,
+            record_timing=False,
+            coalesce_streams=True,
+            resources={"metadata": {"path": folder}},
         ).execute()
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from markupsafe import Markup
@@ -52,9 +52,9 @@ class Picture:
 
     title: str
     subtitle: str
-    search: SearchRecord
-    space: Space
-    chosen: SubnetRecord
+    search: SearchRecord = field(repr=False)  # a notebook keeps the text beside the drawing
+    space: Space = field(repr=False)
+    chosen: SubnetRecord = field(repr=False)
     low90: float
     high90: float
 
