@@ -11,6 +11,7 @@ from ofa_edge.search.evolution import SearchOptions
 from ofa_edge.search.front import Candidate, Front
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.search.ranked_by import Choice, RankedBy
+from ofa_edge.space import Subnet
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision
@@ -47,6 +48,14 @@ class SearchResult:
     def picture(self) -> Picture:
         """The front and the best subnet within the budget. As the last line of a notebook's cell it is shown."""
         return search_picture(self.plan, self.front)
+
+    def picture_with(self, accuracies: Mapping[Subnet, float]) -> Picture:
+        """The picture, and beside the predictions what was measured since: accuracies of subnets, 0..1.
+
+        Raises:
+            ConfigError: the search went by MACs alone, or a subnet is of another space.
+        """
+        return search_picture(self.plan, self.front, accuracies)
 
     @property
     def bound(self) -> float:
