@@ -67,6 +67,15 @@ def test_it_comes_in_by_the_front_door(path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_its_links_lead_somewhere(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    words = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    links = re.findall(r"\]\(([^)]+)\)", words)
+    assert links
+    assert [link for link in links if not (path.parent / link).is_file()] == []
+
+
 def test_the_readme_leads_to_each() -> None:
     readme = (ROOT / "README.md").read_text()
     assert NOTEBOOKS
