@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what they and editors see; at run time the table below says
     from ofa_edge.api.networks import to_net_config as to_net_config
     from ofa_edge.api.predict import Prediction as Prediction
     from ofa_edge.api.predict import predict as predict
+    from ofa_edge.api.predictor import fit_predictor as fit_predictor
     from ofa_edge.api.search import SearchResult as SearchResult
     from ofa_edge.api.search import search_fleet as search_fleet
     from ofa_edge.api.search import search_front as search_front
@@ -73,6 +74,7 @@ _HOMES = {
     "ofa_edge.api.build": ("build", "inspect", "verify_build"),
     "ofa_edge.api.networks": ("calibrate", "evaluate", "extract", "from_net_config", "sample", "to_net_config"),
     "ofa_edge.api.predict": ("Prediction", "predict"),
+    "ofa_edge.api.predictor": ("fit_predictor",),
     "ofa_edge.api.search": ("SearchResult", "search_fleet", "search_front"),
     "ofa_edge.api.train": ("Trained", "finetune", "train"),
     "ofa_edge.builds": ("Build",),
@@ -155,6 +157,7 @@ __all__ = [
     "evaluate",
     "extract",
     "finetune",
+    "fit_predictor",
     "from_net_config",
     "inspect",
     "load_recipe",

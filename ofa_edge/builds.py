@@ -32,12 +32,13 @@ class Build:
     manifest: Manifest
 
     @classmethod
-    def open(cls, folder: Path) -> "Build":
+    def open(cls, folder: str | Path) -> "Build":
         """Check a build's folder against its manifest.
 
         Raises:
             ConfigError: no build, changed after it, or of a runtime that is not installed.
         """
+        folder = Path(folder)
         build = cls(folder, read_built(folder))
         wanted = build.runtime.artifact_name
         if build.file.path != wanted:

@@ -28,6 +28,8 @@ finetune(subnet: Subnet | str | Path, *, supernet: str | Path | SupernetPackage 
     float | None = None, lr: float | None = None, batch: int | None = None, distill: float | None = None, seed: int
     = 0, device: str = cpu, allow_drop: bool = False, accept_code: bool = False, on_epoch: Callable[[Progress],
     None] = _silent, on_step: Callable[[Progress], None] = _silent) -> Trained
+fit_predictor(space: Space, accuracies: Mapping[Subnet, float], *, metric: Literal[top1, balanced] = top1) ->
+    AccuracyPredictor
 from_net_config(config: Mapping[str, Any] | str | Path, space: Space, resolution: int | None = None) -> Subnet
 inspect(model: str | Path, *, profile: bool = False) -> Inspection
 load_recipe(name_or_path: str | Path, preset: str | Path | None = None, overrides: Mapping[str, Any] | None = None)
@@ -44,9 +46,9 @@ search_fleet(budgets: Mapping[str, float], *, supernet: str | Path | SupernetPac
     = auto, outside_key: bool = False, seed: int = 0, evaluations: int = 20000) -> Fleet
 search_front(target: str | Path | Target, *, supernet: str | Path | SupernetPackage = fashion-mnist, untrained: bool
     = False, latency_ms: float | None = None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]] =
-    None, runtime: str | None = None, constraints: Constraints | None = None, predictor: Literal[auto, use, macs] =
-    auto, sustained: bool = False, outside_key: bool = False, seed: int = 0, evaluations: int = 20000, seconds:
-    float | None = None) -> SearchResult
+    None, runtime: str | None = None, constraints: Constraints | None = None, predictor: Union[Literal[auto, use,
+    macs], AccuracyPredictor] = auto, sustained: bool = False, outside_key: bool = False, seed: int = 0,
+    evaluations: int = 20000, seconds: float | None = None) -> SearchResult
 to_net_config(space: Space, subnet: Subnet) -> dict[str, Any]
 train(recipe: str | Path | Recipe, *, preset: str | Path | None = None, data: str | Path | None = None, out: str |
     Path | None = None, scale: float | None = None, seed: int | None = None, pairs: int | None = None, changes:

@@ -9,7 +9,9 @@ from ofa_edge.api.options import build_options
 from ofa_edge.report.picture import Picture
 from ofa_edge.search.evolution import SearchOptions
 from ofa_edge.search.front import Candidate, Front
+from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.search.ranked_by import Choice, RankedBy
+from ofa_edge.space import Subnet
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision
@@ -47,6 +49,14 @@ class SearchResult:
         """The front and the best subnet within the budget. As the last line of a notebook's cell it is shown."""
         return search_picture(self.plan, self.front)
 
+    def picture_with(self, accuracies: Mapping[Subnet, float]) -> Picture:
+        """The picture, and beside the predictions what was measured since: accuracies of subnets, 0..1.
+
+        Raises:
+            ConfigError: the search went by MACs alone, or a subnet is of another space.
+        """
+        return search_picture(self.plan, self.front, accuracies)
+
     @property
     def bound(self) -> float:
         """No subnet within the budget is predicted to be more accurate than this; infinite where nothing is known."""
@@ -62,7 +72,7 @@ def search_front(
     precision: Precision | None = None,
     runtime: str | None = None,
     constraints: Constraints | None = None,
-    predictor: Choice = "auto",
+    predictor: Choice | AccuracyPredictor = "auto",
     sustained: bool = False,
     outside_key: bool = False,
     seed: int = 0,
@@ -79,7 +89,8 @@ def search_front(
         precision: of the artifact; the target's by default.
         runtime: likewise.
         constraints: what else a subnet has to keep.
-        predictor: what ranks subnets; `auto`: the accuracy predictor if it ranks them better than MACs do.
+        predictor: what ranks subnets; `auto`: the accuracy predictor if it ranks them better than MACs do. One from
+            `fit_predictor` is used whatever MACs do; `ranked` of the result says how they compare.
         sustained: by the target's speed when it is warm.
         outside_key: where no latency model holds, take the nearest.
         seed: of the search.
@@ -87,9 +98,11 @@ def search_front(
         seconds: stop after so long, with the front so far.
 
     Raises:
-        UsageError: in one of its forms; BudgetError where no subnet keeps what was asked for.
+        UsageError: in one of its forms; BudgetError where no subnet keeps what was asked for, SpaceMismatchError for a
+            predictor of another space.
         KeyboardInterrupt: Ctrl-C.
     """
+    fitted = predictor if isinstance(predictor, AccuracyPredictor) else None
     options = build_options(
         target,
         supernet,
@@ -98,13 +111,13 @@ def search_front(
         precision=precision,
         runtime=runtime,
         constraints=constraints or Constraints(),
-        predictor=predictor,
+        predictor="use" if fitted else predictor,
         sustained=sustained,
         outside_key=outside_key,
         seed=seed,
         device="none",
     )
-    plan = make_plan(options, claim=False, images=False).search
+    plan = make_plan(options, claim=False, images=False, predictor=fitted).search
     front = predicted_search(plan, SearchOptions(evaluations=evaluations, seconds=seconds))
     if front.interrupted == "interrupted":
         raise KeyboardInterrupt

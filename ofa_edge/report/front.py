@@ -43,10 +43,13 @@ def front_chart(search: SearchRecord | None, chosen: Chosen | None) -> Markup:
     parts.append(element("polyline", points=_path(points), class_="front"))
     radius = 2.6 if len(points) <= 60 else 1.8
     parts += [element("circle", cx=at, cy=height, r=radius, class_="front-point") for at, height in points]
-    parts += _measured(x, y, search)
+    measured = [
+        (x(each.latency_ms), y(100 * top1)) for each in search.candidates if (top1 := each.measured_top1) is not None
+    ]
     found = None if chosen is None else _chosen(x, y, search, chosen, scale)
-    taken = [] if found is None else [found[1]]
+    taken = measured if found is None else [*measured, found[1]]
     parts += _references(x, y, search.references, scale, taken)
+    parts += [element("circle", cx=at, cy=height, r=4, class_="measured") for at, height in measured]
     if found is not None:
         parts += found[0]
     return drawing(WIDTH, HEIGHT, "Pareto front of predicted accuracy against predicted latency", *parts)
@@ -79,14 +82,6 @@ def _band(x: Axis, y: Axis, front: Sequence[FrontPoint], scale: float) -> Markup
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{at:.2f},{height:.2f}" for at, height in points)
-
-
-def _measured(x: Axis, y: Axis, search: SearchRecord) -> list[Markup]:
-    return [
-        element("circle", cx=x(item.latency_ms), cy=y(100 * item.measured_top1), r=4, class_="measured")
-        for item in search.candidates
-        if item.measured_top1 is not None
-    ]
 
 
 def _chosen(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from markupsafe import Markup
@@ -52,9 +52,9 @@ class Picture:
 
     title: str
     subtitle: str
-    search: SearchRecord
-    space: Space
-    chosen: SubnetRecord
+    search: SearchRecord = field(repr=False)  # a notebook keeps the text beside the drawing
+    space: Space = field(repr=False)
+    chosen: SubnetRecord = field(repr=False)
     low90: float
     high90: float
 
@@ -151,6 +151,8 @@ def _front_key(search: SearchRecord) -> list[tuple[Markup, str]]:
         (element("polygon", points="13,0 19,6 13,12 7,6", class_="reference"), "named subnets"),
         (element("g", *chosen), "best within the budget, 90 %"),
     ]
+    if any(item.measured_top1 is not None for item in search.candidates):
+        items.append((element("circle", cx=13, cy=6, r=4, class_="measured"), "measured"))
     return items if search.cloud else [item for item in items if item[1] != "subnets evaluated"]
 
 

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.errors import WeightsError
+from ofa_edge.errors import SpaceMismatchError, WeightsError
 from ofa_edge.files import sha256_file
 from ofa_edge.metrics import Metric
 from ofa_edge.search import published_predictor
@@ -69,6 +69,17 @@ def package_predictor(package: SupernetPackage) -> Predictor | None:
             f"fit one to these: {pasteable('ofa-edge', 'predictor', 'train', '--supernet', package.name)}",
         )
     return predictor
+
+
+def fitting(predictor: AccuracyPredictor, package: SupernetPackage) -> AccuracyPredictor:
+    """Return `predictor` if it is of the package's space, else raise SpaceMismatchError."""
+    if predictor.space == package.space:
+        return predictor
+    raise SpaceMismatchError(
+        "accuracy predictor of another search space",
+        f"fitted to '{predictor.space.name}', searching '{package.space.name}' of '{package.name}'",
+        "fit one to subnets of this supernet",
+    )
 
 
 def load_predictor(path: Path, space: Space) -> Predictor:

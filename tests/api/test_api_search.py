@@ -38,6 +38,24 @@ def test_the_picture_is_what_the_command_draws(tmp_path: Path) -> None:
     assert str(draw(picture)) == file.read_text()
 
 
+def test_what_was_measured_is_drawn_beside_the_front() -> None:
+    found = oe.search_front("pixel-4", evaluations=300)
+    space = found.front.space
+    best, worst = found.front.points[-1].subnet, space.smallest()
+    plain, with_both = (
+        str(draw(picture)) for picture in (found.picture, found.picture_with({best: 0.93, worst: 0.91}))
+    )
+    assert (plain.count('class="measured"'), with_both.count('class="measured"')) == (0, 3)  # two, and one in the key
+    assert ">measured</text>" in with_both
+    assert str(draw(found.picture_with({}))) == plain
+    with pytest.raises(oe.ConfigError, match="not of space"):
+        found.picture_with({oe.Space("other", resolutions=(64,)).largest(): 0.9})
+    package = oe.open_supernet("ofa_mbv3_d234_e346_k357_w1.0", untrained=True)
+    of_macs = oe.search_front("pixel-4", supernet=package, evaluations=200)
+    with pytest.raises(oe.ConfigError, match="cannot be drawn"):
+        of_macs.picture_with({package.space.largest(): 0.7})
+
+
 def test_a_target_by_name_by_file_and_as_a_value_is_one() -> None:
     file = builtin_folder() / "pixel-4.toml"
     by_name, *others = (

@@ -11,3 +11,4 @@ def test_a_notebook_shows_what_the_file_holds(tmp_path) -> None:
     picture = Picture("title", "below", corrected(facts()["search"]), SPACE, chosen, 16.9, 20.4)
     write_picture(tmp_path / "front.svg", picture)
     assert picture._repr_svg_() == (tmp_path / "front.svg").read_text()
+    assert repr(picture) == "Picture(title='title', subtitle='below', low90=16.9, high90=20.4)"

@@ -13,7 +13,8 @@ from ofa_edge.output import claim_output_folder
 from ofa_edge.records.manifest import OWN_IMAGES, CalibrationRecord, FileRecord
 from ofa_edge.runtimes import FASTEST, Runtime, Tuning, require
 from ofa_edge.search.limits import Limit
-from ofa_edge.search.load_predictor import Predictor, package_predictor
+from ofa_edge.search.load_predictor import Predictor, fitting, package_predictor
+from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.search.ranked_by import Choice, RankedBy, ranked_by
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
@@ -159,13 +160,16 @@ class Plan:
         return self.search.package
 
 
-def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True) -> Plan:
+def make_plan(
+    options: BuildOptions, *, claim: bool = True, images: bool = True, predictor: AccuracyPredictor | None = None
+) -> Plan:
     """Resolve and check everything that can be known without work.
 
     Args:
         options: what the user asked for.
         claim: whether something will be written to the output folder, which must then be ours.
         images: whether anything will be measured; a package without images will do where not.
+        predictor: in place of the package's own, for a search alone: the key of a build's search does not name it.
 
     Raises:
         UsageError: in one of its forms; nothing has been written.
@@ -202,7 +206,7 @@ def make_plan(options: BuildOptions, *, claim: bool = True, images: bool = True)
             "it is one network, not a supernet",
             "leave out --refine: with --device NAME the network itself is measured",
         )
-    search = _search_plan(options, target, runtime, precision, package, images)
+    search = _search_plan(options, target, runtime, precision, package, images, predictor)
     ranges = _ranges(package, search.data) if numbers(precision).ranges and images else None
     export = ExportPlan(runtime, precision, tuning, ranges, contenders)
     return Plan(options, target, search, export, device, search.data, out)
@@ -215,9 +219,11 @@ def _search_plan(
     precision: Precision,
     package: SupernetPackage,
     images: bool,
+    predictor: AccuracyPredictor | None,
 ) -> SearchPlan:
     latency = runtime.latency_model(target, package.space, precision, outside_key=options.outside_key)
-    ranked = ranked_by(package_predictor(package), options.predictor)
+    own = package_predictor(package) if predictor is None else fitting(predictor, package)
+    ranked = ranked_by(own, options.predictor)
     sustained = _sustained(options, target)
     if sustained is not None:
         latency = ScaledLatency(latency, sustained.factor)
