@@ -142,6 +142,7 @@ CASES = {
     "pad, mirrored": ('logits = Pad<mode="reflect">(input, to)', ODD, {"to": np.array([0, 0, 1, 2, 0, 0, 3, 1])}),
     "expand": ("p = GlobalAveragePool(input) logits = Expand(p, to)", ODD, {"to": np.array([1, 4, 3, 5])}),
     "gather": ("logits = Gather<axis=1>(input, at)", ODD, {"at": np.array([2, -1, 0])}),
+    "gather by a table": ("logits = Gather<axis=1>(input, at)", ODD, {"at": np.array([[2, -1, 0], [1, 1, 3]])}),
     "gather one": ("logits = Gather<axis=2>(input, at)", ODD, {"at": np.array(3)}),
     "depth to space": ("logits = DepthToSpace<blocksize=2>(input)", EVEN, {}),
     "depth to space, channels first": ('logits = DepthToSpace<blocksize=2, mode="CRD">(input)', (1, 8, 3, 5), {}),

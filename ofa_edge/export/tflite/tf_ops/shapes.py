@@ -138,9 +138,11 @@ def gather(site: Site) -> Value:
     """Elements of one axis, by constant places."""
     x, places = site.x, site.weight(1)
     axis = site.attribute("axis", 0) % x.rank
+    inside = (places % x.shape[axis]).astype(np.int32)
     if places.ndim > 1:
-        raise site.node.refused("its places have several dimensions", "gather along one axis")
-    taken = site.tf.gather(x.tensor, (places % x.shape[axis]).astype(np.int32), axis=x.dim(axis))
+        taken = site.tf.gather(site.row.tensor, inside, axis=axis)
+        return Value(taken, plain(x.rank - 1 + places.ndim))
+    taken = site.tf.gather(x.tensor, inside, axis=x.dim(axis))
     return Value(taken, without(x, [axis]) if places.ndim == 0 else x.axes)
 
 
