@@ -12,7 +12,7 @@ from ofa_edge.device.measuring.counting import find_counter
 from ofa_edge.device.registry.devices_file import devices_path, load_devices
 from ofa_edge.errors import OfaEdgeError
 
-_PACKAGES = ("numpy", "ai-edge-litert")
+_PACKAGES = ("numpy", "ai-edge-litert", "onnxruntime")
 
 
 @dataclass(frozen=True)

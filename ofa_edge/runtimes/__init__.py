@@ -16,6 +16,7 @@ from ofa_edge.runtimes.base import (
 from ofa_edge.runtimes.registry import (
     FASTEST,
     broken_runtimes,
+    is_own,
     precisions_for,
     require,
     runtime_named,
@@ -37,6 +38,7 @@ __all__ = [
     "Tuning",
     "Turns",
     "broken_runtimes",
+    "is_own",
     "precisions_for",
     "require",
     "runtime_named",

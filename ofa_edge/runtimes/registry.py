@@ -64,6 +64,11 @@ def runtimes() -> Mapping[str, Runtime]:
     return {name: runtime for name, runtime in whole.found.items() if name not in whole.broken}
 
 
+def is_own(runtime: Runtime) -> bool:
+    """Whether a runtime is of this project."""
+    return type(runtime) in OWN
+
+
 def broken_runtimes() -> tuple[str, ...]:
     """Names of plug-ins that cannot be used; `runtime_named` says why."""
     return tuple(registry().broken)

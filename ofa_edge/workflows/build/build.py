@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.builds import MODEL
 from ofa_edge.cache import StageCache
+from ofa_edge.errors import ConversionError
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import copy_file, write_bytes, write_json
 from ofa_edge.network import Network
@@ -134,7 +135,11 @@ def _keep(
     for place, (entry, made) in enumerate(zip(entries, raced.made, strict=True)):
         own = with_prediction(with_runtime(plan, entry.runtime))
         built = _built(runner, network, made.converted, made.artifact)
-        judged.append((own, built, climb(own, built)))
+        try:
+            judged.append((own, built, climb(own, built)))
+        except ConversionError as error:
+            entries[place] = changed(entry, rejected=f"{error.what}: {error.why}")
+            continue
         failed = [
             f"{each.gate}: {each.reason}"
             for each in verdicts_of(own, judged[-1][2], built.inspection)
@@ -143,7 +148,9 @@ def _keep(
         if not failed:
             break
         entries[place] = changed(entry, rejected="; ".join(failed))
-    kept = judged[-1] if entries[len(judged) - 1].rejected is None else judged[0]
+    if not judged:
+        raise ConversionError("no runtime answered as it should", str(entries[-1].rejected), "--runtime NAME")
+    kept = judged[-1] if any(each.rejected is None for each in entries) else judged[0]
     return *kept, changed(raced.record, contenders=tuple(entries))
 
 
@@ -175,7 +182,7 @@ def _climb(
     size = network.onnx.stat().st_size
     exported = Answers("onnx", stages.run_onnx(runner, network, test), file=MODEL, size=size)
     here = plan.export.runtime.run_here(runner, export, built.converted, test)
-    first, *others = (_answers(each, built.artifact) for each in here.answers)
+    first, *others = (_answers(each, built.artifact, start.logits.shape) for each in here.answers)
     rungs = [
         first_rung(start, labels),
         rung(folded, start, EXACT, labels),
@@ -199,9 +206,20 @@ def _climb(
     )
 
 
-def _answers(found: HostAnswers, artifact: Artifact) -> Answers:
-    """The answers of a rung; the artifact's own name and size where it was the artifact that ran."""
+def _answers(found: HostAnswers, artifact: Artifact, shape: tuple[int, ...]) -> Answers:
+    """The answers of a rung; the artifact's own name and size where it was the artifact that ran.
+
+    Raises:
+        ConversionError: a runtime, which may be somebody else's, gave no [images, classes].
+    """
     path = artifact.path
+    wanted = shape if found.rows is None else (len(found.rows), *shape[1:])
+    if found.logits.shape != wanted:
+        raise ConversionError(
+            f"runtime {artifact.runtime.name} answered in another shape",
+            f"{list(found.logits.shape)} from run_here, not {list(wanted)}",
+            "--runtime of another name; and report it to the runtime's package",
+        )
     if found.itself:
         return Answers(found.name, found.logits, file=path.name, size=path.stat().st_size, note=found.note)
     return Answers(found.name, found.logits, note=found.note)

@@ -21,7 +21,7 @@ from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
 from ofa_edge.metrics import holm
 from ofa_edge.network import Network
 from ofa_edge.records.race import ContenderRecord, RaceRecord, RatioRecord
-from ofa_edge.runtimes import FASTEST, Artifact, Converted
+from ofa_edge.runtimes import FASTEST, Artifact, Converted, is_own
 from ofa_edge.verify.rank_tests import signed_rank_p
 from ofa_edge.workflows.build import stages
 from ofa_edge.workflows.build.on_device import Trial, request_of
@@ -77,6 +77,10 @@ def race(runner: StageRunner, plan: Plan, network: Network) -> Race:
             converted, artifact = stages.to_artifact(runner, own, stages.export_of(own, network))
         except (ConversionError, UsageError) as error:
             left_out[runtime.name] = f"{error.what}: {error.why}"
+        except Exception as error:  # whatever a stranger's runtime raises
+            if is_own(runtime):
+                raise
+            left_out[runtime.name] = f"{type(error).__name__}: {error}"
         else:
             made[runtime.name] = Made(converted, artifact)
     (times, device), _ = runner.timed("runtimes in turn", lambda: _measure(plan, network, made, left_out))

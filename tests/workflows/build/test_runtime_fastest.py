@@ -43,6 +43,25 @@ class Unable(PlainOnnx):
         raise UnsupportedError("no Conv here", "node 3", "another runtime")
 
 
+class Crooked(PlainOnnx):
+    """Answers one class too few."""
+
+    name = "crooked"
+
+    def run_here(self, stages, export, converted, images):
+        (right,) = super().run_here(stages, export, converted, images).answers
+        return RunHere((HostAnswers(right.name, right.logits[:, 1:].copy(), itself=True),))
+
+
+class Raising(PlainOnnx):
+    """Knows no errors of ours."""
+
+    name = "raising"
+
+    def convert(self, stages, export):
+        raise KeyError("weights")
+
+
 def plug(patch, *points):
     """As `pip install` of packages with these entry points does."""
     found = [EntryPoint(name, value, registry.ENTRY_POINTS) for name, value in points]
@@ -66,13 +85,17 @@ def built(workshop, tmp_path_factory):
     (folder / "small.toml").write_text(text.replace('"tvm", ', ""))
     shutil.copy(here.with_name("host.latency.json"), folder)
     with pytest.MonkeyPatch.context() as patch:
-        plug(patch, *((each, f"test_runtime_fastest:{each}") for each in ("Liar", "Unable", "Missing")))
+        plug(
+            patch,
+            *((each, f"test_runtime_fastest:{each}") for each in ("Liar", "Crooked", "Unable", "Raising", "Missing")),
+        )
         patch.setattr(fastest, "SESSION", fastest.LatencyPlan(1, 20, 0.05, warmup_seconds=0.05))
         measured = fastest.measure_in_rounds
 
         def liar_first(once):
             times = measured(once)
-            return {**times, "liar": np.full(len(times["liar"]), 1e-3)}
+            count = len(times["liar"])
+            return {**times, "liar": np.full(count, 1e-3), "crooked": np.full(count, 2e-3)}
 
         patch.setattr(fastest, "measure_in_rounds", liar_first)
         manifest, _ = workshop.build(out, **{**HOST, "target": str(folder / "small.toml")})
@@ -83,10 +106,12 @@ def built(workshop, tmp_path_factory):
 def test_the_fastest_that_is_right_is_kept(built) -> None:
     out, manifest = built
     race = manifest.race
-    first, *others = race.contenders
+    first, second, *others = race.contenders
     assert first.runtime == "liar"
     assert first.rejected is not None
     assert first.rejected.startswith("parity: ")
+    assert second.runtime == "crooked"
+    assert second.rejected == "runtime crooked answered in another shape: [50, 2] from run_here, not [50, 3]"
     assert {each.runtime for each in others} == {"tflite", "onnxruntime"}
     assert others[0].runtime == manifest.target.runtime == Build.open(out).runtime.name
     assert others[0].rejected is None
@@ -96,6 +121,7 @@ def test_the_fastest_that_is_right_is_kept(built) -> None:
         assert each.low95 <= each.p50_ms <= each.high95
         assert each.beside.p < 0.05  # nothing is as fast as the liar's made-up microsecond
     assert race.left_out["unable"] == "no Conv here: node 3"
+    assert race.left_out["raising"] == "KeyError: 'weights'"
     assert "Missing" in race.left_out
     assert {verdict.gate: verdict.outcome for verdict in manifest.verdicts}["parity"] == "pass"
 
