@@ -1,0 +1,176 @@
+"""Networks of others to TFLite: how many convert, how near they are to ONNX Runtime, and where the others stop.
+
+    pip install timm onnxscript                       # and the torchvision that fits the torch at hand
+    python benchmarks/any_network.py run              # each by each of torch's exporters; resumes
+    python benchmarks/any_network.py table > docs/benchmarks/any_network.md
+
+Networks of timm with random weights at their own resolution, exported, simplified with onnxsim, converted to fp32, and
+run over two random images. Weights make no difference to which operators there are; they would to int8.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxsim
+import torch
+
+from ofa_edge.errors import OfaEdgeError
+from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.tflite.convert import convert, operators, run_tflite
+from ofa_edge.files import write_json
+from ofa_edge.verify.parity import compare
+
+RECORDED = Path(__file__).parent / "any_network_results.json"
+EXPORTERS = ("dynamo", "legacy")
+OPSET = 17  # of the legacy exporter
+GOAL_DB = 90.0
+NAMES = [
+    "mobilenetv2_100",
+    "mobilenetv3_large_100",
+    "mobilenetv4_conv_small",
+    "efficientnet_lite0",
+    "efficientnet_b0",
+    "mnasnet_100",
+    "lcnet_050",
+    "tinynet_e",
+    "ghostnet_100",
+    "mobileone_s0",
+    "repvit_m0_9",
+    "fastvit_t8",
+    "mobilevit_xxs",
+    "efficientvit_b0",
+    "efficientformer_l1",
+    "edgenext_xx_small",
+    "poolformer_s12",
+    "resnet18",
+    "resnet50",
+    "resnest14d",
+    "seresnet50",
+    "regnety_002",
+    "densenet121",
+    "inception_v3",
+    "xception41",
+    "convnext_atto",
+    "mixer_s16_224",
+    "vit_tiny_patch16_224",
+    "deit_tiny_patch16_224",
+    "swin_tiny_patch4_window7_224",
+]
+_PACKAGES = ("timm", "torch", "onnx", "onnxsim", "onnxscript", "tensorflow-cpu", "ai-edge-litert", "onnxruntime")
+
+
+def export(name: str, exporter: str, path: Path) -> tuple[int, ...]:
+    """Write the simplified ONNX file of a network with random weights; the shape of its input."""
+    import timm
+
+    torch.manual_seed(0)
+    net = timm.create_model(name, pretrained=False).eval()
+    shape = (1, *net.default_cfg["input_size"])
+    options: dict[str, Any] = {"dynamo": True, "external_data": False} if exporter == "dynamo" else {"dynamo": False}
+    if exporter == "legacy":
+        options["opset_version"] = OPSET
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        torch.onnx.export(net, (torch.zeros(shape),), str(path), **options)
+    simple, _ = onnxsim.simplify(onnx.load(path))
+    onnx.save(simple, path)
+    return shape
+
+
+def tried(name: str, exporter: str) -> dict[str, Any]:
+    """What became of one network."""
+    with tempfile.TemporaryDirectory(prefix="ofa-any-") as folder:
+        source, out = Path(folder) / "model.onnx", Path(folder) / "model.tflite"
+        try:
+            shape = export(name, exporter, source)
+        except Exception as error:  # whatever an exporter raises: it is no fault of the conversion's
+            return {"exported": False, "reason": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
+        start = time.monotonic()
+        try:
+            convert(source, out, "fp32")
+        except OfaEdgeError as error:
+            return {"exported": True, "reason": f"{error.what}: {error.why}"}
+        images = np.random.default_rng(1).standard_normal((2, *shape[1:])).astype(np.float32)
+        found = compare(run_onnx(source, images), run_tflite(out, images))
+        used = operators(out)
+        return {
+            "exported": True,
+            "snr_db": round(found.snr_db, 1),
+            "operators": len(used),
+            "transposes": used.count("TRANSPOSE"),
+            "seconds": round(time.monotonic() - start, 1),
+        }
+
+
+def run(names: list[str], exporters: list[str]) -> None:
+    """Try what was not tried under these versions; written after each."""
+    versions = {name: metadata.version(name) for name in _PACKAGES}
+    known = json.loads(RECORDED.read_bytes()) if RECORDED.is_file() else {}
+    found = known.get("found", {}) if known.get("versions") == versions else {}
+    for exporter in exporters:
+        for name in names:
+            key = f"{name} {exporter}"
+            if key not in found:
+                found[key] = tried(name, exporter)
+                print(key, found[key], flush=True)
+                write_json(RECORDED, {"versions": versions, "found": dict(sorted(found.items()))})
+
+
+def page() -> str:
+    """All of docs/benchmarks/any_network.md."""
+    recorded = json.loads(RECORDED.read_bytes())
+    found = recorded["found"]
+    names = list(dict.fromkeys(key.split()[0] for key in found))
+    lines = [
+        "# Results: networks of others to TFLite\n",
+        "Printed by `python benchmarks/any_network.py table`; made by `python benchmarks/any_network.py run`.\n",
+        "Networks of timm with random weights at their own resolution, exported by both of torch's exporters, simplified"
+        " with onnxsim, converted to fp32. dB: signal over noise of all logits beside ONNX Runtime, two random images."
+        " Transposes are those left in the file.\n",
+        f"Versions: {', '.join(f'{name} {version}' for name, version in recorded['versions'].items())}.\n",
+        f"| network |{''.join(f' {each} dB | operators | transposes |' for each in EXPORTERS)}",
+        "|---" * (1 + 3 * len(EXPORTERS)) + "|",
+    ]
+    for name in names:
+        cells = "".join(_cells(found.get(f"{name} {exporter}")) for exporter in EXPORTERS)
+        lines.append(f"| {name} |{cells}")
+    lines.append("")
+    for exporter in EXPORTERS:
+        own = [each for key, each in found.items() if key.endswith(f" {exporter}") and each["exported"]]
+        near = [each for each in own if each.get("snr_db", 0) >= GOAL_DB]
+        lines.append(f"{exporter}: {len(near)} of {len(own)} convert at {GOAL_DB:g} dB or better.\n")
+    reasons = [f"- {key}: {each['reason']}" for key, each in found.items() if "reason" in each]
+    return "\n".join([*lines, *(["## Not converted\n", *reasons, ""] if reasons else [])])
+
+
+def _cells(each: dict[str, Any] | None) -> str:
+    if each is None:
+        return " | | |"
+    if "reason" in each:
+        return f" {'no' if each['exported'] else 'not exported'} | | |"
+    return f" {each['snr_db']:g} | {each['operators']} | {each['transposes']} |"
+
+
+def main() -> None:
+    """Run a command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("run", "table"))
+    parser.add_argument("--name", action="append", help="these alone")
+    parser.add_argument("--exporter", action="append", choices=EXPORTERS, help="these alone")
+    options = parser.parse_args()
+    if options.command == "run":
+        run(options.name or list(NAMES), options.exporter or list(EXPORTERS))
+    else:
+        print(page(), end="")
+
+
+if __name__ == "__main__":
+    main()
