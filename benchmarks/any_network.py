@@ -33,7 +33,7 @@ RECORDED = Path(__file__).parent / "any_network_results.json"
 EXPORTERS = ("dynamo", "legacy")
 OPSET = 17  # of the legacy exporter
 GOAL_DB = 90.0
-NAMES = [
+NAMES = (
     "mobilenetv2_100",
     "mobilenetv3_large_100",
     "mobilenetv4_conv_small",
@@ -64,7 +64,7 @@ NAMES = [
     "vit_tiny_patch16_224",
     "deit_tiny_patch16_224",
     "swin_tiny_patch4_window7_224",
-]
+)
 _PACKAGES = ("timm", "torch", "onnx", "onnxsim", "onnxscript", "tensorflow-cpu", "ai-edge-litert", "onnxruntime")
 
 
@@ -132,8 +132,8 @@ def page() -> str:
     lines = [
         "# Results: networks of others to TFLite\n",
         "Printed by `python benchmarks/any_network.py table`; made by `python benchmarks/any_network.py run`.\n",
-        "Networks of timm with random weights at their own resolution, exported by both of torch's exporters, simplified"
-        " with onnxsim, converted to fp32. dB: signal over noise of all logits beside ONNX Runtime, two random images."
+        "Networks of timm with random weights at their own resolution, exported by both of torch's exporters,"
+        " simplified with onnxsim, converted to fp32. dB: signal over noise of all logits beside ONNX Runtime, two random images."
         " Transposes are those left in the file.\n",
         f"Versions: {', '.join(f'{name} {version}' for name, version in recorded['versions'].items())}.\n",
         f"| network |{''.join(f' {each} dB | operators | transposes |' for each in EXPORTERS)}",
