@@ -56,7 +56,7 @@ def test_large_depthwise_kernels_are_split_as_the_exporter_splits_them(kernel: i
     weight = np.ones((channels, 1, kernel, kernel), np.float32)
     attributes = {"group": channels, "pads": [kernel // 2] * 4}
     node = Node("Conv", "conv", ("x", "w"), "y", attributes)
-    graph = Graph((node,), {"w": weight}, "x", "y", (1, channels, size, size), {"x": (size, size)})
+    graph = Graph((node,), {"w": weight}, "x", "y", (1, channels, size, size), {"x": (channels, size, size)})
     exported = [each.op for each in split_depthwise(crop_kernels(graph)).nodes]
     assert (lowering.parts(operator), parts) == (exported.count("Conv"), parts)
     taken = dict(zip(TERMS, amounts([operator], lowering), strict=True))
