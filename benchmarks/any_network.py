@@ -146,6 +146,9 @@ def page() -> str:
     for exporter in EXPORTERS:
         own = [each for key, each in found.items() if key.endswith(f" {exporter}") and each["exported"]]
         near = [each for each in own if each.get("snr_db", 0) >= GOAL_DB]
+        if not own:
+            lines.append(f"{exporter}: not tried.\n")
+            continue
         lines.append(f"{exporter}: {len(near)} of {len(own)} convert at {GOAL_DB:g} dB or better.\n")
     reasons = [f"- {key}: {each['reason']}" for key, each in found.items() if "reason" in each]
     return "\n".join([*lines, *(["## Not converted\n", *reasons, ""] if reasons else [])])
