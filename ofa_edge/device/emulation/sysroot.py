@@ -176,19 +176,23 @@ def _unpack_debian(root: Path, state: Path, spec: SysrootSpec) -> Mapping[str, s
 
 def _install_wheels(site: Path, spec: SysrootSpec) -> None:
     """Unpack arm64 wheels with pip, by whatever index and settings the user's pip has; known digests are enforced."""
-    argv = [sys.executable, "-m", "pip", "install", *wheel_options(spec.python), "--target", str(site), "--no-compile"]
-    with tempfile.NamedTemporaryFile("w", prefix="ofa-wheels-", suffix=".txt") as file:
-        file.write(requirements(spec.wheels))
-        file.flush()
-        run_tool([*argv, "--requirement", file.name], _PIP_TIMEOUT_S, "the arm64 wheels could not be had")
+    fetch_wheels(["install", "--target", str(site), "--no-compile"], requirements(spec.wheels), spec.python)
     shutil.rmtree(site / "bin", ignore_errors=True)
 
 
-def wheel_options(python: str) -> list[str]:
-    """What tells pip to take arm64 wheels for a version of Python, and nothing but what was named."""
+def fetch_wheels(command: Sequence[str], requirements: str, python: str = "3.11") -> None:
+    """Let pip take arm64 wheels for a version of Python, and nothing but what the requirements file names.
+
+    Raises:
+        DeviceError: it could not, or a digest was another.
+    """
     platforms = [f"--platform=manylinux{tag}_aarch64" for tag in ("_2_28", "_2_27", "_2_17", "2014")]
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-    return [*quiet, "--only-binary=:all:", "--no-deps", *platforms, "--implementation=cp", f"--python-version={python}"]
+    argv = [sys.executable, "-m", "pip", *command, "--quiet", "--disable-pip-version-check", "--no-input"]
+    argv += ["--only-binary=:all:", "--no-deps", *platforms, "--implementation=cp", f"--python-version={python}"]
+    with tempfile.NamedTemporaryFile("w", prefix="ofa-wheels-", suffix=".txt") as file:
+        file.write(requirements)
+        file.flush()
+        run_tool([*argv, "--requirement", file.name], _PIP_TIMEOUT_S, "the arm64 wheels could not be had")
 
 
 def requirements(wheels: Sequence[str]) -> str:

@@ -1,16 +1,14 @@
 """A wheel for the emulated device's Python, for runtimes of other packages: what they import there besides NumPy."""
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 from filelock import FileLock
 
-from ofa_edge.device.emulation.debian import run_tool
-from ofa_edge.device.emulation.sysroot import cache_folder, wheel_options
+from ofa_edge.device.emulation.sysroot import cache_folder, fetch_wheels
 
-_PIP_TIMEOUT_S = 900.0
+_LOCK_TIMEOUT_S = 1800.0
 
 
 def arm64_wheel(requirement: str, sha256: str | None = None) -> Path:
@@ -28,22 +26,13 @@ def arm64_wheel(requirement: str, sha256: str | None = None) -> Path:
     """
     folder = cache_folder() / "wheels" / requirement
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{requirement}.lock"), timeout=_PIP_TIMEOUT_S):
+    with FileLock(folder.with_name(f"{requirement}.lock"), timeout=_LOCK_TIMEOUT_S):
         if not folder.is_dir():
             part = Path(tempfile.mkdtemp(prefix=".part.", dir=folder.parent))
             try:
-                _download(part, requirement, sha256)
+                digest = f" --hash=sha256:{sha256}" if sha256 else ""
+                fetch_wheels(["download", "--dest", str(part)], f"{requirement}{digest}\n")
                 part.rename(folder)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
     return next(folder.glob("*.whl"))
-
-
-def _download(folder: Path, requirement: str, sha256: str | None) -> None:
-    argv = [sys.executable, "-m", "pip", "download", *wheel_options("3.11"), "--dest", str(folder)]
-    with tempfile.NamedTemporaryFile("w", prefix="ofa-wheels-", suffix=".txt") as file:
-        file.write(requirement + (f" --hash=sha256:{sha256}" if sha256 else "") + "\n")
-        file.flush()
-        run_tool(
-            [*argv, "--requirement", file.name], _PIP_TIMEOUT_S, f"the arm64 wheel of {requirement} could not be had"
-        )

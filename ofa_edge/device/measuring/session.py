@@ -8,6 +8,7 @@ Several artifacts may lie on one device at once, each in a folder of its own. Ev
 """
 
 import contextlib
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device.measuring.programs import check_logits, last_json, with_latency, with_threads
-from ofa_edge.device.measuring.samples import Session
+from ofa_edge.device.measuring.samples import Session, check_plausible
 from ofa_edge.device.measuring.watch import slowed, ticks_from
 from ofa_edge.device.protocol import Conditions, Connection, Fingerprint, LatencyPlan, Program, Request
 from ofa_edge.errors import (
@@ -106,6 +107,14 @@ class OpenArtifact:
         reason = None if self.conditions is None else self.conditions.after()
         self.check_boot()
         return session_from(facts, logits, reason or "", plan.min_runs)
+
+    def median_ms(self, plan: LatencyPlan, expected: NDArray[np.float32] | None = None) -> float:
+        """The median of one session in milliseconds, NaN where the session does not count. Raises as `session` does."""
+        session = self.session(plan, expected)
+        if not session.valid:
+            return math.nan
+        check_plausible(session.p50_ms, self.request.macs, self.request.peak_gmacs)
+        return session.p50_ms
 
     def run(self, argv: list[str]) -> dict[str, Any]:
         """Run the program; the facts it prints."""

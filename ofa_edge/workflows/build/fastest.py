@@ -5,6 +5,7 @@ drifts through a session of measuring (heat, clocks, other work) meets all alike
 """
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ofa_edge.device.access import connected, held, is_target
-from ofa_edge.device.measuring.samples import bootstrap_interval, check_plausible
+from ofa_edge.device.measuring.samples import bootstrap_interval
 from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.device.measuring.turns import check_timeable
 from ofa_edge.device.protocol import Connection, LatencyPlan
@@ -31,7 +32,7 @@ from ofa_edge.workflows.build.stages import StageRunner
 ROUNDS = 8  # the signed-rank test of three comparisons reaches 5 % from 6 rounds on
 LEAST = 6
 SESSION = LatencyPlan(sessions=1, min_runs=50, min_seconds=0.5, warmup_limit_seconds=3.0)
-Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+Floats = np.ndarray[tuple[int], np.dtype[np.float64]]  # one axis: the rounds
 
 
 @dataclass(frozen=True)
@@ -146,18 +147,9 @@ def _measure(
                 "; ".join(f"{name}: {reason}" for name, reason in left_out.items()),
                 f"--runtime {next(iter(opened))}" if opened else "ofa-edge doctor",
             )
-        return measure_in_rounds({name: _median_of(each) for name, each in opened.items()}), connection.name
-
-
-def _median_of(artifact: OpenArtifact) -> Callable[[], float]:
-    def once() -> float:
-        session = artifact.session(SESSION)
-        if not session.valid:
-            return math.nan
-        check_plausible(session.p50_ms, artifact.request.macs, artifact.request.peak_gmacs)
-        return session.p50_ms
-
-    return once
+        return measure_in_rounds(
+            {name: functools.partial(each.median_ms, SESSION) for name, each in opened.items()}
+        ), connection.name
 
 
 def measure_in_rounds(once: Mapping[str, Callable[[], float]]) -> dict[str, Floats]:

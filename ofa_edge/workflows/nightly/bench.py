@@ -19,7 +19,6 @@ from ofa_edge.device.access import connected, held
 from ofa_edge.device.measuring.accuracy import accuracy_pass
 from ofa_edge.device.measuring.counting import count_inference
 from ofa_edge.device.measuring.passes import Memory, memory_pass
-from ofa_edge.device.measuring.samples import check_plausible
 from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.device.protocol import Connection, LatencyPlan, Request
 from ofa_edge.errors import ConfigError
@@ -190,11 +189,7 @@ class DeviceBench:
     def _session(self, duel: str, position: int, plan: LatencyPlan) -> float:
         golden = is_golden(position)
         side = self.sides[duel][0 if golden else 1]
-        session = side.session(plan, self.expected.get((duel, golden)))
-        if not session.valid:
-            return math.nan
-        check_plausible(session.p50_ms, side.request.macs, side.request.peak_gmacs)
-        return session.p50_ms
+        return side.median_ms(plan, self.expected.get((duel, golden)))
 
 
 def fingerprint_digest(facts: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
-from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered, plain, raised, without
+from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, moves_nothing, ordered, plain, raised, without
 
 _ROUNDED: dict[str, Callable[[Any], Any]] = {
     "floor": np.floor,
@@ -53,10 +53,8 @@ def _resolved(wanted: list[int], total: int) -> list[int]:
 
 
 def _reshaped(site: Site, shape: list[int]) -> Value:
-    x, long = site.x, [size != 1 for size in site.x.shape]
-    if [axis for axis in x.axes if long[axis]] == [axis for axis in range(x.rank) if long[axis]]:
-        return Value(site.tf.reshape(x.tensor, shape), plain(len(shape)))
-    return Value(site.tf.reshape(site.row.tensor, shape), plain(len(shape)))
+    x = site.x if moves_nothing(site.x, plain(site.x.rank)) else site.row
+    return Value(site.tf.reshape(x.tensor, shape), plain(len(shape)))
 
 
 def squeeze(site: Site) -> Value:

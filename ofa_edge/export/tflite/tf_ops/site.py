@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.export.onnx.graph import Node
-from ofa_edge.export.tflite.tf_ops.values import IMAGE, Axes, Value, ordered, plain
+from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered, plain
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Site:
         found: Sequence[int] | None = self.attribute(name, None)
         return None if found is None else [int(each) for each in found]
 
-    def like(self, tensor: Any, axes: Axes | None = None) -> Value:
-        """A result with the axes of the first input, or others."""
-        return Value(tensor, self.x.axes if axes is None else axes)
+    def like(self, tensor: Any) -> Value:
+        """A result with the axes of the first input."""
+        return Value(tensor, self.x.axes)
 
 
 Builder = Callable[[Site], Value]

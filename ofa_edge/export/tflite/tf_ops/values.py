@@ -55,13 +55,18 @@ class Value:
         return sorted(self.dim(axis) for axis in axes)
 
 
+def moves_nothing(value: Value, axes: Axes) -> bool:
+    """Whether another order of the dimensions moves none but those of size 1."""
+    shape = value.shape
+    return [axis for axis in value.axes if shape[axis] != 1] == [axis for axis in axes if shape[axis] != 1]
+
+
 def ordered(tf: ModuleType, value: Value, axes: Axes) -> Value:
     """The same value with its dimensions in another order."""
     if value.axes == axes:
         return value
-    shape = value.shape
-    if [axis for axis in value.axes if shape[axis] != 1] == [axis for axis in axes if shape[axis] != 1]:
-        return Value(tf.reshape(value.tensor, [shape[axis] for axis in axes]), axes)
+    if moves_nothing(value, axes):
+        return Value(tf.reshape(value.tensor, [value.shape[axis] for axis in axes]), axes)
     return Value(tf.transpose(value.tensor, [value.axes.index(axis) for axis in axes]), axes)
 
 
