@@ -24,7 +24,7 @@ import onnxsim
 import torch
 
 from ofa_edge.errors import OfaEdgeError
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import convert, operators, run_tflite
 from ofa_edge.files import write_json
 from ofa_edge.verify.parity import compare

@@ -62,7 +62,7 @@ class OnnxRuntime(Runtime):
 
     def answers(self, artifact: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Runtime`. An ONNX file runs anywhere."""
-        from ofa_edge.export.onnx.export import run_onnx
+        from ofa_edge.export.onnx.run import run_onnx
 
         return run_onnx(artifact, inputs)
 

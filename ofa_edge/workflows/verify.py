@@ -7,7 +7,7 @@ from typing import Any
 from ofa_edge.builds import Build
 from ofa_edge.device.access import require_device
 from ofa_edge.errors import ConfigError, DeviceError, UsageError
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import sha256_file
 from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.records.manifest import OWN_IMAGES, DeviceMeasurement, Manifest, Rung, Verdict

@@ -5,9 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from ofa_edge.errors import ConversionError
@@ -43,30 +41,7 @@ def export_onnx(net: nn.Module, shape: tuple[int, int, int, int], out: Path) -> 
             "artifacts are built for one image at a time: the shape must be (1, channels, height, width)",
             "set the first dimension to 1",
         )
-    write_bytes(out, _strip(_simplify(_trace(net, shape))).SerializeToString(deterministic=True))
-
-
-def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Run the model over images, one at a time on one thread: exactly the graph that ships, repeatable to the bit.
-
-    Args:
-        path: an ONNX file of one input and one output.
-        inputs: [N, C, H, W] float32, normalised.
-
-    Returns:
-        Logits, [N, classes] float32.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Without it, sums of two int8 products saturate on x86 CPUs that have no VNNI; elsewhere it changes nothing.
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    rows = [session.run(None, {name: inputs[i : i + 1]})[0] for i in range(len(inputs))]
-    return np.concatenate(rows).astype(np.float32)
+    write_bytes(out, strip(_simplify(_trace(net, shape))).SerializeToString(deterministic=True))
 
 
 def _trace(net: nn.Module, shape: tuple[int, int, int, int]) -> "onnx.ModelProto":
@@ -106,7 +81,7 @@ def _simplify(model: "onnx.ModelProto") -> "onnx.ModelProto":
     return simplified
 
 
-def _strip(model: "onnx.ModelProto") -> "onnx.ModelProto":
+def strip(model: "onnx.ModelProto") -> "onnx.ModelProto":
     """Remove what describes the run rather than the network: producer, doc strings, metadata."""
     for field in ("producer_name", "producer_version", "doc_string", "metadata_props"):
         model.ClearField(field)

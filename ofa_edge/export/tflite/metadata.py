@@ -186,7 +186,7 @@ def _input_table(preprocessing: Preprocessing) -> Any:
     image.colorSpace = {1: colours.GRAYSCALE, 3: colours.RGB}.get(preprocessing.channels, colours.UNKNOWN)
     table = tables.TensorMetadataT()
     table.name = "input"
-    table.description = f"one image, {preprocessing.size} x {preprocessing.size}, (pixel 0..255 - mean) / std"
+    table.description = f"one image, {preprocessing.size} x {preprocessing.shape[1]}, (pixel 0..255 - mean) / std"
     table.content = _content(tables.ContentProperties.ImageProperties, image)
     table.processUnits = [unit]
     return table

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.export.onnx.graph import Graph, read_graph
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.export.tflite.rewrites import file_rewrites_for, rewrite
 from ofa_edge.export.tflite.scales import check_scales

@@ -186,14 +186,14 @@ def run_tvm_host(library: Path, inputs: NDArray[np.float32]) -> NDArray[np.float
         inputs: [N, C, H, W] float32, normalised.
 
     Returns:
-        Logits, [N, classes] float32.
+        Logits, [N, classes] float32; any other output flattened.
 
     Raises:
         ConversionError: the library cannot be loaded, or was compiled for another shape.
     """
     run = load_module(library)
     try:
-        return np.concatenate([run(inputs[i : i + 1]) for i in range(len(inputs))])
+        return np.concatenate([run(inputs[i : i + 1]).reshape(1, -1) for i in range(len(inputs))])
     except RuntimeError as error:
         raise ConversionError(
             f"{library.name} cannot run on images of shape {inputs.shape[1:]}", last_line(error), "check the image size"

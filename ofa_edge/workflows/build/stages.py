@@ -161,7 +161,7 @@ def run_onnx(runner: StageRunner, network: Network, images: Images) -> NDArray[n
     """Answers of the ONNX file."""
 
     def run() -> NDArray[np.float32]:
-        from ofa_edge.export.onnx.export import run_onnx as answers
+        from ofa_edge.export.onnx.run import run_onnx as answers
 
         return answers(network.onnx, network.inputs(images))
 

@@ -22,7 +22,7 @@ from ofa_edge.device.measuring.passes import Memory, memory_pass
 from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.device.protocol import Connection, LatencyPlan, Request
 from ofa_edge.errors import ConfigError
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.metrics import argmax
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from onnx_text import save_graph, save_model
 
-from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import convert, run_tflite
 from ofa_edge.export.tflite.rewrites import file_rewrites_for, names, rewrite, rewrites_for
 from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels

@@ -12,7 +12,7 @@ from tiny_net import SHAPE
 
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite import convert as tflite
 from ofa_edge.export.tflite.convert import convert, dequantise, operators, quantise, run_tflite
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
