@@ -20,6 +20,9 @@ Precision = Literal["fp32", "fp16", "fp16-acc16", "dynamic", "int8"]
 PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
 Type = Literal["fp32", "fp16", "int8", "int16"]
 
+NetworkKind = Literal["subnet", "network", "file"]
+Task = Literal["classify", "features"]
+
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
 OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")
 # `analytic`: the latency model was not measured on this target; `outside-key`: it holds for something else.

@@ -11,9 +11,10 @@ from ofa_edge.search.ranked_by import Choice
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision
+from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.build import build as run_plan
 from ofa_edge.workflows.build.constraints import Constraints
-from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.plan import make_plan
 from ofa_edge.workflows.build.stages import OnStage
 from ofa_edge.workflows.verify import Limits, Verification
 from ofa_edge.workflows.verify import verify as verify_folder

@@ -127,13 +127,18 @@ class Dataset:
         kept, other = stratified_split(self.train.labels, held_out, seed)
         return self.train.take(kept), self.train.take(other)
 
-    def in_order_of(self, labels: Sequence[str]) -> "Dataset":
-        """The same images, their classes numbered as in a supernet's labels.
+    def in_order_of(self, labels: Sequence[str], whose: str = "supernet", *, some: bool = False) -> "Dataset":
+        """The same images, their classes numbered as in a network's labels.
+
+        Args:
+            labels: the network's.
+            whose: they are, for the error: "supernet" or "network".
+            some: whether data without images of some classes will do.
 
         Raises:
             DataError: the classes are not those; what differs is named, with what to write into `labels.toml`.
         """
-        order = np.array(class_order(self.class_names, labels, self.name), dtype=np.int64)
+        order = np.array(class_order(self.class_names, labels, self.name, whose, some=some), dtype=np.int64)
         train, test = (Images(part.pixels, order[part.labels]) for part in (self.train, self.test))
         return dataclasses.replace(self, train=train, test=test, class_names=tuple(labels))
 

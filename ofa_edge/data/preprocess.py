@@ -7,7 +7,8 @@ whoever adds them, in whatever order, gets the same pixels. Nothing depends on a
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +85,37 @@ class Preprocessing:
             return cls(int(value["size"]), int(value["channels"]), mean, std, None if width is None else int(width))
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError("bad preprocessing", f"{type(error).__name__}: {error}", "rebuild the file") from error
+
+
+def asked_statistics(
+    mean: Sequence[float] | None, std: Sequence[float] | None, channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of pixels 0..255 as a user gave them, one for each channel.
+
+    Args:
+        mean: one value, or one for each channel.
+        std: likewise.
+        channels: of the network's images.
+
+    Raises:
+        ConfigError: they do not fit, or are of pixels 0..1; says what to give.
+    """
+    means, stds = tuple(mean or ()), tuple(std or ())
+    given = f"--mean {_words(means)} --std {_words(stds)}"
+    if not {len(means), len(stds)} <= {1, channels}:
+        why = f"{given}; the network takes {channels} channel{'' if channels == 1 else 's'}"
+        hint = "--mean and --std as in training, for pixels 0..255: one value, or one for each channel with commas"
+        raise ConfigError("pixel statistics do not fit the network", why, hint)
+    if not (all(map(math.isfinite, (*means, *stds))) and min(stds) > 0):
+        raise ConfigError("bad pixel statistics", given, "give numbers, those of --std above 0")
+    if min(stds) < 1:
+        larger = f"--mean {_words(255 * value for value in means)} --std {_words(255 * value for value in stds)}"
+        raise ConfigError("pixel statistics are of pixels 0..1", f"{given}; wanted are those of 0..255", larger)
+    return means if len(means) == channels else means * channels, stds if len(stds) == channels else stds * channels
+
+
+def _words(values: Iterable[float]) -> str:
+    return ",".join(f"{value:.6g}" for value in values)
 
 
 def resize(images: Pixels, size: int, width: int | None = None) -> Pixels:

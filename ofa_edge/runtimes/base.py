@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.cache import CacheEntry
 from ofa_edge.cost.bytes import SizeModel
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable
 from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
@@ -72,7 +72,7 @@ class Export:
     network: Network
     target: Target
     precision: Precision
-    calibration: Images
+    calibration: Samples
     tuning: Tuning = Tuning()
 
 
@@ -314,7 +314,7 @@ class Runtime(ABC):
     # -- on this machine --------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
+    def run_here(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> RunHere:
         """Run the artifact, or what stands in for it, over images on this machine."""
 
     @abstractmethod

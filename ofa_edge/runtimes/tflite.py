@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ofa_edge import __version__
 from ofa_edge.cache import CacheEntry
 from ofa_edge.cost.bytes import SizeModel
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, no_profile, operators_pass
 from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.measuring.session import OpenArtifact
@@ -114,18 +114,18 @@ class TFLite(Runtime):
             "precision": export.precision,
             "rewrites": names(export.precision),
             "calibration": export.calibration.digest if meant.ranges else None,
-            "preprocessing": network.preprocessing.to_json(),
+            "preprocessing": network.preprocessing and network.preprocessing.to_json(),
         }
         return stages.run("tflite-bare", inputs, (_tensorflow(),), produce)
 
-    def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
+    def run_here(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> RunHere:
         """The very file, by LiteRT."""
         logits = answers_of(
             stages,
             "run-tflite",
-            {"model": converted.digest, "test": images.digest},
+            {"model": converted.digest, "test": samples.digest},
             ("ai-edge-litert",),
-            lambda: self.answers(converted.path, export.network.inputs(images)),
+            lambda: self.answers(converted.path, export.network.inputs(samples)),
         )
         words = numbers(export.precision).words
         return RunHere((HostAnswers(f"{self.name} {words}", logits, itself=True),))
@@ -193,7 +193,8 @@ class TFLiteTurns(Turns):
 
 def _facts(export: Export) -> dict[str, Any]:
     """What the file says of itself, for programs."""
-    return {**export.network.origin.facts(), "preprocessing": export.network.preprocessing.to_json()}
+    preprocessing = export.network.preprocessing
+    return {**export.network.origin.facts(), "preprocessing": preprocessing and preprocessing.to_json()}
 
 
 def _tensorflow() -> str:

@@ -24,6 +24,7 @@ Shape = tuple[int, ...]
 
 _LARGEST = 2**31 - 1  # bytes that a protobuf can hold
 _PIXELS = (1, 3)  # values a pixel of images that are read from files
+_HALVES = (10, 16)  # TensorProto's float16 and bfloat16
 _NUMBERS = {  # ONNX Runtime's names of tensors that can be fed from floats
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -50,6 +51,7 @@ class Given:
         output: name.
         output_shape: as ONNX Runtime gives it.
         metadata: what the file says about itself, by key.
+        exact: whether it computes in float32 throughout.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class Given:
     output: str
     output_shape: Shape
     metadata: Mapping[str, str]
+    exact: bool
 
     @property
     def shape(self) -> Shape:
@@ -125,6 +128,7 @@ def read_given(path: Path, shape: str | None = None, output: str | None = None) 
         output=chosen,
         output_shape=tuple(answer.shape),
         metadata={each.key: each.value for each in model.metadata_props},
+        exact=kind != "tensor(float16)" and not any(each.data_type in _HALVES for each in tensors(model.graph)),
     )
 
 

@@ -25,7 +25,8 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_static
 from ofa_edge.workflows.build import stages
-from ofa_edge.workflows.build.plan import BuildOptions, Plan, make_plan
+from ofa_edge.workflows.build.base import BuildOptions
+from ofa_edge.workflows.build.plan import SupernetPlan, make_plan
 
 RECORD = Path(__file__).with_name("artifact_digests.json")
 LINKER = "aarch64-linux-gnu-g++"

@@ -23,7 +23,8 @@ from ofa_edge.workflows.build.constraints import (
     require_able,
     searched_part,
 )
-from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.base import BuildOptions
+from ofa_edge.workflows.build.plan import make_plan
 from ofa_edge.workflows.build.search import constraint_facts, constraint_words, predicted_search, search_inputs
 
 SHORT = SearchOptions(evaluations=1500)

@@ -29,7 +29,8 @@ from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import builtin_folder
 from ofa_edge.workflows.build import plan as plan_module
-from ofa_edge.workflows.build.plan import BuildOptions, input_files, make_plan, own_images, weights_digest
+from ofa_edge.workflows.build.base import BuildOptions, own_images
+from ofa_edge.workflows.build.plan import input_files, make_plan, weights_digest
 
 PUBLISHED = "ofa_mbv3_d234_e346_k357_w1.0"
 
