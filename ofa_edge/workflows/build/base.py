@@ -191,7 +191,7 @@ def resolve(options: BuildOptions, *, claim: bool) -> Resolved:
     runtime.require_tools(target)
     if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:
         raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
-    device = _device(options.device, target, runtime)
+    device = chosen_device(options.device, target, runtime)
     tuning = Tuning(parse_duration(options.tune), options.tune_db, device.name)
     if contenders is not None:
         require_one_question(tuning.seconds, options.refine)
@@ -206,7 +206,7 @@ def resolve(options: BuildOptions, *, claim: bool) -> Resolved:
     return Resolved(target, runtime, precision, contenders, device, tuning, out)
 
 
-def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
+def chosen_device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
     """Resolve "auto": this machine for the target `host`, else an emulated device where one can be had."""
     from ofa_edge.device.access import require_device
     from ofa_edge.device.emulation.emulated import emulation_available
