@@ -88,11 +88,11 @@ class Maker:
         self.package = write_package(folder / "fixed")
         self.runner = stages.StageRunner(StageCache(folder / "cache"))
 
-    def plan(self, name: str) -> Plan:
+    def plan(self, name: str) -> SupernetPlan:
         supernet, target = str(self.package), name.split(maxsplit=1)[0]
         return make_plan(BuildOptions(target, supernet=supernet, device="none", **BUILDS[name]), claim=False)
 
-    def network(self, plan: Plan) -> Network:
+    def network(self, plan: SupernetPlan) -> Network:
         package, subnet = plan.package, plan.package.space.largest()
         static = stages.extract(self.runner, package, subnet, plan.data.calibration)
         return stages.to_network(self.runner, package, static, subnet)
