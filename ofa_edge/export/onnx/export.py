@@ -41,10 +41,25 @@ def export_onnx(net: nn.Module, shape: tuple[int, int, int, int], out: Path) -> 
             "artifacts are built for one image at a time: the shape must be (1, channels, height, width)",
             "set the first dimension to 1",
         )
-    write_bytes(out, strip(_simplify(_trace(net, shape))).SerializeToString(deterministic=True))
+    write_bytes(out, strip(_simplify(_trace(net, torch.zeros(shape)))).SerializeToString(deterministic=True))
 
 
-def _trace(net: nn.Module, shape: tuple[int, int, int, int]) -> "onnx.ModelProto":
+def export_module(net: nn.Module, example: torch.Tensor, out: Path) -> None:
+    """Write any torch module as ONNX: opset 17, one input `input`, one output `logits`, as it is.
+
+    Args:
+        net: the module; it is exported in evaluation mode.
+        example: an input, batch 1; its values say nothing but the way through the module's branches.
+        out: the file to write.
+
+    Raises:
+        ConversionError: the module cannot be traced, or not exported.
+        OutputError: `out` cannot be written.
+    """
+    write_bytes(out, _trace(net, example).SerializeToString(deterministic=True))
+
+
+def _trace(net: nn.Module, example: torch.Tensor) -> "onnx.ModelProto":
     import onnx
 
     with tempfile.TemporaryDirectory(prefix="ofa-edge-onnx-") as folder, warnings.catch_warnings():
@@ -55,7 +70,7 @@ def _trace(net: nn.Module, shape: tuple[int, int, int, int]) -> "onnx.ModelProto
         try:
             torch.onnx.export(
                 net,
-                (torch.zeros(shape),),
+                (example,),
                 raw,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
@@ -64,7 +79,7 @@ def _trace(net: nn.Module, shape: tuple[int, int, int, int]) -> "onnx.ModelProto
             )
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             raise ConversionError(
-                f"torch cannot export {type(net).__name__} for an input of shape {shape}",
+                f"torch cannot export {type(net).__name__} for an input of shape {tuple(example.shape)}",
                 str(error).strip().splitlines()[0],
                 "run the network on an image of that shape; use only operators of ONNX opset 17",
             ) from error
