@@ -255,7 +255,7 @@ def own_images(data: BuildData[Samples]) -> tuple[FileRecord, ...]:
     if not data.own:
         return ()
     return tuple(
-        FileRecord(path=f"data/{split}", role=OWN_IMAGES, sha256=digest, size=getattr(data, split).pixels.nbytes)
+        FileRecord(path=f"data/{split}", role=OWN_IMAGES, sha256=digest, size=getattr(data, split).values.nbytes)
         for split, digest in data.digests.items()
     )
 

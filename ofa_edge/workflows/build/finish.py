@@ -32,6 +32,7 @@ from ofa_edge.verify.ladder import (
     conversion_tolerance,
     device_tolerance,
     first_rung,
+    loosest,
     rung,
 )
 from ofa_edge.vocabulary import Precision, numbers
@@ -153,7 +154,13 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
         first_rung(first, labels),
         *(rung(each, first, EXACT, labels) for each in start.between),
         rung(exported, first, start.exported, labels),
-        rung(made, first, conversion_tolerance(precision), labels, with_drop=not numbers(precision).exact),
+        rung(
+            made,
+            first,
+            loosest(start.exported, conversion_tolerance(precision)),
+            labels,
+            with_drop=not numbers(precision).exact,
+        ),
         *(_sample(each, found.rows, first, precision) for each, found in zip(others, here.answers[1:], strict=True)),
     ]
     trial = Trial(built.artifact, network, plan.target, test)

@@ -64,9 +64,10 @@ def _folder(source: Input, labels: tuple[str, ...], folder: Path, seed: int) -> 
     found = open_dataset(
         IMAGE_FOLDER, folder, size=max(height, width), channels=preprocessing.channels, split_seed=seed
     )
+    found = review_set(found, channels_given=True)
     if labels:
         found = found.in_order_of(labels, "network", some=True)
-    sets = of_dataset(review_set(found, channels_given=True), folder, seed)
+    sets = of_dataset(found, folder, seed)
     notes = sets.notes
     if height != width:
         notes += (f"{folder.name}: the middle square of each photo is squeezed to {height} x {width}",)
