@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from ofa_edge.data.calibration import review_calibration
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.errors import ConfigError, UnsupportedError, UsageError
 from ofa_edge.export.onnx.given import Given, read_given
 from ofa_edge.latency.of_file import predict_file
 from ofa_edge.network import Interface, Network
 from ofa_edge.records.manifest import CalibrationRecord, LatencyPrediction
 from ofa_edge.runtimes import FASTEST
+from ofa_edge.schema import changed
 from ofa_edge.vocabulary import numbers
 from ofa_edge.workflows.build.base import (
     BuildOptions,
@@ -136,10 +137,15 @@ def _refuse_search(options: BuildOptions, model: ModelOptions) -> None:
             )
 
 
-def _ranges(interface: Interface, data: BuildData) -> CalibrationRecord:  # type: ignore[type-arg]
+def _ranges(interface: Interface, data: BuildData[Samples]) -> CalibrationRecord:
     """What the inputs say that int8 ranges are set on."""
     source, output = interface.inputs[0], interface.outputs[0]
     if isinstance(data.calibration, Images) and source.preprocessing is not None:
-        return review_calibration(data.calibration, source.preprocessing, output.labels, data.labelled)
-    values = data.calibration.values
-    return CalibrationRecord(images=len(values), low=float(values.min()), high=float(values.max()))
+        found = review_calibration(data.calibration, source.preprocessing, output.labels, data.labelled)
+    else:
+        values = data.calibration.values
+        found = CalibrationRecord(images=len(values), low=float(values.min()), high=float(values.max()))
+    if data.own:
+        return found
+    words = "they are random: --data or --samples with inputs like those that the network will see"
+    return changed(found, warnings=(words, *found.warnings))
