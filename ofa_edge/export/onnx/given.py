@@ -4,6 +4,7 @@ ONNX Runtime is asked, not the file: what it says of its shapes may be free or m
 likely run it there, so its answers there are what everything that is made of it is held against.
 """
 
+import errno
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,15 @@ Shape = tuple[int, ...]
 
 _LARGEST = 2**31 - 1  # bytes that a protobuf can hold
 _PIXELS = (1, 3)  # values a pixel of images that are read from files
+_OTHER_KINDS = {  # what to do with files that are not ONNX
+    ".pt2": "reading it may run code; for a file of your own: oe.build(TARGET, model=torch.export.load(FILE)) in Python",
+    ".pt": "torch.onnx.export(module, (example,), 'FILE.onnx'), or oe.build(TARGET, model=module, example=...)",
+    ".pth": "torch.onnx.export(module, (example,), 'FILE.onnx'), or oe.build(TARGET, model=module, example=...)",
+    ".keras": "model.export('FILE.onnx', format='onnx') in Keras",
+    ".h5": "keras.models.load_model(FILE).export('FILE.onnx', format='onnx')",
+    ".pb": "python -m tf2onnx.convert --saved-model FOLDER --output FILE.onnx",
+    ".tflite": "it is built already: ofa-edge inspect says how it runs",
+}
 _HALVES = (10, 16)  # TensorProto's float16 and bfloat16
 _NUMBERS = {  # ONNX Runtime's names of tensors that can be fed from floats
     "tensor(float)": np.float32,
@@ -141,7 +151,7 @@ def load_model(path: Path) -> "onnx.ModelProto":
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    hint = "export the network again, to ONNX"
+    hint = _OTHER_KINDS.get(path.suffix.lower(), "export the network again, to ONNX")
     try:
         if path.stat().st_size > _LARGEST:
             raise ModelFileError(
@@ -151,7 +161,8 @@ def load_model(path: Path) -> "onnx.ModelProto":
             )
         model = onnx.load(path, load_external_data=False)
     except OSError as error:
-        raise ModelFileError(f"cannot read {path.name}", f"{path}: {error.strerror or error}", hint) from error
+        why = "give the path of an ONNX file" if error.errno in (errno.ENOENT, errno.EISDIR) else hint
+        raise ModelFileError(f"cannot read {path.name}", f"{path}: {error.strerror or error}", why) from error
     except DecodeError as error:
         raise ModelFileError(f"{path.name} is no ONNX file", f"{path}: {error}", hint) from error
     if not model.graph.node:
