@@ -76,7 +76,7 @@ def accuracy_verdict(
     start, last = reference.top1, judged.top1
     if start is None or last is None or drop is None:
         why = "no labelled images were given" if trained else "the weights are random"
-        return verdict("unverified", "not-measured" if trained else "untrained", f"{why}: nothing to hold")
+        return verdict("unverified", "no-labels" if trained else "untrained", f"{why}: nothing to hold")
     if not start:
         words = f"the {reference.name} has none of {reference.images} images right"
         return verdict("fail", "reference-answers-nothing", f"{words}: labels and network do not belong together")

@@ -118,7 +118,7 @@ def test_accuracy_of_random_weights_is_not_judged(tops):
     rungs = [rung(top1=value) for value in tops]
     verdict = accuracy_verdict(*rungs, None, 10, trained=False)
     assert code(verdict) == ("accuracy", "unverified", "untrained")
-    assert code(accuracy_verdict(*rungs, None, 10)) == ("accuracy", "unverified", "not-measured")
+    assert code(accuracy_verdict(*rungs, None, 10)) == ("accuracy", "unverified", "no-labels")
     assert "%" not in verdict.reason
 
 

@@ -26,7 +26,7 @@ Shape = tuple[int, ...]
 _LARGEST = 2**31 - 1  # bytes that a protobuf can hold
 _PIXELS = (1, 3)  # values a pixel of images that are read from files
 _OTHER_KINDS = {  # what to do with files that are not ONNX
-    ".pt2": "reading it may run code; for a file of your own: oe.build(TARGET, model=torch.export.load(FILE)) in Python",
+    ".pt2": "reading it may run code; for your own file: oe.build(TARGET, model=torch.export.load(FILE)) in Python",
     ".pt": "torch.onnx.export(module, (example,), 'FILE.onnx'), or oe.build(TARGET, model=module, example=...)",
     ".pth": "torch.onnx.export(module, (example,), 'FILE.onnx'), or oe.build(TARGET, model=module, example=...)",
     ".keras": "model.export('FILE.onnx', format='onnx') in Keras",

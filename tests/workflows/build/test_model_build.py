@@ -152,7 +152,7 @@ def test_some_of_the_classes_will_do(place, classifier, labels):
 
 def test_without_images_nothing_is_said_of_accuracy(place, classifier):
     manifest, _ = build(place / "cache", classifier, place / "r", runtime="onnxruntime")
-    assert outcomes(manifest)["accuracy"] == ("unverified", "not-measured")
+    assert outcomes(manifest)["accuracy"] == ("unverified", "no-labels")
     assert outcomes(manifest)["parity"][0] == "pass"
     assert all(rung.top1 is None for rung in manifest.ladder)
     assert "accuracy: no labelled images were given" in manifest.skipped
