@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ofa_edge.export.tvm.relax import said
+from ofa_edge.export.tvm.schedules.curves import with_curves
 from ofa_edge.export.tvm.schedules.facts import FunctionFacts, ScheduleFacts
 from ofa_edge.export.tvm.schedules.isa import isa_of
 from ofa_edge.export.tvm.schedules.knobs import Knobs
@@ -81,9 +82,11 @@ def schedule_module(
     packed: dict[str, tuple[Any, int, int]] = {}
     for variable in module.get_global_vars():
         made = done.get(str(variable.name_hint))
-        if made is None or made.func is None:
+        if made is None:
             continue
-        if made.packed is None:
+        if made.func is None:
+            module.update_func(variable, with_curves(module[variable]))
+        elif made.packed is None:
             module.update_func(variable, made.func)
         else:
             packed[str(variable.name_hint)] = (made.func, *made.packed)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ofa_edge.export.tvm.schedules import elementwise, pointwise, pooling, window
+from ofa_edge.export.tvm.schedules.curves import with_curves
 from ofa_edge.export.tvm.schedules.isa import Isa, isa_of
 from ofa_edge.export.tvm.schedules.knobs import Knobs, default_knobs
 from ofa_edge.export.tvm.schedules.nest import Nest, NotCoveredError, is_padded, open_nest, reads_of
@@ -53,7 +54,7 @@ def schedule(func: Any, target: Any, knobs: Knobs | None = None, constants: Coll
         return Scheduled(None, FALLBACK, str(error))
     except Exception as error:  # TVM raises many types, and no shape may break a build
         return Scheduled(None, FALLBACK, f"{type(error).__name__}: {_reason(error)}")
-    made = made.with_attr("tirx.is_scheduled", True)
+    made = with_curves(made.with_attr("tirx.is_scheduled", True))
     symbol = func.attrs.get("global_symbol") if func.attrs else None
     made = made.with_attr("global_symbol", symbol) if symbol else made.without_attr("global_symbol")
     return Scheduled(made, rule, packed=packed)
