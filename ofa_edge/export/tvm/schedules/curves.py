@@ -5,8 +5,8 @@ Given
 Result, with n = round(x / log 2) and r = x - n log 2
     y = 2**n * (1 + r + r**2 * p(r))
 
-Within two units in the last place of float32 (exp and sigmoid), 4e-7 relative (tanh, erf). Not a number stays what it is.
-Coefficients: Cephes (exp), Eigen (tanh, erf), which ONNX Runtime, TensorFlow and XNNPACK use likewise.
+Within two units in the last place of float32 (exp and sigmoid), 4e-7 relative (tanh, erf). Not a number stays
+what it is. Coefficients: Cephes (exp), Eigen (tanh, erf), which ONNX Runtime, TensorFlow and XNNPACK use likewise.
 """
 
 from collections.abc import Callable, Sequence
@@ -89,7 +89,7 @@ def _sigmoid(argument: Any) -> Any:
 
 
 def _rational(argument: Any, bound: float, over: Sequence[float], under: Sequence[float]) -> Any:
-    """x * over(x**2) / under(x**2), beyond the bound as at it."""
+    """X * over(x**2) / under(x**2), beyond the bound as at it."""
 
     def of_clamped(x: Any) -> Any:
         return _bound(x * x, lambda square: x * _polynomial(square, over) / _polynomial(square, under))
