@@ -5,9 +5,6 @@ stay there, and every conversion starts from the same state, which is half of gi
 """
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -16,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import ofa_edge
 from ofa_edge.data.calibration import USUAL, check_normalised
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
 from ofa_edge.export.onnx.graph import Graph, read_graph
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
 from ofa_edge.export.tflite.native_log import without_lines
+from ofa_edge.export.tflite.process import how_it_ended, run_tensorflow
 from ofa_edge.export.tflite.rewrites import names
 from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.export.tflite.tf_ops import check_operators
@@ -185,15 +182,7 @@ def _checked(
 
 def _run_worker(arguments: list[str], part: Path) -> None:
     """Run `worker`, which writes `part`; raise its error here."""
-    root = str(Path(ofa_edge.__file__).resolve().parents[1])
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
-    command = [sys.executable, "-m", "ofa_edge.export.tflite.worker", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    done = run_tensorflow("ofa_edge.export.tflite.worker", arguments)
     if done.returncode == 0:
         return
     try:
@@ -201,10 +190,8 @@ def _run_worker(arguments: list[str], part: Path) -> None:
     except (json.JSONDecodeError, TypeError):
         if done.returncode < 0 and part.is_file() and part.stat().st_size:
             check_scales(part)  # LiteRT was running what was written
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        ended = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
         raise ConversionError(
             "the TFLite conversion process ended unexpectedly",
-            f"{ended}: {last}",
+            how_it_ended(done),
             "signal 9 means that memory ran out: free some; otherwise check which tensorflow-cpu is installed",
         ) from None

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from ofa_edge.export.onnx.graph import Graph
+from numpy.typing import NDArray
+
+from ofa_edge.errors import ConversionError
+from ofa_edge.export.onnx.graph import Graph, Node
 from ofa_edge.export.tflite.tf_ops import convolutions, elementwise, pooling, products, shapes
 from ofa_edge.export.tflite.tf_ops.elementwise import binary, unary, variadic
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
@@ -101,6 +104,28 @@ def build(tf: ModuleType, graph: Graph, x: Any) -> Any:
     sources = {node.output: node for node in graph.nodes}
     for node in graph.nodes:
         args = tuple(values[name] if name in values else graph.constant(name) for name in node.inputs)
-        values[node.output] = BUILDERS[node.op](Site(tf, node, args, sources.get(node.inputs[0])))
+        values[node.output] = build_node(tf, node, args, sources.get(node.inputs[0]))
     found = values[graph.output]
     return ordered(tf, found, plain(found.rank)).tensor
+
+
+def build_node(
+    tf: ModuleType, node: Node, args: tuple[Value | NDArray[Any] | None, ...], source: Node | None = None
+) -> Value:
+    """Build one node on its inputs; `source` computes the first. Raises NodeRefusedError for whatever stops it."""
+    builder = BUILDERS.get(node.op)
+    if builder is None:
+        raise node.refused(
+            "it is outside the map to TensorFlow",
+            "write the network without it, or add a function for it to ofa_edge/export/tflite/tf_ops",
+        )
+    try:
+        return builder(Site(tf, node, args, source))
+    except ConversionError:
+        raise
+    except Exception as error:  # whatever TensorFlow raises over a form that nobody thought of
+        words = " ".join(str(error).split())
+        raise node.refused(
+            f"TensorFlow does not build it so: {type(error).__name__}: {words}",
+            "write it otherwise, or extend its function in ofa_edge/export/tflite/tf_ops",
+        ) from error
