@@ -34,11 +34,23 @@ class Node:
         return NodeRefusedError(self, why, hint)
 
 
-class NodeRefusedError(ConversionError):
+class PartRefusedError(ConversionError):
+    """A part of the network is what cannot be converted: the nodes that give `outputs`."""
+
+    def __init__(self, what: str, why: str, hint: str, outputs: Collection[str]) -> None:
+        super().__init__(what, why, hint)
+        self.outputs = tuple(outputs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what, self.why, self.hint, self.outputs)
+
+
+class NodeRefusedError(PartRefusedError):
     """One node is what cannot be converted."""
 
     def __init__(self, node: Node, why: str, hint: str) -> None:
-        super().__init__(f"cannot convert node '{node.name}', operator {node.op}", why, hint)
+        what = f"cannot convert node '{node.name}', operator {node.op}"
+        super().__init__(what, why, hint, (node.output,))
         self.node = node
 
     def __reduce__(self) -> tuple[Any, ...]:

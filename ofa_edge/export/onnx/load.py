@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import onnx
 
 _TESTED_OPSET = 17
-_COUNTS_BELOW = 1024  # bytes; shapes, axes and scales are smaller, and what they count is needed to check a node
+COUNTS_BELOW = 1024
+"""Bytes. Shapes, axes and scales are smaller, and what they count decides whether a node converts."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _is_outside(tensor: "onnx.TensorProto") -> bool:
 def _counts(tensor: "onnx.TensorProto") -> bool:
     import onnx
 
-    return tensor.data_type in (onnx.TensorProto.INT32, onnx.TensorProto.INT64) or bytes_of(tensor) <= _COUNTS_BELOW
+    return tensor.data_type in (onnx.TensorProto.INT32, onnx.TensorProto.INT64) or bytes_of(tensor) <= COUNTS_BELOW
 
 
 def _check_versions(model: "onnx.ModelProto", path: Path) -> None:

@@ -7,7 +7,7 @@ One line of JSON on stdout, a list of what became of each file:
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from ofa_edge.export.onnx.graph import Node, NodeRefusedError, read_nodes
-from ofa_edge.export.onnx.load import load_model
+from ofa_edge.export.onnx.load import COUNTS_BELOW, load_model
 from ofa_edge.export.tflite.tf_ops import BUILDERS, build_node
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, plain
 
@@ -40,6 +40,7 @@ class _Walk:
     Attributes:
         known: shapes of floats, as far as ONNX infers them whole.
         values: what was built, or stands for what was not.
+        alike: what came of each kind of node, by all that it depends on: networks repeat themselves.
     """
 
     tf: ModuleType
@@ -47,6 +48,7 @@ class _Walk:
     known: Mapping[str, tuple[int, ...]]
     values: dict[str, Value] = field(default_factory=dict)
     sources: dict[str, Node] = field(default_factory=dict)
+    alike: dict[Hashable, Value] = field(default_factory=dict)
     refused: list[NodeRefusedError] = field(default_factory=list)
     untried: list[str] = field(default_factory=list)
 
@@ -60,19 +62,31 @@ class _Walk:
 
     def visit(self, node: Node) -> None:
         """Build a node, or note why not."""
-        there = self.values.keys() | self.constants.keys() | {""}
-        if node.op in BUILDERS and not there.issuperset(node.inputs):
+        there = all(not name or name in self.values or name in self.constants for name in node.inputs)
+        if node.op in BUILDERS and not there:
             self.untried.append(node.name)
             self.stand_in(node.output)
             return
         args = tuple(self.values[name] if name in self.values else self.constants.get(name) for name in node.inputs)
         source = self.sources.get(node.inputs[0]) if node.inputs else None
+        kind = (node.op, repr(node.attributes), source and source.op, *map(_kind, args))
         try:
-            self.values[node.output] = build_node(self.tf, node, args, source)
+            if kind not in self.alike:
+                self.alike[kind] = build_node(self.tf, node, args, source)
+            self.values[node.output] = self.alike[kind]
             self.sources[node.output] = node
         except NodeRefusedError as error:
             self.refused.append(error)
             self.stand_in(node.output)
+
+
+def _kind(arg: Value | NDArray[Any] | None) -> Hashable:
+    """All of an input that decides whether a node is built: of large weights only the shape."""
+    if isinstance(arg, Value):
+        return arg.axes, tuple(arg.tensor.shape), arg.tensor.dtype.name
+    if arg is None:
+        return None
+    return arg.shape, arg.dtype.str, arg.tobytes() if arg.nbytes <= COUNTS_BELOW else None
 
 
 def _tried(tf: ModuleType, model: "onnx.ModelProto") -> dict[str, Any]:

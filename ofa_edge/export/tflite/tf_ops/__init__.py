@@ -5,7 +5,7 @@ outside the map is an error that names the node. To add an operator: write its f
 it to the test that compares the whole map with ONNX Runtime.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -100,13 +100,23 @@ def check_operators(graph: Graph) -> None:
 
 def build(tf: ModuleType, graph: Graph, x: Any) -> Any:
     """Build the graph's operators on `x`, a tensor [1, H, W, C]; return the output's tensor in ONNX's own order."""
-    values = {graph.input: Value(x, IMAGE)}
+    found = build_all(tf, graph, x)[graph.output]
+    return ordered(tf, found, plain(found.rank)).tensor
+
+
+def build_all(tf: ModuleType, graph: Graph, x: Any) -> dict[str, Value]:
+    """As `build`, with each value of the graph by its name."""
+    return build_nodes(tf, graph, graph.nodes, {graph.input: Value(x, IMAGE)})
+
+
+def build_nodes(tf: ModuleType, graph: Graph, nodes: Iterable[Node], given: Mapping[str, Value]) -> dict[str, Value]:
+    """Build some of a graph's nodes on given values; those and what the nodes give, by name."""
+    values = dict(given)
     sources = {node.output: node for node in graph.nodes}
-    for node in graph.nodes:
+    for node in nodes:
         args = tuple(values[name] if name in values else graph.constant(name) for name in node.inputs)
         values[node.output] = build_node(tf, node, args, sources.get(node.inputs[0]))
-    found = values[graph.output]
-    return ordered(tf, found, plain(found.rank)).tensor
+    return values
 
 
 def build_node(
