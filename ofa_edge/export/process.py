@@ -33,9 +33,23 @@ def run_worker(module: str, arguments: Sequence[str], environment: Mapping[str, 
         ConversionError: the worker's own.
         WorkerDiedError: it crashed, or was ended.
     """
+    done = run_module(module, arguments, environment)
+    try:
+        said = json.loads(done.stdout.splitlines()[-1])
+        if done.returncode == 0:
+            return said["result"]
+        raise ConversionError(**said)
+    except (IndexError, KeyError, TypeError, json.JSONDecodeError):
+        raise WorkerDiedError(how_it_ended(done)) from None
+
+
+def run_module(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
+) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m module arguments` to its end, with variables besides this process's own."""
     root = str(Path(ofa_edge.__file__).resolve().parents[1])
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", module, *arguments],
         env={**os.environ, "PYTHONPATH": paths, **environment},
         capture_output=True,
@@ -43,15 +57,13 @@ def run_worker(module: str, arguments: Sequence[str], environment: Mapping[str, 
         errors="replace",
         check=False,
     )
-    try:
-        said = json.loads(done.stdout.splitlines()[-1])
-        if done.returncode == 0:
-            return said["result"]
-        raise ConversionError(**said)
-    except (IndexError, KeyError, TypeError, json.JSONDecodeError):
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        ended = f"exit code {done.returncode}" if done.returncode >= 0 else f"signal {-done.returncode}"
-        raise WorkerDiedError(f"{ended}: {last}") from None
+
+
+def how_it_ended(done: "subprocess.CompletedProcess[str]") -> str:
+    """Of a process that failed: its exit code or signal, and the last line that it said."""
+    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    ended = f"exit code {done.returncode}" if done.returncode >= 0 else f"signal {-done.returncode}"
+    return f"{ended}: {last}"
 
 
 def reported(work: Callable[[], Any]) -> int:

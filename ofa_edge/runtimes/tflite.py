@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import __version__
-from ofa_edge.cache import CacheEntry
+from ofa_edge.cache import CacheEntry, failures_folder
 from ofa_edge.cost.bytes import SizeModel
 from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, no_profile, operators_pass
@@ -107,6 +107,7 @@ class TFLite(Runtime):
                 export.precision,
                 network.inputs(export.calibration) if meant.ranges else None,
                 preprocessing=network.preprocessing,
+                keep_failure=failures_folder() / f"{network.digest[:12]}-{export.precision}.onnx",
             )
 
         inputs = {

@@ -3,7 +3,7 @@ import pytest
 from onnx_text import save_model
 from random_graphs import START, STEPS, Drawn, draw
 
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.verify.parity import compare
 
