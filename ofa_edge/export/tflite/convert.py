@@ -88,6 +88,19 @@ def convert(
         _run_worker([str(onnx_path), str(part), json.dumps(facts)], part)
 
 
+def convert_twin(onnx_path: Path, out: Path, precision: Precision = "int8") -> None:
+    """Convert an ONNX model to fp32 with the rewrites of another precision: operator by operator that file's twin.
+
+    What is made of the rewritten graph's node 7 has a name that begins with "n7/".
+
+    Raises:
+        ConversionError, OutputError: see `convert`.
+    """
+    check_operators(read_graph(onnx_path))
+    with atomic_path(out) as part:
+        _run_worker([str(onnx_path), str(part), json.dumps({"precision": "fp32", "twin_of": precision})], part)
+
+
 def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> None:
     """Convert many small models to be timed, in one process: TensorFlow takes longer to start than to convert one.
 

@@ -29,11 +29,15 @@ _LEAST_DB: Mapping[Precision, float] = {"fp32": 70.0, "fp16": 30.0}
 
 @dataclass(frozen=True)
 class Settings:
-    """What `convert.convert` was asked for. `images` names a .npy file."""
+    """What `convert.convert` was asked for. `images` names a .npy file.
+
+    `twin_of`: the rewrites of that precision, and names after nodes, in a file of `precision`.
+    """
 
     precision: Precision
     skip: tuple[str, ...] = ()
     images: str | None = None
+    twin_of: Precision | None = None
 
 
 def main(arguments: list[str]) -> int:
@@ -49,7 +53,8 @@ def main(arguments: list[str]) -> int:
 
 def _convert(onnx_path: Path, out: Path, settings: Settings) -> None:
     graph = read_graph(onnx_path)
-    out.write_bytes(convert_graph(rewrite(graph, settings.precision, settings.skip), settings))
+    rewritten = rewrite(graph, settings.twin_of or settings.precision, settings.skip)
+    out.write_bytes(convert_graph(rewritten, settings))
     _check_answers(onnx_path, graph, out, settings.precision)
 
 
@@ -60,7 +65,7 @@ def convert_graph(graph: Graph, settings: Settings) -> bytes:
     _, channels, height, width = graph.input_shape
     module = tf.Module()  # owns the function, as the converter asks
     module.run = tf.function(
-        lambda input: {"logits": build(tf, graph, input)},
+        lambda input: {"logits": build(tf, graph, input, named=settings.twin_of is not None)},
         input_signature=[tf.TensorSpec([1, height, width, channels], tf.float32, name="input")],
         autograph=False,
     )

@@ -6,6 +6,7 @@ it to the test that compares the whole map with ONNX Runtime.
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -95,12 +96,16 @@ def check_operators(graph: Graph) -> None:
         )
 
 
-def build(tf: ModuleType, graph: Graph, x: Any) -> Any:
-    """Build the graph's operators on `x`, a tensor [1, H, W, C]; return the output's tensor in ONNX's own order."""
+def build(tf: ModuleType, graph: Graph, x: Any, named: bool = False) -> Any:
+    """Build the graph's operators on `x`, a tensor [1, H, W, C]; return the output's tensor in ONNX's own order.
+
+    `named`: what is made of the graph's node 7 has a name that begins with "n7/".
+    """
     values = {graph.input: Value(x, IMAGE)}
     sources = {node.output: node for node in graph.nodes}
-    for node in graph.nodes:
+    for place, node in enumerate(graph.nodes):
         args = tuple(values[name] if name in values else graph.constant(name) for name in node.inputs)
-        values[node.output] = BUILDERS[node.op](Site(tf, node, args, sources.get(node.inputs[0])))
+        with tf.name_scope(f"n{place}") if named else nullcontext():
+            values[node.output] = BUILDERS[node.op](Site(tf, node, args, sources.get(node.inputs[0])))
     found = values[graph.output]
     return ordered(tf, found, plain(found.rank)).tensor
