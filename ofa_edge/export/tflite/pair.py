@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ModelFileError
-from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
+from ofa_edge.export.tflite.flatbuffer import operator_names, pack, unpack
 
 # What they give are values of their input, in the same steps: they round nothing.
 MOVES = frozenset({"PAD", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE", "SLICE", "GATHER"})
@@ -45,6 +45,10 @@ class Pair:
     def twin(self) -> Any:
         """The graph of the fp32 file."""
         return self.plain.subgraphs[0]
+
+    def packed(self) -> bytes:
+        """The int8 file."""
+        return pack(self.quantised)
 
     @property
     def layers(self) -> dict[str, tuple[int, ...]]:
@@ -85,7 +89,7 @@ def open_pair(quantised: Path, plain: Path, nodes: Sequence[str], originals: Seq
     if partners is None:
         raise ModelFileError(
             f"{quantised.name} is not the int8 form of this network",
-            f"of its {len(left.subgraphs[0].operators)} operators not each has one in fp32, or it is not int8 throughout",
+            f"not each of its {len(left.subgraphs[0].operators)} operators has a partner in fp32, or some are not int8",
             "give the ONNX file that it was converted from, by this version of ofa-edge",
         )
     operators = right.subgraphs[0].operators
@@ -199,7 +203,7 @@ def _original(name: str, known: Sequence[str]) -> str:
 
 
 def _sources(graph: Any, op: Any, names: Sequence[str]) -> tuple[str, ...]:
-    """The nodes whose places stand in the name of a twin's result: "n5/Relu;n4/BiasAdd;..." """
+    """The nodes whose places stand in the name of a twin's result: "n5/Relu;n4/BiasAdd"."""
     said = (graph.tensors[op.outputs[0]].name or b"").decode(errors="replace")
     places = sorted({int(each[1:].split("/")[0]) for each in said.split(";") if each[1:].split("/")[0].isdigit()})
-    return tuple(dict.fromkeys(names[place] for place in places)) or names[-1:]  # the output's own name
+    return tuple(dict.fromkeys(names[place] for place in places)) or tuple(names[-1:])  # the output's own name
