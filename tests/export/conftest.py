@@ -58,19 +58,24 @@ def made_once(folder: Path, onnx_path: Path, calibration: np.ndarray, plain: boo
 
     precisions = ("fp32", "fp16", "dynamic", "int8")
     paths = {precision: folder / f"{'plain-' * plain}{precision}.tflite" for precision in precisions}
+    if not plain:
+        paths["unfitted"] = folder / "unfitted.tflite"
     with FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():
             making = folder.with_suffix(".part")
             making.mkdir()
             np.save(making / "images.npy", calibration)
             jobs = []
-            for precision, path in paths.items():
+            for precision in precisions:
+                path = paths[precision]
                 images = str(making / "images.npy") if precision == "int8" else None
                 skip = names(precision) if plain else ()
                 settings = {"precision": precision, "skip": skip, "images": images}
                 jobs.append((onnx_path, making / path.name, settings))
             if not plain:
                 jobs.append((onnx_path, making / "twin.tflite", {"precision": "fp32", "twin_of": "int8"}))
+                unfitted = {"precision": "int8", "images": str(making / "images.npy"), "skip": ["fit_ranges"]}
+                jobs.append((onnx_path, making / "unfitted.tflite", unfitted))
             convert_together(jobs)
             making.rename(folder)
     return paths

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import DataError
 from ofa_edge.export.onnx.graph import read_graph
-from ofa_edge.export.tflite.convert import convert_twin, run_tflite
+from ofa_edge.export.tflite.convert import convert_twin
 from ofa_edge.export.tflite.mixed import INPUT, probe
 from ofa_edge.export.tflite.pair import Pair, open_pair
 from ofa_edge.export.tflite.rewrites import rewrite
+from ofa_edge.export.tflite.running import answers_of
 from ofa_edge.metrics import snr_db, top1
 from ofa_edge.records.blame import BlameRecord, LayerBlame
 
@@ -75,14 +76,6 @@ def blame(pair: Pair, images: NDArray[np.float32], labels: NDArray[np.int64] | N
         top1_drop=drop(whole),
         layers=tuple(sorted(found, key=lambda each: -each.share)),
     )
-
-
-def answers_of(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits [N, classes] of a TFLite file that is in memory."""
-    with tempfile.TemporaryDirectory(prefix="ofa-edge-blame-") as folder:
-        path = Path(folder) / "model.tflite"
-        path.write_bytes(content)
-        return run_tflite(path, images)
 
 
 def _power(values: NDArray[np.float32]) -> float:

@@ -4,8 +4,9 @@ The twin is the same rewritten graph in fp32 (`convert.convert_twin`): the same 
 them can be taken from either file. That is all that `mixed` and `blame` need.
 """
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ofa_edge.export.tflite.flatbuffer import operator_names, pack, unpack
 # What they give are values of their input, in the same steps: they round nothing.
 MOVES = frozenset({"PAD", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE", "SLICE", "GATHER"})
 
+WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 _NEAR = 0.5  # of a constant's size: int8 with a scale per channel comes within a few hundredths
 
 
@@ -66,6 +68,12 @@ class Pair:
                 found.setdefault(int(tensor), []).append(place)
         return {tensor: tuple(places) for tensor, places in found.items()}
 
+    def twins(self) -> dict[int, int]:
+        """For each computed tensor of the int8 file, and its input, the number of the twin's."""
+        pairs = zip(self.graph.operators, self.twin.operators, strict=True)
+        start = {int(self.graph.inputs[0]): int(self.twin.inputs[0])}
+        return start | {int(left.outputs[0]): int(right.outputs[0]) for left, right in pairs}
+
     def rounds(self, place: int) -> bool:
         """Whether an operator rounds its result: not where it only moves values that are in its steps already."""
         op = self.graph.operators[place]
@@ -84,20 +92,29 @@ def open_pair(quantised: Path, plain: Path, nodes: Sequence[str], originals: Seq
     Raises:
         ModelFileError: the two are not of one graph.
     """
-    left, right = unpack(quantised.read_bytes()), unpack(plain.read_bytes())
-    partners = _partners(left, right) if _is_int8(left.subgraphs[0]) else None
-    if partners is None:
+    content = quantised.read_bytes()
+    pair = pair_up(content, plain.read_bytes())
+    if pair is None:
         raise ModelFileError(
             f"{quantised.name} is not the int8 form of this network",
-            f"not each of its {len(left.subgraphs[0].operators)} operators has a partner in fp32, or some are not int8",
+            "not each of its operators has a partner among those that the network gives, or some are not int8",
             "give the ONNX file that it was converted from, by this version of ofa-edge",
         )
-    operators = right.subgraphs[0].operators
-    right.subgraphs[0].operators = [operators[place] for place in partners]
     known = sorted(originals, key=len, reverse=True)
     names = tuple(_original(name, known) for name in nodes)
-    sources = tuple(_sources(right.subgraphs[0], op, names) for op in right.subgraphs[0].operators)
-    return Pair(left, right, _kinds(left), sources)
+    return replace(pair, sources=tuple(_sources(pair.twin, op, names) for op in pair.twin.operators))
+
+
+def pair_up(quantised: bytes, plain: bytes) -> Pair | None:
+    """A pair that knows of no ONNX nodes; None where the two files are not of one graph."""
+    left, right = unpack(quantised), unpack(plain)
+    partners = _partners(left, right) if _is_int8(left.subgraphs[0]) else None
+    if partners is None:
+        return None
+    operators = right.subgraphs[0].operators
+    right.subgraphs[0].operators = [operators[place] for place in partners]
+    kinds = _kinds(left)
+    return Pair(left, right, kinds, ((),) * len(kinds))
 
 
 def scale_of(tensor: Any) -> tuple[float, int] | None:
@@ -116,6 +133,17 @@ def constant(model: Any, tensor: Any) -> NDArray[Any] | None:
     kind = {0: np.float32, 2: np.int32, 4: np.int64, 9: np.int8}[tensor.type]
     shape = [] if tensor.shape is None else [int(size) for size in tensor.shape]
     return np.frombuffer(bytes(data), kind).reshape(shape)
+
+
+def set_constant(model: Any, tensor: Any, values: NDArray[Any]) -> None:
+    """Store other values of the same type and shape. A buffer that others share is left to them."""
+    data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+    shared = sum(other.buffer == tensor.buffer for graph in model.subgraphs for other in graph.tensors) > 1
+    if shared:
+        buffer = copy.copy(model.buffers[tensor.buffer])
+        tensor.buffer = len(model.buffers)
+        model.buffers.append(buffer)
+    model.buffers[tensor.buffer].data = data
 
 
 def dequantised(model: Any, tensor: Any) -> NDArray[np.float32] | None:

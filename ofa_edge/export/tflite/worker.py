@@ -70,9 +70,10 @@ def convert_graph(graph: Graph, settings: Settings) -> bytes:
         autograph=False,
     )
     content = _run_converter(tf, module, settings)
+    images = None if settings.images is None else np.load(settings.images, allow_pickle=False)
     for each in file_rewrites_for(settings.precision):
         if each.__name__ not in settings.skip:
-            content = each(content, lambda: _run_converter(tf, module, Settings("fp32")))
+            content = each(content, lambda: _run_converter(tf, module, Settings("fp32")), images)
     return content
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ofa_edge.export.inspect.litert import ask_litert
-from ofa_edge.export.tflite.blame import answers_of
 from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.export.tflite.mixed import INPUT, mixed, probe
+from ofa_edge.export.tflite.running import answers_of
 from ofa_edge.verify.parity import compare
 
 
