@@ -8,6 +8,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+SNR_LIMIT_DB = 999.0
+"""Stands for infinity: JSON has none."""
+
+
+def snr_db(signal: float, noise: float) -> float:
+    """10 log10 of a ratio of powers, within +-999; 999 where there is no noise, -999 where there is only noise."""
+    if noise == 0:
+        return SNR_LIMIT_DB
+    if signal == 0:
+        return -SNR_LIMIT_DB
+    return float(np.clip(10 * (np.log10(signal) - np.log10(noise)), -SNR_LIMIT_DB, SNR_LIMIT_DB))
+
 
 def top1(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     """Share of rows, 0..1, whose largest logit is the label's; a row with a NaN is wrong.

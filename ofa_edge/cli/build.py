@@ -265,7 +265,7 @@ def _ratio(beside: "RatioRecord") -> list[str]:
 
 
 def _ladder(manifest: "Manifest") -> str:
-    from ofa_edge.verify.parity import SNR_LIMIT_DB
+    from ofa_edge.metrics import SNR_LIMIT_DB
 
     uneven = manifest.classes is not None and manifest.classes.uneven
     rows = [["rung", "size", "max|diff|", "SNR dB", "top-1", *["balanced"] * uneven, "images", "", ""]]

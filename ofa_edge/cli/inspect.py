@@ -11,17 +11,35 @@ from ofa_edge.cli.options import json_option
 
 if TYPE_CHECKING:
     from ofa_edge.export.inspect import Finding, Inspection
+    from ofa_edge.records.blame import BlameRecord
 
 COLOURS = {"fault": "red", "warning": "yellow", "note": "cyan"}
-WIDTH, NAME_WIDTH, NAMED, PROFILED = 100, 78, 4, 10
+WIDTH, NAME_WIDTH, NAMED, PROFILED, BLAMED = 100, 78, 4, 10, 12
 FAULTY = 1
 
 
 @click.command("inspect")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--profile", is_flag=True, help="Time each operator of a TFLite file alone, on this machine.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="ONNX",
+    help="The network that an int8 TFLite file was made from: what each layer costs in dB and top-1.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Images for --against, in folders by class. Default: those in the package, if the classes are the same.",
+)
+@click.option(
+    "--images", type=click.IntRange(min=1), default=200, show_default=True, help="Images for --against, at most."
+)
 @json_option("Print as JSON, with every node.")
-def inspect_command(model: Path, profile: bool, as_json: bool) -> int:
+def inspect_command(
+    model: Path, profile: bool, against: Path | None, data: Path | None, images: int, as_json: bool
+) -> int:
     """Show what a .tflite, .onnx or .so file holds, what in it is slow or inexact, and how to fix it.
 
     Works on any such file, whoever made it. Exit code 0: no fault (warnings and notes do not count); 1: at least one
@@ -29,11 +47,15 @@ def inspect_command(model: Path, profile: bool, as_json: bool) -> int:
     """
     from ofa_edge.export.inspect import inspect_model
 
-    found = inspect_model(model, profile)
+    found, blamed = inspect_model(model, profile), None
+    if against is not None:
+        from ofa_edge.workflows.blame import blame_file
+
+        blamed = blame_file(model, against, data, images)
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json() | ({} if blamed is None else {"blame": blamed.model_dump(mode="json")}))
     else:
-        click.echo(describe(found))
+        click.echo(describe(found) + ("" if blamed is None else f"\n\n{blame_lines(blamed)}"))
     return FAULTY if found.faults else 0
 
 
@@ -48,6 +70,23 @@ def describe(found: "Inspection") -> str:
     if found.profile:
         parts.append(_profile(found))
     return "\n".join([*parts, _conclusion(found)])
+
+
+def blame_lines(found: "BlameRecord") -> str:
+    """What the layers of an int8 file cost, the worst first."""
+    labelled = found.top1_drop is not None
+    rows = [["layer, alone in int8", "SNR dB", "of the noise", *["points lost"] * labelled, "operators"]]
+    for each in found.layers[:BLAMED]:
+        operators = ", ".join(f"{name} {each.operators.count(name)}" for name in dict.fromkeys(each.operators))
+        drop = [] if each.top1_drop is None else [f"{100 * each.top1_drop:+.2f}"]
+        rows.append([_clipped(each.layer), f"{each.snr_db:.1f}", f"{100 * each.share:.1f} %", *drop, operators])
+    loss = "" if found.top1_drop is None else f", {100 * found.top1_drop:+.2f} points of top-1 lost"
+    worst, adds = len(rows) - 1, f"{found.added_db:.1f} dB"
+    return (
+        f"int8 beside fp32 on {found.images} images: {found.snr_db:.1f} dB{loss}\n"
+        f"the {worst} worst of {len(found.layers)} layers (the noise of all, each alone, adds up to {adds}):\n"
+        + table(rows, right=range(1, 3 + labelled))
+    )
 
 
 def _wrapped(rows: list[list[str]]) -> str:

@@ -5,10 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.metrics import argmax
-
-SNR_LIMIT_DB = 999.0
-"""Stands for infinity: JSON has none."""
+from ofa_edge.metrics import SNR_LIMIT_DB, argmax, snr_db
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -53,12 +50,6 @@ def compare(reference: NDArray[np.floating], candidate: NDArray[np.floating]) ->
     if not np.isfinite(right).all():
         return Difference(_LARGEST, -SNR_LIMIT_DB, agreement)
     noise = left - right
-    return Difference(float(np.abs(noise).max()), _snr_db(np.square(left).sum(), np.square(noise).sum()), agreement)
-
-
-def _snr_db(signal: float, noise: float) -> float:
-    if noise == 0:
-        return SNR_LIMIT_DB
-    if signal == 0:
-        return -SNR_LIMIT_DB
-    return float(np.clip(10 * (np.log10(signal) - np.log10(noise)), -SNR_LIMIT_DB, SNR_LIMIT_DB))
+    return Difference(
+        float(np.abs(noise).max()), snr_db(float(np.square(left).sum()), float(np.square(noise).sum())), agreement
+    )

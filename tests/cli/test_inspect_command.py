@@ -7,6 +7,7 @@ import pytest
 from ofa_edge.cli import inspect as command
 from ofa_edge.cli.inspect import describe
 from ofa_edge.export.inspect import Finding, Inspection
+from ofa_edge.records.blame import BlameRecord, LayerBlame
 
 NODES = tuple(f"{number} DEPTHWISE_CONV_2D x" for number in range(6))
 FAULT = Finding("depthwise-over-25-taps", "fault", "depthwise 7x7", "split it", NODES, "31 % of the time")
@@ -83,3 +84,19 @@ def test_help_says_what_the_exit_codes_mean(run):
     code, out, _ = run("inspect", "--help")
     assert code == 0
     assert "Exit code 0: no fault" in " ".join(out.split())
+
+
+def test_blame_is_shown_and_is_in_the_json(run, given, monkeypatch, tmp_path):
+    worst = LayerBlame(layer="/stem/Conv", operators=("PAD", "CONV_2D"), snr_db=21.5, share=0.61, top1_drop=0.0125)
+    other = LayerBlame(layer="input", operators=(), snr_db=999.0, share=0.0, top1_drop=0.0)
+    blamed = BlameRecord(images=80, snr_db=20.1, added_db=21.4, top1_drop=0.025, layers=(worst, other))
+    asked = []
+    monkeypatch.setattr("ofa_edge.workflows.blame.blame_file", lambda *given: asked.append(given) or blamed)
+    model = given(inspection())
+    code, out, _ = run("inspect", model, "--against", tmp_path / "m.onnx", "--data", tmp_path, "--images", "80")
+    assert code == 0
+    assert asked == [(model, tmp_path / "m.onnx", tmp_path, 80)]
+    for words in ("80 images: 20.1 dB, +2.50 points", "/stem/Conv", "61.0 %", "+1.25", "PAD 1, CONV_2D 1", "2 layers"):
+        assert words in out
+    code, out, _ = run("inspect", model, "--against", tmp_path / "m.onnx", "--json")
+    assert json.loads(out)["blame"] == blamed.model_dump(mode="json")

@@ -11,6 +11,10 @@ from tiny_net import SHAPE, build_net, smooth_images
 from tiny_package import shared_folder
 from torch import nn
 
+from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.tflite.pair import Pair, open_pair
+from ofa_edge.export.tflite.rewrites import rewrite
+
 
 @pytest.fixture(scope="session")
 def net() -> nn.Module:
@@ -54,17 +58,24 @@ def made_once(folder: Path, onnx_path: Path, calibration: np.ndarray, plain: boo
 
     precisions = ("fp32", "fp16", "dynamic", "int8")
     paths = {precision: folder / f"{'plain-' * plain}{precision}.tflite" for precision in precisions}
+    if not plain:
+        paths["unfitted"] = folder / "unfitted.tflite"
     with FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():
             making = folder.with_suffix(".part")
             making.mkdir()
             np.save(making / "images.npy", calibration)
             jobs = []
-            for precision, path in paths.items():
+            for precision in precisions:
+                path = paths[precision]
                 images = str(making / "images.npy") if precision == "int8" else None
                 skip = names(precision) if plain else ()
                 settings = {"precision": precision, "skip": skip, "images": images}
                 jobs.append((onnx_path, making / path.name, settings))
+            if not plain:
+                jobs.append((onnx_path, making / "twin.tflite", {"precision": "fp32", "twin_of": "int8"}))
+                unfitted = {"precision": "int8", "images": str(making / "images.npy"), "skip": ["fit_ranges"]}
+                jobs.append((onnx_path, making / "unfitted.tflite", unfitted))
             convert_together(jobs)
             making.rename(folder)
     return paths
@@ -74,6 +85,15 @@ def made_once(folder: Path, onnx_path: Path, calibration: np.ndarray, plain: boo
 def tflite_paths(onnx_path: Path, calibration: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """TinyNet as TFLite, by precision."""
     return made_once(shared_folder(tmp_path_factory) / "tiny-tflite", onnx_path, calibration, False)
+
+
+@pytest.fixture(scope="session")
+def pair(onnx_path: Path, tflite_paths: dict[str, Path]) -> Pair:
+    """TinyNet's int8 file and its fp32 twin."""
+    graph = read_graph(onnx_path)
+    nodes = [node.name for node in rewrite(graph, "int8").nodes]
+    twin = tflite_paths["int8"].with_name("twin.tflite")
+    return open_pair(tflite_paths["int8"], twin, nodes, [node.name for node in graph.nodes])
 
 
 @pytest.fixture(scope="session")

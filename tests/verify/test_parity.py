@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ofa_edge.metrics import top1
-from ofa_edge.verify.parity import SNR_LIMIT_DB, compare
+from ofa_edge.metrics import SNR_LIMIT_DB, top1
+from ofa_edge.verify.parity import compare
 
 
 def test_a_known_difference():

@@ -8,7 +8,6 @@ import json
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +19,15 @@ from ofa_edge.export.onnx.graph import Graph, PartRefusedError, read_graph
 from ofa_edge.export.onnx.part import save_part
 from ofa_edge.export.process import how_it_ended
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
-from ofa_edge.export.tflite.native_log import without_lines
 from ofa_edge.export.tflite.process import run_tensorflow
 from ofa_edge.export.tflite.rewrites import names
+from ofa_edge.export.tflite.running import dequantise, quantise, run_tflite
 from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.export.tflite.tf_ops import check_operators
 from ofa_edge.files import atomic_path
 from ofa_edge.vocabulary import PRECISIONS, Precision, numbers
 
-_LITERT_BANNER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+__all__ = ["convert", "convert_many", "convert_twin", "dequantise", "operators", "quantise", "run_tflite"]
 
 
 def convert(
@@ -102,6 +101,19 @@ def _convert(
         _run_worker([str(onnx_path), str(part), json.dumps(facts)], part)
 
 
+def convert_twin(onnx_path: Path, out: Path, precision: Precision = "int8") -> None:
+    """Convert an ONNX model to fp32 with the rewrites of another precision: operator by operator that file's twin.
+
+    What is made of the rewritten graph's node 7 has a name that begins with "n7/".
+
+    Raises:
+        ConversionError, OutputError: see `convert`.
+    """
+    check_operators(read_graph(onnx_path))
+    with atomic_path(out) as part:
+        _run_worker([str(onnx_path), str(part), json.dumps({"precision": "fp32", "twin_of": precision})], part)
+
+
 def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> None:
     """Convert many small models to be timed, in one process: TensorFlow takes longer to start than to convert one.
 
@@ -114,6 +126,7 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
     Raises:
         ConversionError: see `convert`.
     """
+    ranges = {"fit_ranges"} & set(names(precision))  # no matter for times
     with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder:
         arguments = []
         for number, (onnx_path, out) in enumerate(jobs):
@@ -124,52 +137,10 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
                 images = str(Path(folder) / f"{number}.npy")
                 shape = (50, *graph.input_shape[1:])
                 np.save(images, np.random.default_rng(number).standard_normal(shape, np.float32))
-            arguments += [str(onnx_path), str(out), json.dumps({"precision": precision, "images": images})]
+            facts = {"precision": precision, "images": images, "skip": sorted(ranges)}
+            arguments += [str(onnx_path), str(out), json.dumps(facts)]
         if jobs:
             _run_worker(arguments, jobs[0][1])
-
-
-def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDArray[np.float32]:
-    """Run a TFLite model over images with LiteRT, one at a time.
-
-    Args:
-        path: a model of `convert`.
-        inputs: [N, C, H, W] float32, normalised; quantised here where the model's input is int8.
-        threads: of one inference.
-
-    Returns:
-        Logits, [N, classes] float32, dequantised where the model's output is int8; any other output flattened.
-    """
-    from ai_edge_litert.interpreter import Interpreter
-
-    with without_lines(_LITERT_BANNER):
-        interpreter = Interpreter(str(path), num_threads=threads)
-        interpreter.allocate_tensors()
-    source, sink = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    rows = []
-    for image in inputs.transpose(0, 2, 3, 1):
-        interpreter.set_tensor(source["index"], quantise(image[None], source["dtype"], *source["quantization"]))
-        interpreter.invoke()
-        rows.append(dequantise(interpreter.get_tensor(sink["index"]).reshape(1, -1), *sink["quantization"]))
-    return np.concatenate(rows)
-
-
-def quantise(values: NDArray[np.float32], dtype: type[Any], scale: float, zero_point: int) -> NDArray[Any]:
-    """Float values as a tensor of `dtype` stores them: round(value / scale) + zero_point, saturated.
-
-    A float tensor, which TFLite marks with scale 0, keeps its values.
-    """
-    if not scale:
-        return np.ascontiguousarray(values, dtype)
-    limits = np.iinfo(dtype)
-    steps = np.rint(values / np.float32(scale)) + zero_point
-    return np.asarray(steps.clip(limits.min, limits.max), dtype)
-
-
-def dequantise(values: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
-    """The inverse of `quantise`, but for rounding."""
-    floats = values.astype(np.float32)
-    return (floats - np.float32(zero_point)) * np.float32(scale) if scale else floats
 
 
 def operators(path: Path) -> tuple[str, ...]:

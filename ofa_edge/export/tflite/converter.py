@@ -17,11 +17,15 @@ from ofa_edge.vocabulary import Precision, numbers
 
 @dataclass(frozen=True)
 class Settings:
-    """What `convert.convert` was asked for. `images` names a .npy file."""
+    """What `convert.convert` was asked for. `images` names a .npy file.
+
+    `twin_of`: the rewrites of that precision, and names after nodes, in a file of `precision`.
+    """
 
     precision: Precision
     skip: tuple[str, ...] = ()
     images: str | None = None
+    twin_of: Precision | None = None
 
 
 def convert_graph(graph: Graph, settings: Settings) -> bytes:
@@ -31,14 +35,15 @@ def convert_graph(graph: Graph, settings: Settings) -> bytes:
     _, channels, height, width = graph.input_shape
     module = tf.Module()  # owns the function, as the converter asks
     module.run = tf.function(
-        lambda input: {"logits": build(tf, graph, input)},
+        lambda input: {"logits": build(tf, graph, input, named=settings.twin_of is not None)},
         input_signature=[tf.TensorSpec([1, height, width, channels], tf.float32, name="input")],
         autograph=False,
     )
     content = _run_converter(tf, module, settings)
+    images = None if settings.images is None else np.load(settings.images, allow_pickle=False)
     for each in file_rewrites_for(settings.precision):
         if each.__name__ not in settings.skip:
-            content = each(content, lambda: _run_converter(tf, module, Settings("fp32")))
+            content = each(content, lambda: _run_converter(tf, module, Settings("fp32")), images)
     return content
 
 

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 def _convert(onnx_path: Path, out: Path, settings: Settings) -> None:
     graph = read_graph(onnx_path)
-    rewritten = rewrite(graph, settings.precision, settings.skip)
+    rewritten = rewrite(graph, settings.twin_of or settings.precision, settings.skip)
     try:
         content = convert_graph(rewritten, settings)
     except PartRefusedError:

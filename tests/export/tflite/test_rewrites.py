@@ -9,6 +9,7 @@ from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import convert, run_tflite
 from ofa_edge.export.tflite.rewrites import file_rewrites_for, names, rewrite, rewrites_for
 from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels
+from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
 from ofa_edge.export.tflite.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.tflite.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
 from ofa_edge.export.tflite.rewrites.join_activations import join_activations
@@ -47,7 +48,7 @@ def test_the_order_is_what_it_says():
     assert rewrites_for("dynamic") == rewrites_for("fp16") == rewrites_for("fp32")
     assert file_rewrites_for("fp32") == file_rewrites_for("fp16") == ()
     assert file_rewrites_for("dynamic") == (float_depthwise, share_vectors)
-    assert file_rewrites_for("int8") == (share_vectors,)
+    assert file_rewrites_for("int8") == (fit_ranges, share_vectors)
     assert names("dynamic")[-2:] == ("float_depthwise", "share_vectors")
     assert rewrites_for("fp32") == (join_activations, crop_kernels, split_depthwise, open_hard_sigmoid, sink_scales)
     assert rewrites_for("int8") == (

@@ -91,10 +91,10 @@ def without(onnx_path, calibration, tmp_path_factory):
     """TinyNet converted without one rewrite: a file by (precision, rewrite)."""
     folder = tmp_path_factory.mktemp("without")
     np.save(folder / "images.npy", calibration)
-    made = {case: folder / f"{'-'.join(case)}.tflite" for case in (*CASES, ("int8", "share_vectors"))}
+    made = {case: folder / f"{'-'.join(case)}.tflite" for case in (*CASES, ("int8", "fit_ranges share_vectors"))}
     images = {"int8": str(folder / "images.npy")}
     convert_together(
-        (onnx_path, path, {"precision": precision, "skip": [name], "images": images.get(precision)})
+        (onnx_path, path, {"precision": precision, "skip": name.split(), "images": images.get(precision)})
         for (precision, name), path in made.items()
     )
     return made
@@ -279,7 +279,7 @@ def test_the_ladder_passes_with_and_without_each_rewrite(tflite_paths, without, 
 
 
 def test_shared_vectors_change_the_size_and_nothing_else(tflite_paths, without, images):
-    apart, shared = without["int8", "share_vectors"], tflite_paths["int8"]
+    apart, shared = without["int8", "fit_ranges share_vectors"], tflite_paths["unfitted"]
     assert shared.stat().st_size < 0.95 * apart.stat().st_size
     for one, other in zip(*(unpack(path.read_bytes()).subgraphs[0].tensors for path in (shared, apart)), strict=True):
         assert one.name == other.name

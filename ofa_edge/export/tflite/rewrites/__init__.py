@@ -7,8 +7,12 @@ the file that it gives (`file_rewrites_for`).
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ofa_edge.export.onnx.graph import Graph
 from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels
+from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
 from ofa_edge.export.tflite.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.tflite.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
 from ofa_edge.export.tflite.rewrites.join_activations import join_activations
@@ -29,11 +33,14 @@ class Rewrite(Protocol):
 
 
 class FileRewrite(Protocol):
-    """A function from a converted file to another, with a name; it may look at the same network in fp32."""
+    """A function from a converted file to another, with a name.
+
+    It may look at the same network in fp32 and at the calibration images, [N, C, H, W] normalised, where there are any.
+    """
 
     __name__: str
 
-    def __call__(self, converted: bytes, plain: Callable[[], bytes], /) -> bytes:
+    def __call__(self, converted: bytes, plain: Callable[[], bytes], images: NDArray[np.float32] | None, /) -> bytes:
         """Rewrite a TFLite file."""
 
 
@@ -61,6 +68,8 @@ def file_rewrites_for(precision: Precision) -> tuple[FileRewrite, ...]:
     return (
         # XNNPACK has no depthwise kernel for float activations and int8 weights.
         *((float_depthwise,) if (meant.weights, meant.activations) == ("int8", "fp32") else ()),
+        # The converter's ranges hold every value of every image, whatever that costs the others.
+        *((fit_ranges,) if meant.ranges else ()),
         # Zero points of 0 for every channel of every tensor: a sixth of a small network's file.
         *((share_vectors,) if meant.weights == "int8" else ()),
     )

@@ -6,6 +6,7 @@ it to the test that compares the whole map with ONNX Runtime.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -118,9 +119,12 @@ def check_operators(graph: Graph) -> None:
         )
 
 
-def build(tf: ModuleType, graph: Graph, x: Any) -> Any:
-    """Build the graph's operators on `x`, a tensor [1, H, W, C]; return the output's tensor in ONNX's own order."""
-    found = build_all(tf, graph, x)[graph.output]
+def build(tf: ModuleType, graph: Graph, x: Any, named: bool = False) -> Any:
+    """Build the graph's operators on `x`, a tensor [1, H, W, C]; return the output's tensor in ONNX's own order.
+
+    `named`: what is made of the graph's node 7 has a name that begins with "n7/".
+    """
+    found = build_nodes(tf, graph, graph.nodes, {graph.input: Value(x, IMAGE)}, named)[graph.output]
     return ordered(tf, found, plain(found.rank)).tensor
 
 
@@ -129,13 +133,16 @@ def build_all(tf: ModuleType, graph: Graph, x: Any) -> dict[str, Value]:
     return build_nodes(tf, graph, graph.nodes, {graph.input: Value(x, IMAGE)})
 
 
-def build_nodes(tf: ModuleType, graph: Graph, nodes: Iterable[Node], given: Mapping[str, Value]) -> dict[str, Value]:
-    """Build some of a graph's nodes on given values; those and what the nodes give, by name."""
+def build_nodes(
+    tf: ModuleType, graph: Graph, nodes: Iterable[Node], given: Mapping[str, Value], named: bool = False
+) -> dict[str, Value]:
+    """Build some of a graph's nodes on given values; those and what the nodes give, by name. `named`: see `build`."""
     values = dict(given)
     sources = {node.output: node for node in graph.nodes}
-    for node in nodes:
+    for place, node in enumerate(nodes):
         args = tuple(values[name] if name in values else graph.constant(name) for name in node.inputs)
-        values[node.output] = build_node(tf, node, args, sources.get(node.inputs[0]))
+        with tf.name_scope(f"n{place}") if named else nullcontext():
+            values[node.output] = build_node(tf, node, args, sources.get(node.inputs[0]))
     return values
 
 

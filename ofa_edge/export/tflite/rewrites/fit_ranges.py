@@ -1,0 +1,229 @@
+"""int8: ranges of activations that lose least, in place of those that hold every value.
+
+The converter's range goes from the least to the largest value of any calibration image: one bright pixel makes the
+steps of a whole map coarse. And what a hard swish reads may be anything below -3, where its answer is 0.
+
+Given::
+
+    x: -18.2 .. 22.1, read by  t = min(max(x + 3, 0), 6)  and  x * t alone
+
+Result::
+
+    x: -3 .. 15.4, the same integers' worth of steps over less
+
+Of each tensor the range is taken whose rounding and cutting off changes the values of the calibration images least, by
+the mean third, fourth or fifth power: between the mean square, which cuts off too readily what later layers amplify,
+and the largest error, which is the converter's own rule. Of these files, the converter's among them, that one is kept
+whose answers on the calibration images are nearest to those in fp32.
+
+Only numbers in the file change: its operators, size and speed are the same.
+Left as they are: the input, the logits (two that are cut off would tie), and what an operator with rules of its own
+reads or gives.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.export.tflite.pair import MOVES, WEIGHTED, Pair, constant, dequantised, pair_up, scale_of, set_constant
+from ofa_edge.export.tflite.running import answers_of, watch
+
+POWERS = (3, 4, 5)  # each a product more than the one before
+IMAGES = 100
+_FREE = WEIGHTED | {"ADD", "SUB", "MUL", "MEAN"}
+_BINS, _VALUES = 1024, 16384
+_SHARES = tuple(np.linspace(1, 0.4, 25))
+_SWISH, _RELU6 = -3.0, 3
+_LARGEST = 2.0**30
+
+
+def fit_ranges(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.float32] | None) -> bytes:
+    """Fit the ranges of an int8 file.
+
+    Args:
+        converted: the int8 file.
+        plain: gives the same graph converted to fp32.
+        images: calibration images [N, C, H, W], normalised; without them the file is left as it is.
+    """
+    if images is None:
+        return converted
+    pair = pair_up(converted, twin := plain())
+    if pair is None:
+        return converted
+    groups = free_groups(pair)
+    floors = swish_inputs(pair)
+    # Evenly over the set, which may be sorted by class.
+    chosen = images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)]
+    seen = _histograms(pair, twin, chosen, [group[0] for group in groups], floors)
+    fitted = {group: _fitted(seen[group[0]], floors.get(group[0]), _least_step(pair, group)) for group in groups}
+    exact = _answers(twin, chosen)
+
+    def file(place: int) -> bytes:
+        for group, ranges in fitted.items():
+            for tensor in group:
+                _set_range(pair.graph.tensors[tensor], *ranges[place])
+        _store_biases(pair)
+        return pair.packed()
+
+    files = [file(place) for place in range(len(POWERS) + 1)]
+    return min(files, key=lambda content: float(np.square(_answers(content, chosen) - exact, dtype=np.float64).sum()))
+
+
+def free_groups(pair: Pair) -> list[tuple[int, ...]]:
+    """Tensors of the int8 file whose range may be chosen; those that share one, for they share values, in one group.
+
+    The first of a group is the one that an operator computes.
+    """
+    leader: dict[int, int] = {}
+    fixed = {int(each) for each in (*pair.graph.inputs, *pair.graph.outputs)}
+    readers = pair.readers()
+    for place, op in enumerate(pair.graph.operators):
+        made = int(op.outputs[0])
+        if pair.names[place] in MOVES and not pair.rounds(place):
+            leader[made] = leader.get(int(op.inputs[0]), int(op.inputs[0]))
+        elif pair.names[place] not in _FREE:
+            fixed |= {made, *(int(each) for each in op.inputs)}
+        elif pair.names[place] in WEIGHTED and len(op.inputs) > 2 and len(readers.get(int(op.inputs[2]), ())) > 1:
+            fixed.add(int(op.inputs[0]))  # its bias is another operator's too
+    groups: dict[int, list[int]] = {}
+    for op in pair.graph.operators:
+        made = int(op.outputs[0])
+        groups.setdefault(leader.get(made, made), []).append(made)
+    led = {leader.get(each, each) for each in fixed}
+    return [(first, *others) for first, (_, *others) in groups.items() if first not in led and first in groups[first]]
+
+
+def swish_inputs(pair: Pair) -> dict[int, float]:
+    """Tensors that a hard swish alone reads, with the value below which it does not tell them apart."""
+    readers, found = pair.readers(), {}
+    operators = pair.graph.operators
+    for place, op in enumerate(operators):
+        if pair.names[place] != "ADD" or op.builtinOptions.fusedActivationFunction != _RELU6:
+            continue
+        x, other = (int(each) for each in op.inputs)
+        shift = dequantised(pair.quantised, pair.graph.tensors[other])
+        if shift is None or shift.size != 1 or abs(float(shift.item()) + _SWISH) > 0.01:
+            continue
+        gate = int(op.outputs[0])
+        product = next((each for each in readers.get(gate, ()) if each != place), None)
+        if product is None or pair.names[product] != "MUL" or set(readers[x]) != {place, product}:
+            continue
+        if {int(each) for each in operators[product].inputs} == {x, gate}:
+            found[x] = _SWISH
+    return found
+
+
+def _answers(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    try:
+        return answers_of(content, images)
+    except (RuntimeError, ValueError):
+        return np.full((1, 1), np.inf, np.float32)  # LiteRT refuses such steps side by side
+
+
+_Seen = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]  # edges of bins, counts, means
+
+
+def _histograms(
+    pair: Pair, twin: bytes, images: NDArray[np.float32], tensors: Sequence[int], floors: Mapping[int, float]
+) -> dict[int, _Seen]:
+    """What values the tensors take in fp32. The ends are those of the file: they hold all calibration images."""
+    twins = pair.twins()
+    edges = {}
+    for tensor in tensors:
+        low, high = _range_of(pair.graph.tensors[tensor])
+        edges[tensor] = np.linspace(max(low, floors.get(tensor, low)), high, _BINS + 1)
+    counts, sums = ({tensor: np.zeros(_BINS) for tensor in tensors} for _ in range(2))
+    picked: dict[int, NDArray[np.int64]] = {}
+    for values in watch(twin, images, [twins[tensor] for tensor in tensors]):
+        for tensor, found in zip(tensors, values, strict=True):
+            flat = found.ravel()
+            if len(flat) > _VALUES:
+                if tensor not in picked:
+                    picked[tensor] = np.random.default_rng(0).choice(len(flat), _VALUES, replace=False)
+                flat = flat[picked[tensor]]
+            low, high = edges[tensor][0], edges[tensor][-1]
+            flat = flat.clip(low, high)
+            bins = np.minimum((flat - low) * (_BINS / max(high - low, 1e-30)), _BINS - 1).astype(np.int64)
+            counts[tensor] += np.bincount(bins, minlength=_BINS)
+            sums[tensor] += np.bincount(bins, flat, minlength=_BINS)
+    # Means, not middles: where much of a map holds one value, as a plain background does, that very value counts.
+    return {tensor: (edges[tensor], counts[tensor], sums[tensor] / np.maximum(counts[tensor], 1)) for tensor in tensors}
+
+
+def _fitted(seen: _Seen, floor: float | None, least_step: float) -> tuple[tuple[float, float], ...]:
+    """The ranges that lose least, by each of `POWERS`, then the whole range; 0 is in all of them.
+
+    A floor is no matter of choice: what lies below is as good as at it.
+    """
+    edges, counts, means = seen
+    low, high = min(float(edges[0]), 0.0), max(float(edges[-1]), 0.0)
+    used = counts > 0
+    best, found = [np.inf] * len(POWERS), [(low, high)] * (len(POWERS) + 1)
+    values, weights = means[used], counts[used]
+    for share_low in _SHARES if low < 0 and floor is None else (1.0,):
+        for share_high in _SHARES if high > 0 else (1.0,):
+            step = (high * share_high - low * share_low) / 255
+            if not used.any() or step <= least_step:
+                continue
+            steps = np.rint(values / step).clip(np.rint(low * share_low / step), np.rint(high * share_high / step))
+            gaps = np.abs(steps * step - values)
+            lost_by = gaps * gaps
+            for place in range(len(POWERS)):
+                lost_by *= gaps
+                lost = float(weights @ lost_by)
+                if lost < best[place] * (1 - 1e-6):
+                    best[place], found[place] = lost, (low * share_low, high * share_high)
+    return tuple(found)
+
+
+def _least_step(pair: Pair, group: Sequence[int]) -> float:
+    """The step below which a bias of a layer that reads the group would no longer fit into 32 bits."""
+    least = 0.0
+    for place, op in enumerate(pair.graph.operators):
+        if pair.names[place] in WEIGHTED and int(op.inputs[0]) in group:
+            bias, scales = _bias_of(pair, place)
+            if bias is not None:
+                least = max(least, float((np.abs(bias) / (scales * _LARGEST)).max()))
+    return least
+
+
+def _store_biases(pair: Pair) -> None:
+    """Biases are stored in steps of the input's times the weights': anew from their real values."""
+    for place, op in enumerate(pair.graph.operators):
+        bias, scales = _bias_of(pair, place) if pair.names[place] in WEIGHTED else (None, np.ones(1))
+        source = scale_of(pair.graph.tensors[op.inputs[0]])
+        if bias is None or source is None:
+            continue
+        steps = source[0] * scales
+        tensor = pair.graph.tensors[op.inputs[2]]
+        tensor.quantization.scale = steps.astype(np.float32)
+        set_constant(pair.quantised, tensor, np.rint(bias / steps).astype(np.int32))
+
+
+def _bias_of(pair: Pair, place: int) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
+    """A layer's bias in real numbers, None where it has none, and the scales of its weights."""
+    op, partner = pair.graph.operators[place], pair.twin.operators[place]
+    scales = np.asarray(pair.graph.tensors[op.inputs[1]].quantization.scale, np.float64)
+    if len(op.inputs) < 3 or op.inputs[2] < 0:
+        return None, scales
+    if partner.inputs[2] < 0:  # the int8 file may have one of zeros
+        return np.zeros(len(scales)), scales
+    values = constant(pair.plain, pair.twin.tensors[partner.inputs[2]])
+    return None if values is None else values.ravel().astype(np.float64), scales
+
+
+def _range_of(tensor: Any) -> tuple[float, float]:
+    found = scale_of(tensor)
+    assert found is not None
+    scale, zero = found
+    return (-128 - zero) * scale, (127 - zero) * scale
+
+
+def _set_range(tensor: Any, low: float, high: float) -> None:
+    """Steps over a range, 0 on one of them."""
+    scale = np.float32((high - low) / 255)
+    tensor.quantization.scale = np.asarray([scale], np.float32)
+    zero = int(np.clip(np.rint(-128 - low / float(scale)), -128, 127))
+    tensor.quantization.zeroPoint = np.asarray([zero], np.int64)

@@ -1,0 +1,93 @@
+"""TFLite files, run by LiteRT on this machine: their answers, and what the tensors inside hold meanwhile."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.export.tflite.flatbuffer import pack, unpack
+from ofa_edge.export.tflite.native_log import without_lines
+
+_LITERT_BANNER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+
+
+def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDArray[np.float32]:
+    """Run a TFLite model over images with LiteRT, one at a time.
+
+    Args:
+        path: a model of `convert`.
+        inputs: [N, C, H, W] float32, normalised; quantised here where the model's input is int8.
+        threads: of one inference.
+
+    Returns:
+        Logits, [N, classes] float32, dequantised where the model's output is int8; any other output flattened.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    with without_lines(_LITERT_BANNER):
+        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    source, sink = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    rows = []
+    for image in inputs.transpose(0, 2, 3, 1):
+        interpreter.set_tensor(source["index"], quantise(image[None], source["dtype"], *source["quantization"]))
+        interpreter.invoke()
+        rows.append(dequantise(interpreter.get_tensor(sink["index"]).reshape(1, -1), *sink["quantization"]))
+    return np.concatenate(rows)
+
+
+def answers_of(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`run_tflite` of a file that is in memory."""
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-run-") as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(content)
+        return run_tflite(path, images)
+
+
+def watch(content: bytes, images: NDArray[np.float32], tensors: Sequence[int]) -> Iterator[list[NDArray[Any]]]:
+    """Run a float32 model over images, one at a time.
+
+    Args:
+        content: the file.
+        images: [N, C, H, W], normalised.
+        tensors: their numbers in the file.
+
+    Yields:
+        The values of `tensors`, in their order, of one image; good until the next is asked for.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    # As outputs, so that LiteRT keeps them and XNNPACK still runs the file: it is many times faster than keeping all.
+    model = unpack(content)
+    graph = model.subgraphs[0]
+    graph.outputs = list(dict.fromkeys([*map(int, graph.outputs), *tensors]))
+    model.signatureDefs = None
+    with without_lines(_LITERT_BANNER):
+        interpreter = Interpreter(model_content=pack(model), num_threads=1)
+        interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    for image in images.transpose(0, 2, 3, 1):
+        interpreter.set_tensor(source, np.ascontiguousarray(image[None]))
+        interpreter.invoke()
+        yield [interpreter.get_tensor(tensor) for tensor in tensors]
+
+
+def quantise(values: NDArray[np.float32], dtype: type[Any], scale: float, zero_point: int) -> NDArray[Any]:
+    """Float values as a tensor of `dtype` stores them: round(value / scale) + zero_point, saturated.
+
+    A float tensor, which TFLite marks with scale 0, keeps its values.
+    """
+    if not scale:
+        return np.ascontiguousarray(values, dtype)
+    limits = np.iinfo(dtype)
+    steps = np.rint(values / np.float32(scale)) + zero_point
+    return np.asarray(steps.clip(limits.min, limits.max), dtype)
+
+
+def dequantise(values: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
+    """The inverse of `quantise`, but for rounding."""
+    floats = values.astype(np.float32)
+    return (floats - np.float32(zero_point)) * np.float32(scale) if scale else floats

@@ -1,0 +1,104 @@
+"""Ranges of int8 activations that lose least."""
+
+import numpy as np
+import pytest
+
+from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.tflite.flatbuffer import unpack
+from ofa_edge.export.tflite.pair import WEIGHTED, constant, pair_up, scale_of
+from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges, free_groups, swish_inputs
+from ofa_edge.export.tflite.running import answers_of, watch
+from ofa_edge.verify.parity import compare
+
+
+@pytest.fixture(scope="module")
+def twin(tflite_paths):
+    return tflite_paths["int8"].with_name("twin.tflite").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def before(tflite_paths):
+    """The int8 file with the converter's own ranges."""
+    return tflite_paths["unfitted"].read_bytes()
+
+
+@pytest.fixture(scope="module")
+def after(before, twin, calibration):
+    return fit_ranges(before, lambda: twin, calibration)
+
+
+def range_of(tensor):
+    scale, zero = scale_of(tensor)
+    return (-128 - zero) * scale, (127 - zero) * scale
+
+
+def test_less_is_lost(before, after, twin, images, calibration):
+    exact = answers_of(twin, images)
+    gained = compare(exact, answers_of(after, images)).snr_db - compare(exact, answers_of(before, images)).snr_db
+    assert gained > 1
+    again = fit_ranges(before, lambda: twin, calibration)
+    assert again == after
+
+
+def test_only_ranges_and_biases_change(before, after, twin):
+    old, new = pair_up(before, twin), pair_up(after, twin)
+    assert old.names == new.names
+    assert len(before) == pytest.approx(len(after), rel=0.02)
+    for left, right in zip(old.graph.operators, new.graph.operators, strict=True):
+        assert [list(left.inputs), list(left.outputs)] == [list(right.inputs), list(right.outputs)]
+    for place, op in enumerate(new.graph.operators):
+        if new.names[place] in WEIGHTED:
+            weights = [constant(each.quantised, each.graph.tensors[op.inputs[1]]) for each in (old, new)]
+            assert (weights[0] == weights[1]).all()
+    ends = (*new.graph.inputs, *new.graph.outputs)
+    assert [range_of(old.graph.tensors[each]) for each in ends] == [range_of(new.graph.tensors[each]) for each in ends]
+
+
+def test_biases_are_the_same_numbers_in_other_steps(after, twin):
+    pair = pair_up(after, twin)
+    for place, op in enumerate(pair.graph.operators):
+        if pair.names[place] not in WEIGHTED or op.inputs[2] < 0 or pair.twin.operators[place].inputs[2] < 0:
+            continue
+        stored, source = pair.graph.tensors[op.inputs[2]], pair.graph.tensors[op.inputs[0]]
+        steps = np.asarray(stored.quantization.scale, np.float64)
+        assert steps == pytest.approx(
+            scale_of(source)[0] * np.asarray(pair.graph.tensors[op.inputs[1]].quantization.scale, np.float64), rel=1e-5
+        )
+        exact = constant(pair.plain, pair.twin.tensors[pair.twin.operators[place].inputs[2]])
+        assert np.abs(constant(pair.quantised, stored) * steps - exact).max() <= 0.51 * steps.max()
+
+
+def test_what_a_hard_swish_reads_begins_at_minus_3(before, after, twin, onnx_path):
+    pair = pair_up(before, twin)
+    inputs = swish_inputs(pair)
+    assert len(inputs) == sum(node.op == "HardSwish" for node in read_graph(onnx_path).nodes) > 5
+    fitted = pair_up(after, twin)
+    for tensor in inputs:
+        low, _ = range_of(pair.graph.tensors[tensor])
+        now, _ = range_of(fitted.graph.tensors[tensor])
+        step = scale_of(fitted.graph.tensors[tensor])[0]
+        assert now >= max(low, -3) - step
+
+
+def test_values_that_are_moved_keep_one_range(after, twin):
+    """A PAD copies: in other steps on its two sides it would round."""
+    pair = pair_up(after, twin)
+    pads = [op for place, op in enumerate(pair.graph.operators) if pair.names[place] == "PAD"]
+    assert pads
+    for op in pads:
+        assert scale_of(pair.graph.tensors[op.inputs[0]]) == scale_of(pair.graph.tensors[op.outputs[0]])
+    grouped = [tensor for group in free_groups(pair) for tensor in group]
+    assert len(grouped) == len(set(grouped))
+
+
+def test_without_images_or_a_twin_nothing_changes(before, twin, calibration, plain_paths):
+    assert fit_ranges(before, lambda: twin, None) == before
+    other = plain_paths["fp32"].read_bytes()
+    assert fit_ranges(before, lambda: other, calibration) == before
+
+
+def test_watching_changes_no_value(twin, images):
+    pair_output = answers_of(twin, images[:3])
+    graph = unpack(twin).subgraphs[0]
+    seen = [values[0].copy() for values in watch(twin, images[:3], [int(graph.outputs[0])])]
+    assert (np.concatenate(seen) == pair_output).all()
