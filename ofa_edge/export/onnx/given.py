@@ -4,22 +4,19 @@ ONNX Runtime is asked, not the file: what it says of its shapes may be free or m
 likely run it there, so its answers there are what everything that is made of it is held against.
 """
 
-import errno
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, ModelFileError, UnsupportedError
+from ofa_edge.export.onnx.load import Loaded, load_model, tensors
 from ofa_edge.export.onnx.run import open_session
 from ofa_edge.files import sha256_bytes, sha256_file
-
-if TYPE_CHECKING:
-    import onnx
 
 Shape = tuple[int, ...]
 
@@ -119,8 +116,8 @@ def read_given(path: Path, shape: str | None = None, output: str | None = None) 
         ConfigError: sizes that are free and not given, or a choice among outputs that is open.
         UnsupportedError: several inputs, more than one image a call, or what is no tensor of numbers.
     """
-    model = load_model(path)
-    others = external_files(model, path)
+    loaded = _loaded(path)
+    model, others = loaded.model, tuple(loaded.data_files)
     session = _session(path)
     name, given, kind = _input(session.get_inputs(), path, shape)
     chosen = _output(session.get_outputs(), path, output)
@@ -142,82 +139,27 @@ def read_given(path: Path, shape: str | None = None, output: str | None = None) 
     )
 
 
-def load_model(path: Path) -> "onnx.ModelProto":
-    """The model without the weights that lie beside it.
-
-    Raises:
-        ModelFileError: no such file, no ONNX, too large for one, or of an opset that the installed onnx does not know.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
+def _loaded(path: Path) -> Loaded:
+    """The file without the weights that lie beside it. Raises ModelFileError."""
     hint = _OTHER_KINDS.get(path.suffix.lower(), "export the network again, to ONNX")
+    if not path.is_file():
+        why = "it is a folder" if path.is_dir() else "no such file"
+        raise ModelFileError(f"cannot read {path.name}", f"{path}: {why}", "give the path of an ONNX file")
+    if path.stat().st_size > _LARGEST:
+        raise ModelFileError(
+            f"{path.name} is too large for ONNX",
+            f"{path}: {path.stat().st_size:,} bytes, and no protobuf holds more than {_LARGEST:,}",
+            "save it with its weights in a file beside it (onnx.save_model, save_as_external_data=True)",
+        )
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ModelFileError(
-                f"{path.name} is too large for ONNX",
-                f"{path}: {path.stat().st_size:,} bytes, and no protobuf holds more than {_LARGEST:,}",
-                "save it with its weights in a file beside it (onnx.save_model, save_as_external_data=True)",
-            )
-        model = onnx.load(path, load_external_data=False)
-    except OSError as error:
-        why = "give the path of an ONNX file" if error.errno in (errno.ENOENT, errno.EISDIR) else hint
-        raise ModelFileError(f"cannot read {path.name}", f"{path}: {error.strerror or error}", why) from error
-    except DecodeError as error:
-        raise ModelFileError(f"{path.name} is no ONNX file", f"{path}: {error}", hint) from error
-    if not model.graph.node:
+        found = load_model(path, weights=False, strict=False)
+    except ModelFileError as error:
+        if path.suffix.lower() in _OTHER_KINDS:
+            raise ModelFileError(error.what, error.why, hint) from error
+        raise
+    if not found.model.graph.node:
         raise ModelFileError(f"{path.name} is no ONNX file", f"{path}: it holds no operator", hint)
-    newest = onnx.defs.onnx_opset_version()
-    for each in model.opset_import:
-        if each.domain in ("", "ai.onnx") and each.version > newest:
-            raise ModelFileError(
-                f"{path.name} is of opset {each.version}",
-                f"the onnx that is installed ({onnx.__version__}) knows opsets up to {newest}",
-                f"export the network with opset {newest} or older, or install a newer onnx",
-            )
-    return model
-
-
-def external_files(model: "onnx.ModelProto", path: Path) -> tuple[Path, ...]:
-    """The files beside a model that hold its weights.
-
-    Raises:
-        ModelFileError: one is missing, or lies anywhere but in the model's folder.
-    """
-    from onnx import TensorProto
-
-    folder = path.resolve().parent
-    names = dict.fromkeys(
-        entry.value
-        for tensor in tensors(model.graph)
-        if tensor.data_location == TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    )
-    found = []
-    for name in names:
-        place = folder / name
-        inside = not Path(name).is_absolute() and place.resolve().is_relative_to(folder) and not place.is_symlink()
-        if not inside or not place.is_file():
-            raise ModelFileError(
-                f"weights of {path.name} are " + ("missing" if inside else "outside its folder"),
-                f"{path}: it names {name!r}",
-                "put that file beside it, or save the model as one file",
-            )
-        found.append(path.parent / name)
-    return tuple(found)
-
-
-def tensors(graph: "onnx.GraphProto") -> "Iterator[onnx.TensorProto]":
-    """Every constant of a graph, those in nodes and in the graphs inside nodes as well."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from tensors(inner)
+    return found
 
 
 def _session(path: Path) -> Any:

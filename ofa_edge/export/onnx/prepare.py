@@ -6,7 +6,7 @@ to say, which runs both. onnxsim runs in a process of its own (`python -m ofa_ed
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.export import strip
-from ofa_edge.export.onnx.given import Given, tensors
+from ofa_edge.export.onnx.given import Given
+from ofa_edge.export.onnx.load import graphs, opset_of, tensors
 from ofa_edge.export.process import WorkerDiedError, reported, run_worker
 from ofa_edge.files import write_bytes
 
@@ -78,7 +79,7 @@ def _raise_opset(model: "onnx.ModelProto", done: list[str]) -> None:
     """Old opsets have attributes where newer ones have inputs, and what reads new ones drops them without a word."""
     import onnx
 
-    version = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), OPSET)
+    version = opset_of(model)
     if version >= _OLD:
         return
     try:
@@ -105,7 +106,7 @@ def _floats(graph: "onnx.GraphProto", done: list[str]) -> None:
             found.add(others[tensor.data_type])
             values = numpy_helper.to_array(tensor).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    for inner in _graphs(graph):
+    for inner in graphs(graph):
         del inner.value_info[:]
         for value in (*inner.input, *inner.output):
             kind = value.type.tensor_type
@@ -118,14 +119,6 @@ def _floats(graph: "onnx.GraphProto", done: list[str]) -> None:
                     attribute.i = TensorProto.FLOAT
     if found:
         done.append(f"{' and '.join(sorted(found))} made float32")
-
-
-def _graphs(graph: "onnx.GraphProto") -> "Iterator[onnx.GraphProto]":
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _graphs(inner)
 
 
 def _fix_input(graph: "onnx.GraphProto", facts: dict[str, Any], done: list[str]) -> None:
