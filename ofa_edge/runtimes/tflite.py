@@ -75,6 +75,7 @@ class TFLite(Runtime):
             "version": __version__,
         }
         facts = _facts(export)
+        outputs = ["logits"] if network.labels else [each.name for each in network.interface.outputs]
 
         def produce(folder: Path) -> None:
             from ofa_edge.export.tflite.metadata import write_metadata
@@ -85,10 +86,12 @@ class TFLite(Runtime):
                 network.preprocessing,
                 network.labels,
                 facts=facts,
+                outputs=outputs,
                 **description,
             )
 
         inputs = {"bare": bare.files[_BARE], "labels": list(network.labels), "facts": facts, **description}
+        inputs |= {"outputs": outputs}
         entry = stages.run("tflite", inputs, ("tflite-support",), produce)
         return Converted(entry, entry.path(self.artifact_name))
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, ModelFileError, UnsupportedError
 from ofa_edge.export.onnx.load import Loaded, load_model, tensors
-from ofa_edge.export.onnx.run import open_session
+from ofa_edge.export.onnx.run import in_a_row, open_session
 from ofa_edge.files import sha256_bytes, sha256_file
 
 Shape = tuple[int, ...]
@@ -45,7 +45,7 @@ _NUMBERS = {  # ONNX Runtime's names of tensors that can be fed from floats
 
 @dataclass(frozen=True)
 class Given:
-    """A file of one input, and one of its outputs.
+    """A file of one input, and all of its outputs or one of them.
 
     Attributes:
         path: of the file.
@@ -55,8 +55,8 @@ class Given:
         given_shape: of the input as the file has it, batch 1, no size free.
         dtype: of the input, by NumPy's name.
         nhwc: whether images go in as [1, H, W, C].
-        output: name.
-        output_shape: as ONNX Runtime gives it.
+        outputs: names.
+        output_shapes: as ONNX Runtime gives them.
         metadata: what the file says about itself, by key.
         exact: whether it computes in float32 throughout.
     """
@@ -68,8 +68,8 @@ class Given:
     given_shape: Shape
     dtype: str
     nhwc: bool
-    output: str
-    output_shape: Shape
+    outputs: tuple[str, ...]
+    output_shapes: tuple[Shape, ...]
     metadata: Mapping[str, str]
     exact: bool
 
@@ -91,7 +91,7 @@ class Given:
             inputs: [N, ...] of `shape`.
 
         Returns:
-            [N, values], every answer flattened.
+            [N, values], every answer flattened, several one behind the other.
 
         Raises:
             ModelFileError: ONNX Runtime cannot run it.
@@ -99,7 +99,7 @@ class Given:
         session = _session(self.path)
         own = inputs.transpose(0, 2, 3, 1) if self.nhwc else inputs
         own = np.rint(own).astype(self.dtype) if np.issubdtype(self.dtype, np.integer) else own.astype(self.dtype)
-        rows = [_run(session, self.path, self.output, {self.input: row[None]}).reshape(1, -1) for row in own]
+        rows = [in_a_row(_run(session, self.path, self.outputs, {self.input: row[None]})) for row in own]
         return np.concatenate(rows).astype(np.float32)
 
 
@@ -109,20 +109,20 @@ def read_given(path: Path, shape: str | None = None, output: str | None = None) 
     Args:
         path: of the file.
         shape: of the input, `1x3x224x224`, where the file leaves sizes free.
-        output: the one that counts, where there are several.
+        output: the one that counts, where not all of several do.
 
     Raises:
         ModelFileError: no ONNX file, damaged, too new, its weights are not beside it, or ONNX Runtime cannot run it.
-        ConfigError: sizes that are free and not given, or a choice among outputs that is open.
+        ConfigError: sizes that are free and not given, or an output that it does not have.
         UnsupportedError: several inputs, more than one image a call, or what is no tensor of numbers.
     """
     loaded = _loaded(path)
     model, others = loaded.model, tuple(loaded.data_files)
     session = _session(path)
     name, given, kind = _input(session.get_inputs(), path, shape)
-    chosen = _output(session.get_outputs(), path, output)
+    chosen = _outputs(session.get_outputs(), path, output)
     zeros = np.zeros(given, _NUMBERS[kind])
-    answer = _run(session, path, chosen, {name: zeros})
+    answers = _run(session, path, chosen, {name: zeros})
     digests = [sha256_file(each) for each in (path, *others)]
     return Given(
         path=path,
@@ -132,8 +132,8 @@ def read_given(path: Path, shape: str | None = None, output: str | None = None) 
         given_shape=given,
         dtype=np.dtype(_NUMBERS[kind]).name,
         nhwc=len(given) == 4 and given[3] in _PIXELS and given[1] not in _PIXELS,
-        output=chosen,
-        output_shape=tuple(answer.shape),
+        outputs=chosen,
+        output_shapes=tuple(tuple(each.shape) for each in answers),
         metadata={each.key: each.value for each in model.metadata_props},
         exact=kind != "tensor(float16)" and not any(each.data_type in _HALVES for each in tensors(model.graph)),
     )
@@ -169,18 +169,19 @@ def _session(path: Path) -> Any:
         raise _refused(path, error) from error
 
 
-def _run(session: Any, path: Path, output: str, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _run(session: Any, path: Path, outputs: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     try:
-        (answer,) = session.run([output], feed)
+        answers: list[Any] = session.run(list(outputs), feed)
     except Exception as error:
         raise _refused(path, error) from error
-    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiub":
-        raise UnsupportedError(
-            f"output '{output}' of {path.name} is no tensor of numbers",
-            f"ONNX Runtime gives {type(answer).__name__}",
-            "--output NAME of another one, or export the network without what comes behind its logits",
-        )
-    return answer
+    for output, answer in zip(outputs, answers, strict=True):
+        if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiub":
+            raise UnsupportedError(
+                f"output '{output}' of {path.name} is no tensor of numbers",
+                f"ONNX Runtime gives {type(answer).__name__}",
+                "--output NAME of another one, or export the network without what comes behind its logits",
+            )
+    return answers
 
 
 def _refused(path: Path, error: Exception) -> ModelFileError:
@@ -226,17 +227,11 @@ def _input(inputs: Sequence[Any], path: Path, given: str | None) -> tuple[str, S
     return str(only.name), sizes, str(only.type)
 
 
-def _output(outputs: Sequence[Any], path: Path, wanted: str | None) -> str:
-    names = [str(each.name) for each in outputs]
+def _outputs(outputs: Sequence[Any], path: Path, wanted: str | None) -> tuple[str, ...]:
+    names = tuple(str(each.name) for each in outputs)
     if wanted is not None and wanted not in names:
         raise ConfigError(f"{path.name} has no output '{wanted}'", ", ".join(names), f"--output {names[0]}")
-    if wanted is None and len(names) != 1:
-        raise ConfigError(
-            f"{path.name} has {len(names)} outputs",
-            ", ".join(f"'{each.name}' {_shape_words(each.shape)}" for each in outputs),
-            f"--output {names[0]}, or another one of them",
-        )
-    return wanted or names[0]
+    return names if wanted is None else (wanted,)
 
 
 def parse_shape(text: str) -> Shape:
