@@ -38,4 +38,3 @@ def schedule_block(schedule: Any, block: Any, isa: Isa, knobs: Knobs) -> None:
     bits = bits_of(schedule, block)
     loops = vectorize_last(schedule, loops, vector_of(sizes[-1], isa.lanes(bits)))
     spread(schedule, loops, isa, _WORK * math.prod(sizes), knobs)
-

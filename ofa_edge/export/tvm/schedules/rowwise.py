@@ -104,7 +104,7 @@ def _leading(schedule: Any, block: Any, rows: int) -> list[Any]:
 
 
 def _split_sum(schedule: Any, block: Any, lanes: int) -> None:
-    """Sum in a vector, whose values are summed at the end; whole vectors alone: TVM 0.27 forgets the bound of others."""
+    """Sum in a vector, whose values are summed at the end; only in whole vectors: TVM 0.27 forgets other bounds."""
     kinds = [axis.iter_type for axis in schedule.get(block).iter_vars]
     reduced = [loop for loop, kind in zip(schedule.get_loops(block), kinds, strict=True) if kind == REDUCE]
     loop = schedule.fuse(*reduced) if len(reduced) > 1 else reduced[0]

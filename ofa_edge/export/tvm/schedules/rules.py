@@ -115,4 +115,3 @@ def _is_pointwise(nest: Nest) -> bool:
     axes = nest.schedule.get(nest.reduction).iter_vars
     reduced = [int(axis.dom.extent) for axis in axes if axis.iter_type == 2]
     return sum(size > 1 for size in reduced) <= 1 and not is_padded(nest)
-
