@@ -102,7 +102,7 @@ def export(name: str, exporter: str, path: Path) -> tuple[int, ...]:
     net = timm.create_model(name, pretrained=False).eval()
     with torch.no_grad():
         for each in net.parameters():
-            if each.ndim > 1 and not each.any() or 0 < float(each.abs().max()) < LEAST:
+            if (each.ndim > 1 and not each.any()) or 0 < float(each.abs().max()) < LEAST:
                 torch.nn.init.normal_(each, std=0.1)
     shape = (1, *net.default_cfg["input_size"])
     options: dict[str, Any] = {"dynamo": True, "external_data": False} if exporter == "dynamo" else {"dynamo": False}
