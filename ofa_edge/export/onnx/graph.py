@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError, ModelFileError
 from ofa_edge.export.onnx.folded import folded
-from ofa_edge.export.onnx.load import load_model
+from ofa_edge.export.onnx.load import array_of, load_model
 
 if TYPE_CHECKING:
     import onnx
@@ -160,15 +160,6 @@ def read_nodes(
         except NodeRefusedError as error:
             refused(error)
     return tuple(nodes), constants
-
-
-def array_of(tensor: "onnx.TensorProto") -> NDArray[Any]:
-    """A tensor's values; zeros, which take no room, where they lie in another file and were not read."""
-    import onnx
-
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        return np.broadcast_to(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).type(0), tuple(tensor.dims))
-    return onnx.numpy_helper.to_array(tensor)
 
 
 def read_interface(
