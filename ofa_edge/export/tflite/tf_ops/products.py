@@ -23,6 +23,14 @@ def gemm(site: Site) -> Value:
 
 def matmul(site: Site) -> Value:
     """Of matrices and of stacks of them: in ONNX's own order, which is also TensorFlow's."""
+    other = site.args[1]
+    if (
+        isinstance(other, Value)
+        and other.rank > 1
+        and other.axes == (*range(other.rank - 2), other.rank - 1, other.rank - 2)
+    ):
+        y = site.tf.matmul(_matrix(site, site.args[0]), other.tensor, transpose_b=True)
+        return Value(y, plain(len(y.shape)))
     left, right = (_matrix(site, each) for each in site.args[:2])
     vectors = [-2] * (len(left.shape) == 1) + [-1] * (len(right.shape) == 1)
     left = site.tf.expand_dims(left, 0) if len(left.shape) == 1 else left
