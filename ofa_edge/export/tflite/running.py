@@ -25,11 +25,7 @@ def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDA
     Returns:
         Logits, [N, classes] float32, dequantised where the model's output is int8.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
-    with without_lines(_LITERT_BANNER):
-        interpreter = Interpreter(str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+    interpreter = started(path, threads)
     source, sink = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     rows = []
     for image in inputs.transpose(0, 2, 3, 1):
@@ -37,6 +33,16 @@ def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDA
         interpreter.invoke()
         rows.append(dequantise(interpreter.get_tensor(sink["index"]), *sink["quantization"]))
     return np.concatenate(rows)
+
+
+def started(path: Path, threads: int = 1) -> Any:
+    """An interpreter of a file, ready to `invoke` on zeros."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with without_lines(_LITERT_BANNER):
+        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    return interpreter
 
 
 def answers_of(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -28,6 +28,7 @@ from ofa_edge.records.manifest import (
     TargetRecord,
     Verdict,
 )
+from ofa_edge.records.mixed import QuantisationRecord
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.records.refinement import RefinementRecord
 from ofa_edge.records.search import SearchRecord, SustainedRecord
@@ -66,6 +67,7 @@ class Ladder:
     statistics: StatisticsRecord
     skipped: tuple[str, ...] = ()  # what could not be run on this machine
     classes: ClassesRecord | None = None
+    quantisation: QuantisationRecord | None = None  # of an int8 artifact, where it was looked into
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def manifest_of(
         refinement=refinement,
         race=race,
         classes=ladder.classes,
+        quantisation=ladder.quantisation,
     )
 
 

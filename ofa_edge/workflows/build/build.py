@@ -40,6 +40,7 @@ from ofa_edge.workflows.build.account import Built, Ladder, file_record, manifes
 from ofa_edge.workflows.build.fastest import Race, check_raceable, race, with_prediction, with_runtime
 from ofa_edge.workflows.build.on_device import Trial, check_tunable, run_on_device
 from ofa_edge.workflows.build.plan import Plan
+from ofa_edge.workflows.build.quantisation import quantisation_of
 from ofa_edge.workflows.build.refine import check_refinable, refine
 from ofa_edge.workflows.build.search import run_search
 from ofa_edge.workflows.build.stages import OnStage, StageRunner
@@ -203,6 +204,7 @@ def _climb(
         statistics,
         here.skipped,
         classes_record(plan.package.labels, start, last, plan.data.labels),
+        quantisation_of(export, built.converted, rungs, built.artifact.runtime, plan.data),
     )
 
 

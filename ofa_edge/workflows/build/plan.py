@@ -24,6 +24,7 @@ from ofa_edge.vocabulary import Precision, numbers
 from ofa_edge.workflows.build.constraints import Constraints, limits_of, require_able, searched_part
 from ofa_edge.workflows.build.contenders import Contenders, contenders_for, predictions_text, require_one_question
 from ofa_edge.workflows.build.images import BuildData, build_data
+from ofa_edge.workflows.build.quantisation import require_mixable
 
 MEASURED_CANDIDATES, MEASURED_BY_MACS = 8, 32  # with a predictor that ranks, and without one
 
@@ -49,6 +50,7 @@ class BuildOptions:
     measure: int | None = None
     predictor: Choice = "auto"
     sustained: bool = False
+    max_drop: str | None = None  # what an int8 artifact may lose
     constraints: Constraints = field(default_factory=Constraints)
 
 
@@ -206,6 +208,8 @@ def make_plan(
             "it is one network, not a supernet",
             "leave out --refine: with --device NAME the network itself is measured",
         )
+    for each in contenders.runtimes if contenders else (runtime,):
+        require_mixable(options.max_drop, each, precision, package.trained)
     search = _search_plan(options, target, runtime, precision, package, images, predictor)
     ranges = _ranges(package, search.data) if numbers(precision).ranges and images else None
     export = ExportPlan(runtime, precision, tuning, ranges, contenders)
