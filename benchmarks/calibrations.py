@@ -18,8 +18,9 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.metrics import top1
 from ofa_edge.verify.statistics import statistics_verdict
 from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.images import BuildData
-from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.plan import make_plan
 from ofa_edge.workflows.build.stages import StageRunner
 from ofa_edge.workflows.build.statistics import Judged, check_statistics
 

@@ -29,7 +29,8 @@ from ofa_edge.metrics import kendall
 from ofa_edge.search.repair import BudgetRepair
 from ofa_edge.space import Genomes, Subnet
 from ofa_edge.training.pairs import measure_pairs, read_pairs
-from ofa_edge.workflows.build.plan import BuildOptions, SearchPlan, make_plan
+from ofa_edge.workflows.build.base import BuildOptions
+from ofa_edge.workflows.build.plan import SearchPlan, make_plan
 from ofa_edge.workflows.build.search import correct, search_plans
 
 WORK = Path("runs/correction")

@@ -28,8 +28,9 @@ def logits_of(
     package: SupernetPackage, subnet: Subnet, folder: Path
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(fp32, int8) answers on the package's test images."""
-    from ofa_edge.export.onnx.export import export_onnx, run_onnx
+    from ofa_edge.export.onnx.export import export_onnx
     from ofa_edge.export.onnx.fold import fold_batch_norm
+    from ofa_edge.export.onnx.run import run_onnx
     from ofa_edge.export.tflite.convert import convert, run_tflite
     from ofa_edge.supernet.evaluate import extract_calibrated
 

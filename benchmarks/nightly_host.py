@@ -23,8 +23,9 @@ from ofa_edge.cache import StageCache, default_root
 from ofa_edge.files import write_bytes, write_json
 from ofa_edge.records.manifest import read_manifest
 from ofa_edge.records.night import NightRecord, SeriesRecord
+from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.build import build
-from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.plan import make_plan
 from ofa_edge.workflows.nightly.fleet import load_fleet
 from ofa_edge.workflows.nightly.history import read_history
 from ofa_edge.workflows.nightly.run import accept, run_fleet

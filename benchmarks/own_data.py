@@ -166,8 +166,9 @@ def int8(package: zoo.SupernetPackage, which: str, test: Images) -> dict[str, An
     """What int8 costs, on a sample of the test images, calibrated with what the package holds."""
     import tempfile
 
-    from ofa_edge.export.onnx.export import export_onnx, run_onnx
+    from ofa_edge.export.onnx.export import export_onnx
     from ofa_edge.export.onnx.fold import fold_batch_norm
+    from ofa_edge.export.onnx.run import run_onnx
     from ofa_edge.export.tflite.convert import convert, run_tflite
     from ofa_edge.supernet.evaluate import extract_calibrated
 

@@ -125,7 +125,8 @@ def _reach(runs: list[dict]) -> None:
 
 def _default(seeds: int) -> list[dict]:
     """The embedded default on a Raspberry Pi 4: the gap to the upper bound, and the wall time of the whole front."""
-    from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+    from ofa_edge.workflows.build.base import BuildOptions
+    from ofa_edge.workflows.build.plan import make_plan
     from ofa_edge.workflows.build.search import predicted_search
 
     found = []

@@ -71,9 +71,9 @@ class Build:
         return load_target(self.manifest.target.given or self.manifest.target.name)
 
     @property
-    def subnet(self) -> Subnet:
-        """The shape of its network."""
-        return subnet_of(self.manifest)
+    def subnet(self) -> Subnet | None:
+        """The shape of its network, where that is a point of a search space."""
+        return None if self.manifest.subnet is None else subnet_of(self.manifest.subnet)
 
     @property
     def fp32(self) -> Path | None:
@@ -82,10 +82,10 @@ class Build:
 
     @functools.cached_property
     def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of the logits."""
+        """The classes, in the order of the logits; none of a network that does not classify."""
         record = next((item for item in self.manifest.outputs if item.role == "labels"), None)
         if record is None:
-            return tuple(f"class {number}" for number in range(self.manifest.network.outputs[0].shape[-1]))
+            return ()
         return tuple((self.folder / record.path).read_text("utf-8").removesuffix("\n").split("\n"))
 
     @functools.cached_property
@@ -93,14 +93,21 @@ class Build:
         """Its network."""
         said, supernet = self.manifest.network, self.manifest.supernet
         inputs = tuple(
-            Input(each.name, each.shape, Preprocessing.from_json(each.preprocessing)) for each in said.inputs
+            Input(
+                each.name,
+                each.shape,
+                None if each.preprocessing is None else Preprocessing.from_json(each.preprocessing),
+            )
+            for each in said.inputs
         )
-        outputs = tuple(Output(each.name, each.shape, self.labels) for each in said.outputs)
-        origin = Origin(said.kind, said.source, self.subnet, supernet.space_hash, supernet.trained)
-        return Network(self.folder / MODEL, said.sha256, Interface(inputs, outputs), origin, said.macs)
+        outputs = tuple(Output(each.name, each.shape, self.labels, each.task) for each in said.outputs)
+        space_hash = None if supernet is None else supernet.space_hash
+        origin = Origin(said.kind, said.source, said.trained, self.subnet, space_hash)
+        interface = Interface(inputs, outputs)
+        return Network(self.folder / MODEL, said.sha256, interface, origin, said.macs, said.params)
 
     @property
-    def cold_budget_ms(self) -> float:
-        """What a measured latency is held against: devices are measured cold."""
-        sustained = self.manifest.sustained
-        return self.manifest.budget_ms / (sustained.factor if sustained else 1.0)
+    def cold_budget_ms(self) -> float | None:
+        """What a measured latency is held against, if anything: devices are measured cold."""
+        budget_ms, sustained = self.manifest.budget_ms, self.manifest.sustained
+        return None if budget_ms is None else budget_ms / (sustained.factor if sustained else 1.0)

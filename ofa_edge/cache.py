@@ -156,6 +156,8 @@ class StageCache:
 
         An entry that another process is making or verifying right now is spared too.
         """
+        if not max_bytes and not unused_for:
+            shutil.rmtree(self.root / ".failures", ignore_errors=True)
         stored = self.entries()
         total, newest = sum(entry.size for entry in stored), time.time() - unused_for
         removed = []
@@ -255,6 +257,11 @@ def default_root() -> Path:
 
     chosen = os.environ.get("OFA_EDGE_CACHE")
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("ofa-edge")) / "stages"
+
+
+def failures_folder() -> Path:
+    """Where stages that fail may leave what shows why; emptied with the cache."""
+    return default_root() / ".failures"
 
 
 def _regular_files(folder: Path) -> list[str]:

@@ -4,6 +4,7 @@ Everything after the search takes a `Network`. Nothing after it asks whether the
 or brought as a file: what they need to know is here.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +12,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.errors import DataError
 from ofa_edge.space import Subnet
+from ofa_edge.vocabulary import NetworkKind, Task
 
 
 @dataclass(frozen=True)
@@ -22,27 +25,49 @@ class Input:
 
     Attributes:
         name: in the ONNX graph.
-        shape: [N, C, H, W], batch 1.
-        preprocessing: from an image's pixels to this input.
-        layout: of the axes in `shape`.
+        shape: batch 1; of an image [1, C, H, W].
+        preprocessing: from an image's pixels to this input; None for what is no image.
         dtype: of its values.
     """
 
     name: str
     shape: tuple[int, ...]
-    preprocessing: Preprocessing
-    layout: Literal["NCHW"] = "NCHW"
+    preprocessing: Preprocessing | None
     dtype: Literal["float32"] = "float32"
+
+    def apply(self, samples: Samples) -> NDArray[np.float32]:
+        """Samples as the network takes them, float32 [N, ...]. Raises DataError where they do not fit."""
+        if isinstance(samples, Images) and self.preprocessing is not None:
+            return self.preprocessing.apply(samples.pixels)
+        if isinstance(samples, Images) or samples.values.shape[1:] != self.shape[1:]:
+            raise DataError(
+                "the inputs do not fit the network",
+                f"got {samples.values.dtype} {list(samples.values.shape)}, it takes {list(self.shape)}, one at a time",
+                f"give float32 inputs [N, {', '.join(map(str, self.shape[1:]))}]",
+            )
+        return np.asarray(samples.values, np.float32)
 
 
 @dataclass(frozen=True)
 class Output:
-    """One output: its name in the ONNX graph, its shape [1, classes], what it says, and the classes in its order."""
+    """One output.
+
+    Attributes:
+        name: in the ONNX graph.
+        shape: of a classifier [1, classes].
+        labels: a classifier's classes in the order of its logits; else none.
+        task: what it says.
+    """
 
     name: str
     shape: tuple[int, ...]
     labels: tuple[str, ...]
-    task: Literal["classify"] = "classify"
+    task: Task = "classify"
+
+    @property
+    def values(self) -> int:
+        """Numbers in it."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -65,31 +90,33 @@ class Origin:
     """Where a network came from.
 
     Attributes:
-        kind: "subnet": cut from a supernet; "network": given whole, fine-tuned or imported.
-        source: name of the supernet, or of the folder that held the network; no path of this machine.
+        kind: "subnet": cut from a supernet; "network": given whole, fine-tuned or imported; "file": a model file.
+        source: name of the supernet, of the folder that held the network, or of the file; no path of this machine.
+        trained: whether its weights are: else accuracy means nothing.
         subnet: its shape, where it is a point of a search space.
         space_hash: of that space.
-        trained: whether its weights are: else accuracy means nothing.
     """
 
-    kind: Literal["subnet", "network"]
+    kind: NetworkKind
     source: str
-    subnet: Subnet
-    space_hash: str
     trained: bool
+    subnet: Subnet | None = None
+    space_hash: str | None = None
 
     @property
     def title(self) -> str:
         """A short name for it."""
-        return f"{self.source} {self.subnet.id}"
+        return self.source if self.subnet is None else f"{self.source} {self.subnet.id}"
 
     @property
     def words(self) -> str:
         """A sentence's beginning about it."""
-        return f"Subnet {self.subnet.id} of {self.source}"
+        return self.source if self.subnet is None else f"Subnet {self.subnet.id} of {self.source}"
 
     def facts(self) -> dict[str, Any]:
         """What an artifact says about it."""
+        if self.subnet is None:
+            return {"source": self.source, "trained": self.trained}
         return {"subnet": self.subnet.config(), "space_hash": self.space_hash, "trained": self.trained}
 
 
@@ -102,7 +129,8 @@ class Network:
         digest: SHA-256 of that file.
         interface: what goes in and comes out.
         origin: where it came from.
-        macs: multiply-accumulates of one inference.
+        macs: multiply-accumulates of one inference; 0 where they could not be counted.
+        params: numbers in its weights.
     """
 
     onnx: Path
@@ -110,27 +138,28 @@ class Network:
     interface: Interface
     origin: Origin
     macs: int
+    params: int
 
     @property
-    def preprocessing(self) -> Preprocessing:
-        """Of its one image."""
+    def preprocessing(self) -> Preprocessing | None:
+        """Of its one image, if it takes one."""
         return self.interface.inputs[0].preprocessing
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of its one input, [1, C, H, W]."""
+        """Of its one input; of an image [1, C, H, W]."""
         return self.interface.inputs[0].shape
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of its logits."""
+        """The classes, in the order of its logits; none of a network that does not classify."""
         return self.interface.outputs[0].labels
 
     @property
-    def classes(self) -> int:
-        """Number of its logits."""
-        return self.interface.outputs[0].shape[-1]
+    def values(self) -> int:
+        """Numbers in an answer: a classifier's logits."""
+        return self.interface.outputs[0].values
 
-    def inputs(self, images: Images) -> NDArray[np.float32]:
-        """Images as it takes them: float32 [N, C, H, W]. Raises DataError where they do not fit."""
-        return self.preprocessing.apply(images.pixels)
+    def inputs(self, samples: Samples) -> NDArray[np.float32]:
+        """Samples as it takes them, float32: of images [N, C, H, W]. Raises DataError where they do not fit."""
+        return self.interface.inputs[0].apply(samples)

@@ -20,6 +20,9 @@ Precision = Literal["fp32", "fp16", "fp16-acc16", "dynamic", "int8"]
 PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
 Type = Literal["fp32", "fp16", "int8", "int16"]
 
+NetworkKind = Literal["subnet", "network", "file"]
+Task = Literal["classify", "features"]
+
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
 OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")
 # `analytic`: the latency model was not measured on this target; `outside-key`: it holds for something else.
@@ -137,7 +140,8 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "above-floor": "the interval of the accuracy excludes the floor from below",
         "below-floor": "the interval of the accuracy excludes the floor from above",
         "too-few-images": "so many images cannot tell",
-        "untrained": "the weights are random or the images unlabelled",
+        "untrained": "the weights are random",
+        "no-labels": "no labelled images were given",
         "reference-at-chance": "what the artifact is held against may be guessing",
         "reference-answers-nothing": "what the artifact is held against has no image right",
         "nothing-beside-it": "the build has no fp32 network to hold it against",
@@ -156,6 +160,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "not-the-target": "measured on another machine than the target",
         "emulated-device": "an emulator gives no times",
         "no-device": "nothing was measured",
+        "no-budget": "measured on the target's own hardware, and no budget was given",
         "not-measured": "the device gave no latency",
         "within-limit": "within the limit that was asked for, or near the build's own figure",
         "over-limit": "above the limit that was asked for",

@@ -1,20 +1,24 @@
 """Builds: made, verified on a device, and model files inspected."""
 
 import dataclasses
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from ofa_edge.api.models import Example, Model, as_onnx
 from ofa_edge.api.options import build_options
 from ofa_edge.builds import Build
 from ofa_edge.cache import StageCache, default_root
 from ofa_edge.export.inspect import Inspection, inspect_model
+from ofa_edge.files import write_bytes
 from ofa_edge.search.ranked_by import Choice
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage
 from ofa_edge.targets import Target
-from ofa_edge.vocabulary import Precision
+from ofa_edge.vocabulary import Precision, Task
 from ofa_edge.workflows.blame import IMAGES, blame_file
-from ofa_edge.workflows.build.build import build as run_plan
+from ofa_edge.workflows.build.base import BuildOptions, ModelOptions
 from ofa_edge.workflows.build.constraints import Constraints
-from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.run import plan_build, run_build
 from ofa_edge.workflows.build.stages import OnStage
 from ofa_edge.workflows.verify import Limits, Verification
 from ofa_edge.workflows.verify import verify as verify_folder
@@ -24,6 +28,14 @@ def build(
     target: str | Path | Target,
     *,
     supernet: str | Path | SupernetPackage = DEFAULT,
+    model: Model | None = None,
+    example: Example | None = None,
+    labels: Sequence[str] | str | Path | None = None,
+    task: Task | None = None,
+    shape: Sequence[int] | None = None,
+    output: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     untrained: bool = False,
     latency_ms: float | None = None,
     precision: Precision | None = None,
@@ -43,7 +55,7 @@ def build(
     seed: int = 0,
     on_stage: OnStage = lambda name, cached, seconds: None,
 ) -> Build:
-    """Search, extract, calibrate, export, convert and verify a network for a target.
+    """Search, extract, calibrate, export, convert and verify a network for a target; or a network of your own.
 
     A gate that fails raises nothing: look at `manifest.outcome` and `manifest.verdicts` of the build. A build that was
     interrupted goes on from its cache when it is called again.
@@ -51,11 +63,19 @@ def build(
     Args:
         target: its name, its file, or what `load_target` gave.
         supernet: its name, its folder (also of one network), or what `open_supernet` gave.
+        model: in place of a supernet: an ONNX file, a torch module, or a program of `torch.export`.
+        example: a torch module's input or its shape, batch 1.
+        labels: of `model`: its classes in the order of its output, or a file with one a line.
+        task: of `model`: `classify`, or `features` for an output that is no logits.
+        shape: of `model`'s input, where a file leaves sizes free.
+        output: of `model`: the one that counts, where a file has several.
+        mean: of `model`'s pixels 0..255, by channel: input = (pixel - mean) / std.
+        std: likewise.
         untrained: random weights for a published supernet: latency and conversion only.
         latency_ms: the budget; by default the target's share of the largest subnet's latency.
         precision: of the artifact; the target's by default.
         runtime: likewise; `fastest` measures all that the target can run in turn on the device, and keeps the fastest.
-        data: an image folder of the same classes to verify on.
+        data: an image folder of the same classes to verify on; for `model` also a .npz file of `images` or `inputs`.
         device: `auto`, `emulated`, `local`, `none`, or a device of yours.
         out: the output folder; out/TARGET by default.
         constraints: what else a subnet has to keep.
@@ -74,36 +94,60 @@ def build(
         OfaEdgeError: nothing is left in the output folder that was not there before.
         KeyboardInterrupt: Ctrl-C.
     """
-    options = build_options(
-        target,
-        supernet,
-        untrained=untrained,
-        latency_ms=latency_ms,
-        precision=precision,
-        runtime=runtime,
-        data=None if data is None else Path(data),
-        device=device,
-        out=None if out is None else Path(out),
-        constraints=constraints or Constraints(),
-        predictor=predictor,
-        measure=measure,
-        refine=refine,
-        tune=tune,
-        tune_db=tune_db,
-        sustained=sustained,
-        outside_key=outside_key,
-        max_drop=max_drop,
-        seed=seed,
-    )
-    plan = make_plan(options)
-    run_plan(plan, StageCache(default_root()), _call(options), on_stage)
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-model-") as folder:
+        given = None
+        if model is not None:
+            given = ModelOptions(
+                as_onnx(model, example, Path(folder)),
+                labels=_labels_file(labels, Path(folder)),
+                task=task,
+                shape=None if shape is None else "x".join(map(str, shape)),
+                output=output,
+                mean=None if mean is None else tuple(mean),
+                std=None if std is None else tuple(std),
+            )
+        options = build_options(
+            target,
+            supernet,
+            untrained=untrained,
+            model=given,
+            latency_ms=latency_ms,
+            precision=precision,
+            runtime=runtime,
+            data=None if data is None else Path(data),
+            device=device,
+            out=None if out is None else Path(out),
+            constraints=constraints or Constraints(),
+            predictor=predictor,
+            measure=measure,
+            refine=refine,
+            tune=tune,
+            tune_db=tune_db,
+            sustained=sustained,
+            outside_key=outside_key,
+            max_drop=max_drop,
+            seed=seed,
+        )
+        plan = plan_build(options)
+        run_build(plan, StageCache(default_root()), _call(options), on_stage)
     return Build.open(plan.out)
+
+
+def _labels_file(labels: Sequence[str] | str | Path | None, folder: Path) -> Path | None:
+    if labels is None or isinstance(labels, str | Path):
+        return None if labels is None else Path(labels)
+    path = folder / "labels.txt"
+    write_bytes(path, "".join(f"{label}\n" for label in labels).encode())
+    return path
 
 
 def _call(options: BuildOptions) -> list[str]:
     """What was called, for the manifest: the arguments that are not defaults."""
     given = [field for field in dataclasses.fields(options) if getattr(options, field.name) != _default(field)]
-    return ["ofa_edge.build", *(f"{field.name}={getattr(options, field.name)}" for field in given)]
+    values = {field.name: getattr(options, field.name) for field in given}
+    if options.model is not None:
+        values["model"] = options.model.file.name  # it may be a file for the while of the build
+    return ["ofa_edge.build", *(f"{name}={value}" for name, value in values.items())]
 
 
 def _default(field: "dataclasses.Field[object]") -> object:
@@ -156,8 +200,7 @@ def inspect(
         images: how many of them at most.
 
     Raises:
-        ModelFileError: no such file, or it is damaged, or none of these kinds; or `against` is another network.
-        UnsupportedError, DataError: layers cannot be blamed, or there are no images for it.
+        ModelFileError: no such file, or it is damaged, or none of these kinds.
     """
     found = inspect_model(Path(model), profile)
     if against is None:

@@ -6,7 +6,7 @@ from typing import Any
 from ofa_edge.errors import UnknownNameError
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.targets import Target, load_target
-from ofa_edge.workflows.build.plan import BuildOptions
+from ofa_edge.workflows.build.base import BuildOptions
 
 
 def build_options(

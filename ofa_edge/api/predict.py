@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ofa_edge.errors import UnsupportedError
 from ofa_edge.latency.analytic import AnalyticModel, Coefficients
-from ofa_edge.latency.load import AnalyticFacts, doubt_of, find_facts
-from ofa_edge.latency.network import predict_network
-from ofa_edge.latency.onnx_operators import read_operators
+from ofa_edge.latency.of_file import predict_file
 from ofa_edge.latency.protocol import Interval, Key, OutsideKey, Provenance, Share
 from ofa_edge.runtimes import Runtime, require
 from ofa_edge.space import Space, Subnet
@@ -104,20 +101,13 @@ def _of_subnet(
 def _of_file(
     file: Path, target: Target, runtime: str, precision: Precision, version: str | None, outside_key: bool
 ) -> Prediction:
-    facts, outside = find_facts(target, runtime, precision, version, outside_key=outside_key)
-    if not isinstance(facts, AnalyticFacts):
-        raise UnsupportedError(
-            f"the latency model of {target.name} is a table",
-            "it holds the blocks of one space, and nothing about other networks",
-            "ofa-edge predict --target with an analytic model; see: ofa-edge targets list",
-        )
-    found = predict_network(read_operators(file), facts.read())
+    found = predict_file(file, target, runtime, precision, version, outside_key=outside_key)
     return Prediction(
         target=target.name,
-        interval=found.interval.widened(doubt_of(outside)).at(()) if outside else found.interval,
+        interval=found.interval,
         parts=found.parts,
-        key=facts.key,
-        provenance=facts.provenance,
-        outside=tuple(outside.values()),
+        key=found.key,
+        provenance=found.provenance,
+        outside=found.outside,
         unknown=found.unknown,
     )

@@ -151,7 +151,7 @@ def _is_new(entry: ModelEntry, old: Bundle, replace: bool) -> bool:
             if not replace:
                 raise UsageError(
                     f"'{entry.name}' is already bundled",
-                    f"from another build (subnet {there.subnet}, SHA-256 {there.sha256[:12]}...)",
+                    f"from another build (network {there.network}, SHA-256 {there.sha256[:12]}...)",
                     f"--replace, --name ANOTHER, or first: {pasteable('ofa-edge', 'bundle', '--remove', entry.name)}",
                 )
         elif there.sha256 == entry.sha256:

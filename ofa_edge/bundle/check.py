@@ -15,7 +15,6 @@ from ofa_edge.output import MANIFEST
 from ofa_edge.records.manifest import FileRecord, Manifest
 from ofa_edge.runtimes import runtimes
 from ofa_edge.shown import pasteable
-from ofa_edge.space import Space
 
 APP_ARCH = "aarch64"  # of the app's runtime: arm64-v8a
 _IO_TYPES = {0: "float32", 3: "uint8", 9: "int8"}  # of TFLite's schema, those that the app reads and writes
@@ -161,12 +160,11 @@ def _check_labels(folder: Path, listed: Sequence[str], shapes: _Shapes) -> None:
 
 
 def _check_shapes(folder: Path, manifest: Manifest, shapes: _Shapes) -> None:
-    channels = Space.from_json(manifest.supernet.space).in_channels
-    if (shapes.size, shapes.channels) != (manifest.subnet.resolution, channels):
+    said = manifest.network.inputs[0].shape
+    if (1, shapes.channels, shapes.size, shapes.size) != said:
         raise ConfigError(
             "the model is not the manifest's",
-            f"{folder}: input {shapes.size} px, {shapes.channels} channels; the manifest says "
-            f"{manifest.subnet.resolution} px, {channels}",
+            f"{folder}: input {shapes.size} px, {shapes.channels} channels; the manifest says {list(said)}",
             "run ofa-edge build again",
         )
 
@@ -182,7 +180,7 @@ def _entry(
 ) -> ModelEntry:
     rung = next((item for item in manifest.ladder if item.file == artifact.path), None)
     physical = [item for item in manifest.measurements if item.latency_ms is not None and item.kind == "physical"]
-    prediction, target, subnet = manifest.prediction, manifest.target, manifest.subnet
+    prediction, target, network = manifest.prediction, manifest.target, manifest.network
     file, labels_file = model_paths(name)
     return ModelEntry(
         name=name,
@@ -194,18 +192,20 @@ def _entry(
         classes=shapes.classes,
         precision=target.precision,
         target=target.name,
-        subnet=subnet.id,
-        resolution=subnet.resolution,
+        network=manifest.network_id,
+        resolution=shapes.size,
         channels=shapes.channels,
-        macs=subnet.macs,
-        params=subnet.params,
-        supernet=Path(manifest.supernet.name).name,  # no path of this machine goes into the app
-        trained=manifest.supernet.trained,
+        macs=network.macs,
+        params=network.params,
+        source=network.source,
+        trained=network.trained,
         verified=verified,
         manifest_sha256=manifest_sha256,
         top1=rung.top1 if rung else None,
         top1_images=rung.images if rung and rung.top1 is not None else 0,
-        predicted_ms=Predicted(
+        predicted_ms=None
+        if prediction is None
+        else Predicted(
             ms=prediction.ms, low90=prediction.low90, high90=prediction.high90, provenance=prediction.provenance
         ),
         measured_ms=_measured(physical[-1].name, physical[-1].latency_ms) if physical else None,

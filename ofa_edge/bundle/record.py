@@ -61,12 +61,12 @@ class ModelEntry(Record):
     classes: AtLeastOne
     precision: Precision
     target: str
-    subnet: str
+    network: str  # the subnet's id, or the start of the ONNX file's digest
     resolution: AtLeastOne
     channels: AtLeastOne
     macs: Count
     params: Count
-    supernet: str
+    source: str  # of the network: a supernet, a package or a file
     trained: bool
     verified: bool  # parity and accuracy passed
     manifest_sha256: Digest  # of the build's manifest.json

@@ -48,8 +48,9 @@ def samples_of(manifest: Manifest, count: int, class_names: Sequence[str]) -> tu
     """
     if count == 0:
         return None, "no sample images asked for"
-    if not manifest.supernet.trained:
-        return None, "an untrained network has no accuracy to show on sample images"
+    if manifest.supernet is None or not manifest.network.trained:
+        file = "the network came as a file, without images"
+        return None, file if manifest.supernet is None else "an untrained network has no accuracy to show on them"
     recorded = {Path(item.path).name: item.sha256 for item in manifest.inputs if item.role == "images"}
     try:
         package = zoo.open_supernet(manifest.supernet.name)

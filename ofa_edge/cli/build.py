@@ -10,13 +10,15 @@ import click
 from ofa_edge.cli.classes import class_lines
 from ofa_edge.cli.console import StageLines, file_size, hanging, outcome, print_json, table
 from ofa_edge.cli.constraint_options import constraint_options, take_constraints
+from ofa_edge.cli.model_options import model_options, take_model
 from ofa_edge.cli.options import json_option, outside_key_option, precision_option, target_option
 from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
     from ofa_edge.records.manifest import Manifest
     from ofa_edge.records.race import RatioRecord
-    from ofa_edge.workflows.build.plan import Plan
+    from ofa_edge.workflows.build.base import Plan
+    from ofa_edge.workflows.build.plan import SupernetPlan
 
 GATE_FAILED, NOT_PROVED = 1, 3
 
@@ -45,7 +47,14 @@ GATE_FAILED, NOT_PROVED = 1, 3
 )
 @outside_key_option
 @click.option("--untrained", is_flag=True, help="Random weights for a published supernet: latency and conversion only.")
-@click.option("--data", type=click.Path(path_type=Path), help="Image folder: train/CLASS/..., val/CLASS/...")
+@model_options
+@click.option(
+    "--data",
+    "--samples",
+    "data",
+    type=click.Path(path_type=Path),
+    help="Image folder: train/CLASS/..., val/CLASS/... With --model also a .npz file: images or inputs, and labels.",
+)
 @click.option(
     "--device",
     default="auto",
@@ -81,30 +90,35 @@ GATE_FAILED, NOT_PROVED = 1, 3
 def build_command(
     as_json: bool, dry_run: bool, resume: bool, fleet: str | None, max_models: int | None, **options: Any
 ) -> int:
-    """Search, extract, export, convert and verify a network for one target, or those of a fleet."""
+    """Search, extract, export, convert and verify a network for one target, or those of a fleet.
+
+    With --model FILE.onnx nothing is searched for: the file's network is converted and verified.
+    """
     del resume  # the cache always resumes; the option exists so that the hint of an interrupted build can be pasted
     from ofa_edge.cache import StageCache, default_root
     from ofa_edge.cli.fleet import build_fleet_command, require_one
-    from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+    from ofa_edge.errors import UnsupportedError
+    from ofa_edge.workflows.build.base import BuildOptions
+    from ofa_edge.workflows.build.run import plan_build, run_build
 
-    constraints = take_constraints(options)
+    constraints, model = take_constraints(options), take_model(options)
     require_one(options["target"], fleet, max_models, options["latency_ms"])
+    if fleet is not None and model is not None:
+        raise UnsupportedError("--fleet with --model", "a fleet is searched for", "--target NAME --model FILE for each")
     if fleet is not None:
         del options["target"]
         return _exit_code(
             build_fleet_command(fleet, max_models, as_json, dry_run, {**options, "constraints": constraints})
         )
-    plan = make_plan(BuildOptions(constraints=constraints, **options))
+    plan = plan_build(BuildOptions(constraints=constraints, model=model, **options))
     if dry_run:
         click.echo(describe(plan))
         return 0
     if not as_json:
         click.echo(describe(plan), err=True)
-    from ofa_edge.workflows.build.build import build
-
     lines = StageLines(quiet=as_json)
     try:
-        manifest = build(plan, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], lines)
+        manifest = run_build(plan, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], lines)
     finally:
         lines.close()
     if as_json:
@@ -121,38 +135,48 @@ def _exit_code(manifests: "Sequence[Manifest]") -> int:
 
 def describe(plan: "Plan") -> str:
     """What a build will do, said before it begins."""
-    from ofa_edge.workflows.build.search import constraint_words
+    from ofa_edge.workflows.build.model_plan import ModelPlan
+    from ofa_edge.workflows.build.plan import SupernetPlan
 
-    search, tuning, ranges = plan.search, plan.export.tuning, plan.export.ranges
+    tuning, ranges, contenders = plan.export.tuning, plan.export.ranges, plan.export.contenders
     where = plan.device.name if plan.device.name != "none" else f"none ({plan.device.why or 'not asked for'})"
-    share = (
-        ""
-        if search.relative_budget is None
-        else f" ({100 * search.relative_budget:.0f} % of the largest subnet's latency)"
-    )
-    trained = "" if plan.package.trained else "  UNTRAINED: random weights"
-    contenders = plan.export.contenders
     runtime = plan.export.runtime.name
     if contenders is not None:
         runtime = f"the fastest of {', '.join(each.name for each in contenders.runtimes)};"
-    return (
-        f"build for {plan.target.name}: {runtime} {plan.export.precision}, "
-        f"budget {search.budget_ms:.3g} ms{share}\n"
-        f"  supernet {plan.package.name}{trained}, images: {plan.data.source}\n"
-        f"  device {where}; output {plan.out}"
-        + ("" if plan.package.subnet else f"\n  the search {search.ranked}")
-        + (f"\n  measuring up to {search.measure} candidates" if search.ranked.measures_more else "")
-        + "".join(f"\n  keeping {words}" for words in constraint_words(search))
-        + (f"\n  tuning for {tuning.seconds:.0f} s" if tuning.seconds else "")
-        + (
-            f"\n  refining the latency model with {plan.options.refine} candidates a round"
-            if plan.options.refine
-            else ""
-        )
-        + "".join(f"\n  {name} left out: {why}" for name, why in (contenders.left_out if contenders else {}).items())
-        + "".join(f"\n  note: {words}" for words in plan.data.notes)
-        + "".join(f"\n  warning: {words}" for words in (ranges.warnings if ranges else ()))
-    )
+    source, share, search = "", "", list[str]()
+    if isinstance(plan, ModelPlan):
+        source = f"network {plan.given.path.name}"
+        search = [f"assumed: {words}" for words in plan.assumed]
+    elif isinstance(plan, SupernetPlan):
+        source = f"supernet {plan.package.name}" + ("" if plan.package.trained else "  UNTRAINED: random weights")
+        search = _searching(plan)
+        if plan.search.relative_budget is not None:
+            share = f" ({100 * plan.search.relative_budget:.0f} % of the largest subnet's latency)"
+    budget = "no budget" if plan.budget_ms is None else f"budget {plan.budget_ms:.3g} ms{share}"
+    lines = [
+        f"build for {plan.target.name}: {runtime} {plan.export.precision}, {budget}",
+        f"{source}, {'images' if plan.data.labelled else 'inputs'}: {plan.data.source}",
+        f"device {where}; output {plan.out}",
+        *search,
+        *([f"tuning for {tuning.seconds:.0f} s"] if tuning.seconds else []),
+        *(f"{name} left out: {why}" for name, why in (contenders.left_out if contenders else {}).items()),
+        *(f"note: {words}" for words in plan.data.notes),
+        *(f"warning: {words}" for words in (ranges.warnings if ranges else ())),
+    ]
+    return "\n  ".join(lines)
+
+
+def _searching(plan: "SupernetPlan") -> list[str]:
+    """What the search goes by, and what it keeps."""
+    from ofa_edge.workflows.build.search import constraint_words
+
+    search = plan.search
+    return [
+        *([] if plan.package.subnet else [f"the search {search.ranked}"]),
+        *([f"measuring up to {search.measure} candidates"] if search.ranked.measures_more else []),
+        *(f"keeping {words}" for words in constraint_words(search)),
+        *([f"refining the latency model with {plan.options.refine} candidates a round"] if plan.options.refine else []),
+    ]
 
 
 def summary(manifest: "Manifest", out: Path) -> str:
@@ -172,14 +196,19 @@ def summary(manifest: "Manifest", out: Path) -> str:
 def headline(manifest: "Manifest") -> str:
     """The subnet, what it was built for, and how it was chosen."""
     subnet, target, prediction = manifest.subnet, manifest.target, manifest.prediction
-    depths = ",".join(str(len(stage)) for stage in subnet.stages)
-    lines = [
-        f"subnet {subnet.id}  d {depths}  r {subnet.resolution}  {subnet.macs / 1e6:.2f} M MACs  "
-        f"{subnet.params / 1e3:.0f} k parameters",
-        f"for {target.name} ({target.runtime} {target.precision}, {target.threads} threads)   "
-        f"predicted {prediction.ms:.3g} ms ({prediction.low90:.3g} .. {prediction.high90:.3g} at 90 %, "
-        f"{prediction.provenance})",
-    ]
+    network = manifest.network
+    name = f"{network.source}  {' x '.join(map(str, network.inputs[0].shape[1:]))}"
+    if subnet is not None:
+        depths = ",".join(str(len(stage)) for stage in subnet.stages)
+        name = f"subnet {subnet.id}  d {depths}  r {subnet.resolution}"
+    lines = [f"{name}  {network.macs / 1e6:.2f} M MACs  {network.params / 1e3:.0f} k parameters"]
+    words = f"for {target.name} ({target.runtime} {target.precision}, {target.threads} threads)"
+    if prediction is not None:
+        words += (
+            f"   predicted {prediction.ms:.3g} ms ({prediction.low90:.3g} .. {prediction.high90:.3g} at 90 %, "
+            f"{prediction.provenance})"
+        )
+    lines += [words, *(f"assumed: {each}" for each in network.assumed)]
     search = manifest.search
     if search is not None:
         source, by = "--latency-ms", ", by balanced accuracy" if search.metric == "balanced" else ""
@@ -205,7 +234,7 @@ def _refinement(manifest: "Manifest", out: Path) -> list[str]:
             shares = (f"{100 * share:.0f} %" for share in (gap.inside50, gap.inside90))
             cells = [f"{100 * gap.mape:.1f} %", f"{gap.bias:+.3f}", *shares]
             rows.append([words, str(len(found.candidates)), *cells])
-    changed = "the choice stands" if found.first == manifest.subnet.id else f"in place of {found.first}"
+    changed = "the choice stands" if found.first == manifest.network_id else f"in place of {found.first}"
     lines = [
         f"refined on {found.device} in {found.rounds} round{'' if found.rounds == 1 else 's'}: {changed}",
         table(rows, right=(1, 2, 3, 4, 5)),
@@ -229,8 +258,8 @@ def _race(manifest: "Manifest") -> list[str]:
         times = [f"{item.p50_ms:.3g}", f"{item.low95:.3g} .. {item.high95:.3g}"]
         rows.append([item.runtime, file_size(item.size), *times, *ratio, note])
     lines = [
-        f"runtimes in turn on {found.device}, {found.contenders[0].rounds} rounds "
-        f"(the subnet was searched for {found.searched_for})",
+        f"runtimes in turn on {found.device}, {found.contenders[0].rounds} rounds"
+        + (f" (the subnet was searched for {found.searched_for})" if found.searched_for else ""),
         table(rows, right=range(1, 7)),
         *(f"  {name} left out: {reason}" for name, reason in found.left_out.items()),
     ]

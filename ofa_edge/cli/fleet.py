@@ -32,8 +32,8 @@ def require_one(target: str | None, fleet: str | None, max_models: int | None, l
 
 def search_fleet_command(fleet: str, max_models: int | None, evaluations: int, options: dict[str, Any]) -> "Fleet":
     """How a fleet can be served."""
+    from ofa_edge.workflows.build.base import BuildOptions
     from ofa_edge.workflows.build.fleet import plan_fleet, search_fleet
-    from ofa_edge.workflows.build.plan import BuildOptions
 
     plans = plan_fleet(BuildOptions(target="", device="none", **options), fleet, claim=False, images=False)
     return search_fleet(plans, max_models, evaluations)
@@ -44,8 +44,8 @@ def build_fleet_command(
 ) -> "list[Manifest]":
     """Search and build a fleet; the manifests, none after a dry run."""
     from ofa_edge.cache import StageCache, default_root
+    from ofa_edge.workflows.build.base import BuildOptions
     from ofa_edge.workflows.build.fleet import build_fleet, plan_fleet, search_fleet
-    from ofa_edge.workflows.build.plan import BuildOptions
 
     plans = plan_fleet(BuildOptions(target="", **options), fleet)
     found = search_fleet(plans, max_models)
@@ -159,15 +159,15 @@ def _built(manifests: "list[Manifest]", folders: list[Path]) -> str:
         rows.append(
             [
                 manifest.target.name,
-                manifest.subnet.id,
-                f"{manifest.prediction.ms:.3g}",
+                manifest.network_id,
+                "-" if manifest.prediction is None else f"{manifest.prediction.ms:.3g}",
                 "-" if top1 is None else f"{100 * top1:.2f}",
                 outcome(manifest.outcome),
                 f"{cached} of {len(manifest.stages)} stages",
                 f"{folder}/",
             ]
         )
-    models = len({manifest.subnet.id for manifest in manifests})
+    models = len({manifest.network_id for manifest in manifests})
     return (
         f"{table(rows, right=(2, 3))}\n\n{len(manifests)} targets, {models} subnet{'' if models == 1 else 's'}\n"
         f"{next_step('verify', folders[0], '--device', 'NAME')}, and so on"

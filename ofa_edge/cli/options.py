@@ -41,3 +41,18 @@ def device_option(text: str = "local, or one of: ofa-edge devices list.") -> Dec
 def json_option(text: str = "Print as JSON.") -> Decorator:
     """The result for programs."""
     return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between them."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Parse; a tuple is passed through."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(item) for item in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r}: wanted numbers with commas between them", param, ctx)

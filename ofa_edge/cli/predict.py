@@ -131,13 +131,20 @@ def explain_command(
 def _subnet(text: str | None, supernet: str) -> "tuple[Subnet, Space]":
     """A subnet and its space: a build's own, or one of a supernet's."""
     from ofa_edge.builds import Build
-    from ofa_edge.errors import ConfigError
+    from ofa_edge.errors import ConfigError, UnsupportedError
     from ofa_edge.files import parse_json
+    from ofa_edge.shown import pasteable
     from ofa_edge.space import Space
     from ofa_edge.supernet.zoo import open_space
 
     if text is not None and not text.lstrip().startswith("{") and Path(text).is_dir():
         build = Build.open(Path(text))
+        if build.subnet is None or build.manifest.supernet is None:
+            raise UnsupportedError(
+                f"{text} was built from a file, and has no blocks to explain",
+                f"its network is {build.manifest.network.source}",
+                pasteable("ofa-edge", "predict", build.network.onnx, "--target", build.manifest.target.name),
+            )
         return build.subnet, Space.from_json(build.manifest.supernet.space)
     space = open_space(supernet)
     if text is None:

@@ -61,7 +61,8 @@ def search_command(
     from ofa_edge.cli.fleet import fleet_json, fleet_text, require_one, search_fleet_command
     from ofa_edge.errors import ConfigError
     from ofa_edge.search.evolution import SearchOptions
-    from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+    from ofa_edge.workflows.build.base import BuildOptions
+    from ofa_edge.workflows.build.plan import make_plan
     from ofa_edge.workflows.build.search import chosen_candidates, predicted_search
 
     constraints = take_constraints(options)

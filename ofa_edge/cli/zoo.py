@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ofa_edge.cli.console import next_step, print_json, table
-from ofa_edge.cli.options import json_option
+from ofa_edge.cli.options import Numbers, json_option
 from ofa_edge.cli.streams import for_bars
 from ofa_edge.shown import pasteable
 
@@ -58,21 +58,6 @@ def _imports(parent: Path) -> list[list[str]]:
     return rows
 
 
-class _Numbers(click.ParamType[tuple[float, ...]]):
-    """Numbers with commas between them."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """Parse; a tuple is passed through."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(float(item) for item in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r}: wanted numbers with commas between them", param, ctx)
-
-
 @zoo_group.command("import")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder. Default: imported/NAME.")
@@ -80,12 +65,12 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.option("--space", metavar="NAME|DIR|JSON", help="The space that it belongs to. Default: found from its shapes.")
 @click.option("--sha256", metavar="HEX", help="The SHA-256 that the weights file must have; an https address needs it.")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one per line. Default: class 0, ...")
-@click.option("--mean", type=_Numbers(), metavar="M,M,M", help="Of pixels 0..255. Default for 3 channels: ImageNet's.")
-@click.option("--std", type=_Numbers(), metavar="S,S,S", help="Of pixels 0..255. Default for 3 channels: ImageNet's.")
+@click.option("--mean", type=Numbers(), metavar="M,M,M", help="Of pixels 0..255. Default for 3 channels: ImageNet's.")
+@click.option("--std", type=Numbers(), metavar="S,S,S", help="Of pixels 0..255. Default for 3 channels: ImageNet's.")
 @click.option("--predictor", type=click.Path(path_type=Path), help="A published accuracy predictor, .pth.")
 @click.option(
     "--predictor-sizes",
-    type=_Numbers(),
+    type=Numbers(),
     metavar="R,R,...",
     help="The predictor's resolutions, if they differ from the supernet's.",
 )

@@ -1,10 +1,11 @@
-"""Labelled images in memory: what every source of data is turned into."""
+"""Labelled images, or inputs of any other kind, in memory: what every source of data is turned into."""
 
 import dataclasses
 import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +18,18 @@ from ofa_edge.errors import DataError
 
 
 @dataclass(frozen=True)
-class Images:
-    """Images uint8 [N, H, W, C] with their class numbers int64 [N]."""
+class Samples:
+    """What a network is run on: its own inputs, float32 [N, ...], or images (`Images`); class numbers int64 [N]."""
 
-    pixels: Pixels
+    values: NDArray[Any]
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if self.pixels.ndim != 4 or self.pixels.dtype != np.uint8 or len(self.pixels) != len(self.labels):
+        if self.values.dtype != np.float32 or not self.values.ndim or len(self.values) != len(self.labels):
             raise DataError(
-                "images and labels do not fit together",
-                f"images {self.pixels.dtype} {list(self.pixels.shape)}, {len(self.labels)} labels",
-                "give uint8 images [N, H, W, C] and one label each",
+                "inputs and labels do not fit together",
+                f"inputs {self.values.dtype} {list(self.values.shape)}, {len(self.labels)} labels",
+                "give float32 inputs [N, ...] and one label each",
             )
 
     def __len__(self) -> int:
@@ -49,19 +50,37 @@ class Images:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 over the shape, all pixels and all labels, in their order."""
-        digest = hashlib.sha256(repr(self.pixels.shape).encode())
-        digest.update(np.ascontiguousarray(self.pixels).data)
+        """SHA-256 over the shape, all values and all labels, in their order."""
+        digest = hashlib.sha256(repr(self.values.shape).encode())
+        digest.update(np.ascontiguousarray(self.values).data)
         digest.update(self.labels.tobytes())
         return digest.hexdigest()
 
-    def take(self, index: NDArray[np.int64]) -> "Images":
-        """The images of these indices, in that order. For "some N of them" there is `sample`."""
-        return Images(self.pixels[index], self.labels[index])
+    def take(self, index: NDArray[np.int64]) -> Self:
+        """Those of these indices, in that order. For "some N of them" there is `sample`."""
+        return type(self)(self.values[index], self.labels[index])
 
-    def sample(self, count: int | None, seed: int = 0) -> "Images":
-        """`count` images by the one rule of `ofa_edge.data.sampling`, or all of them, in its order."""
+    def sample(self, count: int | None, seed: int = 0) -> Self:
+        """`count` of them by the one rule of `ofa_edge.data.sampling`, or all of them, in its order."""
         return self.take(stratified(self.labels, count, seed))
+
+
+@dataclass(frozen=True)
+class Images(Samples):
+    """Images uint8 [N, H, W, C] with their class numbers int64 [N]."""
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.dtype != np.uint8 or len(self.pixels) != len(self.labels):
+            raise DataError(
+                "images and labels do not fit together",
+                f"images {self.pixels.dtype} {list(self.pixels.shape)}, {len(self.labels)} labels",
+                "give uint8 images [N, H, W, C] and one label each",
+            )
+
+    @property
+    def pixels(self) -> Pixels:
+        """uint8 [N, H, W, C]."""
+        return self.values
 
     def resized(self, size: int) -> "Images":
         """The same images at another size."""
@@ -108,13 +127,18 @@ class Dataset:
         kept, other = stratified_split(self.train.labels, held_out, seed)
         return self.train.take(kept), self.train.take(other)
 
-    def in_order_of(self, labels: Sequence[str]) -> "Dataset":
-        """The same images, their classes numbered as in a supernet's labels.
+    def in_order_of(self, labels: Sequence[str], whose: str = "supernet", *, some: bool = False) -> "Dataset":
+        """The same images, their classes numbered as in a network's labels.
+
+        Args:
+            labels: the network's.
+            whose: they are, for the error: "supernet" or "network".
+            some: whether data without images of some classes will do.
 
         Raises:
             DataError: the classes are not those; what differs is named, with what to write into `labels.toml`.
         """
-        order = np.array(class_order(self.class_names, labels, self.name), dtype=np.int64)
+        order = np.array(class_order(self.class_names, labels, self.name, whose, some=some), dtype=np.int64)
         train, test = (Images(part.pixels, order[part.labels]) for part in (self.train, self.test))
         return dataclasses.replace(self, train=train, test=test, class_names=tuple(labels))
 

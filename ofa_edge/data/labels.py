@@ -14,10 +14,12 @@ import json
 import re
 import tomllib
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from ofa_edge.errors import DataError
+from ofa_edge.files import bounded_text
 
 LABELS_FILE = "labels.toml"
 _NAMED = 5
@@ -95,29 +97,65 @@ def read_labels(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
     return labels
 
 
-def class_order(names: Sequence[str], labels: Sequence[str], where: str) -> list[int]:
-    """The number that each of a data set's classes has among a supernet's labels.
+def listed_labels(path: Path, count: int) -> tuple[str, ...]:
+    """The labels of a network, from a text file with a class a line, in the order of its outputs.
+
+    Args:
+        path: of the file.
+        count: of the network's outputs.
+
+    Raises:
+        DataError: it cannot be read, has another number of lines, or labels are refused (`check_labels`).
+    """
+    hint = "give a text file with a class a line, in the order of the network's outputs"
+    try:
+        names = bounded_text(path).rstrip("\n\r ").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError("cannot read the labels", f"{path}: {error}", hint) from error
+    if len(names) != count:
+        raise DataError(f"{len(names)} labels for {count} outputs", str(path), hint)
+    return told_apart(names, str(path))
+
+
+def told_apart(names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Labels as they stand in a list, without spaces around them; a name that stands twice gets its class's number.
+
+    Two of ImageNet's do ("crane", "maillot"). Raises DataError, see `check_labels`.
+    """
+    names = [name.strip() for name in names]
+    twice = {name for name, times in Counter(names).items() if times > 1}
+    labels = tuple(f"{name} ({number})" if name in twice else name for number, name in enumerate(names))
+    check_labels(labels, where)
+    return labels
+
+
+def class_order(
+    names: Sequence[str], labels: Sequence[str], where: str, whose: str = "supernet", *, some: bool = False
+) -> list[int]:
+    """The number that each of a data set's classes has among a network's labels.
 
     Args:
         names: the data set's classes.
-        labels: the supernet's.
+        labels: the network's.
         where: the data are, for the error.
+        whose: labels they are: "supernet" or "network".
+        some: whether data without images of some classes will do.
 
     Raises:
         DataError: they are not the same; what is missing and what is strange is named, with lines for `labels.toml`.
     """
     strange, missing = [name for name in names if name not in labels], [name for name in labels if name not in names]
-    if strange or missing:
-        parts = ((missing, "missing"), (strange, "not the supernet's"))
+    if strange or (missing and not some):
+        parts = ((missing, "missing"), (strange, f"not the {whose}'s"))
         why = "; ".join(f"{words}: {_some(found)}" for found, words in parts if found)
         lines = "\n".join(f"    {line}" for line in example(missing, strange))
         raise DataError(
-            "the data's classes are not the supernet's",
+            f"the data's classes are not the {whose}'s",
             f"{where}: {why}",
             f"name the class folders after the labels; where a folder cannot be called so, {LABELS_FILE} beside train/ "
             f"says it:\n{lines}"
             if missing
-            else f"leave out the folders of other classes, or give them labels of the supernet's in {LABELS_FILE}",
+            else f"leave out the folders of other classes, or give them labels of the {whose}'s in {LABELS_FILE}",
         )
     return [labels.index(name) for name in names]
 

@@ -7,7 +7,8 @@ whoever adds them, in whatever order, gets the same pixels. Nothing depends on a
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,30 +23,44 @@ _WEIGHT_UNIT = 2.0**20  # two passes over 8-bit pixels then take 48 of float64's
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From raw pixels to a network's input. `mean` and `std` are in units of the pixel values 0..255, by channel."""
+    """From raw pixels to a network's input.
+
+    Attributes:
+        size: its height, in pixels.
+        channels: values a pixel.
+        mean, std: by channel, in units of the pixel values 0..255.
+        width: in pixels, where it is not the height.
+    """
 
     size: int
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    width: int | None = None
 
     def __post_init__(self) -> None:
-        if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0 or self.size < 1:
+        bad = len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std, default=0) <= 0
+        if bad or min(self.shape) < 1:
             raise ConfigError(
                 "bad preprocessing",
-                f"size {self.size}, {self.channels} channels, mean {self.mean}, std {self.std}",
+                f"size {self.shape}, {self.channels} channels, mean {self.mean}, std {self.std}",
                 "give one mean and one positive std for each channel",
             )
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.size, self.width or self.size
+
     def apply(self, images: Pixels) -> NDArray[np.float32]:
-        """Raw images uint8 [N, H, W, C] -> normalised float32 [N, C, size, size]. Raises DataError on another shape."""
+        """Raw images uint8 [N, H, W, C] -> normalised float32 [N, C, *shape]. Raises DataError on another shape."""
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != self.channels:
             raise DataError(
                 "images do not fit the network",
                 f"got {images.dtype} {list(images.shape)}, wanted uint8 [N, H, W, {self.channels}]",
-                "check the number of channels of the data against the supernet's",
+                "check the number of channels of the data against the network's",
             )
-        return self.normalise(resize(images, self.size))
+        return self.normalise(resize(images, *self.shape))
 
     def normalise(self, images: Pixels) -> NDArray[np.float32]:
         """Pixels at the network's size, uint8 [N, H, W, C] -> float32 [N, C, H, W]."""
@@ -58,26 +73,58 @@ class Preprocessing:
         return dataclasses.replace(self, size=size)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON."""
-        return dataclasses.asdict(self)
+        """As JSON; the width only where it is not the height."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Preprocessing":
         """Inverse of `to_json`. Raises ConfigError."""
         try:
             mean, std = (tuple(float(item) for item in value[key]) for key in ("mean", "std"))
-            return cls(int(value["size"]), int(value["channels"]), mean, std)
+            width = value.get("width")
+            return cls(int(value["size"]), int(value["channels"]), mean, std, None if width is None else int(width))
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError("bad preprocessing", f"{type(error).__name__}: {error}", "rebuild the file") from error
 
 
-def resize(images: Pixels, size: int) -> Pixels:
-    """uint8 [N, H, W, C] -> uint8 [N, size, size, C]. Rectangles are squeezed: crop first where that matters."""
-    height, width = images.shape[1:3]
-    if height == width == size:
+def asked_statistics(
+    mean: Sequence[float] | None, std: Sequence[float] | None, channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of pixels 0..255 as a user gave them, one for each channel.
+
+    Args:
+        mean: one value, or one for each channel.
+        std: likewise.
+        channels: of the network's images.
+
+    Raises:
+        ConfigError: they do not fit, or are of pixels 0..1; says what to give.
+    """
+    means, stds = tuple(mean or ()), tuple(std or ())
+    given = f"--mean {_words(means)} --std {_words(stds)}"
+    if not {len(means), len(stds)} <= {1, channels}:
+        why = f"{given}; the network takes {channels} channel{'' if channels == 1 else 's'}"
+        hint = "--mean and --std as in training, for pixels 0..255: one value, or one for each channel with commas"
+        raise ConfigError("pixel statistics do not fit the network", why, hint)
+    if not (all(map(math.isfinite, (*means, *stds))) and min(stds) > 0):
+        raise ConfigError("bad pixel statistics", given, "give numbers, those of --std above 0")
+    if min(stds) < 1:
+        larger = f"--mean {_words(255 * value for value in means)} --std {_words(255 * value for value in stds)}"
+        raise ConfigError("pixel statistics are of pixels 0..1", f"{given}; wanted are those of 0..255", larger)
+    return means if len(means) == channels else means * channels, stds if len(stds) == channels else stds * channels
+
+
+def _words(values: Iterable[float]) -> str:
+    return ",".join(f"{value:.6g}" for value in values)
+
+
+def resize(images: Pixels, size: int, width: int | None = None) -> Pixels:
+    """uint8 [N, H, W, C] -> uint8 [N, size, width or size, C]. Another shape is squeezed: crop where that matters."""
+    shape = (size, width or size)
+    if images.shape[1:3] == shape:
         return images
-    rows, columns = triangle_filter(height, size), triangle_filter(width, size)
-    result = np.empty((len(images), size, size, images.shape[3]), dtype=np.uint8)
+    rows, columns = (triangle_filter(*sides) for sides in zip(images.shape[1:3], shape, strict=True))
+    result = np.empty((len(images), *shape, images.shape[3]), dtype=np.uint8)
     for start in range(0, len(images), 1024):  # bounds the float64 copy
         part = images[start : start + 1024].astype(np.float64)
         part = np.einsum("yh,nhwc->nywc", rows, part, optimize=True)

@@ -79,7 +79,9 @@ def read_operators(path: Path) -> OnnxNetwork:
     reader = _Reader(model.graph, path)
     operators = reader.read()
     if not operators:
-        raise _unreadable(path, "it holds no operator")
+        inside = ", ".join(sorted({node.op_type for node in model.graph.node} & {"If", "Loop", "Scan"}))
+        why = f"its operators stand in the bodies of {inside}: which of them run is known only while running"
+        raise _unreadable(path, why if inside else "it holds no operator")
     return OnnxNetwork(reader.shape(reader.input), operators)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ofa_edge import cost
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file
-from ofa_edge.records.manifest import FileRecord, Manifest, read_manifest
+from ofa_edge.records.manifest import FileRecord, Manifest, SubnetRecord, SupernetRecord, read_manifest
 from ofa_edge.space import Space, Subnet
 
 RUNNER = "runner"  # folder of the program that travels with an artifact
@@ -64,14 +64,15 @@ def runner_of(folder: Path, manifest: Manifest) -> Path | None:
     return folder / RUNNER if any(record.path.startswith(f"{RUNNER}/") for record in manifest.outputs) else None
 
 
-def subnet_of(manifest: Manifest) -> Subnet:
-    """The subnet of a build."""
-    return Subnet(manifest.subnet.stages, manifest.subnet.resolution, manifest.subnet.widths)
+def subnet_of(said: SubnetRecord) -> Subnet:
+    """The subnet that a record describes."""
+    return Subnet(said.stages, said.resolution, said.widths)
 
 
 def _faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """What is wrong with a manifest as a whole, and where."""
-    yield from _wrong_subnet(manifest)
+    if manifest.supernet is not None and manifest.subnet is not None:
+        yield from _wrong_subnet(manifest.supernet, manifest.subnet)
     artifacts = [record.path for record in manifest.outputs if record.role == "artifact"]
     if len(artifacts) != 1:
         yield "no single artifact", f"outputs of role 'artifact': {artifacts}"
@@ -87,11 +88,11 @@ def _faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "impossible figures", f"threads = {manifest.target.threads}, seed = {manifest.seed}"
 
 
-def _wrong_subnet(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    subnet, said = subnet_of(manifest), manifest.subnet
+def _wrong_subnet(supernet: SupernetRecord, said: SubnetRecord) -> Iterator[tuple[str, str]]:
+    subnet = subnet_of(said)
     try:
-        space = Space.from_json(manifest.supernet.space)
-        if space.hash != manifest.supernet.space_hash:
+        space = Space.from_json(supernet.space)
+        if space.hash != supernet.space_hash:
             yield "another search space", f"supernet.space hashes to {space.hash[:12]}, not to supernet.space_hash"
         space.check(subnet)
     except ConfigError as error:

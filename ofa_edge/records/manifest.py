@@ -35,7 +35,7 @@ from ofa_edge.records.schedules import KernelRecord, SchedulesRecord
 from ofa_edge.records.search import SearchRecord, SustainedRecord
 from ofa_edge.schema import explain
 from ofa_edge.space import Space, Subnet
-from ofa_edge.vocabulary import Label, Outcome, Precision, weightiest
+from ofa_edge.vocabulary import Label, NetworkKind, Outcome, Precision, Task, weightiest
 
 OWN_IMAGES = "own images"
 """Role of the sets of images that a build took from `--data`; their digests are of pixels and labels, not of files."""
@@ -69,8 +69,6 @@ class SupernetRecord(Record):
     name: str
     space: JsonObject  # Space.to_json()
     space_hash: Digest
-    trained: bool
-    dataset: str | None = None  # what its accuracy was measured on
 
 
 class SubnetRecord(Record):
@@ -97,32 +95,50 @@ class SubnetRecord(Record):
 
 
 class InputRecord(Record):
-    """What goes into the network, and how an image becomes it."""
+    """What goes into the network; where it is an image, its layout, and how an image becomes it."""
 
     name: str
     shape: tuple[Annotated[int, Field(ge=1)], ...]
-    layout: Literal["NCHW"]
+    layout: Literal["NCHW"] | None
     dtype: Literal["float32"]
-    preprocessing: JsonObject  # Preprocessing.to_json()
+    preprocessing: JsonObject | None  # Preprocessing.to_json()
 
 
 class OutputRecord(Record):
-    """What comes out; the classes' names are in the file of role "labels", in this order."""
+    """What comes out; a classifier's labels are in the file of role "labels", in this order."""
 
     name: str
     shape: tuple[Annotated[int, Field(ge=1)], ...]
-    task: Literal["classify"]
+    task: Task
 
 
 class NetworkRecord(Record):
-    """The network that was converted: its ONNX file by digest, its interface, where it came from."""
+    """The network that was converted: its ONNX file by digest, its interface, where it came from.
 
-    kind: Literal["subnet", "network"]
+    Attributes:
+        kind: "subnet", "network" (one network of a package), or "file" (a model file).
+        source: name of the supernet, package or file.
+        sha256: of the ONNX file.
+        macs: multiply-accumulates of one inference; 0 where they could not be counted.
+        params: numbers in its weights.
+        inputs, outputs: its interface.
+        trained: whether its weights are.
+        dataset: what its accuracy was measured on.
+        changes: what was done to a given file before anything was made of it.
+        assumed: what a given file does not say and nobody gave, a sentence each.
+    """
+
+    kind: NetworkKind
     source: str
     sha256: Digest
     macs: Count
+    params: Count
     inputs: tuple[InputRecord, ...] = Field(min_length=1)
     outputs: tuple[OutputRecord, ...] = Field(min_length=1)
+    trained: bool
+    dataset: str | None = None
+    changes: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
 
 
 class PartRecord(Record):
@@ -293,7 +309,7 @@ class StageRecord(Record):
 class Manifest(Record):
     """One build, whole. Written last: a folder that has one is complete."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     tool: Literal["ofa-edge"] = "ofa-edge"
     version: str
     created: AwareDatetime
@@ -301,12 +317,12 @@ class Manifest(Record):
     seed: int
     labels: tuple[Label, ...] = ()
     target: TargetRecord
-    supernet: SupernetRecord
-    subnet: SubnetRecord
+    supernet: SupernetRecord | None = None  # where it is a subnet, or one network of a package
+    subnet: SubnetRecord | None = None  # likewise
     network: NetworkRecord
-    prediction: LatencyPrediction
+    prediction: LatencyPrediction | None  # None where no latency model takes the network
     search: SearchRecord | None = None  # None where the subnet was given, not searched
-    budget_ms: Positive  # what the latency gate holds against
+    budget_ms: Positive | None  # what the latency gate holds against, if anything
     sustained: SustainedRecord | None = None  # where the prediction is of a warm device
     schedules: SchedulesRecord | None = None  # of a TVM library for a CPU
     calibration: CalibrationRecord | None = None  # of an int8 artifact
@@ -326,27 +342,40 @@ class Manifest(Record):
     race: RaceRecord | None = None  # where the runtime was chosen by measuring
 
     @property
+    def network_id(self) -> str:
+        """What tells its network from others: the subnet's id, or the start of the file's digest."""
+        return self.network.sha256[:12] if self.subnet is None else self.subnet.id
+
+    @property
     def outcome(self) -> Outcome:
         """The weightiest outcome of all gates; `unverified` where there is no gate."""
         return weightiest(verdict.outcome for verdict in self.verdicts)
 
     @model_validator(mode="after")
     def _honest(self) -> Self:
-        if self.supernet.trained == ("untrained" in self.labels):
-            raise ValueError("the label 'untrained' must be there exactly when the supernet is not trained")
-        if not self.supernet.trained and self._shows_accuracy():
+        if self.network.trained == ("untrained" in self.labels):
+            raise ValueError("the label 'untrained' must be there exactly when the network is not trained")
+        if not self.network.trained and self._shows_accuracy():
             raise ValueError("an untrained network has no accuracy to show")
         emulated = any(measurement.kind == "emulated" for measurement in self.measurements)
         if emulated != ("emulated" in self.labels):
             raise ValueError("the label 'emulated' must be there exactly when an emulated device was used")
-        if (self.prediction.provenance == "analytic") != ("analytic" in self.labels):
+        predicted = self.prediction
+        if (predicted is not None and predicted.provenance == "analytic") != ("analytic" in self.labels):
             raise ValueError("the label 'analytic' must be there exactly when the prediction's provenance is analytic")
-        if bool(self.prediction.outside) != ("outside-key" in self.labels):
+        if (predicted is not None and bool(predicted.outside)) != ("outside-key" in self.labels):
             raise ValueError("the label 'outside-key' must be there exactly when the latency model's key does not hold")
         measured = any(measurement.latency_ms for measurement in self.measurements)
         for verdict in self.verdicts:
             if verdict.gate == "latency" and verdict.outcome in ("pass", "fail") and not measured:
                 raise ValueError(f"a latency gate cannot {verdict.outcome} without a measured latency")
+        return self
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        given = self.network.kind == "file"
+        if (self.supernet is None) != given or (self.subnet is None) != given:
+            raise ValueError("a network that is no file has a supernet and a subnet, and a file has neither")
         return self
 
     @model_validator(mode="after")

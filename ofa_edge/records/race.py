@@ -50,14 +50,14 @@ class RaceRecord(Record):
     Attributes:
         device: where.
         rounds: each runs every artifact once, in a process of its own; every other round goes backwards.
-        searched_for: the runtime whose latency model the subnet was searched with.
+        searched_for: the runtime whose latency model the subnet was searched with, if it was searched for.
         contenders: the fastest first.
         left_out: runtimes that were not measured, with the reason.
     """
 
     device: str
     rounds: Annotated[int, Field(ge=1)]
-    searched_for: str
+    searched_for: str | None
     contenders: tuple[ContenderRecord, ...] = Field(min_length=1)
     left_out: dict[str, str] = Field(default_factory=dict)
 

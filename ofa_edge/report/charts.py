@@ -9,6 +9,8 @@ from ofa_edge.records.manifest import PartRecord, StageRecord
 from ofa_edge.report.svg import drawing, element, label
 
 WIDTH = 920.0
+MOST_PARTS = 40
+_LETTERS = 24  # of a bar's name
 
 
 def stage_chart(stages: tuple[StageRecord, ...]) -> Markup:
@@ -24,14 +26,26 @@ def stage_chart(stages: tuple[StageRecord, ...]) -> Markup:
 
 
 def parts_chart(parts: tuple[PartRecord, ...]) -> Markup:
-    """One bar a block: its share of the predicted latency, and the cost that weighs most in it."""
+    """One bar a block, or operator: its share of the predicted latency, and the cost that weighs most in it.
+
+    Of many, the dearest are shown in their order, and all others as one.
+    """
     total = sum(part.ms for part in parts)
+    shown = sorted(sorted(range(len(parts)), key=lambda place: -parts[place].ms)[:MOST_PARTS])
     bars = [
-        _Bar(part.name, part.ms, f"{part.ms:.3g} ms, {part.ms / total:.1%}: {part.bound}", "bar")
-        for part in parts
+        _Bar(_end(part.name), part.ms, f"{part.ms:.3g} ms, {part.ms / total:.1%}: {part.bound}", "bar")
+        for part in (parts[place] for place in shown)
         if total
     ]
-    return _bar_chart("Predicted latency of each block", bars)
+    rest = total - sum(parts[place].ms for place in shown)
+    if len(shown) < len(parts) and total:
+        bars.append(_Bar(f"{len(parts) - len(shown)} others", rest, f"{rest:.3g} ms, {rest / total:.1%}", "bar cached"))
+    return _bar_chart("Predicted latency of each part", bars)
+
+
+def _end(name: str) -> str:
+    """The end of a long name, which tells operators of one network apart."""
+    return name if len(name) <= _LETTERS else "…" + name[1 - _LETTERS :]
 
 
 @dataclass(frozen=True)

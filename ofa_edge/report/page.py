@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from ofa_edge.files import write_bytes
 from ofa_edge.metrics import METRIC_NAMES
 from ofa_edge.records.classes import ClassesRecord, ClassRecord
@@ -38,20 +40,18 @@ def render_report(manifest: Manifest) -> str:
     return jinja.get_template(TEMPLATE).render(
         manifest=manifest,
         metric=METRIC_NAMES[manifest.search.metric if manifest.search else "top1"],
-        front=front_chart(
-            manifest.search, Chosen(manifest.subnet.id, manifest.prediction.low90, manifest.prediction.high90)
-        ),
+        front=_front(manifest),
         agreement=agreement_chart(manifest.search),
         candidates_measured=manifest.search is not None
         and any(item.measured_top1 is not None for item in manifest.search.candidates),
         stages=stage_chart(manifest.stages),
-        parts=parts_chart(manifest.prediction.parts),
+        parts=None if manifest.prediction is None else parts_chart(manifest.prediction.parts),
         predicted=predicted_chart(manifest),
         drawing=subnet_drawing(manifest),
         not_verified=not_verified(manifest),
         fallback=[kernel.name for kernel in manifest.kernels if not kernel.own_rule],
-        kernels=manifest.supernet.space.get("kernels", []),
-        expands=manifest.supernet.space.get("expands", []),
+        kernels=manifest.supernet.space.get("kernels", []) if manifest.supernet else [],
+        expands=manifest.supernet.space.get("expands", []) if manifest.supernet else [],
         artifact=next((record for record in manifest.outputs if record.role == "artifact"), None),
         top1=next((rung.top1 for rung in reversed(manifest.ladder) if rung.top1 is not None), None),
         optimism=predictor_optimism(manifest.search),
@@ -61,6 +61,13 @@ def render_report(manifest: Manifest) -> str:
         worst_classes=[] if classes is None else lowest_recall(classes),
         measured=next((item for item in reversed(manifest.measurements) if item.latency_ms), None),
     )
+
+
+def _front(manifest: Manifest) -> Markup:
+    predicted = manifest.prediction
+    if manifest.search is None or predicted is None:
+        return Markup("")
+    return front_chart(manifest.search, Chosen(manifest.network_id, predicted.low90, predicted.high90))
 
 
 def environment() -> "jinja2.Environment":

@@ -78,7 +78,7 @@ def _rows(manifest: Manifest) -> list[_Row]:
     for latency in timed[-1:]:
         measured = (latency.low95, latency.p50, latency.high95)
         refined = manifest.refinement is not None  # `prediction` is then the refined model's
-        known = any(row.name == manifest.subnet.id for row in rows)  # and that model was fitted to this very network
+        known = any(row.name == manifest.network_id for row in rows)  # and that model was fitted to this very network
         prediction = None if refined and known else manifest.prediction
         rows.append(
             _Row("artifact", measured, None if refined else prediction, prediction if refined else None),

@@ -21,7 +21,9 @@ _ACTIVATIONS = {"relu": "ReLU", "relu6": "ReLU6", "h_swish": "h-swish"}
 
 
 def subnet_drawing(manifest: Manifest) -> Markup:
-    """The build's subnet, in its supernet."""
+    """The build's subnet, in its supernet; nothing where the network came as a file."""
+    if manifest.supernet is None or manifest.subnet is None:
+        return Markup("")
     return draw_subnet(Space.from_json(manifest.supernet.space), manifest.subnet)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.cache import CacheEntry
 from ofa_edge.cost.bytes import SizeModel
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable
 from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
@@ -75,7 +75,7 @@ class Export:
     network: Network
     target: Target
     precision: Precision
-    calibration: Images
+    calibration: Samples
     tuning: Tuning = Tuning()
     limit: "DropLimit | None" = None
 
@@ -91,7 +91,7 @@ class DropLimit:
     """
 
     allowed: Allowed
-    images: Images
+    images: Samples
     labelled: bool
 
 
@@ -336,16 +336,16 @@ class Runtime(ABC):
     # -- on this machine --------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
+    def run_here(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> RunHere:
         """Run the artifact, or what stands in for it, over images on this machine."""
 
     @abstractmethod
     def answers(self, artifact: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """Logits [N, classes] of the very file, from inputs [N, C, H, W]; None where no file of its kind runs here."""
 
-    def blame(self, export: Export, converted: Converted, images: Images, labelled: bool) -> BlameRecord | None:
+    def blame(self, export: Export, converted: Converted, samples: Samples, labelled: bool) -> BlameRecord | None:
         """What each layer of an integer artifact costs on images; None where the runtime cannot tell."""
-        del export, converted, images, labelled
+        del export, converted, samples, labelled
         return None
 
     def delegation(self, artifact: Path) -> Inspection | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, profile_pass
 from ofa_edge.device.measuring.programs import onnx_program
 from ofa_edge.device.measuring.session import OpenArtifact
@@ -44,25 +44,25 @@ class OnnxRuntime(Runtime):
             "model": network.digest,
             "precision": export.precision,
             "calibration": export.calibration.digest if ranges else None,
-            "preprocessing": network.preprocessing.to_json() if ranges else None,
+            "preprocessing": network.preprocessing.to_json() if ranges and network.preprocessing else None,
         }
         entry = stages.run("onnxruntime", inputs, ("onnx", "onnxruntime"), produce)
         return Converted(entry, entry.path(self.artifact_name))
 
-    def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
+    def run_here(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> RunHere:
         """The very file."""
         logits = answers_of(
             stages,
             "run-onnxruntime",
-            {"model": converted.digest, "test": images.digest},
+            {"model": converted.digest, "test": samples.digest},
             ("onnxruntime",),
-            lambda: self.answers(converted.path, export.network.inputs(images)),
+            lambda: self.answers(converted.path, export.network.inputs(samples)),
         )
         return RunHere((HostAnswers(f"{self.name} {numbers(export.precision).words}", logits, itself=True),))
 
     def answers(self, artifact: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Runtime`. An ONNX file runs anywhere."""
-        from ofa_edge.export.onnx.export import run_onnx
+        from ofa_edge.export.onnx.run import run_onnx
 
         return run_onnx(artifact, inputs)
 

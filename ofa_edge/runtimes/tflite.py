@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import __version__
-from ofa_edge.cache import CacheEntry
+from ofa_edge.cache import CacheEntry, failures_folder
 from ofa_edge.cost.bytes import SizeModel
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, no_profile, operators_pass
 from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.measuring.session import OpenArtifact
@@ -107,8 +107,13 @@ class TFLite(Runtime):
             if MIXED in bare.files:
                 copy_file(bare.path(MIXED), folder / MIXED)
 
-        inputs = {"bare": bare.files[_BARE], "labels": list(network.labels), "facts": facts, **description}
-        inputs["mixed"] = bare.files.get(MIXED)  # an account, also where nothing had to be left in fp32
+        inputs = {
+            "bare": bare.files[_BARE],
+            "mixed": bare.files.get(MIXED),  # an account, also where nothing had to be left in fp32
+            "labels": list(network.labels),
+            "facts": facts,
+            **description,
+        }
         entry = stages.run("tflite", inputs, ("tflite-support",), produce)
         return Converted(entry, entry.path(self.artifact_name))
 
@@ -127,6 +132,7 @@ class TFLite(Runtime):
                 export.precision,
                 network.inputs(export.calibration) if meant.ranges else None,
                 preprocessing=network.preprocessing,
+                keep_failure=failures_folder() / f"{network.digest[:12]}-{export.precision}.onnx",
             )
 
         inputs = {
@@ -134,7 +140,7 @@ class TFLite(Runtime):
             "precision": export.precision,
             "rewrites": names(export.precision),
             "calibration": export.calibration.digest if meant.ranges else None,
-            "preprocessing": network.preprocessing.to_json(),
+            "preprocessing": network.preprocessing and network.preprocessing.to_json(),
         }
         return stages.run("tflite-bare", inputs, (_tensorflow(),), produce)
 
@@ -142,8 +148,8 @@ class TFLite(Runtime):
         """The int8 file with the fewest layers in fp32 that keep a limit."""
 
         def produce(folder: Path) -> None:
-            from ofa_edge.export.tflite.blame import pair_of
             from ofa_edge.export.tflite.choosing import choose
+            from ofa_edge.export.tflite.int8_blame import pair_of
 
             images, labels = export.network.inputs(limit.images), limit.images.labels
             pair = pair_of(bare.path(_BARE), export.network.onnx)
@@ -167,23 +173,23 @@ class TFLite(Runtime):
         record = MixedRecord.model_validate_json(converted.entry.path(MIXED).read_bytes())
         return Facts((converted.entry.path(MIXED),), mixed=record)
 
-    def blame(self, export: Export, converted: Converted, images: Images, labelled: bool) -> BlameRecord | None:
+    def blame(self, export: Export, converted: Converted, samples: Samples, labelled: bool) -> BlameRecord | None:
         """See `Runtime`. Of files that are int8 throughout."""
         if export.precision != "int8" or MIXED in converted.entry.files:
             return None
-        from ofa_edge.export.tflite.blame import blame, pair_of
+        from ofa_edge.export.tflite.int8_blame import blame, pair_of
 
         pair = pair_of(converted.path, export.network.onnx)
-        return blame(pair, export.network.inputs(images), images.labels if labelled else None)
+        return blame(pair, export.network.inputs(samples), samples.labels if labelled else None)
 
-    def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
+    def run_here(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> RunHere:
         """The very file, by LiteRT."""
         logits = answers_of(
             stages,
             "run-tflite",
-            {"model": converted.digest, "test": images.digest},
+            {"model": converted.digest, "test": samples.digest},
             ("ai-edge-litert",),
-            lambda: self.answers(converted.path, export.network.inputs(images)),
+            lambda: self.answers(converted.path, export.network.inputs(samples)),
         )
         words = numbers(export.precision).words
         return RunHere((HostAnswers(f"{self.name} {words}", logits, itself=True),))
@@ -251,7 +257,8 @@ class TFLiteTurns(Turns):
 
 def _facts(export: Export) -> dict[str, Any]:
     """What the file says of itself, for programs."""
-    return {**export.network.origin.facts(), "preprocessing": export.network.preprocessing.to_json()}
+    preprocessing = export.network.preprocessing
+    return {**export.network.origin.facts(), "preprocessing": preprocessing and preprocessing.to_json()}
 
 
 def _tensorflow() -> str:

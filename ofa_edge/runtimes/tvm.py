@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.cost.bytes import SizeModel
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.turns import open_turns
 from ofa_edge.device.protocol import Connection
 from ofa_edge.files import sha256_file
@@ -66,10 +66,10 @@ class Tvm(TvmRuntime):
         tuning = None if converted.tuning is None else converted.tuning.model_dump(mode="json")
         return Facts((path,), SchedulesRecord.model_validate_json(json.dumps({**schedules, "tuning": tuning})))
 
-    def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
+    def run_here(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> RunHere:
         """See `Runtime`."""
         del converted
-        return RunHere((self.on_host_cpu(stages, export, images),))
+        return RunHere((self.on_host_cpu(stages, export, samples),))
 
 
 class TvmTurns(Turns):

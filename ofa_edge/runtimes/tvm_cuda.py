@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Samples
 from ofa_edge.data.sampling import stratified
 from ofa_edge.device.runners.build import RUNNER
 from ofa_edge.errors import UnsupportedError
@@ -67,13 +67,13 @@ class TvmCuda(TvmRuntime):
 
         return build_tvm_runner(arch, cache_folder(), cuda=True)
 
-    def run_here(self, stages: Stages, export: Export, converted: Converted, images: Images) -> RunHere:
+    def run_here(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> RunHere:
         """The module on this machine's CPU, then the kernels, emulated, on as many images as a minute allows."""
         gpu = export.target.hardware.gpu
-        answers = [self.on_host_cpu(stages, export, images, f"; for the kernels for {gpu} see the next rung")]
+        answers = [self.on_host_cpu(stages, export, samples, f"; for the kernels for {gpu} see the next rung")]
         emulated = "ran emulated"
         try:
-            answers.append(self._emulated(stages, export, converted, images))
+            answers.append(self._emulated(stages, export, converted, samples))
         except UnsupportedError as error:
             emulated = f"were not even emulated ({error.what}: {error.why})"
         skipped = (
@@ -82,24 +82,24 @@ class TvmCuda(TvmRuntime):
         )
         return RunHere(tuple(answers), (skipped,))
 
-    def _emulated(self, stages: Stages, export: Export, converted: Converted, images: Images) -> HostAnswers:
+    def _emulated(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> HostAnswers:
         network, entry = export.network, converted.entry
-        count = max(1, min(EMULATED_IMAGES, EMULATED_MACS // network.macs, len(images)))
+        count = max(1, min(EMULATED_IMAGES, EMULATED_MACS // max(1, network.macs), len(samples)))
         runner = self.runner_for(platform.machine())
 
         def run() -> NDArray[np.float32]:
             from ofa_edge.export.cuda.emulate import run_emulated
 
             arch = str(tvm_target(export.target)["arch"])
-            return run_emulated(entry.folder, runner / RUNNER, network.inputs(images.sample(count)), arch)
+            return run_emulated(entry.folder, runner / RUNNER, network.inputs(samples.sample(count)), arch)
 
         inputs = {
             "kernels": entry.files[KERNELS],
             "host": entry.files["emulated.so"],
-            "test": images.digest,
+            "test": samples.digest,
             "images": count,
         }
         logits = answers_of(stages, "run-cuda-emulated", inputs, ("apache-tvm",), run)
         note = f"the kernels for {export.target.hardware.gpu} as C++ on this machine's CPU; no GPU ran them"
-        rows = stratified(images.labels, count, 0)
+        rows = stratified(samples.labels, count, 0)
         return HostAnswers(f"tvm {export.precision}, emulated kernels", logits, rows=rows, note=note)

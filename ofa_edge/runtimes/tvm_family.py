@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, profile_pass
 from ofa_edge.device.measuring.programs import tvm_program
 from ofa_edge.device.measuring.session import OpenArtifact
@@ -129,7 +129,7 @@ class TvmRuntime(Runtime):
 
     # -- on this machine --------------------------------------------------------------------------------------------
 
-    def on_host_cpu(self, stages: Stages, export: Export, images: Images, note: str = "") -> HostAnswers:
+    def on_host_cpu(self, stages: Stages, export: Export, samples: Samples, note: str = "") -> HostAnswers:
         """Answers of the same Relax module compiled for this machine's CPU."""
         from ofa_edge.export.tvm.compile import host_target
 
@@ -141,9 +141,9 @@ class TvmRuntime(Runtime):
             with tempfile.TemporaryDirectory(prefix="ofa-host-") as folder:
                 library = Path(folder, "host.so")
                 compile_cpu(network.onnx, library, target, None, export.precision)
-                return run_tvm_host(library, network.inputs(images))
+                return run_tvm_host(library, network.inputs(samples))
 
-        inputs = {"model": network.digest, "target": target, "precision": export.precision, "test": images.digest}
+        inputs = {"model": network.digest, "target": target, "precision": export.precision, "test": samples.digest}
         logits = answers_of(stages, "run-tvm-host", inputs, ("apache-tvm",), run)
         note = f"the same Relax module compiled for this machine's CPU{note}"
         return HostAnswers(f"tvm {export.precision}, host CPU", logits, note=note)

@@ -57,7 +57,9 @@ def parity_verdict(ladder: Sequence[Rung]) -> Verdict:
     )
 
 
-def accuracy_verdict(reference: Rung, judged: Rung, drop: DropRecord | None, classes: int) -> Verdict:
+def accuracy_verdict(
+    reference: Rung, judged: Rung, drop: DropRecord | None, classes: int, *, trained: bool = True
+) -> Verdict:
     """The artifact's top-1 against a floor relative to its reference's, as far as the images can tell.
 
     Args:
@@ -65,6 +67,7 @@ def accuracy_verdict(reference: Rung, judged: Rung, drop: DropRecord | None, cla
         judged: the artifact's, on the same images.
         drop: between the two; None without labels.
         classes: how many there are: a reference that is no better than chance is nothing to hold against.
+        trained: whether the weights are.
     """
 
     def verdict(outcome: Outcome, code: str, reason: str) -> Verdict:
@@ -72,7 +75,8 @@ def accuracy_verdict(reference: Rung, judged: Rung, drop: DropRecord | None, cla
 
     start, last = reference.top1, judged.top1
     if start is None or last is None or drop is None:
-        return verdict("unverified", "untrained", "the weights are random or the images unlabelled: nothing to hold")
+        why = "no labelled images were given" if trained else "the weights are random"
+        return verdict("unverified", "no-labels" if trained else "untrained", f"{why}: nothing to hold")
     if not start:
         words = f"the {reference.name} has none of {reference.images} images right"
         return verdict("fail", "reference-answers-nothing", f"{words}: labels and network do not belong together")
@@ -110,13 +114,13 @@ def delegation_verdict(inspection: Inspection, measurements: Sequence[DeviceMeas
 
 
 def latency_verdict(
-    measurements: Sequence[DeviceMeasurement], budget_ms: float, is_target: bool, why_not: str = ""
+    measurements: Sequence[DeviceMeasurement], budget_ms: float | None, is_target: bool, why_not: str = ""
 ) -> Verdict:
     """p90 on the target's own hardware against the budget.
 
     Args:
         measurements: what devices did.
-        budget_ms: the search's budget.
+        budget_ms: the budget; None where none was given.
         is_target: whether the physical device measured is the target's own hardware.
         why_not: why nothing was measured on the target, in words.
     """
@@ -125,6 +129,9 @@ def latency_verdict(
     if physical and is_target:
         latency = physical[-1].latency_ms
         assert latency is not None
+        if budget_ms is None:
+            reason = f"p90 {latency.p90:.3f} ms on {physical[-1].name}; no budget was given: --latency-ms X"
+            return Verdict(gate="latency", outcome="unverified", code="no-budget", reason=reason)
         outcome = "pass" if latency.p90 <= budget_ms else "fail"
         code = "within-budget" if outcome == "pass" else "over-budget"
         reason = f"p90 {latency.p90:.3f} ms on {physical[-1].name}, budget {budget_ms:.3f} ms"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.metrics import argmax, balanced_accuracy, paired_drop, top1
 from ofa_edge.records.manifest import DropRecord, Rung, Tolerance
+from ofa_edge.schema import changed
 from ofa_edge.verify.parity import compare
 from ofa_edge.vocabulary import Precision
 
@@ -43,6 +44,16 @@ _CONVERTED: dict[Precision, Tolerance] = {
 def conversion_tolerance(precision: Precision) -> Tolerance:
     """What a converted file on this machine is held to, against the supernet's slice."""
     return _CONVERTED[precision]
+
+
+def loosest(one: Tolerance, other: Tolerance) -> Tolerance:
+    """What both allow: where a first rung is less exact itself, no later one can be nearer to it."""
+    found = Tolerance(max_abs=None, snr_db=None, top1_drop=None)
+    if one.snr_db is not None and other.snr_db is not None:
+        found = changed(found, snr_db=min(one.snr_db, other.snr_db))
+    if one.top1_drop is not None and other.top1_drop is not None:
+        found = changed(found, top1_drop=max(one.top1_drop, other.top1_drop))
+    return found
 
 
 def device_tolerance(precision: Precision) -> Tolerance:

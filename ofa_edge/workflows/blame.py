@@ -29,7 +29,7 @@ def blame_file(model: Path, against: Path, data: Path | None = None, images: int
         ConversionError: no metadata, or see `convert.convert`.
         DataError: no images, or they do not fit.
     """
-    from ofa_edge.export.tflite.blame import blame, pair_of
+    from ofa_edge.export.tflite.int8_blame import blame, pair_of
     from ofa_edge.export.tflite.metadata import read_metadata
 
     graph = read_model(model).subgraphs[0]

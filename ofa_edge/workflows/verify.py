@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.builds import Build
+from ofa_edge.data.dataset import Samples
 from ofa_edge.device.access import require_device
 from ofa_edge.errors import ConfigError, DeviceError, UsageError
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import sha256_file
 from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.records.manifest import OWN_IMAGES, DeviceMeasurement, Manifest, Rung, Verdict
@@ -25,9 +26,11 @@ from ofa_edge.verify.gates import (
 )
 from ofa_edge.verify.ladder import Answers, accuracy_drop, conversion_tolerance, device_tolerance, first_rung, rung
 from ofa_edge.vocabulary import Outcome, weightiest
+from ofa_edge.workflows.build.base import own_images
 from ofa_edge.workflows.build.images import BuildData, build_data
+from ofa_edge.workflows.build.model_images import model_data
 from ofa_edge.workflows.build.on_device import DeviceResult, Trial, measure_artifact
-from ofa_edge.workflows.build.plan import own_images, package_files
+from ofa_edge.workflows.build.plan import package_files
 
 
 @dataclass(frozen=True)
@@ -109,24 +112,24 @@ def verify(
     return Verification(record, rungs, tuple(verdicts), classes)
 
 
-def images_of(build: Build, data: Path | None) -> BuildData:
+def images_of(build: Build, data: Path | None) -> BuildData[Samples]:
     """The images of a build, of the user's folder or of its supernet's package.
 
     Raises:
         ConfigError: its supernet or images are not the same any more.
     """
-    manifest = build.manifest
-    package = open_supernet(manifest.supernet.name, untrained=not manifest.supernet.trained)
-    if package.space.hash != manifest.supernet.space_hash:
+    manifest, supernet = build.manifest, build.manifest.supernet
+    if supernet is None:
+        return model_data(build.network.interface, data, manifest.seed)
+    package = open_supernet(supernet.name, untrained=not manifest.network.trained)
+    if package.space.hash != supernet.space_hash:
         raise ConfigError(
             "the supernet is not the build's",
-            f"'{manifest.supernet.name}' now has another search space",
+            f"'{supernet.name}' now has another search space",
             "build again",
         )
     if package.subnet not in (None, build.subnet):
-        raise ConfigError(
-            "the network is not the build's", f"'{manifest.supernet.name}' is another one now", "build again"
-        )
+        raise ConfigError("the network is not the build's", f"'{supernet.name}' is another one now", "build again")
     images = build_data(package, data, manifest.seed)
     check_inputs(build, package)
     return images
@@ -142,14 +145,15 @@ def check_inputs(build: Build, package: SupernetPackage) -> None:
             )
 
 
-def _check_own_images(build: Build, images: BuildData) -> None:
+def _check_own_images(build: Build, images: BuildData[Samples]) -> None:
     """Raise ConfigError where `--data` is not the folder of the build, or has other images now."""
     given = {record.path: record.sha256 for record in own_images(images)}
     manifest = build.manifest
     if {record.path: record.sha256 for record in manifest.inputs if record.role == OWN_IMAGES} != given:
+        before = manifest.network.dataset or "random inputs"
         raise ConfigError(
             "the images are not the build's",
-            f"it was built on {manifest.supernet.dataset}; here are {images.source}, or others by content",
+            f"it was built on {before}; here are {images.source}, or others by content",
             "give --data with the folder of the build, as it was then, and leave --data out where it had none",
         )
 
@@ -167,7 +171,7 @@ def check_runs_there(build: Build, device: str) -> None:
 
 
 def _ladder(
-    build: Build, images: BuildData, trial: Trial, result: DeviceResult
+    build: Build, images: BuildData[Samples], trial: Trial, result: DeviceResult
 ) -> tuple[tuple[Rung, ...], Verdict, ClassesRecord | None]:
     """The device beside what should answer the same, then the verdict on accuracy and the classes: beside fp32.
 
@@ -188,7 +192,7 @@ def _ladder(
         why = "the build has no fp32 network to hold it against"
         unverified = Verdict(gate="accuracy", outcome="unverified", code="nothing-beside-it", reason=why)
         return rungs, unverified, classes
-    drop, count = accuracy_drop(answers, fp32, labels), trial.network.classes
+    drop, count = accuracy_drop(answers, fp32, labels), trial.network.values
     return rungs, accuracy_verdict(first_rung(fp32, labels), rungs[-1], drop, count), classes
 
 

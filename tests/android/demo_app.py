@@ -19,7 +19,8 @@ from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.export.tflite.metadata import read_metadata
 from ofa_edge.records.manifest import Manifest, read_manifest
 from ofa_edge.workflows.build import build as pipeline
-from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.base import BuildOptions
+from ofa_edge.workflows.build.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = "android_demo/app/src/main/java/org/ofaedge/demo/core"

@@ -3,7 +3,7 @@ import dataclasses
 
 import pytest
 from app_folder import LABELS, SPACE, make_build, record, target, untrained, write
-from manifests import STAGES, facts
+from manifests import STAGES, facts, network
 
 from ofa_edge.bundle.check import check_build
 from ofa_edge.errors import ConfigError, GateError, OfaEdgeError, UnsupportedError, UsageError
@@ -129,8 +129,9 @@ def test_a_model_of_another_size_than_the_manifest_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="is not of space"):
         check_build(build)
     space = dataclasses.replace(SPACE, resolutions=(12, 24))
-    supernet = SupernetRecord(name="tiny", space=space.to_json(), space_hash=space.hash, trained=True)
-    write(build, supernet=supernet, subnet=SubnetRecord.of(space, Subnet(STAGES, 24)))
+    supernet = SupernetRecord(name="tiny", space=space.to_json(), space_hash=space.hash)
+    larger = Subnet(STAGES, 24)
+    write(build, supernet=supernet, subnet=SubnetRecord.of(space, larger), network=network(space, larger))
     with pytest.raises(ConfigError, match="not the manifest's"):
         check_build(build)
 

@@ -22,7 +22,7 @@ from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import builtin_folder, list_targets
 from ofa_edge.workflows import verify as verifying
-from ofa_edge.workflows.build import build as pipeline
+from ofa_edge.workflows.build import run as pipeline
 
 PUBLISHED = "ofa_mbv3_d234_e346_k357_w1.0"
 BUILD = ("build", "--target", "raspberry-pi-4", "--device", "none")
@@ -223,7 +223,7 @@ def test_training_data_that_do_not_fit(run, tmp_path):
 def test_the_exit_code_is_the_outcome(run, package, monkeypatch, outcome, code):
     verdict = Verdict(gate="parity", outcome=outcome, code="a-code", reason="the reason in words")
     made = manifest(verdicts=(verdict,))
-    monkeypatch.setattr(pipeline, "build", lambda *_: made)
+    monkeypatch.setattr(pipeline, "run_build", lambda *_: made)
     status, out, err = run(*BUILD, "--supernet", package)
     assert status == code
     assert "the reason in words" in out
@@ -243,7 +243,7 @@ def test_errors_carry_their_exit_code(run, package, monkeypatch, error, code):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(pipeline, "build", fail)
+    monkeypatch.setattr(pipeline, "run_build", fail)
     status, out, err = run(*BUILD, "--supernet", package)
     assert (status, out) == (code, "")
     assert err.splitlines()[-3:] == [f"error: {error.what}", f"  {error.why}", f"  try: {error.hint}"]
@@ -253,7 +253,7 @@ def test_a_fault_of_ours_asks_for_a_report(run, package, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(pipeline, "build", fail)
+    monkeypatch.setattr(pipeline, "run_build", fail)
     status, _, err = run(*BUILD, "--supernet", package)
     assert status == 4
     assert "internal error: ZeroDivisionError" in err
@@ -273,7 +273,7 @@ def test_ctrl_c_says_how_to_go_on(run, package, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "build", interrupt)
+    monkeypatch.setattr(pipeline, "run_build", interrupt)
     out = "my out"
     status, printed, err = run(*BUILD, "--supernet", package, "--out", out)
     assert (status, printed) == (130, "")

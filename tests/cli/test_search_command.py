@@ -5,8 +5,9 @@ import json
 import pytest
 
 from ofa_edge.search.evolution import SearchOptions
+from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.constraints import Constraints
-from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.plan import make_plan
 from ofa_edge.workflows.build.search import chosen_candidates, predicted_search
 from ofa_edge.workflows.build.search_picture import search_picture
 

@@ -31,7 +31,7 @@ def edit(build: Path, *keys: str | int, value: Any) -> None:
 def test_a_build(build: Path) -> None:
     manifest = read_built(build)
     assert artifact_of(manifest).path == "model.tflite"
-    assert subnet_of(manifest).id == manifest.subnet.id
+    assert subnet_of(manifest.subnet).id == manifest.subnet.id
     assert runner_of(build, manifest) is None
     assert not has_output(manifest, "model.onnx")
 
@@ -147,4 +147,5 @@ def test_a_runner_that_the_manifest_does_not_name(build: Path) -> None:
 
 
 def test_the_record_of_a_subnet_is_what_its_space_counts(build: Path) -> None:
-    assert SubnetRecord.of(SPACE, subnet_of(read_built(build))) == read_built(build).subnet
+    manifest = read_built(build)
+    assert SubnetRecord.of(SPACE, subnet_of(manifest.subnet)) == manifest.subnet

@@ -53,11 +53,14 @@ DROP = {"drop": 0.003, "low95": -0.002, "high95": 0.008, "lost": 12, "won": 6, "
     ("path", "value", "message"),
     [
         ("surprise", 1, "unknown key 'surprise'"),
-        ("schema_version", 2, "Input should be 1"),
+        ("schema_version", 1, "Input should be 2"),
         ("seed", "0", "valid integer"),
-        ("supernet.trained", False, "label 'untrained'"),
+        ("network.trained", False, "label 'untrained'"),
         ("labels", ["untrained", "emulated"], "label 'untrained'"),
         ("labels", [], "label 'emulated'"),
+        ("network.kind", "file", "a file has neither"),
+        ("subnet", None, "has a supernet and a subnet"),
+        ("supernet", None, "has a supernet and a subnet"),
         ("labels", ["emulated", "analytic"], "label 'analytic'"),
         ("labels", ["gpu"], "Input should be"),
         ("prediction.low50", 99.0, "low90 <= low50"),
@@ -88,8 +91,8 @@ def test_what_is_wrong_or_not_honest_is_refused(tmp_path: Path, path: str, value
 
 def test_an_untrained_network_shows_no_accuracy() -> None:
     parts = facts()
-    supernet = parts["supernet"].model_copy(update={"trained": False, "dataset": None})
-    changes: dict[str, Any] = {"supernet": supernet, "labels": ("untrained", "emulated")}
+    network = parts["network"].model_copy(update={"trained": False, "dataset": None})
+    changes: dict[str, Any] = {"network": network, "labels": ("untrained", "emulated")}
     with pytest.raises(ValidationError, match="no accuracy to show"):
         manifest(**changes)
     changes["ladder"] = tuple(rung.model_copy(update={"top1": None}) for rung in parts["ladder"])

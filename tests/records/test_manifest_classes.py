@@ -90,7 +90,7 @@ def test_no_test_image_at_all_is_refused() -> None:
 
 def test_classes_of_an_untrained_network_are_refused() -> None:
     parts = json.loads(manifest(classes=classes()).model_dump_json())
-    parts["supernet"]["trained"] = False
+    parts["network"]["trained"] = False
     parts["labels"] = ["untrained", "emulated"]
     parts["search"] = None
     with pytest.raises(ValidationError, match="no accuracy to show"):

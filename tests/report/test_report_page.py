@@ -26,7 +26,7 @@ def untrained() -> dict[str, Any]:
     search = parts["search"]
     return {
         "labels": ("untrained", "emulated"),
-        "supernet": parts["supernet"].model_copy(update={"trained": False, "dataset": None}),
+        "network": parts["network"].model_copy(update={"trained": False, "dataset": None}),
         "ladder": tuple(rung.model_copy(update={"top1": None}) for rung in parts["ladder"]),
         "search": search.model_copy(
             update={

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from manifests import STAGES, facts, rungs
+from manifests import STAGES, facts, network, rungs
 from tiny_tflite import CLASSES, tiny_tflite
 
 from ofa_edge.data.preprocess import Preprocessing
@@ -33,7 +33,8 @@ def make_build(folder: Path, *, quantised: bool = False, class_names: tuple[str,
 def write(folder: Path, **changes: Any) -> Path:
     """Write a manifest over the model and the labels as they are."""
     values = {
-        "supernet": SupernetRecord(name="tiny", space=SPACE.to_json(), space_hash=SPACE.hash, trained=True),
+        "supernet": SupernetRecord(name="tiny", space=SPACE.to_json(), space_hash=SPACE.hash),
+        "network": network(SPACE, Subnet(STAGES, 12)),
         "subnet": SubnetRecord.of(SPACE, Subnet(STAGES, 12)),
         "outputs": (record(folder / "model.tflite", "artifact"), record(folder / "labels.txt", "labels")),
     }
@@ -55,7 +56,7 @@ def record(path: Path, role: str) -> FileRecord:
 def untrained() -> dict[str, Any]:
     """Fields of the manifest of an untrained build."""
     name = "ofa_mbv3_d234_e346_k357_w1.0"
-    supernet = SupernetRecord(name=name, space=SPACE.to_json(), space_hash=SPACE.hash, trained=False)
+    supernet = SupernetRecord(name=name, space=SPACE.to_json(), space_hash=SPACE.hash)
     verdicts = tuple(
         item.model_copy(update={"outcome": "unverified", "code": "untrained"}) if item.gate == "accuracy" else item
         for item in facts()["verdicts"]
@@ -63,6 +64,7 @@ def untrained() -> dict[str, Any]:
     ladder = tuple(item.model_copy(update={"top1": None}) for item in rungs())
     return {
         "supernet": supernet,
+        "network": network(SPACE, Subnet(STAGES, 12), trained=False),
         "labels": ("untrained", "emulated"),
         "ladder": ladder,
         "verdicts": verdicts,

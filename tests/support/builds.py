@@ -13,8 +13,9 @@ import pytest
 from ofa_edge.cache import StageCache
 from ofa_edge.records.manifest import Manifest
 from ofa_edge.workflows.build import search as searching
+from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.build import build
-from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.plan import make_plan
 
 
 def shorten_search(patch: pytest.MonkeyPatch) -> None:

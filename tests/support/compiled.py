@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from onnx_text import save_model
 
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.export.tvm.relax import import_onnx
 from ofa_edge.export.tvm.schedules import ScheduleFacts

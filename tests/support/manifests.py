@@ -108,7 +108,7 @@ def corrected(search: SearchRecord) -> SearchRecord:
     )
 
 
-def network(space: Space, subnet: Subnet) -> NetworkRecord:
+def network(space: Space, subnet: Subnet, *, trained: bool = True) -> NetworkRecord:
     """What a manifest says of the network of a subnet."""
     channels = space.in_channels
     preprocessing = Preprocessing(subnet.resolution, channels, (72.9,) * channels, (90.0,) * channels)
@@ -117,6 +117,9 @@ def network(space: Space, subnet: Subnet) -> NetworkRecord:
         source="fashion",
         sha256="0" * 64,
         macs=cost.macs(space, subnet),
+        params=cost.params(space, subnet),
+        trained=trained,
+        dataset="Fashion-MNIST test, 2,000 images" if trained else None,
         inputs=(
             InputRecord(
                 name="input",
@@ -154,8 +157,6 @@ def facts() -> dict[str, Any]:
             name="fashion",
             space=SPACE.to_json(),
             space_hash=SPACE.hash,
-            trained=True,
-            dataset="Fashion-MNIST test, 2,000 images",
         ),
         "subnet": SubnetRecord.of(SPACE, SUBNET),
         "network": network(SPACE, SUBNET),

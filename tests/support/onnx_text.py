@@ -35,7 +35,7 @@ def save_model(path: Path, body: str, shape: tuple[int, ...], seed: int = 0, ops
     return path
 
 
-def save_graph(path: Path, graph: Graph) -> Path:
+def save_graph(path: Path, graph: Graph, opset: int = 17) -> Path:
     """Write a graph as ONNX again, so that ONNX Runtime can say what it computes."""
     nodes = [
         helper.make_node(node.op, node.inputs, [node.output], node.name, **node.attributes) for node in graph.nodes
@@ -47,5 +47,5 @@ def save_graph(path: Path, graph: Graph) -> Path:
     if graph.output != "logits":
         nodes.append(helper.make_node("Identity", [graph.output], ["logits"]))
     proto = helper.make_graph(nodes, "main", [source], [sink], constants)
-    onnx.save(helper.make_model(proto, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx.save(helper.make_model(proto, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
     return path

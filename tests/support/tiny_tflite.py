@@ -116,3 +116,36 @@ def tiny_tflite(quantised: bool, channels: int = SHAPE[0]) -> bytes:
     inputs, kind = [pooled, weights, bias], Options.FullyConnectedOptions
     writer.add(Op.FULLY_CONNECTED, inputs, [logits], kind=kind, options=dense, version=version)
     return writer.finish(source, logits)
+
+
+def behind_the_flatbuffer(content: bytes, least: int = 64) -> bytes:
+    """The same model with its constants of `least` bytes or more behind the flatbuffer, as in files of 2 GB."""
+    model = schema.ModelT.InitFromPackedBuf(content)
+    moved = [each for each in model.buffers if each.data is not None and len(each.data) >= least]
+    values = [bytes(each.data) for each in moved]
+    for each in moved:
+        each.data, each.offset, each.size = None, 1 << 40, 1 << 40  # as wide as what comes
+    place = -(-len(_packed(model)) // 16) * 16
+    tail = bytearray()
+    for each, value in zip(moved, values, strict=True):
+        each.offset, each.size = place + len(tail), len(value)
+        tail += value + bytes(-len(value) % 16)
+    head = _packed(model)
+    return head + bytes(place - len(head)) + bytes(tail)
+
+
+def _packed(model) -> bytes:
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def sum_with_constants(code, options, kind) -> bytes:
+    """A file that adds to its input [1, 4] what an operator makes of constants."""
+    writer = _Writer(False)
+    source, row = writer.tensor("input", (1, 4)), writer.tensor("row", (1, 4), np.arange(1, 5, dtype="f")[None])
+    other = writer.tensor("times", (2,), np.ones(2, "i")) if code == Op.TILE else row
+    made, result = writer.tensor("made", (1, 4)), writer.tensor("logits", (1, 4))
+    writer.add(code, [row, other], [made], kind=kind, options=options, version=1)
+    writer.add(Op.ADD, [source, made], [result], kind=Options.AddOptions, options=schema.AddOptionsT(), version=1)
+    return writer.finish(source, result)

@@ -115,8 +115,10 @@ def test_a_reference_that_proves_nothing_never_passes():
 
 @pytest.mark.parametrize("tops", [(None, None), (0.9, None), (None, 0.9)])
 def test_accuracy_of_random_weights_is_not_judged(tops):
-    verdict = accuracy_verdict(*(rung(top1=value) for value in tops), None, 10)
+    rungs = [rung(top1=value) for value in tops]
+    verdict = accuracy_verdict(*rungs, None, 10, trained=False)
     assert code(verdict) == ("accuracy", "unverified", "untrained")
+    assert code(accuracy_verdict(*rungs, None, 10)) == ("accuracy", "unverified", "no-labels")
     assert "%" not in verdict.reason
 
 

@@ -21,8 +21,9 @@ from ofa_edge.training.recipe_files import parse_recipe
 from ofa_edge.training.single import SingleRecipe
 from ofa_edge.verify.statistics import statistics_verdict
 from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.images import folder_data
-from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.plan import make_plan
 from ofa_edge.workflows.build.stages import StageRunner
 from ofa_edge.workflows.build.statistics import Judged, check_statistics
 from ofa_edge.workflows.finetune import finetune

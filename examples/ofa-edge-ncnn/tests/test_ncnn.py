@@ -10,7 +10,7 @@ from ofa_edge_ncnn.convert import convert
 from onnx import TensorProto, helper
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.verify.parity import compare
 
 

@@ -48,8 +48,8 @@ class Model(runner_passes.Model):
         self.interpreter.set_tensor(self.input["index"], quantise(image[np.newaxis], self.input))
 
     def get(self) -> NDArray[np.float32]:
-        """The float32 logits [classes] of the last run."""
-        return dequantise(self.interpreter.get_tensor(self.output["index"])[0], self.output)
+        """The float32 logits [classes] of the last run, or another output, flattened."""
+        return dequantise(self.interpreter.get_tensor(self.output["index"]).reshape(-1), self.output)
 
     def inside(self) -> dict[str, Any]:
         """What the delegate took over."""

@@ -23,15 +23,19 @@ class Delegation:
         operators: how many there are.
         partitions: parts that XNNPACK runs.
         kept: indices of the operators that LiteRT runs itself.
+        once: those that it runs when the file is loaded, and never again.
         refused: why LiteRT does not run the file; "" where it does.
         ms: least time of each operator alone, by index; empty unless it was asked for.
+        whole_ms: least time of the whole file; 0 unless it was asked for.
     """
 
     operators: int = 0
     partitions: int = 0
     kept: tuple[int, ...] = ()
+    once: tuple[int, ...] = ()
     refused: str = ""
     ms: Mapping[int, float] = field(default_factory=dict)
+    whole_ms: float = 0.0
 
 
 def version() -> str:
@@ -59,4 +63,5 @@ def ask_litert(path: Path, profile: bool = False, worker: Sequence[str] = WORKER
     if "refused" in facts:
         return Delegation(refused=facts["refused"])
     ms = {int(index): value for index, value in facts.get("ms", {}).items()}
-    return Delegation(facts["operators"], facts["partitions"], tuple(facts["kept"]), "", ms)
+    kept, once = tuple(facts["kept"]), tuple(facts["once"])
+    return Delegation(facts["operators"], facts["partitions"], kept, once, "", ms, facts.get("whole_ms", 0.0))

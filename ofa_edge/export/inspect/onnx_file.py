@@ -1,78 +1,76 @@
 """Inspection of an ONNX file: what would not convert, and what would convert into something slow."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ofa_edge.errors import ModelFileError
+from ofa_edge.errors import ConversionError
 from ofa_edge.export.inspect.findings import Finding, Inspection
-from ofa_edge.export.onnx.graph import Node, is_plain_depthwise
+from ofa_edge.export.onnx.graph import Node, is_plain_depthwise, read_interface, read_nodes
+from ofa_edge.export.onnx.load import bytes_of, graphs, load_model, opset_of, tensors
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
 from ofa_edge.export.tflite.tf_ops import BUILDERS
+from ofa_edge.export.tflite.trial import Trial, try_nodes
 
 if TYPE_CHECKING:
     import onnx
 
-TESTED_OPSET = 17
-_HARD_SWISH_SINCE = 14
+Ask = Callable[[Sequence[Path]], tuple[Trial, ...]]
+_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
-def inspect_onnx(path: Path) -> Inspection:
-    """Inspect an ONNX file of any origin.
+def inspect_onnx(path: Path, ask: Ask = try_nodes) -> Inspection:
+    """Inspect an ONNX file of any origin. Weights in data files are counted and not read.
+
+    Args:
+        path: the file.
+        ask: which nodes do not convert.
 
     Raises:
-        ModelFileError: it is damaged, or its weights lie in a file that is not there.
+        ModelFileError: it is damaged or newer than the installed onnx, or its weights lie where they are not read.
+        ConversionError: the process that tries its nodes ended unexpectedly.
     """
-    model = _load(path)
-    graph = model.graph
-    weights = {each.name: tuple(each.dims) for each in graph.initializer}
-    nodes = [_node(each, number) for number, each in enumerate(graph.node)]
-    opset = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
-    inputs = [each for each in graph.input if each.name not in weights]
-    facts = {
-        "opset": str(opset),
-        "made by": " ".join(filter(None, (model.producer_name, model.producer_version))) or "unknown",
-        "inputs": ", ".join(f"{each.name} {_shape_words(each)}" for each in inputs),
-        "outputs": ", ".join(f"{each.name} {_shape_words(each)}" for each in graph.output),
-        "weights": f"{len(weights)} tensors",
-    }
+    loaded = load_model(path, weights=False)
+    model, outside = loaded.model, loaded.data_files
+    nodes, constants = read_nodes(model, {}, lambda _: None)
+    facts = _facts(model, constants.keys(), outside)
+    (trial,) = ask([path])
     findings = (
-        *_operators(nodes),
-        *_shapes(inputs, graph.output),
-        *_decomposed_hard_swish(nodes),
-        *_depthwise(nodes, weights),
-        *_opset(opset),
+        *_conversion(trial),
+        *_interface(model, constants.keys(), path.name),
+        *_batch_norms(nodes),
+        *_depthwise(nodes, {name: tuple(each.shape) for name, each in constants.items()}),
     )
-    counts = dict(Counter(node.op for node in nodes).most_common())
-    return Inspection(path.name, "onnx", path.stat().st_size, facts, counts, findings).sorted()
+    inside = list(graphs(model.graph))
+    counts = Counter(_operator(node) for graph in inside for node in graph.node)
+    if len(inside) > 1:
+        facts["bodies"] = f"{len(inside) - 1} of branches and loops; their operators are counted too"
+    size = path.stat().st_size + sum(outside.values())
+    return Inspection(path.name, "onnx", size, facts, dict(counts.most_common()), findings).sorted()
 
 
-def _load(path: Path) -> "onnx.ModelProto":
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    try:
-        model = onnx.load(path)
-        onnx.checker.check_model(path)
-    except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelFileError(
-            f"{path.name} is not a valid ONNX file", f"{path}: {lines[0]}", "export the network again"
-        ) from error
-    return model
+def _operator(node: "onnx.NodeProto") -> str:
+    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
 
 
-def _node(proto: "onnx.NodeProto", number: int) -> Node:
-    import onnx
+def _facts(model: "onnx.ModelProto", constants: Any, outside: Mapping[Path, int]) -> dict[str, str]:
+    graph = model.graph
+    held = list(tensors(graph))
+    facts = {
+        "opset": str(opset_of(model)),
+        "made by": " ".join(filter(None, (model.producer_name, model.producer_version))) or "unknown",
+        "inputs": ", ".join(_words(each) for each in graph.input if each.name not in constants),
+        "outputs": ", ".join(map(_words, graph.output)),
+        "weights": f"{len(held)} tensor{'' if len(held) == 1 else 's'}, {sum(map(bytes_of, held)):,} bytes",
+    }
+    if outside:
+        facts["data files"] = ", ".join(f"{file.name} {size:,} bytes" for file, size in outside.items())
+    return facts
 
-    op = proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
-    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in proto.attribute}
-    return Node(op, proto.name or f"#{number}", tuple(proto.input), proto.output[0] if proto.output else "", attributes)
 
-
-def _shape_words(value: "onnx.ValueInfoProto") -> str:
-    return f"[{', '.join(_dims(value))}]"
+def _words(value: "onnx.ValueInfoProto") -> str:
+    return f"{value.name} [{', '.join(_dims(value))}]"
 
 
 def _dims(value: "onnx.ValueInfoProto") -> list[str]:
@@ -81,55 +79,60 @@ def _dims(value: "onnx.ValueInfoProto") -> list[str]:
     ]
 
 
-def _operators(nodes: list[Node]) -> Iterator[Finding]:
-    unfolded = tuple(node.name for node in nodes if node.op == "BatchNormalization")
-    if unfolded:
-        what = "BatchNormalization is not folded: it would be an operator of its own after each convolution"
-        fix = "fold it before the export (torch.nn.utils.fusion.fuse_conv_bn_eval), or run onnxsim over the file"
-        yield Finding("batch-norm", "fault", what, fix, unfolded)
-    outside: dict[str, list[str]] = {}
-    for node in nodes:
-        if node.op not in BUILDERS and node.op not in ("Constant", "Split"):
-            outside.setdefault(node.op, []).append(node.name)
-    for op, names in outside.items():
-        what = f"{op} is outside the map to TFLite: ofa-edge refuses to convert it"
-        fix = "write the network without it, or add a function for it to ofa_edge/export/tflite/tf_ops"
-        yield Finding("unknown-operator", "fault", what, fix, tuple(names))
+def _conversion(trial: Trial) -> Iterator[Finding]:
+    """What the converter's own functions said of each node."""
+    refused: dict[tuple[str, str, str], list[str]] = {}
+    for each in trial.refused:
+        refused.setdefault((each.op, each.why, each.hint), []).append(each.node)
+    for (op, why, hint), names in refused.items():
+        code = "node-not-convertible" if op in BUILDERS else "unknown-operator"
+        yield Finding(code, "fault", f"{op} does not convert to TFLite: {why}", hint, tuple(names))
+    if trial.untried:
+        what = "not tried whether these convert: the sizes of what they read are not known"
+        fix = "mend what stands above, give the file fixed shapes, or run onnxsim over it"
+        yield Finding("not-tried", "warning", what, fix, trial.untried)
+    if not trial.tried:
+        what = "not tried whether its nodes convert to TFLite: TensorFlow, which is asked, is not installed"
+        yield Finding("not-tried", "warning", what, "pip install tensorflow-cpu")
 
 
-def _shapes(inputs: "list[onnx.ValueInfoProto]", outputs: Any) -> Iterator[Finding]:
-    if len(inputs) != 1 or len(outputs) != 1:
-        what = (
-            f"{len(inputs)} inputs and {len(outputs)} outputs: an artifact takes one image and gives one row of logits"
-        )
-        yield Finding("several-inputs", "fault", what, "export the network with one input and one output")
-    dynamic = [each.name for each in inputs if not all(size.isdigit() for size in _dims(each))]
-    if dynamic:
-        what = "inputs of no fixed shape: memory cannot be planned ahead, and ofa-edge refuses to convert it"
-        yield Finding("dynamic-shape", "fault", what, "export with a fixed input shape and batch 1", tuple(dynamic))
+def _interface(model: "onnx.ModelProto", constants: Any, name: str) -> Iterator[Finding]:
+    free = [each for each in model.graph.input if each.name not in constants and not all(map(str.isdigit, _dims(each)))]
+    if free:
+        what = "inputs with free sizes: a conversion to TFLite, which plans its memory ahead, needs a number for each"
+        fix = "python -m onnxruntime.tools.make_dynamic_shape_fixed --input_name NAME --input_shape 1,C,H,W OLD NEW"
+        yield Finding("dynamic-shape", "warning", what, fix, tuple(map(_words, free)))
+        for dim in (dim for each in free for dim in each.type.tensor_type.shape.dim):
+            dim.dim_value = max(dim.dim_value, 1)
+    try:
+        read_interface(model, constants, name)
+    except ConversionError as error:
+        yield Finding("interface", "fault", f"{error.what}: {error.why}", error.hint)
 
 
-def _decomposed_hard_swish(nodes: list[Node]) -> Iterator[Finding]:
-    """X * HardSigmoid(x), as exporters write HardSwish below opset 14."""
-    gates = {node.output: node.inputs[0] for node in nodes if node.op == "HardSigmoid"}
-    hit = tuple(
+def _batch_norms(nodes: Sequence[Node]) -> Iterator[Finding]:
+    """The converter folds one into the layer in front of it, where nothing else reads that."""
+    readers = Counter(name for node in nodes for name in node.inputs)
+    makers = {node.output: node.op for node in nodes}
+    left = tuple(
         node.name
         for node in nodes
-        if node.op == "Mul" and any(gates.get(gate) == value for gate, value in (node.inputs[:2], node.inputs[1::-1]))
+        if node.op == "BatchNormalization"
+        and not (makers.get(node.inputs[0]) in _WEIGHTED and readers[node.inputs[0]] == 1)
     )
-    if hit:
-        what = "HardSwish written as x * HardSigmoid(x): in fp32 it becomes three operators in place of HARD_SWISH"
-        yield Finding("decomposed-hard-swish", "warning", what, f"export at opset {TESTED_OPSET}", hit)
+    if left:
+        what = "BatchNormalization that no layer in front of it can take in: each costs a MUL and an ADD"
+        yield Finding("batch-norm", "warning", what, "put it directly behind a convolution", left)
 
 
-def _depthwise(nodes: list[Node], weights: dict[str, tuple[int, ...]]) -> Iterator[Finding]:
+def _depthwise(nodes: Sequence[Node], shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Finding]:
     import numpy as np
 
     split: list[str] = []
     whole: list[str] = []
     even: list[str] = []
     for node in nodes:
-        shape = weights.get(node.inputs[1], ()) if node.op == "Conv" and len(node.inputs) > 1 else ()
+        shape = shapes.get(node.inputs[1], ()) if node.op == "Conv" and len(node.inputs) > 1 else ()
         if len(shape) != 4 or shape[1] != 1 or node.attributes.get("group", 1) == 1:
             continue
         if not shape[2] % 2 or not shape[3] % 2:
@@ -138,10 +141,9 @@ def _depthwise(nodes: list[Node], weights: dict[str, tuple[int, ...]]) -> Iterat
             stand_in = np.broadcast_to(np.float32(0), shape)
             (split if is_plain_depthwise(node, stand_in) else whole).append(node.name)
     if split:
-        what = (
-            f"depthwise kernels of more than {MAX_TAPS} taps: ofa-edge splits them, a plain converter leaves them slow"
-        )
-        yield Finding("depthwise-over-25-taps", "note", what, "convert with ofa-edge build", tuple(split))
+        what = f"depthwise kernels of more than {MAX_TAPS} taps: slow as they are; our conversion to TFLite splits them"
+        fix = "nothing, where ofa-edge converts the file; else train with smaller kernels"
+        yield Finding("depthwise-over-25-taps", "note", what, fix, tuple(split))
     if whole:
         what = (
             f"depthwise kernels of more than {MAX_TAPS} taps that cannot be split (even, dilated, several outputs a "
@@ -152,12 +154,3 @@ def _depthwise(nodes: list[Node], weights: dict[str, tuple[int, ...]]) -> Iterat
     if even:
         what = "depthwise kernels of even size: their padding is not symmetric, so a PAD may stand before each"
         yield Finding("even-kernel", "note", what, "odd kernels cost less for the same reach", tuple(even))
-
-
-def _opset(opset: int) -> Iterator[Finding]:
-    if opset < _HARD_SWISH_SINCE:
-        what = f"opset {opset} is older than HardSwish ({_HARD_SWISH_SINCE}); exporters write it in pieces"
-        yield Finding("old-opset", "warning", what, f"export at opset {TESTED_OPSET}")
-    elif opset > TESTED_OPSET:
-        what = f"opset {opset} is newer than what is tested here ({TESTED_OPSET})"
-        yield Finding("new-opset", "note", what, f"export at opset {TESTED_OPSET} if the conversion fails")

@@ -38,13 +38,18 @@ def _facts(model: Model, delegation: Delegation) -> dict[str, str]:
         "precision": precision_of(model),
         "inputs": ", ".join(map(_tensor_words, main.inputs)),
         "outputs": ", ".join(map(_tensor_words, main.outputs)),
+        "weights": f"{model.weights:,} bytes"
+        + (f", {model.weights_behind:,} of them behind the flatbuffer" if model.weights_behind else ""),
     }
     if len(model.subgraphs) > 1:
         facts["subgraphs"] = f"{len(model.subgraphs)}; partitions are those of the first"
     if not delegation.refused:
         partitions = f"{delegation.partitions} XNNPACK partition{'' if delegation.partitions == 1 else 's'}"
-        taken = delegation.operators - len(delegation.kept)
-        facts["LiteRT " + version()] = f"{partitions}, {taken} of {delegation.operators} operators delegated"
+        taken = delegation.operators - len(delegation.kept) - len(delegation.once)
+        once = f", {len(delegation.once)} run once, when it is loaded" if delegation.once else ""
+        facts["LiteRT " + version()] = f"{partitions}, {taken} of {delegation.operators} operators delegated{once}"
+    if delegation.ms:
+        facts["profile"] = _profile_words(model, delegation)
     return facts
 
 
@@ -72,10 +77,19 @@ def _tensor_words(tensor: Tensor) -> str:
     return f"{tensor.name} {tensor.kind.lower()} [{sizes}]"
 
 
+def _profile_words(model: Model, delegation: Delegation) -> str:
+    """What a profile covers, beside the whole."""
+    operators = model.subgraphs[0].operators
+    left = [op.label for op in operators if op.index not in delegation.ms]
+    words = f"{len(delegation.ms)} of {len(operators)} operators alone: {sum(delegation.ms.values()):.3f} ms in sum; "
+    words += f"the whole file: {delegation.whole_ms:.3f} ms"
+    return words + (f"; not timed (constant, or not to be run alone): {', '.join(left)}" if left else "")
+
+
 def _delegation_findings(model: Model, delegation: Delegation, ruled: tuple[Finding, ...]) -> Iterator[Finding]:
     """What LiteRT itself shows: a refusal, operators left to it, and the cuts that they make."""
     if delegation.refused:
-        fix = "load it where its custom operators are registered" if _has_custom(model) else "build the file again"
+        fix = "load it where its custom operators are registered" if _has_custom(model) else "convert the network again"
         yield Finding("not-loadable", "fault", f"LiteRT does not run it here: {delegation.refused}", fix)
         return
     known = {node for each in ruled if each.code in _SAID for node in each.nodes}

@@ -59,11 +59,20 @@ class Subgraph:
 
 @dataclass(frozen=True)
 class Model:
-    """A TFLite file, read. `raw` is the schema's own object."""
+    """A TFLite file, read.
+
+    Attributes:
+        subgraphs, metadata, description: what it holds.
+        weights: bytes of all constants.
+        weights_behind: bytes of those that lie behind the flatbuffer, as in files that are too large for one.
+        raw: the schema's own object.
+    """
 
     subgraphs: tuple[Subgraph, ...]
     metadata: tuple[str, ...]
     description: str
+    weights: int
+    weights_behind: int
     raw: Any
 
 
@@ -80,6 +89,7 @@ def read_model(path: Path) -> Model:
         subgraphs = tuple(_subgraph(raw, at, names, kinds) for at in range(len(raw.subgraphs)))
         metadata = tuple((entry.name or b"").decode(errors="replace") for entry in raw.metadata or ())
         description = (raw.description or b"").decode(errors="replace")
+        weights, behind = _weights(raw)
     except _DAMAGE as error:
         raise ModelFileError(
             f"{path.name} is a damaged TFLite file",
@@ -88,7 +98,15 @@ def read_model(path: Path) -> Model:
         ) from error
     if not subgraphs:
         raise ModelFileError(f"{path.name} holds no graph", f"{path}: no subgraph in it", "build the file again")
-    return Model(subgraphs, metadata, description, raw)
+    return Model(subgraphs, metadata, description, weights, behind, raw)
+
+
+def _weights(raw: Any) -> tuple[int, int]:
+    """Bytes of all constants, and of those behind the flatbuffer."""
+    used = {tensor.buffer for graph in raw.subgraphs for tensor in ([] if graph.tensors is None else graph.tensors)}
+    buffers = [raw.buffers[at] for at in used]
+    behind = sum(int(each.size) for each in buffers if each.offset > 1)
+    return behind + sum(len(each.data) for each in buffers if each.offset <= 1 and each.data is not None), behind
 
 
 def _tensor_kinds() -> dict[int, str]:

@@ -5,14 +5,19 @@ One function a rule, in one visible order (`RULES`). Each is true of any file, w
 
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+
 from ofa_edge.export.inspect.findings import Finding, Severity
 from ofa_edge.export.inspect.tflite_model import QUANTISED, Model, Operator
+from ofa_edge.export.onnx.graph import Node, is_plain_depthwise
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
+from ofa_edge.export.tflite.tf_ops.convolutions import same
 
 Rule = Callable[[Model], Iterator[Finding]]
 _CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})
 _CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL_ONCE", "STABLEHLO_WHILE"})
-_BUILD = "build it with ofa-edge"
+_SAME = 0  # of the schema's Padding
+_CONVERT = "convert its ONNX file, if there is one, with ofa-edge"
 
 
 def apply_rules(model: Model) -> tuple[Finding, ...]:
@@ -36,16 +41,19 @@ def _one(code: str, severity: Severity, what: str, fix: str, operators: Sequence
 
 def large_depthwise(model: Model) -> Iterator[Finding]:
     """XNNPACK has depthwise kernels of 3, 4, 9 and 25 taps; larger ones are delegated to a path without one."""
-    found: dict[tuple[int, ...], list[Operator]] = {}
+    found: dict[tuple[tuple[int, ...], bool], list[Operator]] = {}
     for op in _operators(model):
         if op.name == "DEPTHWISE_CONV_2D" and len(op.inputs) > 1 and len(op.inputs[1].shape) == 4:
             kernel = op.inputs[1].shape[1:3]
             if kernel[0] * kernel[1] > MAX_TAPS:
-                found.setdefault(kernel, []).append(op)
-    for (height, width), operators in found.items():
-        fix = f"{_BUILD}, which writes odd kernels as an exact sum of parts of at most {MAX_TAPS} taps"
-        if height % 2 == 0 or width % 2 == 0:
-            fix = f"train with an odd kernel of that size (even ones are not split), or with at most {MAX_TAPS} taps"
+                found.setdefault((kernel, _splits(op)), []).append(op)
+    for ((height, width), splits), operators in found.items():
+        fix = f"{_CONVERT}, which writes odd kernels as an exact sum of parts of at most {MAX_TAPS} taps"
+        if not splits:
+            fix = (
+                "it cannot be split (even, dilated, several outputs a channel, or not padded by half): train with an "
+                f"odd kernel of that size padded by half, or with at most {MAX_TAPS} taps"
+            )
         yield from _one(
             "depthwise-over-25-taps",
             "fault",
@@ -55,11 +63,25 @@ def large_depthwise(model: Model) -> Iterator[Finding]:
         )
 
 
+def _splits(op: Operator) -> bool:
+    """Whether `split_depthwise` would take it, as far as the operator shows: pads may be an operator before it."""
+    x, weight, options = op.inputs[0], op.inputs[1], op.options
+    kernel = weight.shape[1:3]
+    strides, dilations = (options.strideH, options.strideW), (options.dilationHFactor, options.dilationWFactor)
+    pads = [size // 2 for size in kernel] * 2
+    if options.padding == _SAME:
+        (top, bottom), (left, right) = same(x.shape[1:3], kernel, strides, dilations)
+        pads = [top, left, bottom, right]
+    channels = x.shape[-1]
+    node = Node("Conv", "", (), "", {"group": channels, "pads": pads, "dilations": dilations})
+    return is_plain_depthwise(node, np.broadcast_to(np.float32(0), (weight.shape[3], 1, *kernel)))
+
+
 def int8_hard_swish(model: Model) -> Iterator[Finding]:
     """XNNPACK runs HARD_SWISH in floating point only."""
     hit = [op for op in _operators(model) if op.name == "HARD_SWISH" and op.inputs and op.inputs[0].kind in QUANTISED]
     what = "quantised HARD_SWISH: XNNPACK does not take it, so each cuts the graph"
-    yield from _one("int8-hard-swish", "fault", what, f"{_BUILD}, which writes it as x * relu6(x + 3)", hit)
+    yield from _one("int8-hard-swish", "fault", what, f"{_CONVERT}, which writes it as x * relu6(x + 3)", hit)
 
 
 def hybrid_depthwise(model: Model) -> Iterator[Finding]:
@@ -70,7 +92,7 @@ def hybrid_depthwise(model: Model) -> Iterator[Finding]:
         if op.name == "DEPTHWISE_CONV_2D" and op.inputs[0].kind == "FLOAT32" and _weights_kind(op) in QUANTISED
     ]
     what = "depthwise with int8 weights and float activations: XNNPACK does not take it"
-    yield from _one("hybrid-depthwise", "fault", what, f"{_BUILD} --precision dynamic, which keeps them float", hit)
+    yield from _one("hybrid-depthwise", "fault", what, f"{_CONVERT}, which keeps them float in this precision", hit)
 
 
 def per_tensor_weights(model: Model) -> Iterator[Finding]:
@@ -91,7 +113,7 @@ def transposes(model: Model) -> Iterator[Finding]:
     """A network built in NHWC needs none."""
     hit = [op for op in _operators(model) if op.name == "TRANSPOSE"]
     what = "TRANSPOSE: a converter kept the layout of another framework around these"
-    yield from _one("transpose", "warning", what, f"{_BUILD}, or build the network in NHWC throughout", hit)
+    yield from _one("transpose", "warning", what, f"{_CONVERT}, or build the network in NHWC throughout", hit)
 
 
 def unknown_operators(model: Model) -> Iterator[Finding]:
@@ -138,7 +160,7 @@ def no_metadata(model: Model) -> Iterator[Finding]:
     """Without metadata nobody knows how to normalise an image for this file."""
     if "TFLITE_METADATA" not in model.metadata:
         what = "no metadata: the file does not say how its input is normalised, or what its classes are called"
-        yield Finding("no-metadata", "note", what, "ofa-edge build writes it")
+        yield Finding("no-metadata", "note", what, "write_metadata of ofa_edge.export.tflite.metadata adds it")
 
 
 RULES: tuple[Rule, ...] = (

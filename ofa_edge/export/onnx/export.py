@@ -5,9 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from ofa_edge.errors import ConversionError
@@ -43,33 +41,25 @@ def export_onnx(net: nn.Module, shape: tuple[int, int, int, int], out: Path) -> 
             "artifacts are built for one image at a time: the shape must be (1, channels, height, width)",
             "set the first dimension to 1",
         )
-    write_bytes(out, _strip(_simplify(_trace(net, shape))).SerializeToString(deterministic=True))
+    write_bytes(out, strip(_simplify(_trace(net, torch.zeros(shape)))).SerializeToString(deterministic=True))
 
 
-def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Run the model over images, one at a time on one thread: exactly the graph that ships, repeatable to the bit.
+def export_module(net: nn.Module, example: torch.Tensor, out: Path) -> None:
+    """Write any torch module as ONNX: opset 17, one input `input`, one output `logits`, as it is.
 
     Args:
-        path: an ONNX file of one input and one output.
-        inputs: [N, C, H, W] float32, normalised.
+        net: the module; it is exported in evaluation mode.
+        example: an input, batch 1; its values say nothing but the way through the module's branches.
+        out: the file to write.
 
-    Returns:
-        Logits, [N, classes] float32.
+    Raises:
+        ConversionError: the module cannot be traced, or not exported.
+        OutputError: `out` cannot be written.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Without it, sums of two int8 products saturate on x86 CPUs that have no VNNI; elsewhere it changes nothing.
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    rows = [session.run(None, {name: inputs[i : i + 1]})[0] for i in range(len(inputs))]
-    return np.concatenate(rows).astype(np.float32)
+    write_bytes(out, _trace(net, example).SerializeToString(deterministic=True))
 
 
-def _trace(net: nn.Module, shape: tuple[int, int, int, int]) -> "onnx.ModelProto":
+def _trace(net: nn.Module, example: torch.Tensor) -> "onnx.ModelProto":
     import onnx
 
     with tempfile.TemporaryDirectory(prefix="ofa-edge-onnx-") as folder, warnings.catch_warnings():
@@ -80,7 +70,7 @@ def _trace(net: nn.Module, shape: tuple[int, int, int, int]) -> "onnx.ModelProto
         try:
             torch.onnx.export(
                 net,
-                (torch.zeros(shape),),
+                (example,),
                 raw,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
@@ -89,7 +79,7 @@ def _trace(net: nn.Module, shape: tuple[int, int, int, int]) -> "onnx.ModelProto
             )
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             raise ConversionError(
-                f"torch cannot export {type(net).__name__} for an input of shape {shape}",
+                f"torch cannot export {type(net).__name__} for an input of shape {tuple(example.shape)}",
                 str(error).strip().splitlines()[0],
                 "run the network on an image of that shape; use only operators of ONNX opset 17",
             ) from error
@@ -106,7 +96,7 @@ def _simplify(model: "onnx.ModelProto") -> "onnx.ModelProto":
     return simplified
 
 
-def _strip(model: "onnx.ModelProto") -> "onnx.ModelProto":
+def strip(model: "onnx.ModelProto") -> "onnx.ModelProto":
     """Remove what describes the run rather than the network: producer, doc strings, metadata."""
     for field in ("producer_name", "producer_version", "doc_string", "metadata_props"):
         model.ClearField(field)

@@ -4,7 +4,7 @@ Rewrites (see `rewrites`) take one such graph and give another; `tf_ops` builds 
 ONNX's layout here, [1, C, H, W]; only `tf_ops` knows of NHWC.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.errors import ConversionError
+from ofa_edge.errors import ConversionError, ModelFileError
+from ofa_edge.export.onnx.load import load_model
 
 if TYPE_CHECKING:
     import onnx
@@ -28,9 +29,32 @@ class Node:
     output: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
-    def refused(self, why: str, hint: str) -> ConversionError:
+    def refused(self, why: str, hint: str) -> "NodeRefusedError":
         """The error that says this node cannot be converted."""
-        return ConversionError(f"cannot convert node '{self.name}', operator {self.op}", why, hint)
+        return NodeRefusedError(self, why, hint)
+
+
+class PartRefusedError(ConversionError):
+    """A part of the network is what cannot be converted: the nodes that give `outputs`."""
+
+    def __init__(self, what: str, why: str, hint: str, outputs: Collection[str]) -> None:
+        super().__init__(what, why, hint)
+        self.outputs = tuple(outputs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what, self.why, self.hint, self.outputs)
+
+
+class NodeRefusedError(PartRefusedError):
+    """One node is what cannot be converted."""
+
+    def __init__(self, node: Node, why: str, hint: str) -> None:
+        what = f"cannot convert node '{node.name}', operator {node.op}"
+        super().__init__(what, why, hint, (node.output,))
+        self.node = node
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.node, self.why, self.hint)
 
 
 @dataclass(frozen=True)
@@ -84,45 +108,81 @@ def read_graph(path: Path) -> Graph:
     Raises:
         ConversionError: the file is no ONNX model, is not of that form, or several outputs of one node are used.
     """
-    import onnx
-
     try:
-        onnx.checker.check_model(path)
-        model = onnx.load(path)
-    except onnx.checker.ValidationError as error:
-        raise ConversionError(
-            f"{path.name} is not a valid ONNX model",
-            str(error).strip().splitlines()[0],
-            "export the network again",
-        ) from error
-    proto = model.graph
+        model = load_model(path).model
+    except ModelFileError as error:
+        raise ConversionError(error.what, error.why, error.hint) from error
     shapes = _shapes(model)
+    nodes, constants = read_nodes(model, shapes)
+    name, shape, output = read_interface(model, constants, path.name)
+    known = {each: dims for each, dims in shapes.items() if len(dims) == 4 and min(dims[1:]) > 0}
+    maps = {each: (dims[1], dims[2], dims[3]) for each, dims in {**known, name: shape}.items()}
+    return Graph(nodes, constants, name, output, shape, maps)
+
+
+def _raised(error: NodeRefusedError) -> None:
+    raise error
+
+
+def read_nodes(
+    model: "onnx.ModelProto",
+    shapes: Mapping[str, tuple[int, ...]],
+    refused: Callable[[NodeRefusedError], None] = _raised,
+) -> tuple[tuple[Node, ...], dict[str, NDArray[Any]]]:
+    """The nodes of a model with all of their constants apart.
+
+    Args:
+        model: with its weights; one whose bytes lie elsewhere stands as zeros, unless it counts something.
+        shapes: of its values, as far as they are known; 0 where a size is not.
+        refused: told of each node that cannot be read; it is left out.
+
+    Returns:
+        Nodes in the file's order, and constants by name: initializers, values of Constant nodes, other names of both.
+    """
+    proto = model.graph
     read = {name for each in proto.node for name in each.input} | {each.name for each in proto.output}
-    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.initializer}
+    constants = {tensor.name: array_of(tensor) for tensor in proto.initializer}
     nodes: list[Node] = []
     for number, each in enumerate(proto.node):
-        node = _node(each, number, read)
-        if node.op == "Constant":
-            constants[node.output] = _constant_value(node)
-        elif node.op == "Identity" and node.inputs[0] in constants:
-            constants[node.output] = constants[node.inputs[0]]
-        elif node.op == "Clip" and {"min", "max"} & node.attributes.keys():
-            nodes.append(_newer_clip(node, constants))
-        elif node.op == "Split":
-            nodes += _slices(node, tuple(each.output), constants, shapes)
-        else:
-            nodes.append(node)
+        try:
+            node = _node(each, number, read)
+            if node.op == "Constant":
+                constants[node.output] = _constant_value(node)
+            elif node.op == "Identity" and node.inputs[0] in constants:
+                constants[node.output] = constants[node.inputs[0]]
+            elif node.op == "Clip" and {"min", "max"} & node.attributes.keys():
+                nodes.append(_newer_clip(node, constants))
+            elif node.op == "Split":
+                nodes += _slices(node, tuple(each.output), constants, shapes)
+            else:
+                nodes.append(node)
+        except NodeRefusedError as error:
+            refused(error)
+    return tuple(nodes), constants
+
+
+def array_of(tensor: "onnx.TensorProto") -> NDArray[Any]:
+    """A tensor's values; zeros, which take no room, where they lie in another file and were not read."""
+    import onnx
+
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return np.broadcast_to(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).type(0), tuple(tensor.dims))
+    return onnx.numpy_helper.to_array(tensor)
+
+
+def read_interface(
+    model: "onnx.ModelProto", constants: Collection[str], name: str
+) -> tuple[str, tuple[int, int, int, int], str]:
+    """Name and shape [1, C, H, W] of a model's one input, name of its one output. Raises ConversionError."""
+    proto = model.graph
     inputs = [value for value in proto.input if value.name not in constants]
     if len(inputs) != 1 or len(proto.output) != 1:
         raise ConversionError(
-            f"{path.name} has {len(inputs)} inputs and {len(proto.output)} outputs",
+            f"{name} has {len(inputs)} inputs and {len(proto.output)} outputs",
             "an artifact takes one image and gives one row of logits",
             "export the network with one input and one output",
         )
-    name, shape = inputs[0].name, _shape(inputs[0], path)
-    known = {each: dims for each, dims in shapes.items() if len(dims) == 4 and min(dims[1:]) > 0}
-    maps = {each: (dims[1], dims[2], dims[3]) for each, dims in {**known, name: shape}.items()}
-    return Graph(tuple(nodes), constants, name, proto.output[0].name, shape, maps)
+    return inputs[0].name, _shape(inputs[0], name), proto.output[0].name
 
 
 def _shapes(model: "onnx.ModelProto") -> dict[str, tuple[int, ...]]:
@@ -141,7 +201,9 @@ def _node(proto: "onnx.NodeProto", number: int, read: Collection[str]) -> Node:
     import onnx
 
     attributes = {each.name: onnx.helper.get_attribute_value(each) for each in proto.attribute}
-    node = Node(proto.op_type, proto.name or f"#{number}", tuple(proto.input), proto.output[0], attributes)
+    op = proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
+    output = proto.output[0] if proto.output else ""
+    node = Node(op, proto.name or f"#{number}", tuple(proto.input), output, attributes)
     used = [name for name in proto.output[1:] if name in read]
     if used and node.op != "Split":
         raise node.refused(
@@ -193,14 +255,20 @@ def _constant_value(node: Node) -> NDArray[Any]:
     import onnx
 
     value = next(iter(node.attributes.values()))
-    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+    return array_of(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
 
 
-def _shape(value: "onnx.ValueInfoProto", path: Path) -> tuple[int, int, int, int]:
+def _shape(value: "onnx.ValueInfoProto", name: str) -> tuple[int, int, int, int]:
     dims = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-    if len(dims) != 4 or dims[0] != 1 or min(dims) < 1:
+    if len(dims) != 4:
         raise ConversionError(
-            f"{path.name} takes an input of shape {dims}",
+            f"{name} takes an input of shape {dims}",
+            f"'{value.name}' must be one image, [1, channels, height, width]",
+            "give a signal as an image of height 1; tokens that are no image's are not taken",
+        )
+    if dims[0] != 1 or min(dims) < 1:
+        raise ConversionError(
+            f"{name} takes an input of shape {dims}",
             f"'{value.name}' must be one image of fixed size, [1, channels, height, width] (0 is a dynamic size)",
             "export the network with a fixed input shape and batch 1",
         )

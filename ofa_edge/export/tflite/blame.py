@@ -1,82 +1,97 @@
-"""Which layers of an int8 TFLite file cost how much: each rounded alone, in LiteRT, on real images.
-
-For each layer the fp32 network is run with that layer's weights as the int8 file stores them and its result rounded to
-the int8 file's steps (`mixed.probe`). All layers rounded so at once give the int8 file's own answers, but for single
-steps of its integer arithmetic: nothing is estimated.
-"""
+"""Which node it is, where a network does not convert or its file answers otherwise. Runs in the worker's process."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.errors import DataError
-from ofa_edge.export.onnx.graph import read_graph
-from ofa_edge.export.tflite.convert import convert_twin
-from ofa_edge.export.tflite.mixed import INPUT, probe
-from ofa_edge.export.tflite.pair import Pair, open_pair
-from ofa_edge.export.tflite.rewrites import rewrite
-from ofa_edge.export.tflite.running import answers_of
-from ofa_edge.metrics import snr_db, top1
-from ofa_edge.records.blame import BlameRecord, LayerBlame
+from ofa_edge.errors import OfaEdgeError
+from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.onnx.part import run_values
+from ofa_edge.export.tflite.convert import run_tflite
+from ofa_edge.export.tflite.converter import Settings, convert_graph, convert_values, known_values, refuses
+from ofa_edge.export.tflite.rewrites import names, rewrite
 
 
-def pair_of(tflite: Path, onnx: Path) -> Pair:
-    """An int8 file of `convert.convert` beside its network in fp32, which is converted anew.
+def smallest_refused(graph: Graph, settings: Settings) -> tuple[Node, ...]:
+    """The fewest nodes in a row that the converter still refuses by themselves: mostly one. Empty where none is found.
 
-    Raises:
-        ModelFileError: it is not the int8 form of that network.
-        ConversionError: see `convert.convert`.
+    Nodes are tried one by one, alike ones once; where each converts alone, from both ends of the graph by halving.
     """
-    graph = read_graph(onnx)
-    with tempfile.TemporaryDirectory(prefix="ofa-edge-twin-") as folder:
-        twin = Path(folder) / "twin.tflite"
-        convert_twin(onnx, twin)
-        nodes = [node.name for node in rewrite(graph, "int8").nodes]
-        return open_pair(tflite, twin, nodes, [node.name for node in graph.nodes])
+    known = known_values(graph)
+    seen = set()
+    for node in graph.nodes:
+        sizes = tuple(known[name].shape if name in known else name for name in node.inputs)
+        if (alike := (node.op, repr(node.attributes), sizes)) not in seen:
+            seen.add(alike)
+            if refuses(graph, [node], known, settings):
+                return (node,)
+    if not refuses(graph, graph.nodes, known, settings):
+        return ()
+    low, high = 0, len(graph.nodes)  # the shortest beginning that is refused
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if refuses(graph, graph.nodes[:middle], known, settings) else (middle, high)
+    end, first, last = high, 0, high
+    while last - first > 1:  # of that, the shortest end
+        middle = (first + last) // 2
+        first, last = (middle, last) if refuses(graph, graph.nodes[middle:end], known, settings) else (first, middle)
+    return graph.nodes[first:end]
 
 
-def blame(pair: Pair, images: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> BlameRecord:
-    """Round one layer after the other.
-
-    Args:
-        pair: the int8 file and its twin.
-        images: [N, C, H, W] float32, normalised.
-        labels: [N]; None where they mean nothing.
-
-    Raises:
-        DataError: no images.
-    """
-    if not len(images):
-        raise DataError("no images to blame layers on", "0 images", "give a folder of images with --data")
-    exact = answers_of(probe(pair, ()), images)
-    right = None if labels is None else top1(exact, labels)
-
-    def drop(answers: NDArray[np.float32]) -> float | None:
-        return None if labels is None or right is None else right - top1(answers, labels)
-
-    whole = answers_of(pair.packed(), images)
-    total, signal = _power(whole - exact), _power(exact)
-    found = []
-    for name, places in (("input", (INPUT,)), *pair.layers.items()):
-        answers = answers_of(probe(pair, places), images)
-        noise = _power(answers - exact)
-        operators = tuple(pair.names[place] for place in places if place != INPUT)
-        share = noise / total if total else 0.0
-        found.append(
-            LayerBlame(
-                layer=name, operators=operators, snr_db=snr_db(signal, noise), share=share, top1_drop=drop(answers)
-            )
-        )
-    return BlameRecord(
-        images=len(images),
-        snr_db=snr_db(signal, total),
-        added_db=snr_db(signal, total * sum(each.share for each in found)),
-        top1_drop=drop(whole),
-        layers=tuple(sorted(found, key=lambda each: -each.share)),
-    )
+def first_that_differs(
+    onnx_path: Path, graph: Graph, image: NDArray[np.float32], least_db: float
+) -> tuple[Node, str] | None:
+    """The first node of a graph whose result in a TFLite file is not ONNX Runtime's, and how it differs."""
+    wanted = run_values(onnx_path, [node.output for node in graph.nodes], image)
+    nodes = [node for node in graph.nodes if node.output in wanted]
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-blame-") as folder:
+        path = Path(folder) / "values.tflite"
+        path.write_bytes(convert_values(graph, [node.output for node in nodes]))
+        found = _values(path, image, len(nodes))
+    for node, value in zip(nodes, found, strict=True):
+        right = wanted[node.output]
+        if value.shape != right.shape:
+            return node, f"{list(value.shape)} for {list(right.shape)}"
+        if np.isfinite(right).all() and not (near := quiet_db(right, value)) >= least_db:
+            return node, f"{near:.1f} dB"
+    return None
 
 
-def _power(values: NDArray[np.float32]) -> float:
-    return float(np.square(values, dtype=np.float64).sum())
+def blame_rewrite(
+    graph: Graph, settings: Settings, image: NDArray[np.float32], wanted: NDArray[np.float32], least: float | None
+) -> str | None:
+    """The one rewrite without which the answer is right, if there is one."""
+    for name in names(settings.precision):
+        without = (*settings.skip, name)
+        with tempfile.TemporaryDirectory(prefix="ofa-edge-blame-") as folder:
+            path = Path(folder) / "without.tflite"
+            try:
+                changed = Settings(settings.precision, without, settings.images)
+                path.write_bytes(convert_graph(rewrite(graph, settings.precision, without), changed))
+                answer = run_tflite(path, image)
+            except (OfaEdgeError, RuntimeError, ValueError):
+                continue
+        if answer.shape == wanted.shape and (least is None or quiet_db(wanted, answer) >= least):
+            return name
+    return None
+
+
+def quiet_db(wanted: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    """Signal over noise, in dB; infinite where nothing differs, -infinity where all is noise."""
+    noise = float(np.square(wanted - found, dtype=np.float64).sum())
+    signal = float(np.square(wanted, dtype=np.float64).sum())
+    if not noise:
+        return float("inf")
+    return float(10 * np.log10(signal / noise)) if signal else float("-inf")
+
+
+def _values(path: Path, image: NDArray[np.float32], count: int) -> Sequence[NDArray[np.float32]]:
+    """The outputs of a file of `convert_values`, in order."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    run = Interpreter(str(path), num_threads=1).get_signature_runner()
+    given = run(input=np.ascontiguousarray(image.transpose(0, 2, 3, 1)))
+    return [given[str(at)] for at in range(count)]

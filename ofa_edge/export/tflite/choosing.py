@@ -2,20 +2,20 @@
 
 Greedy, and every step is measured on a real file: the layer that is blamed most next is taken out of int8 together with
 what reads its result, for a result that is rounded on the way costs the same wherever it is computed. In the end each
-layer that is not missed is put back.
+step that is not missed is taken back.
 """
 
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.tflite.blame import blame
+from ofa_edge.export.tflite.int8_blame import blame
 from ofa_edge.export.tflite.mixed import mixed, probe
 from ofa_edge.export.tflite.pair import MOVES, Pair
 from ofa_edge.export.tflite.running import answers_of, started
@@ -50,7 +50,8 @@ def choose(
         return snr_db(signal, noise), None if labels is None else top1(exact, labels) - top1(answers, labels)
 
     blamed = blame(pair, images, labels)
-    layers, floats, steps = pair.layers, set[int](), list[MixedStep]()
+    layers, floats = pair.layers, set[int]()
+    steps, freed = list[MixedStep](), list[set[int]]()
     found = measured(floats)
     for layer in (each.layer for each in blamed.layers if each.layer in layers):
         if allowed.keeps(*found) or len(steps) == STEPS:
@@ -59,12 +60,15 @@ def choose(
         if not more:
             continue
         floats |= more
+        freed.append(more)
         found = measured(floats)
         names = dict.fromkeys((layer, *(pair.sources[place][0] for place in sorted(more))))
         steps.append(MixedStep(layers=tuple(names), operators=len(floats), snr_db=found[0], top1_drop=found[1]))
     reached = allowed.keeps(*found)
     if reached:
-        floats = _without_idle(pair, floats, lambda each: allowed.keeps(*measured(each)))
+        for more in freed[:-1]:  # put back what is not missed
+            if allowed.keeps(*measured(floats - more)):
+                floats -= more
         found = measured(floats)
     content, int8 = mixed(pair, floats), pair.packed()
     record = MixedRecord(
@@ -123,13 +127,3 @@ def _with_readers(pair: Pair, places: Collection[int]) -> set[int]:
                 if pair.names[place] in MOVES:
                     front.append(int(pair.graph.operators[place].outputs[0]))
     return found
-
-
-def _without_idle(pair: Pair, floats: set[int], keeps: Callable[[set[int]], bool]) -> set[int]:
-    """What is left when each layer that is not missed is put back, the last first."""
-    layers = dict.fromkeys(pair.sources[place][0] for place in sorted(floats, reverse=True))
-    for layer in layers:
-        fewer = floats - set(pair.layers[layer])
-        if fewer != floats and keeps(fewer):
-            floats = fewer
-    return floats

@@ -5,9 +5,6 @@ stay there, and every conversion starts from the same state, which is half of gi
 """
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -15,12 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import ofa_edge
 from ofa_edge.data.calibration import USUAL, check_normalised
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
-from ofa_edge.export.onnx.graph import Graph, read_graph
+from ofa_edge.export.onnx.graph import Graph, PartRefusedError, read_graph
+from ofa_edge.export.onnx.part import save_part
+from ofa_edge.export.process import how_it_ended
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
+from ofa_edge.export.tflite.process import run_tensorflow
 from ofa_edge.export.tflite.rewrites import names
 from ofa_edge.export.tflite.running import dequantise, quantise, run_tflite
 from ofa_edge.export.tflite.scales import check_scales
@@ -39,6 +38,7 @@ def convert(
     skip: Collection[str] = (),
     *,
     preprocessing: Preprocessing | None = None,
+    keep_failure: Path | None = None,
 ) -> None:
     """Convert an ONNX model to a TFLite file: input `input` [1, H, W, C], output `logits` [1, classes].
 
@@ -54,6 +54,8 @@ def convert(
         calibration: images [N, C, H, W] float32, normalised, that set the ranges of int8 activations; int8 only.
         skip: names of rewrites to leave out (`rewrites.names`); all of them give plain conversion.
         preprocessing: of the network's input, where it is known: calibration images that it cannot give are refused.
+        keep_failure: where to write the smallest part that fails, as an ONNX file, if there is one; the error's hint
+            then names it.
 
     Raises:
         UnknownNameError: no rewrite of this precision goes by a name in `skip`.
@@ -72,9 +74,21 @@ def convert(
     for name in skip:
         if name not in names(precision):
             raise UnknownNameError.of(f"{precision} rewrite", name, names(precision), "leave the name out of `skip`")
-    graph = read_graph(onnx_path)
-    check_operators(graph)
-    images = _checked(calibration, graph, preprocessing) if meant.ranges else None
+    try:
+        graph = read_graph(onnx_path)
+        check_operators(graph)
+        images = _checked(calibration, graph, preprocessing) if meant.ranges else None
+        _convert(onnx_path, out, images, precision, skip)
+    except PartRefusedError as error:
+        if keep_failure is None or not save_part(onnx_path, error.outputs, keep_failure):
+            raise
+        hint = f"{error.hint}; the part that fails is in {keep_failure}, see `ofa-edge inspect`"
+        raise ConversionError(error.what, error.why, hint) from error
+
+
+def _convert(
+    onnx_path: Path, out: Path, images: NDArray[np.float32] | None, precision: Precision, skip: Collection[str]
+) -> None:
     with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder, atomic_path(out) as part:
         calibrating = Path(folder) / "calibration.npy"
         if images is not None:
@@ -156,26 +170,16 @@ def _checked(
 
 def _run_worker(arguments: list[str], part: Path) -> None:
     """Run `worker`, which writes `part`; raise its error here."""
-    root = str(Path(ofa_edge.__file__).resolve().parents[1])
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
-    command = [sys.executable, "-m", "ofa_edge.export.tflite.worker", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    done = run_tensorflow("ofa_edge.export.tflite.worker", arguments)
     if done.returncode == 0:
         return
     try:
-        raise ConversionError(**json.loads(done.stdout))
+        raise PartRefusedError(**json.loads(done.stdout))
     except (json.JSONDecodeError, TypeError):
         if done.returncode < 0 and part.is_file() and part.stat().st_size:
             check_scales(part)  # LiteRT was running what was written
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        ended = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
         raise ConversionError(
             "the TFLite conversion process ended unexpectedly",
-            f"{ended}: {last}",
+            how_it_ended(done),
             "signal 9 means that memory ran out: free some; otherwise check which tensorflow-cpu is installed",
         ) from None

@@ -17,6 +17,16 @@ def unpack(content: bytes) -> Any:
     return schema.ModelT.InitFromPackedBuf(content)
 
 
+def unpack_whole(content: bytes) -> Any:
+    """As `unpack`, with the constants of a large file, which lie behind its flatbuffer, where those of others are."""
+    model = unpack(content)
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # 0 and 1 say that there is none
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
+
+
 def pack(model: Any) -> bytes:
     """The inverse of `unpack`. The same model gives the same bytes; vectors that are equal are written once."""
     builder = _AlignedBuilder(1024)

@@ -36,8 +36,9 @@ class Metadata:
 
     Attributes:
         name, description, version, author: for people.
-        mean, std: per channel, in units of the raw pixel values 0..255: input = (pixel - mean) / std.
-        labels: class names, in the order of the logits.
+        mean, std: per channel, in units of the raw pixel values 0..255: input = (pixel - mean) / std; none where the
+            input is no image.
+        labels: class names, in the order of the logits; none where the output is no logits.
         facts: this project's own (subnet, digest of its space); JSON.
     """
 
@@ -54,7 +55,7 @@ class Metadata:
 def write_metadata(
     src: Path,
     out: Path,
-    preprocessing: Preprocessing,
+    preprocessing: Preprocessing | None,
     labels: Sequence[str],
     *,
     name: str,
@@ -68,8 +69,8 @@ def write_metadata(
     Args:
         src: a model of `convert.convert`, without metadata.
         out: the file to write; may be `src`.
-        preprocessing: its mean and std become the input's normalisation.
-        labels: one for each logit, without line breaks.
+        preprocessing: its mean and std become the input's normalisation; None where the input is no image.
+        labels: one for each logit, without line breaks; none where the output is no logits.
         name: of the model.
         description: of the model, one sentence.
         version: of the model.
@@ -85,14 +86,18 @@ def write_metadata(
 
     model = unpack(src.read_bytes())
     _check(model, src, labels)
-    packed = _with_parser_version(_model_table(preprocessing, name, description, version, author))
+    graph = tables.SubGraphMetadataT()
+    graph.inputTensorMetadata = [_input_table(preprocessing)]
+    graph.outputTensorMetadata = [_output_table(bool(labels))]
+    packed = _with_parser_version(_model_table(graph, name, description, version, author))
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(packed, np.uint8)
     entry.name, entry.buffer = _FIELD, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    lines = "".join(f"{label}\n" for label in labels)
-    files = {LABELS_FILE: lines.encode(), FACTS_FILE: pretty_json(dict(facts or {}))}
+    files = {FACTS_FILE: pretty_json(dict(facts or {}))}
+    if labels:
+        files[LABELS_FILE] = "".join(f"{label}\n" for label in labels).encode()
     write_bytes(out, _with_files(pack(model), files))
 
 
@@ -111,23 +116,24 @@ def read_metadata(path: Path) -> Metadata:
         place = next(entry.Buffer() for entry in entries if entry.Name() == _FIELD)
         packed = model.Buffers(place).DataAsNumpy().tobytes()
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            labels = archive.read(LABELS_FILE).decode().splitlines()
+            labels = archive.read(LABELS_FILE).decode().splitlines() if LABELS_FILE in archive.namelist() else []
             facts = json.loads(archive.read(FACTS_FILE))
     except (StopIteration, KeyError, zipfile.BadZipFile) as error:
         raise ConversionError(
             f"{path.name} carries no metadata of ofa-edge",
-            f"no {_FIELD.decode()} entry, {LABELS_FILE} or {FACTS_FILE} in {path}",
+            f"no {_FIELD.decode()} entry or {FACTS_FILE} in {path}",
             "build the artifact again, or give a file that `ofa-edge build` made",
         ) from error
     table = tables.ModelMetadataT.InitFromPackedBuf(packed)
-    options = table.subgraphMetadata[0].inputTensorMetadata[0].processUnits[0].options
+    units = table.subgraphMetadata[0].inputTensorMetadata[0].processUnits
+    mean, std = (tuple(map(float, getattr(units[0].options, name))) if units else () for name in ("mean", "std"))
     return Metadata(
         name=table.name.decode(),
         description=table.description.decode(),
         version=table.version.decode(),
         author=table.author.decode(),
-        mean=tuple(map(float, options.mean)),
-        std=tuple(map(float, options.std)),
+        mean=mean,
+        std=std,
         labels=tuple(labels),
         facts=facts,
     )
@@ -139,7 +145,7 @@ def _check(model: Any, src: Path, labels: Sequence[str]) -> None:
         raise ConversionError(f"{src.name} has metadata already", why, "start from the model without it")
     graph = model.subgraphs[0]
     classes = int(graph.tensors[graph.outputs[0]].shape[-1])
-    if len(labels) != classes:
+    if labels and len(labels) != classes:
         raise DataError(
             f"{len(labels)} labels for {classes} classes",
             f"{src.name} gives {classes} logits, each needs a name",
@@ -151,10 +157,7 @@ def _check(model: Any, src: Path, labels: Sequence[str]) -> None:
         raise DataError("a label is not one line of text", why, "rename the class")
 
 
-def _model_table(preprocessing: Preprocessing, name: str, description: str, version: str, author: str) -> Any:
-    graph = tables.SubGraphMetadataT()
-    graph.inputTensorMetadata = [_input_table(preprocessing)]
-    graph.outputTensorMetadata = [_output_table()]
+def _model_table(graph: Any, name: str, description: str, version: str, author: str) -> Any:
     table = tables.ModelMetadataT()
     table.name, table.description, table.version, table.author = name, description, version, author
     table.subgraphMetadata = [graph]
@@ -176,7 +179,13 @@ def _packed(table: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def _input_table(preprocessing: Preprocessing) -> Any:
+def _input_table(preprocessing: Preprocessing | None) -> Any:
+    table = tables.TensorMetadataT()
+    table.name = "input"
+    if preprocessing is None:
+        table.description = "as the network takes it"
+        table.content = _content(tables.ContentProperties.FeatureProperties, tables.FeaturePropertiesT())
+        return table
     options = tables.NormalizationOptionsT()
     options.mean, options.std = list(preprocessing.mean), list(preprocessing.std)
     unit = tables.ProcessUnitT()
@@ -184,19 +193,19 @@ def _input_table(preprocessing: Preprocessing) -> Any:
     image = tables.ImagePropertiesT()
     colours = tables.ColorSpaceType
     image.colorSpace = {1: colours.GRAYSCALE, 3: colours.RGB}.get(preprocessing.channels, colours.UNKNOWN)
-    table = tables.TensorMetadataT()
-    table.name = "input"
-    table.description = f"one image, {preprocessing.size} x {preprocessing.size}, (pixel 0..255 - mean) / std"
+    table.description = f"one image, {preprocessing.size} x {preprocessing.shape[1]}, (pixel 0..255 - mean) / std"
     table.content = _content(tables.ContentProperties.ImageProperties, image)
     table.processUnits = [unit]
     return table
 
 
-def _output_table() -> Any:
+def _output_table(labelled: bool) -> Any:
     table = tables.TensorMetadataT()
-    table.name, table.description = "logits", "one score for each class, before softmax"
+    table.name = "logits"
+    table.description = "one score for each class, before softmax" if labelled else "as the network gives it"
     table.content = _content(tables.ContentProperties.FeatureProperties, tables.FeaturePropertiesT())
-    table.associatedFiles = [_file_table(LABELS_FILE, tables.AssociatedFileType.TENSOR_AXIS_LABELS, "class names")]
+    if labelled:
+        table.associatedFiles = [_file_table(LABELS_FILE, tables.AssociatedFileType.TENSOR_AXIS_LABELS, "class names")]
     return table
 
 

@@ -23,7 +23,7 @@ def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDA
         threads: of one inference.
 
     Returns:
-        Logits, [N, classes] float32, dequantised where the model's output is int8.
+        Logits, [N, classes] float32, dequantised where the model's output is int8; any other output flattened.
     """
     interpreter = started(path, threads)
     source, sink = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -31,7 +31,7 @@ def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDA
     for image in inputs.transpose(0, 2, 3, 1):
         interpreter.set_tensor(source["index"], quantise(image[None], source["dtype"], *source["quantization"]))
         interpreter.invoke()
-        rows.append(dequantise(interpreter.get_tensor(sink["index"]), *sink["quantization"]))
+        rows.append(dequantise(interpreter.get_tensor(sink["index"]).reshape(1, -1), *sink["quantization"]))
     return np.concatenate(rows)
 
 

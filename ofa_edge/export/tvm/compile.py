@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, ConversionError, OfaEdgeError, ToolMissingError, UnknownNameError
 from ofa_edge.export.library_file import LibraryFile
-from ofa_edge.export.tvm.relax import import_onnx, last_line, require_tvm
+from ofa_edge.export.tvm.relax import import_onnx, require_tvm, said
 from ofa_edge.export.tvm.schedules import Chooser, ScheduleFacts, broken_functions, cpu_module, defaults, isa_of
 from ofa_edge.export.tvm.schedules.timing import time_functions
 from ofa_edge.files import atomic_path
@@ -168,7 +168,7 @@ def load_module(library: Path) -> Runner:
         main = vm["main"]
     except Exception as error:
         raise ConversionError(
-            f"TVM's runtime cannot load {library.name}", last_line(error), "was it compiled for this machine?"
+            f"TVM's runtime cannot load {library.name}", said(error), "was it compiled for this machine?"
         ) from error
 
     def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -186,17 +186,17 @@ def run_tvm_host(library: Path, inputs: NDArray[np.float32]) -> NDArray[np.float
         inputs: [N, C, H, W] float32, normalised.
 
     Returns:
-        Logits, [N, classes] float32.
+        Logits, [N, classes] float32; any other output flattened.
 
     Raises:
         ConversionError: the library cannot be loaded, or was compiled for another shape.
     """
     run = load_module(library)
     try:
-        return np.concatenate([run(inputs[i : i + 1]) for i in range(len(inputs))])
+        return np.concatenate([run(inputs[i : i + 1]).reshape(1, -1) for i in range(len(inputs))])
     except RuntimeError as error:
         raise ConversionError(
-            f"{library.name} cannot run on images of shape {inputs.shape[1:]}", last_line(error), "check the image size"
+            f"{library.name} cannot run on images of shape {inputs.shape[1:]}", said(error), "check the image size"
         ) from error
 
 
@@ -222,7 +222,7 @@ def make_target(spec: Mapping[str, object], kind: str) -> Any:
     try:
         return Target(completed if kind == "llvm" else {**spec, "host": completed})
     except (ValueError, TypeError) as error:
-        raise _bad_target(spec, last_line(error)) from error
+        raise _bad_target(spec, said(error)) from error
 
 
 def find_linker(triple: str, cross_compiler: str | None = None) -> Linker:
@@ -284,7 +284,7 @@ def build(
 
 def _cannot_compile(name: str, target: Any, error: Exception) -> ConversionError:
     return ConversionError(
-        f"TVM cannot compile {name} for {target.kind.name}", last_line(error), "ofa-edge build --runtime tflite"
+        f"TVM cannot compile {name} for {target.kind.name}", said(error), "ofa-edge build --runtime tflite"
     )
 
 

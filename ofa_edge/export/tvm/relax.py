@@ -6,6 +6,7 @@
 import bisect
 import contextlib
 import io
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 INT8_REASON = (
     "the TVM path compiles the float network; calibration and per-channel scales for int8 belong to the TFLite path"
 )
+
+_SAYS_NOTHING = re.compile(
+    r"Traceback|File \"|#|\d+: |\[bt\]|-->|\||\^|(Error message|Offending call):?$|@?[IRT]\.|\W+$"
+)
+_RELAX_CALL = re.compile(r"\bR\.((?:\w+\.)*\w+)\(")
 
 
 def import_onnx(path: Path, precision: Precision = "fp32", *, half_sums: bool = False) -> Any:
@@ -79,10 +85,16 @@ def half_precision(module: Any, *, half_sums: bool = False) -> Any:
     return ir.transform.Sequential(passes)(without_clip(fold(module)))
 
 
-def last_line(error: BaseException) -> str:
-    """What an error of TVM says, without the C++ call stack above it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:500] if lines else type(error).__name__
+def said(error: BaseException) -> str:
+    """The first line of an error of TVM that says something, and the Relax operator that it is about.
+
+    What says nothing: the head of a traceback, frames, comments ("# Metadata omitted"), and excerpts of programs.
+    """
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = next((line for line in lines if line and not _SAYS_NOTHING.match(line)), type(error).__name__)
+    operator = _RELAX_CALL.search(str(error))
+    about = f"operator {operator[1]}: " if operator and operator[1] not in told else ""
+    return f"{about}{told}"[:500]
 
 
 def _load(path: Path) -> "onnx.ModelProto":
@@ -94,7 +106,7 @@ def _load(path: Path) -> "onnx.ModelProto":
         onnx.checker.check_model(model)
     except (DecodeError, OSError, onnx.checker.ValidationError) as error:
         raise ConversionError(
-            f"not a valid ONNX model: {path.name}", f"{path}: {last_line(error)}", "export the network again"
+            f"not a valid ONNX model: {path.name}", f"{path}: {said(error)}", "export the network again"
         ) from error
     return model
 
@@ -143,17 +155,17 @@ def _name_culprit(model: "onnx.ModelProto", path: Path, error: Exception) -> Con
     counts = range(1, len(model.graph.node) + 1)
     index = bisect.bisect_left(counts, True, key=fails)
     if index == len(counts):  # every node imports; the failure lies in the whole
-        return ConversionError(f"TVM cannot import {path.name}", last_line(error), "check the model with onnx.checker")
+        return ConversionError(f"TVM cannot import {path.name}", said(error), "check the model with onnx.checker")
     node = model.graph.node[index]
     return ConversionError(
         f"TVM cannot convert operator {node.op_type}",
-        f"node '{node.name or node.output[0]}' (number {index} of {len(counts)}) in {path.name}: {last_line(error)}",
+        f"node '{node.name or node.output[0]}' (number {index} of {len(counts)}) in {path.name}: {said(error)}",
         "replace the operator in the network, or build with --runtime tflite",
     )
 
 
 def without_clip(module: Any) -> Any:
-    """Write `clip` as relu and minimum: ToMixedPrecision and ConvertLayout of TVM 0.27 do not know clip.
+    """Write `clip` as relu and minimum: ToMixedPrecision of TVM 0.27 does not know clip.
 
     Constants must be folded: a bound that is a variable stays.
 

@@ -20,25 +20,26 @@ from ofa_edge.records.manifest import (
     Manifest,
     NetworkRecord,
     OutputRecord,
-    PartRecord,
     Rung,
     StatisticsRecord,
     SubnetRecord,
     SupernetRecord,
     TargetRecord,
+    Tolerance,
     Verdict,
 )
 from ofa_edge.records.mixed import QuantisationRecord
 from ofa_edge.records.race import RaceRecord
-from ofa_edge.records.refinement import RefinementRecord
-from ofa_edge.records.search import SearchRecord, SustainedRecord
+from ofa_edge.records.search import SearchRecord
 from ofa_edge.runtimes import Artifact, Converted, Facts
-from ofa_edge.space import Subnet
 from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
+from ofa_edge.verify.ladder import EXACT, Answers
 from ofa_edge.verify.statistics import statistics_verdict
 from ofa_edge.vocabulary import Label
+from ofa_edge.workflows.build.base import Plan, own_images
 from ofa_edge.workflows.build.on_device import DeviceResult
-from ofa_edge.workflows.build.plan import Plan, input_files, own_images
+from ofa_edge.workflows.build.plan import SupernetPlan
+from ofa_edge.workflows.build.refine import Refined
 from ofa_edge.workflows.build.stages import StageRunner
 
 PACKAGES = (
@@ -58,13 +59,40 @@ PACKAGES = (
 
 
 @dataclass(frozen=True)
+class Start:
+    """What a build has when its network is there.
+
+    Attributes:
+        network: that everything is made from.
+        first: the answers that all others are held against.
+        between: those of steps before the ONNX file, in order; each must be exact.
+        exported: what the ONNX file is held to.
+        statistics: of its batch norms, where they were set here.
+        search: how it was found, if it was.
+        refined: how the latency model was corrected, if it was.
+        changes: what was done to a given file.
+        assumed: what a given file does not say.
+    """
+
+    network: Network
+    first: Answers
+    between: tuple[Answers, ...] = ()
+    exported: Tolerance = EXACT
+    statistics: StatisticsRecord | None = None
+    search: SearchRecord | None = None
+    refined: Refined | None = None
+    changes: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ladder:
     """The rungs, and what was seen on the way up."""
 
     rungs: tuple[Rung, ...]
     device: DeviceResult | None
     drop: DropRecord | None  # of the artifact against the first rung
-    statistics: StatisticsRecord
+    statistics: StatisticsRecord | None
     skipped: tuple[str, ...] = ()  # what could not be run on this machine
     classes: ClassesRecord | None = None
     quantisation: QuantisationRecord | None = None  # of an int8 artifact, where it was looked into
@@ -89,56 +117,62 @@ def file_record(name: str, role: str, path: Path) -> FileRecord:
 def manifest_of(
     plan: Plan,
     runner: StageRunner,
-    search: SearchRecord | None,
+    start: Start,
     ladder: Ladder,
     command: Sequence[str],
     built: Built,
-    refinement: RefinementRecord | None,
     race: RaceRecord | None,
     outputs: Sequence[FileRecord],
 ) -> Manifest:
     """The whole account of a build; `outputs` are the files that are in its folder by now."""
-    package, target, chosen = plan.package, plan.target, plan.search
-    subnet = built.network.origin.subnet
-    prediction = _prediction(plan, subnet)
-    inputs = input_files(target, package).items()
+    network = built.network
+    prediction = plan.predict(network)
+    supernet, subnet = _cut_from(plan, network)
     return Manifest(
         version=__version__,
         created=datetime.datetime.now(datetime.UTC).replace(microsecond=0),
         command=tuple(command),
         seed=plan.options.seed,
-        labels=_labels(plan, prediction, ladder),
+        labels=_labels(network, prediction, ladder),
         target=_target(plan),
-        supernet=SupernetRecord(
-            name=package.name,
-            space=package.space.to_json(),
-            space_hash=package.space.hash,
-            trained=package.trained,
-            dataset=plan.data.source if package.trained else None,
-        ),
-        subnet=SubnetRecord.of(package.space, subnet),
-        network=_network(built.network),
+        supernet=supernet,
+        subnet=subnet,
+        network=_network(network, plan.dataset, start),
         prediction=prediction,
-        search=search,
-        budget_ms=chosen.budget_ms,
-        sustained=None if chosen.sustained is None else SustainedRecord(**chosen.sustained.model_dump()),
+        search=start.search,
+        budget_ms=plan.budget_ms,
+        sustained=plan.sustained,
         schedules=built.facts.schedules,
         calibration=plan.export.ranges,
         statistics=ladder.statistics,
         ladder=ladder.rungs,
         measurements=(ladder.device.record,) if ladder.device else (),
-        verdicts=verdicts_of(plan, ladder, built.inspection),
+        verdicts=verdicts_of(plan, ladder, built),
         stages=tuple(runner.records),
-        inputs=(*(file_record(name, role, path) for name, (path, role) in inputs), *own_images(plan.data)),
+        inputs=(
+            *(file_record(name, role, path) for name, (path, role) in plan.inputs().items()),
+            *own_images(plan.data),
+        ),
         outputs=tuple(outputs),
         versions=_versions(built.artifact.runtime.packages),
-        skipped=_skipped(plan, ladder),
+        skipped=_skipped(plan, ladder, network, prediction),
         kernels=built.facts.kernels,
-        refinement=refinement,
+        refinement=None if start.refined is None else start.refined.record,
         race=race,
         classes=ladder.classes,
         quantisation=ladder.quantisation,
     )
+
+
+def _cut_from(plan: Plan, network: Network) -> tuple[SupernetRecord | None, SubnetRecord | None]:
+    """The supernet and the subnet, of a network that has them."""
+    subnet = network.origin.subnet
+    if not isinstance(plan, SupernetPlan) or subnet is None:
+        return None, None
+    package = plan.package
+    space = package.space
+    record = SupernetRecord(name=package.name, space=space.to_json(), space_hash=space.hash)
+    return record, SubnetRecord.of(space, subnet)
 
 
 def _target(plan: Plan) -> TargetRecord:
@@ -155,19 +189,24 @@ def _target(plan: Plan) -> TargetRecord:
     )
 
 
-def _network(network: Network) -> NetworkRecord:
+def _network(network: Network, dataset: str | None, start: Start) -> NetworkRecord:
     return NetworkRecord(
         kind=network.origin.kind,
         source=network.origin.source,
         sha256=network.digest,
         macs=network.macs,
+        params=network.params,
+        trained=network.origin.trained,
+        dataset=dataset,
+        changes=start.changes,
+        assumed=start.assumed,
         inputs=tuple(
             InputRecord(
                 name=each.name,
                 shape=each.shape,
-                layout=each.layout,
+                layout=None if each.preprocessing is None else "NCHW",
                 dtype=each.dtype,
-                preprocessing=each.preprocessing.to_json(),
+                preprocessing=None if each.preprocessing is None else each.preprocessing.to_json(),
             )
             for each in network.interface.inputs
         ),
@@ -177,56 +216,46 @@ def _network(network: Network) -> NetworkRecord:
     )
 
 
-def verdicts_of(plan: Plan, ladder: Ladder, inspection: Inspection | None) -> tuple[Verdict, ...]:
+def verdicts_of(plan: Plan, ladder: Ladder, built: Built) -> tuple[Verdict, ...]:
     """The end of every gate."""
+    network, inspection = built.network, built.inspection
     measurements = (ladder.device.record,) if ladder.device else ()
     is_target = ladder.device is not None and ladder.device.is_target
     start = ladder.rungs[0]
     artifact = [rung for rung in ladder.rungs if rung.images == start.images][-1]
     return (
-        statistics_verdict(ladder.statistics, start.top1, start.images),
+        *([] if ladder.statistics is None else [statistics_verdict(ladder.statistics, start.top1, start.images)]),
         parity_verdict(ladder.rungs),
-        accuracy_verdict(start, artifact, ladder.drop, plan.package.space.num_classes),
+        accuracy_verdict(start, artifact, ladder.drop, network.values, trained=network.origin.trained),
         *([] if inspection is None else [delegation_verdict(inspection, measurements)]),
-        latency_verdict(measurements, plan.search.cold_budget_ms, is_target, plan.device.why),
+        latency_verdict(measurements, plan.cold_budget_ms, is_target, plan.device.why),
     )
 
 
-def _prediction(plan: Plan, subnet: Subnet) -> LatencyPrediction:
-    latency = plan.search.latency
-    interval, provenance = latency.predict(subnet), latency.provenance
-    return LatencyPrediction(
-        **{key: float(value) for key, value in interval.to_json().items()},
-        kind=latency.kind,
-        provenance=provenance.kind,
-        source=provenance.fitted_to,
-        outside=latency.outside,
-        parts=tuple(
-            PartRecord(name=part.name, what=part.op, ms=part.ms, bound=part.bound) for part in latency.parts(subnet)
-        ),
-    )
-
-
-def _labels(plan: Plan, prediction: LatencyPrediction, ladder: Ladder) -> tuple[Label, ...]:
+def _labels(network: Network, prediction: LatencyPrediction | None, ladder: Ladder) -> tuple[Label, ...]:
     labels: list[Label] = []
-    if not plan.package.trained:
+    if not network.origin.trained:
         labels.append("untrained")
     if ladder.device is not None and ladder.device.record.kind == "emulated":
         labels.append("emulated")
-    if prediction.provenance == "analytic":
+    if prediction is not None and prediction.provenance == "analytic":
         labels.append("analytic")
-    if prediction.outside:
+    if prediction is not None and prediction.outside:
         labels.append("outside-key")
     return tuple(labels)
 
 
-def _skipped(plan: Plan, ladder: Ladder) -> tuple[str, ...]:
+def _skipped(plan: Plan, ladder: Ladder, network: Network, prediction: LatencyPrediction | None) -> tuple[str, ...]:
     skipped = []
     if ladder.device is None:
         skipped.append(f"run on a device: {plan.device.why or '--device none'}")
     skipped += ladder.skipped
-    if not plan.package.trained:
+    if not network.origin.trained:
         skipped.append("accuracy: the weights are random")
+    elif not plan.data.labelled:
+        skipped.append("accuracy: no labelled images were given")
+    if prediction is None:
+        skipped.append(f"a predicted latency: no latency model of {plan.target.name} takes this network")
     return tuple(skipped)
 
 

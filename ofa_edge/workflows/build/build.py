@@ -1,63 +1,32 @@
-"""The build itself: stages in order, then the ladder, the verdicts, the report, and last the manifest."""
+"""A build from a supernet: the subnet is searched for, cut out, calibrated and exported; then `finish`."""
 
-import json
-import platform
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ofa_edge.builds import MODEL
 from ofa_edge.cache import StageCache
-from ofa_edge.errors import ConversionError
-from ofa_edge.export.inspect.findings import Inspection
-from ofa_edge.files import copy_file, write_bytes, write_json
-from ofa_edge.network import Network
-from ofa_edge.output import output_folder
-from ofa_edge.records.build import RUNNER
-from ofa_edge.records.manifest import FileRecord, Manifest, Rung, StatisticsRecord, Tolerance, write_manifest
-from ofa_edge.records.race import RaceRecord
+from ofa_edge.records.manifest import Manifest
 from ofa_edge.records.search import SearchRecord
-from ofa_edge.report import write_report
-from ofa_edge.runtimes import Artifact, Converted, Export, HostAnswers
-from ofa_edge.schema import changed
 from ofa_edge.space import Subnet
-from ofa_edge.supernet import zoo
-from ofa_edge.verify.classes import classes_record
-from ofa_edge.verify.ladder import (
-    EXACT,
-    Answers,
-    accuracy_drop,
-    conversion_tolerance,
-    device_tolerance,
-    first_rung,
-    rung,
-)
-from ofa_edge.vocabulary import Precision, numbers
+from ofa_edge.verify.ladder import Answers
 from ofa_edge.workflows.build import stages
-from ofa_edge.workflows.build.account import Built, Ladder, file_record, manifest_of, verdicts_of
-from ofa_edge.workflows.build.fastest import Race, check_raceable, race, with_prediction, with_runtime
-from ofa_edge.workflows.build.on_device import Trial, check_tunable, run_on_device
-from ofa_edge.workflows.build.plan import Plan
-from ofa_edge.workflows.build.quantisation import quantisation_of
+from ofa_edge.workflows.build.account import Start
+from ofa_edge.workflows.build.finish import check_devices, finish
+from ofa_edge.workflows.build.plan import SupernetPlan
 from ofa_edge.workflows.build.refine import check_refinable, refine
 from ofa_edge.workflows.build.search import run_search
 from ofa_edge.workflows.build.stages import OnStage, StageRunner
 from ofa_edge.workflows.build.statistics import Judged, check_statistics
 
-REPORT = "report.html"
-INSPECTION = "inspection.json"
-
-Find = Callable[[StageRunner, Plan], tuple[Subnet, SearchRecord | None]]
+Find = Callable[[StageRunner, SupernetPlan], tuple[Subnet, SearchRecord | None]]
 
 
-def searched(runner: StageRunner, plan: Plan) -> tuple[Subnet, SearchRecord | None]:
+def searched(runner: StageRunner, plan: SupernetPlan) -> tuple[Subnet, SearchRecord | None]:
     """What a plan's own search finds."""
     return run_search(runner, plan.search)
 
 
-def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnStage, find: Find = searched) -> Manifest:
+def build(
+    plan: SupernetPlan, cache: StageCache, command: Sequence[str], on_stage: OnStage, find: Find = searched
+) -> Manifest:
     """Run a plan. Stages already in the cache are not run again, so a build that was interrupted goes on.
 
     Args:
@@ -74,178 +43,22 @@ def build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnSta
         OfaEdgeError: nothing is left in the output folder that was not there before.
     """
     runner = StageRunner(cache, on_stage)
-    if plan.export.tuning.seconds:
-        check_tunable(plan.device.name, plan.target)
+    check_devices(plan)
     if plan.options.refine:
         check_refinable(plan)
-    if plan.export.contenders is not None:
-        check_raceable(plan)
     subnet, search = find(runner, plan)
     refined = None
     if plan.options.refine:
         refined = refine(runner, plan, subnet)
         plan, subnet, search = refined.plan, refined.subnet, refined.search
-    static = stages.extract(runner, plan.package, subnet, plan.data.calibration)
-    network = stages.to_network(runner, plan.package, static, subnet)
-    raced = race(runner, plan, network) if plan.export.contenders is not None else None
-    if raced is None:
-        built = _convert(runner, plan, stages.export_of(plan, network))
-    package, test = plan.package, plan.data.test
+    package, images = plan.package, plan.search.data
+    static = stages.extract(runner, package, subnet, images.calibration)
+    network = stages.to_network(runner, package, static, subnet)
     name = "supernet slice" if package.subnet is None else "given network"
-    start = Answers(name, stages.run_torch(runner, package, static, test, folded=False))
-    folded = Answers("BN folded", stages.run_torch(runner, package, static, test, folded=True))
-    stages.require_finite(start.logits, f"{name} {subnet.id} of '{package.name}', on {len(test)} test images")
-    judged = Judged(package, subnet, plan.data, plan.search.predictor)
-    statistics = check_statistics(runner, judged, static, start.logits)
-
-    def climb(plan: Plan, built: Built) -> Ladder:
-        return _climb(runner, plan, stages.export_of(plan, network), built, start, folded, statistics)
-
-    ran = None
-    if raced is None:
-        ladder = climb(plan, built)
-    else:
-        plan, built, ladder, ran = _keep(runner, plan, network, raced, climb)
-    with output_folder(plan.out) as folder:
-        outputs = _place(folder, plan, built)
-        if refined is not None:
-            outputs += [file_record(name, role, folder / name) for name, role in refined.files.write(folder)]
-        record = refined.record if refined is not None else None
-        manifest = manifest_of(plan, runner, search, ladder, command, built, record, ran, outputs)
-        write_report(folder / REPORT, manifest)
-        manifest = changed(manifest, outputs=(*outputs, file_record(REPORT, "report", folder / REPORT)))
-        write_manifest(folder, manifest)
-    return manifest
-
-
-def _convert(runner: StageRunner, plan: Plan, export: Export) -> Built:
-    """The artifact and what goes with it: a program that runs it, facts of its making."""
-    return _built(runner, export.network, *stages.to_artifact(runner, plan, export))
-
-
-def _built(runner: StageRunner, network: Network, converted: Converted, artifact: Artifact) -> Built:
-    inspection = _inspection(runner, artifact) if artifact.runtime.delegates else None
-    return Built(network, converted, artifact, artifact.runtime.facts(converted), inspection)
-
-
-def _keep(
-    runner: StageRunner, plan: Plan, network: Network, raced: Race, climb: Callable[[Plan, Built], Ladder]
-) -> tuple[Plan, Built, Ladder, RaceRecord]:
-    """The fastest that fails no gate but the budget's; where all fail, the fastest, whose verdicts say so."""
-    judged, entries = list[tuple[Plan, Built, Ladder]](), list(raced.record.contenders)
-    for place, (entry, made) in enumerate(zip(entries, raced.made, strict=True)):
-        own = with_prediction(with_runtime(plan, entry.runtime))
-        built = _built(runner, network, made.converted, made.artifact)
-        try:
-            judged.append((own, built, climb(own, built)))
-        except ConversionError as error:
-            entries[place] = changed(entry, rejected=f"{error.what}: {error.why}")
-            continue
-        failed = [
-            f"{each.gate}: {each.reason}"
-            for each in verdicts_of(own, judged[-1][2], built.inspection)
-            if each.outcome == "fail" and each.gate != "latency"
-        ]
-        if not failed:
-            break
-        entries[place] = changed(entry, rejected="; ".join(failed))
-    if not judged:
-        raise ConversionError("no runtime answered as it should", str(entries[-1].rejected), "--runtime NAME")
-    kept = judged[-1] if any(each.rejected is None for each in entries) else judged[0]
-    return *kept, changed(raced.record, contenders=tuple(entries))
-
-
-def _inspection(runner: StageRunner, artifact: Artifact) -> Inspection | None:
-    """What the delegate of the artifact's runtime does with it on this machine."""
-
-    def produce(folder: Path) -> None:
-        found = artifact.runtime.delegation(artifact.path)
-        write_json(folder / INSPECTION, None if found is None else found.to_json())
-
-    inputs = {"model": artifact.sha256, "machine": platform.machine(), "runtime": artifact.runtime.name}
-    entry = runner.run("inspect", inputs, (str(artifact.runtime.delegates),), produce)
-    found = json.loads(entry.path(INSPECTION).read_bytes())
-    return None if found is None else Inspection.from_json(found)
-
-
-def _climb(
-    runner: StageRunner,
-    plan: Plan,
-    export: Export,
-    built: Built,
-    start: Answers,
-    folded: Answers,
-    statistics: StatisticsRecord,
-) -> Ladder:
-    """Run every stage's result on the test images and compare."""
-    labels, test, network = plan.data.test_labels, plan.data.test, built.network
-    precision = export.precision
-    size = network.onnx.stat().st_size
-    exported = Answers("onnx", stages.run_onnx(runner, network, test), file=MODEL, size=size)
-    here = plan.export.runtime.run_here(runner, export, built.converted, test)
-    first, *others = (_answers(each, built.artifact, start.logits.shape) for each in here.answers)
-    rungs = [
-        first_rung(start, labels),
-        rung(folded, start, EXACT, labels),
-        rung(exported, start, EXACT, labels),
-        rung(first, start, conversion_tolerance(precision), labels, with_drop=not numbers(precision).exact),
-        *(_sample(each, found.rows, start, precision) for each, found in zip(others, here.answers[1:], strict=True)),
-    ]
-    trial = Trial(built.artifact, network, plan.target, test)
-    device, last = run_on_device(runner, plan.device.name, trial), first
-    if device is not None:
-        what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
-        last = Answers("on device", device.logits, note=what or device.record.name)
-        rungs.append(rung(last, first, device_tolerance(precision), labels))
-    return Ladder(
-        tuple(rungs),
-        device,
-        accuracy_drop(last, start, labels),
-        statistics,
-        here.skipped,
-        classes_record(plan.package.labels, start, last, plan.data.labels),
-        quantisation_of(export, built.converted, rungs, built.artifact.runtime, plan.data),
-    )
-
-
-def _answers(found: HostAnswers, artifact: Artifact, shape: tuple[int, ...]) -> Answers:
-    """The answers of a rung; the artifact's own name and size where it was the artifact that ran.
-
-    Raises:
-        ConversionError: a runtime, which may be somebody else's, gave no [images, classes].
-    """
-    path = artifact.path
-    wanted = shape if found.rows is None else (len(found.rows), *shape[1:])
-    if found.logits.shape != wanted:
-        raise ConversionError(
-            f"runtime {artifact.runtime.name} answered in another shape",
-            f"{list(found.logits.shape)} from run_here, not {list(wanted)}",
-            "--runtime of another name; and report it to the runtime's package",
-        )
-    if found.itself:
-        return Answers(found.name, found.logits, file=path.name, size=path.stat().st_size, note=found.note)
-    return Answers(found.name, found.logits, note=found.note)
-
-
-def _sample(answers: Answers, rows: NDArray[np.int64] | None, start: Answers, precision: Precision) -> Rung:
-    """A rung on some of the images: too few for a drop in accuracy to mean anything."""
-    tolerance = Tolerance(snr_db=conversion_tolerance(precision).snr_db)
-    return rung(answers, Answers(start.name, start.logits if rows is None else start.logits[rows]), tolerance, None)
-
-
-def _place(folder: Path, plan: Plan, built: Built) -> list[FileRecord]:
-    """Copy the outputs into the staging folder."""
-    write_bytes(folder / zoo.LABELS, ("\n".join(plan.package.labels) + "\n").encode())
-    artifact = built.artifact
-    files = [(artifact.runtime.artifact_name, artifact.path, "artifact"), (MODEL, built.network.onnx, "onnx")]
-    files += [(path.name, path, "facts") for path in built.facts.files]
-    if artifact.runner is not None:
-        inside = sorted(path for path in artifact.runner.iterdir() if path.suffix != ".json")
-        files += [(f"{RUNNER}/{path.name}", path, "runner") for path in inside]
-    records = [file_record(zoo.LABELS, "labels", folder / zoo.LABELS)]
-    for name, source, role in files:
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy_file(source, target)
-        records.append(file_record(name, role, target))
-    return records
+    first = Answers(name, stages.run_torch(runner, package, static, images.test, folded=False))
+    folded = Answers("BN folded", stages.run_torch(runner, package, static, images.test, folded=True))
+    stages.require_finite(first.logits, f"{name} {subnet.id} of '{package.name}', on {len(images.test)} test images")
+    judged = Judged(package, subnet, images, plan.search.predictor)
+    statistics = check_statistics(runner, judged, static, first.logits)
+    start = Start(network, first, (folded,), statistics=statistics, search=search, refined=refined)
+    return finish(runner, plan, start, command)

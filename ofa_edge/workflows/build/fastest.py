@@ -18,15 +18,14 @@ from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.device.measuring.turns import check_timeable
 from ofa_edge.device.protocol import Connection, LatencyPlan
 from ofa_edge.errors import ConversionError, DeviceBusyError, DeviceRunError, UnsupportedError, UsageError
-from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
 from ofa_edge.metrics import holm
 from ofa_edge.network import Network
 from ofa_edge.records.race import ContenderRecord, RaceRecord, RatioRecord
 from ofa_edge.runtimes import FASTEST, Artifact, Converted, is_own
 from ofa_edge.verify.rank_tests import signed_rank_p
 from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.base import Plan
 from ofa_edge.workflows.build.on_device import Trial, request_of
-from ofa_edge.workflows.build.plan import Plan
 from ofa_edge.workflows.build.stages import StageRunner
 
 ROUNDS = 8  # the signed-rank test of three comparisons reaches 5 % from 6 rounds on
@@ -94,21 +93,6 @@ def with_runtime(plan: Plan, name: str) -> Plan:
     assert plan.export.contenders is not None
     runtime = next(each for each in plan.export.contenders.runtimes if each.name == name)
     return replace(plan, export=replace(plan.export, runtime=runtime))
-
-
-def with_prediction(plan: Plan) -> Plan:
-    """The plan with its own runtime's latency model, for the manifest; the nearest, so labelled, if it has none."""
-    runtime, search = plan.export.runtime, plan.search
-    if runtime is search.runtime:
-        return plan
-    space, precision = plan.package.space, plan.export.precision
-    try:
-        model: LatencyModel = runtime.latency_model(plan.target, space, precision)
-    except UsageError:
-        model = runtime.latency_model(plan.target, space, precision, outside_key=True)
-    if search.sustained is not None:
-        model = ScaledLatency(model, search.sustained.factor)
-    return replace(plan, search=replace(search, latency=model))
 
 
 def _require_target(plan: Plan, connection: Connection) -> None:
@@ -189,7 +173,7 @@ def _record(
     return RaceRecord(
         device=device,
         rounds=ROUNDS,
-        searched_for=plan.search.runtime.name,
+        searched_for=plan.searched_for,
         contenders=tuple(_contender(name, made[name], times[name], beside.get(name)) for name in order),
         left_out=dict(left_out),
     )

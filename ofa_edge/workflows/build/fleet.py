@@ -22,8 +22,9 @@ from ofa_edge.search.evolution import SearchOptions
 from ofa_edge.search.limits import allowed
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Genomes, Subnet
+from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.build import build
-from ofa_edge.workflows.build.plan import BuildOptions, Plan, make_plan
+from ofa_edge.workflows.build.plan import SupernetPlan, make_plan
 from ofa_edge.workflows.build.search import latency_of, score_of, search_plans, search_together
 from ofa_edge.workflows.build.stages import OnStage, StageRunner
 
@@ -46,7 +47,7 @@ class Fleet:
         interrupted: whether the searches ended before their time.
     """
 
-    plans: tuple[Plan, ...]
+    plans: tuple[SupernetPlan, ...]
     genomes: Genomes
     latency: Floats
     scores: Floats
@@ -91,7 +92,9 @@ def parse_fleet(text: str) -> tuple[tuple[str, float], ...]:
     return tuple(found.items())
 
 
-def plan_fleet(options: BuildOptions, fleet: str, *, claim: bool = True, images: bool = True) -> tuple[Plan, ...]:
+def plan_fleet(
+    options: BuildOptions, fleet: str, *, claim: bool = True, images: bool = True
+) -> tuple[SupernetPlan, ...]:
     """A plan for each target of a fleet, its output in a folder of the target's name.
 
     Args:
@@ -148,7 +151,7 @@ def _require_fleet_options(options: BuildOptions) -> None:
         )
 
 
-def search_fleet(plans: Sequence[Plan], max_models: int | None = None, evaluations: int | None = None) -> Fleet:
+def search_fleet(plans: Sequence[SupernetPlan], max_models: int | None = None, evaluations: int | None = None) -> Fleet:
     """Search for every set of targets that might share a subnet, and choose which do.
 
     The cover is exact over all subnets that any of the searches evaluated. Without `max_models` the fewest subnets are
@@ -188,7 +191,7 @@ def search_fleet(plans: Sequence[Plan], max_models: int | None = None, evaluatio
     return Fleet(tuple(plans), pool, latency, scores, tuple(options), chosen, tolerance, interrupted)
 
 
-def _search_groups(plans: Sequence[Plan], evaluations: int) -> tuple[Genomes, bool]:
+def _search_groups(plans: Sequence[SupernetPlan], evaluations: int) -> tuple[Genomes, bool]:
     """What searches for every set of targets found worth keeping; whether Ctrl-C ended them."""
     sets = list(groups(len(plans)))
     evaluations = max(1, min(evaluations, EVALUATIONS // len(sets)))
@@ -202,7 +205,7 @@ def _search_groups(plans: Sequence[Plan], evaluations: int) -> tuple[Genomes, bo
     return pool, interrupted
 
 
-def _keeps(plan: Plan, genomes: Genomes) -> NDArray[np.bool_]:
+def _keeps(plan: SupernetPlan, genomes: Genomes) -> NDArray[np.bool_]:
     """Whether genomes keep the limits of one plan, its kernels among them."""
     kept = allowed(plan.search.limits)(genomes)
     if plan.search.part is not None:
@@ -213,7 +216,7 @@ def _keeps(plan: Plan, genomes: Genomes) -> NDArray[np.bool_]:
     return kept
 
 
-def _search_group(plans: Sequence[Plan], pool: Genomes | None, evaluations: int) -> tuple[Genomes, bool]:
+def _search_group(plans: Sequence[SupernetPlan], pool: Genomes | None, evaluations: int) -> tuple[Genomes, bool]:
     """The pool with the subnets that a search for these targets together found; whether Ctrl-C ended it."""
     try:
         front = search_plans(
@@ -253,7 +256,11 @@ def build_fleet(fleet: Fleet, cache: StageCache, command: Sequence[str], on_stag
             )
 
             def find(
-                runner: StageRunner, _: Plan, plans: list[Plan] = plans, place: int = place, facts: FleetRecord = record
+                runner: StageRunner,
+                _: SupernetPlan,
+                plans: list[SupernetPlan] = plans,
+                place: int = place,
+                facts: FleetRecord = record,
             ) -> tuple[Subnet, SearchRecord | None]:
                 subnet, records = search_together(runner, [plan.search for plan in plans])
                 return subnet, changed(records[place], fleet=facts)

@@ -3,11 +3,12 @@
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Dataset, Images, Samples
 from ofa_edge.data.preprocess import resize
 from ofa_edge.data.sampling import stratified_split
 from ofa_edge.errors import ConfigError
@@ -20,9 +21,12 @@ from ofa_edge.training.package_data import CALIBRATION_IMAGES, VALIDATION_IMAGES
 _SYNTHETIC = (64, 64, 16)
 
 
+S_co = TypeVar("S_co", bound=Samples, covariant=True)
+
+
 @dataclass(frozen=True)
-class BuildData:
-    """Three sets of images.
+class BuildData(Generic[S_co]):
+    """Three sets of images, or of what else the network takes.
 
     Attributes:
         calibration: training images, for batch norm and int8 ranges.
@@ -34,9 +38,9 @@ class BuildData:
         own: whether the user gave them.
     """
 
-    calibration: Images
-    validation: Images
-    test: Images
+    calibration: S_co
+    validation: S_co
+    test: S_co
     source: str
     labelled: bool = True
     notes: tuple[str, ...] = ()
@@ -60,7 +64,7 @@ class BuildData:
         return {split: getattr(self, split).digest for split in ("calibration", "validation", "test")}
 
 
-def build_data(package: SupernetPackage, folder: Path | None, seed: int, *, needed: bool = True) -> BuildData:
+def build_data(package: SupernetPackage, folder: Path | None, seed: int, *, needed: bool = True) -> BuildData[Images]:
     """The images of a build: of the user's folder, of the package, or random ones for random weights.
 
     Args:
@@ -82,7 +86,7 @@ def build_data(package: SupernetPackage, folder: Path | None, seed: int, *, need
     return folder_data(folder, package, seed) if folder else package_data(package)
 
 
-def package_data(package: SupernetPackage) -> BuildData:
+def package_data(package: SupernetPackage) -> BuildData[Images]:
     """The images inside a supernet's package. Raises DataError for a label that is none of its classes."""
     splits = {split: package.images(split) for split in ("calibration", "validation", "test")}
     for split, images in splits.items():
@@ -96,13 +100,17 @@ def package_data(package: SupernetPackage) -> BuildData:
     )
 
 
-def folder_data(folder: Path, package: SupernetPackage, seed: int) -> BuildData:
+def folder_data(folder: Path, package: SupernetPackage, seed: int) -> BuildData[Images]:
     """A user's image folder: its training part gives calibration and validation images, the other is the test set.
 
     Raises:
         DataError: see `open_for`.
     """
-    data = open_for(package, folder=folder)
+    return of_dataset(open_for(package, folder=folder), folder, seed)
+
+
+def of_dataset(data: Dataset, folder: Path, seed: int) -> BuildData[Images]:
+    """The sets of a build out of a user's folder, as it was read."""
     train, test = data.train, data.test
     rest, chosen = stratified_split(train.labels, min(CALIBRATION_IMAGES, len(train) // 2), seed)
     calibration, validation = train.take(chosen).sample(None, seed), train.take(rest).sample(VALIDATION_IMAGES, seed)
@@ -112,14 +120,19 @@ def folder_data(folder: Path, package: SupernetPackage, seed: int) -> BuildData:
     return BuildData(calibration, validation, test, source, notes=data.notes, own=True)
 
 
-def synthetic_data(package: SupernetPackage) -> BuildData:
-    """Random smooth images for an untrained supernet: they exercise every stage and prove no accuracy."""
+def synthetic_data(package: SupernetPackage) -> BuildData[Images]:
+    """Random images for an untrained supernet: they exercise every stage and prove no accuracy."""
+    size = package.space.resolutions[-1]
+    return random_images((size, size), package.space.in_channels)
+
+
+def random_images(shape: tuple[int, int], channels: int) -> BuildData[Images]:
+    """Smooth random images of so many rows and columns."""
     rng = np.random.default_rng(0)
-    size, channels = package.space.resolutions[-1], package.space.in_channels
 
     def make(count: int) -> Images:
         coarse = rng.integers(0, 256, size=(count, 16, 16, channels), dtype=np.uint8)
-        return Images(resize(coarse, size), np.zeros(count, dtype=np.int64))
+        return Images(resize(coarse, *shape), np.zeros(count, dtype=np.int64))
 
     calibration, validation, test = (make(count) for count in _SYNTHETIC)
     return BuildData(calibration, validation, test, f"{len(test)} random images", labelled=False)

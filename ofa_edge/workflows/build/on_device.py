@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.builds import Build
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Samples
 from ofa_edge.device.access import connected, held, is_target, peak_gmacs
 from ofa_edge.device.conditions import DeviceConditions
 from ofa_edge.device.measuring.measure import measure
@@ -29,10 +29,10 @@ class Trial:
     artifact: Artifact
     network: Network
     target: Target
-    images: Images
+    images: Samples
 
     @classmethod
-    def of(cls, build: Build, images: Images) -> "Trial":
+    def of(cls, build: Build, images: Samples) -> "Trial":
         """The artifact of a build, over images."""
         return cls(build.artifact, build.network, build.target, images)
 
@@ -60,7 +60,7 @@ def request_of(
         artifact=artifact.path,
         program=artifact.runtime.program,
         inputs=trial.network.inputs(trial.images),
-        classes=trial.network.classes,
+        classes=trial.network.values,
         threads=runs.threads,
         cores=runs.cores,
         runner=artifact.runner,

@@ -1,72 +1,33 @@
-"""What a build will do, decided and checked before any work starts."""
+"""What a build from a supernet will do, decided and checked before any work starts."""
 
-import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ofa_edge.data.calibration import review_calibration
-from ofa_edge.errors import ConfigError, UnsupportedError
-from ofa_edge.export.tvm.tuning.budget import parse_duration
+from ofa_edge.data.dataset import Images
+from ofa_edge.errors import ConfigError, UnsupportedError, UsageError
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.protocol import LatencyModel, ScaledLatency
-from ofa_edge.output import claim_output_folder
-from ofa_edge.records.manifest import OWN_IMAGES, CalibrationRecord, FileRecord
-from ofa_edge.runtimes import FASTEST, Runtime, Tuning, require
+from ofa_edge.network import Network
+from ofa_edge.records.manifest import CalibrationRecord, LatencyPrediction
+from ofa_edge.records.search import SustainedRecord
+from ofa_edge.runtimes import FASTEST, Runtime
 from ofa_edge.search.limits import Limit
 from ofa_edge.search.load_predictor import Predictor, fitting, package_predictor
 from ofa_edge.search.predictor import AccuracyPredictor
-from ofa_edge.search.ranked_by import Choice, RankedBy, ranked_by
-from ofa_edge.space import Space
+from ofa_edge.search.ranked_by import RankedBy, ranked_by
+from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
-from ofa_edge.targets import Sustained, Target, load_target
+from ofa_edge.targets import Sustained, Target
 from ofa_edge.vocabulary import Precision, numbers
+from ofa_edge.workflows.build.base import BuildOptions, ExportPlan, Plan, part_records, require_times, resolve
 from ofa_edge.workflows.build.constraints import Constraints, limits_of, require_able, searched_part
-from ofa_edge.workflows.build.contenders import Contenders, contenders_for, predictions_text, require_one_question
+from ofa_edge.workflows.build.contenders import predictions_text
 from ofa_edge.workflows.build.images import BuildData, build_data
-from ofa_edge.workflows.build.quantisation import require_mixable
+from ofa_edge.workflows.build.quantisation import limit_of
 
 MEASURED_CANDIDATES, MEASURED_BY_MACS = 8, 32  # with a predictor that ranks, and without one
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """What the user asked for; None means the target's or the package's default."""
-
-    target: str
-    latency_ms: float | None = None
-    precision: Precision | None = None
-    runtime: str | None = None
-    supernet: str = zoo.DEFAULT
-    untrained: bool = False
-    data: Path | None = None
-    device: str = "auto"
-    out: Path | None = None
-    seed: int = 0
-    outside_key: bool = False
-    tune: str = "0"
-    tune_db: bool = True
-    refine: int = 0  # candidates to measure a round
-    measure: int | None = None
-    predictor: Choice = "auto"
-    sustained: bool = False
-    max_drop: str | None = None  # what an int8 artifact may lose
-    constraints: Constraints = field(default_factory=Constraints)
-
-
-@dataclass(frozen=True)
-class DevicePlan:
-    """Where the artifact is run: a device's name or "none", and why, in words."""
-
-    name: str
-    why: str = ""
-
-    @property
-    def emulated(self) -> bool:
-        """Whether its name says that it gives no times; a device of the user's is asked itself."""
-        from ofa_edge.device.registry.devices_file import EMULATED
-
-        return self.name in EMULATED
 
 
 @dataclass(frozen=True)
@@ -96,7 +57,7 @@ class SearchPlan:
     runtime: Runtime
     precision: Precision
     package: SupernetPackage
-    data: BuildData
+    data: BuildData[Images]
     ranked: RankedBy
     latency: LatencyModel
     budget_ms: float
@@ -119,52 +80,63 @@ class SearchPlan:
         """SHA-256 of the file that holds the latency model."""
         return self.refined or sha256_file(self.target.latency_path)
 
-    @property
-    def cold_budget_ms(self) -> float:
-        """What a measured latency is held against: devices are measured cold (see `device.measuring.measure`)."""
-        return self.budget_ms / (self.sustained.factor if self.sustained else 1.0)
-
 
 @dataclass(frozen=True)
-class ExportPlan:
-    """What the artifact will be.
+class SupernetPlan(Plan):
+    """The plan of a build from a supernet, or of one network of a package."""
 
-    Attributes:
-        runtime: what will run it.
-        precision: of it.
-        tuning: of compiled code.
-        ranges: what was found about the images that set int8 ranges; None where none do.
-        contenders: with `--runtime fastest`, all that are measured in turn; `runtime` is then the one searched for.
-    """
-
-    runtime: Runtime
-    precision: Precision
-    tuning: Tuning
-    ranges: CalibrationRecord | None = None
-    contenders: Contenders | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A build, resolved: everything is known to exist and to fit together. Each part goes to those who need it."""
-
-    options: BuildOptions
-    target: Target
     search: SearchPlan
-    export: ExportPlan
-    device: DevicePlan
-    data: BuildData
-    out: Path
 
     @property
     def package(self) -> SupernetPackage:
         """Where the network comes from."""
         return self.search.package
 
+    @property
+    def budget_ms(self) -> float:
+        """See `Plan`."""
+        return self.search.budget_ms
+
+    @property
+    def sustained(self) -> SustainedRecord | None:
+        """See `Plan`."""
+        found = self.search.sustained
+        return None if found is None else SustainedRecord(**found.model_dump())
+
+    @property
+    def searched_for(self) -> str:
+        """See `Plan`."""
+        return self.search.runtime.name
+
+    @property
+    def dataset(self) -> str | None:
+        """See `Plan`."""
+        return self.data.source if self.package.trained else None
+
+    def predict(self, network: Network) -> LatencyPrediction:
+        """See `Plan`. Where another runtime than that searched for has no model, the nearest, so labelled."""
+        assert network.origin.subnet is not None
+        return predicted(self._model(), network.origin.subnet)
+
+    def inputs(self) -> dict[str, tuple[Path, str]]:
+        """See `Plan`."""
+        return input_files(self.target, self.package)
+
+    def _model(self) -> LatencyModel:
+        runtime, search = self.export.runtime, self.search
+        if runtime is search.runtime:
+            return search.latency
+        space, precision = self.package.space, self.export.precision
+        try:
+            model = runtime.latency_model(self.target, space, precision)
+        except UsageError:
+            model = runtime.latency_model(self.target, space, precision, outside_key=True)
+        return model if search.sustained is None else ScaledLatency(model, search.sustained.factor)
+
 
 def make_plan(
     options: BuildOptions, *, claim: bool = True, images: bool = True, predictor: AccuracyPredictor | None = None
-) -> Plan:
+) -> SupernetPlan:
     """Resolve and check everything that can be known without work.
 
     Args:
@@ -176,30 +148,12 @@ def make_plan(
     Raises:
         UsageError: in one of its forms; nothing has been written.
     """
-    target = load_target(options.target)
-    precision = options.precision or target.defaults.precision
-    contenders = contenders_for(target, precision) if options.runtime == FASTEST else None
-    wanted = contenders.runtimes[0].name if contenders else options.runtime or target.runtime.kind
-    runtime = require(target, wanted, precision)
-    runtime.require_tools(target)
-    if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:
-        raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
-    device = _device(options.device, target, runtime)
-    tuning = Tuning(parse_duration(options.tune), options.tune_db, device.name)
-    if contenders is not None:
-        require_one_question(tuning.seconds, options.refine)
-    if tuning.seconds:
-        runtime.require_tunable(target)
-        _require_times(target, device, "tune for", "time on", "--tune")
-    if options.refine:
-        require_refinable(options, target, device)
-    out = options.out or Path("out") / target.name
-    if claim:
-        claim_output_folder(out)
+    found = resolve(options, claim=claim)
+    target, precision, contenders = found.target, found.precision, found.contenders
     package = open_supernet(options.supernet, untrained=options.untrained)
     if contenders is not None:
         said = predictions_text(contenders, target, package.space, precision)
-        _require_times(target, device, "compare runtimes for", "measure on", f"--runtime {FASTEST}", said)
+        require_times(target, found.device, "compare runtimes for", "measure on", f"--runtime {FASTEST}", said)
     if package.subnet is None:
         require_able(package.name, package.space, target)
     elif options.refine:
@@ -208,12 +162,11 @@ def make_plan(
             "it is one network, not a supernet",
             "leave out --refine: with --device NAME the network itself is measured",
         )
-    for each in contenders.runtimes if contenders else (runtime,):
-        require_mixable(options.max_drop, each, precision, package.trained)
-    search = _search_plan(options, target, runtime, precision, package, images, predictor)
+    search = _search_plan(options, target, found.runtime, precision, package, images, predictor)
+    limit_of(options.max_drop, search.data)
     ranges = _ranges(package, search.data) if numbers(precision).ranges and images else None
-    export = ExportPlan(runtime, precision, tuning, ranges, contenders)
-    return Plan(options, target, search, export, device, search.data, out)
+    export = ExportPlan(found.runtime, precision, found.tuning, ranges, contenders)
+    return SupernetPlan(options, target, export, found.device, search.data, found.out, search)
 
 
 def _search_plan(
@@ -254,7 +207,7 @@ def _search_plan(
     )
 
 
-def with_latency_model(plan: Plan, model: LatencyModel, digest: str) -> Plan:
+def with_latency_model(plan: SupernetPlan, model: LatencyModel, digest: str) -> SupernetPlan:
     """The plan under another latency model: a budget relative to the largest subnet follows it."""
     budget_ms, relative = _budget(plan.options, plan.target, plan.package, model)
     search = replace(plan.search, latency=model, refined=digest, budget_ms=budget_ms, relative_budget=relative)
@@ -312,53 +265,22 @@ def _budget(
     return relative * float(latency.predict(package.space.largest()).ms), relative
 
 
-def _ranges(package: SupernetPackage, data: BuildData) -> CalibrationRecord:
+def _ranges(package: SupernetPackage, data: BuildData[Images]) -> CalibrationRecord:
     preprocessing = package.preprocessing(package.space.resolutions[-1])
     return review_calibration(data.calibration, preprocessing, package.labels, data.labelled)
 
 
-def _device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
-    """Resolve "auto": this machine for the target `host`, else an emulated device where one can be had."""
-    from ofa_edge.device.access import require_device
-    from ofa_edge.device.emulation.emulated import emulation_available
-
-    if name != "auto":
-        require_device(name, target)
-        return DevicePlan(name)
-    if target.at_hand:
-        return DevicePlan("local")
-    if target.emulation is None:
-        return DevicePlan("none", f"{target.name} cannot be emulated, and no device was given")
-    if (impossible := runtime.why_not_emulated(target)) is not None:
-        return DevicePlan("none", impossible)
-    why_not = emulation_available(target.hardware.arch)
-    return DevicePlan("none", f"no emulated device: {why_not}") if why_not else DevicePlan("emulated")
-
-
-def require_refinable(options: BuildOptions, target: Target, device: DevicePlan) -> None:
-    """Raise a UsageError where `--refine` has nothing to measure on."""
-    if options.refine < 1:
-        words = f"--refine {options.refine}"
-        raise ConfigError("bad number of candidates", words, "give 1 or more, or leave out --refine")
-    if options.sustained:
-        raise UnsupportedError(
-            "--refine with --sustained",
-            "candidates are measured cold, the budget is of a warm device",
-            "use one of them",
-        )
-    _require_times(target, device, "refine the latency model of", "measure on", "--refine")
-
-
-def _require_times(target: Target, device: DevicePlan, purpose: str, use: str, option: str, besides: str = "") -> None:
-    """Raise UnsupportedError where the device gives no times; the words are for the message."""
-    besides = f"; {besides}" if besides else ""
-    hint = f"--device NAME of the real board (ofa-edge devices list), or leave out {option}"
-    if device.emulated:
-        what = f"cannot {purpose} {target.name} on an emulated device"
-        raise UnsupportedError(what, f"an emulator gives no times{besides}", hint)
-    if device.name == "none":
-        what = f"cannot {purpose} {target.name} without a device"
-        raise UnsupportedError(what, (device.why or f"--device none: nothing to {use}") + besides, hint)
+def predicted(model: LatencyModel, subnet: Subnet) -> LatencyPrediction:
+    """What a latency model says of a subnet, for the manifest."""
+    interval, provenance = model.predict(subnet), model.provenance
+    return LatencyPrediction(
+        **{key: float(value) for key, value in interval.to_json().items()},
+        kind=model.kind,
+        provenance=provenance.kind,
+        source=provenance.fitted_to,
+        outside=model.outside,
+        parts=part_records(model.parts(subnet)),
+    )
 
 
 def input_files(target: Target, package: SupernetPackage) -> dict[str, tuple[Path, str]]:
@@ -383,16 +305,6 @@ def package_files(package: SupernetPackage) -> dict[str, tuple[Path, str]]:
         if path is not None:
             files[f"supernet/{name}"] = (path, role)
     return files
-
-
-def own_images(data: BuildData) -> tuple[FileRecord, ...]:
-    """The sets of images that `--data` gave, by the SHA-256 of their pixels and labels; none without it."""
-    if not data.own:
-        return ()
-    return tuple(
-        FileRecord(path=f"data/{split}", role=OWN_IMAGES, sha256=digest, size=getattr(data, split).pixels.nbytes)
-        for split, digest in data.digests.items()
-    )
 
 
 def weights_digest(package: SupernetPackage) -> str:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from ofa_edge.data.dataset import Samples
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.records.manifest import Rung
 from ofa_edge.records.mixed import QuantisationRecord
@@ -11,7 +12,7 @@ from ofa_edge.runtimes import Converted, DropLimit, Export, Runtime
 from ofa_edge.vocabulary import Allowed, Precision, numbers
 from ofa_edge.workflows.build.images import BuildData
 
-BLAMED_ON = 200  # images
+BLAMED_ON, CHOSEN_ON = 200, 200  # images
 _GIVEN = re.compile(r"(\d+(?:\.\d+)?)\s*(dB)?", re.IGNORECASE)
 
 
@@ -24,19 +25,16 @@ def parse_allowed(text: str) -> Allowed:
     return Allowed(snr_db=value) if found[2] else Allowed(drop=value / 100)
 
 
-def require_mixable(text: str | None, runtime: Runtime, precision: Precision, trained: bool) -> None:
+def require_mixable(text: str | None, runtime: Runtime, precision: Precision) -> None:
     """Check `--max-drop` before any work.
 
     Raises:
-        ConfigError: it is no number, or it is of a top-1 that means nothing.
+        ConfigError: it is no number.
         UnsupportedError: the runtime or the precision has no such choice.
     """
     if text is None:
         return
-    if parse_allowed(text).snr_db is None and not trained:
-        raise ConfigError(
-            "--max-drop in points with random weights", "their top-1 means nothing", "give decibels: --max-drop 25dB"
-        )
+    parse_allowed(text)
     if not runtime.mixes or not numbers(precision).ranges:
         raise UnsupportedError(
             f"--max-drop does nothing for {runtime.name} {precision}",
@@ -45,13 +43,23 @@ def require_mixable(text: str | None, runtime: Runtime, precision: Precision, tr
         )
 
 
-def limit_of(text: str | None, data: BuildData) -> DropLimit | None:
-    """What a build asked for. Layers are chosen by the validation images: the test images judge the result."""
-    return None if text is None else DropLimit(parse_allowed(text), data.validation, data.labelled)
+def limit_of(text: str | None, data: BuildData[Samples]) -> DropLimit | None:
+    """What a build asked for. Layers are chosen by the validation images: the test images judge the result.
+
+    Raises:
+        ConfigError: points of a top-1 that means nothing.
+    """
+    if text is None:
+        return None
+    allowed = parse_allowed(text)
+    if allowed.snr_db is None and not data.labelled:
+        what = "--max-drop in points where top-1 means nothing"
+        raise ConfigError(what, data.source, "give decibels: --max-drop 25dB")
+    return DropLimit(allowed, data.validation.sample(CHOSEN_ON), data.labelled)
 
 
 def quantisation_of(
-    export: Export, converted: Converted, rungs: Sequence[Rung], runtime: Runtime, data: BuildData
+    export: Export, converted: Converted, rungs: Sequence[Rung], runtime: Runtime, data: BuildData[Samples]
 ) -> QuantisationRecord | None:
     """The account of an int8 artifact: the choice of `--max-drop`; or who is to blame where a rung failed."""
     mixed = runtime.facts(converted).mixed

@@ -29,7 +29,7 @@ from ofa_edge.space import Subnet
 from ofa_edge.vocabulary import numbers
 from ofa_edge.workflows.build import stages
 from ofa_edge.workflows.build.on_device import Trial, time_artifact
-from ofa_edge.workflows.build.plan import Plan, with_latency_model
+from ofa_edge.workflows.build.plan import SupernetPlan, with_latency_model
 from ofa_edge.workflows.build.refined_files import RefinedFiles, refined_files
 from ofa_edge.workflows.build.search import best_candidates, run_search, search_inputs, search_packages
 from ofa_edge.workflows.build.stages import StageRunner
@@ -43,7 +43,7 @@ _Z95 = 1.959964
 class Refined:
     """What a build goes on with: the plan under the refined model, the choice under it, and the account of it."""
 
-    plan: Plan
+    plan: SupernetPlan
     subnet: Subnet
     search: SearchRecord
     record: RefinementRecord
@@ -64,14 +64,14 @@ class _Sample:
         return NetworkSample(self.subnet, latency.p50, max(error, _LEAST_ERROR * latency.p50))
 
 
-def check_refinable(plan: Plan) -> None:
+def check_refinable(plan: SupernetPlan) -> None:
     """Raise, before any work, where the device cannot be reached, gives no times, or is not the target's hardware."""
     prior_of(plan.search.latency)
     with connected(plan.device.name, plan.target, "measure candidates") as connection:
         _require_target(plan, connection)
 
 
-def refine(runner: StageRunner, plan: Plan, subnet: Subnet) -> Refined:
+def refine(runner: StageRunner, plan: SupernetPlan, subnet: Subnet) -> Refined:
     """Measure, refit and search again; once more where the choice moved by more than the refined model's error.
 
     Args:
@@ -107,7 +107,7 @@ def _moved(before: Interval, after: Interval) -> bool:
     return bool(abs(np.log(after.ms / before.ms)) > np.log(after.high90 / after.ms))
 
 
-def _require_target(plan: Plan, connection: Connection) -> Fingerprint:
+def _require_target(plan: SupernetPlan, connection: Connection) -> Fingerprint:
     """The device's fingerprint. Raises UnsupportedError unless it is the target's own hardware."""
     seen, name = connection.fingerprint(), plan.target.name
     hint = "--device NAME of the real board (ofa-edge devices list), or leave out --refine"
@@ -129,13 +129,13 @@ class _Loop:
     """What was measured so far."""
 
     runner: StageRunner
-    plan: Plan
+    plan: SupernetPlan
     samples: list[_Sample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     resumed: int = 0
     device: Fingerprint | None = None
 
-    def measure(self, now: Plan, chosen: Subnet, number: int) -> None:
+    def measure(self, now: SupernetPlan, chosen: Subnet, number: int) -> None:
         """Measure the choice and the best others under `now` that were not measured yet, K in all."""
         done = {sample.subnet.id for sample in self.samples}
         wanted = [each for each in (chosen, *self._candidates(now, len(done))) if each.id not in done]
@@ -151,7 +151,7 @@ class _Loop:
                 "not one candidate could be measured", "; ".join(self.notes), "ofa-edge devices probe, then again"
             )
 
-    def _candidates(self, now: Plan, done: int) -> tuple[Subnet, ...]:
+    def _candidates(self, now: SupernetPlan, done: int) -> tuple[Subnet, ...]:
         """The best under a plan, so many more than are wanted as may be known already."""
         count = self.plan.options.refine + done
 
@@ -167,7 +167,7 @@ class _Loop:
     def _trial(self, subnet: Subnet) -> Trial:
         """What a build would ship of a subnet, untuned."""
         plan = self.plan
-        static = stages.extract(self.runner, plan.package, subnet, plan.data.calibration)
+        static = stages.extract(self.runner, plan.package, subnet, plan.search.data.calibration)
         network = stages.to_network(self.runner, plan.package, static, subnet)
         export = stages.export_of(plan, network)
         untuned = dataclasses.replace(export, tuning=dataclasses.replace(export.tuning, seconds=0.0))
@@ -189,6 +189,7 @@ class _Loop:
 
         assert self.device is not None
         subnet = trial.network.origin.subnet
+        assert subnet is not None  # it was cut from a supernet
         inputs = {
             "artifact": trial.artifact.sha256,
             "runtime": trial.artifact.runtime.name,

@@ -7,7 +7,7 @@ from ofa_edge.files import sha256_bytes, write_bytes
 from ofa_edge.latency.fitted import FittedModel
 from ofa_edge.latency.load import FittedFacts, FittedFile
 from ofa_edge.latency.target_file import RunsAs, write_target
-from ofa_edge.workflows.build.plan import Plan
+from ofa_edge.workflows.build.plan import SupernetPlan
 
 SUFFIX = "-refined"  # of a target's name: two targets of one name would shadow each other
 
@@ -16,7 +16,7 @@ SUFFIX = "-refined"  # of a target's name: two targets of one name would shadow 
 class RefinedFiles:
     """A refined model and what it is written as. `ofa-edge build --target OUT/TARGET-refined.toml` takes it."""
 
-    plan: Plan
+    plan: SupernetPlan
     model: FittedModel
     latency: bytes
 
@@ -50,7 +50,7 @@ class RefinedFiles:
         return (self.latency_name, "latency model"), (self.target_name, "target")
 
 
-def refined_files(plan: Plan, model: FittedModel) -> RefinedFiles:
+def refined_files(plan: SupernetPlan, model: FittedModel) -> RefinedFiles:
     """The files of a model that was refined for a plan."""
     content = FittedFile(schema=2, kind="fitted", space=plan.package.space.hash, models=(FittedFacts.of(model),))
     return RefinedFiles(plan, model, content.model_dump_json(by_alias=True, indent=1).encode() + b"\n")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ofa_edge import cost
 from ofa_edge.builds import MODEL
 from ofa_edge.cache import CacheEntry, StageCache, code_version
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.errors import GateError
 from ofa_edge.network import Interface, Network, Origin
 from ofa_edge.records.manifest import StageRecord
@@ -24,7 +24,8 @@ from ofa_edge.runtimes import Artifact, Converted, Export
 from ofa_edge.runtimes.answers import answers_of
 from ofa_edge.space import Subnet
 from ofa_edge.supernet.zoo import SupernetPackage
-from ofa_edge.workflows.build.plan import Plan, weights_digest
+from ofa_edge.workflows.build.base import Plan
+from ofa_edge.workflows.build.plan import weights_digest
 from ofa_edge.workflows.build.quantisation import limit_of
 
 T = TypeVar("T")
@@ -150,23 +151,24 @@ def to_network(runner: StageRunner, package: SupernetPackage, static: CacheEntry
         origin=Origin(
             kind="subnet" if package.subnet is None else "network",
             source=Path(package.name).name,
+            trained=package.trained,
             subnet=subnet,
             space_hash=package.space.hash,
-            trained=package.trained,
         ),
         macs=cost.macs(package.space, subnet),
+        params=cost.params(package.space, subnet),
     )
 
 
-def run_onnx(runner: StageRunner, network: Network, images: Images) -> NDArray[np.float32]:
+def run_onnx(runner: StageRunner, network: Network, samples: Samples) -> NDArray[np.float32]:
     """Answers of the ONNX file."""
 
     def run() -> NDArray[np.float32]:
-        from ofa_edge.export.onnx.export import run_onnx as answers
+        from ofa_edge.export.onnx.run import run_onnx as answers
 
-        return answers(network.onnx, network.inputs(images))
+        return answers(network.onnx, network.inputs(samples))
 
-    return answers_of(runner, "run-onnx", {"model": network.digest, "test": images.digest}, ("onnxruntime",), run)
+    return answers_of(runner, "run-onnx", {"model": network.digest, "test": samples.digest}, ("onnxruntime",), run)
 
 
 def export_of(plan: Plan, network: Network) -> Export:

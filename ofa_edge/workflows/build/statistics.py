@@ -34,7 +34,7 @@ class Judged:
 
     package: SupernetPackage
     subnet: Subnet
-    data: BuildData
+    data: BuildData[Images]
     predictor: Predictor | None
 
 
@@ -76,7 +76,7 @@ def check_statistics(
     )
 
 
-def other_calibrations(data: BuildData) -> tuple[Images, ...]:
+def other_calibrations(data: BuildData[Images]) -> tuple[Images, ...]:
     """Five disjoint sets of other images of the data, as many in each as calibrated the network, where there are.
 
     They come from the validation and test images: batch norm statistics ask for no labels.

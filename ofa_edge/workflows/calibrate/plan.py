@@ -25,7 +25,7 @@ from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import Target, load_target
 from ofa_edge.vocabulary import Precision
-from ofa_edge.workflows.build.plan import DevicePlan
+from ofa_edge.workflows.build.base import DevicePlan
 
 SESSIONS = 5  # cold processes that see every item: the unit of evidence
 LEAST_ROUNDS = 5  # of turns in a session

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.builds import Build
-from ofa_edge.data.dataset import Images
+from ofa_edge.data.dataset import Samples
 from ofa_edge.device.access import connected, held
 from ofa_edge.device.measuring.accuracy import accuracy_pass
 from ofa_edge.device.measuring.counting import count_inference
@@ -22,7 +22,7 @@ from ofa_edge.device.measuring.passes import Memory, memory_pass
 from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.device.protocol import Connection, LatencyPlan, Request
 from ofa_edge.errors import ConfigError
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.metrics import argmax
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
@@ -49,7 +49,7 @@ class Duel:
     name: str
     golden: Build
     candidate: Build
-    images: Images
+    images: Samples
     labels: NDArray[np.int64] | None
     fp32: NDArray[np.bool_] | None
 
@@ -132,7 +132,7 @@ def make_duel(
     return Duel(name, golden, candidate, images, labels, fp32)
 
 
-def _fp32_right(build: Build, images: Images) -> NDArray[np.bool_] | None:
+def _fp32_right(build: Build, images: Samples) -> NDArray[np.bool_] | None:
     """Of the exported fp32 network, where the build has it."""
     if build.fp32 is None:
         return None

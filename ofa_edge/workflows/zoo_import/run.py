@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ofa_edge import __version__
-from ofa_edge.errors import ConfigError, UsageError
+from ofa_edge.data.labels import listed_labels
+from ofa_edge.data.preprocess import asked_statistics
+from ofa_edge.errors import UsageError
 from ofa_edge.files import sha256_file, write_bytes, write_json
 from ofa_edge.names import require_plain
 from ofa_edge.output import claim_output_folder, output_folder
@@ -54,7 +56,11 @@ def import_package(options: ImportOptions, on_bytes: OnBytes = lambda done, tota
         checkpoint, digest = _read_weights(sources, options)
         imported = _import(checkpoint, sources, options)
         space = imported.net.space
-        labels = _labels(options.labels, space)
+        labels = (
+            tuple(f"class {number}" for number in range(space.num_classes))
+            if options.labels is None
+            else listed_labels(options.labels, space.num_classes)
+        )
         mean, std = _statistics(options, space)
         predictor = _predictor(options, space) if options.predictor else None
         facts = _facts(imported, checkpoint, sources, digest, predictor)
@@ -143,36 +149,11 @@ def _image_size(sources: Sources, options: ImportOptions) -> int:
     return read_image_size(sources.run_config)
 
 
-def _labels(path: Path | None, space: Space) -> tuple[str, ...]:
-    if path is None:
-        return tuple(f"class {index}" for index in range(space.num_classes))
-    try:
-        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("cannot read labels", f"{path}: {error}", "a text file with one class name a line") from error
-    if len(labels) != space.num_classes or len(set(labels)) != len(labels):
-        raise ConfigError(
-            "labels do not fit the network",
-            f"{path}: {len(labels)} names, {len(set(labels))} different; the network has {space.num_classes} classes",
-            "one name a line, in the order of the classes",
-        )
-    return labels
-
-
 def _statistics(options: ImportOptions, space: Space) -> tuple[tuple[float, ...], tuple[float, ...]]:
     channels = space.in_channels
     if options.mean is None and options.std is None and channels == len(zoo.IMAGENET_MEAN):
         return zoo.IMAGENET_MEAN, zoo.IMAGENET_STD
-    mean, std = options.mean or (), options.std or ()
-    if len(mean) != channels or len(std) != channels or min(std, default=0) <= 0:
-        raise UsageError(
-            "pixel statistics do not fit the network",
-            f"--mean {mean}, --std {std}; wanted {channels} each, --std above 0",
-            "--mean and --std as in training, for pixels 0..255, with commas between the channels",
-        )
-    if max(*mean, *std) <= 1:
-        raise UsageError("pixel statistics are of pixels 0..1", f"--mean {mean}, --std {std}", "multiply both by 255")
-    return mean, std
+    return asked_statistics(options.mean, options.std, channels)
 
 
 def _predictor(options: ImportOptions, space: Space) -> PublishedPredictor:

@@ -14,7 +14,7 @@ from ofa_edge.device.measuring.programs import litert_program, tvm_program
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.runners.build import build_tvm_runner
 from ofa_edge.errors import DeviceRunError, DeviceTimeoutError, ToolMissingError, UnsupportedError
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.export.tvm.compile import compile_cpu
 from ofa_edge.targets import load_target

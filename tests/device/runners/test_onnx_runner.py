@@ -10,8 +10,8 @@ from ofa_edge.device.measuring.programs import onnx_program
 from ofa_edge.device.measuring.session import open_artifact
 from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.errors import DeviceRunError
-from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.export.onnx.quantise import quantise
+from ofa_edge.export.onnx.run import run_onnx
 
 PLAN = LatencyPlan(sessions=2, min_runs=20, min_seconds=0.0, warmup_seconds=0.0, warmup_limit_seconds=0.5)
 

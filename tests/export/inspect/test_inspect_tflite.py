@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 from onnx_text import save_model
+from tiny_tflite import behind_the_flatbuffer, sum_with_constants, tiny_tflite
 
 from ofa_edge.errors import ModelFileError
 from ofa_edge.export.inspect import Inspection, inspect_model
 from ofa_edge.export.inspect.litert import Delegation, ask_litert
-from ofa_edge.export.inspect.single_operators import cut_out
+from ofa_edge.export.inspect.single_operators import cut_out, single_operators
 from ofa_edge.export.inspect.tflite_model import read_model
 from ofa_edge.export.tflite.convert import convert
 from ofa_edge.export.tflite.flatbuffer import pack, unpack
@@ -75,6 +76,44 @@ def test_costs_are_measured_here(plain_paths):
     for code in ("depthwise-over-25-taps", "int8-hard-swish", "undelegated-operator"):
         assert "% of the operators' time" in finding(found, code).cost
         assert "LiteRT" in finding(found, code).cost
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+def test_weights_behind_the_flatbuffer_are_weights(tmp_path, quantised):
+    """A convolution whose weights are taken for an input is not delegated when it is timed alone."""
+    plain, behind = tmp_path / "plain.tflite", tmp_path / "behind.tflite"
+    plain.write_bytes(tiny_tflite(quantised))
+    behind.write_bytes(behind_the_flatbuffer(plain.read_bytes()))
+    whole, found = (inspect_model(path, profile=True) for path in (plain, behind))
+    assert list(found.profile) == list(whole.profile)
+    assert found.operators == whole.operators
+    total, _, rest = found.facts["weights"].partition(" bytes, ")
+    assert f"{total} bytes" == whole.facts["weights"]
+    assert 0 < int(rest.split()[0].replace(",", "")) <= int(total.replace(",", ""))
+    for mine, theirs in zip(single_operators(behind), single_operators(plain), strict=True):
+        assert mine == theirs
+
+
+def test_a_profile_says_what_it_covers(tflite_paths):
+    words = inspect_model(tflite_paths["fp16"], profile=True).facts["profile"]
+    assert "the whole file: " in words
+    assert "not timed (constant, or not to be run alone): " in words
+    assert " DEQUANTIZE" in words
+
+
+@pytest.mark.parametrize(("name", "once"), [("TILE", True), ("FLOOR_DIV", False)])
+def test_operators_of_constants_count_where_they_run_at_each_inference(tmp_path, name, once):
+    from ai_edge_litert import schema_py_generated as schema
+
+    words = {"TILE": "TileOptions", "FLOOR_DIV": "FloorDivOptions"}[name]
+    options, kind = getattr(schema, f"{words}T")(), getattr(schema.BuiltinOptions, words)
+    path = tmp_path / "m.tflite"
+    path.write_bytes(sum_with_constants(getattr(schema.BuiltinOperator, name), options, kind))
+    found = inspect_model(path)
+    said = next(value for fact, value in found.facts.items() if fact.startswith("LiteRT"))
+    assert ("run once" in said) == once
+    assert (codes(found) == []) == once
+    assert said.startswith("1 XNNPACK partition, 1 of 2 operators delegated")
 
 
 def test_half_size_weights_are_profiled_as_they_run(tflite_paths):
@@ -161,7 +200,7 @@ def test_large_even_kernels_stay_whole_and_are_named(tmp_path, kernel, pads):
     convert(path, tmp_path / "m.tflite", "fp32")
     found = finding(inspect_model(tmp_path / "m.tflite"), "depthwise-over-25-taps")
     assert f"{kernel[0]}x{kernel[1]}" in found.what
-    assert "odd kernel" in found.fix
+    assert "it cannot be split" in found.fix
 
 
 def test_a_transposition_is_told(tflite_paths, tmp_path):

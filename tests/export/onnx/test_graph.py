@@ -26,7 +26,7 @@ def test_uses_count_the_output(tmp_path):
 
 
 BAD_MODELS = {
-    "not ONNX": (b"TFL3 nothing", "not a valid ONNX model"),
+    "not ONNX": (b"TFL3 nothing", "not a valid ONNX file"),
     "a dynamic size": ((1, 3, None, 4), r"input of shape \(1, 3, 0, 4\)"),
     "a batch": ((2, 3, 4, 4), "input of shape"),
 }

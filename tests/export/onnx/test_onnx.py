@@ -10,8 +10,9 @@ from tiny_net import SHAPE
 from torch import nn
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.onnx.export import OPSET, export_onnx, run_onnx
+from ofa_edge.export.onnx.export import OPSET, export_onnx
 from ofa_edge.export.onnx.fold import fold_batch_norm
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import sha256_file
 from ofa_edge.verify.parity import compare
 

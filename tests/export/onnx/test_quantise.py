@@ -7,8 +7,8 @@ import onnx
 import pytest
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.export.onnx.quantise import quantise
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.verify.parity import compare
 
 

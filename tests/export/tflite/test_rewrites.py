@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from onnx_text import save_graph, save_model
 
-from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import convert, run_tflite
 from ofa_edge.export.tflite.rewrites import file_rewrites_for, names, rewrite, rewrites_for
 from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
 from ofa_edge.export.tflite.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.tflite.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
+from ofa_edge.export.tflite.rewrites.join_activations import join_activations
 from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
 from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
 from ofa_edge.export.tflite.rewrites.sink_scales import sink_scales
@@ -19,10 +20,10 @@ from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS, split_dept
 from ofa_edge.verify.parity import compare
 
 
-def run_both(path, rewritten, shape):
+def run_both(path, rewritten, shape, opset=17):
     """(before, after) of the graph in `path`, flattened to rows."""
     x = np.random.default_rng(9).normal(size=(3, *shape[1:])).astype(np.float32)
-    after = save_graph(path.with_suffix(".after.onnx"), rewritten)
+    after = save_graph(path.with_suffix(".after.onnx"), rewritten, opset)
     return tuple(run_onnx(each, x).reshape(3, -1) for each in (path, after))
 
 
@@ -49,8 +50,9 @@ def test_the_order_is_what_it_says():
     assert file_rewrites_for("dynamic") == (float_depthwise, share_vectors)
     assert file_rewrites_for("int8") == (fit_ranges, share_vectors)
     assert names("dynamic")[-2:] == ("float_depthwise", "share_vectors")
-    assert rewrites_for("fp32") == (crop_kernels, split_depthwise, open_hard_sigmoid, sink_scales)
+    assert rewrites_for("fp32") == (join_activations, crop_kernels, split_depthwise, open_hard_sigmoid, sink_scales)
     assert rewrites_for("int8") == (
+        join_activations,
         crop_kernels,
         split_depthwise,
         open_hard_sigmoid,
@@ -243,3 +245,52 @@ def test_other_average_pooling_is_left_alone(tmp_path, attributes):
     path = save_model(tmp_path / "model.onnx", f"logits = AveragePool<{attributes}>(input)", (1, 3, 9, 9))
     graph = read_graph(path)
     assert open_average_pool(graph) == graph
+
+
+# -- join_activations --
+
+ROOT_2, ONE, HALF = np.float32(2**0.5), np.float32(1), np.float32([0.5])
+GELU = {"r": ROOT_2, "i": 1 / ROOT_2, "o": ONE, "h": HALF}
+PIECES = {
+    "as torch's old exporter": ("a = Div(c, r) e = Erf(a) p = Add(e, o) m = Mul(c, p) y = Mul(m, h)", "Gelu"),
+    "halved first": ("a = Mul(i, c) e = Erf(a) p = Add(o, e) m = Mul(h, c) y = Mul(m, p)", "Gelu"),
+    "the gate halved": ("a = Mul(c, i) e = Erf(a) p = Add(e, o) m = Mul(p, h) y = Mul(c, m)", "Gelu"),
+    "hard swish": ("g = HardSigmoid<alpha=0.16666667>(c) y = Mul(g, c)", "HardSwish"),
+}
+
+
+@pytest.mark.parametrize("case", PIECES)
+def test_activations_in_pieces_become_one(tmp_path, case):
+    body, op = PIECES[case]
+    text = f"c = Conv(input, w) {body} logits = Conv(y, w)"
+    path = save_model(tmp_path / "model.onnx", text, (1, 4, 5, 5), w=(4, 4, 1, 1), **GELU)
+    graph = join_activations(read_graph(path))
+    assert [node.op for node in graph.nodes] == ["Conv", op, "Conv"]
+    before, after = run_both(path, graph, (1, 4, 5, 5), opset=20)
+    assert compare(before, after).snr_db > 120
+
+
+APART = {
+    "another number": "a = Div(c, o) e = Erf(a) p = Add(e, o) m = Mul(c, p) y = Mul(m, h)",
+    "not halved": "a = Div(c, r) e = Erf(a) p = Add(e, o) y = Mul(c, p)",
+    "divided the other way": "a = Div(r, c) e = Erf(a) p = Add(e, o) m = Mul(c, p) y = Mul(m, h)",
+    "of another value": "a = Div(input, r) e = Erf(a) p = Add(e, o) m = Mul(c, p) y = Mul(m, h)",
+    "another slope": "g = HardSigmoid(c) y = Mul(g, c)",
+    "the gate of another": "g = HardSigmoid<alpha=0.16666667>(input) y = Mul(g, c)",
+}
+
+
+@pytest.mark.parametrize("case", APART)
+def test_what_is_no_activation_stays(tmp_path, case):
+    text = f"c = Conv(input, w) {APART[case]} logits = Conv(y, w)"
+    graph = read_graph(save_model(tmp_path / "model.onnx", text, (1, 4, 5, 5), w=(4, 4, 1, 1), **GELU))
+    assert join_activations(graph) is graph
+
+
+def test_pieces_that_others_read_stay_beside_the_one(tmp_path):
+    text = "g = HardSigmoid<alpha=0.16666667>(input) y = Mul(g, input) logits = Add(y, g)"
+    path = save_model(tmp_path / "model.onnx", text, (1, 4, 5, 5))
+    graph = join_activations(read_graph(path))
+    assert operators(graph) == {"HardSigmoid": 1, "HardSwish": 1, "Add": 1}
+    before, after = run_both(path, graph, (1, 4, 5, 5))
+    assert compare(before, after).snr_db > 120

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from onnx_text import save_graph, save_model
 
-from ofa_edge.export.onnx.export import run_onnx
 from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.export.tflite.rewrites import rewrites_for
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS

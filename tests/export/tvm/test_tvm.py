@@ -9,6 +9,7 @@ from tvm_models import CLASSES, images, mobile_net, reference, save
 
 from ofa_edge.errors import ConfigError, ConversionError, ToolMissingError, UnknownNameError, UnsupportedError
 from ofa_edge.export.tvm import compile as tvm
+from ofa_edge.export.tvm.relax import said
 from ofa_edge.files import sha256_file
 
 CORTEX_A72 = {
@@ -131,6 +132,36 @@ def test_failing_shapes_are_named_with_its_node(tmp_path, capfd):
         tvm.import_onnx(path)
     assert node.name in caught.value.why
     assert not capfd.readouterr().out  # stdout is for results
+
+
+def test_an_operator_that_nothing_compiles_is_named(tmp_path):
+    from tvm import relax
+
+    image = relax.Var("image", relax.TensorType([1, 4, 5, 3], "float32"))
+    weight = relax.Var("weight", relax.TensorType([3, 6, 2, 2], "float32"))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [image, weight]):
+        call = relax.op.nn.conv2d_transpose(image, weight, data_layout="NHWC")
+        builder.emit_func_output(builder.emit(call))
+    target = tvm.make_target(tvm.host_target(), "llvm")
+    with pytest.raises(ConversionError) as caught:
+        tvm.build(builder.get(), target, tmp_path / "m.so", tvm.find_linker("x86_64"), "m.onnx")
+    assert "operator nn.conv2d_transpose" in caught.value.why
+    assert "cannot emit" in caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Check failed: no such size\n", "Check failed: no such size"),
+        ('\nTraceback (most recent call last):\n  File "a.cc", line 3\n  0: tvm::f()\nno lanes', "no lanes"),
+        ("# from tvm.script import relax as R\n ^^^^\n |  x\nx is free\n# Metadata omitted.", "x is free"),
+        ("R.nn.relu(x)\n# Metadata omitted.", "operator nn.relu: ValueError"),
+        ("", "ValueError"),
+    ],
+)
+def test_what_an_error_says(text, told):
+    assert said(ValueError(text)) == told
 
 
 def test_dynamic_batch_is_refused(tmp_path):

@@ -25,7 +25,8 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.weights import save_static
 from ofa_edge.workflows.build import stages
-from ofa_edge.workflows.build.plan import BuildOptions, Plan, make_plan
+from ofa_edge.workflows.build.base import BuildOptions
+from ofa_edge.workflows.build.plan import SupernetPlan, make_plan
 
 RECORD = Path(__file__).with_name("artifact_digests.json")
 LINKER = "aarch64-linux-gnu-g++"
@@ -87,11 +88,11 @@ class Maker:
         self.package = write_package(folder / "fixed")
         self.runner = stages.StageRunner(StageCache(folder / "cache"))
 
-    def plan(self, name: str) -> Plan:
+    def plan(self, name: str) -> SupernetPlan:
         supernet, target = str(self.package), name.split(maxsplit=1)[0]
         return make_plan(BuildOptions(target, supernet=supernet, device="none", **BUILDS[name]), claim=False)
 
-    def network(self, plan: Plan) -> Network:
+    def network(self, plan: SupernetPlan) -> Network:
         package, subnet = plan.package, plan.package.space.largest()
         static = stages.extract(self.runner, package, subnet, plan.data.calibration)
         return stages.to_network(self.runner, package, static, subnet)

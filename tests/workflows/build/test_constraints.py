@@ -13,6 +13,7 @@ from ofa_edge.runtimes import runtime_named
 from ofa_edge.search.evolution import SearchOptions
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import builtin_folder, load_target, read_target
+from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.constraints import (
     Constraints,
     limits_of,
@@ -23,7 +24,7 @@ from ofa_edge.workflows.build.constraints import (
     require_able,
     searched_part,
 )
-from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.plan import make_plan
 from ofa_edge.workflows.build.search import constraint_facts, constraint_words, predicted_search, search_inputs
 
 SHORT = SearchOptions(evaluations=1500)

@@ -92,8 +92,8 @@ def test_the_manifest_says_what_was_built_from_what(first, workshop):
     assert (target.name, target.runtime, target.precision, target.threads) == ("raspberry-pi-4", "tflite", "fp32", 4)
     assert Space.from_json(manifest.supernet.space) == package.space
     assert manifest.supernet.space_hash == package.space.hash
-    assert manifest.supernet.trained
-    assert manifest.supernet.dataset == "bands: 50 test images"
+    assert manifest.network.trained
+    assert manifest.network.dataset == "bands: 50 test images"
     assert manifest.labels == ()
     assert (manifest.subnet.macs, manifest.subnet.params) == (
         cost.macs(package.space, subnet_of(manifest)),

@@ -28,8 +28,9 @@ from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import builtin_folder
-from ofa_edge.workflows.build import plan as plan_module
-from ofa_edge.workflows.build.plan import BuildOptions, input_files, make_plan, own_images, weights_digest
+from ofa_edge.workflows.build import base
+from ofa_edge.workflows.build.base import BuildOptions, own_images
+from ofa_edge.workflows.build.plan import input_files, make_plan, weights_digest
 
 PUBLISHED = "ofa_mbv3_d234_e346_k357_w1.0"
 
@@ -352,7 +353,7 @@ def test_tuning_is_refused_where_there_is_nothing_to_turn_or_to_time(workshop, t
 
 @pytest.mark.parametrize("name", ["emulated", "emulated-ssh"])
 def test_tuning_on_an_emulated_device_is_refused(workshop, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(plan_module, "_device", lambda *_: plan_module.DevicePlan(name))
+    monkeypatch.setattr(base, "chosen_device", lambda *_: base.DevicePlan(name))
     with pytest.raises(UnsupportedError, match="an emulator gives no times"):
         planned(workshop, tmp_path, runtime="tvm", tune="5m", device="auto")
 

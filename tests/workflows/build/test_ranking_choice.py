@@ -15,8 +15,9 @@ from ofa_edge.files import sha256_file
 from ofa_edge.search.predictor import AccuracyPredictor, FittedTo
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import open_supernet
+from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.fleet import plan_fleet, search_fleet
-from ofa_edge.workflows.build.plan import MEASURED_BY_MACS, MEASURED_CANDIDATES, BuildOptions, make_plan
+from ofa_edge.workflows.build.plan import MEASURED_BY_MACS, MEASURED_CANDIDATES, make_plan
 from ofa_edge.workflows.build.search import run_search, search_inputs
 from ofa_edge.workflows.build.stages import StageRunner
 

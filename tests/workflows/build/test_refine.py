@@ -9,7 +9,7 @@ import pytest
 from builds import Stages
 
 from ofa_edge.cache import StageCache
-from ofa_edge.cost import macs
+from ofa_edge.cost import macs, params
 from ofa_edge.device import access
 from ofa_edge.device.protocol import Fingerprint, Latency, Measurement
 from ofa_edge.errors import ConfigError, DeviceError, DeviceLostError, ThrottledError, UnsupportedError
@@ -87,8 +87,9 @@ def refined(own_cache, tmp_path, board, monkeypatch):
             path,
             "",
             Interface.of_classifier(package.preprocessing(subnet.resolution), package.labels),
-            Origin("subnet", "tiny", subnet, package.space.hash, True),
+            Origin("subnet", "tiny", True, subnet, package.space.hash),
             macs(package.space, subnet),
+            params(package.space, subnet),
         )
         return Trial(Artifact(path, plan.export.runtime, "fp32"), network, plan.target, plan.data.test)
 

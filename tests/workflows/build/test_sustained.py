@@ -33,7 +33,7 @@ def test_latency_and_its_interval_take_longer(workshop, warm, tmp_path) -> None:
     many = plan.search.latency.predict_many(plan.package.space.genome([largest]))
     assert many.ms == pytest.approx([after.ms])
     assert sum(part.ms for part in plan.search.latency.parts(largest)) == pytest.approx(after.ms)
-    assert (cold.search.cold_budget_ms, plan.search.cold_budget_ms) == (3.0, 2.0)
+    assert (cold.cold_budget_ms, plan.cold_budget_ms) == (3.0, 2.0)
     assert plan.search.sustained is not None
     assert plan.search.sustained.source.startswith("an hour")
 

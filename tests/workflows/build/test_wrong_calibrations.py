@@ -15,8 +15,9 @@ from ofa_edge.supernet.weights import load_static, save_static
 from ofa_edge.verify.statistics import statistics_verdict
 from ofa_edge.workflows.build import build as building
 from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.images import BuildData, package_data
-from ofa_edge.workflows.build.plan import BuildOptions, make_plan
+from ofa_edge.workflows.build.plan import make_plan
 from ofa_edge.workflows.build.stages import STATIC, StageRunner
 from ofa_edge.workflows.build.statistics import Judged, check_statistics, other_calibrations
 

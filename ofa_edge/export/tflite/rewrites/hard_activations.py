@@ -24,7 +24,7 @@ _THREE, _ZERO, _SIX, _SIXTH = "hard/3", "hard/0", "hard/6", "hard/one sixth"
 
 def open_hard_sigmoid(graph: Graph) -> Graph:
     """Open each HardSigmoid of slope 1/6 (torch's); others stay."""
-    return _open(graph, _is_torch_hard_sigmoid, gated=False)
+    return _open(graph, is_torch_hard_sigmoid, gated=False)
 
 
 def open_hard_swish(graph: Graph) -> Graph:
@@ -32,7 +32,8 @@ def open_hard_swish(graph: Graph) -> Graph:
     return _open(graph, lambda node: node.op == "HardSwish", gated=True)
 
 
-def _is_torch_hard_sigmoid(node: Node) -> bool:
+def is_torch_hard_sigmoid(node: Node) -> bool:
+    """Whether it is a HardSigmoid of slope 1/6, as torch defines it."""
     slope, offset = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
     return node.op == "HardSigmoid" and abs(slope - 1 / 6) < 1e-6 and offset == 0.5
 

@@ -1,4 +1,4 @@
-"""Convolutions, of maps in NHWC."""
+"""Convolutions of maps in NHWC, and pads."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,38 +34,7 @@ def conv(site: Site) -> Value:
     else:
         kernel = np.ascontiguousarray(weight.transpose(2, 3, 1, 0))
         y = site.tf.nn.conv2d(tensor, site.tf.constant(kernel), strides, padding, dilations=dilations)
-    return Value(_biased(site, y), IMAGE)
-
-
-def conv_transpose(site: Site) -> Value:
-    """A transposed convolution of one group: TensorFlow's without pads, the border cut off."""
-    weight, x = site.weight(1), site.image
-    dilations = list(site.attribute("dilations", (1, 1)))
-    if (
-        weight.ndim != 4
-        or site.attribute("group", 1) != 1
-        or dilations != [1, 1]
-        or "output_shape" in (site.node.attributes)
-    ):
-        raise site.node.refused("only 2-d, of one group, without dilation and with pads as numbers", "write it so")
-    strides, (top, left, bottom, right) = site.attribute("strides", (1, 1)), site.attribute("pads", (0, 0, 0, 0))
-    more = site.attribute("output_padding", (0, 0))
-    sizes = [int(size) for size in x.tensor.shape[1:3]]
-    # Rows behind the last window, which output_padding may ask for, are zeros: a larger output under VALID.
-    full = [
-        (size - 1) * stride + taps + extra
-        for size, stride, taps, extra in zip(sizes, strides, weight.shape[2:], more, strict=True)
-    ]
-    kernel = np.ascontiguousarray(weight.transpose(2, 3, 1, 0))  # [I, O, kH, kW] -> [kH, kW, O, I]
-    plain = [size - extra for size, extra in zip(full, more, strict=True)]
-    y = site.tf.nn.conv2d_transpose(
-        x.tensor, site.tf.constant(kernel), [1, *plain, kernel.shape[2]], list(strides), "VALID"
-    )
-    if any(more):
-        y = site.tf.pad(y, [(0, 0), (0, more[0]), (0, more[1]), (0, 0)])
-    if any((top, left, bottom, right)):
-        y = y[:, top : full[0] - bottom, left : full[1] - right, :]
-    return Value(_biased(site, y), IMAGE)
+    return Value(biased(site, y), IMAGE)
 
 
 def padded(
@@ -106,5 +75,6 @@ def same(sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], di
     return tuple(found)
 
 
-def _biased(site: Site, y: Any) -> Any:
+def biased(site: Site, y: Any) -> Any:
+    """With the bias of the third input, where there is one."""
     return site.tf.nn.bias_add(y, site.tf.constant(site.weight(2))) if site.given(2) else y

@@ -87,9 +87,41 @@ def leaky_relu(site: Site) -> Value:
 
 def elu(site: Site) -> Value:
     """TFLite's has no slope."""
-    if site.attribute("alpha", 1.0) != 1.0:
-        raise site.node.refused(f"alpha {site.attribute('alpha', 1.0):g}", "only alpha = 1 is mapped")
-    return site.like(site.tf.nn.elu(site.x.tensor))
+    alpha, x = site.attribute("alpha", 1.0), site.x.tensor
+    if alpha == 1:
+        return site.like(site.tf.nn.elu(x))
+    return site.like(site.tf.nn.relu(x) + np.float32(alpha) * (site.tf.exp(site.tf.minimum(x, 0.0)) - 1.0))
+
+
+def mean(site: Site) -> Value:
+    """Of one or more inputs."""
+    summed = variadic(lambda _, left, right: left + right)(site)
+    return Value(summed.tensor * np.float32(1 / len(site.args)), summed.axes)
+
+
+def softplus(tf: Any, x: Any) -> Any:
+    """log(1 + exp(x)), without a number that is too large."""
+    return tf.nn.relu(x) + tf.math.log(1.0 + tf.exp(-tf.abs(x)))
+
+
+def selu(site: Site) -> Value:
+    """Gamma * (x, or alpha * (exp(x) - 1) below 0)."""
+    alpha, gamma = site.attribute("alpha", 1.67326319), site.attribute("gamma", 1.05070102)
+    x = site.x.tensor
+    below = site.tf.exp(site.tf.minimum(x, 0.0)) - 1.0
+    return site.like(np.float32(gamma) * (site.tf.nn.relu(x) + np.float32(alpha) * below))
+
+
+def celu(site: Site) -> Value:
+    """x, or alpha * (exp(x / alpha) - 1) below 0."""
+    alpha, x = np.float32(site.attribute("alpha", 1.0)), site.x.tensor
+    return site.like(site.tf.nn.relu(x) + alpha * (site.tf.exp(site.tf.minimum(x, 0.0) / alpha) - 1.0))
+
+
+def swish(site: Site) -> Value:
+    """X * sigmoid(alpha * x)."""
+    x = site.x.tensor
+    return site.like(x * site.tf.sigmoid(x * np.float32(site.attribute("alpha", 1.0))))
 
 
 def gelu(site: Site) -> Value:
@@ -128,6 +160,13 @@ def cast(site: Site) -> Value:
     """Between floats nothing is to be done."""
     if site.attribute("to", 1) not in (1, 10, 11):
         raise site.node.refused("it makes other values than floats", "compute in float32 throughout")
+    return site.x
+
+
+def dropout(site: Site) -> Value:
+    """Its input, but in training."""
+    if site.given(2) and bool(site.weight(2)):
+        raise site.node.refused("it is in training mode: another answer each time", "export the network with .eval()")
     return site.x
 
 

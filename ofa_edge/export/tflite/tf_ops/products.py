@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ofa_edge.export.tflite.tf_ops.site import Site
+from ofa_edge.export.tflite.tf_ops.site import Builder, Site
 from ofa_edge.export.tflite.tf_ops.values import Value, constant_like, ordered, plain
 
 
@@ -23,10 +23,18 @@ def gemm(site: Site) -> Value:
 
 def matmul(site: Site) -> Value:
     """Of matrices and of stacks of them: in ONNX's own order, which is also TensorFlow's."""
-    sides = [_matrix(site, each) for each in site.args[:2]]
-    if min(len(each.shape) for each in sides) < 2:
-        raise site.node.refused("a vector is a side of it", "give both sides two dimensions or more")
-    y = site.tf.matmul(*sides)
+    left, right = (_matrix(site, each) for each in site.args[:2])
+    vectors = [-2] * (len(left.shape) == 1) + [-1] * (len(right.shape) == 1)
+    left = site.tf.expand_dims(left, 0) if len(left.shape) == 1 else left
+    right = site.tf.expand_dims(right, 1) if len(right.shape) == 1 else right
+    y = site.tf.matmul(left, right)
+    y = site.tf.squeeze(y, vectors) if vectors else y
+    return Value(y, plain(len(y.shape)))
+
+
+def einsum(site: Site) -> Value:
+    """By its equation, in ONNX's own order."""
+    y = site.tf.einsum(site.text("equation", ""), *(_matrix(site, each) for each in site.args))
     return Value(y, plain(len(y.shape)))
 
 
@@ -38,6 +46,8 @@ def _matrix(site: Site, side: Any) -> Any:
 
 def batch_normalization(site: Site) -> Value:
     """One scale and one offset a channel."""
+    if site.attribute("training_mode", 0):
+        raise site.node.refused("it is in training mode: it takes its statistics from the image", "export with .eval()")
     scale, bias, mean, var = (site.weight(at).astype(np.float64) for at in range(1, 5))
     factor = scale / np.sqrt(var + float(site.attribute("epsilon", 1e-5)))
     return _scaled(site, site.x.tensor, factor, bias - mean * factor)
@@ -50,6 +60,18 @@ def instance_normalization(site: Site) -> Value:
     return _scaled(site, normal, site.weight(1), site.weight(2))
 
 
+def group_normalization(site: Site) -> Value:
+    """Each group of channels by its own mean and deviation; scales are of channels (opset 21) or of groups (18)."""
+    x, groups = site.row, site.attribute("num_groups", 1)
+    batch, channels, *sizes = x.shape
+    parts = site.tf.reshape(x.tensor, [batch, groups, channels // groups, *sizes])
+    normal = _normal(site, parts, list(range(2, 3 + len(sizes))), float(site.attribute("epsilon", 1e-5)))
+    factors = (site.weight(at) for at in (1, 2))
+    factors = (np.repeat(each, channels // groups) if each.size == groups != channels else each for each in factors)
+    inner = Site(site.tf, site.node, (Value(site.tf.reshape(normal, x.shape), plain(x.rank)),))
+    return _scaled(inner, inner.x.tensor, *factors)
+
+
 def layer_normalization(site: Site) -> Value:
     """Over the last axes, from `axis` on."""
     axis = site.attribute("axis", -1) % site.x.rank
@@ -59,12 +81,16 @@ def layer_normalization(site: Site) -> Value:
     return site.like(y + constant_like(site.tf, site.weight(2), x.axes) if site.given(2) else y)
 
 
-def softmax(site: Site) -> Value:
-    """TFLite's is over the last dimension."""
-    x = site.x
-    axis = site.attribute("axis", -1) % x.rank
-    order = (*(each for each in x.axes if each != axis), axis)
-    return Value(site.tf.nn.softmax(ordered(site.tf, x, order).tensor), order)
+def over_last(function: str) -> Builder:
+    """A softmax, which TFLite has over the last dimension."""
+
+    def build(site: Site) -> Value:
+        x = site.x
+        axis = site.attribute("axis", -1) % x.rank
+        order = (*(each for each in x.axes if each != axis), axis)
+        return Value(getattr(site.tf.nn, function)(ordered(site.tf, x, order).tensor), order)
+
+    return build
 
 
 def _normal(site: Site, x: Any, dims: list[int], epsilon: float) -> Any:

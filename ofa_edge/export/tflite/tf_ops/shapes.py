@@ -9,19 +9,6 @@ import numpy as np
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, moves_nothing, ordered, plain, raised, without
 
-_ROUNDED: dict[str, Callable[[Any], Any]] = {
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "round_prefer_floor": lambda value: np.ceil(value - 0.5),
-    "round_prefer_ceil": lambda value: np.floor(value + 0.5),
-}
-_BILINEAR = {
-    "half_pixel": (False, True),
-    "pytorch_half_pixel": (False, True),
-    "align_corners": (True, False),
-    "asymmetric": (False, False),
-}
-
 
 def transpose(site: Site) -> Value:
     """No data are moved: the same tensor under other axes."""
@@ -144,66 +131,26 @@ def gather(site: Site) -> Value:
     return Value(taken, without(x, [axis]) if places.ndim == 0 else x.axes)
 
 
-def resize(site: Site) -> Value:
-    """Height and width, by the nearest pixel or linearly."""
-    x = site.image
-    wanted, scales = _sizes(site, x.shape)
-    if wanted[:2] != list(x.shape[:2]):
-        raise site.node.refused("it resizes more than height and width", "keep batch and channels")
-    mode, where = site.text("mode", "nearest"), site.text("coordinate_transformation_mode", "half_pixel")
-    if site.node.op == "Upsample":
-        where = "asymmetric"
-    if mode == "nearest":
-        return Value(_nearest(site, x, wanted[2:], scales[2:], where), IMAGE)
-    if mode != "linear" or where not in _BILINEAR or site.attribute("antialias", 0):
-        raise site.node.refused(f"mode {mode}, {where}", "nearest or linear, without antialiasing")
-    corners, half = _BILINEAR[where]
-    if not corners and any(size * scale != want for size, scale, want in zip(x.shape, scales, wanted, strict=True)):
-        raise site.node.refused("its scales give no whole number of pixels", "give sizes, or other scales")
-    size = site.tf.constant(wanted[2:], site.tf.int32)
-    y = site.tf.raw_ops.ResizeBilinear(images=x.tensor, size=size, align_corners=corners, half_pixel_centers=half)
-    return Value(y, IMAGE)
+def tile(site: Site) -> Value:
+    """Repeated along each axis."""
+    repeats = site.integers(1, "repeats") or []
+    return site.like(site.tf.tile(site.x.tensor, [repeats[axis] for axis in site.x.axes]))
 
 
-def _sizes(site: Site, shape: tuple[int, ...]) -> tuple[list[int], list[float]]:
-    """Sizes, and the scales that they come from: an input, or an attribute of opset 7."""
-    old = site.node.op == "Upsample" or len(site.args) == 2
-    if not old and site.given(3):
-        wanted = [int(size) for size in site.weight(3)]
-        return wanted, [want / size for want, size in zip(wanted, shape, strict=True)]
-    given = site.attribute("scales", None)
-    scales = [float(each) for each in (site.weight(1 if old else 2) if given is None else given)]
-    return [math.floor(size * scale) for size, scale in zip(shape, scales, strict=True)], scales
-
-
-def _nearest(site: Site, x: Value, wanted: list[int], scales: list[float], where: str) -> Any:
-    """By TFLite's own operator where its rounding is ONNX's, else by places."""
-    rounding = "floor" if site.node.op == "Upsample" else site.text("nearest_mode", "round_prefer_floor")
-    places = [_places(site, *each, where, rounding) for each in zip(x.shape[2:], wanted, scales, strict=True)]
-    plain_ones = [np.arange(want) * size // want for size, want in zip(x.shape[2:], wanted, strict=True)]
-    if all(np.array_equal(*pair) for pair in zip(places, plain_ones, strict=True)):
-        size = site.tf.constant(wanted, site.tf.int32)
-        return site.tf.raw_ops.ResizeNearestNeighbor(images=x.tensor, size=size)
-    y = x.tensor
-    for dim, found in enumerate(places, start=1):
-        y = site.tf.gather(y, found.astype(np.int32), axis=dim)
-    return y
-
-
-def _places(
-    site: Site, size: int, want: int, scale: float, where: str, rounding: str
-) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """Which pixel of one axis each pixel of the result is: ONNX's Resize, by its reference."""
-    at = np.arange(want, dtype=np.float64)
-    if where in ("half_pixel", "pytorch_half_pixel"):
-        found = (at + 0.5) / scale - 0.5
-    elif where == "align_corners":
-        found = at * (size - 1) / max(want - 1, 1)
-    elif where == "asymmetric":
-        found = at / scale
-    else:
-        raise site.node.refused(f"coordinates {where}", "half_pixel, align_corners or asymmetric")
-    return np.asarray(np.clip(_ROUNDED[rounding](found), 0, size - 1).astype(np.int64))
+def scatter_nd(site: Site) -> Value:
+    """Parts replaced, at constant places: each element is taken from the one tensor or from the other."""
+    x, places = site.row, site.weight(1)
+    if site.text("reduction", "none") != "none":
+        raise site.node.refused(f"reduction {site.text('reduction', 'none')}", "only none is mapped")
+    given = site.args[2]
+    updates = Value(site.tf.constant(given), plain(given.ndim)) if isinstance(given, np.ndarray) else site.value(2)
+    updates = ordered(site.tf, updates, plain(updates.rank))
+    total = math.prod(x.shape)
+    source = np.arange(total).reshape(x.shape)
+    replaced = np.arange(total, total + math.prod(updates.shape)).reshape(updates.shape)
+    source[tuple(np.moveaxis(places, -1, 0))] = replaced
+    both = site.tf.concat([site.tf.reshape(each.tensor, [-1]) for each in (x, updates)], 0)
+    return Value(site.tf.gather(both, source.astype(np.int32)), plain(x.rank))
 
 
 def depth_to_space(site: Site) -> Value:
@@ -219,8 +166,13 @@ def depth_to_space(site: Site) -> Value:
 
 
 def space_to_depth(site: Site) -> Value:
-    """Blocks of pixels into channels."""
-    return Value(site.tf.nn.space_to_depth(site.image.tensor, site.attribute("blocksize", 1)), IMAGE)
+    """Blocks of pixels into channels, in both of ONNX's orders."""
+    x, block = site.image, site.attribute("blocksize", 1)
+    y = site.tf.nn.space_to_depth(x.tensor, block)
+    if site.text("mode", "DCR") == "CRD":
+        order = np.arange(block**2 * x.shape[1]).reshape(block**2, x.shape[1]).T.reshape(-1)
+        y = site.tf.gather(y, order.astype(np.int32), axis=3)
+    return Value(y, IMAGE)
 
 
 def reduction(name: str) -> Builder:
@@ -239,9 +191,12 @@ def reduction(name: str) -> Builder:
     return build
 
 
-def reduce_l2(site: Site) -> Value:
-    """The root of the sum of squares."""
-    squares = site.like(site.tf.square(site.x.tensor))
-    inner = Site(site.tf, site.node, (squares, *site.args[1:]), site.source)
-    summed = reduction("reduce_sum")(inner)
-    return Value(site.tf.sqrt(summed.tensor), summed.axes)
+def reduction_of(before: Callable[[Any, Any], Any], name: str, after: Callable[[Any, Any], Any]) -> Builder:
+    """A function of each element, a reduction, and a function of what it gives."""
+
+    def build(site: Site) -> Value:
+        inner = Site(site.tf, site.node, (site.like(before(site.tf, site.x.tensor)), *site.args[1:]), site.source)
+        reduced = reduction(name)(inner)
+        return Value(after(site.tf, reduced.tensor), reduced.axes)
+
+    return build

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ofa_edge.export.tvm.relax import last_line
+from ofa_edge.export.tvm.relax import said
+from ofa_edge.export.tvm.schedules.curves import with_curves
 from ofa_edge.export.tvm.schedules.facts import FunctionFacts, ScheduleFacts
 from ofa_edge.export.tvm.schedules.isa import isa_of
 from ofa_edge.export.tvm.schedules.knobs import Knobs
@@ -25,7 +26,7 @@ def defaults(key: str) -> Knobs | None:
 
 
 def fuse(module: Any, target: Any) -> tuple[Any, str]:
-    """A Relax module as calls of fused functions, channels last where TVM can turn it.
+    """A Relax module as calls of fused functions, channels last where a rule says how.
 
     Returns:
         The module, and its layout: "NHWC", or why it stayed as it was.
@@ -38,8 +39,8 @@ def fuse(module: Any, target: Any) -> tuple[Any, str]:
     with target:
         try:
             module = prepare(module)
-        except Exception as error:  # an operator that TVM cannot turn; the network as it came is right, only slower
-            layout = f"as given: {type(error).__name__}: {str(error).strip().splitlines()[-1][:200]}"
+        except Exception as error:  # TVM raises many types; the network as it came is right, only slower
+            layout = f"as given: {type(error).__name__}: {said(error)[:200]}"
         steps = [
             *pipeline.library_dispatch_passes(target),
             *pipeline.legalize_passes(target),
@@ -81,9 +82,11 @@ def schedule_module(
     packed: dict[str, tuple[Any, int, int]] = {}
     for variable in module.get_global_vars():
         made = done.get(str(variable.name_hint))
-        if made is None or made.func is None:
+        if made is None:
             continue
-        if made.packed is None:
+        if made.func is None:
+            module.update_func(variable, with_curves(module[variable]))
+        elif made.packed is None:
             module.update_func(variable, made.func)
         else:
             packed[str(variable.name_hint)] = (made.func, *made.packed)
@@ -130,7 +133,7 @@ def broken_functions(module: Any, target: Any, facts: ScheduleFacts) -> dict[str
         try:
             tirx.build(ir.IRModule({name: func.with_attr("global_symbol", name)}), target=target)
         except Exception as error:  # TVM raises many types
-            broken[name] = f"does not compile: {last_line(error)[:200]}"
+            broken[name] = f"does not compile: {said(error)[:200]}"
     return broken
 
 

@@ -8,8 +8,7 @@ computes the same.
 from typing import Any
 
 from ofa_edge.export.tvm.relax import without_clip
-
-_NHWC = {"relax.nn.conv2d": ["NHWC", "HWIO"]}
+from ofa_edge.export.tvm.schedules.turning import turn
 
 
 def prepare(module: Any) -> Any:
@@ -25,8 +24,7 @@ def prepare(module: Any) -> Any:
     # Bounds of clip become constants: once for all equal ones, for FoldConstant compiles a program for each.
     module = run(module, steps.CanonicalizeBindings(), steps.EliminateCommonSubexpr())
     module = run(module, steps.FoldConstant(), steps.CanonicalizeBindings())
-    # Without clip: ConvertLayout would put two transposes around each one.
-    module = run(without_division(without_clip(module)), steps.ConvertLayout(_NHWC), steps.Normalize())
+    module = run(turn(without_division(without_clip(module))), steps.Normalize())
     module = run(fold_shapes(module), steps.CanonicalizeBindings(), steps.FoldConstant(), steps.CanonicalizeBindings())
     return run(module, steps.EliminateCommonSubexpr(), steps.DeadCodeElimination())
 

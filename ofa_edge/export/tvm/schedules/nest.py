@@ -86,13 +86,16 @@ class Reads:
     """What one term of a reduction reads.
 
     Attributes:
-        kind: "dense" (data times weights, summed over input channels too), "depthwise" (each channel by itself), or
-            "pool" (one operand).
+        kind: "dense" (data times weights, summed over input channels too), "grouped" (over those of a group),
+            "depthwise" (each channel by itself), "batched" (a product of many pairs of matrices), or "pool" (one
+            operand).
         weight: index of the weights among the function's parameters, or None.
+        groups: of channels; pairs of matrices.
     """
 
     kind: str
     weight: int | None
+    groups: int = 1
 
 
 def reads_of(nest: Nest) -> Reads:
@@ -122,8 +125,34 @@ def reads_of(nest: Nest) -> Reads:
         if _index(region, -1).same_as(channel) and not any(_depends(index, [channel, *pixels]) for index in leading):
             weight = next((i for i, buffer in enumerate(nest.params) if buffer.same_as(region.source)), None)
             indices = (_index(other, axis) for axis in range(len(other.region)))
-            return Reads("depthwise" if any(_depends(index, [channel]) for index in indices) else "dense", weight)
+            if not any(_depends(index, [channel]) for index in indices):
+                return Reads("dense", weight)
+            depth = int(block.iter_vars[-1].dom.extent)
+            groups = int(other.source.shape[-1]) // depth
+            return Reads("depthwise" if depth == 1 else "grouped", weight, groups)
+        matrices = _matrices(block, region, other)
+        if matrices is not None and _index(region, -1).same_as(channel):
+            return Reads("batched", None, matrices)
     raise NotCoveredError("its weights do not lie [..., output channels]")
+
+
+def _matrices(block: Any, second: Any, first: Any) -> int | None:
+    """How many products a[.., m, k] * b[.., k, n] a block sums over k; None where it is none."""
+    given = [axis for axis in block.iter_vars if axis.iter_type != _REDUCE]
+    reduced = [axis for axis in block.iter_vars if axis.iter_type == _REDUCE]
+    if len(reduced) != 1 or len(given) < 3 or len(first.region) != len(second.region):
+        return None
+    *batch, row, _ = (axis.var for axis in given)
+    wanted = ([*batch, row, reduced[0].var], [*batch, reduced[0].var, given[-1].var])
+    for region, axes in zip((first, second), wanted, strict=True):
+        found = [_index(region, place) for place in range(len(region.region))]
+        if len(found) != len(axes) or not all(_is(index, axis) for index, axis in zip(found, axes, strict=True)):
+            return None
+    return math.prod(int(axis.dom.extent) for axis in given[:-2])
+
+
+def _is(index: Any, axis: Any) -> bool:
+    return bool(index.same_as(axis)) or getattr(index, "value", None) == 0  # an axis of one
 
 
 def is_padded(nest: Nest) -> bool:

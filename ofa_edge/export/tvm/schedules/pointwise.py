@@ -29,15 +29,18 @@ from ofa_edge.export.tvm.schedules.tiles import (
     filled,
     finish_tile,
     on_stack,
+    peel_last,
     spread,
     unroll,
 )
 
-NAME = "pointwise"
+NAME, BATCHED = "pointwise", "batched"
 _STREAM_BYTES = 16  # from the level 2 cache while one multiply-add or load is issued
 
 
-def schedule_pointwise(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits: int) -> int | None:
+def schedule_pointwise(
+    nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits: int, matrices: int = 1
+) -> int | None:
     """Schedule a product.
 
     Args:
@@ -46,6 +49,7 @@ def schedule_pointwise(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, b
         isa: of the CPU.
         knobs: bounds and orders.
         bits: of one sum.
+        matrices: how many products: the leading axes of pixels, which have weights each.
 
     Returns:
         The width of the panels into which the weights are packed; None where they stay.
@@ -53,9 +57,9 @@ def schedule_pointwise(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, b
     schedule = nest.schedule
     for block in nest.pads:
         schedule.compute_inline(block)
-    rows_loop, channel_loop, reduced = _flatten(nest)
+    *batch, rows_loop, channel_loop, reduced = _flatten(nest, matrices)
     rows, channels, depth = extents(schedule, (rows_loop, channel_loop, reduced))
-    tile = product_tile(rows, channels, isa, knobs, bits)
+    tile = product_tile(rows, channels, isa, knobs, bits, ragged=True)
     panel = tile.vectors * tile.lanes
     packed = weight is not None and knobs.pack and channels > panel
     if weight is not None and packed:
@@ -63,11 +67,19 @@ def schedule_pointwise(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, b
     row, row_in = schedule.split(rows_loop, [None, tile.rows])
     channel, vector, lane = schedule.split(channel_loop, [None, tile.vectors, tile.lanes])
     turn, step = schedule.split(reduced, [None, max(divisors(depth, knobs.unroll))])
-    outer = [row, channel] if rows_outermost(rows, channels, knobs) else [channel, row]
+    rows_first = rows_outermost(rows, channels, knobs)
+    ragged = rows % tile.rows != 0
+    if ragged and isa.threads > 1:
+        rows_first = False  # a loop shared by threads cannot have its last turn peeled off
+    outer = [*batch, row, channel] if rows_first else [*batch, channel, row]
     schedule.reorder(*outer, turn, step, row_in, vector, lane)
     schedule.vectorize(lane)
     unroll(schedule, (step, row_in, vector))
-    anchor, loops = spread(schedule, outer, isa, rows * channels * depth, knobs)
+    shared = outer[:-1] if ragged else outer
+    anchor, loops = spread(schedule, shared, isa, matrices * rows * channels * depth, knobs)
+    if ragged:
+        peel_last(schedule, row)
+        anchor, loops = outer[-1], loops + 1
     finish_tile(nest, anchor, turn, loops, tile.lanes)
     return panel if packed else None
 
@@ -77,10 +89,10 @@ def rows_outermost(rows: int, channels: int, knobs: Knobs) -> bool:
     return rows >= channels if knobs.order == "auto" else knobs.order == "rows"
 
 
-def product_tile(rows: int, channels: int, isa: Isa, knobs: Knobs, bits: int) -> Tile:
-    """The tile of highest `product_score` among those that fit."""
+def product_tile(rows: int, channels: int, isa: Isa, knobs: Knobs, bits: int, *, ragged: bool = False) -> Tile:
+    """The tile of highest `product_score` among those that fit; `ragged` as in `best_tile`."""
     widths, limits = divisors(channels, isa.lanes(bits)), (knobs.rows, knobs.vectors)
-    return best_tile(rows, channels, widths, limits, lambda tile: product_score(tile, isa, knobs, bits))
+    return best_tile(rows, channels, widths, limits, lambda tile: product_score(tile, isa, knobs, bits), ragged=ragged)
 
 
 def product_score(tile: Tile, isa: Isa, knobs: Knobs, bits: int) -> float | None:
@@ -101,8 +113,8 @@ def product_score(tile: Tile, isa: Isa, knobs: Knobs, bits: int) -> float | None
     return (products / limit + 0.1 * products / (products + loads)) * filled(tile, isa.lanes(bits))
 
 
-def _flatten(nest: Nest) -> tuple[Any, Any, Any]:
-    """Make one axis of all pixels and one of all reduced axes: [m, f, k]; return their loops."""
+def _flatten(nest: Nest, matrices: int) -> list[Any]:
+    """Make one axis of all pixels and one of all reduced axes, [m, f, k] or, of several matrices, [b, m, f, k]."""
     from tvm.tirx import IndexMap
 
     schedule = nest.schedule
@@ -110,6 +122,7 @@ def _flatten(nest: Nest) -> tuple[Any, Any, Any]:
     sizes = [int(axis.dom.extent) for axis in axes]
     spatial = sum(axis.iter_type != 2 for axis in axes)
     pixels, channels = sizes[: spatial - 1], sizes[spatial - 1]
+    first = next(place for place in range(spatial) if math.prod(pixels[:place]) == matrices) if matrices > 1 else 0
 
     def joined(indices: tuple[Any, ...], lengths: list[int]) -> Any:
         flat: Any = 0
@@ -118,7 +131,8 @@ def _flatten(nest: Nest) -> tuple[Any, Any, Any]:
         return flat
 
     def plane(*indices: Any) -> list[Any]:
-        return [joined(indices[:-1], pixels), indices[-1]]
+        batch = [joined(indices[:first], pixels[:first])] if first else []
+        return [*batch, joined(indices[first:-1], pixels[first:]), indices[-1]]
 
     def volume(*indices: Any) -> list[Any]:
         return [*plane(*indices[:spatial]), joined(indices[spatial:], sizes[spatial:])]
@@ -127,6 +141,5 @@ def _flatten(nest: Nest) -> tuple[Any, Any, Any]:
     schedule.transform_block_layout(nest.epilogue, IndexMap.from_func(plane, ndim=spatial))
     schedule.transform_layout(nest.reduction, ("write", 0), IndexMap.from_func(plane, ndim=spatial))
     loops = schedule.get_loops(nest.reduction)
-    assert len(loops) == 3
-    assert extents(schedule, loops)[:2] == [math.prod(pixels), channels]
-    return loops[0], loops[1], loops[2]
+    assert extents(schedule, loops)[-3:-1] == [math.prod(pixels) // matrices, channels]
+    return list(loops)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ofa_edge.export.tvm.schedules import elementwise, pointwise, pooling, window
+from ofa_edge.export.tvm.schedules.curves import with_curves
 from ofa_edge.export.tvm.schedules.isa import Isa, isa_of
 from ofa_edge.export.tvm.schedules.knobs import Knobs, default_knobs
+from ofa_edge.export.tvm.schedules.narrowing import narrowed
 from ofa_edge.export.tvm.schedules.nest import Nest, NotCoveredError, is_padded, open_nest, reads_of
 
 FALLBACK = "default"
@@ -53,7 +55,7 @@ def schedule(func: Any, target: Any, knobs: Knobs | None = None, constants: Coll
         return Scheduled(None, FALLBACK, str(error))
     except Exception as error:  # TVM raises many types, and no shape may break a build
         return Scheduled(None, FALLBACK, f"{type(error).__name__}: {_reason(error)}")
-    made = made.with_attr("tirx.is_scheduled", True)
+    made = narrowed(with_curves(made.with_attr("tirx.is_scheduled", True)))
     symbol = func.attrs.get("global_symbol") if func.attrs else None
     made = made.with_attr("global_symbol", symbol) if symbol else made.without_attr("global_symbol")
     return Scheduled(made, rule, packed=packed)
@@ -91,12 +93,15 @@ def _apply(
     elif reads.kind == "depthwise":
         rule = window.DEPTHWISE
         window.schedule_depthwise(nest, isa, knobs, bits)
-    elif _is_pointwise(nest):
+    elif reads.kind == "batched":
+        rule = pointwise.BATCHED
+        pointwise.schedule_pointwise(nest, None, isa, knobs, bits, reads.groups)
+    elif reads.kind == "dense" and _is_pointwise(nest):
         rule = pointwise.NAME
         panel = pointwise.schedule_pointwise(nest, weight, isa, knobs, bits)
     else:
-        rule = window.DENSE
-        panel = window.schedule_dense(nest, weight, isa, knobs, bits)
+        rule = window.GROUPED if reads.kind == "grouped" else window.DENSE
+        panel = window.schedule_dense(nest, weight, isa, knobs, bits, reads.groups)
     if nest.tail is not None:
         elementwise.schedule_block(trace, nest.tail, isa, knobs)
     return rule, None if panel is None or weight is None else (weight, panel)

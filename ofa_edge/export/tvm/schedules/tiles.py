@@ -6,9 +6,11 @@ from typing import Any
 
 from ofa_edge.export.tvm.schedules.isa import Isa
 from ofa_edge.export.tvm.schedules.knobs import Knobs
+from ofa_edge.export.tvm.schedules.narrowing import PEELED
 from ofa_edge.export.tvm.schedules.nest import Nest, extents
 
 _STACK_BYTES = 1024  # TVM takes a buffer of this size or more from the heap, and nothing keeps that in registers
+_LAST_TILE = 1.5  # what a tile costs that asks of each row whether it is there
 _CHAINS = 8  # independent sums that hide a multiply-add's latency: 4 cycles, two a cycle
 
 
@@ -40,7 +42,13 @@ def vector_of(channels: int, lanes: int) -> int:
 
 
 def best_tile(
-    rows: int, channels: int, widths: Sequence[int], limits: tuple[int, int], fits: Callable[[Tile], float | None]
+    rows: int,
+    channels: int,
+    widths: Sequence[int],
+    limits: tuple[int, int],
+    fits: Callable[[Tile], float | None],
+    *,
+    ragged: bool = False,
 ) -> Tile:
     """The tile of highest score; `fits` gives None where registers do not suffice.
 
@@ -50,14 +58,18 @@ def best_tile(
         widths: of vectors, each a divisor of `channels`.
         limits: most rows and most vectors.
         fits: the score of a tile.
+        ragged: whether the last tile may have fewer rows (`peel_last`), which lowers the score.
     """
+    heights = range(1, min(rows, limits[0]) + 1) if ragged else divisors(rows, limits[0])
     best = Tile(1, 1, max(widths))
     best_score = -1.0
     for width in widths:
         for vectors in divisors(channels // width, limits[1]):
-            for height in divisors(rows, limits[0]):
+            for height in heights:
                 tile = Tile(height, vectors, width)
                 score = fits(tile)
+                if score is not None and rows % height:
+                    score *= rows / height / (rows // height + _LAST_TILE)
                 if score is not None and score > best_score + 1e-9:
                     best, best_score = tile, score
     return best
@@ -71,6 +83,11 @@ def on_stack(tile: Tile, bits: int) -> bool:
 def filled(tile: Tile, lanes: int) -> float:
     """Share of the arithmetic unit that a tile keeps busy: too few sums wait, half-empty registers waste."""
     return min(1.0, tile.rows * tile.vectors / _CHAINS) * tile.lanes / lanes
+
+
+def peel_last(schedule: Any, loop: Any) -> None:
+    """Have a loop's last turn compiled by itself: there alone it is asked of each row whether it is there."""
+    schedule.annotate(loop, PEELED, 1)
 
 
 def vectorize_last(schedule: Any, loops: Sequence[Any], width: int) -> list[Any]:

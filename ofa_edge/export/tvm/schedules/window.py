@@ -23,6 +23,7 @@ Result, dense (each input value is used by all output channels, so that padding 
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from ofa_edge.export.tvm.schedules.elementwise import schedule_block
@@ -44,17 +45,17 @@ from ofa_edge.export.tvm.schedules.tiles import (
     vectorize_last,
 )
 
-DEPTHWISE, DENSE = "depthwise", "dense"
-_AXES = 7  # batch, y, x, output channels; dy, dx, input channels
+DEPTHWISE, DENSE, GROUPED = "depthwise", "dense", "grouped"
 
 
 def schedule_depthwise(nest: Nest, isa: Isa, knobs: Knobs, bits: int) -> None:
     """Schedule a depthwise convolution."""
     schedule = nest.schedule
-    batch, y, x, channel, dy, dx, unit = _loops(nest)
-    height, width, channels, taps, inputs = extents(schedule, (y, x, channel, dy, unit))
-    if inputs > 1:
-        raise NotCoveredError(f"a grouped convolution of {inputs} channels a group")
+    loops = _loops(nest)
+    if len(loops.places) != 3:
+        raise NotCoveredError(f"a depthwise window of {len(loops.window)} axes")
+    (batch, y, x), channel, (dy, dx), unit = loops.places, loops.channel, loops.window, loops.inputs
+    height, width, channels, taps = extents(schedule, (y, x, channel, dy))
     tile = window_tile(width, channels, taps, isa, knobs, bits)
     band = _band_rows(nest, tile, knobs, bits)
     y_out, y_in = schedule.split(y, [None, band])
@@ -65,22 +66,34 @@ def schedule_depthwise(nest: Nest, isa: Isa, knobs: Knobs, bits: int) -> None:
     unroll(schedule, (x_in, vector, unit, dx))
     if taps <= knobs.window_unroll:
         schedule.unroll(dy)
-    anchor, loops = spread(schedule, [batch, y_out, group], isa, height * width * channels * taps**2, knobs)
+    anchor, count = spread(schedule, [batch, y_out, group], isa, height * width * channels * taps**2, knobs)
     pad = _last_pad(nest)
     if pad is not None:
         schedule.compute_at(pad, anchor)
         inner = schedule.get_loops(pad)
         schedule.unroll(vectorize_last(schedule, inner, tile.lanes)[-1])
-    finish_tile(nest, x_out, dy, loops + 2, tile.lanes)
+    finish_tile(nest, x_out, dy, count + 2, tile.lanes)
 
 
-def schedule_dense(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits: int) -> int | None:
-    """Schedule a dense convolution; return the panels' width as `schedule_pointwise` does."""
+def schedule_dense(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits: int, groups: int = 1) -> int | None:
+    """Schedule a convolution of one to three dimensions, dense or of groups whose channels fill vectors.
+
+    Args:
+        nest: its blocks; the reduction's axes are [batch, y.., channels, dy.., inputs].
+        weight: as in `schedule_pointwise`, and so are the others.
+        isa: of the CPU.
+        knobs: bounds and orders.
+        bits: of one sum.
+        groups: of channels.
+
+    Returns:
+        The panels' width as `schedule_pointwise` does.
+    """
     schedule = nest.schedule
-    batch, y, x, channel, dy, dx, inputs = _loops(nest)
-    height, width, channels, depth = extents(schedule, (y, x, channel, inputs))
-    taps = math.prod(extents(schedule, (dy, dx)))
-    tile = product_tile(width, channels, isa, knobs, bits)
+    loops = _loops(nest)
+    places, depth = extents(schedule, loops.places), extents(schedule, [loops.inputs])[0]
+    channels, taps = extents(schedule, [loops.channel])[0], math.prod(extents(schedule, loops.window))
+    tile = product_tile(places[-1], channels // groups, isa, knobs, bits)
     panel = tile.vectors * tile.lanes
     packed = weight is not None and knobs.pack and channels > panel
     if weight is not None and packed:
@@ -88,16 +101,17 @@ def schedule_dense(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits:
     pad = _last_pad(nest)
     if pad is not None:
         schedule_block(schedule, pad, isa, knobs)
-    x_out, x_in = schedule.split(x, [None, tile.rows])
-    group, vector, lane = schedule.split(channel, [None, tile.vectors, tile.lanes])
-    turn, step = schedule.split(inputs, [None, max(divisors(depth, knobs.unroll))])
-    rows_first = rows_outermost(height * width, channels, knobs)
-    outer = [batch, y, group, x_out] if rows_first else [group, batch, y, x_out]
-    schedule.reorder(*outer, dy, dx, turn, step, x_in, vector, lane)
+    *before, last = loops.places
+    x_out, x_in = schedule.split(last, [None, tile.rows])
+    group, vector, lane = schedule.split(loops.channel, [None, tile.vectors, tile.lanes])
+    turn, step = schedule.split(loops.inputs, [None, max(divisors(depth, knobs.unroll))])
+    rows_first = rows_outermost(math.prod(places), channels, knobs)
+    outer = [*before, group, x_out] if rows_first else [group, *before, x_out]
+    schedule.reorder(*outer, *loops.window, turn, step, x_in, vector, lane)
     schedule.vectorize(lane)
     unroll(schedule, (step, x_in, vector))
-    anchor, loops = spread(schedule, outer, isa, height * width * channels * depth * taps, knobs)
-    finish_tile(nest, anchor, dy, loops, tile.lanes)
+    anchor, count = spread(schedule, outer, isa, math.prod(places) * channels * depth * taps, knobs)
+    finish_tile(nest, anchor, loops.window[0], count, tile.lanes)
     return panel if packed else None
 
 
@@ -114,11 +128,22 @@ def window_score(tile: Tile, taps: int, isa: Isa, bits: int) -> float | None:
     return tile.rows * tile.vectors / (tile.rows + taps - 1 + tile.vectors) * filled(tile, isa.lanes(bits))
 
 
-def _loops(nest: Nest) -> list[Any]:
-    loops = nest.schedule.get_loops(nest.reduction)
-    if len(loops) != _AXES:
+@dataclass(frozen=True)
+class _Loops:
+    """Of a convolution: batch and the axes of the map, output channels; the window's axes, input channels."""
+
+    places: list[Any]
+    channel: Any
+    window: list[Any]
+    inputs: Any
+
+
+def _loops(nest: Nest) -> _Loops:
+    loops = list(nest.schedule.get_loops(nest.reduction))
+    axes, odd = divmod(len(loops) - 3, 2)
+    if axes < 1 or odd:
         raise NotCoveredError(f"a window of {len(loops)} loops")
-    return list(loops)
+    return _Loops(loops[: axes + 1], loops[axes + 1], loops[axes + 2 : -1], loops[-1])
 
 
 def _last_pad(nest: Nest) -> Any | None:

@@ -42,6 +42,7 @@ class _Shape:
     channels: int
     taps: int
     bits: int
+    ragged: bool  # whether the tile need not divide the rows
 
 
 def variants(
@@ -103,7 +104,7 @@ def _neighbours(function: NetworkFunction, isa: Isa, around: Knobs) -> Iterator[
 
 def _product_tiles(shape: _Shape, isa: Isa, around: Knobs) -> list[Knobs]:
     def tile_of(knobs: Knobs) -> Tile:
-        return product_tile(shape.rows, shape.channels, isa, knobs, shape.bits)
+        return product_tile(shape.rows, shape.channels, isa, knobs, shape.bits, ragged=shape.ragged)
 
     each = [replace(around, rows=rows, vectors=vectors) for rows in _ROWS for vectors in _VECTORS]
     return _hopeful(each, tile_of, lambda tile: product_score(tile, isa, around, shape.bits))
@@ -140,6 +141,7 @@ def _shape(function: NetworkFunction) -> _Shape:
     block = trace.get(nest.reduction)
     spatial = [int(axis.dom.extent) for axis in block.iter_vars if axis.iter_type != _REDUCE]
     reduced = [int(axis.dom.extent) for axis in block.iter_vars if axis.iter_type == _REDUCE]
-    rows = math.prod(spatial[:-1]) if function.default.rule == "pointwise" else spatial[2]
+    ragged = function.default.rule == "pointwise"
+    rows = math.prod(spatial[:-1]) if ragged else spatial[-2]
     bits = int(DataType(str(block.writes[0].source.dtype)).bits)
-    return _Shape(rows, spatial[-1], reduced[0] if reduced else 1, bits)
+    return _Shape(rows, spatial[-1], reduced[0] if reduced else 1, bits, ragged)

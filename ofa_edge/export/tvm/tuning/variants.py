@@ -6,7 +6,7 @@ from typing import Any
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.tvm.compile import find_linker
-from ofa_edge.export.tvm.relax import last_line
+from ofa_edge.export.tvm.relax import said
 from ofa_edge.export.tvm.tuning.knob_variants import Variant
 from ofa_edge.export.tvm.tuning.turns import Turn, arguments_of
 from ofa_edge.files import atomic_path
@@ -43,7 +43,7 @@ def _compile_most(functions: Mapping[str, Any], target: Any) -> tuple[Any, froze
         names = frozenset(name for name in functions if _compiles(functions, name, target))
         if not names:
             raise ConversionError(
-                "TVM cannot compile any schedule of a function", last_line(error), "build without --tune"
+                "TVM cannot compile any schedule of a function", said(error), "build without --tune"
             ) from error
     return _compile(functions, sorted(names), target), names
 

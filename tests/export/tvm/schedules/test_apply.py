@@ -3,7 +3,7 @@ import pytest
 from compiled import A72, plan, run
 from onnx_text import save_model
 
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.export.tvm.schedules import Knobs, apply, rules, workload_key
 from ofa_edge.export.tvm.schedules.apply import fuse

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from compiled import avx2, rules, run
 
+from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.export.tvm.schedules.isa import Isa
 from ofa_edge.export.tvm.schedules.knobs import Knobs, default_knobs
 from ofa_edge.export.tvm.schedules.packing import pack_array
@@ -22,6 +23,27 @@ def test_products_of_any_shape(size, inputs, outputs):
         b=(outputs,),
     )
     assert rules(facts) == {"pointwise": 1}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("rows", "outputs"), [(197, 64), (49, 40), (13, 24), (5, 8)])
+def test_a_prime_number_of_rows(rows, outputs, threads):
+    body = "y = MatMul(input, w) z = Add(y, b) logits = Relu(z)"
+    facts = run(body, (1, rows, 48), tvm.host_target(cores=threads), w=(48, outputs), b=(outputs,))
+    assert rules(facts) == {"pointwise": 1}
+
+
+@pytest.mark.parametrize(("heads", "rows", "depth", "outputs"), [((3,), 19, 16, 24), ((2, 3), 8, 5, 40)])
+def test_products_of_many_pairs(heads, rows, depth, outputs):
+    facts = run("logits = MatMul(input, w)", (1, *heads, rows, depth), w=(1, *heads, depth, outputs))
+    assert rules(facts) == {"batched": 1}
+
+
+def test_a_last_tile_of_fewer_rows_is_taken_where_the_others_gain():
+    knobs = default_knobs(AVX2)
+    assert product_tile(197, 64, AVX2, knobs, 32, ragged=True).rows > 1
+    assert product_tile(197, 64, AVX2, knobs, 32).rows == 1
+    assert product_tile(196, 64, AVX2, knobs, 32, ragged=True) == product_tile(196, 64, AVX2, knobs, 32)
 
 
 def test_bias_residual_and_activation_are_one_function():

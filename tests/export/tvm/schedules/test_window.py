@@ -61,13 +61,21 @@ def test_avx2():
     assert rules(facts) == {"depthwise": 1}
 
 
-def test_groups_that_are_not_depthwise_fall_back_and_are_named():
-    facts = run("logits = Conv<group=2, pads=[1,1,1,1]>(input, w)", (1, 8, 6, 6), w=(12, 4, 3, 3))
-    (fallback,) = facts.to_json()["fallbacks"]
-    assert "conv2d" in fallback["function"]
-    assert fallback["why"]
-    assert 0 < fallback["share"] <= 1
-    assert facts.share_kind == "measured"
+@pytest.mark.parametrize(
+    ("groups", "inputs", "outputs", "kernel", "stride"),
+    [(2, 8, 12, 3, 1), (3, 24, 24, 3, 2), (5, 40, 80, 5, 1), (4, 16, 4, 3, 1), (2, 16, 32, 1, 1), (2, 6, 26, 1, 2)],
+)
+def test_grouped(groups, inputs, outputs, kernel, stride):
+    weights = (outputs, inputs // groups, kernel, kernel)
+    facts = run(body(kernel, stride, groups), (1, inputs, 9, 14), w=weights, b=(outputs,))
+    assert rules(facts) == {"grouped": 1}
+
+
+@pytest.mark.parametrize(("shape", "window"), [((30,), (3,)), ((4, 6, 8), (3, 3, 3)), ((4, 6, 8), (1, 3, 3))])
+def test_lines_and_volumes(shape, window):
+    pads = [size // 2 for size in window] * 2
+    text = f"y = Conv<pads={pads}>(input, w, b) logits = Relu(y)"
+    assert rules(run(text, (1, 8, *shape), w=(24, 8, *window), b=(24,))) == {"dense": 1}
 
 
 def test_window_tiles_hold_few_enough_sums():

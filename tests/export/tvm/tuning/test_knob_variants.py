@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx_text import save_model
 
-from ofa_edge.export.onnx.export import run_onnx
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.export.tvm.schedules import Knobs
 from ofa_edge.export.tvm.tuning.functions import is_turnable, network_functions

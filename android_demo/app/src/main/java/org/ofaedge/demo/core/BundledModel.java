@@ -11,12 +11,12 @@ public final class BundledModel {
     public final int classes;
     public final String precision;
     public final String target;
-    public final String subnet;
+    public final String network;
     public final int resolution;
     public final int channels;
     public final long macs;
     public final long params;
-    public final String supernet;
+    public final String source;
     public final boolean trained;
     /** Whether the build passed parity and accuracy. */
     public final boolean verified;
@@ -39,12 +39,12 @@ public final class BundledModel {
         classes = (int) fields.whole("classes", 1, 1 << 20);
         precision = fields.text("precision");
         target = fields.text("target");
-        subnet = fields.text("subnet");
+        network = fields.text("network");
         resolution = (int) fields.whole("resolution", 1, 4096);
         channels = (int) fields.whole("channels", 1, 3);
         macs = fields.whole("macs", 0, Long.MAX_VALUE);
         params = fields.whole("params", 0, Long.MAX_VALUE);
-        supernet = fields.text("supernet");
+        source = fields.text("source");
         trained = fields.flag("trained");
         verified = fields.flag("verified");
         manifestSha256 = fields.sha256("manifest_sha256");

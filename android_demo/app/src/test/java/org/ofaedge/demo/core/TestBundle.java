@@ -74,12 +74,12 @@ final class TestBundle implements ModelStore.Source, Engine.Factory {
         model.put("classes", 10L);
         model.put("precision", "int8");
         model.put("target", "pixel-4");
-        model.put("subnet", "ca46a30e8a49");
+        model.put("network", "ca46a30e8a49");
         model.put("resolution", 28L);
         model.put("channels", 1L);
         model.put("macs", 5020000L);
         model.put("params", 243000L);
-        model.put("supernet", "fashion-mnist");
+        model.put("source", "fashion-mnist");
         model.put("trained", true);
         model.put("verified", true);
         model.put("manifest_sha256", Digest.sha256(labels));

@@ -1,0 +1,50 @@
+"""Options of a network that is given as a file."""
+
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ofa_edge.cli.options import Numbers
+
+if TYPE_CHECKING:
+    from ofa_edge.workflows.build.base import ModelOptions
+
+_PATH = click.Path(path_type=Path)
+
+
+_OPTIONS = (
+    click.option("--model", type=_PATH, metavar="FILE.onnx", help="A network of your own, in place of a supernet."),
+    click.option(
+        "--labels", type=_PATH, metavar="FILE", help="Of --model: a class a line, in the order of its output."
+    ),
+    click.option("--task", type=click.Choice(["classify", "features"]), help="What the output of --model says."),
+    click.option("--shape", metavar="1x3x224x224", help="Of --model's input, where the file leaves sizes free."),
+    click.option("--output", metavar="NAME", help="The output of --model that counts, where it has several."),
+    click.option("--mean", type=Numbers(), metavar="M,M,M", help="Of --model's pixels 0..255: (pixel - mean) / std."),
+    click.option("--std", type=Numbers(), metavar="S,S,S", help="Likewise. Default for 3 channels: ImageNet's."),
+)
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """All of them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def take_model(options: MutableMapping[str, Any]) -> "ModelOptions | None":
+    """Take the values out of a command's options; None without `--model`. Raises ConfigError for others without it."""
+    from ofa_edge.errors import ConfigError
+    from ofa_edge.workflows.build.base import ModelOptions
+
+    names = ("labels", "task", "shape", "output", "mean", "std")
+    file, values = options.pop("model"), {name: options.pop(name) for name in names}
+    if file is not None:
+        return ModelOptions(file, **values)
+    given = [name for name, value in values.items() if value is not None]
+    if given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise ConfigError(f"{option} without --model", "a supernet says that itself", f"--model FILE.onnx {option} ...")
+    return None

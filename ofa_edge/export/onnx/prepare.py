@@ -1,0 +1,202 @@
+"""A given ONNX file as the one that everything is made from: one float32 input of fixed shape, images as [1, C, H, W].
+
+It is simplified and stripped as our own exports are. Whether its answers are still the file's is for the parity ladder
+to say, which runs both. onnxsim runs in a process of its own (`python -m ofa_edge.export.onnx.prepare`).
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ofa_edge.errors import ConversionError
+from ofa_edge.export.onnx.export import strip
+from ofa_edge.export.onnx.given import Given, tensors
+from ofa_edge.export.process import WorkerDiedError, reported, run_worker
+from ofa_edge.files import write_bytes
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 17  # what files of opsets without today's forms of their operators are raised to
+_OLD = 13  # the first with axes as inputs throughout
+_HINT = "--runtime onnxruntime with another export of the network, or report it with the file"
+
+
+def prepare(given: Given, out: Path) -> tuple[str, ...]:
+    """Write the prepared file; what was done to get it, a few words each.
+
+    Raises:
+        ConversionError: onnxsim crashed, or made a file that ONNX refuses.
+    """
+    facts = {
+        "input": given.input,
+        "given_shape": given.given_shape,
+        "nhwc": given.nhwc,
+        "output": given.output,
+        "output_shape": given.output_shape,
+    }
+    try:
+        return tuple(run_worker(__name__, [str(given.path), str(out), json.dumps(facts)]))
+    except WorkerDiedError as error:
+        raise ConversionError(f"preparing {given.path.name} ended unexpectedly", str(error), _HINT) from error
+
+
+def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
+    import onnx
+
+    model, done = onnx.load(source), list[str]()
+    _keep_output(model.graph, facts["output"], done)
+    _raise_opset(model, done)
+    _floats(model.graph, done)
+    _fix_input(model.graph, facts, done)
+    model = _simplified(model, done)
+    _fix_output(model.graph, facts["output_shape"])
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ConversionError(f"{source.name} became invalid when it was prepared", first, _HINT) from error
+    write_bytes(out, strip(model).SerializeToString(deterministic=True))
+    return done
+
+
+def _keep_output(graph: "onnx.GraphProto", name: str, done: list[str]) -> None:
+    """Only the output that counts; nodes for others go when the graph is simplified."""
+    others = [each.name for each in graph.output if each.name != name]
+    if others:
+        kept = next(each for each in graph.output if each.name == name)
+        del graph.output[:]
+        graph.output.append(kept)
+        done.append(f"outputs left out: {', '.join(others)}")
+
+
+def _raise_opset(model: "onnx.ModelProto", done: list[str]) -> None:
+    """Old opsets have attributes where newer ones have inputs, and what reads new ones drops them without a word."""
+    import onnx
+
+    version = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), OPSET)
+    if version >= _OLD:
+        return
+    try:
+        model.CopyFrom(onnx.version_converter.convert_version(model, OPSET))
+    except (RuntimeError, ValueError, onnx.onnx_cpp2py_export.version_converter.ConvertError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        done.append(f"opset {version} kept: {first}")
+        return
+    done.append(f"opset {version} raised to {OPSET}")
+
+
+def _floats(graph: "onnx.GraphProto", done: list[str]) -> None:
+    """Every float16, bfloat16 and float64 as float32: the precision of an artifact is chosen, not inherited."""
+    from onnx import TensorProto, numpy_helper
+
+    others: dict[int, str] = {
+        TensorProto.FLOAT16: "float16",
+        TensorProto.BFLOAT16: "bfloat16",
+        TensorProto.DOUBLE: "float64",
+    }
+    found = set[str]()
+    for tensor in tensors(graph):
+        if tensor.data_type in others:
+            found.add(others[tensor.data_type])
+            values = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    for inner in _graphs(graph):
+        del inner.value_info[:]
+        for value in (*inner.input, *inner.output):
+            kind = value.type.tensor_type
+            if kind.elem_type in others:
+                found.add(others[kind.elem_type])
+                kind.elem_type = TensorProto.FLOAT
+        for node in inner.node:
+            for attribute in node.attribute:
+                if attribute.name in ("to", "dtype") and attribute.i in others:
+                    attribute.i = TensorProto.FLOAT
+    if found:
+        done.append(f"{' and '.join(sorted(found))} made float32")
+
+
+def _graphs(graph: "onnx.GraphProto") -> "Iterator[onnx.GraphProto]":
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _graphs(inner)
+
+
+def _fix_input(graph: "onnx.GraphProto", facts: dict[str, Any], done: list[str]) -> None:
+    """One float32 input of fixed shape; images as [1, C, H, W]."""
+    from onnx import TensorProto, helper
+
+    name, shape = facts["input"], facts["given_shape"]
+    value = next(each for each in graph.input if each.name == name)
+    kind = value.type.tensor_type
+    integers = kind.elem_type != TensorProto.FLOAT
+    if [each.dim_value for each in kind.shape.dim] != shape:
+        done.append(f"input fixed to {shape}")
+    if not integers and not facts["nhwc"]:
+        value.CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        return
+    front, source = [], name
+    inner = f"{name}/given"
+    if facts["nhwc"]:
+        target = inner if not integers else f"{name}/nhwc"
+        front.append(helper.make_node("Transpose", [source], [target], f"{name}/transpose", perm=[0, 2, 3, 1]))
+        shape, source = [shape[0], shape[3], shape[1], shape[2]], target
+        done.append("images go in as [1, C, H, W]")
+    if integers:
+        front.append(helper.make_node("Cast", [source], [inner], f"{name}/cast", to=kind.elem_type))
+        done.append(f"input of {TensorProto.DataType.Name(kind.elem_type).lower()} taken as float32")
+    for node in graph.node:
+        for place, each in enumerate(node.input):
+            if each == name:
+                node.input[place] = inner
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*front, *nodes])
+    value.CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+
+
+def _simplified(model: "onnx.ModelProto", done: list[str]) -> "onnx.ModelProto":
+    import onnxsim
+
+    try:
+        simplified, _ = onnxsim.simplify(model)
+    except Exception as error:  # its own classes, protobuf's, and plain RuntimeError
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        done.append(f"not simplified: {first}")
+        return model
+    made: onnx.ModelProto = simplified
+    return made
+
+
+def _fix_output(graph: "onnx.GraphProto", shape: list[int]) -> None:
+    """The output's shape as it was seen, where the file leaves it open; as float32."""
+    from onnx import TensorProto, helper
+
+    (value,) = graph.output
+    kind = value.type.tensor_type.elem_type
+    if kind == TensorProto.FLOAT:
+        value.CopyFrom(helper.make_tensor_value_info(value.name, kind, shape))
+        return
+    inner = f"{value.name}/given"
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for place, each in enumerate(names):
+                if each == value.name:
+                    names[place] = inner
+    graph.node.append(helper.make_node("Cast", [inner], [value.name], f"{value.name}/cast", to=TensorProto.FLOAT))
+    value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, shape))
+
+
+def _main(arguments: list[str]) -> Callable[[], list[str]]:
+    source, out, facts = arguments
+    return lambda: _work(Path(source), Path(out), json.loads(facts))
+
+
+if __name__ == "__main__":
+    sys.exit(reported(_main(sys.argv[1:])))

@@ -1,0 +1,226 @@
+"""From a network to its proved artifact: conversion, the ladder, the verdicts, the report, and last the manifest.
+
+Nothing here asks where the network came from; `build` and `model_build` make what it starts with.
+"""
+
+import json
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.builds import MODEL
+from ofa_edge.errors import ConversionError
+from ofa_edge.export.inspect.findings import Inspection
+from ofa_edge.files import copy_file, write_bytes, write_json
+from ofa_edge.network import Network
+from ofa_edge.output import output_folder
+from ofa_edge.records.build import RUNNER
+from ofa_edge.records.manifest import FileRecord, Manifest, Rung, Tolerance, write_manifest
+from ofa_edge.records.race import RaceRecord
+from ofa_edge.report import write_report
+from ofa_edge.runtimes import Artifact, Converted, Export, HostAnswers
+from ofa_edge.schema import changed
+from ofa_edge.supernet import zoo
+from ofa_edge.verify.classes import classes_record
+from ofa_edge.verify.ladder import (
+    EXACT,
+    Answers,
+    accuracy_drop,
+    conversion_tolerance,
+    device_tolerance,
+    first_rung,
+    loosest,
+    rung,
+)
+from ofa_edge.vocabulary import Precision, numbers
+from ofa_edge.workflows.build import stages
+from ofa_edge.workflows.build.account import Built, Ladder, Start, file_record, manifest_of, verdicts_of
+from ofa_edge.workflows.build.base import Plan
+from ofa_edge.workflows.build.fastest import Race, check_raceable, race, with_runtime
+from ofa_edge.workflows.build.on_device import Trial, check_tunable, run_on_device
+from ofa_edge.workflows.build.quantisation import quantisation_of
+from ofa_edge.workflows.build.stages import StageRunner
+
+REPORT = "report.html"
+INSPECTION = "inspection.json"
+
+
+def check_devices(plan: Plan) -> None:
+    """Raise, before any work, where a device that will be measured on cannot be reached, or gives no times."""
+    if plan.export.tuning.seconds:
+        check_tunable(plan.device.name, plan.target)
+    if plan.export.contenders is not None:
+        check_raceable(plan)
+
+
+def finish(runner: StageRunner, plan: Plan, start: Start, command: Sequence[str]) -> Manifest:
+    """Convert, verify and write.
+
+    Args:
+        runner: of the build, with the stages so far.
+        plan: of the build.
+        start: what is there.
+        command: for the manifest.
+
+    Returns:
+        The manifest, as it was written to the output folder.
+
+    Raises:
+        OfaEdgeError: nothing is left in the output folder that was not there before.
+    """
+    network = start.network
+
+    def climb(plan: Plan, built: Built) -> Ladder:
+        return _climb(runner, plan, stages.export_of(plan, network), built, start)
+
+    ran = None
+    if plan.export.contenders is None:
+        built = _convert(runner, plan, stages.export_of(plan, network))
+        ladder = climb(plan, built)
+    else:
+        plan, built, ladder, ran = _keep(runner, plan, network, race(runner, plan, network), climb)
+    with output_folder(plan.out) as folder:
+        outputs = _place(folder, built)
+        if start.refined is not None:
+            outputs += [file_record(name, role, folder / name) for name, role in start.refined.files.write(folder)]
+        manifest = manifest_of(plan, runner, start, ladder, command, built, ran, outputs)
+        write_report(folder / REPORT, manifest)
+        manifest = changed(manifest, outputs=(*outputs, file_record(REPORT, "report", folder / REPORT)))
+        write_manifest(folder, manifest)
+    return manifest
+
+
+def _convert(runner: StageRunner, plan: Plan, export: Export) -> Built:
+    """The artifact and what goes with it: a program that runs it, facts of its making."""
+    return _built(runner, export.network, *stages.to_artifact(runner, plan, export))
+
+
+def _built(runner: StageRunner, network: Network, converted: Converted, artifact: Artifact) -> Built:
+    inspection = _inspection(runner, artifact) if artifact.runtime.delegates else None
+    return Built(network, converted, artifact, artifact.runtime.facts(converted), inspection)
+
+
+def _keep(
+    runner: StageRunner, plan: Plan, network: Network, raced: Race, climb: Callable[[Plan, Built], Ladder]
+) -> tuple[Plan, Built, Ladder, RaceRecord]:
+    """The fastest that fails no gate but the budget's; where all fail, the fastest, whose verdicts say so."""
+    judged, entries = list[tuple[Plan, Built, Ladder]](), list(raced.record.contenders)
+    for place, (entry, made) in enumerate(zip(entries, raced.made, strict=True)):
+        own = with_runtime(plan, entry.runtime)
+        built = _built(runner, network, made.converted, made.artifact)
+        try:
+            judged.append((own, built, climb(own, built)))
+        except ConversionError as error:
+            entries[place] = changed(entry, rejected=f"{error.what}: {error.why}")
+            continue
+        failed = [
+            f"{each.gate}: {each.reason}"
+            for each in verdicts_of(own, judged[-1][2], built)
+            if each.outcome == "fail" and each.gate != "latency"
+        ]
+        if not failed:
+            break
+        entries[place] = changed(entry, rejected="; ".join(failed))
+    if not judged:
+        raise ConversionError("no runtime answered as it should", str(entries[-1].rejected), "--runtime NAME")
+    kept = judged[-1] if any(each.rejected is None for each in entries) else judged[0]
+    return *kept, changed(raced.record, contenders=tuple(entries))
+
+
+def _inspection(runner: StageRunner, artifact: Artifact) -> Inspection | None:
+    """What the delegate of the artifact's runtime does with it on this machine."""
+
+    def produce(folder: Path) -> None:
+        found = artifact.runtime.delegation(artifact.path)
+        write_json(folder / INSPECTION, None if found is None else found.to_json())
+
+    inputs = {"model": artifact.sha256, "machine": platform.machine(), "runtime": artifact.runtime.name}
+    entry = runner.run("inspect", inputs, (str(artifact.runtime.delegates),), produce)
+    found = json.loads(entry.path(INSPECTION).read_bytes())
+    return None if found is None else Inspection.from_json(found)
+
+
+def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start: Start) -> Ladder:
+    """Run every stage's result on the test images and compare."""
+    labels, test, network, first = plan.data.test_labels, plan.data.test, built.network, start.first
+    precision = export.precision
+    size = network.onnx.stat().st_size
+    exported = Answers("onnx", stages.run_onnx(runner, network, test), file=MODEL, size=size)
+    here = plan.export.runtime.run_here(runner, export, built.converted, test)
+    made, *others = (_answers(each, built.artifact, first.logits.shape) for each in here.answers)
+    rungs = [
+        first_rung(first, labels),
+        *(rung(each, first, EXACT, labels) for each in start.between),
+        rung(exported, first, start.exported, labels),
+        rung(
+            made,
+            first,
+            loosest(start.exported, conversion_tolerance(precision)),
+            labels,
+            with_drop=not numbers(precision).exact,
+        ),
+        *(_sample(each, found.rows, first, precision) for each, found in zip(others, here.answers[1:], strict=True)),
+    ]
+    trial = Trial(built.artifact, network, plan.target, test)
+    device, last = run_on_device(runner, plan.device.name, trial), made
+    if device is not None:
+        what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
+        last = Answers("on device", device.logits, note=what or device.record.name)
+        rungs.append(rung(last, made, device_tolerance(precision), labels))
+    return Ladder(
+        tuple(rungs),
+        device,
+        accuracy_drop(last, first, labels),
+        start.statistics,
+        here.skipped,
+        classes_record(network.labels, first, last, plan.data.labels),
+        quantisation_of(export, built.converted, rungs, built.artifact.runtime, plan.data),
+    )
+
+
+def _answers(found: HostAnswers, artifact: Artifact, shape: tuple[int, ...]) -> Answers:
+    """The answers of a rung; the artifact's own name and size where it was the artifact that ran.
+
+    Raises:
+        ConversionError: a runtime, which may be somebody else's, gave no [images, classes].
+    """
+    path = artifact.path
+    wanted = shape if found.rows is None else (len(found.rows), *shape[1:])
+    if found.logits.shape != wanted:
+        raise ConversionError(
+            f"runtime {artifact.runtime.name} answered in another shape",
+            f"{list(found.logits.shape)} from run_here, not {list(wanted)}",
+            "--runtime of another name; and report it to the runtime's package",
+        )
+    if found.itself:
+        return Answers(found.name, found.logits, file=path.name, size=path.stat().st_size, note=found.note)
+    return Answers(found.name, found.logits, note=found.note)
+
+
+def _sample(answers: Answers, rows: NDArray[np.int64] | None, start: Answers, precision: Precision) -> Rung:
+    """A rung on some of the images: too few for a drop in accuracy to mean anything."""
+    tolerance = Tolerance(snr_db=conversion_tolerance(precision).snr_db)
+    return rung(answers, Answers(start.name, start.logits if rows is None else start.logits[rows]), tolerance, None)
+
+
+def _place(folder: Path, built: Built) -> list[FileRecord]:
+    """Copy the outputs into the staging folder."""
+    labels, records = built.network.labels, list[FileRecord]()
+    if labels:
+        write_bytes(folder / zoo.LABELS, ("\n".join(labels) + "\n").encode())
+        records.append(file_record(zoo.LABELS, "labels", folder / zoo.LABELS))
+    artifact = built.artifact
+    files = [(artifact.runtime.artifact_name, artifact.path, "artifact"), (MODEL, built.network.onnx, "onnx")]
+    files += [(path.name, path, "facts") for path in built.facts.files]
+    if artifact.runner is not None:
+        inside = sorted(path for path in artifact.runner.iterdir() if path.suffix != ".json")
+        files += [(f"{RUNNER}/{path.name}", path, "runner") for path in inside]
+    for name, source, role in files:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy_file(source, target)
+        records.append(file_record(name, role, target))
+    return records

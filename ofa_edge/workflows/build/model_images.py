@@ -1,0 +1,126 @@
+"""What a given network is run on: the user's image folder, arrays in a file, or random inputs."""
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.data.dataset import Images, Samples
+from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
+from ofa_edge.data.review import review_set
+from ofa_edge.data.sampling import stratified_split
+from ofa_edge.errors import ConfigError, DataError
+from ofa_edge.network import Input, Interface
+from ofa_edge.training.package_data import CALIBRATION_IMAGES
+from ofa_edge.workflows.build.images import BuildData, of_dataset, random_images
+
+_RANDOM = 64, 16  # inputs to calibrate with, and to test on
+_KEYS = ("images", "inputs")
+
+
+def model_data(interface: Interface, data: Path | None, seed: int) -> BuildData[Samples]:
+    """The inputs of a build of a given network.
+
+    Args:
+        interface: of the network: one input, one output.
+        data: a folder of images by class, a file of arrays (see `read_arrays`), or None for random ones.
+        seed: of the choice among them.
+
+    Raises:
+        DataError: they are missing or damaged, or do not fit the network.
+        ConfigError: a folder of images for what takes none.
+    """
+    (source,), (output,) = interface.inputs, interface.outputs
+    if data is None:
+        return _random(source)
+    if data.is_dir():
+        return _folder(source, output.labels, data, seed)
+    return _arrays(source, output.labels, data, seed)
+
+
+def _random(source: Input) -> BuildData[Samples]:
+    if source.preprocessing is not None:
+        return random_images(source.preprocessing.shape, source.preprocessing.channels)
+    rng = np.random.default_rng(0)
+    calibration, test = (
+        Samples(rng.standard_normal((count, *source.shape[1:])).astype(np.float32), np.zeros(count, np.int64))
+        for count in _RANDOM
+    )
+    return BuildData(calibration, calibration, test, f"{len(test)} random inputs", labelled=False)
+
+
+def _folder(source: Input, labels: tuple[str, ...], folder: Path, seed: int) -> BuildData[Samples]:
+    preprocessing = source.preprocessing
+    if preprocessing is None:
+        raise ConfigError(
+            "the network takes no images",
+            f"its input '{source.name}' is {list(source.shape)}; {folder} is a folder",
+            "--samples FILE.npz with an array `inputs`",
+        )
+    height, width = preprocessing.shape
+    found = open_dataset(
+        IMAGE_FOLDER, folder, size=max(height, width), channels=preprocessing.channels, split_seed=seed
+    )
+    found = review_set(found, channels_given=True)
+    if labels:
+        found = found.in_order_of(labels, "network", some=True)
+    sets = of_dataset(found, folder, seed)
+    notes = sets.notes
+    if height != width:
+        notes += (f"{folder.name}: the middle square of each photo is squeezed to {height} x {width}",)
+    return replace(sets, labelled=bool(labels), notes=notes)
+
+
+def _arrays(source: Input, labels: tuple[str, ...], path: Path, seed: int) -> BuildData[Samples]:
+    samples, labelled = read_arrays(path)
+    source.apply(samples.take(np.array([0])))  # whether they fit, before any work
+    if labelled and labels:
+        samples.require_classes(len(labels), path.name)
+    rest, chosen = stratified_split(np.zeros(len(samples), np.int64), min(CALIBRATION_IMAGES, len(samples) // 2), seed)
+    test, calibration = (samples.take(rest), samples.take(chosen)) if len(chosen) else (samples, samples)
+    return BuildData(
+        calibration,
+        calibration,
+        test,
+        f"{path.name}: {len(test)} inputs to test on",
+        labelled=labelled and bool(labels),
+        notes=(f"{path.name}: {len(calibration)} of {len(samples)} inputs kept for int8 ranges, the others to test on",)
+        if len(chosen)
+        else (),
+        own=True,
+    )
+
+
+def read_arrays(path: Path) -> tuple[Samples, bool]:
+    """Inputs from a .npz file, and whether it has labels.
+
+    It holds `images`, uint8 [N, H, W, C] or [N, H, W], or `inputs`, floats [N, ...] as the network takes them; and may
+    hold `labels`, whole numbers [N].
+
+    Raises:
+        DataError: no such file, or not of that form.
+    """
+    hint = "np.savez(FILE, images=uint8 [N, H, W, C], labels=int [N]), or inputs=float32 [N, ...] in place of images"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not hasattr(file, "files"):
+                raise DataError("not a .npz file", f"{path}: it holds one array", hint)
+            arrays: dict[str, NDArray[Any]] = {name: file[name] for name in file.files if name in (*_KEYS, "labels")}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError("cannot read the inputs", f"{path}: {error}", hint) from error
+    names = [name for name in _KEYS if name in arrays]
+    if len(names) != 1 or not arrays[names[0]].ndim or not len(arrays[names[0]]):
+        raise DataError("no inputs in the file", f"{path}: it needs one of `images` and `inputs`, with entries", hint)
+    values, labels = arrays[names[0]], arrays.get("labels")
+    if labels is not None and (labels.shape != (len(values),) or labels.dtype.kind not in "iu"):
+        what = f"{path}: labels are {labels.dtype} {list(labels.shape)}, for {len(values)} {names[0]}"
+        raise DataError("labels that do not fit the inputs", what, hint)
+    numbers = np.zeros(len(values), np.int64) if labels is None else labels.astype(np.int64)
+    if names[0] == "images":
+        return Images(values[..., None] if values.ndim == 3 else values, numbers), labels is not None
+    if values.dtype.kind not in "fiu" or (values.dtype.kind == "f" and not np.isfinite(values).all()):
+        raise DataError("inputs that are no numbers", f"{path}: {values.dtype}, or NaN or infinity in it", hint)
+    return Samples(values.astype(np.float32), numbers), labels is not None

@@ -1,0 +1,151 @@
+"""What a build of a given network will do, decided and checked before any work starts."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ofa_edge.data.calibration import review_calibration
+from ofa_edge.data.dataset import Images, Samples
+from ofa_edge.errors import ConfigError, UnsupportedError, UsageError
+from ofa_edge.export.onnx.given import Given, read_given
+from ofa_edge.latency.of_file import predict_file
+from ofa_edge.network import Interface, Network
+from ofa_edge.records.manifest import CalibrationRecord, LatencyPrediction
+from ofa_edge.runtimes import FASTEST
+from ofa_edge.schema import changed
+from ofa_edge.vocabulary import numbers
+from ofa_edge.workflows.build.base import (
+    BuildOptions,
+    ExportPlan,
+    ModelOptions,
+    Plan,
+    part_records,
+    require_times,
+    resolve,
+)
+from ofa_edge.workflows.build.images import BuildData
+from ofa_edge.workflows.build.model_images import model_data
+from ofa_edge.workflows.build.model_interface import interface_of
+
+_FOR_A_SEARCH = {  # options of a build that choose among subnets
+    "supernet": "--supernet",
+    "untrained": "--untrained",
+    "refine": "--refine",
+    "measure": "--measure",
+    "predictor": "--predictor",
+    "sustained": "--sustained",
+    "constraints": "--max-macs, --max-size, --max-memory, --min-accuracy, --kernels and --also",
+}
+
+
+@dataclass(frozen=True)
+class ModelPlan(Plan):
+    """The plan of a build of a given network.
+
+    Attributes:
+        given: the file.
+        interface: what goes in and comes out.
+        assumed: what it does not say of itself and nobody gave, a sentence each.
+    """
+
+    given: Given
+    interface: Interface
+    assumed: tuple[str, ...]
+
+    @property
+    def budget_ms(self) -> float | None:
+        """See `Plan`: what the user gave, or nothing."""
+        return self.options.latency_ms
+
+    @property
+    def dataset(self) -> str | None:
+        """See `Plan`."""
+        return self.data.source if self.data.labelled else None
+
+    def predict(self, network: Network) -> LatencyPrediction | None:
+        """See `Plan`. Where the target has no model of the runtime, the nearest, so labelled."""
+        runtime, precision = self.export.runtime, self.export.precision
+        for outside in dict.fromkeys((self.options.outside_key or not runtime.modelled, True)):
+            try:
+                found = predict_file(network.onnx, self.target, runtime.name, precision, outside_key=outside)
+            except UsageError:
+                continue
+            return LatencyPrediction(
+                **{key: float(value) for key, value in found.interval.to_json().items()},
+                kind="analytic",
+                provenance=found.provenance.kind,
+                source=found.provenance.fitted_to,
+                outside=(*found.outside, *(f"{name} is counted as the bytes that it moves" for name in found.unknown)),
+                parts=part_records(found.parts),
+            )
+        return None
+
+    def inputs(self) -> dict[str, tuple[Path, str]]:
+        """See `Plan`."""
+        path = self.target.path
+        files = {f"targets/{path.name}": (path, "target")}
+        files[f"targets/{self.target.latency_path.name}"] = (self.target.latency_path, "latency model")
+        return files | {f"model/{each.name}": (each, "network") for each in self.given.files}
+
+
+def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
+    """Resolve and check everything that can be known without work.
+
+    Args:
+        options: what the user asked for; its `model` names the file.
+        claim: whether something will be written to the output folder, which must then be ours.
+
+    Raises:
+        UsageError: in one of its forms; nothing has been written.
+    """
+    model = options.model
+    assert model is not None
+    _refuse_search(options, model)
+    given = read_given(model.file, model.shape, model.output)
+    found = resolve(options, claim=claim)
+    if found.contenders is not None:
+        require_times(found.target, found.device, "compare runtimes for", "measure on", f"--runtime {FASTEST}")
+    folder = options.data if options.data is not None and options.data.is_dir() else None
+    known = interface_of(given, model, folder)
+    if options.data is None and not given.takes_images and np.issubdtype(given.dtype, np.integer):
+        raise ConfigError(
+            f"{given.path.name} takes whole numbers, and none were given",
+            f"'{given.input}' is {given.dtype} {list(given.shape)}: random ones might be no valid input",
+            "--samples FILE.npz with an array `inputs`",
+        )
+    data = model_data(known.interface, options.data, options.seed)
+    ranges = _ranges(known.interface, data) if numbers(found.precision).ranges else None
+    export = ExportPlan(found.runtime, found.precision, found.tuning, ranges, found.contenders)
+    return ModelPlan(
+        options, found.target, export, found.device, data, found.out, given, known.interface, known.assumed
+    )
+
+
+def _refuse_search(options: BuildOptions, model: ModelOptions) -> None:
+    """Raise UnsupportedError for options that choose among subnets."""
+    usual = {field.name: field for field in dataclasses.fields(BuildOptions)}
+    for name, words in _FOR_A_SEARCH.items():
+        field = usual[name]
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        if getattr(options, name) != default:
+            raise UnsupportedError(
+                f"--model with {words}",
+                f"{model.file.name} is one network: there is nothing to choose from",
+                "leave one of them out; ofa-edge verify --max-size and --max-memory judge what was built",
+            )
+
+
+def _ranges(interface: Interface, data: BuildData[Samples]) -> CalibrationRecord:
+    """What the inputs say that int8 ranges are set on."""
+    source, output = interface.inputs[0], interface.outputs[0]
+    if isinstance(data.calibration, Images) and source.preprocessing is not None:
+        found = review_calibration(data.calibration, source.preprocessing, output.labels, data.labelled)
+    else:
+        values = data.calibration.values
+        found = CalibrationRecord(images=len(values), low=float(values.min()), high=float(values.max()))
+    if data.own:
+        return found
+    words = "they are random: --data or --samples with inputs like those that the network will see"
+    return changed(found, warnings=(words, *found.warnings))

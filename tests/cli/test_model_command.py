@@ -1,0 +1,78 @@
+"""`ofa-edge build --model` as people type it, and what can be done with the build."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_errors import check_error
+from own_networks import NAMES, save_classifier, save_folder
+
+TARGET = ("--target", "host", "--runtime", "onnxruntime")
+STATISTICS = ("--mean", "127.5", "--std", "127.5")
+
+
+@pytest.fixture
+def network(run):
+    del run  # which goes to an empty folder first
+    return save_classifier(Path("brightness.onnx"))
+
+
+def test_from_a_file_to_a_verified_build(run, network):
+    folder = save_folder(Path("photos"), dict.fromkeys(NAMES, 12))
+    Path("labels.txt").write_text("\n".join(NAMES))
+    arguments = ("build", "--model", network, *TARGET, *STATISTICS, "--labels", "labels.txt", "--data", folder)
+    status, out, err = run(*arguments, "--device", "none", "--latency-ms", "50")
+    assert status == 0, err
+    assert "network brightness.onnx, images: photos: 48 test images" in err
+    assert "given file" in out
+    assert "next: ofa-edge verify out/host --device NAME --data DIR" in out
+    status, out, err = run("verify", "out/host", "--device", "local", "--data", folder)
+    assert status in (0, 3), err  # 3: a busy machine gives no latency
+    assert "parity" in out
+    status, out, err = run("profile", "out/host", "--device", "local", "--data", folder)
+    assert status in (0, 3), err
+    refused = check_error(run("explain", "out/host", *TARGET))
+    assert "ofa-edge predict out/host/model.onnx --target host" in refused
+
+
+def test_json_is_the_manifest_and_inputs_may_be_arrays(run, network):
+    status, out, err = run("build", "--model", network, *TARGET, "--device", "none", "--json")
+    assert status == 0, err
+    found = json.loads(out)
+    assert found["network"]["kind"] == "file"
+    assert found["supernet"] is None
+    assert len(found["network"]["assumed"]) == 2
+
+
+def test_a_dry_run_writes_nothing(run, network):
+    status, out, _ = run("build", "--model", network, *TARGET, "--dry-run")
+    assert status == 0
+    assert "no budget" in out
+    assert "assumed: pixels are normalised with ImageNet's" in out
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--labels", "labels.txt"), "--labels without --model"),
+        (("--model", "none.onnx"), "cannot read none.onnx"),
+        (("--model", "."), "Is a directory"),
+        (("--model", "net.pt2"), "torch.export.load(FILE)"),
+        (("--model", "brightness.onnx", "--refine", "4"), "--model with --refine"),
+        (("--model", "brightness.onnx", "--supernet", "ofa_mbv3_d234_e346_k357_w1.0"), "--model with --supernet"),
+        (("--model", "brightness.onnx", "--max-macs", "8M"), "--model with --max-macs"),
+        (("--model", "brightness.onnx", "--shape", "3x"), "bad shape"),
+        (("--model", "brightness.onnx", "--mean", "0.5", "--std", "0.5"), "--mean 127.5 --std 127.5"),
+        (("--model", "brightness.onnx", "--data", "nowhere"), "cannot read the inputs"),
+    ],
+)
+def test_wrong_arguments(run, network, arguments, words):
+    Path("net.pt2").write_bytes(b"PK\x03\x04 and so on")
+    assert words in check_error(run("build", *TARGET, *arguments))
+    assert not Path("out").exists()
+
+
+def test_a_fleet_is_searched_for(run, network):
+    words = check_error(run("build", "--fleet", "pixel-4=2ms,raspberry-pi-4=3ms", "--model", network))
+    assert "--fleet with --model" in words
