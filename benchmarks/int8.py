@@ -156,13 +156,13 @@ def table() -> str:
         "# int8: what is lost, and what it costs to lose less",
         "",
         _paragraph(
-            f"""Printed by `python benchmarks/int8.py table` from `benchmarks/int8_results.json`, which `run` and `wide`
-            wrote ({made_by})."""
+            f"""Printed by `python benchmarks/int8.py table` from `benchmarks/int8_results.json`, which `run` and
+            `wide` wrote ({made_by})."""
         ),
         "",
         _paragraph(
-            f"""{len(rows)} random subnets of the default supernet (seed 0): signal to noise of int8 beside fp32, and points
-            of top-1 lost, on 2,000 test images. *Converter*: ranges that hold every value of the calibration images.
+            f"""{len(rows)} random subnets of the default supernet (seed 0): signal to noise of int8 beside fp32, and
+            points of top-1 lost, on 2,000 test images. *Converter*: ranges that hold every value of the calibration images.
             *Fitted*: `fit_ranges`, as builds have it. *Mixed*: the worst layers in fp32 until 30 dB were kept on 100
             validation images (`--max-drop 30dB`)."""
         ),
@@ -193,9 +193,10 @@ def table() -> str:
         f"| time over the one before, median | | {_ratio(rows, 'fitted')} | {_ratio(rows, 'mixed')} |",
         "",
         _paragraph(
-            """One subnet's points are known to about half a point (95 %, Newcombe's for paired proportions): images are
-            lost and won by chance as much as by int8. Decibels are not: each is over 20,000 logits. On other kinds of
-            cores the mixed files' times were not measured: where int8 has a dot product, operators in fp32 cost more."""
+            """One subnet's points are known to about half a point (95 %, Newcombe's for paired proportions): images
+            are lost and won by chance as much as by int8. Decibels are not: each is over 20,000 logits. On other kinds of
+            cores the mixed files' times were not measured: where int8 has a dot product, operators in fp32 cost
+            more."""
         ),
     ]
     if "wide" in found:
@@ -203,9 +204,9 @@ def table() -> str:
         lines += [
             "",
             _paragraph(
-                f"""16-bit activations (`w8a16`) are no way out: on {wide["subnet"]} they take {wide["w8a16"]:.1f} times as
-                long as int8, where fp32 takes {wide["fp32"]:.2f} times. XNNPACK has no kernels for them, and LiteRT's own
-                are slow."""
+                f"""16-bit activations (`w8a16`) are no way out: on {wide["subnet"]} they take {wide["w8a16"]:.1f} times
+                as long as int8, where fp32 takes {wide["fp32"]:.2f} times. XNNPACK has no kernels for them, and
+                LiteRT's own are slow."""
             ),
         ]
     return "\n".join(lines) + "\n"

@@ -4,6 +4,7 @@ Everything after the search takes a `Network`. Nothing after it asks whether the
 or brought as a file: what they need to know is here.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,8 +158,17 @@ class Network:
 
     @property
     def values(self) -> int:
-        """Numbers in an answer: a classifier's logits."""
-        return self.interface.outputs[0].values
+        """Numbers in an answer: a classifier's logits, or all outputs one behind the other."""
+        return sum(each.values for each in self.interface.outputs)
+
+    @property
+    def parts(self) -> dict[str, slice]:
+        """Where each output stands among the numbers of an answer, by name."""
+        ends = list(itertools.accumulate(each.values for each in self.interface.outputs))
+        starts = (0, *ends)
+        return {
+            each.name: slice(start, end) for each, start, end in zip(self.interface.outputs, starts, ends, strict=False)
+        }
 
     def inputs(self, samples: Samples) -> NDArray[np.float32]:
         """Samples as it takes them, float32: of images [N, C, H, W]. Raises DataError where they do not fit."""

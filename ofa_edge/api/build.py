@@ -68,7 +68,7 @@ def build(
         labels: of `model`: its classes in the order of its output, or a file with one a line.
         task: of `model`: `classify`, or `features` for an output that is no logits.
         shape: of `model`'s input, where a file leaves sizes free.
-        output: of `model`: the one that counts, where a file has several.
+        output: of `model`: the one that counts; all by default.
         mean: of `model`'s pixels 0..255, by channel: input = (pixel - mean) / std.
         std: likewise.
         untrained: random weights for a published supernet: latency and conversion only.

@@ -1,7 +1,7 @@
 """`ofa-edge build`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -297,9 +297,17 @@ def _ladder(manifest: "Manifest") -> str:
                 f"  {rung.name} loses {100 * drop.drop:.2f} points of top-1 against {rung.reference} (95 %: "
                 f"{100 * drop.low95:.2f} .. {100 * drop.high95:.2f}; {drop.lost} images lost, {drop.won} won)"
             )
+        lines += [f"  {rung.name}: {outputs_words(rung.outputs)}"] if rung.outputs else []
     if manifest.calibration is not None:
         lines += [f"  warning: {words}" for words in manifest.calibration.warnings]
     return "\n".join(lines)
+
+
+def outputs_words(outputs: "Mapping[str, float]") -> str:
+    """Each output's SNR, in a row."""
+    from ofa_edge.metrics import SNR_LIMIT_DB
+
+    return ", ".join(f"{name} {'exact' if db >= SNR_LIMIT_DB else f'{db:.1f} dB'}" for name, db in outputs.items())
 
 
 def _classes(manifest: "Manifest") -> list[str]:

@@ -21,7 +21,7 @@ _OPTIONS = (
     ),
     click.option("--task", type=click.Choice(["classify", "features"]), help="What the output of --model says."),
     click.option("--shape", metavar="1x3x224x224", help="Of --model's input, where the file leaves sizes free."),
-    click.option("--output", metavar="NAME", help="The output of --model that counts, where it has several."),
+    click.option("--output", metavar="NAME", help="The one output of --model that counts. Default: all."),
     click.option("--mean", type=Numbers(), metavar="M,M,M", help="Of --model's pixels 0..255: (pixel - mean) / std."),
     click.option("--std", type=Numbers(), metavar="S,S,S", help="Likewise. Default for 3 channels: ImageNet's."),
 )

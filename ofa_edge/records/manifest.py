@@ -234,7 +234,8 @@ class Rung(Record):
     size: Count | None = None
     max_abs: NotNegative | None = None
     snr_db: Finite | None = None
-    argmax_agreement: Fraction | None = None
+    argmax_agreement: Fraction | None = None  # of a classifier
+    outputs: dict[str, Finite] = Field(default_factory=dict)  # SNR in dB of each, where there are several
     top1: Fraction | None = None
     balanced: Fraction | None = None  # mean recall of the classes that have images
     drop: DropRecord | None = None  # of what a quantised or half-size file loses

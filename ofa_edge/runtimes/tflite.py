@@ -92,6 +92,7 @@ class TFLite(Runtime):
             "version": __version__,
         }
         facts = _facts(export)
+        outputs = ["logits"] if network.labels else [each.name for each in network.interface.outputs]
 
         def produce(folder: Path) -> None:
             from ofa_edge.export.tflite.metadata import write_metadata
@@ -102,6 +103,7 @@ class TFLite(Runtime):
                 network.preprocessing,
                 network.labels,
                 facts=facts,
+                outputs=outputs,
                 **description,
             )
             if MIXED in bare.files:
@@ -112,6 +114,7 @@ class TFLite(Runtime):
             "mixed": bare.files.get(MIXED),  # an account, also where nothing had to be left in fp32
             "labels": list(network.labels),
             "facts": facts,
+            "outputs": outputs,
             **description,
         }
         entry = stages.run("tflite", inputs, ("tflite-support",), produce)

@@ -4,7 +4,8 @@ Each rung is compared with the supernet's slice, so that errors add up in sight;
 on this machine, so that what the device does is not mistaken for what the conversion did.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,15 +100,30 @@ def rung(
     labels: NDArray[np.int64] | None,
     *,
     with_drop: bool = False,
+    parts: Mapping[str, slice] | None = None,
 ) -> Rung:
-    """Compare one stage with `reference` on the same images, and judge it; `with_drop` adds the drop's interval."""
-    difference = compare(reference.logits, answers.logits)
+    """Compare one stage with `reference` on the same images, and judge it.
+
+    Args:
+        answers: what is judged.
+        reference: what it is held against.
+        tolerance: how far it may be from that.
+        labels: of the images; None where accuracy would mean nothing.
+        with_drop: add the drop's interval.
+        parts: where each output stands in a row, by name, for a network that does not classify: each is judged.
+    """
+    difference, by_output = compare(reference.logits, answers.logits), dict[str, float]()
+    if parts is not None:
+        each = {name: compare(reference.logits[:, part], answers.logits[:, part]) for name, part in parts.items()}
+        difference = replace(difference, snr_db=min(item.snr_db for item in each.values()))
+        by_output = {name: item.snr_db for name, item in each.items()} if len(each) > 1 else {}
     drop = accuracy_drop(answers, reference, labels)
     faults = []
     if tolerance.max_abs is not None and not difference.max_abs <= tolerance.max_abs:
         faults.append(f"max|diff| {difference.max_abs:.2e} over {tolerance.max_abs:.2e}")
     if tolerance.snr_db is not None and not difference.snr_db >= tolerance.snr_db:
-        faults.append(f"SNR {difference.snr_db:.1f} dB under {tolerance.snr_db:.1f}")
+        worst = f" of output '{min(by_output, key=lambda name: by_output[name])}'" if by_output else ""
+        faults.append(f"SNR {difference.snr_db:.1f} dB{worst} under {tolerance.snr_db:.1f}")
     if tolerance.top1_drop is not None and drop is not None and drop.low95 > tolerance.top1_drop:
         faults.append(
             f"top-1 falls by {100 * drop.drop:.2f} points ({100 * drop.low95:.2f} at least, by 95 %), "
@@ -120,7 +136,8 @@ def rung(
         size=answers.size,
         max_abs=difference.max_abs,
         snr_db=difference.snr_db,
-        argmax_agreement=difference.argmax_agreement,
+        argmax_agreement=difference.argmax_agreement if parts is None else None,
+        outputs=by_output,
         top1=None if labels is None else top1(answers.logits, labels),
         balanced=None if labels is None else balanced_accuracy(answers.logits, labels),
         drop=drop if with_drop else None,

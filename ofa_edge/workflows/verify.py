@@ -186,7 +186,8 @@ def _ladder(
         reference, tolerance = Answers("this machine", here), device_tolerance(precision)
     rungs: tuple[Rung, ...] = (first_rung(answers, labels),)
     if reference is not None:
-        rungs = (first_rung(reference, labels), rung(answers, reference, tolerance, labels))
+        parts = None if build.labels else trial.network.parts
+        rungs = (first_rung(reference, labels), rung(answers, reference, tolerance, labels, parts=parts))
     classes = classes_record(build.labels, fp32 or reference or answers, answers, images.labels)
     if fp32 is None:
         why = "the build has no fp32 network to hold it against"

@@ -57,7 +57,7 @@ def test_a_dry_run_writes_nothing(run, network):
     [
         (("--labels", "labels.txt"), "--labels without --model"),
         (("--model", "none.onnx"), "cannot read none.onnx"),
-        (("--model", "."), "Is a directory"),
+        (("--model", "."), "it is a folder"),
         (("--model", "net.pt2"), "torch.export.load(FILE)"),
         (("--model", "brightness.onnx", "--refine", "4"), "--model with --refine"),
         (("--model", "brightness.onnx", "--supernet", "ofa_mbv3_d234_e346_k357_w1.0"), "--model with --supernet"),

@@ -120,3 +120,17 @@ def test_a_drop_comes_with_its_interval():
     assert made.drop.low95 < 0.1 < made.drop.high95
     assert rung(worse, START, Tolerance(), LABELS).drop is None
     assert rung(worse, START, Tolerance(), None, with_drop=True).drop is None
+
+
+def test_each_of_several_outputs_is_judged_and_the_worst_is_named():
+    values = logits()
+    start = Answers("given file", np.hstack([values, 100 * values]))
+    noisy = Answers("tflite", np.hstack([logits(noise=1.0), 100 * values]))  # lost in the larger output as a whole
+    parts = {"boxes": slice(0, 4), "scores": slice(4, 8)}
+    assert rung(noisy, start, Tolerance(snr_db=30.0), None).outcome == "pass"
+    found = rung(noisy, start, Tolerance(snr_db=30.0), None, parts=parts)
+    assert found.outcome == "fail"
+    assert "of output 'boxes'" in found.note
+    assert found.snr_db == found.outputs["boxes"] < 20
+    assert found.outputs["scores"] == 999
+    assert found.argmax_agreement is None

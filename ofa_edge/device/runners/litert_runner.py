@@ -30,7 +30,7 @@ else:
 
 
 class Model(runner_passes.Model):
-    """An interpreter of a model with one float input and one float output, whatever their stored type."""
+    """An interpreter of a model with one float input and float outputs, whatever their stored type."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         start = time.perf_counter_ns()
@@ -41,15 +41,17 @@ class Model(runner_passes.Model):
         self.invoke = self.interpreter.invoke
         self.facts = {"runtime": "LiteRT", "version": version("ai-edge-litert")}
         (self.input,) = self.interpreter.get_input_details()
-        (self.output,) = self.interpreter.get_output_details()
+        self.outputs = self.interpreter.get_output_details()
 
     def set(self, image: NDArray[np.float32]) -> None:
         """Set the input to one float32 image [H, W, C]."""
         self.interpreter.set_tensor(self.input["index"], quantise(image[np.newaxis], self.input))
 
     def get(self) -> NDArray[np.float32]:
-        """The float32 logits [classes] of the last run, or another output, flattened."""
-        return dequantise(self.interpreter.get_tensor(self.output["index"]).reshape(-1), self.output)
+        """The float32 logits [classes] of the last run; or other outputs, flattened, one behind the other."""
+        return np.concatenate(
+            [dequantise(self.interpreter.get_tensor(each["index"]).reshape(-1), each) for each in self.outputs]
+        )
 
     def inside(self) -> dict[str, Any]:
         """What the delegate took over."""
@@ -89,7 +91,7 @@ def delegation(model: Model) -> dict[str, Any]:
     nodes = model.interpreter._get_ops_details()
     total = len(plain._get_ops_details())
     maker = {int(tensor): node for node in nodes for tensor in node["outputs"]}  # the delegates come last and win
-    waiting = [int(model.output["index"])]
+    waiting = [int(each["index"]) for each in model.outputs]
     seen: set[int] = set()
     kept: dict[int, str] = {}
     while waiting:

@@ -187,7 +187,7 @@ bool HoldsCuda(const ffi::Module& module) {
   return false;
 }
 
-// A compiled network with one float32 input and one float32 output.
+// A compiled network with one float32 input and float32 outputs.
 class Model {
  public:
   explicit Model(const Options& options)
@@ -276,26 +276,36 @@ class Model {
     return Nanoseconds(start);
   }
 
-  // Logits of the last run.
+  // Logits of the last run; several outputs stand one behind the other.
   std::vector<float> Output() const {
-    const auto output = output_.cast<ffi::Tensor>();
+    std::vector<float> values;
+    if (const auto several = output_.try_cast<ffi::Array<ffi::Any>>()) {
+      for (const ffi::Any& each : *several) Append(each.cast<ffi::Tensor>(), &values);
+    } else {
+      Append(output_.cast<ffi::Tensor>(), &values);
+    }
+    return values;
+  }
+
+ private:
+  void Append(const ffi::Tensor& output, std::vector<float>* values) const {
     const DLDataType type = output.dtype();
     if (type.code != kDLFloat || type.bits != 32 || type.lanes != 1) {
       throw std::runtime_error("the model's output is not float32");
     }
+    const size_t start = values->size();
+    values->resize(start + output.numel());
     if (on_gpu_) {
-      std::vector<float> values(output.numel());
       DLTensor host = *output.GetDLTensorPtr();
-      host.data = values.data();
+      host.data = values->data() + start;
       host.device = {kDLCPU, 0};
       copy_(output, &host);
-      return values;
+      return;
     }
     const auto* data = static_cast<const float*>(output.data_ptr());
-    return std::vector<float>(data, data + output.numel());
+    std::copy(data, data + output.numel(), values->data() + start);
   }
 
- private:
   static ffi::Function Get(ffi::Module module, const char* name) {
     auto function = module->GetFunction(name);
     if (!function.has_value()) throw std::runtime_error(std::string("the model has no function ") + name);

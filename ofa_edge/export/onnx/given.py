@@ -4,22 +4,19 @@ ONNX Runtime is asked, not the file: what it says of its shapes may be free or m
 likely run it there, so its answers there are what everything that is made of it is held against.
 """
 
-import errno
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, ModelFileError, UnsupportedError
-from ofa_edge.export.onnx.run import open_session
+from ofa_edge.export.onnx.load import Loaded, load_model, tensors
+from ofa_edge.export.onnx.run import in_a_row, open_session
 from ofa_edge.files import sha256_bytes, sha256_file
-
-if TYPE_CHECKING:
-    import onnx
 
 Shape = tuple[int, ...]
 
@@ -48,7 +45,7 @@ _NUMBERS = {  # ONNX Runtime's names of tensors that can be fed from floats
 
 @dataclass(frozen=True)
 class Given:
-    """A file of one input, and one of its outputs.
+    """A file of one input, and all of its outputs or one of them.
 
     Attributes:
         path: of the file.
@@ -58,8 +55,8 @@ class Given:
         given_shape: of the input as the file has it, batch 1, no size free.
         dtype: of the input, by NumPy's name.
         nhwc: whether images go in as [1, H, W, C].
-        output: name.
-        output_shape: as ONNX Runtime gives it.
+        outputs: names.
+        output_shapes: as ONNX Runtime gives them.
         metadata: what the file says about itself, by key.
         exact: whether it computes in float32 throughout.
     """
@@ -71,8 +68,8 @@ class Given:
     given_shape: Shape
     dtype: str
     nhwc: bool
-    output: str
-    output_shape: Shape
+    outputs: tuple[str, ...]
+    output_shapes: tuple[Shape, ...]
     metadata: Mapping[str, str]
     exact: bool
 
@@ -94,7 +91,7 @@ class Given:
             inputs: [N, ...] of `shape`.
 
         Returns:
-            [N, values], every answer flattened.
+            [N, values], every answer flattened, several one behind the other.
 
         Raises:
             ModelFileError: ONNX Runtime cannot run it.
@@ -102,7 +99,7 @@ class Given:
         session = _session(self.path)
         own = inputs.transpose(0, 2, 3, 1) if self.nhwc else inputs
         own = np.rint(own).astype(self.dtype) if np.issubdtype(self.dtype, np.integer) else own.astype(self.dtype)
-        rows = [_run(session, self.path, self.output, {self.input: row[None]}).reshape(1, -1) for row in own]
+        rows = [in_a_row(_run(session, self.path, self.outputs, {self.input: row[None]})) for row in own]
         return np.concatenate(rows).astype(np.float32)
 
 
@@ -112,20 +109,20 @@ def read_given(path: Path, shape: str | None = None, output: str | None = None) 
     Args:
         path: of the file.
         shape: of the input, `1x3x224x224`, where the file leaves sizes free.
-        output: the one that counts, where there are several.
+        output: the one that counts, where not all of several do.
 
     Raises:
         ModelFileError: no ONNX file, damaged, too new, its weights are not beside it, or ONNX Runtime cannot run it.
-        ConfigError: sizes that are free and not given, or a choice among outputs that is open.
+        ConfigError: sizes that are free and not given, or an output that it does not have.
         UnsupportedError: several inputs, more than one image a call, or what is no tensor of numbers.
     """
-    model = load_model(path)
-    others = external_files(model, path)
+    loaded = _loaded(path)
+    model, others = loaded.model, tuple(loaded.data_files)
     session = _session(path)
     name, given, kind = _input(session.get_inputs(), path, shape)
-    chosen = _output(session.get_outputs(), path, output)
+    chosen = _outputs(session.get_outputs(), path, output)
     zeros = np.zeros(given, _NUMBERS[kind])
-    answer = _run(session, path, chosen, {name: zeros})
+    answers = _run(session, path, chosen, {name: zeros})
     digests = [sha256_file(each) for each in (path, *others)]
     return Given(
         path=path,
@@ -135,89 +132,34 @@ def read_given(path: Path, shape: str | None = None, output: str | None = None) 
         given_shape=given,
         dtype=np.dtype(_NUMBERS[kind]).name,
         nhwc=len(given) == 4 and given[3] in _PIXELS and given[1] not in _PIXELS,
-        output=chosen,
-        output_shape=tuple(answer.shape),
+        outputs=chosen,
+        output_shapes=tuple(tuple(each.shape) for each in answers),
         metadata={each.key: each.value for each in model.metadata_props},
         exact=kind != "tensor(float16)" and not any(each.data_type in _HALVES for each in tensors(model.graph)),
     )
 
 
-def load_model(path: Path) -> "onnx.ModelProto":
-    """The model without the weights that lie beside it.
-
-    Raises:
-        ModelFileError: no such file, no ONNX, too large for one, or of an opset that the installed onnx does not know.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
+def _loaded(path: Path) -> Loaded:
+    """The file without the weights that lie beside it. Raises ModelFileError."""
     hint = _OTHER_KINDS.get(path.suffix.lower(), "export the network again, to ONNX")
+    if not path.is_file():
+        why = "it is a folder" if path.is_dir() else "no such file"
+        raise ModelFileError(f"cannot read {path.name}", f"{path}: {why}", "give the path of an ONNX file")
+    if path.stat().st_size > _LARGEST:
+        raise ModelFileError(
+            f"{path.name} is too large for ONNX",
+            f"{path}: {path.stat().st_size:,} bytes, and no protobuf holds more than {_LARGEST:,}",
+            "save it with its weights in a file beside it (onnx.save_model, save_as_external_data=True)",
+        )
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ModelFileError(
-                f"{path.name} is too large for ONNX",
-                f"{path}: {path.stat().st_size:,} bytes, and no protobuf holds more than {_LARGEST:,}",
-                "save it with its weights in a file beside it (onnx.save_model, save_as_external_data=True)",
-            )
-        model = onnx.load(path, load_external_data=False)
-    except OSError as error:
-        why = "give the path of an ONNX file" if error.errno in (errno.ENOENT, errno.EISDIR) else hint
-        raise ModelFileError(f"cannot read {path.name}", f"{path}: {error.strerror or error}", why) from error
-    except DecodeError as error:
-        raise ModelFileError(f"{path.name} is no ONNX file", f"{path}: {error}", hint) from error
-    if not model.graph.node:
+        found = load_model(path, weights=False, strict=False)
+    except ModelFileError as error:
+        if path.suffix.lower() in _OTHER_KINDS:
+            raise ModelFileError(error.what, error.why, hint) from error
+        raise
+    if not found.model.graph.node:
         raise ModelFileError(f"{path.name} is no ONNX file", f"{path}: it holds no operator", hint)
-    newest = onnx.defs.onnx_opset_version()
-    for each in model.opset_import:
-        if each.domain in ("", "ai.onnx") and each.version > newest:
-            raise ModelFileError(
-                f"{path.name} is of opset {each.version}",
-                f"the onnx that is installed ({onnx.__version__}) knows opsets up to {newest}",
-                f"export the network with opset {newest} or older, or install a newer onnx",
-            )
-    return model
-
-
-def external_files(model: "onnx.ModelProto", path: Path) -> tuple[Path, ...]:
-    """The files beside a model that hold its weights.
-
-    Raises:
-        ModelFileError: one is missing, or lies anywhere but in the model's folder.
-    """
-    from onnx import TensorProto
-
-    folder = path.resolve().parent
-    names = dict.fromkeys(
-        entry.value
-        for tensor in tensors(model.graph)
-        if tensor.data_location == TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    )
-    found = []
-    for name in names:
-        place = folder / name
-        inside = not Path(name).is_absolute() and place.resolve().is_relative_to(folder) and not place.is_symlink()
-        if not inside or not place.is_file():
-            raise ModelFileError(
-                f"weights of {path.name} are " + ("missing" if inside else "outside its folder"),
-                f"{path}: it names {name!r}",
-                "put that file beside it, or save the model as one file",
-            )
-        found.append(path.parent / name)
-    return tuple(found)
-
-
-def tensors(graph: "onnx.GraphProto") -> "Iterator[onnx.TensorProto]":
-    """Every constant of a graph, those in nodes and in the graphs inside nodes as well."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from tensors(inner)
+    return found
 
 
 def _session(path: Path) -> Any:
@@ -227,18 +169,19 @@ def _session(path: Path) -> Any:
         raise _refused(path, error) from error
 
 
-def _run(session: Any, path: Path, output: str, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _run(session: Any, path: Path, outputs: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     try:
-        (answer,) = session.run([output], feed)
+        answers: list[Any] = session.run(list(outputs), feed)
     except Exception as error:
         raise _refused(path, error) from error
-    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiub":
-        raise UnsupportedError(
-            f"output '{output}' of {path.name} is no tensor of numbers",
-            f"ONNX Runtime gives {type(answer).__name__}",
-            "--output NAME of another one, or export the network without what comes behind its logits",
-        )
-    return answer
+    for output, answer in zip(outputs, answers, strict=True):
+        if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiub":
+            raise UnsupportedError(
+                f"output '{output}' of {path.name} is no tensor of numbers",
+                f"ONNX Runtime gives {type(answer).__name__}",
+                "--output NAME of another one, or export the network without what comes behind its logits",
+            )
+    return answers
 
 
 def _refused(path: Path, error: Exception) -> ModelFileError:
@@ -284,17 +227,11 @@ def _input(inputs: Sequence[Any], path: Path, given: str | None) -> tuple[str, S
     return str(only.name), sizes, str(only.type)
 
 
-def _output(outputs: Sequence[Any], path: Path, wanted: str | None) -> str:
-    names = [str(each.name) for each in outputs]
+def _outputs(outputs: Sequence[Any], path: Path, wanted: str | None) -> tuple[str, ...]:
+    names = tuple(str(each.name) for each in outputs)
     if wanted is not None and wanted not in names:
         raise ConfigError(f"{path.name} has no output '{wanted}'", ", ".join(names), f"--output {names[0]}")
-    if wanted is None and len(names) != 1:
-        raise ConfigError(
-            f"{path.name} has {len(names)} outputs",
-            ", ".join(f"'{each.name}' {_shape_words(each.shape)}" for each in outputs),
-            f"--output {names[0]}, or another one of them",
-        )
-    return wanted or names[0]
+    return names if wanted is None else (wanted,)
 
 
 def parse_shape(text: str) -> Shape:

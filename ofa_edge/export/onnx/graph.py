@@ -59,12 +59,12 @@ class NodeRefusedError(PartRefusedError):
 
 @dataclass(frozen=True)
 class Graph:
-    """A network with one input [1, C, H, W] and one output.
+    """A network with one input [1, C, H, W].
 
     Attributes:
         nodes: in an order in which each runs after those it needs.
         constants: weights by name.
-        input, output: names.
+        input, outputs: names.
         input_shape: [1, C, H, W].
         maps: channels, height and width of each map, by name, as far as ONNX can infer them.
     """
@@ -72,7 +72,7 @@ class Graph:
     nodes: tuple[Node, ...]
     constants: Mapping[str, NDArray[Any]]
     input: str
-    output: str
+    outputs: tuple[str, ...]
     input_shape: tuple[int, int, int, int]
     maps: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
@@ -81,8 +81,8 @@ class Graph:
         return self.constants.get(name)
 
     def uses(self) -> dict[str, int]:
-        """How often each value is read, the graph's own output counted."""
-        counts = dict.fromkeys([self.output], 1)
+        """How often each value is read, the graph's own outputs counted."""
+        counts = dict.fromkeys(self.outputs, 1)
         for name in (name for node in self.nodes for name in node.inputs):
             counts[name] = counts.get(name, 0) + 1
         return counts
@@ -103,7 +103,7 @@ def is_plain_depthwise(node: Node, weight: NDArray[Any]) -> bool:
 
 
 def read_graph(path: Path) -> Graph:
-    """Read an ONNX file of one input and one output, both of fixed shape.
+    """Read an ONNX file of one input, of fixed shape.
 
     Raises:
         ConversionError: the file is no ONNX model, is not of that form, or several outputs of one node are used.
@@ -114,10 +114,10 @@ def read_graph(path: Path) -> Graph:
         raise ConversionError(error.what, error.why, error.hint) from error
     shapes = _shapes(model)
     nodes, constants = read_nodes(model, shapes)
-    name, shape, output = read_interface(model, constants, path.name)
+    name, shape, outputs = read_interface(model, constants, path.name)
     known = {each: dims for each, dims in shapes.items() if len(dims) == 4 and min(dims[1:]) > 0}
     maps = {each: (dims[1], dims[2], dims[3]) for each, dims in {**known, name: shape}.items()}
-    return Graph(nodes, constants, name, output, shape, maps)
+    return Graph(nodes, constants, name, outputs, shape, maps)
 
 
 def _raised(error: NodeRefusedError) -> None:
@@ -172,17 +172,17 @@ def array_of(tensor: "onnx.TensorProto") -> NDArray[Any]:
 
 def read_interface(
     model: "onnx.ModelProto", constants: Collection[str], name: str
-) -> tuple[str, tuple[int, int, int, int], str]:
-    """Name and shape [1, C, H, W] of a model's one input, name of its one output. Raises ConversionError."""
+) -> tuple[str, tuple[int, int, int, int], tuple[str, ...]]:
+    """Name and shape [1, C, H, W] of a model's one input, names of its outputs. Raises ConversionError."""
     proto = model.graph
     inputs = [value for value in proto.input if value.name not in constants]
-    if len(inputs) != 1 or len(proto.output) != 1:
+    if len(inputs) != 1 or not proto.output:
         raise ConversionError(
             f"{name} has {len(inputs)} inputs and {len(proto.output)} outputs",
-            "an artifact takes one image and gives one row of logits",
-            "export the network with one input and one output",
+            "an artifact takes one image",
+            "export the network with one input",
         )
-    return inputs[0].name, _shape(inputs[0], name), proto.output[0].name
+    return inputs[0].name, _shape(inputs[0], name), tuple(each.name for each in proto.output)
 
 
 def _shapes(model: "onnx.ModelProto") -> dict[str, tuple[int, ...]]:

@@ -51,8 +51,8 @@ def lift(graph: Graph) -> Lifted | None:
     lifting = _Lifting(graph)
     for node in graph.nodes:
         lifting.visit(node)
-    output = lifting.alias.get(graph.output, graph.output)
-    lifted = replace(graph, nodes=tuple(lifting.nodes), constants=lifting.constants, output=output)
+    outputs = tuple(lifting.alias.get(name, name) for name in graph.outputs)
+    lifted = replace(graph, nodes=tuple(lifting.nodes), constants=lifting.constants, outputs=outputs)
     return Lifted(lifted, lifting.steps)
 
 

@@ -23,12 +23,13 @@ class Loaded:
     data_files: Mapping[Path, int]
 
 
-def load_model(path: Path, weights: bool = True) -> Loaded:
+def load_model(path: Path, weights: bool = True, *, strict: bool = True) -> Loaded:
     """Read an ONNX file.
 
     Args:
         path: the file; data files named in it must lie in its folder or below.
         weights: also read what lies in data files; else only integers and small tensors of them.
+        strict: whether onnx's checker has to accept it, which asks for more than ONNX Runtime does.
 
     Raises:
         ModelFileError: it is damaged, newer than the installed onnx, or names a data file that is not there, too short,
@@ -41,7 +42,8 @@ def load_model(path: Path, weights: bool = True) -> Loaded:
         model = onnx.load(path, load_external_data=False)
         _check_versions(model, path)
         files = _data_files(model, path)
-        onnx.checker.check_model(path)
+        if strict:
+            onnx.checker.check_model(path)
         for tensor in tensors(model.graph):
             if _is_outside(tensor) and (weights or _counts(tensor)):
                 onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))

@@ -6,7 +6,7 @@ to say, which runs both. onnxsim runs in a process of its own (`python -m ofa_ed
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.export import strip
-from ofa_edge.export.onnx.given import Given, tensors
+from ofa_edge.export.onnx.given import Given
+from ofa_edge.export.onnx.load import graphs, opset_of, tensors
 from ofa_edge.export.process import WorkerDiedError, reported, run_worker
 from ofa_edge.files import write_bytes
 
@@ -36,8 +37,8 @@ def prepare(given: Given, out: Path) -> tuple[str, ...]:
         "input": given.input,
         "given_shape": given.given_shape,
         "nhwc": given.nhwc,
-        "output": given.output,
-        "output_shape": given.output_shape,
+        "outputs": given.outputs,
+        "output_shapes": given.output_shapes,
     }
     try:
         return tuple(run_worker(__name__, [str(given.path), str(out), json.dumps(facts)]))
@@ -49,12 +50,13 @@ def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
     import onnx
 
     model, done = onnx.load(source), list[str]()
-    _keep_output(model.graph, facts["output"], done)
+    _keep_outputs(model.graph, facts["outputs"], done)
     _raise_opset(model, done)
     _floats(model.graph, done)
     _fix_input(model.graph, facts, done)
     model = _simplified(model, done)
-    _fix_output(model.graph, facts["output_shape"])
+    for name, shape in zip(facts["outputs"], facts["output_shapes"], strict=True):
+        _fix_output(model.graph, name, shape)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -64,13 +66,13 @@ def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
     return done
 
 
-def _keep_output(graph: "onnx.GraphProto", name: str, done: list[str]) -> None:
-    """Only the output that counts; nodes for others go when the graph is simplified."""
-    others = [each.name for each in graph.output if each.name != name]
+def _keep_outputs(graph: "onnx.GraphProto", names: Collection[str], done: list[str]) -> None:
+    """Only the outputs that count; nodes for others go when the graph is simplified."""
+    others = [each.name for each in graph.output if each.name not in names]
     if others:
-        kept = next(each for each in graph.output if each.name == name)
+        kept = [each for each in graph.output if each.name in names]
         del graph.output[:]
-        graph.output.append(kept)
+        graph.output.extend(kept)
         done.append(f"outputs left out: {', '.join(others)}")
 
 
@@ -78,7 +80,7 @@ def _raise_opset(model: "onnx.ModelProto", done: list[str]) -> None:
     """Old opsets have attributes where newer ones have inputs, and what reads new ones drops them without a word."""
     import onnx
 
-    version = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), OPSET)
+    version = opset_of(model)
     if version >= _OLD:
         return
     try:
@@ -105,7 +107,7 @@ def _floats(graph: "onnx.GraphProto", done: list[str]) -> None:
             found.add(others[tensor.data_type])
             values = numpy_helper.to_array(tensor).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    for inner in _graphs(graph):
+    for inner in graphs(graph):
         del inner.value_info[:]
         for value in (*inner.input, *inner.output):
             kind = value.type.tensor_type
@@ -118,14 +120,6 @@ def _floats(graph: "onnx.GraphProto", done: list[str]) -> None:
                     attribute.i = TensorProto.FLOAT
     if found:
         done.append(f"{' and '.join(sorted(found))} made float32")
-
-
-def _graphs(graph: "onnx.GraphProto") -> "Iterator[onnx.GraphProto]":
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _graphs(inner)
 
 
 def _fix_input(graph: "onnx.GraphProto", facts: dict[str, Any], done: list[str]) -> None:
@@ -174,23 +168,22 @@ def _simplified(model: "onnx.ModelProto", done: list[str]) -> "onnx.ModelProto":
     return made
 
 
-def _fix_output(graph: "onnx.GraphProto", shape: list[int]) -> None:
-    """The output's shape as it was seen, where the file leaves it open; as float32."""
+def _fix_output(graph: "onnx.GraphProto", name: str, shape: list[int]) -> None:
+    """An output's shape as it was seen, where the file leaves it open; as float32."""
     from onnx import TensorProto, helper
 
-    (value,) = graph.output
+    value = next(each for each in graph.output if each.name == name)
     kind = value.type.tensor_type.elem_type
+    value.CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     if kind == TensorProto.FLOAT:
-        value.CopyFrom(helper.make_tensor_value_info(value.name, kind, shape))
         return
-    inner = f"{value.name}/given"
+    inner = f"{name}/given"
     for node in graph.node:
         for names in (node.input, node.output):
             for place, each in enumerate(names):
-                if each == value.name:
+                if each == name:
                     names[place] = inner
-    graph.node.append(helper.make_node("Cast", [inner], [value.name], f"{value.name}/cast", to=TensorProto.FLOAT))
-    value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, shape))
+    graph.node.append(helper.make_node("Cast", [inner], [name], f"{name}/cast", to=TensorProto.FLOAT))
 
 
 def _main(arguments: list[str]) -> Callable[[], list[str]]:

@@ -1,5 +1,6 @@
 """Any ONNX file on this machine's CPU, by ONNX Runtime: what all else is held against."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         inputs: [N, C, H, W] float32, normalised; or of whatever shape the model takes.
 
     Returns:
-        Logits, [N, classes] float32; any other output flattened, [N, values].
+        Logits, [N, classes] float32; outputs of another shape are flattened, several stand one behind the other.
     """
     session = open_session(path)
     name = session.get_inputs()[0].name
-    rows = [session.run(None, {name: inputs[i : i + 1]})[0].reshape(1, -1) for i in range(len(inputs))]
+    rows = [in_a_row(session.run(None, {name: inputs[i : i + 1]})) for i in range(len(inputs))]
     return np.concatenate(rows).astype(np.float32)
+
+
+def in_a_row(outputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Outputs one behind the other, [1, values]."""
+    return np.concatenate([each.reshape(1, -1) for each in outputs], axis=1)
 
 
 def open_session(path: Path) -> Any:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.tflite.flatbuffer import pack, unpack
 from ofa_edge.export.tflite.rewrites import file_rewrites_for
 from ofa_edge.export.tflite.tf_ops import build, build_all, build_nodes
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered, plain
@@ -35,7 +36,7 @@ def convert_graph(graph: Graph, settings: Settings) -> bytes:
     _, channels, height, width = graph.input_shape
     module = tf.Module()  # owns the function, as the converter asks
     module.run = tf.function(
-        lambda input: {"logits": build(tf, graph, input, named=settings.twin_of is not None)},
+        lambda input: build(tf, graph, input, named=settings.twin_of is not None),
         input_signature=[tf.TensorSpec([1, height, width, channels], tf.float32, name="input")],
         autograph=False,
     )
@@ -117,13 +118,24 @@ def _run_converter(
     from tensorflow.lite.python.convert_phase import ConverterError
 
     try:
-        return bytes(converter.convert())
+        return in_order(bytes(converter.convert()))
     except (ValueError, RuntimeError, ConverterError, tf.errors.OpError) as error:
         raise ConversionError(
             f"TensorFlow's converter refused the network in {settings.precision}",
             _said(str(error)) or type(error).__name__,
             "the operators named above are the place; try another --precision, or --runtime tvm",
         ) from error
+
+
+def in_order(content: bytes) -> bytes:
+    """A file whose outputs stand in the order of their names, which the converter does not keep."""
+    model = unpack(content)
+    signatures = model.signatureDefs or []
+    if len(signatures) != 1 or len(signatures[0].outputs) < 2:
+        return content
+    named = sorted(signatures[0].outputs, key=lambda each: each.name)
+    model.subgraphs[0].outputs = [each.tensorIndex for each in named]
+    return pack(model)
 
 
 def _said(text: str) -> str:

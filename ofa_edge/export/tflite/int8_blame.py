@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.errors import DataError
+from ofa_edge.errors import DataError, UnsupportedError
 from ofa_edge.export.onnx.graph import read_graph
 from ofa_edge.export.tflite.convert import convert_twin
 from ofa_edge.export.tflite.mixed import INPUT, probe
@@ -28,8 +28,15 @@ def pair_of(tflite: Path, onnx: Path) -> Pair:
     Raises:
         ModelFileError: it is not the int8 form of that network.
         ConversionError: see `convert.convert`.
+        UnsupportedError: a network of several outputs.
     """
     graph = read_graph(onnx)
+    if len(graph.outputs) != 1:
+        raise UnsupportedError(
+            "layers of a network of several outputs cannot be told apart",
+            f"{onnx.name} has {len(graph.outputs)}: {', '.join(graph.outputs)}",
+            "build it with --output NAME of one of them",
+        )
     with tempfile.TemporaryDirectory(prefix="ofa-edge-twin-") as folder:
         twin = Path(folder) / "twin.tflite"
         convert_twin(onnx, twin)

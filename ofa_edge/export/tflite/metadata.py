@@ -63,6 +63,7 @@ def write_metadata(
     version: str,
     author: str = "ofa-edge",
     facts: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] = ("logits",),
 ) -> None:
     """Copy a TFLite model, with metadata. The same arguments give the same bytes.
 
@@ -75,6 +76,7 @@ def write_metadata(
         description: of the model, one sentence.
         version: of the model.
         author: who made it.
+        outputs: their names, in the model's order.
         facts: anything JSON that belongs to the model; kept in the file `ofa_edge.json` behind it.
 
     Raises:
@@ -88,7 +90,7 @@ def write_metadata(
     _check(model, src, labels)
     graph = tables.SubGraphMetadataT()
     graph.inputTensorMetadata = [_input_table(preprocessing)]
-    graph.outputTensorMetadata = [_output_table(bool(labels))]
+    graph.outputTensorMetadata = [_output_table(output, bool(labels)) for output in outputs]
     packed = _with_parser_version(_model_table(graph, name, description, version, author))
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(packed, np.uint8)
@@ -199,9 +201,9 @@ def _input_table(preprocessing: Preprocessing | None) -> Any:
     return table
 
 
-def _output_table(labelled: bool) -> Any:
+def _output_table(name: str, labelled: bool) -> Any:
     table = tables.TensorMetadataT()
-    table.name = "logits"
+    table.name = name
     table.description = "one score for each class, before softmax" if labelled else "as the network gives it"
     table.content = _content(tables.ContentProperties.FeatureProperties, tables.FeaturePropertiesT())
     if labelled:

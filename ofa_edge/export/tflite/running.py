@@ -23,15 +23,17 @@ def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDA
         threads: of one inference.
 
     Returns:
-        Logits, [N, classes] float32, dequantised where the model's output is int8; any other output flattened.
+        Logits, [N, classes] float32, dequantised where the model's output is int8; outputs of another shape are
+        flattened, several stand one behind the other.
     """
     interpreter = started(path, threads)
-    source, sink = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    source, sinks = interpreter.get_input_details()[0], interpreter.get_output_details()
     rows = []
     for image in inputs.transpose(0, 2, 3, 1):
         interpreter.set_tensor(source["index"], quantise(image[None], source["dtype"], *source["quantization"]))
         interpreter.invoke()
-        rows.append(dequantise(interpreter.get_tensor(sink["index"]).reshape(1, -1), *sink["quantization"]))
+        parts = [dequantise(interpreter.get_tensor(each["index"]), *each["quantization"]) for each in sinks]
+        rows.append(np.concatenate([part.reshape(1, -1) for part in parts], axis=1))
     return np.concatenate(rows)
 
 

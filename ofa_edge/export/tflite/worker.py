@@ -68,6 +68,12 @@ def _convert(onnx_path: Path, out: Path, settings: Settings) -> None:
 def _keep_integers(given: Lifted, settings: Settings) -> bytes:
     """A file with the integers of the ONNX file: without rewrites, which would make others."""
     graph, skip = given.graph, names("int8")
+    if len(graph.outputs) > 1:
+        raise ConversionError(
+            "a quantised network of several outputs",
+            f"it has {len(graph.outputs)}: {', '.join(graph.outputs)}",
+            "give it in fp32, with --precision int8; or with one output",
+        )
     found = given.steps.get(graph.input)
     scale, zero = (1.0, 0) if found is None else (float(found.scale[0]), found.zero)
     with tempfile.TemporaryDirectory(prefix="ofa-edge-given-") as folder:

@@ -155,7 +155,8 @@ def load_module(library: Path) -> Runner:
         logits = numpy.from_dlpack(vm["main"](tvm_ffi.from_dlpack(image)))
 
     Returns:
-        A function from one image [1, C, H, W] float32 to its logits [1, classes] float32. Not for two threads at once.
+        A function from one image [1, C, H, W] float32 to its logits [1, classes] float32, or other outputs, flattened,
+        one behind the other. Not for two threads at once.
 
     Raises:
         ConversionError: the file is no library of TVM's that this machine can load.
@@ -173,7 +174,9 @@ def load_module(library: Path) -> Runner:
 
     def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
         output = main(tvm_ffi.from_dlpack(_aligned(image)))
-        return np.array(np.from_dlpack(output))  # a copy: the runtime takes its memory back
+        several = isinstance(output, tvm_ffi.Array)
+        rows = [np.from_dlpack(each).reshape(1, -1) for each in (output if several else [output])]
+        return np.concatenate(rows, axis=1)  # a copy: the runtime takes its memory back
 
     return run
 
@@ -193,7 +196,7 @@ def run_tvm_host(library: Path, inputs: NDArray[np.float32]) -> NDArray[np.float
     """
     run = load_module(library)
     try:
-        return np.concatenate([run(inputs[i : i + 1]).reshape(1, -1) for i in range(len(inputs))])
+        return np.concatenate([run(inputs[i : i + 1]) for i in range(len(inputs))])
     except RuntimeError as error:
         raise ConversionError(
             f"{library.name} cannot run on images of shape {inputs.shape[1:]}", said(error), "check the image size"

@@ -34,7 +34,7 @@ class ModelOptions:
         labels: a file with a class a line, in the order of the outputs.
         task: what the output says.
         shape: of the input, where the file leaves sizes free: 1x3x224x224.
-        output: the one that counts, where there are several.
+        output: the one that counts, where not all of several do.
         mean, std: by channel, of pixels 0..255.
     """
 

@@ -146,7 +146,7 @@ def _inspection(runner: StageRunner, artifact: Artifact) -> Inspection | None:
 def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start: Start) -> Ladder:
     """Run every stage's result on the test images and compare."""
     labels, test, network, first = plan.data.test_labels, plan.data.test, built.network, start.first
-    precision = export.precision
+    precision, parts = export.precision, None if network.labels else network.parts
     size = network.onnx.stat().st_size
     exported = Answers("onnx", stages.run_onnx(runner, network, test), file=MODEL, size=size)
     here = plan.export.runtime.run_here(runner, export, built.converted, test)
@@ -154,13 +154,14 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
     rungs = [
         first_rung(first, labels),
         *(rung(each, first, EXACT, labels) for each in start.between),
-        rung(exported, first, start.exported, labels),
+        rung(exported, first, start.exported, labels, parts=parts),
         rung(
             made,
             first,
             loosest(start.exported, conversion_tolerance(precision)),
             labels,
             with_drop=not numbers(precision).exact,
+            parts=parts,
         ),
         *(_sample(each, found.rows, first, precision) for each, found in zip(others, here.answers[1:], strict=True)),
     ]
@@ -169,7 +170,7 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
     if device is not None:
         what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
         last = Answers("on device", device.logits, note=what or device.record.name)
-        rungs.append(rung(last, made, device_tolerance(precision), labels))
+        rungs.append(rung(last, made, device_tolerance(precision), labels, parts=parts))
     return Ladder(
         tuple(rungs),
         device,

@@ -39,7 +39,7 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
     runner = StageRunner(cache, on_stage)
     check_devices(plan)
     given, test = plan.given, plan.data.test
-    inputs = {"model": given.digest, "shape": given.given_shape, "output": given.output}
+    inputs = {"model": given.digest, "shape": given.given_shape, "outputs": given.outputs}
     source = plan.interface.inputs[0]
     answers = answers_of(
         runner,

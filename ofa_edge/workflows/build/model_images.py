@@ -25,7 +25,7 @@ def model_data(interface: Interface, data: Path | None, seed: int) -> BuildData[
     """The inputs of a build of a given network.
 
     Args:
-        interface: of the network: one input, one output.
+        interface: of the network: one input, and a classifier's output or any others.
         data: a folder of images by class, a file of arrays (see `read_arrays`), or None for random ones.
         seed: of the choice among them.
 
@@ -33,12 +33,12 @@ def model_data(interface: Interface, data: Path | None, seed: int) -> BuildData[
         DataError: they are missing or damaged, or do not fit the network.
         ConfigError: a folder of images for what takes none.
     """
-    (source,), (output,) = interface.inputs, interface.outputs
+    (source,), labels = interface.inputs, interface.outputs[0].labels
     if data is None:
         return _random(source)
     if data.is_dir():
-        return _folder(source, output.labels, data, seed)
-    return _arrays(source, output.labels, data, seed)
+        return _folder(source, labels, data, seed)
+    return _arrays(source, labels, data, seed)
 
 
 def _random(source: Input) -> BuildData[Samples]:

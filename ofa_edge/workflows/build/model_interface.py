@@ -42,7 +42,7 @@ def interface_of(given: Given, options: ModelOptions, data: Path | None) -> Know
     assumed = list[str]()
     preprocessing = _preprocessing(given, options, assumed)
     source = Input(given.input, given.shape, preprocessing)
-    return Known(Interface((source,), (_output(given, options, data, assumed),)), tuple(assumed))
+    return Known(Interface((source,), _outputs(given, options, data, assumed)), tuple(assumed))
 
 
 def _preprocessing(given: Given, options: ModelOptions, assumed: list[str]) -> Preprocessing | None:
@@ -125,22 +125,21 @@ def _value(text: str) -> Any:
         return None
 
 
-def _output(given: Given, options: ModelOptions, data: Path | None, assumed: list[str]) -> Output:
-    shape = given.output_shape
-    count = max(shape, default=1)
-    one_row = sum(size > 1 for size in shape) <= 1
-    task = options.task or ("classify" if one_row and count > 1 else "features")
+def _outputs(given: Given, options: ModelOptions, data: Path | None, assumed: list[str]) -> tuple[Output, ...]:
+    shapes = given.output_shapes
+    row = len(shapes) == 1 and sum(size > 1 for size in shapes[0]) == 1
+    task = options.task or ("classify" if row else "features")
     if task == "features":
         if options.labels is not None:
             raise ConfigError("--labels with --task features", str(options.labels), "--task classify, or no --labels")
-        return Output(given.output, shape, (), "features")
-    if not one_row or count < 2:
+        return tuple(Output(name, shape, (), "features") for name, shape in zip(given.outputs, shapes, strict=True))
+    if not row:
         raise ConfigError(
-            f"output '{given.output}' of {given.path.name} is no row of logits",
-            f"it is {list(shape)}",
-            "--task features, or --output NAME of another one",
+            f"{given.path.name} gives no row of logits",
+            ", ".join(f"'{name}' {list(shape)}" for name, shape in zip(given.outputs, shapes, strict=True)),
+            "--task features, or --output NAME of the one that is",
         )
-    return Output(given.output, shape, _labels(given, options, data, count, assumed))
+    return (Output(given.outputs[0], shapes[0], _labels(given, options, data, max(shapes[0]), assumed)),)
 
 
 def _labels(given: Given, options: ModelOptions, data: Path | None, count: int, assumed: list[str]) -> tuple[str, ...]:

@@ -91,13 +91,13 @@ def test_a_part_is_a_sound_model_with_its_weights(tmp_path):
     image = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
     between = run_values(path, ["a", "b"], image)
     assert save_part(path, ["a"], tmp_path / "parts" / "conv.onnx")
-    np.testing.assert_array_equal(run_onnx(tmp_path / "parts" / "conv.onnx", image), between["a"])
+    np.testing.assert_array_equal(run_onnx(tmp_path / "parts" / "conv.onnx", image), between["a"].reshape(1, -1))
     assert save_part(path, ["b/opened", "c"], tmp_path / "two.onnx"), "a rewrite's names stand for the file's"
     model = onnx.load(tmp_path / "two.onnx")
     onnx.checker.check_model(model, full_check=True)
     assert [node.op_type for node in model.graph.node] == ["Tanh", "Abs"]
     assert ([each.name for each in model.graph.input], [each.name for each in model.graph.output]) == (["a"], ["c"])
-    np.testing.assert_array_equal(run_onnx(tmp_path / "two.onnx", between["a"]), np.abs(between["b"]))
+    np.testing.assert_array_equal(run_onnx(tmp_path / "two.onnx", between["a"]), np.abs(between["b"]).reshape(1, -1))
 
 
 def test_a_part_keeps_constants_of_nodes(tmp_path):
@@ -105,7 +105,7 @@ def test_a_part_keeps_constants_of_nodes(tmp_path):
     path = save_model(tmp_path / "m.onnx", body, SHAPE)
     assert save_part(path, ["logits"], tmp_path / "part.onnx")
     ones = np.ones(SHAPE, np.float32)
-    np.testing.assert_array_equal(run_onnx(tmp_path / "part.onnx", ones), 2 * ones)
+    np.testing.assert_array_equal(run_onnx(tmp_path / "part.onnx", ones), 2 * ones.reshape(1, -1))
 
 
 def test_what_no_node_gives_is_not_written(tmp_path):

@@ -30,7 +30,7 @@ from ofa_edge.export.tflite.tf_ops import build
 for path in Path(sys.argv[1]).glob("*.onnx"):
     x = np.load(path.with_suffix(".npy")).transpose(0, 2, 3, 1)
     try:
-        y = build(tf, read_graph(path), tf.constant(x)).numpy()
+        (y,) = (each.numpy() for each in build(tf, read_graph(path), tf.constant(x)).values())
     except Exception as error:
         y = np.array(f"{type(error).__name__}: {error}")
     np.save(path.with_suffix(".out.npy"), y)

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from builds import Stages
@@ -202,8 +203,6 @@ def test_any_disguise_gives_the_same_answers(place, labels, tmp_path, disguise):
 
 
 def test_weights_beside_the_file_belong_to_it(place, tmp_path):
-    import onnx
-
     onnx.save(
         onnx.load(save_classifier(tmp_path / "net.onnx")),
         tmp_path / "net.onnx",
@@ -226,6 +225,32 @@ def test_a_rectangle_and_a_feature_map(place, tmp_path):
     assert manifest.network.outputs[0].task == "features"
     assert not any(record.role == "labels" for record in manifest.outputs)
     assert outcomes(manifest)["parity"][0] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "precision"), [("onnxruntime", "fp32"), ("tflite", "fp32"), ("tvm", "fp32"), ("tflite", "int8")]
+)
+def test_several_outputs_are_held_each_in_the_files_order(place, tmp_path, runtime, precision):
+    body = "a = Conv(input, w) zz = Relu(a) logits = GlobalAveragePool(a)"
+    file = save_model(tmp_path / "two.onnx", body, (1, 3, 16, 20), w=(5, 3, 3, 3))
+    model = onnx.load(file)
+    model.graph.output.insert(0, onnx.helper.make_tensor_value_info("zz", TensorProto.FLOAT, None))
+    onnx.save(onnx.shape_inference.infer_shapes(model), file)
+    manifest, _ = build(
+        place / "cache", file, tmp_path / "out", runtime=runtime, precision=precision, device="local", target="host"
+    )
+    assert [(each.name, each.shape) for each in manifest.network.outputs] == [
+        ("zz", (1, 5, 14, 18)),
+        ("logits", (1, 5, 1, 1)),
+    ]
+    made, there = manifest.ladder[2:]
+    assert list(made.outputs) == ["zz", "logits"]
+    least = 12 if precision == "int8" else 100
+    assert min(made.outputs.values()) == made.snr_db > least
+    assert there.outcome == "pass"
+    assert there.argmax_agreement is None
+    found = verify(tmp_path / "out", "local")
+    assert {verdict.gate: verdict.outcome for verdict in found.verdicts}["parity"] == "pass"
 
 
 def test_what_is_no_image_comes_as_arrays(place, tmp_path):
@@ -271,7 +296,7 @@ REFUSED = [
     ({"shape": ("N", 3, "H", "W")}, {}, {}, ConfigError, "leaves sizes of its input free"),
     ({}, {"shape": "1x3x24x25"}, {}, ConfigError, "does not fit"),
     ({"shape": (8, 3, 24, 24)}, {}, {}, UnsupportedError, "8 inputs a call"),
-    ({"extra": True}, {}, {}, ConfigError, "has 2 outputs"),
+    ({"extra": True}, {"task": "classify"}, {}, ConfigError, "gives no row of logits"),
     ({}, {"output": "boxes"}, {}, ConfigError, "no output 'boxes'"),
     ({}, {"mean": (0.5,), "std": (0.5,)}, {}, ConfigError, "pixels 0..1"),
     ({}, {"mean": (1.0, 2.0), "std": (1.0, 1.0)}, {}, ConfigError, "do not fit"),

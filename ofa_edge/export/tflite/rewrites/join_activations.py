@@ -35,13 +35,13 @@ def join_activations(graph: Graph) -> Graph:
     if not joined:
         return graph
     nodes = tuple(joined.get(node.output, node) for node in graph.nodes)
-    return replace(graph, nodes=_still_read(nodes, graph.output))
+    return replace(graph, nodes=_still_read(nodes, graph.outputs))
 
 
-def _still_read(nodes: tuple[Node, ...], output: str) -> tuple[Node, ...]:
+def _still_read(nodes: tuple[Node, ...], outputs: tuple[str, ...]) -> tuple[Node, ...]:
     """Without those whose results nobody reads any more."""
     kept: list[Node] = []
-    read = {output}
+    read = set(outputs)
     for node in reversed(nodes):
         if node.output in read:
             read.update(node.inputs)

@@ -76,13 +76,14 @@ class _Sinking:
             self._emit(node, 1.0)
 
     def result(self) -> Graph:
-        """The new graph; a factor still owed by its output is paid."""
-        self._pay(self.graph.output)
+        """The new graph; factors still owed by its outputs are paid."""
+        for name in self.graph.outputs:
+            self._pay(name)
         return replace(
             self.graph,
             nodes=tuple(self.emitted.values()),
             constants=self.constants,
-            output=self._resolve(self.graph.output)[0],
+            outputs=tuple(self._resolve(name)[0] for name in self.graph.outputs),
         )
 
     def _resolve(self, name: str) -> tuple[str, float]:

@@ -119,13 +119,19 @@ def check_operators(graph: Graph) -> None:
         )
 
 
-def build(tf: ModuleType, graph: Graph, x: Any, named: bool = False) -> Any:
-    """Build the graph's operators on `x`, a tensor [1, H, W, C]; return the output's tensor in ONNX's own order.
+def build(tf: ModuleType, graph: Graph, x: Any, named: bool = False) -> dict[str, Any]:
+    """Build the graph's operators on `x`, a tensor [1, H, W, C]; return its outputs, dimensions in ONNX's own order.
+
+    The output of a graph that has one is called `logits`; several are numbered, `output_000` being the first.
 
     `named`: what is made of the graph's node 7 has a name that begins with "n7/".
     """
-    found = build_nodes(tf, graph, graph.nodes, {graph.input: Value(x, IMAGE)}, named)[graph.output]
-    return ordered(tf, found, plain(found.rank)).tensor
+    values = build_nodes(tf, graph, graph.nodes, {graph.input: Value(x, IMAGE)}, named)
+    found = [values[name] for name in graph.outputs]
+    tensors = [ordered(tf, each, plain(each.rank)).tensor for each in found]
+    if len(tensors) == 1:
+        return {"logits": tensors[0]}
+    return {f"output_{place:03}": tf.identity(tensor) for place, tensor in enumerate(tensors)}
 
 
 def build_all(tf: ModuleType, graph: Graph, x: Any) -> dict[str, Value]:
