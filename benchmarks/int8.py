@@ -31,6 +31,7 @@ from ofa_edge.verify.parity import compare
 from ofa_edge.vocabulary import Allowed
 
 RECORDED = Path(__file__).parent / "int8_results.json"
+TRIED = Path(__file__).parent / "int8_tried_results.json"
 SUBNETS, CALIBRATION, CHOSEN_ON = 12, 500, 100
 AIM = Allowed(snr_db=30.0)
 STAGES = ("converter", "fitted", "mixed")
@@ -162,9 +163,9 @@ def table() -> str:
         "",
         _paragraph(
             f"""{len(rows)} random subnets of the default supernet (seed 0): signal to noise of int8 beside fp32, and
-            points of top-1 lost, on 2,000 test images. *Converter*: ranges that hold every value of the calibration images.
-            *Fitted*: `fit_ranges`, as builds have it. *Mixed*: the worst layers in fp32 until 30 dB were kept on 100
-            validation images (`--max-drop 30dB`)."""
+            points of top-1 lost, on 2,000 test images. *Converter*: ranges that hold every value of the calibration
+            images. *Fitted*: `fit_ranges`, as builds have it. *Mixed*: the worst layers in fp32 until 30 dB were kept
+            on 100 validation images (`--max-drop 30dB`)."""
         ),
         "",
         "| subnet | r | fp32 top-1 | converter dB | fitted dB | mixed dB | points lost: converter | fitted | mixed "
@@ -194,8 +195,8 @@ def table() -> str:
         "",
         _paragraph(
             """One subnet's points are known to about half a point (95 %, Newcombe's for paired proportions): images
-            are lost and won by chance as much as by int8. Decibels are not: each is over 20,000 logits. On other kinds of
-            cores the mixed files' times were not measured: where int8 has a dot product, operators in fp32 cost
+            are lost and won by chance as much as by int8. Decibels are not: each is over 20,000 logits. On other kinds
+            of cores the mixed files' times were not measured: where int8 has a dot product, operators in fp32 cost
             more."""
         ),
     ]
@@ -209,7 +210,31 @@ def table() -> str:
                 LiteRT's own are slow."""
             ),
         ]
+    if TRIED.exists():
+        lines += ["", *_tried(json.loads(TRIED.read_text()))]
     return "\n".join(lines) + "\n"
+
+
+def _tried(rows: list[dict[str, Any]]) -> list[str]:
+    """What did not earn its place (`int8_tried.py`)."""
+    lines = ["| subnet | fitted dB | equalised, then fitted | fitted, then bias corrected |", "|---|---|---|---|"]
+    for row in rows:
+        figures = " | ".join(f"{row[each]:.1f}" for each in ("fitted", "equalised", "corrected"))
+        lines.append(f"| {row['subnet']} | {figures} |")
+    gains = {each: [row[each] - row["fitted"] for row in rows] for each in ("equalised", "corrected")}
+    said = " and ".join(
+        f"{each} {statistics.fmean(found):+.1f} dB ({min(found):+.1f} .. {max(found):+.1f})"
+        for each, found in gains.items()
+    )
+    return [
+        *lines,
+        "",
+        _paragraph(
+            f"""Tried, and not in the product (`python benchmarks/int8_tried.py`): in the mean {said}. Ranges vary by as
+            much with the images that they are fitted to. Equalising asks for layers that a ReLU joins to a depthwise
+            one, and these networks have few; correcting biases takes a run of the file for each layer."""
+        ),
+    ]
 
 
 def _paragraph(text: str) -> str:

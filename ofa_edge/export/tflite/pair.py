@@ -52,6 +52,10 @@ class Pair:
         """The int8 file."""
         return pack(self.quantised)
 
+    def packed_twin(self) -> bytes:
+        """The fp32 file, its operators in the order of the int8 file."""
+        return pack(self.plain)
+
     @property
     def layers(self) -> dict[str, tuple[int, ...]]:
         """Positions of the operators of each ONNX node that weights or numbers were made of, in order."""

@@ -56,7 +56,7 @@ def answers_of(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float3
 
 
 def watch(content: bytes, images: NDArray[np.float32], tensors: Sequence[int]) -> Iterator[list[NDArray[Any]]]:
-    """Run a float32 model over images, one at a time.
+    """Run a model over images, one at a time.
 
     Args:
         content: the file.
@@ -76,9 +76,9 @@ def watch(content: bytes, images: NDArray[np.float32], tensors: Sequence[int]) -
     with without_lines(_LITERT_BANNER):
         interpreter = Interpreter(model_content=pack(model), num_threads=1)
         interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]["index"]
+    source = interpreter.get_input_details()[0]
     for image in images.transpose(0, 2, 3, 1):
-        interpreter.set_tensor(source, np.ascontiguousarray(image[None]))
+        interpreter.set_tensor(source["index"], quantise(image[None], source["dtype"], *source["quantization"]))
         interpreter.invoke()
         yield [interpreter.get_tensor(tensor) for tensor in tensors]
 
