@@ -103,6 +103,30 @@ def numbers(precision: str) -> Numbers:
     raise ValueError(f"{precision!r} is no precision")
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """What an artifact of small numbers may lose beside the fp32 network: one of the two is set.
+
+    Attributes:
+        drop: of top-1, as a fraction of 1.
+        snr_db: what its answers have to keep.
+    """
+
+    drop: float | None = None
+    snr_db: float | None = None
+
+    def keeps(self, snr_db: float, drop: float | None) -> bool:
+        """Whether answers with this ratio and this drop (None without labels) lose no more."""
+        if self.snr_db is not None:
+            return snr_db >= self.snr_db
+        return drop is not None and self.drop is not None and drop <= self.drop
+
+    @property
+    def words(self) -> str:
+        """As a user would ask for it."""
+        return f"{self.snr_db:g} dB" if self.snr_db is not None else f"{100 * (self.drop or 0):g} points of top-1"
+
+
 def weightiest(outcomes: Iterable[Outcome]) -> Outcome:
     """The outcome that decides over several: fail before inconclusive before unverified before pass."""
     return min(outcomes, key=OUTCOMES_BY_WEIGHT.index, default="unverified")

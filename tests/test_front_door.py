@@ -18,6 +18,7 @@ build(target: str | Path | Target, *, supernet: str | Path | SupernetPackage = f
     None, runtime: str | None = None, data: str | Path | None = None, device: str = auto, out: str | Path | None =
     None, constraints: Constraints | None = None, predictor: Literal[auto, use, macs] = auto, measure: int | None =
     None, refine: int = 0, tune: str = 0, tune_db: bool = True, sustained: bool = False, outside_key: bool = False,
+    max_drop: str | None = None,
     seed: int = 0, on_stage: Callable[[str, bool, float | None], None] = <lambda>) -> Build
 calibrate(net: StaticNet, package: SupernetPackage, images: Images | None = None) -> StaticNet
 evaluate(net: StaticNet, package: SupernetPackage, images: Images | None = None, *, metric: Literal[top1, balanced]
@@ -31,7 +32,8 @@ finetune(subnet: Subnet | str | Path, *, supernet: str | Path | SupernetPackage 
 fit_predictor(space: Space, accuracies: Mapping[Subnet, float], *, metric: Literal[top1, balanced] = top1) ->
     AccuracyPredictor
 from_net_config(config: Mapping[str, Any] | str | Path, space: Space, resolution: int | None = None) -> Subnet
-inspect(model: str | Path, *, profile: bool = False) -> Inspection
+inspect(model: str | Path, *, profile: bool = False, against: str | Path | None = None,
+    data: str | Path | None = None, images: int = 200) -> Inspection
 load_recipe(name_or_path: str | Path, preset: str | Path | None = None, overrides: Mapping[str, Any] | None = None)
     -> Recipe
 load_target(name_or_path: str | Path) -> Target

@@ -15,6 +15,7 @@ from ofa_edge.search.ranked_by import Choice
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision, Task
+from ofa_edge.workflows.blame import IMAGES, blame_file
 from ofa_edge.workflows.build.base import BuildOptions, ModelOptions
 from ofa_edge.workflows.build.constraints import Constraints
 from ofa_edge.workflows.build.run import plan_build, run_build
@@ -50,6 +51,7 @@ def build(
     tune_db: bool = True,
     sustained: bool = False,
     outside_key: bool = False,
+    max_drop: str | None = None,
     seed: int = 0,
     on_stage: OnStage = lambda name, cached, seconds: None,
 ) -> Build:
@@ -84,6 +86,7 @@ def build(
         tune_db: use what earlier tuning found.
         sustained: by the target's speed when it is warm.
         outside_key: where no latency model holds, take the nearest.
+        max_drop: what int8 may lose: points of top-1 ("0.5") or "25dB"; the fewest layers that keep it so stay in fp32.
         seed: of the search.
         on_stage: told when a stage starts (seconds: None) and ends: name, whether it was cached, seconds.
 
@@ -122,6 +125,7 @@ def build(
             tune_db=tune_db,
             sustained=sustained,
             outside_key=outside_key,
+            max_drop=max_drop,
             seed=seed,
         )
         plan = plan_build(options)
@@ -178,14 +182,28 @@ def verify_build(
     return verify_folder(folder, device, None if data is None else Path(data), limits, release)
 
 
-def inspect(model: str | Path, *, profile: bool = False) -> Inspection:
+def inspect(
+    model: str | Path,
+    *,
+    profile: bool = False,
+    against: str | Path | None = None,
+    data: str | Path | None = None,
+    images: int = IMAGES,
+) -> Inspection:
     """What is slow or inexact in a .tflite, .onnx or .so file, whoever made it, and how to mend it.
 
     Args:
         model: the file.
         profile: also time each operator of a TFLite file, alone, on this machine.
+        against: the ONNX file that an int8 TFLite file was made from: `blame` then says what each layer costs.
+        data: images for it, in folders by class; those in the package by default, if the classes are the same.
+        images: how many of them at most.
 
     Raises:
         ModelFileError: no such file, or it is damaged, or none of these kinds.
     """
-    return inspect_model(Path(model), profile)
+    found = inspect_model(Path(model), profile)
+    if against is None:
+        return found
+    blamed = blame_file(Path(model), Path(against), None if data is None else Path(data), images)
+    return dataclasses.replace(found, blame=blamed)

@@ -79,6 +79,11 @@ GATE_FAILED, NOT_PROVED = 1, 3
     metavar="K",
     help="Measure the K best candidates on the device, correct the latency model by them, and search again.",
 )
+@click.option(
+    "--max-drop",
+    metavar="POINTS|dB",
+    help="What int8 may lose: 0.5 (points of top-1) or 25dB; the fewest layers that keep it so stay in fp32.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted build (finished stages are always reused).")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 @json_option("Print the manifest as JSON.")
@@ -182,6 +187,7 @@ def summary(manifest: "Manifest", out: Path) -> str:
         *_race(manifest),
         _ladder(manifest),
         *_classes(manifest),
+        *_quantisation(manifest),
         _verdicts(manifest),
     ]
     return "\n\n".join([*parts, _where(manifest, out), _next(manifest, out)])
@@ -306,6 +312,12 @@ def outputs_words(outputs: "Mapping[str, float]") -> str:
 
 def _classes(manifest: "Manifest") -> list[str]:
     return [] if manifest.classes is None else [class_lines(manifest.classes, manifest.calibration is not None)]
+
+
+def _quantisation(manifest: "Manifest") -> list[str]:
+    from ofa_edge.cli.quantisation import quantisation_lines
+
+    return [] if manifest.quantisation is None else [quantisation_lines(manifest.quantisation)]
 
 
 def _verdicts(manifest: "Manifest") -> str:

@@ -1,6 +1,7 @@
 """`ofa-edge inspect`."""
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,13 +9,13 @@ import click
 
 from ofa_edge.cli.console import file_size, print_json, table
 from ofa_edge.cli.options import json_option
+from ofa_edge.cli.quantisation import blame_lines
 
 if TYPE_CHECKING:
     from ofa_edge.export.inspect import Finding, Inspection
-    from ofa_edge.records.blame import BlameRecord
 
 COLOURS = {"fault": "red", "warning": "yellow", "note": "cyan"}
-WIDTH, NAME_WIDTH, NAMED, PROFILED, BLAMED = 100, 78, 4, 10, 12
+WIDTH, NAME_WIDTH, NAMED, PROFILED = 100, 78, 4, 10
 FAULTY = 1
 
 
@@ -51,15 +52,15 @@ def inspect_command(
     """
     from ofa_edge.export.inspect import inspect_model
 
-    found, blamed = inspect_model(model, profile), None
+    found = inspect_model(model, profile)
     if against is not None:
         from ofa_edge.workflows.blame import blame_file
 
-        blamed = blame_file(model, against, data, images)
+        found = replace(found, blame=blame_file(model, against, data, images))
     if as_json:
-        print_json(found.to_json() | ({} if blamed is None else {"blame": blamed.model_dump(mode="json")}))
+        print_json(found.to_json())
     else:
-        click.echo(describe(found) + ("" if blamed is None else f"\n\n{blame_lines(blamed)}"))
+        click.echo(describe(found))
     return FAULTY if found.faults else 0
 
 
@@ -73,24 +74,8 @@ def describe(found: "Inspection") -> str:
     parts += [_finding(each) for each in found.findings]
     if found.profile:
         parts.append(_profile(found))
-    return "\n".join([*parts, _conclusion(found)])
-
-
-def blame_lines(found: "BlameRecord") -> str:
-    """What the layers of an int8 file cost, the worst first."""
-    labelled = found.top1_drop is not None
-    rows = [["layer, alone in int8", "SNR dB", "of the noise", *["points lost"] * labelled, "operators"]]
-    for each in found.layers[:BLAMED]:
-        operators = ", ".join(f"{name} {each.operators.count(name)}" for name in dict.fromkeys(each.operators))
-        drop = [] if each.top1_drop is None else [f"{100 * each.top1_drop:+.2f}"]
-        rows.append([_clipped(each.layer), f"{each.snr_db:.1f}", f"{100 * each.share:.1f} %", *drop, operators])
-    loss = "" if found.top1_drop is None else f", {100 * found.top1_drop:+.2f} points of top-1 lost"
-    worst, adds = len(rows) - 1, f"{found.added_db:.1f} dB"
-    return (
-        f"int8 beside fp32 on {found.images} images: {found.snr_db:.1f} dB{loss}\n"
-        f"the {worst} worst of {len(found.layers)} layers (the noise of all, each alone, adds up to {adds}):\n"
-        + table(rows, right=range(1, 3 + labelled))
-    )
+    blamed = [] if found.blame is None else ["", blame_lines(found.blame)]
+    return "\n".join([*parts, _conclusion(found), *blamed])
 
 
 def _wrapped(rows: list[list[str]]) -> str:

@@ -28,6 +28,7 @@ from ofa_edge.records.base import (
     Record,
 )
 from ofa_edge.records.classes import ClassesRecord
+from ofa_edge.records.mixed import QuantisationRecord
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.records.refinement import IntervalRecord, RefinementRecord
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord
@@ -338,6 +339,7 @@ class Manifest(Record):
     kernels: tuple[KernelRecord, ...] = ()  # of a CUDA library
     refinement: RefinementRecord | None = None  # of the latency model, by measuring candidates
     classes: ClassesRecord | None = None  # None where labels mean nothing
+    quantisation: QuantisationRecord | None = None  # of an int8 artifact, layer by layer
     race: RaceRecord | None = None  # where the runtime was chosen by measuring
 
     @property

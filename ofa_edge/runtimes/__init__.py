@@ -3,6 +3,7 @@
 from ofa_edge.runtimes.base import (
     Artifact,
     Converted,
+    DropLimit,
     Export,
     Facts,
     HostAnswers,
@@ -28,6 +29,7 @@ __all__ = [
     "FASTEST",
     "Artifact",
     "Converted",
+    "DropLimit",
     "Export",
     "Facts",
     "HostAnswers",

@@ -27,11 +27,13 @@ from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.network import Network
+from ofa_edge.records.blame import BlameRecord
+from ofa_edge.records.mixed import MixedRecord
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord, TuningRecord
 from ofa_edge.space import Space
 from ofa_edge.target_schema import PluginOptions, TvmOptions
 from ofa_edge.targets import Target
-from ofa_edge.vocabulary import Precision
+from ofa_edge.vocabulary import Allowed, Precision
 
 T = TypeVar("T")
 
@@ -67,6 +69,7 @@ class Export:
         precision: of the artifact.
         calibration: training images whose ranges an integer network takes over.
         tuning: of compiled code.
+        limit: what an integer artifact may lose; only for a runtime that `mixes`.
     """
 
     network: Network
@@ -74,6 +77,22 @@ class Export:
     precision: Precision
     calibration: Samples
     tuning: Tuning = Tuning()
+    limit: "DropLimit | None" = None
+
+
+@dataclass(frozen=True)
+class DropLimit:
+    """What an integer artifact may lose, and the images that layers are chosen by: none that it is judged on.
+
+    Attributes:
+        allowed: drop or dB.
+        images: to choose by.
+        labelled: whether their labels mean anything.
+    """
+
+    allowed: Allowed
+    images: Samples
+    labelled: bool
 
 
 @dataclass(frozen=True)
@@ -119,6 +138,7 @@ class Facts:
     files: tuple[Path, ...] = ()
     schedules: SchedulesRecord | None = None
     kernels: tuple[KernelRecord, ...] = ()
+    mixed: MixedRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +227,7 @@ class Runtime(ABC):
         modules: Python modules that its conversion imports, each with the command that installs it.
         sizes: models of the artifact's bytes, by precision.
         app: whether the Android demo runs its artifacts.
+        mixes: whether it can leave layers of an integer artifact in fp32.
         delegates: the distribution whose delegate takes over operators; None where the runtime has none.
     """
 
@@ -219,6 +240,7 @@ class Runtime(ABC):
     modules: ClassVar[Mapping[str, str]] = MappingProxyType({})
     sizes: ClassVar[Mapping[str, SizeModel]] = MappingProxyType({})
     app: ClassVar[bool] = False
+    mixes: ClassVar[bool] = False
     delegates: ClassVar[str | None] = None
 
     # -- what a target can do with it, before any work --------------------------------------------------------------
@@ -320,6 +342,11 @@ class Runtime(ABC):
     @abstractmethod
     def answers(self, artifact: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """Logits [N, classes] of the very file, from inputs [N, C, H, W]; None where no file of its kind runs here."""
+
+    def blame(self, export: Export, converted: Converted, samples: Samples, labelled: bool) -> BlameRecord | None:
+        """What each layer of an integer artifact costs on images; None where the runtime cannot tell."""
+        del export, converted, samples, labelled
+        return None
 
     def delegation(self, artifact: Path) -> Inspection | None:
         """What the delegate takes over of a file here, and what it leaves; None where the runtime has no delegate."""

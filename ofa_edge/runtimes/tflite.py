@@ -22,13 +22,27 @@ from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.measuring.turns import open_litert_turns
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.export.inspect.findings import Inspection
-from ofa_edge.files import write_bytes
+from ofa_edge.files import copy_file, write_bytes, write_json
+from ofa_edge.records.blame import BlameRecord
+from ofa_edge.records.mixed import MixedRecord
 from ofa_edge.runtimes.answers import answers_of, installed
-from ofa_edge.runtimes.base import Converted, Export, HostAnswers, RunHere, Runtime, Stages, Timer, Turns
+from ofa_edge.runtimes.base import (
+    Converted,
+    DropLimit,
+    Export,
+    Facts,
+    HostAnswers,
+    RunHere,
+    Runtime,
+    Stages,
+    Timer,
+    Turns,
+)
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision, numbers
 
 _BARE = "bare.tflite"
+MIXED = "mixed.json"
 
 
 class TFLite(Runtime):
@@ -55,6 +69,7 @@ class TFLite(Runtime):
         }
     )
     app = True
+    mixes = True
     delegates = "ai-edge-litert"
 
     @property
@@ -65,6 +80,8 @@ class TFLite(Runtime):
     def convert(self, stages: Stages, export: Export) -> Converted:
         """Convert, then add metadata: the metadata name the target, the slow conversion is the same for a fleet."""
         bare = self._bare(stages, export)
+        if export.limit is not None:
+            bare = self._mixed(stages, export, export.limit, bare)
         network = export.network
         origin = network.origin
         words = numbers(export.precision).words
@@ -89,9 +106,17 @@ class TFLite(Runtime):
                 outputs=outputs,
                 **description,
             )
+            if MIXED in bare.files:
+                copy_file(bare.path(MIXED), folder / MIXED)
 
-        inputs = {"bare": bare.files[_BARE], "labels": list(network.labels), "facts": facts, **description}
-        inputs |= {"outputs": outputs}
+        inputs = {
+            "bare": bare.files[_BARE],
+            "mixed": bare.files.get(MIXED),  # an account, also where nothing had to be left in fp32
+            "labels": list(network.labels),
+            "facts": facts,
+            "outputs": outputs,
+            **description,
+        }
         entry = stages.run("tflite", inputs, ("tflite-support",), produce)
         return Converted(entry, entry.path(self.artifact_name))
 
@@ -121,6 +146,44 @@ class TFLite(Runtime):
             "preprocessing": network.preprocessing and network.preprocessing.to_json(),
         }
         return stages.run("tflite-bare", inputs, (_tensorflow(),), produce)
+
+    def _mixed(self, stages: Stages, export: Export, limit: DropLimit, bare: CacheEntry) -> CacheEntry:
+        """The int8 file with the fewest layers in fp32 that keep a limit."""
+
+        def produce(folder: Path) -> None:
+            from ofa_edge.export.tflite.choosing import choose
+            from ofa_edge.export.tflite.int8_blame import pair_of
+
+            images, labels = export.network.inputs(limit.images), limit.images.labels
+            pair = pair_of(bare.path(_BARE), export.network.onnx)
+            content, record = choose(pair, images, labels if limit.labelled else None, limit.allowed)
+            write_bytes(folder / _BARE, content)
+            write_json(folder / MIXED, record.model_dump(mode="json"))
+
+        inputs = {
+            "bare": bare.files[_BARE],
+            "model": export.network.digest,
+            "asked": limit.allowed.words,
+            "images": limit.images.digest,
+            "labelled": limit.labelled,
+        }
+        return stages.run("tflite-mixed", inputs, ("ai-edge-litert",), produce)
+
+    def facts(self, converted: Converted) -> Facts:
+        """Which layers are in fp32, where a limit asked for it."""
+        if MIXED not in converted.entry.files:
+            return Facts()
+        record = MixedRecord.model_validate_json(converted.entry.path(MIXED).read_bytes())
+        return Facts((converted.entry.path(MIXED),), mixed=record)
+
+    def blame(self, export: Export, converted: Converted, samples: Samples, labelled: bool) -> BlameRecord | None:
+        """See `Runtime`. Of files that are int8 throughout."""
+        if export.precision != "int8" or MIXED in converted.entry.files:
+            return None
+        from ofa_edge.export.tflite.int8_blame import blame, pair_of
+
+        pair = pair_of(converted.path, export.network.onnx)
+        return blame(pair, export.network.inputs(samples), samples.labels if labelled else None)
 
     def run_here(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> RunHere:
         """The very file, by LiteRT."""

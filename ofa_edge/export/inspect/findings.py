@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from ofa_edge.records.blame import BlameRecord
+
 Severity = Literal["fault", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("fault", "warning", "note")
 
@@ -42,6 +44,7 @@ class Inspection:
         operators: how many of each.
         findings: the weightiest first.
         profile: milliseconds of each operator (TFLite: run alone), by its name in `nodes`; empty without --profile.
+        blame: what each layer of an int8 file costs; None without --against.
     """
 
     file: str
@@ -51,6 +54,7 @@ class Inspection:
     operators: Mapping[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     profile: Mapping[str, float] = field(default_factory=dict)
+    blame: BlameRecord | None = None
 
     @property
     def faults(self) -> tuple[Finding, ...]:
@@ -64,10 +68,12 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
-        return asdict(self)
+        blamed = None if self.blame is None else self.blame.model_dump(mode="json")
+        return {**asdict(replace(self, blame=None)), "blame": blamed}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Inspection":
         """Inverse of `to_json`."""
         findings = tuple(Finding(**{**each, "nodes": tuple(each["nodes"])}) for each in value["findings"])
-        return cls(**{**value, "findings": findings})
+        blamed = BlameRecord.model_validate(value["blame"]) if value.get("blame") else None
+        return cls(**{**value, "findings": findings, "blame": blamed})

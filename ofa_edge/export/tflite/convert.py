@@ -16,6 +16,7 @@ from ofa_edge.data.calibration import USUAL, check_normalised
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
 from ofa_edge.export.onnx.graph import Graph, PartRefusedError, read_graph
+from ofa_edge.export.onnx.lifted import lift
 from ofa_edge.export.onnx.part import save_part
 from ofa_edge.export.process import how_it_ended
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
@@ -47,6 +48,8 @@ def convert(
     with one scale per output channel of each weight. fp16-acc16 marks an fp16 model as one that may be added in half
     precision; a CPU without fp16 arithmetic goes on adding in fp32. The same input gives the same bytes.
 
+    A network that is given quantised (QDQ, QLinear operators) keeps its integers: int8 alone, without calibration.
+
     Args:
         onnx_path: a model of `onnx.export.export_onnx`.
         out: the file to write, whole or not at all.
@@ -76,8 +79,15 @@ def convert(
             raise UnknownNameError.of(f"{precision} rewrite", name, names(precision), "leave the name out of `skip`")
     try:
         graph = read_graph(onnx_path)
-        check_operators(graph)
-        images = _checked(calibration, graph, preprocessing) if meant.ranges else None
+        given = lift(graph)
+        if given is not None and not meant.ranges:
+            raise ConversionError(
+                f"{onnx_path.name} is quantised already, and {precision} is not what it was given in",
+                "it holds QuantizeLinear or QLinear operators: its integers are kept in int8",
+                "--precision int8; or give the network in fp32",
+            )
+        check_operators(graph if given is None else given.graph)
+        images = _checked(calibration, graph, preprocessing) if meant.ranges and given is None else None
         _convert(onnx_path, out, images, precision, skip)
     except PartRefusedError as error:
         if keep_failure is None or not save_part(onnx_path, error.outputs, keep_failure):

@@ -31,7 +31,7 @@ def mixed(pair: Pair, floats: Collection[int]) -> bytes:
             making.add_plain(place)
         else:
             making.add_quantised(place)
-    making.model.subgraphs[0].outputs = [making.quantised(int(pair.graph.outputs[0]))]
+    making.model.subgraphs[0].outputs = [making.quantised(int(each)) for each in pair.graph.outputs]
     making.model.subgraphs[0].inputs = [making.stored(("q", int(pair.graph.inputs[0])))]
     return making.packed()
 
@@ -49,7 +49,7 @@ def probe(pair: Pair, places: Collection[int]) -> bytes:
         making.add_plain(place, rounded=place in places)
         if place in places and pair.rounds(place):
             making.round(int(pair.graph.operators[place].outputs[0]))
-    making.model.subgraphs[0].outputs = [making.plain(int(pair.graph.outputs[0]))]
+    making.model.subgraphs[0].outputs = [making.plain(int(each)) for each in pair.graph.outputs]
     making.model.subgraphs[0].inputs = [making.stored(("f", int(pair.graph.inputs[0])))]
     return making.packed()
 

@@ -6,7 +6,7 @@ them can be taken from either file. That is all that `mixed` and `blame` need.
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,10 @@ class Pair:
         """The int8 file."""
         return pack(self.quantised)
 
+    def packed_twin(self) -> bytes:
+        """The fp32 file, its operators in the order of the int8 file."""
+        return pack(self.plain)
+
     @property
     def layers(self) -> dict[str, tuple[int, ...]]:
         """Positions of the operators of each ONNX node that weights or numbers were made of, in order."""
@@ -92,29 +96,28 @@ def open_pair(quantised: Path, plain: Path, nodes: Sequence[str], originals: Seq
     Raises:
         ModelFileError: the two are not of one graph.
     """
-    content = quantised.read_bytes()
-    pair = pair_up(content, plain.read_bytes())
+    pair = pair_up(quantised.read_bytes(), plain.read_bytes(), nodes, originals)
     if pair is None:
         raise ModelFileError(
             f"{quantised.name} is not the int8 form of this network",
             "not each of its operators has a partner among those that the network gives, or some are not int8",
             "give the ONNX file that it was converted from, by this version of ofa-edge",
         )
-    known = sorted(originals, key=len, reverse=True)
-    names = tuple(_original(name, known) for name in nodes)
-    return replace(pair, sources=tuple(_sources(pair.twin, op, names) for op in pair.twin.operators))
+    return pair
 
 
-def pair_up(quantised: bytes, plain: bytes) -> Pair | None:
-    """A pair that knows of no ONNX nodes; None where the two files are not of one graph."""
+def pair_up(quantised: bytes, plain: bytes, nodes: Sequence[str] = (), originals: Sequence[str] = ()) -> Pair | None:
+    """As `open_pair`, of files in memory; None where they are not of one graph. Without `nodes` it knows no sources."""
     left, right = unpack(quantised), unpack(plain)
     partners = _partners(left, right) if _is_int8(left.subgraphs[0]) else None
     if partners is None:
         return None
     operators = right.subgraphs[0].operators
-    right.subgraphs[0].operators = [operators[place] for place in partners]
-    kinds = _kinds(left)
-    return Pair(left, right, kinds, ((),) * len(kinds))
+    right.subgraphs[0].operators = ordered = [operators[place] for place in partners]
+    known = sorted(originals, key=len, reverse=True)
+    names = tuple(_original(name, known) for name in nodes)
+    sources = tuple(_sources(right.subgraphs[0], op, names) if names else () for op in ordered)
+    return Pair(left, right, _kinds(left), sources)
 
 
 def scale_of(tensor: Any) -> tuple[float, int] | None:

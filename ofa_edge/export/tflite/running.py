@@ -26,11 +26,7 @@ def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDA
         Logits, [N, classes] float32, dequantised where the model's output is int8; outputs of another shape are
         flattened, several stand one behind the other.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
-    with without_lines(_LITERT_BANNER):
-        interpreter = Interpreter(str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+    interpreter = started(path, threads)
     source, sinks = interpreter.get_input_details()[0], interpreter.get_output_details()
     rows = []
     for image in inputs.transpose(0, 2, 3, 1):
@@ -39,6 +35,16 @@ def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDA
         parts = [dequantise(interpreter.get_tensor(each["index"]), *each["quantization"]) for each in sinks]
         rows.append(np.concatenate([part.reshape(1, -1) for part in parts], axis=1))
     return np.concatenate(rows)
+
+
+def started(path: Path, threads: int = 1) -> Any:
+    """An interpreter of a file, ready to `invoke` on zeros."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with without_lines(_LITERT_BANNER):
+        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    return interpreter
 
 
 def answers_of(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -50,7 +56,7 @@ def answers_of(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float3
 
 
 def watch(content: bytes, images: NDArray[np.float32], tensors: Sequence[int]) -> Iterator[list[NDArray[Any]]]:
-    """Run a float32 model over images, one at a time.
+    """Run a model over images, one at a time.
 
     Args:
         content: the file.
@@ -70,9 +76,9 @@ def watch(content: bytes, images: NDArray[np.float32], tensors: Sequence[int]) -
     with without_lines(_LITERT_BANNER):
         interpreter = Interpreter(model_content=pack(model), num_threads=1)
         interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]["index"]
+    source = interpreter.get_input_details()[0]
     for image in images.transpose(0, 2, 3, 1):
-        interpreter.set_tensor(source, np.ascontiguousarray(image[None]))
+        interpreter.set_tensor(source["index"], quantise(image[None], source["dtype"], *source["quantization"]))
         interpreter.invoke()
         yield [interpreter.get_tensor(tensor) for tensor in tensors]
 

@@ -6,6 +6,7 @@ stdout. `convert.convert` calls it with checked arguments.
 
 import json
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.graph import Graph, PartRefusedError, read_graph
+from ofa_edge.export.onnx.lifted import Lifted, lift
 from ofa_edge.export.onnx.part import exact_answer
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.blame import blame_rewrite, first_that_differs, quiet_db, smallest_refused
 from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.export.tflite.converter import Settings, convert_graph
-from ofa_edge.export.tflite.rewrites import rewrite
+from ofa_edge.export.tflite.integers import install
+from ofa_edge.export.tflite.pair import pair_up
+from ofa_edge.export.tflite.rewrites import names, rewrite
 from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.vocabulary import Precision
 
@@ -41,6 +45,11 @@ def main(arguments: list[str]) -> int:
 
 def _convert(onnx_path: Path, out: Path, settings: Settings) -> None:
     graph = read_graph(onnx_path)
+    given = lift(graph)
+    if given is not None:
+        out.write_bytes(_keep_integers(given, settings))
+        _check_answers(onnx_path, graph, out, settings)
+        return
     rewritten = rewrite(graph, settings.twin_of or settings.precision, settings.skip)
     try:
         content = convert_graph(rewritten, settings)
@@ -55,6 +64,34 @@ def _convert(onnx_path: Path, out: Path, settings: Settings) -> None:
         raise PartRefusedError(what, error.why, error.hint, [node.output for node in nodes]) from error
     out.write_bytes(content)
     _check_answers(onnx_path, graph, out, settings)
+
+
+def _keep_integers(given: Lifted, settings: Settings) -> bytes:
+    """A file with the integers of the ONNX file: without rewrites, which would make others."""
+    graph, skip = given.graph, names("int8")
+    if len(graph.outputs) > 1:
+        raise ConversionError(
+            "a quantised network of several outputs",
+            f"it has {len(graph.outputs)}: {', '.join(graph.outputs)}",
+            "give it in fp32, with --precision int8; or with one output",
+        )
+    found = given.steps.get(graph.input)
+    scale, zero = (1.0, 0) if found is None else (float(found.scale[0]), found.zero)
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-given-") as folder:
+        path = Path(folder) / "images.npy"  # the converter wants some; what it finds in them is overwritten
+        integers = np.random.default_rng(0).integers(-128, 128, (8, *graph.input_shape[1:]))
+        np.save(path, ((integers - zero) * scale).astype(np.float32))
+        quantised = convert_graph(graph, Settings("int8", skip, str(path)))
+    twin = convert_graph(graph, Settings("fp32", twin_of="int8"))
+    values = [node.output for node in graph.nodes]
+    pair = pair_up(quantised, twin, values, values)
+    if pair is None:
+        raise ConversionError(
+            "the integers of this network cannot be kept",
+            "the converter makes other operators in int8 than in fp32",
+            "give the network in fp32, with --precision int8",
+        )
+    return install(pair, given)
 
 
 def _check_answers(onnx_path: Path, graph: Graph, out: Path, settings: Settings) -> None:

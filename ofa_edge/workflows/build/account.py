@@ -28,6 +28,7 @@ from ofa_edge.records.manifest import (
     Tolerance,
     Verdict,
 )
+from ofa_edge.records.mixed import QuantisationRecord
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.runtimes import Artifact, Converted, Facts
@@ -94,6 +95,7 @@ class Ladder:
     statistics: StatisticsRecord | None
     skipped: tuple[str, ...] = ()  # what could not be run on this machine
     classes: ClassesRecord | None = None
+    quantisation: QuantisationRecord | None = None  # of an int8 artifact, where it was looked into
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def manifest_of(
         refinement=None if start.refined is None else start.refined.record,
         race=race,
         classes=ladder.classes,
+        quantisation=ladder.quantisation,
     )
 
 

@@ -22,6 +22,7 @@ from ofa_edge.vocabulary import Precision, Task
 from ofa_edge.workflows.build.constraints import Constraints
 from ofa_edge.workflows.build.contenders import Contenders, contenders_for, require_one_question
 from ofa_edge.workflows.build.images import BuildData
+from ofa_edge.workflows.build.quantisation import require_mixable
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class BuildOptions:
     measure: int | None = None
     predictor: Choice = "auto"
     sustained: bool = False
+    max_drop: str | None = None  # what an int8 artifact may lose
     constraints: Constraints = field(default_factory=Constraints)
     model: ModelOptions | None = None  # in place of a supernet
 
@@ -189,6 +191,8 @@ def resolve(options: BuildOptions, *, claim: bool) -> Resolved:
     wanted = contenders.runtimes[0].name if contenders else options.runtime or target.runtime.kind
     runtime = require(target, wanted, precision)
     runtime.require_tools(target)
+    for each in contenders.runtimes if contenders else (runtime,):
+        require_mixable(options.max_drop, each, precision)
     if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:
         raise ConfigError("bad budget", f"--latency-ms {options.latency_ms}", "give milliseconds above 0")
     device = chosen_device(options.device, target, runtime)

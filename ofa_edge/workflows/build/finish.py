@@ -41,6 +41,7 @@ from ofa_edge.workflows.build.account import Built, Ladder, Start, file_record, 
 from ofa_edge.workflows.build.base import Plan
 from ofa_edge.workflows.build.fastest import Race, check_raceable, race, with_runtime
 from ofa_edge.workflows.build.on_device import Trial, check_tunable, run_on_device
+from ofa_edge.workflows.build.quantisation import quantisation_of
 from ofa_edge.workflows.build.stages import StageRunner
 
 REPORT = "report.html"
@@ -177,6 +178,7 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
         start.statistics,
         here.skipped,
         classes_record(network.labels, first, last, plan.data.labels),
+        quantisation_of(export, built.converted, rungs, built.artifact.runtime, plan.data),
     )
 
 

@@ -25,6 +25,7 @@ from ofa_edge.workflows.build.base import BuildOptions, ExportPlan, Plan, part_r
 from ofa_edge.workflows.build.constraints import Constraints, limits_of, require_able, searched_part
 from ofa_edge.workflows.build.contenders import predictions_text
 from ofa_edge.workflows.build.images import BuildData, build_data
+from ofa_edge.workflows.build.quantisation import limit_of
 
 MEASURED_CANDIDATES, MEASURED_BY_MACS = 8, 32  # with a predictor that ranks, and without one
 
@@ -162,6 +163,7 @@ def make_plan(
             "leave out --refine: with --device NAME the network itself is measured",
         )
     search = _search_plan(options, target, found.runtime, precision, package, images, predictor)
+    limit_of(options.max_drop, search.data)
     ranges = _ranges(package, search.data) if numbers(precision).ranges and images else None
     export = ExportPlan(found.runtime, precision, found.tuning, ranges, contenders)
     return SupernetPlan(options, target, export, found.device, search.data, found.out, search)

@@ -64,7 +64,7 @@ def fit_ranges(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.
         for group, ranges in fitted.items():
             for tensor in group:
                 _set_range(pair.graph.tensors[tensor], *ranges[place])
-        _store_biases(pair)
+        store_biases(pair)
         return pair.packed()
 
     files = [file(place) for place in range(len(POWERS) + 1)]
@@ -189,7 +189,7 @@ def _least_step(pair: Pair, group: Sequence[int]) -> float:
     return least
 
 
-def _store_biases(pair: Pair) -> None:
+def store_biases(pair: Pair) -> None:
     """Biases are stored in steps of the input's times the weights': anew from their real values."""
     for place, op in enumerate(pair.graph.operators):
         bias, scales = _bias_of(pair, place) if pair.names[place] in WEIGHTED else (None, np.ones(1))
