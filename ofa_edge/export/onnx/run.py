@@ -44,7 +44,8 @@ def open_session(path: Path) -> Any:
         options.add_session_config_entry("session.x64quantprecision", exact)
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
+    states = onnxruntime.capi.onnxruntime_pybind11_state
     try:
         return session("1")
-    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
+    except (states.NotImplemented, states.Fail):
         return session("0")
