@@ -46,7 +46,7 @@ def as_onnx(model: Model, example: Example | None, folder: Path) -> Path:
         net, tensor = model, example if isinstance(example, torch.Tensor) else torch.zeros(tuple(example))
     else:
         raise UnsupportedError(
-            f"cannot build a {type(model).__name__}",
+            f"cannot build from {type(model).__name__}",
             "a network is an ONNX file, a torch module or an exported program",
             "export it to ONNX",
         )

@@ -5,15 +5,19 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 
 from ofa_edge.errors import ConversionError
+from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import write_bytes
+from ofa_edge.metrics import snr_db
 
 if TYPE_CHECKING:
     import onnx
 
+_EXPORTED_DB = 60.0  # sound exports show 100 and more
 OPSET = 17
 """The oldest opset with HardSwish that the TorchScript exporter writes as one node; LiteRT and TVM both read it."""
 
@@ -45,18 +49,49 @@ def export_onnx(net: nn.Module, shape: tuple[int, int, int, int], out: Path) -> 
 
 
 def export_module(net: nn.Module, example: torch.Tensor, out: Path) -> None:
-    """Write any torch module as ONNX: opset 17, one input `input`, one output `logits`, as it is.
+    """Write any torch module as ONNX, opset 17, as it is in evaluation mode, and hold the file against the module.
 
     Args:
-        net: the module; it is exported in evaluation mode.
+        net: the module, which stays in the mode that it is in.
         example: an input, batch 1; its values say nothing but the way through the module's branches.
         out: the file to write.
 
     Raises:
-        ConversionError: the module cannot be traced, or not exported.
+        ConversionError: the module cannot be traced, or not exported, or the file answers otherwise than it does: a
+            trace keeps the branches that the example took.
         OutputError: `out` cannot be written.
     """
-    write_bytes(out, _trace(net, example).SerializeToString(deterministic=True))
+    training = net.training
+    net.train(False)
+    try:
+        write_bytes(out, _trace(net, example).SerializeToString(deterministic=True))
+        _check_export(net, example, out)
+    finally:
+        net.train(training)
+
+
+def _check_export(net: nn.Module, example: torch.Tensor, out: Path) -> None:
+    """On the example and on random inputs."""
+    random = torch.Generator().manual_seed(0)
+    others = [torch.randn(example.shape, generator=random) * scale for scale in (0.1, 1.0, 10.0)]
+    for inputs in (example, *(each.to(example.dtype) for each in others)):
+        with torch.no_grad():
+            answers = net(inputs)
+        parts = answers if isinstance(answers, tuple | list) else (answers,)
+        wanted = np.concatenate([part.detach().numpy().reshape(1, -1) for part in parts], axis=1).astype(np.float32)
+        found = run_onnx(out, inputs.numpy())
+        if wanted.shape != found.shape:
+            how = f"{found.shape[1]} values for the module's {wanted.shape[1]}"
+        else:
+            near = snr_db(*(float(np.square(each, dtype=np.float64).sum()) for each in (wanted, wanted - found)))
+            how = f"{near:.1f} dB beside the module, on inputs as large as {inputs.abs().max():.2g}"
+            if near >= _EXPORTED_DB:
+                continue
+        raise ConversionError(
+            f"{type(net).__name__} is another network as ONNX",
+            how,
+            "a trace keeps the branches that the example took: export it with torch.onnx.export(..., dynamo=True)",
+        )
 
 
 def _trace(net: nn.Module, example: torch.Tensor) -> "onnx.ModelProto":
@@ -67,6 +102,8 @@ def _trace(net: nn.Module, example: torch.Tensor) -> "onnx.ModelProto":
         # Both announce that this exporter is the old one, which is why it was chosen.
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
+        # What a trace cannot see: the file is held against the module afterwards.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         try:
             torch.onnx.export(
                 net,
