@@ -10,8 +10,13 @@ def narrowed(func: Any) -> Any:
     import tvm_ffi
     from tvm import ir, tirx
 
-    found = []
-    tvm_ffi.structural_map(func.body, (tirx.For, lambda loop: found.append(PEELED in loop.annotations) or loop))
+    found: list[bool] = []
+
+    def look(loop: Any) -> Any:
+        found.append(PEELED in loop.annotations)
+        return loop
+
+    tvm_ffi.structural_map(func.body, (tirx.For, look))
     if not any(found):
         return func
     module = ir.IRModule({"main": func.with_attr("global_symbol", "main")})
