@@ -22,11 +22,19 @@ _WORK = 4  # an element costs about as much as so many multiply-adds: it waits f
 
 
 def schedule_elementwise(schedule: Any, isa: Isa, knobs: Knobs) -> None:
-    """Inline all blocks into the last, and schedule that one."""
-    *before, last = blocks_of(schedule)
-    for block in before:
-        schedule.compute_inline(block)
-    schedule_block(schedule, last, isa, knobs)
+    """Inline all blocks into those that write the function's results, and schedule these."""
+    blocks = blocks_of(schedule)
+    results = [block for block in blocks if _is_result(schedule, block)]
+    for block in blocks:
+        if block not in results:
+            schedule.compute_inline(block)
+    for block in results:
+        schedule_block(schedule, block, isa, knobs)
+
+
+def _is_result(schedule: Any, block: Any) -> bool:
+    written = schedule.get(block).writes[0].source
+    return any(written.same_as(buffer) for buffer in schedule.mod["main"].params)
 
 
 def schedule_block(schedule: Any, block: Any, isa: Isa, knobs: Knobs) -> None:

@@ -10,7 +10,7 @@ def narrowed(func: Any) -> Any:
     import tvm_ffi
     from tvm import ir, tirx
 
-    found = list[bool]()
+    found: list[bool] = []
 
     def look(loop: Any) -> Any:
         found.append(PEELED in loop.annotations)

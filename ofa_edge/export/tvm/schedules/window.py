@@ -122,7 +122,7 @@ def schedule_dense(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits:
 def _plane_tile(places: list[int], channels: int, isa: Isa, knobs: Knobs, bits: int) -> tuple[Tile, int]:
     """The best tile of columns by channels, and its lines: two where that is as good, for it reads fewer weights."""
     one = product_tile(places[-1], channels, isa, knobs, bits)
-    if len(places) < 3 or places[-2] % 2:
+    if len(places) < 3 or places[-2] % 2 or not isa.memory_operands:  # two lines take more registers for addresses
         return one, 1
 
     def score(half: Tile) -> float | None:
