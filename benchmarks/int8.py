@@ -31,6 +31,7 @@ from ofa_edge.verify.parity import compare
 from ofa_edge.vocabulary import Allowed
 
 RECORDED = Path(__file__).parent / "int8_results.json"
+WIDE = Path(__file__).parent / "int8_wide_results.json"
 TRIED = Path(__file__).parent / "int8_tried_results.json"
 SUBNETS, CALIBRATION, CHOSEN_ON = 12, 500, 100
 AIM = Allowed(snr_db=30.0)
@@ -144,8 +145,7 @@ def wide() -> None:
         convert_twin(onnx, folder / "fp32.tflite")
         int8, fp32 = ((folder / f"{each}.tflite").read_bytes() for each in ("int8", "fp32"))
         ratios = {"w8a16": time_ratio(content, int8), "fp32": time_ratio(fp32, int8)}
-    found = json.loads(RECORDED.read_text())
-    write_json(RECORDED, found | {"wide": {"subnet": subnet.id, **ratios}})
+    write_json(WIDE, {"subnet": subnet.id, **ratios})
 
 
 def table() -> str:
@@ -200,8 +200,8 @@ def table() -> str:
             more."""
         ),
     ]
-    if "wide" in found:
-        wide = found["wide"]
+    if WIDE.exists():
+        wide = json.loads(WIDE.read_text())
         lines += [
             "",
             _paragraph(
