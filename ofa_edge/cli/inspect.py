@@ -21,7 +21,11 @@ FAULTY = 1
 
 @click.command("inspect")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--profile", is_flag=True, help="Time each operator of a TFLite file alone, on this machine.")
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Time each operator on this machine: of a TFLite file alone, of an ONNX file in the whole.",
+)
 @click.option(
     "--against",
     type=click.Path(path_type=Path),
@@ -111,8 +115,8 @@ def _profile(found: "Inspection") -> str:
     """The dearest operators."""
     total = sum(found.profile.values())
     dearest = sorted(found.profile.items(), key=lambda item: -item[1])[:PROFILED]
-    rows = [["operator, run alone", "ms", "share"]]
-    rows += [[_clipped(name), f"{ms:.3f}", f"{100 * ms / total:.1f} %"] for name, ms in dearest]
+    rows = [["operator" if found.kind == "onnx" else "operator, run alone", "ms", "share"]]
+    rows += [[_clipped(name), f"{ms:.3f}", f"{100 * ms / (total or 1):.1f} %"] for name, ms in dearest]
     return f"\nthe {len(dearest)} dearest of {len(found.profile)} operators:\n" + table(rows, right=(1, 2))
 
 

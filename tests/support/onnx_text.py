@@ -44,8 +44,9 @@ def save_graph(path: Path, graph: Graph, opset: int = 17) -> Path:
     sink = helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)
     used = {name for node in graph.nodes for name in node.inputs}
     constants = [numpy_helper.from_array(value, name) for name, value in graph.constants.items() if name in used]
-    if graph.output != "logits":
-        nodes.append(helper.make_node("Identity", [graph.output], ["logits"]))
+    (output,) = graph.outputs
+    if output != "logits":
+        nodes.append(helper.make_node("Identity", [output], ["logits"]))
     proto = helper.make_graph(nodes, "main", [source], [sink], constants)
     onnx.save(helper.make_model(proto, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
     return path

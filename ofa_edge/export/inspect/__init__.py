@@ -20,7 +20,7 @@ def inspect_model(path: Path, profile: bool = False) -> Inspection:
 
     Args:
         path: a .tflite, .onnx or .so file; told apart by what is in it, and by its name where that says nothing.
-        profile: also time each operator of a TFLite file, alone, on this machine.
+        profile: also time each operator on this machine: of a TFLite file alone, of an ONNX file in the whole.
 
     Raises:
         ModelFileError: no such file, or it is damaged, or none of these kinds.
@@ -42,7 +42,7 @@ def inspect_model(path: Path, profile: bool = False) -> Inspection:
     if suffix == ".onnx":
         from ofa_edge.export.inspect.onnx_file import inspect_onnx
 
-        return inspect_onnx(path)
+        return inspect_onnx(path, profile)
     raise ModelFileError(
         f"{path.name} is not a model file",
         f"{path}: neither a TFLite model, nor a shared library, nor named .onnx" if start else f"{path}: it is empty",

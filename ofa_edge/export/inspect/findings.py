@@ -43,7 +43,7 @@ class Inspection:
         facts: what it is, in words, by the name of the fact.
         operators: how many of each.
         findings: the weightiest first.
-        profile: milliseconds of each operator run alone, by its name in `nodes` of a finding; empty without --profile.
+        profile: milliseconds of each operator (TFLite: run alone), by its name in `nodes`; empty without --profile.
         blame: what each layer of an int8 file costs; None without --against.
     """
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.inspect.findings import Finding, Inspection
+from ofa_edge.export.inspect.onnx_profile import profile_onnx
 from ofa_edge.export.onnx.graph import Node, is_plain_depthwise, read_interface, read_nodes
 from ofa_edge.export.onnx.load import bytes_of, graphs, load_model, opset_of, tensors
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
@@ -20,11 +21,12 @@ Ask = Callable[[Sequence[Path]], tuple[Trial, ...]]
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
-def inspect_onnx(path: Path, ask: Ask = try_nodes) -> Inspection:
-    """Inspect an ONNX file of any origin. Weights in data files are counted and not read.
+def inspect_onnx(path: Path, profile: bool = False, ask: Ask = try_nodes) -> Inspection:
+    """Inspect an ONNX file of any origin. Weights in data files are counted, and read for a profile alone.
 
     Args:
         path: the file.
+        profile: also time each node, in ONNX Runtime on this machine.
         ask: which nodes do not convert.
 
     Raises:
@@ -46,8 +48,16 @@ def inspect_onnx(path: Path, ask: Ask = try_nodes) -> Inspection:
     counts = Counter(_operator(node) for graph in inside for node in graph.node)
     if len(inside) > 1:
         facts["bodies"] = f"{len(inside) - 1} of branches and loops; their operators are counted too"
+    ms: Mapping[str, float] = {}
+    if profile:
+        measured = profile_onnx(path)
+        ms = measured.ms
+        facts["profile"] = (
+            f"{sum(ms.values()):.3f} ms in {len(ms)} nodes; the whole: {measured.whole_ms:.3f} ms (ONNX Runtime, "
+            "unoptimised, one thread)"
+        )
     size = path.stat().st_size + sum(outside.values())
-    return Inspection(path.name, "onnx", size, facts, dict(counts.most_common()), findings).sorted()
+    return Inspection(path.name, "onnx", size, facts, dict(counts.most_common()), findings, ms).sorted()
 
 
 def _operator(node: "onnx.NodeProto") -> str:

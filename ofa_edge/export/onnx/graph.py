@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError, ModelFileError
-from ofa_edge.export.onnx.load import load_model
+from ofa_edge.export.onnx.folded import folded
+from ofa_edge.export.onnx.load import array_of, load_model
 
 if TYPE_CHECKING:
     import onnx
@@ -137,7 +138,7 @@ def read_nodes(
         refused: told of each node that cannot be read; it is left out.
 
     Returns:
-        Nodes in the file's order, and constants by name: initializers, values of Constant nodes, other names of both.
+        Nodes in the file's order, and constants by name: initializers, Constant nodes, and what is computed of those.
     """
     proto = model.graph
     read = {name for each in proto.node for name in each.input} | {each.name for each in proto.output}
@@ -148,8 +149,8 @@ def read_nodes(
             node = _node(each, number, read)
             if node.op == "Constant":
                 constants[node.output] = _constant_value(node)
-            elif node.op == "Identity" and node.inputs[0] in constants:
-                constants[node.output] = constants[node.inputs[0]]
+            elif (value := folded(model, each, constants)) is not None:
+                constants[node.output] = value
             elif node.op == "Clip" and {"min", "max"} & node.attributes.keys():
                 nodes.append(_newer_clip(node, constants))
             elif node.op == "Split":
@@ -159,15 +160,6 @@ def read_nodes(
         except NodeRefusedError as error:
             refused(error)
     return tuple(nodes), constants
-
-
-def array_of(tensor: "onnx.TensorProto") -> NDArray[Any]:
-    """A tensor's values; zeros, which take no room, where they lie in another file and were not read."""
-    import onnx
-
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        return np.broadcast_to(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).type(0), tuple(tensor.dims))
-    return onnx.numpy_helper.to_array(tensor)
 
 
 def read_interface(

@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ofa_edge.errors import ModelFileError
 
@@ -78,6 +81,15 @@ def tensors(graph: "onnx.GraphProto") -> "Iterator[onnx.TensorProto]":
             if attribute.type == onnx.AttributeProto.TENSOR:
                 yield attribute.t
             yield from attribute.tensors
+
+
+def array_of(tensor: "onnx.TensorProto") -> NDArray[Any]:
+    """A tensor's values; zeros, which take no room, where they lie in another file and were not read."""
+    import onnx
+
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return np.broadcast_to(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).type(0), tuple(tensor.dims))
+    return onnx.numpy_helper.to_array(tensor)
 
 
 def bytes_of(tensor: "onnx.TensorProto") -> int:

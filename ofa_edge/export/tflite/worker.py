@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.graph import Graph, PartRefusedError, read_graph
 from ofa_edge.export.onnx.lifted import Lifted, lift
+from ofa_edge.export.onnx.part import exact_answer
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.blame import blame_rewrite, first_that_differs, quiet_db, smallest_refused
 from ofa_edge.export.tflite.convert import run_tflite
@@ -107,6 +108,9 @@ def _check_answers(onnx_path: Path, graph: Graph, out: Path, settings: Settings)
     elif least is not None and np.isfinite(wanted).all() and not (found := quiet_db(wanted, answer)) >= least:
         what = "answers otherwise than the ONNX model"
         why = f"{found:.1f} dB beside ONNX Runtime on one random image, {least:.0f} are asked of {settings.precision}"
+        exact = exact_answer(onnx_path, image)
+        if exact is not None and exact.shape == answer.shape and quiet_db(exact, answer) >= least:
+            return  # it is ONNX Runtime that is off
     else:
         return
     first = first_that_differs(onnx_path, graph, image, _LEAST_DB["fp32"])

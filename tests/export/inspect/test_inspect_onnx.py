@@ -20,7 +20,7 @@ def codes(found, severity="fault"):
 
 def ruled(path, trial=Trial()):  # noqa: B008 (frozen)
     """Inspected by the rules alone, with a trial's outcome given."""
-    return inspect_onnx(path, lambda _: (trial,))
+    return inspect_onnx(path, ask=lambda _: (trial,))
 
 
 def saved(folder, body, shape=SMALL, **weights):
@@ -133,6 +133,30 @@ def test_weights_are_seen_wherever_they_lie(tmp_path):
         assert found.facts["weights"] == "1 tensor, 784 bytes"
     assert found.facts["data files"] == "w.bin 784 bytes"
     assert found.size == (tmp_path / "data.onnx").stat().st_size + 784
+
+
+def test_a_profile_sums_to_the_whole_wherever_weights_lie(tmp_path):
+    body = "a = Conv<pads=[1,1,1,1]>(input, w) b = Relu(a) c = Conv<pads=[1,1,1,1]>(b, w) logits = Flatten(c)"
+    path = save_model(tmp_path / "plain.onnx", body, (1, 32, 40, 40), w=(32, 32, 3, 3))
+    model = onnx.load(path)
+    node = helper.make_node("Constant", [], ["w"], "w", value=model.graph.initializer[0])
+    onnx.save(model, tmp_path / "data.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    model = onnx.load(path)
+    del model.graph.initializer[:]
+    model.graph.node.insert(0, node)
+    onnx.save(model, tmp_path / "constant.onnx")
+    for name in ("plain", "constant", "data"):
+        found = inspect_onnx(tmp_path / f"{name}.onnx", profile=True, ask=lambda _: (Trial(),))
+        assert set(found.profile) == {"Conv_0", "Relu_1", "Conv_2", "Flatten_3"}
+        total, whole = (float(found.facts["profile"].split(" ms")[at].split()[-1]) for at in (0, 1))
+        assert abs(total - sum(found.profile.values())) < 1e-3
+        assert total <= whole * 1.05
+
+
+def test_a_profile_of_what_does_not_run_is_an_error(tmp_path):
+    path = save_model(tmp_path / "m.onnx", "logits = Reshape(input, to)", SMALL, to=np.array([7, 7]))
+    with pytest.raises(ModelFileError):
+        inspect_onnx(path, profile=True, ask=lambda _: (Trial(),))
 
 
 def test_bodies_of_branches_are_counted(tmp_path):

@@ -13,7 +13,7 @@ def test_nodes_constants_and_names(tmp_path):
     assert [node.op for node in graph.nodes] == ["Mul", "Add", "Clip"]
     assert graph.nodes[0] == Node("Mul", "Mul_1", ("input", "two"), "a")
     assert graph.nodes[2].inputs == ("b", "", "two")
-    assert (graph.input, graph.output, graph.input_shape) == ("input", "logits", (1, 3, 4, 4))
+    assert (graph.input, graph.outputs, graph.input_shape) == ("input", ("logits",), (1, 3, 4, 4))
     np.testing.assert_array_equal(graph.constant("two"), np.float32(2))
     assert graph.constant("w").shape == (1, 3, 1, 1)
     assert graph.constant("a") is graph.constant("") is None
@@ -61,3 +61,22 @@ def test_bounds_that_an_old_opset_gives_as_attributes_are_kept(tmp_path):
     graph = read_graph(tmp_path / "old.onnx")
     assert graph.nodes[0].inputs == ("x", "", "y/max")
     assert graph.constant("y/max") == 6
+
+
+def test_what_is_computed_of_constants_is_one(tmp_path):
+    body = """
+        t = Transpose<perm=[1,0]>(w) r = Reshape(t, to) c = Cast<to=1>(n) s = Mul(r, c)
+        x = Add(input, s) logits = Reshape(x, to)
+    """
+    weights = {"w": np.arange(6, dtype=np.float32).reshape(3, 2), "to": np.array([1, 1, 2, 3]), "n": np.array([2.0])}
+    graph = read_graph(save_model(tmp_path / "m.onnx", body, (1, 1, 2, 3), **weights))
+    assert [node.op for node in graph.nodes] == ["Add", "Reshape"]
+    np.testing.assert_array_equal(graph.constant("s"), 2 * weights["w"].T.reshape(1, 1, 2, 3))
+    assert graph.constant("s").dtype == np.float32
+
+
+def test_quantised_constants_stay(tmp_path):
+    body = "d = DequantizeLinear(q, s) logits = Add(input, d)"
+    weights = {"q": np.ones((1, 3, 4, 4), np.int8), "s": np.float32(0.5)}
+    graph = read_graph(save_model(tmp_path / "m.onnx", body, (1, 3, 4, 4), **weights))
+    assert [node.op for node in graph.nodes] == ["DequantizeLinear", "Add"]

@@ -15,13 +15,15 @@ from onnx_text import save_model
 from places import ROOT
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.onnx.part import run_values, save_part
+from ofa_edge.export.onnx.part import exact_answer, run_values, save_part
 from ofa_edge.export.onnx.run import run_onnx
-from ofa_edge.export.tflite.convert import convert
+from ofa_edge.export.tflite.blame import quiet_db
+from ofa_edge.export.tflite.convert import convert, run_tflite
 
 SHAPE = (1, 3, 5, 4)
 CHAIN = "a = Conv(input, w) b = Tanh(a) c = Abs(b) p = GlobalAveragePool(c) logits = Flatten(p)"
 WEIGHTS = {"w": (4, 3, 3, 3)}
+BELOW = np.full(3, -16, np.float32)
 
 RUN = """
 import contextlib, dataclasses, io, json, sys
@@ -81,6 +83,18 @@ def test_the_node_is_named(told, case, words, outputs):
     assert code == 1
     assert words in f"{said['what']} {said['why']}"
     assert said["outputs"] == outputs
+
+
+def test_a_small_sigmoid_is_no_fault_of_ours(tmp_path):
+    """ONNX Runtime is 30 dB off there, and LiteRT is right."""
+    body = "a = Conv(input, w, b) logits = Sigmoid(a)"
+    path = save_model(tmp_path / "m.onnx", body, SHAPE, w=np.eye(3, dtype=np.float32)[..., None, None], b=BELOW)
+    image = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+    exact = exact_answer(path, image)
+    np.testing.assert_allclose(exact, 1 / (1 + np.exp(-(image.astype(np.float64) - 16))), rtol=1e-5)
+    assert quiet_db(exact, run_onnx(path, image)) < 70, "else this shows nothing"
+    convert(path, tmp_path / "m.tflite", "fp32")
+    assert quiet_db(exact, run_tflite(tmp_path / "m.tflite", image)) > 90
 
 
 # -- the part as a file of its own --

@@ -13,6 +13,7 @@ from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
 from ofa_edge.export.tflite.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.tflite.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
 from ofa_edge.export.tflite.rewrites.join_activations import join_activations
+from ofa_edge.export.tflite.rewrites.join_group_norms import join_group_norms
 from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
 from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
 from ofa_edge.export.tflite.rewrites.sink_scales import sink_scales
@@ -50,9 +51,17 @@ def test_the_order_is_what_it_says():
     assert file_rewrites_for("dynamic") == (float_depthwise, share_vectors)
     assert file_rewrites_for("int8") == (fit_ranges, share_vectors)
     assert names("dynamic")[-2:] == ("float_depthwise", "share_vectors")
-    assert rewrites_for("fp32") == (join_activations, crop_kernels, split_depthwise, open_hard_sigmoid, sink_scales)
+    assert rewrites_for("fp32") == (
+        join_activations,
+        join_group_norms,
+        crop_kernels,
+        split_depthwise,
+        open_hard_sigmoid,
+        sink_scales,
+    )
     assert rewrites_for("int8") == (
         join_activations,
+        join_group_norms,
         crop_kernels,
         split_depthwise,
         open_hard_sigmoid,
@@ -72,7 +81,7 @@ def test_large_depthwise_kernels_are_split(tmp_path, kernel, parts, size, stride
     path = save_model(tmp_path / "model.onnx", body, shape, w=(4, 1, kernel, kernel), b=(4,))
     graph = split_depthwise(read_graph(path))
     assert operators(graph) == {"Conv": parts, "Add": parts - 1}
-    assert graph.output == "logits"
+    assert graph.outputs == ("logits",)
     before, after = run_both(path, graph, shape)
     assert compare(before, after).snr_db > 120
 
@@ -293,4 +302,27 @@ def test_pieces_that_others_read_stay_beside_the_one(tmp_path):
     graph = join_activations(read_graph(path))
     assert operators(graph) == {"HardSigmoid": 1, "HardSwish": 1, "Add": 1}
     before, after = run_both(path, graph, (1, 4, 5, 5))
+    assert compare(before, after).snr_db > 120
+
+
+# -- join_group_norms --
+
+BY_RESHAPES = "r = Reshape(input, to) n = InstanceNormalization(r, s, z) y = Reshape(n, back) logits = Mul(y, c)"
+
+
+@pytest.mark.parametrize(("groups", "joined"), [(1, True), (2, True), (4, True), ("scaled", False)])
+def test_group_norms_by_reshapes_become_one(tmp_path, groups, joined):
+    count = 2 if groups == "scaled" else groups
+    scale = np.full(count, 3 if groups == "scaled" else 1, np.float32)
+    weights = {
+        "to": np.array([0, count, -1]),
+        "back": np.array([1, 4, 5, 3]),
+        "s": scale,
+        "z": 0 * scale,
+        "c": (4, 1, 1),
+    }
+    path = save_model(tmp_path / "model.onnx", BY_RESHAPES, (1, 4, 5, 3), **weights)
+    graph = join_group_norms(read_graph(path))
+    assert (operators(graph) == {"GroupNormalization": 1, "Mul": 1}) == joined
+    before, after = run_both(path, graph, (1, 4, 5, 3), opset=21)
     assert compare(before, after).snr_db > 120

@@ -16,6 +16,7 @@ from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
 from ofa_edge.export.tflite.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.tflite.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
 from ofa_edge.export.tflite.rewrites.join_activations import join_activations
+from ofa_edge.export.tflite.rewrites.join_group_norms import join_group_norms
 from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
 from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
 from ofa_edge.export.tflite.rewrites.sink_scales import sink_scales
@@ -49,6 +50,7 @@ def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
     return (
         # First: what is one operator is to be one node for those that follow.
         join_activations,
+        join_group_norms,
         # Before the split: on small maps some of its parts would only ever read padding.
         crop_kernels,
         # XNNPACK has no fast depthwise kernel of more than 25 taps, in any precision.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
-from ofa_edge.export.tflite.tf_ops.values import Axes, Value, constant_like, ordered, raised
+from ofa_edge.export.tflite.tf_ops.values import IMAGE, Axes, Value, constant_like, ordered, plain, raised
 
 
 def unary(function: Callable[[Any, Any], Any]) -> Builder:
@@ -46,8 +46,8 @@ def operands(site: Site, left: Any, right: Any) -> tuple[Any, Any, Axes]:
     if not values:
         raise site.node.refused("both inputs are constants", "run onnxsim over the model first")
     rank = max(len(each.shape) for each in (left, right))
-    # The larger one keeps its order; the other follows.
-    lead = raised(site.tf, max(values, key=lambda each: (each.rank, math.prod(each.shape))), rank)
+    # The larger one keeps its order, of two alike one in a usual order: the other follows.
+    lead = raised(site.tf, max(values, key=lambda each: (each.rank, math.prod(each.shape), _is_usual(each))), rank)
 
     def follow(each: Any) -> Any:
         if isinstance(each, Value):
@@ -55,6 +55,10 @@ def operands(site: Site, left: Any, right: Any) -> tuple[Any, Any, Axes]:
         return constant_like(site.tf, each, lead.axes)
 
     return follow(left), follow(right), lead.axes
+
+
+def _is_usual(value: Value) -> bool:
+    return value.axes in (plain(value.rank), IMAGE)
 
 
 def clip(site: Site) -> Value:

@@ -23,6 +23,14 @@ def gemm(site: Site) -> Value:
 
 def matmul(site: Site) -> Value:
     """Of matrices and of stacks of them: in ONNX's own order, which is also TensorFlow's."""
+    other = site.args[1]
+    if (
+        isinstance(other, Value)
+        and other.rank > 1
+        and other.axes == (*range(other.rank - 2), other.rank - 1, other.rank - 2)
+    ):
+        y = site.tf.matmul(_matrix(site, site.args[0]), other.tensor, transpose_b=True)
+        return Value(y, plain(len(y.shape)))
     left, right = (_matrix(site, each) for each in site.args[:2])
     vectors = [-2] * (len(left.shape) == 1) + [-1] * (len(right.shape) == 1)
     left = site.tf.expand_dims(left, 0) if len(left.shape) == 1 else left
@@ -62,14 +70,17 @@ def instance_normalization(site: Site) -> Value:
 
 def group_normalization(site: Site) -> Value:
     """Each group of channels by its own mean and deviation; scales are of channels (opset 21) or of groups (18)."""
-    x, groups = site.row, site.attribute("num_groups", 1)
-    batch, channels, *sizes = x.shape
-    parts = site.tf.reshape(x.tensor, [batch, groups, channels // groups, *sizes])
-    normal = _normal(site, parts, list(range(2, 3 + len(sizes))), float(site.attribute("epsilon", 1e-5)))
-    factors = (site.weight(at) for at in (1, 2))
+    x, groups = site.x, site.attribute("num_groups", 1)
+    at = x.dim(1)
+    sizes = [int(size) for size in x.tensor.shape]
+    channels = sizes[at]
+    parts = site.tf.reshape(x.tensor, [*sizes[:at], groups, channels // groups, *sizes[at + 1 :]])
+    kept = {x.dim(0) + (x.dim(0) > at), at}
+    dims = [dim for dim in range(len(sizes) + 1) if dim not in kept]
+    normal = _normal(site, parts, dims, float(site.attribute("epsilon", 1e-5)))
+    factors = (site.weight(place) for place in (1, 2))
     factors = (np.repeat(each, channels // groups) if each.size == groups != channels else each for each in factors)
-    inner = Site(site.tf, site.node, (Value(site.tf.reshape(normal, x.shape), plain(x.rank)),))
-    return _scaled(inner, inner.x.tensor, *factors)
+    return _scaled(site, site.tf.reshape(normal, sizes), *factors)
 
 
 def layer_normalization(site: Site) -> Value:
@@ -103,4 +114,5 @@ def _scaled(site: Site, x: Any, factor: Any, offset: Any) -> Value:
     shape = [1, -1, *[1] * (site.x.rank - 2)]
     parts = [np.asarray(each, np.float32).reshape(shape) for each in (factor, offset)]
     scale, bias = (constant_like(site.tf, each, site.x.axes) for each in parts)
-    return site.like(x * scale + bias)
+    x = x if (parts[0] == 1).all() else x * scale
+    return site.like(x + bias if parts[1].any() else x)

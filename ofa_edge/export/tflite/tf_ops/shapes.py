@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
-from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, moves_nothing, ordered, plain, raised, without
+from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered, plain, raised, reshaped_axes, without
 
 
 def transpose(site: Site) -> Value:
@@ -40,8 +40,10 @@ def _resolved(wanted: list[int], total: int) -> list[int]:
 
 
 def _reshaped(site: Site, shape: list[int]) -> Value:
-    x = site.x if moves_nothing(site.x, plain(site.x.rank)) else site.row
-    return Value(site.tf.reshape(x.tensor, shape), plain(len(shape)))
+    axes = reshaped_axes(site.x, shape)
+    if axes is None:
+        return Value(site.tf.reshape(site.row.tensor, shape), plain(len(shape)))
+    return Value(site.tf.reshape(site.x.tensor, [shape[axis] for axis in axes]), axes)
 
 
 def squeeze(site: Site) -> Value:

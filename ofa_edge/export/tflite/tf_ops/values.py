@@ -4,6 +4,7 @@ Maps are NHWC on TensorFlow's side and NCHW in ONNX. A value keeps both: ONNX's 
 data are moved where an operator needs another order, no sooner. Moving dimensions of size 1 moves nothing: a reshape.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -59,6 +60,41 @@ def moves_nothing(value: Value, axes: Axes) -> bool:
     """Whether another order of the dimensions moves none but those of size 1."""
     shape = value.shape
     return [axis for axis in value.axes if shape[axis] != 1] == [axis for axis in axes if shape[axis] != 1]
+
+
+def reshaped_axes(value: Value, shape: Sequence[int]) -> Axes | None:
+    """The axes of ONNX's reshape of a value to `shape` where its data need not move, else None.
+
+    They need not where axes that are joined, or split, lie side by side and in order: [1, C, H, W] to [1, C, H * W] is
+    [1, H, W, C] to [1, H * W, C].
+    """
+    old = [axis for axis, size in enumerate(value.shape) if size != 1]
+    new = [axis for axis, size in enumerate(shape) if size != 1]
+    if math.prod(value.shape) != math.prod(shape) or 0 in shape:
+        return None
+    parts: dict[int, tuple[list[int], list[int]]] = {}  # by the first old axis of each: what becomes what
+    while old:
+        before, after = [old.pop(0)], [new.pop(0)]
+        while (have := math.prod(value.shape[axis] for axis in before)) != (
+            want := math.prod(shape[axis] for axis in after)
+        ):
+            if have < want:
+                before.append(old.pop(0))
+            else:
+                after.append(new.pop(0))
+        parts[before[0]] = before, after
+    there = [axis for axis in value.axes if value.shape[axis] != 1]
+    order: list[int] = []
+    while there:
+        before, after = parts.get(there[0], ([], []))
+        if not before or there[: len(before)] != before:
+            return None
+        order += after
+        there = there[len(before) :]
+    ones = [axis for axis, size in enumerate(shape) if size == 1]
+    usual = (plain(len(shape)), *([IMAGE] if len(shape) == 4 else []))
+    fits = (axes for axes in usual if [axis for axis in axes if shape[axis] != 1] == order)
+    return next(fits, (*ones, *order))
 
 
 def ordered(tf: ModuleType, value: Value, axes: Axes) -> Value:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ofa_edge.export.tvm.schedules.isa import Isa
 from ofa_edge.export.tvm.schedules.knobs import Knobs
-from ofa_edge.export.tvm.schedules.nest import blocks_of, extents
+from ofa_edge.export.tvm.schedules.nest import bits_of, blocks_of, extents
 from ofa_edge.export.tvm.schedules.tiles import spread, vector_of, vectorize_last
 
 NAME = "elementwise"
@@ -35,12 +35,6 @@ def schedule_block(schedule: Any, block: Any, isa: Isa, knobs: Knobs) -> None:
     if not loops:
         return
     sizes = extents(schedule, loops)
-    bits = _bits(schedule, block)
+    bits = bits_of(schedule, block)
     loops = vectorize_last(schedule, loops, vector_of(sizes[-1], isa.lanes(bits)))
     spread(schedule, loops, isa, _WORK * math.prod(sizes), knobs)
-
-
-def _bits(schedule: Any, block: Any) -> int:
-    from tvm.runtime import DataType
-
-    return max(8, int(DataType(str(schedule.get(block).writes[0].source.dtype)).bits))

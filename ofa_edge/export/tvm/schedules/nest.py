@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-_REDUCE = 2  # tvm.tirx.IterVar.CommReduce
+CHOICE = "prim.if_then_else"
+REDUCE = 2  # tvm.tirx.IterVar.CommReduce
 
 
 class NotCoveredError(Exception):
@@ -40,7 +41,7 @@ def blocks_of(schedule: Any) -> list[Any]:
 
 def is_reduction(schedule: Any, block: Any) -> bool:
     """Whether a block has an axis that its result has not."""
-    return any(axis.iter_type == _REDUCE for axis in schedule.get(block).iter_vars)
+    return any(axis.iter_type == REDUCE for axis in schedule.get(block).iter_vars)
 
 
 def extents(schedule: Any, loops: Iterable[Any]) -> list[int]:
@@ -48,9 +49,16 @@ def extents(schedule: Any, loops: Iterable[Any]) -> list[int]:
     return [int(schedule.get(loop).extent) for loop in loops]
 
 
+def bits_of(schedule: Any, block: Any) -> int:
+    """Of one value that a block writes; 8 at least."""
+    from tvm.runtime import DataType
+
+    return max(8, int(DataType(str(schedule.get(block).writes[0].source.dtype)).bits))
+
+
 def elements(schedule: Any, block: Any) -> int:
     """How many values a block writes."""
-    return math.prod(int(axis.dom.extent) for axis in schedule.get(block).iter_vars if axis.iter_type != _REDUCE)
+    return math.prod(int(axis.dom.extent) for axis in schedule.get(block).iter_vars if axis.iter_type != REDUCE)
 
 
 def open_nest(func: Any, schedule: Any) -> Nest | None:
@@ -111,21 +119,21 @@ def reads_of(nest: Nest) -> Reads:
     if not isinstance(body, tirx.BufferStore):
         raise NotCoveredError("more than one statement in the reduction")
     channel = body.indices[-1]
-    if not any(channel.same_as(axis.var) for axis in block.iter_vars if axis.iter_type != _REDUCE):
+    if not any(channel.same_as(axis.var) for axis in block.iter_vars if axis.iter_type != REDUCE):
         raise NotCoveredError("its last axis is no channel axis")
     if len(block.reads) == 1:
-        if not _depends(_index(block.reads[0], -1), [channel]):
+        if not depends(_index(block.reads[0], -1), [channel]):
             raise NotCoveredError("it reduces its innermost axis")
         return Reads("pool", None)
     if len(block.reads) != 2 or not (isinstance(body.value, tirx.Add) and isinstance(body.value.b, tirx.Mul)):
         raise NotCoveredError("no sum of products")
-    pixels = [axis.var for axis in block.iter_vars if axis.iter_type != _REDUCE and not axis.var.same_as(channel)]
+    pixels = [axis.var for axis in block.iter_vars if axis.iter_type != REDUCE and not axis.var.same_as(channel)]
     for region, other in (block.reads, block.reads[::-1]):
         leading = [_index(region, axis) for axis in range(len(region.region) - 1)]
-        if _index(region, -1).same_as(channel) and not any(_depends(index, [channel, *pixels]) for index in leading):
+        if _index(region, -1).same_as(channel) and not any(depends(index, [channel, *pixels]) for index in leading):
             weight = next((i for i, buffer in enumerate(nest.params) if buffer.same_as(region.source)), None)
             indices = (_index(other, axis) for axis in range(len(other.region)))
-            if not any(_depends(index, [channel]) for index in indices):
+            if not any(depends(index, [channel]) for index in indices):
                 return Reads("dense", weight)
             depth = int(block.iter_vars[-1].dom.extent)
             groups = int(other.source.shape[-1]) // depth
@@ -138,8 +146,8 @@ def reads_of(nest: Nest) -> Reads:
 
 def _matrices(block: Any, second: Any, first: Any) -> int | None:
     """How many products a[.., m, k] * b[.., k, n] a block sums over k; None where it is none."""
-    given = [axis for axis in block.iter_vars if axis.iter_type != _REDUCE]
-    reduced = [axis for axis in block.iter_vars if axis.iter_type == _REDUCE]
+    given = [axis for axis in block.iter_vars if axis.iter_type != REDUCE]
+    reduced = [axis for axis in block.iter_vars if axis.iter_type == REDUCE]
     if len(reduced) != 1 or len(given) < 3 or len(first.region) != len(second.region):
         return None
     *batch, row, _ = (axis.var for axis in given)
@@ -161,14 +169,15 @@ def is_padded(nest: Nest) -> bool:
 
     bodies = (nest.schedule.get(block).body for block in nest.pads)
     values = (body.value for body in bodies if isinstance(body, tirx.BufferStore))
-    return any(isinstance(value, ir.Call) and value.op.name == "tirx.if_then_else" for value in values)
+    return any(isinstance(value, ir.Call) and value.op.name == CHOICE for value in values)
 
 
 def _index(region: Any, axis: int) -> Any:
     return region.region[axis].min
 
 
-def _depends(index: Any, variables: Iterable[Any]) -> bool:
+def depends(index: Any, variables: Iterable[Any]) -> bool:
+    """Whether an index has one of some variables in it."""
     from tvm.tirx.analysis import undefined_vars
 
     used = undefined_vars(index)

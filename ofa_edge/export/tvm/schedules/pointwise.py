@@ -59,7 +59,8 @@ def schedule_pointwise(
         schedule.compute_inline(block)
     *batch, rows_loop, channel_loop, reduced = _flatten(nest, matrices)
     rows, channels, depth = extents(schedule, (rows_loop, channel_loop, reduced))
-    tile = product_tile(rows, channels, isa, knobs, bits, ragged=True)
+    cut = weight is None and (matrices > 1 or isa.threads == 1)
+    tile = product_tile(rows, channels, isa, knobs, bits, ragged=True, cut=cut)
     panel = tile.vectors * tile.lanes
     packed = weight is not None and knobs.pack and channels > panel
     if weight is not None and packed:
@@ -67,19 +68,21 @@ def schedule_pointwise(
     row, row_in = schedule.split(rows_loop, [None, tile.rows])
     channel, vector, lane = schedule.split(channel_loop, [None, tile.vectors, tile.lanes])
     turn, step = schedule.split(reduced, [None, max(divisors(depth, knobs.unroll))])
+    peeled = [loop for loop, size, part in ((row, rows, tile.rows), (channel, channels, panel)) if size % part]
     rows_first = rows_outermost(rows, channels, knobs)
-    ragged = rows % tile.rows != 0
-    if ragged and isa.threads > 1:
-        rows_first = False  # a loop shared by threads cannot have its last turn peeled off
+    if isa.threads > 1 and row in peeled:
+        rows_first = False  # a loop that threads share cannot have its last turn peeled off
     outer = [*batch, row, channel] if rows_first else [*batch, channel, row]
     schedule.reorder(*outer, turn, step, row_in, vector, lane)
     schedule.vectorize(lane)
     unroll(schedule, (step, row_in, vector))
-    shared = outer[:-1] if ragged else outer
-    anchor, loops = spread(schedule, shared, isa, matrices * rows * channels * depth, knobs)
-    if ragged:
-        peel_last(schedule, row)
-        anchor, loops = outer[-1], loops + 1
+    for loop in peeled:
+        peel_last(schedule, loop)
+    shared = outer[: min(map(outer.index, peeled), default=len(outer))]
+    anchor, loops = outer[-1], len(outer)
+    if shared and isa.threads > 1:
+        fused, loops = spread(schedule, shared, isa, matrices * rows * channels * depth, knobs)
+        anchor, loops = (outer[-1], loops + len(outer) - len(shared)) if peeled else (fused, loops)
     finish_tile(nest, anchor, turn, loops, tile.lanes)
     return panel if packed else None
 
@@ -89,10 +92,20 @@ def rows_outermost(rows: int, channels: int, knobs: Knobs) -> bool:
     return rows >= channels if knobs.order == "auto" else knobs.order == "rows"
 
 
-def product_tile(rows: int, channels: int, isa: Isa, knobs: Knobs, bits: int, *, ragged: bool = False) -> Tile:
-    """The tile of highest `product_score` among those that fit; `ragged` as in `best_tile`."""
-    widths, limits = divisors(channels, isa.lanes(bits)), (knobs.rows, knobs.vectors)
-    return best_tile(rows, channels, widths, limits, lambda tile: product_score(tile, isa, knobs, bits), ragged=ragged)
+def product_tile(
+    rows: int, channels: int, isa: Isa, knobs: Knobs, bits: int, *, ragged: bool = False, cut: bool = False
+) -> Tile:
+    """The tile of highest `product_score` among those that fit; `ragged` and `cut` as in `best_tile`."""
+    lanes = isa.lanes(bits)
+    widths, limits = divisors(channels, lanes), (knobs.rows, knobs.vectors)
+
+    def score(tile: Tile) -> float | None:
+        return product_score(tile, isa, knobs, bits)
+
+    best = best_tile(rows, channels, widths, limits, score, ragged=ragged)
+    if not cut or best.lanes == lanes or channels < lanes:
+        return best
+    return best_tile(rows, channels, [lanes], limits, score, ragged=ragged, cut=True)
 
 
 def product_score(tile: Tile, isa: Isa, knobs: Knobs, bits: int) -> float | None:

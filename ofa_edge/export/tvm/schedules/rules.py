@@ -5,12 +5,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ofa_edge.export.tvm.schedules import elementwise, pointwise, pooling, window
+from ofa_edge.export.tvm.schedules import elementwise, pointwise, pooling, rowwise, window
 from ofa_edge.export.tvm.schedules.curves import with_curves
 from ofa_edge.export.tvm.schedules.isa import Isa, isa_of
+from ofa_edge.export.tvm.schedules.joins import with_whole_vectors
 from ofa_edge.export.tvm.schedules.knobs import Knobs, default_knobs
 from ofa_edge.export.tvm.schedules.narrowing import narrowed
-from ofa_edge.export.tvm.schedules.nest import Nest, NotCoveredError, is_padded, open_nest, reads_of
+from ofa_edge.export.tvm.schedules.nest import Nest, NotCoveredError, bits_of, is_padded, open_nest, reads_of
 
 FALLBACK = "default"
 
@@ -48,7 +49,7 @@ def schedule(func: Any, target: Any, knobs: Knobs | None = None, constants: Coll
     isa = isa_of(target)
     chosen = knobs or default_knobs(isa)
     try:
-        trace = s_tir.Schedule(func.with_attr("global_symbol", "main"))
+        trace = s_tir.Schedule(with_whole_vectors(func, isa.lanes()).with_attr("global_symbol", "main"))
         rule, packed = _apply(func, trace, isa, chosen, constants)
         made = trace.mod["main"]
     except NotCoveredError as error:
@@ -79,11 +80,14 @@ def _reason(error: Exception) -> str:
 def _apply(
     func: Any, trace: Any, isa: Isa, knobs: Knobs, constants: Collection[int]
 ) -> tuple[str, tuple[int, int] | None]:
+    if rowwise.is_rowwise(trace):
+        rowwise.schedule_rowwise(trace, isa, knobs)
+        return rowwise.NAME, None
     nest = open_nest(func, trace)
     if nest is None:
         elementwise.schedule_elementwise(trace, isa, knobs)
         return elementwise.NAME, None
-    bits = _bits(nest)
+    bits = bits_of(trace, nest.reduction)
     reads = reads_of(nest)
     weight = reads.weight if reads.weight in constants else None
     panel = None
@@ -111,9 +115,3 @@ def _is_pointwise(nest: Nest) -> bool:
     axes = nest.schedule.get(nest.reduction).iter_vars
     reduced = [int(axis.dom.extent) for axis in axes if axis.iter_type == 2]
     return sum(size > 1 for size in reduced) <= 1 and not is_padded(nest)
-
-
-def _bits(nest: Nest) -> int:
-    from tvm.runtime import DataType
-
-    return int(DataType(str(nest.schedule.get(nest.reduction).writes[0].source.dtype)).bits)

@@ -11,6 +11,7 @@ from ofa_edge.export.tvm.schedules.nest import Nest, extents
 
 _STACK_BYTES = 1024  # TVM takes a buffer of this size or more from the heap, and nothing keeps that in registers
 _LAST_TILE = 1.5  # what a tile costs that asks of each row whether it is there
+_CUT_TILE = 2.5  # and of each channel, whose vectors then fall apart
 _CHAINS = 8  # independent sums that hide a multiply-add's latency: 4 cycles, two a cycle
 
 
@@ -49,6 +50,7 @@ def best_tile(
     fits: Callable[[Tile], float | None],
     *,
     ragged: bool = False,
+    cut: bool = False,
 ) -> Tile:
     """The tile of highest score; `fits` gives None where registers do not suffice.
 
@@ -59,20 +61,27 @@ def best_tile(
         limits: most rows and most vectors.
         fits: the score of a tile.
         ragged: whether the last tile may have fewer rows (`peel_last`), which lowers the score.
+        cut: whether it may have fewer channels, which lowers it more.
     """
     heights = range(1, min(rows, limits[0]) + 1) if ragged else divisors(rows, limits[0])
     best = Tile(1, 1, max(widths))
     best_score = -1.0
     for width in widths:
-        for vectors in divisors(channels // width, limits[1]):
+        counts = divisors(channels // width, limits[1]) if channels % width == 0 else []
+        for vectors in range(1, min(limits[1], channels // width) + 1) if cut else counts:
             for height in heights:
                 tile = Tile(height, vectors, width)
                 score = fits(tile)
-                if score is not None and rows % height:
-                    score *= rows / height / (rows // height + _LAST_TILE)
+                if score is not None:
+                    score *= _even(rows, height, _LAST_TILE) * _even(channels, vectors * width, _CUT_TILE)
                 if score is not None and score > best_score + 1e-9:
                     best, best_score = tile, score
     return best
+
+
+def _even(size: int, part: int, last: float) -> float:
+    """Whole parts over what all of them cost, the last one included."""
+    return 1.0 if size % part == 0 else size / part / (size // part + last)
 
 
 def on_stack(tile: Tile, bits: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ofa_edge.export.tvm.schedules import Knobs, isa_of, schedule
 from ofa_edge.export.tvm.schedules.isa import Isa
-from ofa_edge.export.tvm.schedules.nest import open_nest
+from ofa_edge.export.tvm.schedules.nest import REDUCE, open_nest
 from ofa_edge.export.tvm.schedules.pointwise import product_score, product_tile
 from ofa_edge.export.tvm.schedules.rules import Scheduled
 from ofa_edge.export.tvm.schedules.tiles import Tile
@@ -22,7 +22,6 @@ _UNROLL = (1, 2, 8)
 _SLABS = (8, 16, 48)
 _WINDOW_UNROLL = (1, 5, 7)
 _PARALLEL = (20_000, 500_000)
-_REDUCE = 2  # tvm.tirx.IterVar.CommReduce
 
 
 @dataclass(frozen=True)
@@ -139,8 +138,8 @@ def _shape(function: NetworkFunction) -> _Shape:
     nest = open_nest(function.func, trace)
     assert nest is not None
     block = trace.get(nest.reduction)
-    spatial = [int(axis.dom.extent) for axis in block.iter_vars if axis.iter_type != _REDUCE]
-    reduced = [int(axis.dom.extent) for axis in block.iter_vars if axis.iter_type == _REDUCE]
+    spatial = [int(axis.dom.extent) for axis in block.iter_vars if axis.iter_type != REDUCE]
+    reduced = [int(axis.dom.extent) for axis in block.iter_vars if axis.iter_type == REDUCE]
     ragged = function.default.rule == "pointwise"
     rows = math.prod(spatial[:-1]) if ragged else spatial[-2]
     bits = int(DataType(str(block.writes[0].source.dtype)).bits)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from compiled import rules, run
 
-# A convolution comes first: without one, TVM sees no reason to turn the network to channels last.
 CONV = "x = Conv(input, w) "
 
 
@@ -31,6 +30,7 @@ def test_maximum_of_negative_values_does_not_see_the_padding():
     assert not run(text, (1, 4, 6, 6), w=(8, 4, 1, 1), c=np.full((1, 8, 1, 1), 90, np.float32)).fallbacks
 
 
-def test_of_a_network_that_is_not_turned_falls_back():
-    (fallback,) = run("logits = GlobalAveragePool(input)", (1, 8, 3, 3)).fallbacks
-    assert "innermost" in fallback.why
+@pytest.mark.parametrize("kind", ["MaxPool", "AveragePool"])
+def test_without_a_convolution_pictures_are_turned_for_it(kind):
+    facts = run(f"logits = {kind}<kernel_shape=[2,2]>(input)", (1, 8, 6, 6))
+    assert rules(facts) == {"pooling": 1}

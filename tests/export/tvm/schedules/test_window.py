@@ -51,6 +51,12 @@ def test_dense(kernel, stride, size, inputs, outputs):
     assert rules(facts) == {"dense": 1}
 
 
+@pytest.mark.parametrize(("height", "width"), [(14, 14), (6, 10), (2, 3)])
+def test_dense_in_tiles_of_two_lines(height, width):
+    facts = run(body(3, 1), (1, 16, height, width), w=(64, 16, 3, 3), b=(64,))
+    assert rules(facts) == {"dense": 1}
+
+
 def test_dense_with_a_residual():
     text = body(3, 1, end="z = Add(y, input) logits = Relu(z)")
     assert rules(run(text, (1, 24, 10, 10), w=(24, 24, 3, 3), b=(24,))) == {"dense": 1}
