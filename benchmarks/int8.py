@@ -265,8 +265,7 @@ def _tried(rows: list[dict[str, Any]]) -> list[str]:
         *lines,
         "",
         _paragraph(
-            f"""Tried, and not in the product (`python benchmarks/int8_tried.py`): in the mean {said}. Ranges vary by as
-            much with the images that they are fitted to. Equalising asks for layers that a ReLU joins to a depthwise
+            f"""Tried, and not in the product (`python benchmarks/int8_tried.py`): in the mean {said}. Equalising asks for layers that a ReLU joins to a depthwise
             one, and these networks have few; correcting biases takes a run of the file for each layer."""
         ),
     ]
