@@ -132,6 +132,7 @@ class Network:
         origin: where it came from.
         macs: multiply-accumulates of one inference; 0 where they could not be counted.
         params: numbers in its weights.
+        quantised: whether its file computes in integers already, which are to be kept.
     """
 
     onnx: Path
@@ -140,6 +141,7 @@ class Network:
     origin: Origin
     macs: int
     params: int
+    quantised: bool = False
 
     @property
     def preprocessing(self) -> Preprocessing | None:

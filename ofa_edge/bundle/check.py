@@ -68,6 +68,13 @@ def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool
         raise UnsupportedError(
             f"built for {target.arch}", f"{folder}: the app's runtime is for {APP_ARCH} (arm64-v8a)", again
         )
+    outputs = manifest.network.outputs
+    if len(outputs) != 1 or outputs[0].task != "classify":
+        raise UnsupportedError(
+            "the app runs classifiers",
+            f"{folder}: {', '.join(f'{each.name} {list(each.shape)}, {each.task}' for each in outputs)}",
+            "bundle a build of one row of logits (--task classify)",
+        )
     verified = _proved(folder, manifest, allow_unverified)
     artifact, listed = (_output(folder, manifest, role) for role in ("artifact", "labels"))
     model, labels = ((folder / record.path).read_bytes() for record in (artifact, listed))

@@ -29,7 +29,8 @@ class OnnxRuntime(Runtime):
 
     def convert(self, stages: Stages, export: Export) -> Converted:
         """See `Runtime`."""
-        network, ranges = export.network, numbers(export.precision).ranges
+        network = export.network
+        ranges = numbers(export.precision).ranges and not network.quantised  # integers that were given are kept
 
         def produce(folder: Path) -> None:
             from ofa_edge.export.onnx.quantise import quantise

@@ -47,6 +47,12 @@ def read_subnet(text: str, space: Space, resolution: int | None) -> Subnet:
     try:
         value = parse_json(path.read_bytes())
         record = value.get("subnet", value)
+        if record is None:
+            raise ConfigError(
+                "a build from a file has no subnet",
+                f"{path}: its network is not of a search space",
+                "--subnet with the folder of a build from this supernet",
+            )
         if "stages" in record:
             stages = tuple(tuple((int(k), e) for k, e in stage) for stage in record["stages"])
             subnet = Subnet(stages, int(record["resolution"]), tuple(record.get("widths", ())))

@@ -76,3 +76,9 @@ def test_wrong_arguments(run, network, arguments, words):
 def test_a_fleet_is_searched_for(run, network):
     words = check_error(run("build", "--fleet", "pixel-4=2ms,raspberry-pi-4=3ms", "--model", network))
     assert "--fleet with --model" in words
+
+
+def test_what_asks_for_a_subnet_says_that_there_is_none(run, network):
+    assert run("build", "--model", network, *TARGET, "--device", "none")[0] == 0
+    words = check_error(run("finetune", "--supernet", "fashion-mnist", "--subnet", "out/host"))
+    assert "a build from a file has no subnet" in words

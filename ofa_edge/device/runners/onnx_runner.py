@@ -49,9 +49,10 @@ def open_session(options: argparse.Namespace) -> Any:
             settings.profile_file_prefix = str(Path(options.outputs).with_suffix(""))
         return onnxruntime.InferenceSession(options.model, settings, providers=["CPUExecutionProvider"])
 
+    states = onnxruntime.capi.onnxruntime_pybind11_state
     try:
         return session("1")
-    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
+    except (states.NotImplemented, states.Fail):
         return session("0")
 
 

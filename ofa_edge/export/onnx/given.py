@@ -31,6 +31,10 @@ _OTHER_KINDS = {  # what to do with files that are not ONNX
     ".pb": "python -m tf2onnx.convert --saved-model FOLDER --output FILE.onnx",
     ".tflite": "it is built already: ofa-edge inspect says how it runs",
 }
+_QUANTISING = frozenset(
+    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger"}
+    | {"MatMulInteger"}
+)
 _HALVES = (10, 16)  # TensorProto's float16 and bfloat16
 _NUMBERS = {  # ONNX Runtime's names of tensors that can be fed from floats
     "tensor(float)": np.float32,
@@ -59,6 +63,7 @@ class Given:
         output_shapes: as ONNX Runtime gives them.
         metadata: what the file says about itself, by key.
         exact: whether it computes in float32 throughout.
+        quantised: whether it computes in integers.
     """
 
     path: Path
@@ -72,6 +77,7 @@ class Given:
     output_shapes: tuple[Shape, ...]
     metadata: Mapping[str, str]
     exact: bool
+    quantised: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -136,6 +142,7 @@ def read_given(path: Path, shape: str | None = None, output: str | None = None) 
         output_shapes=tuple(tuple(each.shape) for each in answers),
         metadata={each.key: each.value for each in model.metadata_props},
         exact=kind != "tensor(float16)" and not any(each.data_type in _HALVES for each in tensors(model.graph)),
+        quantised=any(node.op_type in _QUANTISING for node in model.graph.node),
     )
 
 

@@ -16,6 +16,7 @@ from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.export import strip
 from ofa_edge.export.onnx.given import Given
 from ofa_edge.export.onnx.load import graphs, opset_of, tensors
+from ofa_edge.export.onnx.unshare import unshare_steps
 from ofa_edge.export.process import WorkerDiedError, reported, run_worker
 from ofa_edge.files import write_bytes
 
@@ -55,6 +56,7 @@ def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
     _floats(model.graph, done)
     _fix_input(model.graph, facts, done)
     model = _simplified(model, done)
+    unshare_steps(model.graph)
     for name, shape in zip(facts["outputs"], facts["output_shapes"], strict=True):
         _fix_output(model.graph, name, shape)
     try:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.export.onnx.unshare import unshare_steps
+
 
 def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run the model over images, one at a time on one thread: exactly the graph that ships, repeatable to the bit.
@@ -37,14 +39,25 @@ def open_session(path: Path) -> Any:
     """
     import onnxruntime
 
-    def session(exact: str) -> Any:
+    def session(model: Path | bytes, exact: str) -> Any:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         options.add_session_config_entry("session.x64quantprecision", exact)
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
+    states = onnxruntime.capi.onnxruntime_pybind11_state
     try:
-        return session("1")
-    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
-        return session("0")
+        return session(path, "1")
+    except states.NotImplemented:
+        return session(path, "0")
+    except states.Fail:
+        return session(_unshared(path), "1")
+
+
+def _unshared(path: Path) -> bytes:
+    import onnx
+
+    model = onnx.load(path)
+    unshare_steps(model.graph)
+    return bytes(model.SerializeToString())

@@ -1,6 +1,7 @@
 """A build of a given network: the file as it is, prepared as our own exports are; then `finish`."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
     changes = tuple(json.loads(entry.path(CHANGES).read_bytes()))
     macs, params = _counted(entry.path(MODEL))
     origin = Origin("file", given.path.name, trained=True)
-    network = Network(entry.path(MODEL), entry.files[MODEL], plan.interface, origin, macs, params)
+    network = Network(entry.path(MODEL), entry.files[MODEL], plan.interface, origin, macs, params, given.quantised)
     start = Start(
         network,
         Answers("given file", answers),
@@ -74,11 +75,8 @@ def _counted(model: Path) -> tuple[int, int]:
     """MACs of one inference, 0 where they cannot be counted, and numbers in the weights."""
     import onnx
 
-    params = sum(
-        int(each.dims and onnx.numpy_helper.to_array(each).size) or 1
-        for each in onnx.load(model).graph.initializer
-        if each.data_type == onnx.TensorProto.FLOAT
-    )
+    weights = (onnx.TensorProto.FLOAT, onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+    params = sum(math.prod(each.dims) for each in onnx.load(model).graph.initializer if each.data_type in weights)
     try:
         return sum(item.operator.macs for item in read_operators(model).operators), params
     except ConfigError:

@@ -115,6 +115,12 @@ def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
             f"'{given.input}' is {given.dtype} {list(given.shape)}: random ones might be no valid input",
             "--samples FILE.npz with an array `inputs`",
         )
+    if given.quantised and found.precision != "int8":
+        raise ConfigError(
+            f"{given.path.name} is quantised already",
+            f"its integers are kept, and an artifact in {found.precision} would not be one",
+            "--precision int8, or give the network in floats",
+        )
     data = model_data(known.interface, options.data, options.seed)
     ranges = _ranges(known.interface, data) if numbers(found.precision).ranges else None
     export = ExportPlan(found.runtime, found.precision, found.tuning, ranges, found.contenders)

@@ -17,6 +17,7 @@ from ofa_edge.bundle.check import check_build
 from ofa_edge.cache import StageCache
 from ofa_edge.cli.build import describe, summary
 from ofa_edge.errors import ConfigError, DataError, ModelFileError, OfaEdgeError, UnsupportedError
+from ofa_edge.export.onnx.quantise import quantise
 from ofa_edge.report.page import render_report
 from ofa_edge.workflows.build.base import BuildOptions, ModelOptions
 from ofa_edge.workflows.build.constraints import Constraints
@@ -251,6 +252,20 @@ def test_several_outputs_are_held_each_in_the_files_order(place, tmp_path, runti
     assert there.argmax_agreement is None
     found = verify(tmp_path / "out", "local")
     assert {verdict.gate: verdict.outcome for verdict in found.verdicts}["parity"] == "pass"
+
+
+@pytest.mark.parametrize("runtime", ["tflite", "onnxruntime"])
+def test_what_is_given_quantised_stays_so(place, classifier, labels, tmp_path, runtime):
+    ready = save_classifier(tmp_path / "fixed.onnx", shape=(1, 3, SIZE, SIZE))
+    images = (pictures(60)[0].transpose(0, 3, 1, 2).astype(np.float32) - 127.5) / 127.5
+    quantise(ready, tmp_path / "int8.onnx", images)
+    arguments = {"model": {"labels": labels}, "data": arrays(tmp_path / "samples.npz"), "runtime": runtime}
+    with pytest.raises(ConfigError, match="quantised already"):
+        plan_build(options(tmp_path / "int8.onnx", tmp_path / "out", **arguments))
+    manifest, _ = build(place / "cache", tmp_path / "int8.onnx", tmp_path / "out", precision="int8", **arguments)
+    given, _, made = manifest.ladder
+    assert made.snr_db > 35  # single steps of the last rounding; ranges found anew would give less
+    assert made.top1 == given.top1
 
 
 def test_what_is_no_image_comes_as_arrays(place, tmp_path):
