@@ -265,8 +265,9 @@ def _tried(rows: list[dict[str, Any]]) -> list[str]:
         *lines,
         "",
         _paragraph(
-            f"""Tried, and not in the product (`python benchmarks/int8_tried.py`): in the mean {said}. Equalising asks for layers that a ReLU joins to a depthwise
-            one, and these networks have few; correcting biases takes a run of the file for each layer."""
+            f"""Tried, and not in the product (`python benchmarks/int8_tried.py`): in the mean {said}. Equalising asks
+            for layers that a ReLU joins to a depthwise one, and these networks have few; correcting biases takes a run
+            of the file for each layer."""
         ),
     ]
 
