@@ -106,6 +106,7 @@ def main() -> None:
             onnx, inputs = int8.exported(package, subnet, folder)
             convert(onnx, folder / "plain.tflite", "int8", inputs["calibration"], ["fit_ranges"])
             convert_twin(onnx, folder / "twin.tflite")
+            exact = run_onnx(onnx, inputs["test"])
             plain, twin = ((folder / f"{each}.tflite").read_bytes() for each in ("plain", "twin"))
         fitted = fit_ranges(plain, lambda twin=twin: twin, inputs["calibration"])
         images = inputs["calibration"][:IMAGES]
@@ -115,7 +116,6 @@ def main() -> None:
             "equalised": fit_ranges(equal, lambda its_twin=its_twin: its_twin, inputs["calibration"]),
             "corrected": corrected(pair_up(fitted, twin), images),
         }
-        exact = run_onnx(onnx, inputs["test"])
         row = {each: compare(exact, answers_of(content, inputs["test"])).snr_db for each, content in made.items()}
         tried.append({"subnet": subnet.id, **row})
         write_json(int8.TRIED, tried)

@@ -14,6 +14,7 @@ from places import ROOT
         ("correction.py", "correction.md"),
         ("nas_baselines", "nas_baselines.md"),
         ("own_data.py", "own_data.md"),
+        ("int8.py", "int8.md"),
     ],
 )
 def test_the_page_is_printed_from_the_results(monkeypatch, capsys, program: str, page: str) -> None:

@@ -16,7 +16,7 @@ the mean third, fourth or fifth power: between the mean square, which cuts off t
 and the largest error, which is the converter's own rule. Of these files, the converter's among them, that one is kept
 whose answers on the calibration images are nearest to those in fp32.
 
-Only numbers in the file change: its operators, size and speed are the same.
+Only numbers in the file change: its operators and its speed are the same.
 Left as they are: the input, the logits (two that are cut off would tie), and what an operator with rules of its own
 reads or gives.
 """
