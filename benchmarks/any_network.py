@@ -163,9 +163,9 @@ def page() -> str:
         "# Results: networks of others to TFLite\n",
         "Printed by `python benchmarks/any_network.py table`; made by `python benchmarks/any_network.py run`.\n",
         "Networks of timm with random weights at their own resolution (heads and scales of branches that begin at 0, or"
-        " nearly, are drawn anew), exported by both of torch's exporters, simplified with onnxsim, converted to fp32. dB: signal over noise of"
-        " all logits beside ONNX Runtime, two"
-        " random images. Transposes are those left in the file.\n",
+        " nearly, are drawn anew), exported by both of torch's exporters, simplified with onnxsim, converted to fp32."
+        " dB: signal over noise of all logits beside ONNX Runtime, two random images. Transposes are those left in the"
+        " file.\n",
         f"Versions: {', '.join(f'{name} {version}' for name, version in recorded['versions'].items())}.\n",
         f"| network |{''.join(f' {each} dB | operators | transposes |' for each in EXPORTERS)}",
         "|---" * (1 + 3 * len(EXPORTERS)) + "|",
