@@ -66,6 +66,12 @@ NAMES = (
     "vit_tiny_patch16_224",
     "deit_tiny_patch16_224",
     "swin_tiny_patch4_window7_224",
+    "hardcorenas_a",
+    "semnasnet_075",
+    "fbnetc_100",
+    "spnasnet_100",
+    "repghostnet_050",
+    "regnetx_002",
     "pvt_v2_b0",
     "pit_ti_224",
     "levit_128s",
@@ -162,9 +168,10 @@ def page() -> str:
     lines = [
         "# Results: networks of others to TFLite\n",
         "Printed by `python benchmarks/any_network.py table`; made by `python benchmarks/any_network.py run`.\n",
-        "Networks of timm with random weights at their own resolution, exported by both of torch's exporters,"
-        " simplified with onnxsim, converted to fp32. dB: signal over noise of all logits beside ONNX Runtime, two"
-        " random images. Transposes are those left in the file.\n",
+        "Networks of timm with random weights at their own resolution (heads and scales of branches that begin at 0, or"
+        " nearly, are drawn anew), exported by both of torch's exporters, simplified with onnxsim, converted to fp32."
+        " dB: signal over noise of all logits beside ONNX Runtime, two random images. Transposes are those left in the"
+        " file.\n",
         f"Versions: {', '.join(f'{name} {version}' for name, version in recorded['versions'].items())}.\n",
         f"| network |{''.join(f' {each} dB | operators | transposes |' for each in EXPORTERS)}",
         "|---" * (1 + 3 * len(EXPORTERS)) + "|",

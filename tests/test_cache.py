@@ -13,7 +13,7 @@ import pytest
 
 import ofa_edge.cache as cache_module
 from ofa_edge import __version__
-from ofa_edge.cache import INDEX, StageCache, default_root
+from ofa_edge.cache import INDEX, StageCache, default_root, failures_folder
 from ofa_edge.errors import OutputError
 from ofa_edge.files import sha256_bytes
 
@@ -327,6 +327,19 @@ def test_prune_removes_the_least_recently_used(cache: StageCache) -> None:
     assert [entry.key for entry in cache.prune()] == [new]
     assert cache.entries() == []
     assert not cache.run("onnx", {"name": "new"}, Producer()).hit
+
+
+def test_what_failed_stages_left_goes_with_the_whole_cache(cache: StageCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFA_EDGE_CACHE", str(cache.root))
+    left = failures_folder() / "part.onnx"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    cache.prune(max_bytes=1)
+    cache.prune(unused_for=1.0)
+    assert left.exists()
+    assert cache.entries() == []
+    cache.prune()
+    assert not left.exists()
 
 
 def test_prune_spares_an_entry_in_use(cache: StageCache) -> None:

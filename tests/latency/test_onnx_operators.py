@@ -210,3 +210,15 @@ def test_the_work_grows_as_the_nodes_do(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_file_of_many_nodes_is_inspected(tmp_path: Path) -> None:
     found = inspect_model(save(tmp_path / "net.onnx", products(40_000), {}, [1, 8], [1, 8]))
     assert found.operators == {"Relu": 20_000, "Mul": 20_000}
+
+
+def test_operators_in_the_bodies_of_a_branch_are_not_none(tmp_path: Path) -> None:
+    def body(op: str) -> onnx.GraphProto:
+        made = helper.make_tensor_value_info(op, TensorProto.FLOAT, [1, 8])
+        return helper.make_graph([helper.make_node(op, ["x"], [op])], op, [], [made])
+
+    yes = helper.make_node("Constant", [], ["c"], value=helper.make_tensor("c", TensorProto.BOOL, [], [True]))
+    branch = helper.make_node("If", ["c"], ["y"], then_branch=body("Relu"), else_branch=body("Tanh"))
+    path = save(tmp_path / "net.onnx", [yes, branch], {}, [1, 8], [1, 8])
+    with pytest.raises(ConfigError, match="stand in the bodies of If"):
+        read_operators(path)
