@@ -11,7 +11,7 @@ from torch import nn
 
 from ofa_edge import cost
 from ofa_edge.latency.units import UnitTable
-from ofa_edge.records.manifest import SubnetRecord
+from ofa_edge.records.network import SubnetRecord
 from ofa_edge.report.subnet import draw_subnet
 from ofa_edge.space import FAMILIES, Family, Layer, Space, StageShape, Subnet
 from ofa_edge.supernet.network import Supernet

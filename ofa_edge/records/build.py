@@ -11,7 +11,8 @@ from pathlib import Path
 from ofa_edge import cost
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file
-from ofa_edge.records.manifest import FileRecord, Manifest, SubnetRecord, SupernetRecord, read_manifest
+from ofa_edge.records.manifest import FileRecord, Manifest, read_manifest
+from ofa_edge.records.network import SubnetRecord, SupernetRecord
 from ofa_edge.space import Space, Subnet
 
 RUNNER = "runner"  # folder of the program that travels with an artifact

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from ofa_edge.errors import ConfigError, ToolMissingError
 from ofa_edge.files import write_bytes
-from ofa_edge.records.manifest import SubnetRecord
+from ofa_edge.records.network import SubnetRecord
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.report import front, subnet
 from ofa_edge.report.svg import Attribute, element, label, line

@@ -9,7 +9,8 @@ import math
 from markupsafe import Markup
 
 from ofa_edge.cost import stage_input_size
-from ofa_edge.records.manifest import Manifest, SubnetRecord
+from ofa_edge.records.manifest import Manifest
+from ofa_edge.records.network import SubnetRecord
 from ofa_edge.report.svg import drawing, element, label, line
 from ofa_edge.space import BlockSpec, Space, output_size
 

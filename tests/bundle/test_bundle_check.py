@@ -8,7 +8,7 @@ from manifests import STAGES, facts, network
 from ofa_edge.bundle.check import check_build
 from ofa_edge.errors import ConfigError, GateError, OfaEdgeError, UnsupportedError, UsageError
 from ofa_edge.files import sha256_file
-from ofa_edge.records.manifest import SubnetRecord, SupernetRecord
+from ofa_edge.records.network import SubnetRecord, SupernetRecord
 from ofa_edge.space import Subnet
 
 

@@ -10,7 +10,7 @@ from manifests import facts
 
 from ofa_edge.errors import ConfigError
 from ofa_edge.records.build import artifact_of, has_output, read_built, runner_of, subnet_of
-from ofa_edge.records.manifest import SubnetRecord
+from ofa_edge.records.network import SubnetRecord
 
 
 @pytest.fixture

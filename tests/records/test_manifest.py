@@ -17,11 +17,11 @@ from ofa_edge.records.manifest import (
     LatencyMeasurement,
     Manifest,
     Rung,
-    SubnetRecord,
     Verdict,
     read_manifest,
     write_manifest,
 )
+from ofa_edge.records.network import SubnetRecord
 from ofa_edge.vocabulary import weightiest
 
 MEASURED = LatencyMeasurement(

@@ -6,7 +6,7 @@ import pytest
 from manifests import NET, SPACE, SUBNET, corrected, facts
 
 from ofa_edge.errors import ConfigError, ToolMissingError
-from ofa_edge.records.manifest import SubnetRecord
+from ofa_edge.records.network import SubnetRecord
 from ofa_edge.records.search import ReferencePoint, SearchRecord
 from ofa_edge.report.agreement import agreement_chart
 from ofa_edge.report.front import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chosen, front_chart

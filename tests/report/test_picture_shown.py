@@ -2,7 +2,7 @@
 
 from manifests import SPACE, SUBNET, corrected, facts
 
-from ofa_edge.records.manifest import SubnetRecord
+from ofa_edge.records.network import SubnetRecord
 from ofa_edge.report.picture import Picture, write_picture
 
 

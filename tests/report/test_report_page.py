@@ -9,13 +9,7 @@ from manifests import NET, facts, manifest
 
 from ofa_edge.errors import OutputError
 from ofa_edge.files import sha256_file
-from ofa_edge.records.manifest import (
-    CalibrationRecord,
-    DeviceMeasurement,
-    DropRecord,
-    LatencyMeasurement,
-    Verdict,
-)
+from ofa_edge.records.manifest import CalibrationRecord, DeviceMeasurement, DropRecord, LatencyMeasurement, Verdict
 from ofa_edge.records.schedules import FallbackRecord, SchedulesRecord
 from ofa_edge.report import render_report, write_report
 from ofa_edge.report.page import not_verified, predictor_optimism, size_text

@@ -5,7 +5,8 @@ import re
 import pytest
 from manifests import manifest
 
-from ofa_edge.records.manifest import Manifest, SubnetRecord
+from ofa_edge.records.manifest import Manifest
+from ofa_edge.records.network import SubnetRecord
 from ofa_edge.report.subnet import TALLEST, WIDTH, subnet_drawing
 from ofa_edge.space import FAMILIES, Space, Subnet
 

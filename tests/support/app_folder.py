@@ -9,7 +9,8 @@ from tiny_tflite import CLASSES, tiny_tflite
 
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.export.tflite.metadata import write_metadata
-from ofa_edge.records.manifest import FileRecord, Manifest, SubnetRecord, SupernetRecord, TargetRecord, write_manifest
+from ofa_edge.records.manifest import FileRecord, Manifest, TargetRecord, write_manifest
+from ofa_edge.records.network import SubnetRecord, SupernetRecord
 from ofa_edge.space import Space, Subnet
 
 SPACE = Space("tiny", 0.25, 1, CLASSES, (1, 2, 2, 2, 1, 1), (12,))

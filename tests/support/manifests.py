@@ -11,19 +11,15 @@ from ofa_edge.records.classes import ClassesRecord, ClassRecord
 from ofa_edge.records.manifest import (
     DeviceMeasurement,
     FileRecord,
-    InputRecord,
     LatencyPrediction,
     Manifest,
-    NetworkRecord,
-    OutputRecord,
     Rung,
     StageRecord,
-    SubnetRecord,
-    SupernetRecord,
     TargetRecord,
     Tolerance,
     Verdict,
 )
+from ofa_edge.records.network import InputRecord, NetworkRecord, OutputRecord, SubnetRecord, SupernetRecord
 from ofa_edge.records.search import CandidateRecord, CorrectionRecord, FrontPoint, SearchRecord
 from ofa_edge.space import Space, Subnet
 

@@ -15,20 +15,16 @@ from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.records.manifest import (
     DropRecord,
     FileRecord,
-    InputRecord,
     LatencyPrediction,
     Manifest,
-    NetworkRecord,
-    OutputRecord,
     Rung,
     StatisticsRecord,
-    SubnetRecord,
-    SupernetRecord,
     TargetRecord,
     Tolerance,
     Verdict,
 )
 from ofa_edge.records.mixed import QuantisationRecord
+from ofa_edge.records.network import InputRecord, NetworkRecord, OutputRecord, SubnetRecord, SupernetRecord
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.runtimes import Artifact, Converted, Facts

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ofa_edge.errors import ConfigError
-from ofa_edge.records.manifest import SubnetRecord
+from ofa_edge.records.network import SubnetRecord
 from ofa_edge.records.search import CandidateRecord, SearchRecord
 from ofa_edge.report.picture import Picture
 from ofa_edge.schema import changed
