@@ -12,7 +12,7 @@ from ofa_edge.records.base import Count, Digest, Finite, JsonObject, NotNegative
 ColourName = Literal["RED", "YELLOW", "INCONCLUSIVE", "GREEN"]
 COLOURS_BY_WEIGHT: tuple[ColourName, ...] = ("RED", "YELLOW", "GREEN", "INCONCLUSIVE")
 Gate = Literal[
-    "run", "latency", "instructions", "accuracy", "size", "peak memory", "undelegated operators", "operators"
+    "run", "latency", "instructions", "accuracy", "answers", "size", "peak memory", "undelegated operators", "operators"
 ]
 
 

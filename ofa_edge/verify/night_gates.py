@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.metrics import argmax, mcnemar_p, paired_drop
+from ofa_edge.metrics import SNR_LIMIT_DB, argmax, mcnemar_p, paired_drop
 from ofa_edge.verify.accuracy import FLOOR, judge_drop
 from ofa_edge.verify.gates import INSTRUCTIONS_LIMIT
 from ofa_edge.verify.night import Decision
+from ofa_edge.verify.parity import compare
 from ofa_edge.verify.regression import Colour
 
 MCNEMAR_P = 0.01
@@ -70,6 +71,33 @@ def accuracy_gate(
     if fp32 is not None and decision.colour is not Colour.RED:
         decision = _floor_decision(still, fp32, p, words) or decision
     return AccuracyFinding(decision, float(right.mean()), top1, flips)
+
+
+def answers_gate(
+    golden: NDArray[np.float32], candidate: NDArray[np.float32], fp32: NDArray[np.float32] | None, least_db: float
+) -> Decision:
+    """Answers where no labels say which are right: RED unlike the candidate's own fp32 network, YELLOW unlike before.
+
+    Args:
+        golden: answers [N, values].
+        candidate: the same, to the same inputs.
+        fp32: the same, of the candidate's exported network; None where it has none.
+        least_db: signal to noise that such an artifact keeps beside fp32.
+    """
+    if golden.shape != candidate.shape:
+        words = f"{candidate.shape[1]} values, {golden.shape[1]} before"
+        return Decision(Colour.YELLOW, "answers-moved", words)
+    words = "answers beside"
+    if fp32 is not None and np.isfinite(fp32).all():
+        near = compare(fp32, candidate).snr_db
+        if near < least_db:
+            return Decision(Colour.RED, "unlike-fp32", f"{words} fp32's {near:.1f} dB, {least_db:.0f} allowed")
+        words = f"{words} fp32's {near:.1f} dB,"
+    near = compare(golden, candidate).snr_db if np.isfinite(golden).all() else -SNR_LIMIT_DB
+    words = f"{words} the golden's {'exact' if near >= SNR_LIMIT_DB else f'{near:.1f} dB'}"
+    if near < least_db:
+        return Decision(Colour.YELLOW, "answers-moved", f"{words}: another network")
+    return Decision(Colour.GREEN, "answers-kept", words)
 
 
 def _floor_decision(still: NDArray[np.bool_], fp32: NDArray[np.bool_], p: float, words: str) -> Decision | None:

@@ -21,6 +21,7 @@ from ofa_edge.workflows.nightly.privacy import Pseudonyms
 from ofa_edge.workflows.nightly.run import Hardware, accept, run_fleet
 
 LABELS = np.arange(400) % 10
+FP32 = np.eye(10, dtype=np.float32)[LABELS]
 FLEET = """
 schema = 1
 [protocol]
@@ -76,7 +77,7 @@ def write_fleet(folder: Path, *devices: str, text: str = FLEET, artifacts: tuple
 def make_duel(name, golden, candidate, device, protocol, data):
     del device, protocol, data
     images = Images(np.zeros((len(LABELS), 2, 2, 1), np.uint8), LABELS)
-    return Duel(name, golden, candidate, images, LABELS, np.ones(len(LABELS), bool))
+    return Duel(name, golden, candidate, images, LABELS, FP32)
 
 
 @dataclass

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from ofa_edge.verify.night_gates import accuracy_gate, growth_gate, instructions_gate, operators_gate, undelegated_gate
+from ofa_edge.verify.night_gates import (
+    accuracy_gate,
+    answers_gate,
+    growth_gate,
+    instructions_gate,
+    operators_gate,
+    undelegated_gate,
+)
 from ofa_edge.verify.regression import Colour
 
 LABELS = np.arange(1000) % 10
@@ -83,3 +90,25 @@ def test_one_more_undelegated_operator_is_red():
 def test_another_operator_list_is_shown():
     found = operators_gate({"ADD": 2, "PAD": 1}, {"ADD": 3})
     assert (found.colour, found.reason) == (Colour.YELLOW, "ADD 2 -> 3, PAD 1 -> 0")
+
+
+ANSWERS = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
+OTHERS = np.random.default_rng(1).normal(size=(20, 30)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("golden", "candidate", "fp32", "colour", "code"),
+    [
+        (ANSWERS, ANSWERS, ANSWERS, Colour.GREEN, "answers-kept"),
+        (ANSWERS, ANSWERS + 0.001, None, Colour.GREEN, "answers-kept"),
+        (ANSWERS, OTHERS, OTHERS, Colour.YELLOW, "answers-moved"),
+        (ANSWERS, OTHERS, ANSWERS, Colour.RED, "unlike-fp32"),
+        (ANSWERS, ANSWERS, OTHERS, Colour.RED, "unlike-fp32"),
+        (ANSWERS, np.full_like(ANSWERS, np.nan), ANSWERS, Colour.RED, "unlike-fp32"),
+        (np.full_like(ANSWERS, np.nan), ANSWERS, ANSWERS, Colour.YELLOW, "answers-moved"),
+        (ANSWERS[:, :29], ANSWERS, ANSWERS, Colour.YELLOW, "answers-moved"),
+    ],
+)
+def test_answers_without_labels_are_held_to_their_own_network_first(golden, candidate, fp32, colour, code):
+    found = answers_gate(golden, candidate, fp32, 40.0)
+    assert (found.colour, found.code) == (colour, code)

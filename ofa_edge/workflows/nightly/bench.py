@@ -24,7 +24,6 @@ from ofa_edge.device.protocol import Connection, LatencyPlan, Request
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes
-from ofa_edge.metrics import argmax
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
 from ofa_edge.workflows.build.on_device import Trial, request_of
 from ofa_edge.workflows.nightly.fleet import ProtocolEntry
@@ -43,7 +42,7 @@ class Duel:
         golden, candidate: their builds.
         images: what both are run on.
         labels: [N], or None where accuracy would mean nothing.
-        fp32: whether the candidate's exported fp32 network has each of exactly these images right, or None.
+        fp32: what the candidate's exported fp32 network answers to exactly these images [N, values], or None.
     """
 
     name: str
@@ -51,7 +50,7 @@ class Duel:
     candidate: Build
     images: Samples
     labels: NDArray[np.int64] | None
-    fp32: NDArray[np.bool_] | None
+    fp32: NDArray[np.float32] | None
 
     @property
     def same(self) -> bool:
@@ -128,15 +127,8 @@ def make_duel(
     data_of = images_of(candidate, data)
     images = data_of.test if protocol.images is None else data_of.test.sample(protocol.images)
     labels = images.labels if data_of.labelled else None
-    fp32 = None if labels is None else _fp32_right(candidate, images)
+    fp32 = None if candidate.fp32 is None else run_onnx(candidate.fp32, candidate.network.inputs(images))
     return Duel(name, golden, candidate, images, labels, fp32)
-
-
-def _fp32_right(build: Build, images: Samples) -> NDArray[np.bool_] | None:
-    """Of the exported fp32 network, where the build has it."""
-    if build.fp32 is None:
-        return None
-    return np.asarray(argmax(run_onnx(build.fp32, build.network.inputs(images))) == images.labels)
 
 
 @dataclass

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ofa_edge.errors import DeviceError, DeviceRunError, DeviceTimeoutError, ImplausibleError, OfaEdgeError
+from ofa_edge.metrics import argmax
 from ofa_edge.records.night import FlipRecord, Gate, RunRecord, SeriesRecord
 from ofa_edge.verify import night_gates
 from ofa_edge.verify.gates import inconclusive
+from ofa_edge.verify.ladder import conversion_tolerance
 from ofa_edge.verify.night import Decision, Night, judge_night
 from ofa_edge.verify.regression import Colour, Past, Rules, Sessions
 from ofa_edge.workflows.nightly.bench import Answered, Bench, Duel
@@ -117,8 +119,13 @@ class DeviceJob:
 
     def _accuracy(self, bench: Bench, duel: Duel, golden: Answered, candidate: Answered) -> None:
         if duel.labels is None:
+            least_db = conversion_tolerance(duel.candidate.artifact.precision).snr_db
+            assert least_db is not None
+            decision = night_gates.answers_gate(golden.logits, candidate.logits, duel.fp32, least_db)
+            self.record(duel.name, "answers", decision, bench.fingerprint)
             return
-        found = night_gates.accuracy_gate(golden.logits, candidate.logits, duel.labels, duel.fp32)
+        right = None if duel.fp32 is None else argmax(duel.fp32) == duel.labels
+        found = night_gates.accuracy_gate(golden.logits, candidate.logits, duel.labels, right)
         flips = tuple(
             FlipRecord(image=flip.image, label=flip.label, golden=flip.golden, candidate=flip.candidate)
             for flip in found.flips[:_MOST_FLIPS]

@@ -22,6 +22,8 @@ from ofa_edge.report.page import render_report
 from ofa_edge.workflows.build.base import BuildOptions, ModelOptions
 from ofa_edge.workflows.build.constraints import Constraints
 from ofa_edge.workflows.build.run import plan_build, run_build
+from ofa_edge.workflows.nightly.bench import make_duel
+from ofa_edge.workflows.nightly.fleet import ProtocolEntry
 from ofa_edge.workflows.verify import verify
 
 COUNTS = {"dark": 60, "dim": 25, "fair": 110, "bright": 45}  # none like another, as people's are
@@ -131,6 +133,13 @@ def test_it_is_read_back_verified_and_bundled(built, place, folder):
     assert (entry.source, entry.network) == ("brightness.onnx", built[0].network.sha256[:12])
     with pytest.raises(ConfigError, match="images are not the build's"):
         verify(place / "out", "local")
+
+
+def test_a_night_has_the_images_and_the_network_of_the_build(built, place, folder):
+    opened = Build.open(place / "out")
+    duel = make_duel("net", opened, opened, "local", ProtocolEntry(images=60), folder)
+    assert len(duel.images) == 60
+    assert (duel.fp32.argmax(1) == duel.labels).mean() > 0.95
 
 
 def test_labels_in_another_order_are_contradicted_by_the_first_rung(place, classifier, folder):
