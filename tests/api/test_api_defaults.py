@@ -50,5 +50,5 @@ def test_arguments_and_defaults_are_the_commands(command: click.Command, functio
         default = arguments[name].default
         if default is not inspect.Parameter.empty:
             assert default == wanted, name
-    added = set(arguments) - set(options) - {"constraints", "changes", "step", "supernet"}
+    added = set(arguments) - set(options) - {"constraints", "changes", "step", "supernet", "example"}
     assert {name for name in added if not name.startswith("on_")} == set()

@@ -51,7 +51,7 @@ def build(
     if plan.options.refine:
         refined = refine(runner, plan, subnet)
         plan, subnet, search = refined.plan, refined.subnet, refined.search
-    package, images = plan.package, plan.search.data
+    package, images = plan.package, plan.data
     static = stages.extract(runner, package, subnet, images.calibration)
     network = stages.to_network(runner, package, static, subnet)
     name = "supernet slice" if package.subnet is None else "given network"

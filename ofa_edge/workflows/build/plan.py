@@ -85,6 +85,7 @@ class SearchPlan:
 class SupernetPlan(Plan):
     """The plan of a build from a supernet, or of one network of a package."""
 
+    data: BuildData[Images]
     search: SearchPlan
 
     @property

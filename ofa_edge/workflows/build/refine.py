@@ -167,7 +167,7 @@ class _Loop:
     def _trial(self, subnet: Subnet) -> Trial:
         """What a build would ship of a subnet, untuned."""
         plan = self.plan
-        static = stages.extract(self.runner, plan.package, subnet, plan.search.data.calibration)
+        static = stages.extract(self.runner, plan.package, subnet, plan.data.calibration)
         network = stages.to_network(self.runner, plan.package, static, subnet)
         export = stages.export_of(plan, network)
         untuned = dataclasses.replace(export, tuning=dataclasses.replace(export.tuning, seconds=0.0))

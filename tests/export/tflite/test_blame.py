@@ -91,7 +91,8 @@ def test_a_small_sigmoid_is_no_fault_of_ours(tmp_path):
     path = save_model(tmp_path / "m.onnx", body, SHAPE, w=np.eye(3, dtype=np.float32)[..., None, None], b=BELOW)
     image = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
     exact = exact_answer(path, image)
-    np.testing.assert_allclose(exact, 1 / (1 + np.exp(-(image.astype(np.float64) - 16))), rtol=1e-5)
+    right = 1 / (1 + np.exp(-(image.astype(np.float64) - 16)))
+    np.testing.assert_allclose(exact, right.reshape(1, -1), rtol=1e-5)
     assert quiet_db(exact, run_onnx(path, image)) < 70, "else this shows nothing"
     convert(path, tmp_path / "m.tflite", "fp32")
     assert quiet_db(exact, run_tflite(tmp_path / "m.tflite", image)) > 90

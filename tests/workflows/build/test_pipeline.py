@@ -26,10 +26,10 @@ from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import load_images, open_supernet, save_images
 from ofa_edge.targets import builtin_folder
-from ofa_edge.workflows.build import build as pipeline
+from ofa_edge.workflows.build import finish
 from ofa_edge.workflows.build.plan import make_plan
 
-STAGES = ["search", "extract", "onnx", "tflite-bare", "tflite", "inspect", "run-torch", "run-folded", "statistics"]
+STAGES = ["search", "extract", "onnx", "run-torch", "run-folded", "statistics", "tflite-bare", "tflite", "inspect"]
 STAGES += ["run-onnx", "run-tflite"]
 RUNS = {"run-torch", "run-folded", "run-onnx", "run-tflite", "statistics"}
 
@@ -96,8 +96,8 @@ def test_the_manifest_says_what_was_built_from_what(first, workshop):
     assert manifest.network.dataset == "bands: 50 test images"
     assert manifest.labels == ()
     assert (manifest.subnet.macs, manifest.subnet.params) == (
-        cost.macs(package.space, subnet_of(manifest)),
-        cost.params(package.space, subnet_of(manifest)),
+        cost.macs(package.space, subnet_of(manifest.subnet)),
+        cost.params(package.space, subnet_of(manifest.subnet)),
     )
     assert str(out) not in (out / "manifest.json").read_text()
     for name in ("model.tflite", "model.onnx"):  # nor does an artifact say where it was built
@@ -229,7 +229,7 @@ def test_interrupted_it_leaves_nothing_and_goes_on_to_the_same_bytes(first, work
     stages = Stages(interrupt_at="tflite-bare")
     with pytest.raises(KeyboardInterrupt):
         other.build(tmp_path / "out", stages)
-    assert list(stages.hits) == ["search", "extract", "onnx"]
+    assert list(stages.hits) == STAGES[: STAGES.index("tflite-bare")]
     assert not (tmp_path / "out").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
     resumed, stages = other.build(tmp_path / "out")
@@ -283,7 +283,7 @@ def test_another_budget_searches_again_and_reuses_the_same_subnet(first, own_cac
 
 
 def test_another_seed_searches_again_and_extracts_only_another_subnet(own_cache, tmp_path):
-    stages = Stages(interrupt_at="tflite-bare")
+    stages = Stages(interrupt_at="run-torch")
     with pytest.raises(KeyboardInterrupt):
         own_cache.build(tmp_path / "out", stages, seed=1)
     same = chosen(own_cache, seed=1) == chosen(own_cache, seed=0)
@@ -343,7 +343,7 @@ def test_smaller_precisions(first, workshop, tmp_path, precision, share):
     onnx, tflite = (next(item.size for item in small.outputs if item.path == f"model.{kind}") for kind in KINDS)
     assert tflite < share * onnx
     check_top1(tmp_path / "out", small, workshop.package)
-    if subnet_of(small) == subnet_of(manifest):
+    if subnet_of(small) == subnet_of(manifest.subnet):
         assert {record.name for record in small.stages if record.cached} >= {"extract", "onnx", "run-torch"}
 
 
@@ -377,13 +377,13 @@ def test_a_full_disk_leaves_the_last_result(first, workshop, tmp_path, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device", str(target))
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "copy_file", full)
+        patch.setattr(finish, "copy_file", full)
         with pytest.raises(OutputError) as caught:
             workshop.build(out)
     assert "No space left" in caught.value.why
     assert "free some space" in caught.value.hint
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "write_manifest", lambda folder, manifest: full(None, folder))
+        patch.setattr(finish, "write_manifest", lambda folder, manifest: full(None, folder))
         with pytest.raises(OutputError):
             workshop.build(out)
     assert content(out) == before
