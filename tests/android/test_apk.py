@@ -94,7 +94,7 @@ def test_every_asset_is_what_the_builds_manifests_say(demo, unpacked):
         assert sha256_file(unpacked / "assets" / model.file) == outputs["artifact"] == model.sha256
         assert sha256_file(unpacked / "assets" / model.labels) == outputs["labels"] == model.labels_sha256
         assert sha256_file(demo.build(precision) / "manifest.json") == model.manifest_sha256
-        assert model.subnet == manifest.subnet.id
+        assert model.network == manifest.subnet.id
     for name, digest in bundle.files().items():
         assert sha256_file(unpacked / "assets" / name) == digest
 
