@@ -12,6 +12,7 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.network import Input, Interface, Network, Origin, Output
 from ofa_edge.records.build import artifact_of, has_output, read_built, runner_of, subnet_of
 from ofa_edge.records.manifest import FileRecord, Manifest
+from ofa_edge.records.search import cold_budget
 from ofa_edge.runtimes import Artifact, Runtime, runtime_named
 from ofa_edge.space import Subnet
 from ofa_edge.targets import Target, load_target
@@ -109,5 +110,4 @@ class Build:
     @property
     def cold_budget_ms(self) -> float | None:
         """What a measured latency is held against, if anything: devices are measured cold."""
-        budget_ms, sustained = self.manifest.budget_ms, self.manifest.sustained
-        return None if budget_ms is None else budget_ms / (sustained.factor if sustained else 1.0)
+        return cold_budget(self.manifest.budget_ms, self.manifest.sustained)

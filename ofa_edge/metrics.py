@@ -12,6 +12,11 @@ SNR_LIMIT_DB = 999.0
 """Stands for infinity: JSON has none."""
 
 
+def power(values: NDArray[np.floating]) -> float:
+    """The sum of squares, in float64."""
+    return float(np.square(values, dtype=np.float64).sum())
+
+
 def snr_db(signal: float, noise: float) -> float:
     """10 log10 of a ratio of powers, within +-999; 999 where there is no noise, -999 where there is only noise."""
     if noise == 0:

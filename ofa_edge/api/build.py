@@ -16,7 +16,7 @@ from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision, Task
 from ofa_edge.workflows.blame import IMAGES, blame_file
-from ofa_edge.workflows.build.base import BuildOptions, ModelOptions
+from ofa_edge.workflows.build.base import BuildOptions, given_model
 from ofa_edge.workflows.build.constraints import Constraints
 from ofa_edge.workflows.build.run import plan_build, run_build
 from ofa_edge.workflows.build.stages import OnStage
@@ -95,17 +95,15 @@ def build(
         KeyboardInterrupt: Ctrl-C.
     """
     with tempfile.TemporaryDirectory(prefix="ofa-edge-model-") as folder:
-        given = None
-        if model is not None:
-            given = ModelOptions(
-                as_onnx(model, example, Path(folder)),
-                labels=_labels_file(labels, Path(folder)),
-                task=task,
-                shape=None if shape is None else "x".join(map(str, shape)),
-                output=output,
-                mean=None if mean is None else tuple(mean),
-                std=None if std is None else tuple(std),
-            )
+        given = given_model(
+            None if model is None else as_onnx(model, example, Path(folder)),
+            labels=_labels_file(labels, Path(folder)),
+            task=task,
+            shape=None if shape is None else "x".join(map(str, shape)),
+            output=output,
+            mean=None if mean is None else tuple(mean),
+            std=None if std is None else tuple(std),
+        )
         options = build_options(
             target,
             supernet,
@@ -143,16 +141,10 @@ def _labels_file(labels: Sequence[str] | str | Path | None, folder: Path) -> Pat
 
 def _call(options: BuildOptions) -> list[str]:
     """What was called, for the manifest: the arguments that are not defaults."""
-    given = [field for field in dataclasses.fields(options) if getattr(options, field.name) != _default(field)]
-    values = {field.name: getattr(options, field.name) for field in given}
+    values = options.given()
     if options.model is not None:
         values["model"] = options.model.file.name  # it may be a file for the while of the build
-    return ["ofa_edge.build", *(f"{name}={value}" for name, value in values.items())]
-
-
-def _default(field: "dataclasses.Field[object]") -> object:
-    made = field.default_factory
-    return field.default if made is dataclasses.MISSING else made()
+    return ["ofa_edge.build", f"target={options.target}", *(f"{name}={value}" for name, value in values.items())]
 
 
 def verify_build(

@@ -36,15 +36,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def take_model(options: MutableMapping[str, Any]) -> "ModelOptions | None":
     """Take the values out of a command's options; None without `--model`. Raises ConfigError for others without it."""
-    from ofa_edge.errors import ConfigError
-    from ofa_edge.workflows.build.base import ModelOptions
+    from ofa_edge.workflows.build.base import given_model
 
     names = ("labels", "task", "shape", "output", "mean", "std")
-    file, values = options.pop("model"), {name: options.pop(name) for name in names}
-    if file is not None:
-        return ModelOptions(file, **values)
-    given = [name for name, value in values.items() if value is not None]
-    if given:
-        option = f"--{given[0].replace('_', '-')}"
-        raise ConfigError(f"{option} without --model", "a supernet says that itself", f"--model FILE.onnx {option} ...")
-    return None
+    return given_model(options.pop("model"), **{name: options.pop(name) for name in names})

@@ -47,16 +47,20 @@ def run_module(
     module: str, arguments: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
 ) -> "subprocess.CompletedProcess[str]":
     """Run `python -m module arguments` to its end, with variables besides this process's own."""
-    root = str(Path(ofa_edge.__file__).resolve().parents[1])
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
-        env={**os.environ, "PYTHONPATH": paths, **environment},
+        env={**own_environment(), **environment},
         capture_output=True,
         text=True,
         errors="replace",
         check=False,
     )
+
+
+def own_environment() -> dict[str, str]:
+    """This process's variables, with which another Python imports the very same package, installed or not."""
+    root = str(Path(ofa_edge.__file__).resolve().parents[1])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
 
 
 def how_it_ended(done: "subprocess.CompletedProcess[str]") -> str:

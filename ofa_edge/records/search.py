@@ -71,6 +71,11 @@ class CorrectionRecord(Record):
     rmse_foreseen: NotNegative
 
 
+def cold_budget(budget_ms: float | None, sustained: "SustainedRecord | None") -> float | None:
+    """What a measured latency is held against, in milliseconds: devices are measured cold, whatever a budget is of."""
+    return None if budget_ms is None else budget_ms / (sustained.factor if sustained else 1.0)
+
+
 class SustainedRecord(Record):
     """What a target keeps of its speed once it is warm, and on whose word; the search was under the slower latency."""
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.metrics import SNR_LIMIT_DB, argmax, snr_db
+from ofa_edge.metrics import SNR_LIMIT_DB, argmax, power, snr_db
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -50,6 +50,4 @@ def compare(reference: NDArray[np.floating], candidate: NDArray[np.floating]) ->
     if not np.isfinite(right).all():
         return Difference(_LARGEST, -SNR_LIMIT_DB, agreement)
     noise = left - right
-    return Difference(
-        float(np.abs(noise).max()), snr_db(float(np.square(left).sum()), float(np.square(noise).sum())), agreement
-    )
+    return Difference(float(np.abs(noise).max()), snr_db(power(left), power(noise)), agreement)

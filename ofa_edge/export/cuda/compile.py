@@ -6,7 +6,6 @@ hold one cubin, for the architecture asked for, with every kernel of the source.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from ofa_edge.export.cuda.limits import Kernel, check
 from ofa_edge.export.cuda.resources import read_resources
 from ofa_edge.export.cuda.worker import SOURCE
 from ofa_edge.export.library_file import LibraryFile
+from ofa_edge.export.process import own_environment
 from ofa_edge.export.tvm.relax import INT8_REASON
 from ofa_edge.files import atomic_path
 from ofa_edge.vocabulary import Precision
@@ -161,9 +161,7 @@ def _in_child(request: Mapping[str, object], scratch: Path) -> dict[str, Any]:
     """Run the worker in `scratch`, where it leaves the library; its errors are raised here."""
     asked, answer = scratch / "request.json", scratch / "result.json"
     asked.write_text(json.dumps(request), encoding="utf-8")
-    # The child imports the package from where this process has it, installed or not. Importing torch would cost 2 s.
-    paths = [str(Path(__file__).resolve().parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1"}
+    environment = {**own_environment(), "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1"}  # importing torch would cost 2 s
     environment.pop("TVM_USE_RUNTIME_LIB", None)
     command = [sys.executable, "-m", "ofa_edge.export.cuda.worker", str(asked), str(answer)]
     done = subprocess.run(

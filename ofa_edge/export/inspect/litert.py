@@ -1,7 +1,6 @@
 """What LiteRT does with a TFLite file on this machine, asked in a process that may die."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-import ofa_edge
+from ofa_edge.export.process import how_it_ended, own_environment
 
 _TIMEOUT_S = 600
 WORKER = ("-m", "ofa_edge.export.inspect.litert_worker")
@@ -45,8 +44,7 @@ def version() -> str:
 
 def ask_litert(path: Path, profile: bool = False, worker: Sequence[str] = WORKER) -> Delegation:
     """Load a file with LiteRT and its default delegate. `worker`: Python's arguments up to the file."""
-    root = str(Path(ofa_edge.__file__).resolve().parents[1])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    environment = own_environment()
     command = [sys.executable, *worker, str(path.resolve())]
     command += ["profile"] if profile else []
     try:
@@ -56,9 +54,7 @@ def ask_litert(path: Path, profile: bool = False, worker: Sequence[str] = WORKER
     except subprocess.TimeoutExpired:
         return Delegation(refused=f"it did not finish within {_TIMEOUT_S} s")
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        return Delegation(refused=f"the process ended by {ended}: {last}")
+        return Delegation(refused=f"the process ended by {how_it_ended(done)}")
     facts = json.loads(done.stdout.strip().splitlines()[-1])
     if "refused" in facts:
         return Delegation(refused=facts["refused"])

@@ -12,7 +12,7 @@ from torch import nn
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import write_bytes
-from ofa_edge.metrics import snr_db
+from ofa_edge.metrics import power, snr_db
 
 if TYPE_CHECKING:
     import onnx
@@ -83,7 +83,7 @@ def _check_export(net: nn.Module, example: torch.Tensor, out: Path) -> None:
         if wanted.shape != found.shape:
             how = f"{found.shape[1]} values for the module's {wanted.shape[1]}"
         else:
-            near = snr_db(*(float(np.square(each, dtype=np.float64).sum()) for each in (wanted, wanted - found)))
+            near = snr_db(power(wanted), power(wanted - found))
             how = f"{near:.1f} dB beside the module, on inputs as large as {inputs.abs().max():.2g}"
             if near >= _EXPORTED_DB:
                 continue

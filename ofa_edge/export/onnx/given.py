@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, ModelFileError, UnsupportedError
+from ofa_edge.export.onnx.lifted import QUANTISING
 from ofa_edge.export.onnx.load import Loaded, load_model, tensors
 from ofa_edge.export.onnx.run import in_a_row, open_session
 from ofa_edge.files import sha256_bytes, sha256_file
@@ -31,10 +32,7 @@ _OTHER_KINDS = {  # what to do with files that are not ONNX
     ".pb": "python -m tf2onnx.convert --saved-model FOLDER --output FILE.onnx",
     ".tflite": "it is built already: ofa-edge inspect says how it runs",
 }
-_QUANTISING = frozenset(
-    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger"}
-    | {"MatMulInteger"}
-)
+_INTEGERS = QUANTISING | {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}  # operators that compute in them
 _HALVES = (10, 16)  # TensorProto's float16 and bfloat16
 _NUMBERS = {  # ONNX Runtime's names of tensors that can be fed from floats
     "tensor(float)": np.float32,
@@ -142,7 +140,7 @@ def read_given(path: Path, shape: str | None = None, output: str | None = None) 
         output_shapes=tuple(tuple(each.shape) for each in answers),
         metadata={each.key: each.value for each in model.metadata_props},
         exact=kind != "tensor(float16)" and not any(each.data_type in _HALVES for each in tensors(model.graph)),
-        quantised=any(node.op_type in _QUANTISING for node in model.graph.node),
+        quantised=any(node.op_type in _INTEGERS for node in model.graph.node),
     )
 
 

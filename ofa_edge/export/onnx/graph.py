@@ -4,7 +4,7 @@ Rewrites (see `rewrites`) take one such graph and give another; `tf_ops` builds 
 ONNX's layout here, [1, C, H, W]; only `tf_ops` knows of NHWC.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,11 @@ class Graph:
         for name in (name for node in self.nodes for name in node.inputs):
             counts[name] = counts.get(name, 0) + 1
         return counts
+
+
+def original(name: str, known: Sequence[str]) -> str:
+    """The node or value of a file that a rewrite's stands for: itself, or the longest with something behind a slash."""
+    return max((each for each in known if name == each or name.startswith(f"{each}/")), key=len, default=name)
 
 
 def is_plain_depthwise(node: Node, weight: NDArray[Any]) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.export.onnx.folded import reference
+from ofa_edge.export.onnx.graph import original
 from ofa_edge.export.onnx.load import array_of, load_model
 from ofa_edge.files import write_bytes
 
@@ -31,7 +32,7 @@ def save_part(path: Path, outputs: Collection[str], out: Path) -> bool:
     model = onnx.shape_inference.infer_shapes(load_model(path).model)
     graph = model.graph
     there = [name for node in graph.node for name in node.output]
-    wanted = {_origin(name, there) for name in outputs}
+    wanted = {original(name, there) for name in outputs}
     inside = [node for node in graph.node if wanted.intersection(node.output)]
     constants = {each.name: each for each in graph.initializer}
     fixed = {name: node for node in graph.node if not any(node.input) for name in node.output}
@@ -91,8 +92,3 @@ def exact_answer(path: Path, image: NDArray[np.float32]) -> NDArray[np.float32] 
     wide = {name: each.astype(np.float64) if each.dtype == np.float32 else each for name, each in values.items()}
     found = reference(model, last, wide)
     return None if found is None else found.astype(np.float32).reshape(1, -1)
-
-
-def _origin(name: str, there: Sequence[str]) -> str:
-    """The value of the file that a rewritten graph's stands for: itself, or the longest that it begins with."""
-    return max((each for each in there if name == each or name.startswith(f"{each}/")), key=len, default=name)

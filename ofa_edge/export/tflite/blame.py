@@ -13,6 +13,7 @@ from ofa_edge.export.onnx.part import run_values
 from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.export.tflite.converter import Settings, convert_graph, convert_values, known_values, refuses
 from ofa_edge.export.tflite.rewrites import names, rewrite
+from ofa_edge.metrics import power
 
 
 def smallest_refused(graph: Graph, settings: Settings) -> tuple[Node, ...]:
@@ -81,8 +82,7 @@ def blame_rewrite(
 
 def quiet_db(wanted: NDArray[np.float32], found: NDArray[np.float32]) -> float:
     """Signal over noise, in dB; infinite where nothing differs, -infinity where all is noise."""
-    noise = float(np.square(wanted - found, dtype=np.float64).sum())
-    signal = float(np.square(wanted, dtype=np.float64).sum())
+    noise, signal = power(wanted - found), power(wanted)
     if not noise:
         return float("inf")
     return float(10 * np.log10(signal / noise)) if signal else float("-inf")

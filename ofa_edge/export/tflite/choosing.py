@@ -19,7 +19,7 @@ from ofa_edge.export.tflite.int8_blame import blame
 from ofa_edge.export.tflite.mixed import mixed, probe
 from ofa_edge.export.tflite.pair import MOVES, Pair
 from ofa_edge.export.tflite.running import answers_of, started
-from ofa_edge.metrics import snr_db, top1
+from ofa_edge.metrics import power, snr_db, top1
 from ofa_edge.records.mixed import MixedRecord, MixedStep
 from ofa_edge.vocabulary import Allowed
 
@@ -42,12 +42,13 @@ def choose(
         The file, without metadata, and the account of the choice.
     """
     exact = answers_of(probe(pair, ()), images)
-    signal = float(np.square(exact, dtype=np.float64).sum())
+    signal = power(exact)
 
     def measured(floats: Collection[int]) -> tuple[float, float | None]:
         answers = answers_of(mixed(pair, floats), images)
-        noise = float(np.square(answers - exact, dtype=np.float64).sum())
-        return snr_db(signal, noise), None if labels is None else top1(exact, labels) - top1(answers, labels)
+        return snr_db(signal, power(answers - exact)), None if labels is None else top1(exact, labels) - top1(
+            answers, labels
+        )
 
     blamed = blame(pair, images, labels)
     layers, floats = pair.layers, set[int]()

@@ -18,7 +18,7 @@ from ofa_edge.export.tflite.mixed import INPUT, probe
 from ofa_edge.export.tflite.pair import Pair, open_pair
 from ofa_edge.export.tflite.rewrites import rewrite
 from ofa_edge.export.tflite.running import answers_of
-from ofa_edge.metrics import snr_db, top1
+from ofa_edge.metrics import power, snr_db, top1
 from ofa_edge.records.blame import BlameRecord, LayerBlame
 
 
@@ -64,11 +64,11 @@ def blame(pair: Pair, images: NDArray[np.float32], labels: NDArray[np.int64] | N
         return None if labels is None or right is None else right - top1(answers, labels)
 
     whole = answers_of(pair.packed(), images)
-    total, signal = _power(whole - exact), _power(exact)
+    total, signal = power(whole - exact), power(exact)
     found = []
     for name, places in (("input", (INPUT,)), *pair.layers.items()):
         answers = answers_of(probe(pair, places), images)
-        noise = _power(answers - exact)
+        noise = power(answers - exact)
         operators = tuple(pair.names[place] for place in places if place != INPUT)
         share = noise / total if total else 0.0
         found.append(
@@ -83,7 +83,3 @@ def blame(pair: Pair, images: NDArray[np.float32], labels: NDArray[np.int64] | N
         top1_drop=drop(whole),
         layers=tuple(sorted(found, key=lambda each: -each.share)),
     )
-
-
-def _power(values: NDArray[np.float32]) -> float:
-    return float(np.square(values, dtype=np.float64).sum())

@@ -77,10 +77,8 @@ class _Making:
         self.model.version, self.model.description = pair.quantised.version, pair.quantised.description
         self.model.buffers, self.model.operatorCodes, self.model.subgraphs = [schema.BufferT()], [], [graph]
         graph.tensors, graph.operators = [], []
-        ops = zip(pair.graph.operators, pair.twin.operators, strict=True)
-        self.twins = {int(left.outputs[0]): int(right.outputs[0]) for left, right in ops}
+        self.twins = pair.twins()
         start = int(pair.graph.inputs[0])
-        self.twins[start] = int(pair.twin.inputs[0])
         kind = "f" if self.float_input else "q"
         self.current[kind, start] = self.stored((kind, start))
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ModelFileError
+from ofa_edge.export.onnx.graph import original
 from ofa_edge.export.tflite.flatbuffer import operator_names, pack, unpack
 
 # What they give are values of their input, in the same steps: they round nothing.
@@ -114,8 +115,7 @@ def pair_up(quantised: bytes, plain: bytes, nodes: Sequence[str] = (), originals
         return None
     operators = right.subgraphs[0].operators
     right.subgraphs[0].operators = ordered = [operators[place] for place in partners]
-    known = sorted(originals, key=len, reverse=True)
-    names = tuple(_original(name, known) for name in nodes)
+    names = tuple(original(name, originals) for name in nodes)
     sources = tuple(_sources(right.subgraphs[0], op, names) if names else () for op in ordered)
     return Pair(left, right, _kinds(left), sources)
 
@@ -226,11 +226,6 @@ def _is_int8(graph: Any) -> bool:
 
 def _same_steps(graph: Any, left: int, right: int) -> bool:
     return scale_of(graph.tensors[left]) == scale_of(graph.tensors[right])
-
-
-def _original(name: str, known: Sequence[str]) -> str:
-    """The node that a rewrite's node stands for: its name is that node's, with something behind a slash."""
-    return next((each for each in known if name == each or name.startswith(f"{each}/")), name)
 
 
 def _sources(graph: Any, op: Any, names: Sequence[str]) -> tuple[str, ...]:

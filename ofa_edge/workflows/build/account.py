@@ -88,7 +88,6 @@ class Ladder:
     rungs: tuple[Rung, ...]
     device: DeviceResult | None
     drop: DropRecord | None  # of the artifact against the first rung
-    statistics: StatisticsRecord | None
     skipped: tuple[str, ...] = ()  # what could not be run on this machine
     classes: ClassesRecord | None = None
     quantisation: QuantisationRecord | None = None  # of an int8 artifact, where it was looked into
@@ -140,10 +139,10 @@ def manifest_of(
         sustained=plan.sustained,
         schedules=built.facts.schedules,
         calibration=plan.export.ranges,
-        statistics=ladder.statistics,
+        statistics=start.statistics,
         ladder=ladder.rungs,
         measurements=(ladder.device.record,) if ladder.device else (),
-        verdicts=verdicts_of(plan, ladder, built),
+        verdicts=verdicts_of(plan, start, ladder, built),
         stages=tuple(runner.records),
         inputs=(
             *(file_record(name, role, path) for name, (path, role) in plan.inputs().items()),
@@ -212,17 +211,17 @@ def _network(network: Network, dataset: str | None, start: Start) -> NetworkReco
     )
 
 
-def verdicts_of(plan: Plan, ladder: Ladder, built: Built) -> tuple[Verdict, ...]:
+def verdicts_of(plan: Plan, start: Start, ladder: Ladder, built: Built) -> tuple[Verdict, ...]:
     """The end of every gate."""
     network, inspection = built.network, built.inspection
     measurements = (ladder.device.record,) if ladder.device else ()
     is_target = ladder.device is not None and ladder.device.is_target
-    start = ladder.rungs[0]
-    artifact = [rung for rung in ladder.rungs if rung.images == start.images][-1]
+    first, statistics = ladder.rungs[0], start.statistics
+    artifact = [rung for rung in ladder.rungs if rung.images == first.images][-1]
     return (
-        *([] if ladder.statistics is None else [statistics_verdict(ladder.statistics, start.top1, start.images)]),
+        *([] if statistics is None else [statistics_verdict(statistics, first.top1, first.images)]),
         parity_verdict(ladder.rungs),
-        accuracy_verdict(start, artifact, ladder.drop, network.values, trained=network.origin.trained),
+        accuracy_verdict(first, artifact, ladder.drop, network.values, trained=network.origin.trained),
         *([] if inspection is None else [delegation_verdict(inspection, measurements)]),
         latency_verdict(measurements, plan.cold_budget_ms, is_target, plan.device.why),
     )

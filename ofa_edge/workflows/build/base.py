@@ -1,20 +1,22 @@
 """What every plan of a build has, wherever its network comes from: what it becomes, where it runs, on which images."""
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from ofa_edge.data.dataset import Samples
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.export.tvm.tuning.budget import parse_duration
-from ofa_edge.latency.protocol import Share
+from ofa_edge.latency.protocol import Interval, Provenance, Share
 from ofa_edge.network import Network
 from ofa_edge.output import claim_output_folder
 from ofa_edge.records.manifest import OWN_IMAGES, CalibrationRecord, FileRecord, LatencyPrediction, PartRecord
-from ofa_edge.records.search import SustainedRecord
-from ofa_edge.runtimes import FASTEST, Runtime, Tuning, require
+from ofa_edge.records.search import SustainedRecord, cold_budget
+from ofa_edge.runtimes import FASTEST, DropLimit, Runtime, Tuning, require
 from ofa_edge.search.ranked_by import Choice
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import Target, load_target
@@ -22,7 +24,7 @@ from ofa_edge.vocabulary import Precision, Task
 from ofa_edge.workflows.build.constraints import Constraints
 from ofa_edge.workflows.build.contenders import Contenders, contenders_for, require_one_question
 from ofa_edge.workflows.build.images import BuildData
-from ofa_edge.workflows.build.quantisation import require_mixable
+from ofa_edge.workflows.build.quantisation import limit_of, require_mixable
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,17 @@ class ModelOptions:
     output: str | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+
+
+def given_model(file: Path | None, **values: Any) -> ModelOptions | None:
+    """What was said of a network that is given as a file; None where nothing is. Raises ConfigError for half of it."""
+    if file is not None:
+        return ModelOptions(file, **values)
+    for name, value in values.items():
+        if value is not None:
+            what, hint = f"--{name} without --model", f"--model FILE.onnx --{name} ..."
+            raise ConfigError(what, "a supernet says that itself", hint)
+    return None
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,12 @@ class BuildOptions:
     constraints: Constraints = field(default_factory=Constraints)
     model: ModelOptions | None = None  # in place of a supernet
 
+    def given(self) -> dict[str, Any]:
+        """The values that are not defaults."""
+        usual = type(self)(self.target)
+        names = (each.name for each in dataclasses.fields(self))
+        return {name: value for name in names if (value := getattr(self, name)) != getattr(usual, name)}
+
 
 @dataclass(frozen=True)
 class DevicePlan:
@@ -98,6 +117,7 @@ class ExportPlan:
         tuning: of compiled code.
         ranges: what was found about the images that set int8 ranges; None where none do.
         contenders: with `--runtime fastest`, all that are measured in turn; `runtime` is then the one searched for.
+        limit: what an int8 artifact may lose; None where nothing was said.
     """
 
     runtime: Runtime
@@ -105,6 +125,7 @@ class ExportPlan:
     tuning: Tuning
     ranges: CalibrationRecord | None = None
     contenders: Contenders | None = None
+    limit: DropLimit | None = None
 
 
 @dataclass(frozen=True)
@@ -140,8 +161,7 @@ class Plan(ABC):
     @property
     def cold_budget_ms(self) -> float | None:
         """What a measured latency is held against: devices are measured cold (see `device.measuring.measure`)."""
-        factor = self.sustained.factor if self.sustained else 1.0
-        return None if self.budget_ms is None else self.budget_ms / factor
+        return cold_budget(self.budget_ms, self.sustained)
 
     @property
     def searched_for(self) -> str | None:
@@ -173,6 +193,12 @@ class Resolved:
     device: DevicePlan
     tuning: Tuning
     out: Path
+    max_drop: str | None
+
+    def export(self, ranges: CalibrationRecord | None, data: BuildData[Samples]) -> ExportPlan:
+        """What the artifact will be, on such data. Raises ConfigError for a `--max-drop` that they cannot tell."""
+        limit = limit_of(self.max_drop, data)
+        return ExportPlan(self.runtime, self.precision, self.tuning, ranges, self.contenders, limit)
 
 
 def resolve(options: BuildOptions, *, claim: bool) -> Resolved:
@@ -207,7 +233,7 @@ def resolve(options: BuildOptions, *, claim: bool) -> Resolved:
     out = options.out or Path("out") / target.name
     if claim:
         claim_output_folder(out)
-    return Resolved(target, runtime, precision, contenders, device, tuning, out)
+    return Resolved(target, runtime, precision, contenders, device, tuning, out, options.max_drop)
 
 
 def chosen_device(name: str, target: Target, runtime: Runtime) -> DevicePlan:
@@ -264,6 +290,27 @@ def own_images(data: BuildData[Samples]) -> tuple[FileRecord, ...]:
     )
 
 
-def part_records(parts: Sequence[Share]) -> tuple[PartRecord, ...]:
-    """Where predicted milliseconds go, for the manifest."""
-    return tuple(PartRecord(name=part.name, what=part.op, ms=part.ms, bound=part.bound) for part in parts)
+def target_files(target: Target) -> dict[str, tuple[Path, str]]:
+    """Files of a target that a build reads: name in the manifest -> (path, role)."""
+    return {
+        f"targets/{target.path.name}": (target.path, "target"),
+        f"targets/{target.latency_path.name}": (target.latency_path, "latency model"),
+    }
+
+
+def prediction_record(
+    kind: Literal["analytic", "table", "fitted"],
+    interval: Interval,
+    provenance: Provenance,
+    outside: Sequence[str],
+    parts: Sequence[Share],
+) -> LatencyPrediction:
+    """What a latency model says of one network, for the manifest."""
+    return LatencyPrediction(
+        **{key: float(value) for key, value in interval.to_json().items()},
+        kind=kind,
+        provenance=provenance.kind,
+        source=provenance.fitted_to,
+        outside=tuple(outside),
+        parts=tuple(PartRecord(name=part.name, what=part.op, ms=part.ms, bound=part.bound) for part in parts),
+    )

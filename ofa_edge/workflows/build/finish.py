@@ -81,7 +81,7 @@ def finish(runner: StageRunner, plan: Plan, start: Start, command: Sequence[str]
         built = _convert(runner, plan, stages.export_of(plan, network))
         ladder = climb(plan, built)
     else:
-        plan, built, ladder, ran = _keep(runner, plan, network, race(runner, plan, network), climb)
+        plan, built, ladder, ran = _keep(runner, plan, start, race(runner, plan, network), climb)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, built)
         if start.refined is not None:
@@ -104,13 +104,13 @@ def _built(runner: StageRunner, network: Network, converted: Converted, artifact
 
 
 def _keep(
-    runner: StageRunner, plan: Plan, network: Network, raced: Race, climb: Callable[[Plan, Built], Ladder]
+    runner: StageRunner, plan: Plan, start: Start, raced: Race, climb: Callable[[Plan, Built], Ladder]
 ) -> tuple[Plan, Built, Ladder, RaceRecord]:
     """The fastest that fails no gate but the budget's; where all fail, the fastest, whose verdicts say so."""
     judged, entries = list[tuple[Plan, Built, Ladder]](), list(raced.record.contenders)
     for place, (entry, made) in enumerate(zip(entries, raced.made, strict=True)):
         own = with_runtime(plan, entry.runtime)
-        built = _built(runner, network, made.converted, made.artifact)
+        built = _built(runner, start.network, made.converted, made.artifact)
         try:
             judged.append((own, built, climb(own, built)))
         except ConversionError as error:
@@ -118,7 +118,7 @@ def _keep(
             continue
         failed = [
             f"{each.gate}: {each.reason}"
-            for each in verdicts_of(own, judged[-1][2], built)
+            for each in verdicts_of(own, start, judged[-1][2], built)
             if each.outcome == "fail" and each.gate != "latency"
         ]
         if not failed:
@@ -175,10 +175,9 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
         tuple(rungs),
         device,
         accuracy_drop(last, first, labels),
-        start.statistics,
         here.skipped,
         classes_record(network.labels, first, last, plan.data.labels),
-        quantisation_of(export, built.converted, rungs, built.artifact.runtime, plan.data),
+        quantisation_of(built.artifact.runtime, export, built.converted, built.facts.mixed, rungs, plan.data),
     )
 
 

@@ -1,6 +1,5 @@
 """What a build of a given network will do, decided and checked before any work starts."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +17,12 @@ from ofa_edge.schema import changed
 from ofa_edge.vocabulary import numbers
 from ofa_edge.workflows.build.base import (
     BuildOptions,
-    ExportPlan,
     ModelOptions,
     Plan,
-    part_records,
+    prediction_record,
     require_times,
     resolve,
+    target_files,
 )
 from ofa_edge.workflows.build.images import BuildData
 from ofa_edge.workflows.build.model_images import model_data
@@ -72,22 +71,15 @@ class ModelPlan(Plan):
                 found = predict_file(network.onnx, self.target, runtime.name, precision, outside_key=outside)
             except UsageError:
                 continue
-            return LatencyPrediction(
-                **{key: float(value) for key, value in found.interval.to_json().items()},
-                kind="analytic",
-                provenance=found.provenance.kind,
-                source=found.provenance.fitted_to,
-                outside=(*found.outside, *(f"{name} is counted as the bytes that it moves" for name in found.unknown)),
-                parts=part_records(found.parts),
+            unknown = (f"{name} is counted as the bytes that it moves" for name in found.unknown)
+            return prediction_record(
+                "analytic", found.interval, found.provenance, (*found.outside, *unknown), found.parts
             )
         return None
 
     def inputs(self) -> dict[str, tuple[Path, str]]:
         """See `Plan`."""
-        path = self.target.path
-        files = {f"targets/{path.name}": (path, "target")}
-        files[f"targets/{self.target.latency_path.name}"] = (self.target.latency_path, "latency model")
-        return files | {f"model/{each.name}": (each, "network") for each in self.given.files}
+        return target_files(self.target) | {f"model/{each.name}": (each, "network") for each in self.given.files}
 
 
 def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
@@ -123,7 +115,7 @@ def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
         )
     data = model_data(known.interface, options.data, options.seed)
     ranges = _ranges(known.interface, data) if numbers(found.precision).ranges else None
-    export = ExportPlan(found.runtime, found.precision, found.tuning, ranges, found.contenders)
+    export = found.export(ranges, data)
     return ModelPlan(
         options, found.target, export, found.device, data, found.out, given, known.interface, known.assumed
     )
@@ -131,11 +123,9 @@ def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
 
 def _refuse_search(options: BuildOptions, model: ModelOptions) -> None:
     """Raise UnsupportedError for options that choose among subnets."""
-    usual = {field.name: field for field in dataclasses.fields(BuildOptions)}
+    given = options.given()
     for name, words in _FOR_A_SEARCH.items():
-        field = usual[name]
-        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        if getattr(options, name) != default:
+        if name in given:
             raise UnsupportedError(
                 f"--model with {words}",
                 f"{model.file.name} is one network: there is nothing to choose from",

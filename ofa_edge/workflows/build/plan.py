@@ -16,16 +16,15 @@ from ofa_edge.search.limits import Limit
 from ofa_edge.search.load_predictor import Predictor, fitting, package_predictor
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.search.ranked_by import RankedBy, ranked_by
-from ofa_edge.space import Space, Subnet
+from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
 from ofa_edge.targets import Sustained, Target
 from ofa_edge.vocabulary import Precision, numbers
-from ofa_edge.workflows.build.base import BuildOptions, ExportPlan, Plan, part_records, require_times, resolve
+from ofa_edge.workflows.build.base import BuildOptions, Plan, prediction_record, require_times, resolve, target_files
 from ofa_edge.workflows.build.constraints import Constraints, limits_of, require_able, searched_part
 from ofa_edge.workflows.build.contenders import predictions_text
 from ofa_edge.workflows.build.images import BuildData, build_data
-from ofa_edge.workflows.build.quantisation import limit_of
 
 MEASURED_CANDIDATES, MEASURED_BY_MACS = 8, 32  # with a predictor that ranks, and without one
 
@@ -116,8 +115,11 @@ class SupernetPlan(Plan):
 
     def predict(self, network: Network) -> LatencyPrediction:
         """See `Plan`. Where another runtime than that searched for has no model, the nearest, so labelled."""
-        assert network.origin.subnet is not None
-        return predicted(self._model(), network.origin.subnet)
+        subnet, model = network.origin.subnet, self._model()
+        assert subnet is not None
+        return prediction_record(
+            model.kind, model.predict(subnet), model.provenance, model.outside, model.parts(subnet)
+        )
 
     def inputs(self) -> dict[str, tuple[Path, str]]:
         """See `Plan`."""
@@ -164,9 +166,8 @@ def make_plan(
             "leave out --refine: with --device NAME the network itself is measured",
         )
     search = _search_plan(options, target, found.runtime, precision, package, images, predictor)
-    limit_of(options.max_drop, search.data)
     ranges = _ranges(package, search.data) if numbers(precision).ranges and images else None
-    export = ExportPlan(found.runtime, precision, found.tuning, ranges, contenders)
+    export = found.export(ranges, search.data)
     return SupernetPlan(options, target, export, found.device, search.data, found.out, search)
 
 
@@ -271,24 +272,10 @@ def _ranges(package: SupernetPackage, data: BuildData[Images]) -> CalibrationRec
     return review_calibration(data.calibration, preprocessing, package.labels, data.labelled)
 
 
-def predicted(model: LatencyModel, subnet: Subnet) -> LatencyPrediction:
-    """What a latency model says of a subnet, for the manifest."""
-    interval, provenance = model.predict(subnet), model.provenance
-    return LatencyPrediction(
-        **{key: float(value) for key, value in interval.to_json().items()},
-        kind=model.kind,
-        provenance=provenance.kind,
-        source=provenance.fitted_to,
-        outside=model.outside,
-        parts=part_records(model.parts(subnet)),
-    )
-
-
 def input_files(target: Target, package: SupernetPackage) -> dict[str, tuple[Path, str]]:
     """Files that the build reads: name in the manifest -> (path, role)."""
     return {
-        f"targets/{target.path.name}": (target.path, "target"),
-        f"targets/{target.latency_path.name}": (target.latency_path, "latency model"),
+        **target_files(target),
         **package_files(package),
     }
 

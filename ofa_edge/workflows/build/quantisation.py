@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ofa_edge.data.dataset import Samples
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.records.manifest import Rung
-from ofa_edge.records.mixed import QuantisationRecord
+from ofa_edge.records.mixed import MixedRecord, QuantisationRecord
 from ofa_edge.runtimes import Converted, DropLimit, Export, Runtime
 from ofa_edge.vocabulary import Allowed, Precision, numbers
 from ofa_edge.workflows.build.images import BuildData
@@ -59,10 +59,14 @@ def limit_of(text: str | None, data: BuildData[Samples]) -> DropLimit | None:
 
 
 def quantisation_of(
-    export: Export, converted: Converted, rungs: Sequence[Rung], runtime: Runtime, data: BuildData[Samples]
+    runtime: Runtime,
+    export: Export,
+    converted: Converted,
+    mixed: MixedRecord | None,
+    rungs: Sequence[Rung],
+    data: BuildData[Samples],
 ) -> QuantisationRecord | None:
     """The account of an int8 artifact: the choice of `--max-drop`; or who is to blame where a rung failed."""
-    mixed = runtime.facts(converted).mixed
     if mixed is not None:
         return QuantisationRecord(blame=mixed.blame, mixed=mixed)
     if not numbers(export.precision).ranges or all(rung.outcome != "fail" for rung in rungs):

@@ -26,7 +26,6 @@ from ofa_edge.space import Subnet
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.workflows.build.base import Plan
 from ofa_edge.workflows.build.plan import weights_digest
-from ofa_edge.workflows.build.quantisation import limit_of
 
 T = TypeVar("T")
 STATIC = "static.safetensors"
@@ -173,8 +172,8 @@ def run_onnx(runner: StageRunner, network: Network, samples: Samples) -> NDArray
 
 def export_of(plan: Plan, network: Network) -> Export:
     """What a network is to become by a plan."""
-    limit = limit_of(plan.options.max_drop, plan.data)
-    return Export(network, plan.target, plan.export.precision, plan.data.calibration, plan.export.tuning, limit)
+    meant = plan.export
+    return Export(network, plan.target, meant.precision, plan.data.calibration, meant.tuning, meant.limit)
 
 
 def to_artifact(runner: StageRunner, plan: Plan, export: Export) -> tuple[Converted, Artifact]:
