@@ -83,3 +83,9 @@ def test_what_cannot_be_exported_is_refused(net, tmp_path):
     with pytest.raises(UnsupportedError, match="a program of several inputs"):
         oe.build("host", model=program, out=tmp_path / "out", **OPTIONS)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_said_of_a_network_that_is_not_given_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="--labels without --model"):
+        oe.build("host", labels=["a", "b"], device="none", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
