@@ -1,14 +1,15 @@
 """Training recipes at equal cost: `ofa`, `ofa-edge`, no shrinking, and subnets trained alone.
 
-    python benchmarks/recipes.py run --folder runs/recipes [--recipe ofa --seed 0]
+    python benchmarks/recipes.py run --folder runs/recipes [--recipe ofa --seed 0] [--times 4]
     python benchmarks/recipes.py variants --folder runs/recipes
     python benchmarks/recipes.py deploy --folder runs/recipes
     python benchmarks/recipes.py table [--folder runs/recipes] > docs/results.md
 
 `run` trains what is missing (all recipes and seeds, or those named) and resumes what was interrupted; one thread a
-process, so several may run side by side. `variants` trains the switches of `ofa-edge` at a quarter of the cost,
-measured on held-out images. `deploy` measures what one more network costs once there is a supernet. `table` prints
-docs/results.md, from the recorded results beside this file by default.
+process, so several may run side by side. `--times 4` gives each four times the cost; such runs want a folder of their
+own. `variants` trains the switches of `ofa-edge` at a quarter of the cost, measured on held-out images. `deploy`
+measures what one more network costs once there is a supernet. `table` prints docs/results.md, from the recorded
+results beside this file by default.
 
 Cost is counted in multiply-accumulates of forward and backward passes, teachers included. The subnets trained alone get
 the epochs that the largest net has in `ofa-edge` before shrinking, with its schedule, its rate falling to 0.
@@ -72,20 +73,21 @@ def points(space: Space) -> dict[str, Subnet]:
     return {name: space.uniform(*values) for name, values in chosen.items()}
 
 
-def recipe_at_equal_cost(name: str, seed: int, images: int) -> Recipe:
-    """A recipe at the scale at which it costs what `ofa` does."""
+def recipe_at_equal_cost(name: str, seed: int, images: int, times: float = 1) -> Recipe:
+    """A recipe at the scale at which it costs what `ofa` does, at `times` the preset's scale."""
     anchor = load_recipe("ofa", PRESET)
+    anchor = changed(anchor, scale=times * anchor.scale)
     macs = plan_run(anchor, anchor.make_space(10), images).macs
     recipe = load_recipe(name, PRESET, {"seed": seed})
     return changed(recipe, scale=round(scale_for(recipe, recipe.make_space(10), images, macs), 6))
 
 
-def run_supernet(folder: Path, name: str, seed: int) -> None:
+def run_supernet(folder: Path, name: str, seed: int, times: float) -> None:
     """Train one supernet and measure its subnets on the test set."""
     data = load_fashion_mnist()
     base = load_recipe(name, PRESET)
     train, _ = data.split(base.data.held_out, base.data.split_seed)
-    recipe = recipe_at_equal_cost(name, seed, len(train))
+    recipe = recipe_at_equal_cost(name, seed, len(train), times)
     space = recipe.make_space(10)
     trainer = Trainer(recipe, space, train, folder / f"{name}-{seed}")
     trainer.resume()
@@ -149,12 +151,12 @@ def train_alone(
     return round(top1(logits(net, test, sizes), test.labels), 4), trainer.expected_macs, seconds
 
 
-def run_alone(folder: Path, name: str, seed: int) -> None:
+def run_alone(folder: Path, name: str, seed: int, times: float) -> None:
     """Train each of the compared subnets from scratch and measure it on the test set."""
     data = load_fashion_mnist()
     base = load_recipe("ofa-edge", PRESET)
     train, _ = data.split(base.data.held_out, base.data.split_seed)
-    ours = recipe_at_equal_cost("ofa-edge", seed, len(train))
+    ours = recipe_at_equal_cost("ofa-edge", seed, len(train), times)
     space, recipe = ours.make_space(10), alone_recipe(ours, seed)
     top1s, macs, seconds = {}, {}, {}
     for key, subnet in points(space).items():
@@ -230,6 +232,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=RECORDED)
     parser.add_argument("--recipe", action="append", choices=(*SUPERNETS, "alone"))
     parser.add_argument("--seed", type=int, action="append")
+    parser.add_argument("--times", type=float, default=1, help="of the cost in recipes.toml (`run`)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.command == "table":
@@ -244,7 +247,7 @@ def main() -> None:
         for seed in options.seed or SEEDS:
             for name in options.recipe or (*SUPERNETS, "alone"):
                 if not (options.folder / f"{name}-{seed}.json").is_file():
-                    (run_alone if name == "alone" else run_supernet)(options.folder, name, seed)
+                    (run_alone if name == "alone" else run_supernet)(options.folder, name, seed, options.times)
 
 
 if __name__ == "__main__":
