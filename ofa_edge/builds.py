@@ -7,6 +7,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+from ofa_edge.data.decoding import Decoding
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError
 from ofa_edge.network import Input, Interface, Network, Origin, Output
@@ -83,7 +84,7 @@ class Build:
 
     @functools.cached_property
     def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of the logits; none of a network that does not classify."""
+        """The classes, by number; none of a network that only gives features."""
         record = next((item for item in self.manifest.outputs if item.role == "labels"), None)
         if record is None:
             return ()
@@ -101,10 +102,13 @@ class Build:
             )
             for each in said.inputs
         )
-        outputs = tuple(Output(each.name, each.shape, self.labels, each.task) for each in said.outputs)
+        outputs = tuple(
+            Output(each.name, each.shape, self.labels, each.task, each.layout, each.threshold) for each in said.outputs
+        )
         space_hash = None if supernet is None else supernet.space_hash
         origin = Origin(said.kind, said.source, said.trained, self.subnet, space_hash)
-        interface = Interface(inputs, outputs)
+        decoding = None if said.decoding is None else Decoding.from_json(said.decoding)
+        interface = Interface(inputs, outputs, decoding)
         return Network(self.folder / MODEL, said.sha256, interface, origin, said.macs, said.params)
 
     @property

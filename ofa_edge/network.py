@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.data.dataset import Images, Samples
+from ofa_edge.data.decoding import Decoding
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import DataError
 from ofa_edge.space import Subnet
@@ -56,14 +57,18 @@ class Output:
     Attributes:
         name: in the ONNX graph.
         shape: of a classifier [1, classes].
-        labels: a classifier's classes in the order of its logits; else none.
+        labels: classes, by number; none where it only gives features.
         task: what it says.
+        layout: of a segmenter's scores.
+        threshold: of a segmenter's score that stands alone, above which a pixel is of the second class.
     """
 
     name: str
     shape: tuple[int, ...]
     labels: tuple[str, ...]
     task: Task = "classify"
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    threshold: float = 0.0
 
     @property
     def values(self) -> int:
@@ -73,10 +78,16 @@ class Output:
 
 @dataclass(frozen=True)
 class Interface:
-    """What goes in and what comes out."""
+    """What goes in and what comes out.
+
+    Attributes:
+        inputs, outputs: each of them.
+        decoding: from a detector's outputs to boxes.
+    """
 
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
+    decoding: Decoding | None = None
 
     @classmethod
     def of_classifier(cls, preprocessing: Preprocessing, labels: tuple[str, ...]) -> "Interface":
@@ -155,8 +166,13 @@ class Network:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of its logits; none of a network that does not classify."""
+        """The classes, by number; none of a network that only gives features."""
         return self.interface.outputs[0].labels
+
+    @property
+    def task(self) -> Task:
+        """What its outputs say."""
+        return self.interface.outputs[0].task
 
     @property
     def values(self) -> int:
@@ -164,8 +180,10 @@ class Network:
         return sum(each.values for each in self.interface.outputs)
 
     @property
-    def parts(self) -> dict[str, slice]:
-        """Where each output stands among the numbers of an answer, by name."""
+    def parts(self) -> dict[str, slice] | None:
+        """Where each output stands among the numbers of an answer, by name; None of a classifier, which has one."""
+        if self.task == "classify":
+            return None
         ends = list(itertools.accumulate(each.values for each in self.interface.outputs))
         starts = (0, *ends)
         return {

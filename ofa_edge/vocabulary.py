@@ -21,7 +21,12 @@ PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
 Type = Literal["fp32", "fp16", "int8", "int16"]
 
 NetworkKind = Literal["subnet", "network", "file"]
-Task = Literal["classify", "features"]
+Task = Literal["classify", "features", "detect", "segment"]
+Form = Literal["yolov5", "yolov8", "end-to-end", "detr", "rt-detr", "boxes-scores", "boxes-scores-01"]
+FORMS: tuple[Form, ...] = typing.get_args(Form)
+ScoreName = Literal["top-1", "mAP", "mIoU"]
+Fit = Literal["crop", "squeeze", "letterbox"]
+FITS: tuple[Fit, ...] = typing.get_args(Fit)
 
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
 OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")

@@ -14,7 +14,7 @@ from ofa_edge.files import write_bytes
 from ofa_edge.search.ranked_by import Choice
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage
 from ofa_edge.targets import Target
-from ofa_edge.vocabulary import Precision, Task
+from ofa_edge.vocabulary import Fit, Form, Precision, Task
 from ofa_edge.workflows.blame import IMAGES, blame_file
 from ofa_edge.workflows.build.base import BuildOptions, given_model
 from ofa_edge.workflows.build.constraints import Constraints
@@ -36,6 +36,8 @@ def build(
     output: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    fit: Fit | None = None,
+    decode: Form | None = None,
     untrained: bool = False,
     latency_ms: float | None = None,
     precision: Precision | None = None,
@@ -66,11 +68,13 @@ def build(
         model: in place of a supernet: an ONNX file, a torch module, or a program of `torch.export`.
         example: a torch module's input or its shape, batch 1.
         labels: of `model`: its classes in the order of its output, or a file with one a line.
-        task: of `model`: `classify`, or `features` for an output that is no logits.
+        task: of `model`: `classify`, `detect`, `segment`, or `features` for an output that is none of these.
         shape: of `model`'s input, where a file leaves sizes free.
         output: of `model`: the one that counts; all by default.
         mean: of `model`'s pixels 0..255, by channel: input = (pixel - mean) / std.
         std: likewise.
+        fit: how a picture of another shape becomes `model`'s input.
+        decode: of a detector: what its outputs are.
         untrained: random weights for a published supernet: latency and conversion only.
         latency_ms: the budget; by default the target's share of the largest subnet's latency.
         precision: of the artifact; the target's by default.
@@ -103,6 +107,8 @@ def build(
             output=output,
             mean=None if mean is None else tuple(mean),
             std=None if std is None else tuple(std),
+            fit=fit,
+            decode=decode,
         )
         options = build_options(
             target,

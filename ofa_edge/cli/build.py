@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.classes import class_lines
+from ofa_edge.cli.classes import class_lines, score_lines
 from ofa_edge.cli.console import StageLines, file_size, hanging, outcome, print_json, table
 from ofa_edge.cli.constraint_options import constraint_options, take_constraints
 from ofa_edge.cli.model_options import model_options, take_model
@@ -155,7 +155,7 @@ def describe(plan: "Plan") -> str:
     budget = "no budget" if plan.budget_ms is None else f"budget {plan.budget_ms:.3g} ms{share}"
     lines = [
         f"build for {plan.target.name}: {runtime} {plan.export.precision}, {budget}",
-        f"{source}, {'images' if plan.data.labelled else 'inputs'}: {plan.data.source}",
+        f"{source}, {'images' if plan.data.judged else 'inputs'}: {plan.data.source}",
         f"device {where}; output {plan.out}",
         *search,
         *([f"tuning for {tuning.seconds:.0f} s"] if tuning.seconds else []),
@@ -274,7 +274,8 @@ def _ladder(manifest: "Manifest") -> str:
     from ofa_edge.metrics import SNR_LIMIT_DB
 
     uneven = manifest.classes is not None and manifest.classes.uneven
-    rows = [["rung", "size", "max|diff|", "SNR dB", "top-1", *["balanced"] * uneven, "images", "", ""]]
+    metric = manifest.ladder[0].metric
+    rows = [["rung", "size", "max|diff|", "SNR dB", metric, *["balanced"] * uneven, "images", "", ""]]
     for rung in manifest.ladder:
         rows.append(
             [
@@ -282,7 +283,7 @@ def _ladder(manifest: "Manifest") -> str:
                 "-" if rung.size is None else file_size(rung.size),
                 "-" if rung.max_abs is None else f"{rung.max_abs:.1e}",
                 "-" if rung.snr_db is None else "exact" if rung.snr_db >= SNR_LIMIT_DB else f"{rung.snr_db:.1f}",
-                "-" if rung.top1 is None else f"{100 * rung.top1:.2f}",
+                "-" if rung.accuracy is None else f"{100 * rung.accuracy:.2f}",
                 *["-" if rung.balanced is None else f"{100 * rung.balanced:.2f}"] * uneven,
                 str(rung.images),
                 outcome(rung.outcome),
@@ -294,7 +295,7 @@ def _ladder(manifest: "Manifest") -> str:
         if rung.drop is not None:
             drop = rung.drop
             lines.append(
-                f"  {rung.name} loses {100 * drop.drop:.2f} points of top-1 against {rung.reference} (95 %: "
+                f"  {rung.name} loses {100 * drop.drop:.2f} points of {drop.metric} against {rung.reference} (95 %: "
                 f"{100 * drop.low95:.2f} .. {100 * drop.high95:.2f}; {drop.lost} images lost, {drop.won} won)"
             )
         lines += [f"  {rung.name}: {outputs_words(rung.outputs)}"] if rung.outputs else []
@@ -311,6 +312,8 @@ def outputs_words(outputs: "Mapping[str, float]") -> str:
 
 
 def _classes(manifest: "Manifest") -> list[str]:
+    if manifest.scores is not None:
+        return [score_lines(manifest.scores, manifest.ladder[0])]
     return [] if manifest.classes is None else [class_lines(manifest.classes, manifest.calibration is not None)]
 
 

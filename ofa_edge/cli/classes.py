@@ -8,6 +8,8 @@ from ofa_edge.device.connections.plain_text import one_line
 
 if TYPE_CHECKING:
     from ofa_edge.records.classes import ClassesRecord, ClassRecord, Split
+    from ofa_edge.records.manifest import Rung
+    from ofa_edge.records.scores import ScoresByClass
 
 FEW = 10  # classes that are all shown
 _NAMED = 5
@@ -35,6 +37,26 @@ def class_lines(found: "ClassesRecord", reviewed: bool = False) -> str:
             f"  warning: {found.no_answer} of {found.images} test images have no answer: their logits hold a NaN"
         )
     return "\n".join([*lines, *_missing(found, reviewed)])
+
+
+def score_lines(found: "ScoresByClass", first: "Rung") -> str:
+    """A detector's or a segmenter's classes: all of a few, else the worst.
+
+    Args:
+        found: class by class.
+        first: the rung before conversion, for what it says besides.
+    """
+    shown = sorted((item for item in found.classes if item.truth), key=lambda item: item.after or 0.0)
+    few = len(shown) <= FEW
+    items = [item for item in found.classes if item.truth] if few else shown[:FEW]
+    rows = [["class", found.unit, f"{found.metric} before", "after"]]
+    rows += [[label(item.name), f"{item.truth:,}", _percent(item.before), _percent(item.after)] for item in items]
+    lines = [table(rows, right=(1, 2, 3))]
+    if not few:
+        lines.append(f"  the worst {FEW} of {len(shown)} classes")
+    others = {} if first.score is None else first.score.others
+    lines += [f"  {first.name}: " + ", ".join(f"{name} {_percent(value)}" for name, value in others.items())]
+    return "\n".join(lines)
 
 
 def label(name: str) -> str:

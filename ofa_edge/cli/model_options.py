@@ -1,5 +1,6 @@
 """Options of a network that is given as a file."""
 
+import typing
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ofa_edge.cli.options import Numbers
+from ofa_edge.vocabulary import FITS, FORMS, Task
 
 if TYPE_CHECKING:
     from ofa_edge.workflows.build.base import ModelOptions
@@ -19,10 +21,12 @@ _OPTIONS = (
     click.option(
         "--labels", type=_PATH, metavar="FILE", help="Of --model: a class a line, in the order of its output."
     ),
-    click.option("--task", type=click.Choice(["classify", "features"]), help="What the output of --model says."),
+    click.option("--task", type=click.Choice(typing.get_args(Task)), help="What the output of --model says."),
     click.option("--shape", metavar="1x3x224x224", help="Of --model's input, where the file leaves sizes free."),
     click.option("--output", metavar="NAME", help="The one output of --model that counts. Default: all."),
     click.option("--mean", type=Numbers(), metavar="M,M,M", help="Of --model's pixels 0..255: (pixel - mean) / std."),
+    click.option("--fit", type=click.Choice(FITS), help="How a picture of another shape becomes --model's input."),
+    click.option("--decode", type=click.Choice(FORMS), help="What the outputs of --task detect are."),
     click.option("--std", type=Numbers(), metavar="S,S,S", help="Likewise. Default for 3 channels: ImageNet's."),
 )
 
@@ -38,5 +42,5 @@ def take_model(options: MutableMapping[str, Any]) -> "ModelOptions | None":
     """Take the values out of a command's options; None without `--model`. Raises ConfigError for others without it."""
     from ofa_edge.workflows.build.base import given_model
 
-    names = ("labels", "task", "shape", "output", "mean", "std")
+    names = ("labels", "task", "shape", "output", "mean", "std", "fit", "decode")
     return given_model(options.pop("model"), **{name: options.pop(name) for name in names})

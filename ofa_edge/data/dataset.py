@@ -56,6 +56,11 @@ class Samples:
         digest.update(self.labels.tobytes())
         return digest.hexdigest()
 
+    @property
+    def nbytes(self) -> int:
+        """Of its values."""
+        return self.values.nbytes
+
     def take(self, index: NDArray[np.int64]) -> Self:
         """Those of these indices, in that order. For "some N of them" there is `sample`."""
         return type(self)(self.values[index], self.labels[index])

@@ -97,12 +97,12 @@ def read_labels(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
     return labels
 
 
-def listed_labels(path: Path, count: int) -> tuple[str, ...]:
+def listed_labels(path: Path, count: int | None) -> tuple[str, ...]:
     """The labels of a network, from a text file with a class a line, in the order of its outputs.
 
     Args:
         path: of the file.
-        count: of the network's outputs.
+        count: of the network's outputs; None where they do not say.
 
     Raises:
         DataError: it cannot be read, has another number of lines, or labels are refused (`check_labels`).
@@ -112,7 +112,7 @@ def listed_labels(path: Path, count: int) -> tuple[str, ...]:
         names = bounded_text(path).rstrip("\n\r ").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read the labels", f"{path}: {error}", hint) from error
-    if len(names) != count:
+    if count is not None and len(names) != count:
         raise DataError(f"{len(names)} labels for {count} outputs", str(path), hint)
     return told_apart(names, str(path))
 

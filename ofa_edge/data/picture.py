@@ -67,12 +67,12 @@ def read_picture(path: Path, channels: int, size: int, reading: Reading = AS_STO
         DataError: the file cannot be read, is truncated, is too large, or has pixels that have no agreed range; it is
             named.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         full = image.width * image.height
         tiles = getattr(image, "tile", ())
         cut = image.mode not in _WIDE_MODES and any(_SIXTEEN.search(str(tile[3])) for tile in tiles)
         image.draft(None, (4 * size, 4 * size))
-        with _room_for(image, full):
+        with room_for(image, full):
             ImageOps.exif_transpose(image, in_place=True)
             made = square_picture(image, channels, size, reading)
     return dataclasses.replace(made, values=dataclasses.replace(made.values, cut=cut))
@@ -80,20 +80,31 @@ def read_picture(path: Path, channels: int, size: int, reading: Reading = AS_STO
 
 def is_grey(path: Path) -> bool:
     """Whether an image file has no colour, by its header. Raises DataError if it cannot be read."""
-    with _opened(path) as image:
+    with opened(path) as image:
         return image.mode in _GREY_MODES
 
 
 def square_picture(image: Image.Image, channels: int | None, size: int, reading: Reading = AS_STORED) -> Picture:
     """A Pillow image -> its central square; `channels` None: as the image has them."""
+    image, values = plain(middle_square(image), reading)
+    return Picture(scaled(image, channels, (size, size), reading), values)
+
+
+def middle_square(image: Image.Image) -> Image.Image:
+    """Of a picture of any shape."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    image, values = _plain(image.crop((left, top, left + side, top + side)), reading)
-    if side >= 4 * size:
-        image = image.resize((2 * size, 2 * size), Image.Resampling.BOX)
+    return image.crop((left, top, left + side, top + side))
+
+
+def scaled(image: Image.Image, channels: int | None, shape: tuple[int, int], reading: Reading = AS_STORED) -> Pixels:
+    """A picture of mode L or RGB -> uint8 [*shape, channels], squeezed into it."""
+    height, width = shape
+    if image.width >= 4 * width and image.height >= 4 * height:
+        image = image.resize((2 * width, 2 * height), Image.Resampling.BOX)
     pixels: Pixels = np.asarray(image, dtype=np.uint8)
     pixels = to_channels(reading.ordered(pixels.reshape(1, *image.size[::-1], -1)), channels)
-    return Picture(np.ascontiguousarray(resize(pixels, size)[0]), values)
+    return np.ascontiguousarray(resize(pixels, height, width)[0])
 
 
 def square_array(pixels: Pixels, channels: int | None, size: int, reading: Reading = AS_STORED) -> Picture:
@@ -102,7 +113,7 @@ def square_array(pixels: Pixels, channels: int | None, size: int, reading: Readi
     return square_picture(Image.fromarray(pixels[..., 0] if grey else pixels), channels, size, reading)
 
 
-def _plain(image: Image.Image, reading: Reading) -> tuple[Image.Image, Values]:
+def plain(image: Image.Image, reading: Reading) -> tuple[Image.Image, Values]:
     """Any image as mode L or RGB, and the values that it had."""
     if image.mode in _WIDE_MODES or image.mode == "F":
         return _narrow(image, reading)
@@ -146,7 +157,7 @@ def _narrow(image: Image.Image, reading: Reading) -> tuple[Image.Image, Values]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """A picture's header; what goes wrong while it is open is told with the file's name."""
     try:
         with _own_limit(), Image.open(path, formats=tuple(FORMATS)) as image:
@@ -164,7 +175,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 @contextlib.contextmanager
-def _room_for(image: Image.Image, full: int) -> Iterator[None]:
+def room_for(image: Image.Image, full: int) -> Iterator[None]:
     """Decode large pictures one at a time, and only what fits into memory.
 
     Args:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, DataError
+from ofa_edge.vocabulary import FITS, Fit
 
 Pixels = NDArray[np.uint8]
 _WEIGHT_UNIT = 2.0**20  # two passes over 8-bit pixels then take 48 of float64's 53 bits
@@ -30,6 +31,8 @@ class Preprocessing:
         channels: values a pixel.
         mean, std: by channel, in units of the pixel values 0..255.
         width: in pixels, where it is not the height.
+        fit: how a picture of another shape comes into that frame: its middle square, all of it squeezed, or all of it
+            with grey bars (see `data.fitted`).
     """
 
     size: int
@@ -37,6 +40,7 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     width: int | None = None
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
         bad = len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std, default=0) <= 0
@@ -73,8 +77,9 @@ class Preprocessing:
         return dataclasses.replace(self, size=size)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON; the width only where it is not the height."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        """As JSON; the width only where it is not the height, and the fit where it is not the middle square."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if value is not None and value != "crop"}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Preprocessing":
@@ -82,7 +87,10 @@ class Preprocessing:
         try:
             mean, std = (tuple(float(item) for item in value[key]) for key in ("mean", "std"))
             width = value.get("width")
-            return cls(int(value["size"]), int(value["channels"]), mean, std, None if width is None else int(width))
+            size, channels, fit = int(value["size"]), int(value["channels"]), value.get("fit", "crop")
+            if fit not in FITS:
+                raise ValueError(f"no fit {fit!r}")
+            return cls(size, channels, mean, std, None if width is None else int(width), fit)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError("bad preprocessing", f"{type(error).__name__}: {error}", "rebuild the file") from error
 

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import write_bytes
+from ofa_edge.metrics import wilson95
 from ofa_edge.names import RelativePath, relative_path
 from ofa_edge.output import MANIFEST
 from ofa_edge.records.base import (
@@ -32,9 +33,10 @@ from ofa_edge.records.network import NetworkRecord, SubnetRecord, SupernetRecord
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.records.refinement import IntervalRecord, RefinementRecord
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord
+from ofa_edge.records.scores import ScoreRecord, ScoresByClass
 from ofa_edge.records.search import SearchRecord, SustainedRecord
 from ofa_edge.schema import explain
-from ofa_edge.vocabulary import Label, Outcome, Precision, weightiest
+from ofa_edge.vocabulary import Label, Outcome, Precision, ScoreName, weightiest
 
 OWN_IMAGES = "own images"
 """Role of the sets of images that a build took from `--data`; their digests are of pixels and labels, not of files."""
@@ -86,16 +88,20 @@ class Tolerance(Record):
 
     max_abs: NotNegative | None = None
     snr_db: Finite | None = None
-    top1_drop: Fraction | None = None
+    accuracy_drop: Fraction | None = None  # of top-1, mAP or mIoU
 
 
 class DropRecord(Record):
-    """Top-1 lost against a rung's reference on the same images, with Newcombe's paired 95 % interval."""
+    """Accuracy lost against a rung's reference on the same images, with a paired 95 % interval.
 
+    Of top-1 it is Newcombe's, else by bootstrap over images.
+    """
+
+    metric: ScoreName = "top-1"
     drop: Annotated[float, Field(ge=-1, le=1)]
     low95: Annotated[float, Field(ge=-1, le=1)]
     high95: Annotated[float, Field(ge=-1, le=1)]
-    lost: Count  # images that only the reference has right
+    lost: Count  # images that only the reference has right; of mAP and mIoU: in which less is right than before
     won: Count
     images: Annotated[int, Field(ge=1)]
 
@@ -159,11 +165,29 @@ class Rung(Record):
     outputs: dict[str, Finite] = Field(default_factory=dict)  # SNR in dB of each, where there are several
     top1: Fraction | None = None
     balanced: Fraction | None = None  # mean recall of the classes that have images
+    score: ScoreRecord | None = None  # of a detector or a segmenter, in place of both
     drop: DropRecord | None = None  # of what a quantised or half-size file loses
     images: Count = 0
     tolerance: Tolerance | None = None
     outcome: Outcome
     note: str = ""
+
+    @property
+    def metric(self) -> ScoreName:
+        """What its accuracy is called."""
+        return "top-1" if self.score is None else self.score.metric
+
+    @property
+    def accuracy(self) -> float | None:
+        """Top-1, mAP or mIoU, 0..1; None without labels."""
+        return self.top1 if self.score is None else self.score.value
+
+    @property
+    def accuracy_low95(self) -> float:
+        """Lower end of its 95 % interval; 0 without labels."""
+        if self.score is not None:
+            return self.score.low95
+        return 0.0 if self.top1 is None else wilson95(self.top1 * self.images, self.images)[0]
 
 
 class LatencyMeasurement(Record):
@@ -260,6 +284,7 @@ class Manifest(Record):
     kernels: tuple[KernelRecord, ...] = ()  # of a CUDA library
     refinement: RefinementRecord | None = None  # of the latency model, by measuring candidates
     classes: ClassesRecord | None = None  # None where labels mean nothing
+    scores: ScoresByClass | None = None  # the same of a detector or a segmenter
     quantisation: QuantisationRecord | None = None  # of an int8 artifact, layer by layer
     race: RaceRecord | None = None  # where the runtime was chosen by measuring
 
@@ -322,8 +347,8 @@ class Manifest(Record):
         return self
 
     def _shows_accuracy(self) -> bool:
-        accuracies = [value for rung in self.ladder for value in (rung.top1, rung.balanced, rung.drop)]
-        if self.classes is not None or any(value is not None for value in accuracies):
+        accuracies = [value for rung in self.ladder for value in (rung.top1, rung.balanced, rung.score, rung.drop)]
+        if self.classes is not None or self.scores is not None or any(value is not None for value in accuracies):
             return True
         search = self.search
         return search is not None and (

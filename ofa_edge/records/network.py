@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from ofa_edge import cost
-from ofa_edge.records.base import Count, Digest, JsonObject, Record
+from ofa_edge.records.base import Count, Digest, Finite, JsonObject, Record
 from ofa_edge.space import Space, Subnet
 from ofa_edge.vocabulary import NetworkKind, Task
 
@@ -52,11 +52,13 @@ class InputRecord(Record):
 
 
 class OutputRecord(Record):
-    """What comes out; a classifier's labels are in the file of role "labels", in this order."""
+    """What comes out; the names of classes are in the file of role "labels", by number."""
 
     name: str
     shape: tuple[Annotated[int, Field(ge=1)], ...]
     task: Task
+    layout: Literal["NCHW", "NHWC"] = "NCHW"  # of a segmenter
+    threshold: Finite = 0.0  # of a segmenter of one score
 
 
 class NetworkRecord(Record):
@@ -71,6 +73,7 @@ class NetworkRecord(Record):
         inputs, outputs: its interface.
         trained: whether its weights are.
         dataset: what its accuracy was measured on.
+        decoding: how a detector's outputs become boxes.
         changes: what was done to a given file before anything was made of it.
         assumed: what a given file does not say and nobody gave, a sentence each.
     """
@@ -84,5 +87,6 @@ class NetworkRecord(Record):
     outputs: tuple[OutputRecord, ...] = Field(min_length=1)
     trained: bool
     dataset: str | None = None
+    decoding: JsonObject | None = None  # Decoding.to_json()
     changes: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()

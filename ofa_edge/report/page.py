@@ -53,7 +53,7 @@ def render_report(manifest: Manifest) -> str:
         kernels=manifest.supernet.space.get("kernels", []) if manifest.supernet else [],
         expands=manifest.supernet.space.get("expands", []) if manifest.supernet else [],
         artifact=next((record for record in manifest.outputs if record.role == "artifact"), None),
-        top1=next((rung.top1 for rung in reversed(manifest.ladder) if rung.top1 is not None), None),
+        accuracy=next((rung.accuracy for rung in reversed(manifest.ladder) if rung.accuracy is not None), None),
         optimism=predictor_optimism(manifest.search),
         confusion=confusion_chart(classes),
         uneven=classes is not None and classes.uneven,

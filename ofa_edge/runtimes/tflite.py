@@ -92,7 +92,9 @@ class TFLite(Runtime):
             "version": __version__,
         }
         facts = _facts(export)
-        outputs = ["logits"] if network.labels else [each.name for each in network.interface.outputs]
+        classifies = network.task == "classify"
+        labels = network.labels if classifies else ()
+        outputs = ["logits"] if classifies else [each.name for each in network.interface.outputs]
 
         def produce(folder: Path) -> None:
             from ofa_edge.export.tflite.metadata import write_metadata
@@ -101,7 +103,7 @@ class TFLite(Runtime):
                 bare.path(_BARE),
                 folder / self.artifact_name,
                 network.preprocessing,
-                network.labels,
+                labels,
                 facts=facts,
                 outputs=outputs,
                 **description,
@@ -112,7 +114,7 @@ class TFLite(Runtime):
         inputs = {
             "bare": bare.files[_BARE],
             "mixed": bare.files.get(MIXED),  # an account, also where nothing had to be left in fp32
-            "labels": list(network.labels),
+            "labels": list(labels),
             "facts": facts,
             "outputs": outputs,
             **description,

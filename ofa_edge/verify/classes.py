@@ -1,13 +1,16 @@
 """What the ladder's ends say of each class: recall before and after conversion, and what is mistaken for what."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.metrics import argmax, confusion, holm, mcnemar_p
 from ofa_edge.records.classes import CONFUSED_PAIRS, MATRIX_CLASSES, ClassesRecord, ClassRecord, ConfusedPair, Split
+from ofa_edge.records.scores import ScoresByClass
 from ofa_edge.verify.ladder import Answers
+from ofa_edge.verify.scoring import Scorer
 
 SIGNIFICANT = 0.05  # of Holm's adjusted p
 
@@ -53,6 +56,15 @@ def classes_record(
         matrix=tuple(tuple(map(int, row[:count])) for row in table) if count <= MATRIX_CLASSES else None,
         pairs=() if count <= MATRIX_CLASSES else _pairs(table[:, :count]),
     )
+
+
+def by_class(scorer: Scorer, start: Answers, artifact: Answers) -> ScoresByClass | None:
+    """Both ends of a ladder, class by class, of a detector or a segmenter; None of a classifier."""
+    found = scorer.by_class(start.logits, artifact.logits)
+    if scorer.metric == "top-1" or not any(item.truth for item in found):
+        return None
+    unit: Literal["objects", "pixels"] = "objects" if scorer.metric == "mAP" else "pixels"
+    return ScoresByClass(metric=scorer.metric, unit=unit, start=start.name, artifact=artifact.name, classes=found)
 
 
 def _worse(images: NDArray[np.int64], lost: NDArray[np.int64], won: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -14,7 +14,6 @@ from ofa_edge.errors import (
     ThrottledError,
 )
 from ofa_edge.export.inspect.findings import Inspection
-from ofa_edge.metrics import wilson95
 from ofa_edge.records.manifest import DeviceMeasurement, DropRecord, Inconclusive, Rung, Verdict
 from ofa_edge.shown import pasteable
 from ofa_edge.verify.accuracy import FLOOR, judge_drop
@@ -58,34 +57,35 @@ def parity_verdict(ladder: Sequence[Rung]) -> Verdict:
 
 
 def accuracy_verdict(
-    reference: Rung, judged: Rung, drop: DropRecord | None, classes: int, *, trained: bool = True
+    reference: Rung, judged: Rung, drop: DropRecord | None, chance: float, *, trained: bool = True
 ) -> Verdict:
-    """The artifact's top-1 against a floor relative to its reference's, as far as the images can tell.
+    """The artifact's accuracy against a floor relative to its reference's, as far as the images can tell.
 
     Args:
         reference: the rung that the artifact is held against.
         judged: the artifact's, on the same images.
         drop: between the two; None without labels.
-        classes: how many there are: a reference that is no better than chance is nothing to hold against.
+        chance: what guessing is worth: a reference that is no better is nothing to hold against.
         trained: whether the weights are.
     """
 
     def verdict(outcome: Outcome, code: str, reason: str) -> Verdict:
         return Verdict(gate="accuracy", outcome=outcome, code=code, reason=reason)
 
-    start, last = reference.top1, judged.top1
+    start, last, name = reference.accuracy, judged.accuracy, reference.metric
     if start is None or last is None or drop is None:
         why = "no labelled images were given" if trained else "the weights are random"
         return verdict("unverified", "no-labels" if trained else "untrained", f"{why}: nothing to hold")
     if not start:
-        words = f"the {reference.name} has none of {reference.images} images right"
+        has = "none of" if name == "top-1" else f"a {name} of 0 on"
+        words = f"the {reference.name} has {has} {reference.images} images{' right' if name == 'top-1' else ''}"
         return verdict("fail", "reference-answers-nothing", f"{words}: labels and network do not belong together")
-    if wilson95(start * reference.images, reference.images)[0] <= 1 / classes:
-        words = f"the {reference.name}'s {100 * start:.2f} % top-1 on {reference.images} images"
-        return verdict("unverified", "reference-at-chance", f"{words} may be chance, which is {100 / classes:.2f} %")
+    if reference.accuracy_low95 <= chance:
+        words = f"the {reference.name}'s {100 * start:.2f} % {name} on {reference.images} images"
+        return verdict("unverified", "reference-at-chance", f"{words} may be chance, which is {100 * chance:.2f} %")
     found = judge_drop(drop, start, (1 - FLOOR) * start)
     code = {"pass": "above-floor", "fail": "below-floor", "unverified": "too-few-images"}[found.outcome]
-    words = f"{100 * last:.2f} % top-1 on {judged.images} images, {100 * last / start:.2f} % of the {reference.name}'s"
+    words = f"{100 * last:.2f} % {name} on {judged.images} images, {100 * last / start:.2f} % of the {reference.name}'s"
     return verdict(found.outcome, code, f"{words}; {found.words}")
 
 

@@ -5,24 +5,24 @@ on this machine, so that what the device does is not mistaken for what the conve
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.metrics import argmax, balanced_accuracy, paired_drop, top1
-from ofa_edge.records.manifest import DropRecord, Rung, Tolerance
+from ofa_edge.records.manifest import Rung, Tolerance
 from ofa_edge.schema import changed
 from ofa_edge.verify.parity import compare
+from ofa_edge.verify.scoring import Scorer
 from ofa_edge.vocabulary import Precision
 
 # Two orders of magnitude above what sound builds show, far below what one wrong pad or scale does (10 to 30 dB).
-EXACT = Tolerance(snr_db=80.0, top1_drop=0.002)
-HALF = Tolerance(snr_db=40.0, top1_drop=0.005)
-QUANTISED = Tolerance(snr_db=12.0, top1_drop=0.015)
-DYNAMIC = Tolerance(snr_db=25.0, top1_drop=0.01)
+EXACT = Tolerance(snr_db=80.0, accuracy_drop=0.002)
+HALF = Tolerance(snr_db=40.0, accuracy_drop=0.005)
+QUANTISED = Tolerance(snr_db=12.0, accuracy_drop=0.015)
+DYNAMIC = Tolerance(snr_db=25.0, accuracy_drop=0.01)
 # Sums in half precision keep 11 bits of 24: sound builds show about 50 dB.
-HALF_SUMS = Tolerance(snr_db=30.0, top1_drop=0.005)
+HALF_SUMS = Tolerance(snr_db=30.0, accuracy_drop=0.005)
 _ON_DEVICE: dict[Precision, Tolerance] = {
     "fp32": EXACT,
     "fp16": HALF,
@@ -30,7 +30,7 @@ _ON_DEVICE: dict[Precision, Tolerance] = {
     # Scales of activations are found while running, from floats that differ in their last bits: steps may flip.
     "dynamic": HALF,
     # Whole files of integers answer alike but for single steps of the last rounding.
-    "int8": Tolerance(snr_db=25.0, top1_drop=0.005),
+    "int8": Tolerance(snr_db=25.0, accuracy_drop=0.005),
 }
 _CONVERTED: dict[Precision, Tolerance] = {
     "fp32": EXACT,
@@ -49,11 +49,11 @@ def conversion_tolerance(precision: Precision) -> Tolerance:
 
 def loosest(one: Tolerance, other: Tolerance) -> Tolerance:
     """What both allow: where a first rung is less exact itself, no later one can be nearer to it."""
-    found = Tolerance(max_abs=None, snr_db=None, top1_drop=None)
+    found = Tolerance(max_abs=None, snr_db=None, accuracy_drop=None)
     if one.snr_db is not None and other.snr_db is not None:
         found = changed(found, snr_db=min(one.snr_db, other.snr_db))
-    if one.top1_drop is not None and other.top1_drop is not None:
-        found = changed(found, top1_drop=max(one.top1_drop, other.top1_drop))
+    if one.accuracy_drop is not None and other.accuracy_drop is not None:
+        found = changed(found, accuracy_drop=max(one.accuracy_drop, other.accuracy_drop))
     return found
 
 
@@ -73,31 +73,22 @@ class Answers:
     note: str = ""
 
 
-def first_rung(answers: Answers, labels: NDArray[np.int64] | None) -> Rung:
-    """The rung that the others are compared with. `labels` is None where accuracy would mean nothing."""
+def first_rung(answers: Answers, scorer: Scorer | None) -> Rung:
+    """The rung that the others are compared with. `scorer` is None where accuracy would mean nothing."""
     return Rung(
         name=answers.name,
-        top1=None if labels is None else top1(answers.logits, labels),
-        balanced=None if labels is None else balanced_accuracy(answers.logits, labels),
+        **({} if scorer is None else scorer.figures(answers.logits)),
         images=len(answers.logits),
         outcome="pass",
         note=answers.note,
     )
 
 
-def accuracy_drop(answers: Answers, reference: Answers, labels: NDArray[np.int64] | None) -> DropRecord | None:
-    """What one stage's answers lose in top-1, with a confidence interval; None without labels."""
-    if labels is None:
-        return None
-    found = paired_drop(argmax(reference.logits) == labels, argmax(answers.logits) == labels)
-    return DropRecord(**asdict(found))
-
-
 def rung(
     answers: Answers,
     reference: Answers,
     tolerance: Tolerance,
-    labels: NDArray[np.int64] | None,
+    scorer: Scorer | None,
     *,
     with_drop: bool = False,
     parts: Mapping[str, slice] | None = None,
@@ -108,7 +99,7 @@ def rung(
         answers: what is judged.
         reference: what it is held against.
         tolerance: how far it may be from that.
-        labels: of the images; None where accuracy would mean nothing.
+        scorer: of the images; None where accuracy would mean nothing.
         with_drop: add the drop's interval.
         parts: where each output stands in a row, by name, for a network that does not classify: each is judged.
     """
@@ -117,17 +108,17 @@ def rung(
         each = {name: compare(reference.logits[:, part], answers.logits[:, part]) for name, part in parts.items()}
         difference = replace(difference, snr_db=min(item.snr_db for item in each.values()))
         by_output = {name: item.snr_db for name, item in each.items()} if len(each) > 1 else {}
-    drop = accuracy_drop(answers, reference, labels)
+    drop = None if scorer is None else scorer.drop(reference.logits, answers.logits)
     faults = []
     if tolerance.max_abs is not None and not difference.max_abs <= tolerance.max_abs:
         faults.append(f"max|diff| {difference.max_abs:.2e} over {tolerance.max_abs:.2e}")
     if tolerance.snr_db is not None and not difference.snr_db >= tolerance.snr_db:
         worst = f" of output '{min(by_output, key=lambda name: by_output[name])}'" if by_output else ""
         faults.append(f"SNR {difference.snr_db:.1f} dB{worst} under {tolerance.snr_db:.1f}")
-    if tolerance.top1_drop is not None and drop is not None and drop.low95 > tolerance.top1_drop:
+    if tolerance.accuracy_drop is not None and drop is not None and drop.low95 > tolerance.accuracy_drop:
         faults.append(
-            f"top-1 falls by {100 * drop.drop:.2f} points ({100 * drop.low95:.2f} at least, by 95 %), "
-            f"{100 * tolerance.top1_drop:.2f} allowed"
+            f"{drop.metric} falls by {100 * drop.drop:.2f} points ({100 * drop.low95:.2f} at least, by 95 %), "
+            f"{100 * tolerance.accuracy_drop:.2f} allowed"
         )
     return Rung(
         name=answers.name,
@@ -138,8 +129,7 @@ def rung(
         snr_db=difference.snr_db,
         argmax_agreement=difference.argmax_agreement if parts is None else None,
         outputs=by_output,
-        top1=None if labels is None else top1(answers.logits, labels),
-        balanced=None if labels is None else balanced_accuracy(answers.logits, labels),
+        **({} if scorer is None else scorer.figures(answers.logits)),
         drop=drop if with_drop else None,
         images=len(answers.logits),
         tolerance=tolerance,

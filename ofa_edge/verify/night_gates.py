@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.metrics import SNR_LIMIT_DB, argmax, mcnemar_p, paired_drop
+from ofa_edge.metrics import SNR_LIMIT_DB, PairedDrop, argmax, mcnemar_p, paired_drop
+from ofa_edge.records.manifest import DropRecord
 from ofa_edge.verify.accuracy import FLOOR, judge_drop
 from ofa_edge.verify.gates import INSTRUCTIONS_LIMIT
+from ofa_edge.verify.ladder import Answers, first_rung
 from ofa_edge.verify.night import Decision
 from ofa_edge.verify.parity import compare
 from ofa_edge.verify.regression import Colour
+from ofa_edge.verify.scoring import Scorer
 
 MCNEMAR_P = 0.01
 LEAST_DROP = 0.005  # of top-1; a smaller one is not worth an alarm, however certain
@@ -69,8 +72,35 @@ def accuracy_gate(
     words = f"{100 * top1:.2f} % top-1, {lost} images lost, {won} won (p {p:.2g})"
     decision = _golden_decision(drop, p, words)
     if fp32 is not None and decision.colour is not Colour.RED:
-        decision = _floor_decision(still, fp32, p, words) or decision
+        decision = _floor(paired_drop(fp32, still), float(fp32.mean()), p, words) or decision
     return AccuracyFinding(decision, float(right.mean()), top1, flips)
+
+
+def score_gate(
+    scorer: Scorer, golden: NDArray[np.float32], candidate: NDArray[np.float32], fp32: NDArray[np.float32] | None
+) -> AccuracyFinding:
+    """The same for mAP and mIoU: paired bootstrap over images, the drop, and the floor against the fp32 network.
+
+    Args:
+        scorer: of exactly these images.
+        golden: answers [N, values].
+        candidate: the same, to the same images.
+        fp32: the same, of the candidate's exported network; None where it has none.
+    """
+    first, second = (first_rung(Answers("", each), scorer).accuracy or 0.0 for each in (golden, candidate))
+    found = scorer.drop(golden, candidate)
+    words = f"{100 * second:.2f} % {found.metric}, {100 * first:.2f} % before"
+    words = f"{words} ({100 * found.low95:+.2f} .. {100 * found.high95:+.2f} points lost at 95 %)"
+    large, clear = found.drop > LEAST_DROP, found.low95 > 0
+    decision = Decision(Colour.GREEN, "no-drop", words)
+    if large and clear:
+        decision = Decision(Colour.RED, "accuracy-dropped", words)
+    elif large or clear:
+        decision = Decision(Colour.YELLOW, "drop-without-evidence" if large else "evidence-of-little", words)
+    if fp32 is not None and decision.colour is not Colour.RED:
+        reference = first_rung(Answers("", fp32), scorer).accuracy or 0.0
+        decision = _floor(scorer.drop(fp32, candidate), reference, None, words) or decision
+    return AccuracyFinding(decision, first, second, ())
 
 
 def answers_gate(
@@ -100,9 +130,8 @@ def answers_gate(
     return Decision(Colour.GREEN, "answers-kept", words)
 
 
-def _floor_decision(still: NDArray[np.bool_], fp32: NDArray[np.bool_], p: float, words: str) -> Decision | None:
+def _floor(found: DropRecord | PairedDrop, reference: float, p: float | None, words: str) -> Decision | None:
     """RED below the floor, YELLOW where the images cannot tell a drop over it; None where there is nothing to say."""
-    reference, found = float(fp32.mean()), paired_drop(fp32, still)
     allowed = (1 - FLOOR) * reference
     judged = judge_drop(found, reference, allowed)
     words = f"{words}; against fp32's {100 * reference:.2f} %: {judged.words}"

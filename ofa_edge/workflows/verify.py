@@ -24,7 +24,8 @@ from ofa_edge.verify.gates import (
     parity_verdict,
     size_verdict,
 )
-from ofa_edge.verify.ladder import Answers, accuracy_drop, conversion_tolerance, device_tolerance, first_rung, rung
+from ofa_edge.verify.ladder import Answers, conversion_tolerance, device_tolerance, first_rung, rung
+from ofa_edge.verify.scoring import scorer_for
 from ofa_edge.vocabulary import Outcome, weightiest
 from ofa_edge.workflows.build.base import own_images
 from ofa_edge.workflows.build.images import BuildData, build_data
@@ -177,24 +178,26 @@ def _ladder(
 
     A file that runs here is held against itself on this machine; any other against the fp32 network that it is made of.
     """
-    labels, inputs, precision = images.test_labels, trial.network.inputs(trial.images), trial.artifact.precision
+    scorer = scorer_for(trial.network, images.test_labels, images.truth)
+    inputs, precision = trial.network.inputs(trial.images), trial.artifact.precision
     answers = Answers("on device", result.logits, note=result.record.name)
     fp32 = None if build.fp32 is None else Answers("onnx", run_onnx(build.fp32, inputs))
     reference, tolerance = fp32, conversion_tolerance(precision)
     here = build.runtime.answers(trial.artifact.path, inputs)
     if here is not None:
         reference, tolerance = Answers("this machine", here), device_tolerance(precision)
-    rungs: tuple[Rung, ...] = (first_rung(answers, labels),)
+    rungs: tuple[Rung, ...] = (first_rung(answers, scorer),)
     if reference is not None:
-        parts = None if build.labels else trial.network.parts
-        rungs = (first_rung(reference, labels), rung(answers, reference, tolerance, labels, parts=parts))
+        parts = trial.network.parts
+        rungs = (first_rung(reference, scorer), rung(answers, reference, tolerance, scorer, parts=parts))
     classes = classes_record(build.labels, fp32 or reference or answers, answers, images.labels)
     if fp32 is None:
         why = "the build has no fp32 network to hold it against"
         unverified = Verdict(gate="accuracy", outcome="unverified", code="nothing-beside-it", reason=why)
         return rungs, unverified, classes
-    drop, count = accuracy_drop(answers, fp32, labels), trial.network.values
-    return rungs, accuracy_verdict(first_rung(fp32, labels), rungs[-1], drop, count), classes
+    drop = None if scorer is None else scorer.drop(fp32.logits, answers.logits)
+    chance = 0.0 if scorer is None else scorer.chance
+    return rungs, accuracy_verdict(first_rung(fp32, scorer), rungs[-1], drop, chance), classes
 
 
 def _counted(manifest: Manifest, now: DeviceMeasurement) -> int | None:

@@ -15,6 +15,7 @@ from ofa_edge.records.manifest import FileRecord, write_manifest
 from ofa_edge.records.night import NightRecord
 from ofa_edge.testing.noise import LOCKED_BOARD, session_factors
 from ofa_edge.verify.regression import in_pairs, is_golden
+from ofa_edge.verify.scoring import TopOne
 from ofa_edge.workflows.nightly.bench import Answered, Duel, fingerprint_digest
 from ofa_edge.workflows.nightly.fleet import load_fleet
 from ofa_edge.workflows.nightly.privacy import Pseudonyms
@@ -77,7 +78,7 @@ def write_fleet(folder: Path, *devices: str, text: str = FLEET, artifacts: tuple
 def make_duel(name, golden, candidate, device, protocol, data):
     del device, protocol, data
     images = Images(np.zeros((len(LABELS), 2, 2, 1), np.uint8), LABELS)
-    return Duel(name, golden, candidate, images, LABELS, FP32)
+    return Duel(name, golden, candidate, images, TopOne(LABELS, FP32.shape[1]), FP32)
 
 
 @dataclass

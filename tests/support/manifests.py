@@ -30,7 +30,7 @@ NET = SUBNET.id
 
 
 def rungs() -> tuple[Rung, ...]:
-    gate = Tolerance(max_abs=1e-3, snr_db=60.0, top1_drop=0.005)
+    gate = Tolerance(max_abs=1e-3, snr_db=60.0, accuracy_drop=0.005)
     common: dict[str, Any] = {"argmax_agreement": 1.0, "top1": 0.918, "images": 2000, "outcome": "pass"}
     return (
         Rung(name="supernet slice", **common),

@@ -66,7 +66,7 @@ def judged(right, lost, won, images, classes=10):
         Rung(name=name, outcome="pass", top1=part.mean(), images=images)
         for name, part in (("slice", answers), ("tflite", other))
     ]
-    return accuracy_verdict(*rungs, drop, classes)
+    return accuracy_verdict(*rungs, drop, 1 / classes)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ def test_a_reference_that_proves_nothing_never_passes():
 @pytest.mark.parametrize("tops", [(None, None), (0.9, None), (None, 0.9)])
 def test_accuracy_of_random_weights_is_not_judged(tops):
     rungs = [rung(top1=value) for value in tops]
-    verdict = accuracy_verdict(*rungs, None, 10, trained=False)
+    verdict = accuracy_verdict(*rungs, None, 0.1, trained=False)
     assert code(verdict) == ("accuracy", "unverified", "untrained")
-    assert code(accuracy_verdict(*rungs, None, 10)) == ("accuracy", "unverified", "no-labels")
+    assert code(accuracy_verdict(*rungs, None, 0.1)) == ("accuracy", "unverified", "no-labels")
     assert "%" not in verdict.reason
 
 

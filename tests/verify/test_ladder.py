@@ -3,9 +3,11 @@ import pytest
 
 from ofa_edge.records.manifest import Tolerance
 from ofa_edge.verify.ladder import EXACT, Answers, conversion_tolerance, device_tolerance, first_rung, rung
+from ofa_edge.verify.scoring import TopOne
 from ofa_edge.vocabulary import PRECISIONS
 
 LABELS = np.arange(40) % 4
+SCORER = TopOne(LABELS, 4)
 CONVERTED = [conversion_tolerance(precision) for precision in PRECISIONS]
 ON_DEVICE = [device_tolerance(precision) for precision in PRECISIONS]
 
@@ -21,7 +23,7 @@ START = Answers("supernet slice", logits())
 
 
 def test_the_first_rung_is_what_the_others_are_compared_with():
-    made = first_rung(Answers("supernet slice", logits(wrong=4), note="a note"), LABELS)
+    made = first_rung(Answers("supernet slice", logits(wrong=4), note="a note"), SCORER)
     assert made.top1 == 0.9
     assert made.images == 40
     assert made.outcome == "pass"
@@ -30,7 +32,7 @@ def test_the_first_rung_is_what_the_others_are_compared_with():
 
 
 def test_equal_answers_pass_whatever_the_tolerance():
-    made = rung(Answers("onnx", logits(), file="model.onnx", size=7), START, Tolerance(max_abs=0, snr_db=900), LABELS)
+    made = rung(Answers("onnx", logits(), file="model.onnx", size=7), START, Tolerance(max_abs=0, snr_db=900), SCORER)
     assert made.outcome == "pass"
     assert made.max_abs == 0
     assert made.argmax_agreement == 1
@@ -44,11 +46,11 @@ def test_equal_answers_pass_whatever_the_tolerance():
     [
         (Tolerance(max_abs=1e-3), logits(1e-2), "max|diff|"),
         (Tolerance(snr_db=80), logits(1e-2), "SNR"),
-        (Tolerance(top1_drop=0.05), logits(wrong=20), "top-1 falls by 50.00 points"),
+        (Tolerance(accuracy_drop=0.05), logits(wrong=20), "top-1 falls by 50.00 points"),
     ],
 )
 def test_each_kind_of_tolerance_fails_on_its_own(tolerance, candidate, words):
-    made = rung(Answers("onnx", candidate, note="a note"), START, tolerance, LABELS)
+    made = rung(Answers("onnx", candidate, note="a note"), START, tolerance, SCORER)
     assert made.outcome == "fail"
     assert words in made.note
     assert made.note.endswith("; a note")
@@ -61,23 +63,25 @@ def test_each_kind_of_tolerance_fails_on_its_own(tolerance, candidate, words):
     [
         (Tolerance(max_abs=0.1), logits(1e-2)),
         (Tolerance(snr_db=40), logits(1e-2)),
-        (Tolerance(top1_drop=0.1), logits(wrong=4)),
-        (Tolerance(top1_drop=0.05), logits(wrong=3)),  # 7.5 points of 40 images may be chance
+        (Tolerance(accuracy_drop=0.1), logits(wrong=4)),
+        (Tolerance(accuracy_drop=0.05), logits(wrong=3)),  # 7.5 points of 40 images may be chance
         (Tolerance(), logits(wrong=40)),
     ],
 )
 def test_each_kind_of_tolerance_passes_within(tolerance, candidate):
-    assert rung(Answers("onnx", candidate), START, tolerance, LABELS).outcome == "pass"
+    assert rung(Answers("onnx", candidate), START, tolerance, SCORER).outcome == "pass"
 
 
 def test_every_fault_is_named():
-    made = rung(Answers("onnx", logits(1.0, wrong=9)), START, Tolerance(max_abs=0.1, snr_db=80, top1_drop=0), LABELS)
+    made = rung(
+        Answers("onnx", logits(1.0, wrong=9)), START, Tolerance(max_abs=0.1, snr_db=80, accuracy_drop=0), SCORER
+    )
     assert [part.split()[0] for part in made.note.split("; ")] == ["max|diff|", "SNR", "top-1"]
 
 
 def test_a_gain_in_top1_is_no_drop():
     low = Answers("supernet slice", logits(wrong=4))
-    assert rung(Answers("onnx", logits()), low, Tolerance(top1_drop=0.0), LABELS).outcome == "pass"
+    assert rung(Answers("onnx", logits()), low, Tolerance(accuracy_drop=0.0), SCORER).outcome == "pass"
 
 
 @pytest.mark.parametrize("tolerance", [EXACT, *ON_DEVICE, *CONVERTED])
@@ -85,23 +89,23 @@ def test_a_gain_in_top1_is_no_drop():
 def test_logits_that_are_not_finite_fail_every_tolerance_in_use(tolerance, value):
     broken = logits()
     broken[3, 1] = value
-    for labels in (LABELS, None):
-        made = rung(Answers("on device", broken), START, tolerance, labels)
+    for scorer in (SCORER, None):
+        made = rung(Answers("on device", broken), START, tolerance, scorer)
         assert made.outcome == "fail"
         assert np.isfinite([made.max_abs, made.snr_db]).all()  # the manifest is JSON
 
 
 @pytest.mark.parametrize("tolerance", [EXACT, *ON_DEVICE, *CONVERTED])
 def test_the_tolerances_in_use_tell_a_wrong_network_from_a_sound_one(tolerance):
-    assert rung(Answers("on device", logits(1e-6)), START, tolerance, LABELS).outcome == "pass"
+    assert rung(Answers("on device", logits(1e-6)), START, tolerance, SCORER).outcome == "pass"
     shuffled = Answers("on device", np.roll(logits(), 1, axis=0))
-    assert rung(shuffled, START, tolerance, LABELS).outcome == "fail"
+    assert rung(shuffled, START, tolerance, SCORER).outcome == "fail"
     assert rung(shuffled, START, tolerance, None).outcome == "fail"  # untrained weights are no way around it
 
 
 def test_without_labels_there_is_no_top1():
     assert first_rung(START, None).top1 is None
-    made = rung(Answers("onnx", logits(wrong=40)), START, Tolerance(top1_drop=0.0), None)
+    made = rung(Answers("onnx", logits(wrong=40)), START, Tolerance(accuracy_drop=0.0), None)
     assert made.top1 is None
     assert made.outcome == "pass"  # a drop that means nothing is not judged
     assert made.argmax_agreement == 0
@@ -115,10 +119,10 @@ def test_the_more_a_precision_gives_up_the_more_it_is_allowed():
 
 def test_a_drop_comes_with_its_interval():
     worse = Answers("tflite int8", logits(wrong=4))
-    made = rung(worse, START, Tolerance(top1_drop=0.5), LABELS, with_drop=True)
+    made = rung(worse, START, Tolerance(accuracy_drop=0.5), SCORER, with_drop=True)
     assert (made.drop.drop, made.drop.lost, made.drop.won, made.drop.images) == (pytest.approx(0.1), 4, 0, 40)
     assert made.drop.low95 < 0.1 < made.drop.high95
-    assert rung(worse, START, Tolerance(), LABELS).drop is None
+    assert rung(worse, START, Tolerance(), SCORER).drop is None
     assert rung(worse, START, Tolerance(), None, with_drop=True).drop is None
 
 

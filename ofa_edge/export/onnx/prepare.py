@@ -6,7 +6,7 @@ to say, which runs both. onnxsim runs in a process of its own (`python -m ofa_ed
 
 import json
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.export import strip
-from ofa_edge.export.onnx.given import Given
+from ofa_edge.export.onnx.given import Given, Shape
 from ofa_edge.export.onnx.load import graphs, opset_of, tensors
+from ofa_edge.export.onnx.pieces import expose_pieces
 from ofa_edge.export.onnx.unshare import unshare_steps
 from ofa_edge.export.process import WorkerDiedError, reported, run_worker
 from ofa_edge.files import write_bytes
@@ -28,8 +29,13 @@ _OLD = 13  # the first with axes as inputs throughout
 _HINT = "--runtime onnxruntime with another export of the network, or report it with the file"
 
 
-def prepare(given: Given, out: Path) -> tuple[str, ...]:
+def prepare(given: Given, out: Path, outputs: Sequence[tuple[str, Shape]]) -> tuple[str, ...]:
     """Write the prepared file; what was done to get it, a few words each.
+
+    Args:
+        given: the file.
+        out: where to write.
+        outputs: names and shapes: the file's own, or the pieces of its one output (see `pieces`).
 
     Raises:
         ConversionError: onnxsim crashed, or made a file that ONNX refuses.
@@ -38,8 +44,9 @@ def prepare(given: Given, out: Path) -> tuple[str, ...]:
         "input": given.input,
         "given_shape": given.given_shape,
         "nhwc": given.nhwc,
-        "outputs": given.outputs,
-        "output_shapes": given.output_shapes,
+        "outputs": [name for name, _ in outputs],
+        "output_shapes": [shape for _, shape in outputs],
+        "whole": given.outputs[0] if outputs[0][0] not in given.outputs else None,
     }
     try:
         return tuple(run_worker(__name__, [str(given.path), str(out), json.dumps(facts)]))
@@ -51,7 +58,11 @@ def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
     import onnx
 
     model, done = onnx.load(source), list[str]()
-    _keep_outputs(model.graph, facts["outputs"], done)
+    if facts["whole"] is not None:
+        expose_pieces(model.graph, facts["whole"], facts["outputs"])
+        done.append(f"'{facts['whole']}' given in {len(facts['outputs'])} pieces, each with int8 steps of its own")
+    else:
+        _keep_outputs(model.graph, facts["outputs"], done)
     _raise_opset(model, done)
     _floats(model.graph, done)
     _fix_input(model.graph, facts, done)

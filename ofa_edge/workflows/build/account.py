@@ -26,6 +26,7 @@ from ofa_edge.records.manifest import (
 from ofa_edge.records.mixed import QuantisationRecord
 from ofa_edge.records.network import InputRecord, NetworkRecord, OutputRecord, SubnetRecord, SupernetRecord
 from ofa_edge.records.race import RaceRecord
+from ofa_edge.records.scores import ScoresByClass
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.runtimes import Artifact, Converted, Facts
 from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
@@ -90,6 +91,8 @@ class Ladder:
     drop: DropRecord | None  # of the artifact against the first rung
     skipped: tuple[str, ...] = ()  # what could not be run on this machine
     classes: ClassesRecord | None = None
+    scores: ScoresByClass | None = None
+    chance: float = 0.0  # accuracy that proves nothing
     quantisation: QuantisationRecord | None = None  # of an int8 artifact, where it was looked into
 
 
@@ -155,6 +158,7 @@ def manifest_of(
         refinement=None if start.refined is None else start.refined.record,
         race=race,
         classes=ladder.classes,
+        scores=ladder.scores,
         quantisation=ladder.quantisation,
     )
 
@@ -205,8 +209,10 @@ def _network(network: Network, dataset: str | None, start: Start) -> NetworkReco
             )
             for each in network.interface.inputs
         ),
+        decoding=None if network.interface.decoding is None else network.interface.decoding.to_json(),
         outputs=tuple(
-            OutputRecord(name=each.name, shape=each.shape, task=each.task) for each in network.interface.outputs
+            OutputRecord(name=each.name, shape=each.shape, task=each.task, layout=each.layout, threshold=each.threshold)
+            for each in network.interface.outputs
         ),
     )
 
@@ -221,7 +227,7 @@ def verdicts_of(plan: Plan, start: Start, ladder: Ladder, built: Built) -> tuple
     return (
         *([] if statistics is None else [statistics_verdict(statistics, first.top1, first.images)]),
         parity_verdict(ladder.rungs),
-        accuracy_verdict(first, artifact, ladder.drop, network.values, trained=network.origin.trained),
+        accuracy_verdict(first, artifact, ladder.drop, ladder.chance, trained=network.origin.trained),
         *([] if inspection is None else [delegation_verdict(inspection, measurements)]),
         latency_verdict(measurements, plan.cold_budget_ms, is_target, plan.device.why),
     )
@@ -247,7 +253,7 @@ def _skipped(plan: Plan, ladder: Ladder, network: Network, prediction: LatencyPr
     skipped += ladder.skipped
     if not network.origin.trained:
         skipped.append("accuracy: the weights are random")
-    elif not plan.data.labelled:
+    elif not plan.data.judged:
         skipped.append("accuracy: no labelled images were given")
     if prediction is None:
         skipped.append(f"a predicted latency: no latency model of {plan.target.name} takes this network")

@@ -20,7 +20,7 @@ from ofa_edge.runtimes import FASTEST, DropLimit, Runtime, Tuning, require
 from ofa_edge.search.ranked_by import Choice
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import Target, load_target
-from ofa_edge.vocabulary import Precision, Task
+from ofa_edge.vocabulary import Fit, Form, Precision, Task
 from ofa_edge.workflows.build.constraints import Constraints
 from ofa_edge.workflows.build.contenders import Contenders, contenders_for, require_one_question
 from ofa_edge.workflows.build.images import BuildData
@@ -38,6 +38,8 @@ class ModelOptions:
         shape: of the input, where the file leaves sizes free: 1x3x224x224.
         output: the one that counts, where not all of several do.
         mean, std: by channel, of pixels 0..255.
+        fit: how a picture of another shape becomes the input.
+        decode: what a detector's outputs are.
     """
 
     file: Path
@@ -47,6 +49,8 @@ class ModelOptions:
     output: str | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    fit: Fit | None = None
+    decode: Form | None = None
 
 
 def given_model(file: Path | None, **values: Any) -> ModelOptions | None:
@@ -284,8 +288,9 @@ def own_images(data: BuildData[Samples]) -> tuple[FileRecord, ...]:
     """The sets of images that `--data` gave, by the SHA-256 of their pixels and labels; none without it."""
     if not data.own:
         return ()
+    sizes = {split: data.of(split).nbytes for split in data.digests}
     return tuple(
-        FileRecord(path=f"data/{split}", role=OWN_IMAGES, sha256=digest, size=getattr(data, split).values.nbytes)
+        FileRecord(path=f"data/{split}", role=OWN_IMAGES, sha256=digest, size=sizes[split])
         for split, digest in data.digests.items()
     )
 

@@ -24,17 +24,17 @@ from ofa_edge.report import write_report
 from ofa_edge.runtimes import Artifact, Converted, Export, HostAnswers
 from ofa_edge.schema import changed
 from ofa_edge.supernet import zoo
-from ofa_edge.verify.classes import classes_record
+from ofa_edge.verify.classes import by_class, classes_record
 from ofa_edge.verify.ladder import (
     EXACT,
     Answers,
-    accuracy_drop,
     conversion_tolerance,
     device_tolerance,
     first_rung,
     loosest,
     rung,
 )
+from ofa_edge.verify.scoring import scorer_for
 from ofa_edge.vocabulary import Precision, numbers
 from ofa_edge.workflows.build import stages
 from ofa_edge.workflows.build.account import Built, Ladder, Start, file_record, manifest_of, verdicts_of
@@ -145,21 +145,22 @@ def _inspection(runner: StageRunner, artifact: Artifact) -> Inspection | None:
 
 def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start: Start) -> Ladder:
     """Run every stage's result on the test images and compare."""
-    labels, test, network, first = plan.data.test_labels, plan.data.test, built.network, start.first
-    precision, parts = export.precision, None if network.labels else network.parts
+    test, network, first = plan.data.test, built.network, start.first
+    scorer = scorer_for(network, plan.data.test_labels, plan.data.truth)
+    precision, parts = export.precision, network.parts
     size = network.onnx.stat().st_size
     exported = Answers("onnx", stages.run_onnx(runner, network, test), file=MODEL, size=size)
     here = plan.export.runtime.run_here(runner, export, built.converted, test)
     made, *others = (_answers(each, built.artifact, first.logits.shape) for each in here.answers)
     rungs = [
-        first_rung(first, labels),
-        *(rung(each, first, EXACT, labels) for each in start.between),
-        rung(exported, first, start.exported, labels, parts=parts),
+        first_rung(first, scorer),
+        *(rung(each, first, EXACT, scorer) for each in start.between),
+        rung(exported, first, start.exported, scorer, parts=parts),
         rung(
             made,
             first,
             loosest(start.exported, conversion_tolerance(precision)),
-            labels,
+            scorer,
             with_drop=not numbers(precision).exact,
             parts=parts,
         ),
@@ -170,13 +171,15 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
     if device is not None:
         what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
         last = Answers("on device", device.logits, note=what or device.record.name)
-        rungs.append(rung(last, made, device_tolerance(precision), labels, parts=parts))
+        rungs.append(rung(last, made, device_tolerance(precision), scorer, parts=parts))
     return Ladder(
         tuple(rungs),
         device,
-        accuracy_drop(last, first, labels),
+        None if scorer is None else scorer.drop(first.logits, last.logits),
         here.skipped,
         classes_record(network.labels, first, last, plan.data.labels),
+        None if scorer is None else by_class(scorer, first, last),
+        0.0 if scorer is None else scorer.chance,
         quantisation_of(built.artifact.runtime, export, built.converted, built.facts.mixed, rungs, plan.data),
     )
 

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.data.annotations import Truth
 from ofa_edge.data.dataset import Dataset, Images, Samples
 from ofa_edge.data.preprocess import resize
 from ofa_edge.data.sampling import stratified_split
@@ -36,6 +37,7 @@ class BuildData(Generic[S_co]):
         labelled: whether their labels mean anything.
         notes: what may be wrong with them, a sentence each.
         own: whether the user gave them.
+        truth: of the test images, where it is more than a class each.
     """
 
     calibration: S_co
@@ -45,6 +47,12 @@ class BuildData(Generic[S_co]):
     labelled: bool = True
     notes: tuple[str, ...] = ()
     own: bool = False
+    truth: Truth | None = None
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything says what is right of the test images."""
+        return self.labelled or self.truth is not None
 
     @property
     def test_labels(self) -> NDArray[np.int64] | None:
@@ -60,8 +68,14 @@ class BuildData(Generic[S_co]):
 
     @functools.cached_property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each set's pixels and labels."""
-        return {split: getattr(self, split).digest for split in ("calibration", "validation", "test")}
+        """SHA-256 of each set's pixels and labels, and of what is right of the test set where that is more."""
+        splits = ("calibration", "validation", "test", *(() if self.truth is None else ("truth",)))
+        return {split: self.of(split).digest for split in splits}
+
+    def of(self, split: str) -> Samples | Truth:
+        """One of its parts, by its name."""
+        found: Samples | Truth = getattr(self, split)
+        return found
 
 
 def build_data(package: SupernetPackage, folder: Path | None, seed: int, *, needed: bool = True) -> BuildData[Images]:

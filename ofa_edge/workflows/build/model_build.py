@@ -41,6 +41,7 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
     check_devices(plan)
     given, test = plan.given, plan.data.test
     inputs = {"model": given.digest, "shape": given.given_shape, "outputs": given.outputs}
+    outputs = tuple((each.name, each.shape) for each in plan.interface.outputs)
     source = plan.interface.inputs[0]
     answers = answers_of(
         runner,
@@ -54,9 +55,9 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
     def produce(folder: Path) -> None:
         from ofa_edge.export.onnx.prepare import prepare
 
-        write_json(folder / CHANGES, prepare(given, folder / MODEL))
+        write_json(folder / CHANGES, prepare(given, folder / MODEL, outputs))
 
-    entry = runner.run("prepare", inputs, ("onnx", "onnxsim"), produce)
+    entry = runner.run("prepare", {**inputs, "prepared": outputs}, ("onnx", "onnxsim"), produce)
     changes = tuple(json.loads(entry.path(CHANGES).read_bytes()))
     macs, params = _counted(entry.path(MODEL))
     origin = Origin("file", given.path.name, trained=True)

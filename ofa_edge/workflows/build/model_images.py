@@ -16,6 +16,7 @@ from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.network import Input, Interface
 from ofa_edge.training.package_data import CALIBRATION_IMAGES
 from ofa_edge.workflows.build.images import BuildData, of_dataset, random_images
+from ofa_edge.workflows.build.model_truth import truth_data
 
 _RANDOM = 64, 16  # inputs to calibrate with, and to test on
 _KEYS = ("images", "inputs")
@@ -33,12 +34,14 @@ def model_data(interface: Interface, data: Path | None, seed: int) -> BuildData[
         DataError: they are missing or damaged, or do not fit the network.
         ConfigError: a folder of images for what takes none.
     """
-    (source,), labels = interface.inputs, interface.outputs[0].labels
+    (source,), output = interface.inputs, interface.outputs[0]
     if data is None:
         return _random(source)
+    if output.task in ("detect", "segment"):
+        return truth_data(interface, data, seed)
     if data.is_dir():
-        return _folder(source, labels, data, seed)
-    return _arrays(source, labels, data, seed)
+        return _folder(source, output.labels, data, seed)
+    return _arrays(source, output.labels, data, seed)
 
 
 def _random(source: Input) -> BuildData[Samples]:

@@ -1,22 +1,19 @@
 """What goes into a given network and what comes out: by options, by what the file says, else assumed, and said so."""
 
-import ast
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ofa_edge.data.labels import listed_labels, read_labels, told_apart
+from ofa_edge.data.labels import read_labels
 from ofa_edge.data.open import class_folders
 from ofa_edge.data.preprocess import Preprocessing, asked_statistics
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx.given import Given
 from ofa_edge.network import Input, Interface, Output
 from ofa_edge.supernet.zoo import IMAGENET_MEAN, IMAGENET_STD
+from ofa_edge.vocabulary import Fit
 from ofa_edge.workflows.build.base import ModelOptions
-
-_LONGEST = 200_000  # characters of one entry of a file's metadata that are read
+from ofa_edge.workflows.build.model_metadata import ULTRALYTICS, said_labels, said_normalisation
+from ofa_edge.workflows.build.model_tasks import detector, segmenter
 
 
 @dataclass(frozen=True)
@@ -27,13 +24,14 @@ class Known:
     assumed: tuple[str, ...]
 
 
-def interface_of(given: Given, options: ModelOptions, data: Path | None) -> Known:
+def interface_of(given: Given, options: ModelOptions, data: Path | None, *, apart: bool = False) -> Known:
     """The interface of a given file.
 
     Args:
         given: the file.
         options: what the user said of it.
         data: the folder of images that it will be run on, whose classes may tell what its outputs are.
+        apart: whether a detector's output is better given in the pieces that it is joined from.
 
     Raises:
         ConfigError: options that contradict the file.
@@ -42,7 +40,21 @@ def interface_of(given: Given, options: ModelOptions, data: Path | None) -> Know
     assumed = list[str]()
     preprocessing = _preprocessing(given, options, assumed)
     source = Input(given.input, given.shape, preprocessing)
-    return Known(Interface((source,), _outputs(given, options, data, assumed)), tuple(assumed))
+    if options.task not in ("detect", "segment"):
+        _refuse_decoding(options)
+        return Known(Interface((source,), _outputs(given, options, data, assumed)), tuple(assumed))
+    if preprocessing is None:
+        why = f"{given.path.name} takes {list(given.shape)}: neither 1 nor 3 channels"
+        raise ConfigError(f"--task {options.task} of what is no image", why, "--task features")
+    if options.task == "detect":
+        return Known(detector(given, options, data, source, assumed, apart=apart), tuple(assumed))
+    _refuse_decoding(options)
+    return Known(segmenter(given, options, source, assumed), tuple(assumed))
+
+
+def _refuse_decoding(options: ModelOptions) -> None:
+    if options.decode is not None:
+        raise ConfigError(f"--decode with --task {options.task or 'classify'}", options.decode, "--task detect")
 
 
 def _preprocessing(given: Given, options: ModelOptions, assumed: list[str]) -> Preprocessing | None:
@@ -56,7 +68,24 @@ def _preprocessing(given: Given, options: ModelOptions, assumed: list[str]) -> P
         return None
     _, channels, height, width = given.shape
     mean, std = _normalisation(given, options, channels, assumed)
-    return Preprocessing(height, channels, mean, std, None if width == height else width)
+    fit = options.fit or _usual_fit(given, options, assumed)
+    return Preprocessing(height, channels, mean, std, None if width == height else width, fit)
+
+
+def _usual_fit(given: Given, options: ModelOptions, assumed: list[str]) -> Fit:
+    """How pictures come into the frame of such networks."""
+    if options.task == "segment":
+        assumed.append("pictures are squeezed into the input's shape; else --fit crop or letterbox")
+        return "squeeze"
+    if options.task != "detect":
+        return "crop"
+    if given.metadata.keys() >= ULTRALYTICS:
+        return "letterbox"
+    if len(given.outputs) == 1:
+        assumed.append("pictures keep their shape, with grey bars, as YOLO's family has it; else --fit squeeze")
+        return "letterbox"
+    assumed.append("pictures are squeezed into the input's shape, as DETR and SSD have it; else --fit letterbox")
+    return "squeeze"
 
 
 def _normalisation(
@@ -65,7 +94,7 @@ def _normalisation(
     """Mean and standard deviation, in pixels 0..255."""
     if options.mean is not None or options.std is not None:
         return asked_statistics(options.mean, options.std, channels)
-    said = _said_normalisation(given.metadata, channels)
+    said = said_normalisation(given.metadata, channels)
     if said is not None:
         return said
     if given.dtype == "uint8":
@@ -79,50 +108,6 @@ def _normalisation(
         return IMAGENET_MEAN, IMAGENET_STD
     assumed.append("pixels go in as 0..1; else --mean, --std")
     return (0.0,) * channels, (255.0,) * channels
-
-
-def _scaled(values: Sequence[float], scale: float, channels: int) -> tuple[float, ...]:
-    return tuple(scale * value for value in (values if len(values) == channels else list(values) * channels))
-
-
-def _said_normalisation(
-    metadata: Mapping[str, str], channels: int
-) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """By timm's `pretrained_cfg`, by entries `mean` and `std`, or as Ultralytics' exports are; None where none is."""
-    config = _value(metadata.get("pretrained_cfg", ""))
-    pairs: Mapping[str, Any] = config if isinstance(config, Mapping) else metadata
-    mean, std = (_numbers(pairs.get(name), channels) for name in ("mean", "std"))
-    if mean is not None and std is not None:
-        scale = 255.0 if max(*mean, *std) <= 1 else 1.0  # of pixels 0..1, as a rule
-        return _scaled(mean, scale, channels), _scaled(std, scale, channels)
-    if {"stride", "names", "imgsz"} <= metadata.keys():
-        return (0.0,) * channels, (255.0,) * channels
-    return None
-
-
-def _numbers(value: Any, channels: int) -> tuple[float, ...] | None:
-    found = _value(value) if isinstance(value, str) else value
-    if isinstance(found, int | float):
-        found = [found] * channels
-    if not isinstance(found, Sequence) or len(found) != channels:
-        return None
-    if not all(isinstance(each, int | float) for each in found):
-        return None
-    return tuple(float(each) for each in found)
-
-
-def _value(text: str) -> Any:
-    """What an entry of metadata says: JSON, or a Python literal, as exporters write them; None where it is neither."""
-    if len(text) > _LONGEST:
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
 
 
 def _outputs(given: Given, options: ModelOptions, data: Path | None, assumed: list[str]) -> tuple[Output, ...]:
@@ -144,11 +129,8 @@ def _outputs(given: Given, options: ModelOptions, data: Path | None, assumed: li
 
 def _labels(given: Given, options: ModelOptions, data: Path | None, count: int, assumed: list[str]) -> tuple[str, ...]:
     """The classes in the order of the logits."""
-    if options.labels is not None:
-        return listed_labels(options.labels, count)
-    said = _said_labels(given.metadata)
-    if said is not None and len(said) == count:
-        return told_apart(said, f"{given.path.name}'s metadata")
+    if (said := said_labels(given, options, count)) is not None:
+        return said
     folders = class_folders(data)
     if folders and data is not None:
         labels = read_labels(data, folders)
@@ -162,20 +144,3 @@ def _labels(given: Given, options: ModelOptions, data: Path | None, count: int, 
         return labels
     assumed.append("the output is a classifier's logits; its classes have no names; else --labels, or --task features")
     return tuple(f"class {number}" for number in range(count))
-
-
-def _said_labels(metadata: Mapping[str, str]) -> list[str] | None:
-    """By Ultralytics' `names` ({0: "person", ...}), or a list of names or lines."""
-    for key in ("names", "labels", "classes"):
-        text = metadata.get(key, "")
-        found = _value(text)
-        if isinstance(found, Mapping):
-            try:
-                found = [found[number] for number in sorted(found, key=int)]
-            except (ValueError, TypeError):
-                continue
-        elif found is None and "\n" in text:
-            found = text.strip().splitlines()
-        if isinstance(found, list) and found and all(isinstance(each, str) for each in found):
-            return found
-    return None

@@ -61,7 +61,7 @@ class ModelPlan(Plan):
     @property
     def dataset(self) -> str | None:
         """See `Plan`."""
-        return self.data.source if self.data.labelled else None
+        return self.data.source if self.data.judged else None
 
     def predict(self, network: Network) -> LatencyPrediction | None:
         """See `Plan`. Where the target has no model of the runtime, the nearest, so labelled."""
@@ -100,7 +100,7 @@ def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
     if found.contenders is not None:
         require_times(found.target, found.device, "compare runtimes for", "measure on", f"--runtime {FASTEST}")
     folder = options.data if options.data is not None and options.data.is_dir() else None
-    known = interface_of(given, model, folder)
+    known = interface_of(given, model, folder, apart=numbers(found.precision).ranges)
     if options.data is None and not given.takes_images and np.issubdtype(given.dtype, np.integer):
         raise ConfigError(
             f"{given.path.name} takes whole numbers, and none were given",

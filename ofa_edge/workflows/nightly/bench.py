@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.builds import Build
 from ofa_edge.data.dataset import Samples
+from ofa_edge.data.sampling import stratified
 from ofa_edge.device.access import connected, held
 from ofa_edge.device.measuring.accuracy import accuracy_pass
 from ofa_edge.device.measuring.counting import count_inference
@@ -25,6 +26,7 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import canonical_json, sha256_bytes
 from ofa_edge.verify.regression import Sessions, in_pairs, is_golden
+from ofa_edge.verify.scoring import Scorer, scorer_for
 from ofa_edge.workflows.build.on_device import Trial, request_of
 from ofa_edge.workflows.nightly.fleet import ProtocolEntry
 from ofa_edge.workflows.nightly.privacy import lasting_facts
@@ -41,7 +43,7 @@ class Duel:
         name: the artifact's, in the fleet file.
         golden, candidate: their builds.
         images: what both are run on.
-        labels: [N], or None where accuracy would mean nothing.
+        scorer: says how right answers to them are, or None where accuracy would mean nothing.
         fp32: what the candidate's exported fp32 network answers to exactly these images [N, values], or None.
     """
 
@@ -49,7 +51,7 @@ class Duel:
     golden: Build
     candidate: Build
     images: Samples
-    labels: NDArray[np.int64] | None
+    scorer: Scorer | None
     fp32: NDArray[np.float32] | None
 
     @property
@@ -125,10 +127,12 @@ def make_duel(
         )
     check_runs_there(candidate, device)
     data_of = images_of(candidate, data)
-    images = data_of.test if protocol.images is None else data_of.test.sample(protocol.images)
-    labels = images.labels if data_of.labelled else None
+    images, scorer = data_of.test, scorer_for(candidate.network, data_of.test_labels, data_of.truth)
+    if protocol.images is not None:
+        chosen = stratified(images.labels, protocol.images, 0)
+        images, scorer = images.take(chosen), None if scorer is None else scorer.take(chosen)
     fp32 = None if candidate.fp32 is None else run_onnx(candidate.fp32, candidate.network.inputs(images))
-    return Duel(name, golden, candidate, images, labels, fp32)
+    return Duel(name, golden, candidate, images, scorer, fp32)
 
 
 @dataclass

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ofa_edge.errors import DeviceError, DeviceRunError, DeviceTimeoutError, ImplausibleError, OfaEdgeError
-from ofa_edge.metrics import argmax
 from ofa_edge.records.night import FlipRecord, Gate, RunRecord, SeriesRecord
 from ofa_edge.verify import night_gates
 from ofa_edge.verify.gates import inconclusive
 from ofa_edge.verify.ladder import conversion_tolerance
 from ofa_edge.verify.night import Decision, Night, judge_night
 from ofa_edge.verify.regression import Colour, Past, Rules, Sessions
+from ofa_edge.verify.scoring import TopOne
 from ofa_edge.workflows.nightly.bench import Answered, Bench, Duel
 from ofa_edge.workflows.nightly.fleet import ProtocolEntry
 
@@ -118,14 +118,20 @@ class DeviceJob:
         return None
 
     def _accuracy(self, bench: Bench, duel: Duel, golden: Answered, candidate: Answered) -> None:
-        if duel.labels is None:
+        scorer = duel.scorer
+        if scorer is None:
             least_db = conversion_tolerance(duel.candidate.artifact.precision).snr_db
             assert least_db is not None
             decision = night_gates.answers_gate(golden.logits, candidate.logits, duel.fp32, least_db)
             self.record(duel.name, "answers", decision, bench.fingerprint)
             return
-        right = None if duel.fp32 is None else argmax(duel.fp32) == duel.labels
-        found = night_gates.accuracy_gate(golden.logits, candidate.logits, duel.labels, right)
+        if not isinstance(scorer, TopOne):
+            scored = night_gates.score_gate(scorer, golden.logits, candidate.logits, duel.fp32)
+            shares = {"unit": "share", "golden": scored.golden, "candidate": scored.candidate}
+            self.record(duel.name, "accuracy", scored.decision, bench.fingerprint, **shares)
+            return
+        right = None if duel.fp32 is None else scorer.right(duel.fp32)
+        found = night_gates.accuracy_gate(golden.logits, candidate.logits, scorer.labels, right)
         flips = tuple(
             FlipRecord(image=flip.image, label=flip.label, golden=flip.golden, candidate=flip.candidate)
             for flip in found.flips[:_MOST_FLIPS]

@@ -139,7 +139,7 @@ def test_a_night_has_the_images_and_the_network_of_the_build(built, place, folde
     opened = Build.open(place / "out")
     duel = make_duel("net", opened, opened, "local", ProtocolEntry(images=60), folder)
     assert len(duel.images) == 60
-    assert (duel.fp32.argmax(1) == duel.labels).mean() > 0.95
+    assert (duel.fp32.argmax(1) == duel.scorer.labels).mean() > 0.95
 
 
 def test_labels_in_another_order_are_contradicted_by_the_first_rung(place, classifier, folder):

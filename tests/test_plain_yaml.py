@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from ofa_edge.latency.plain_yaml import MOST_VALUES, read_plain_yaml
+from ofa_edge.plain_yaml import MOST_VALUES, read_plain_yaml
 
 
 def test_many_values_are_not_read() -> None:

@@ -1,0 +1,40 @@
+"""Images with their objects as files say it, before a pixel is read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Marked:
+    """One image's file, and its objects.
+
+    Attributes:
+        path: of the image.
+        classes: numbers among the set's names, one for each object.
+        corners: of each, (x1, y1, x2, y2).
+        crowd: whether each stands for many objects.
+        size: width and height that the corners are in; None: they are shares of the picture's, 0..1.
+    """
+
+    path: Path
+    classes: tuple[int, ...]
+    corners: tuple[tuple[float, float, float, float], ...]
+    crowd: tuple[bool, ...]
+    size: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class MarkedSet:
+    """Two parts of images.
+
+    Attributes:
+        names: of the classes.
+        train: to set int8 ranges and to choose by.
+        test: to be judged on; the same as `train` where there is one part.
+        notes: what was done that a user may want to know, a sentence each.
+    """
+
+    names: tuple[str, ...]
+    train: tuple[Marked, ...]
+    test: tuple[Marked, ...]
+    notes: tuple[str, ...] = ()

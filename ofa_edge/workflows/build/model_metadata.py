@@ -1,0 +1,84 @@
+"""What an ONNX file says of itself in its metadata: as timm, Ultralytics and others write it."""
+
+import ast
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ofa_edge.data.labels import listed_labels, told_apart
+from ofa_edge.export.onnx.given import Given
+from ofa_edge.workflows.build.base import ModelOptions
+
+ULTRALYTICS = {"stride", "names", "imgsz"}  # what its exports say of themselves
+_LONGEST = 200_000  # characters of one entry that are read
+
+
+def said_normalisation(
+    metadata: Mapping[str, str], channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """By timm's `pretrained_cfg`, by entries `mean` and `std`, or as Ultralytics' exports are; None where none is."""
+    config = _value(metadata.get("pretrained_cfg", ""))
+    pairs: Mapping[str, Any] = config if isinstance(config, Mapping) else metadata
+    mean, std = (_numbers(pairs.get(name), channels) for name in ("mean", "std"))
+    if mean is not None and std is not None:
+        scale = 255.0 if max(*mean, *std) <= 1 else 1.0  # of pixels 0..1, as a rule
+        return _scaled(mean, scale, channels), _scaled(std, scale, channels)
+    if metadata.keys() >= ULTRALYTICS:
+        return (0.0,) * channels, (255.0,) * channels
+    return None
+
+
+def _numbers(value: Any, channels: int) -> tuple[float, ...] | None:
+    found = _value(value) if isinstance(value, str) else value
+    if isinstance(found, int | float):
+        found = [found] * channels
+    if not isinstance(found, Sequence) or len(found) != channels:
+        return None
+    if not all(isinstance(each, int | float) for each in found):
+        return None
+    return tuple(float(each) for each in found)
+
+
+def _value(text: str) -> Any:
+    """What an entry of metadata says: JSON, or a Python literal, as exporters write them; None where it is neither."""
+    if len(text) > _LONGEST:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def said_labels(given: Given, options: ModelOptions, count: int | None) -> tuple[str, ...] | None:
+    """The classes by `--labels` or the file's metadata; None where neither says. Raises DataError."""
+    if options.labels is not None:
+        return listed_labels(options.labels, count)
+    said = _said_labels(given.metadata)
+    if said is not None and count in (None, len(said)):
+        return told_apart(said, f"{given.path.name}'s metadata")
+    return None
+
+
+def _said_labels(metadata: Mapping[str, str]) -> list[str] | None:
+    """By Ultralytics' `names` ({0: "person", ...}), or a list of names or lines."""
+    for key in ("names", "labels", "classes"):
+        text = metadata.get(key, "")
+        found = _value(text)
+        if isinstance(found, Mapping):
+            try:
+                found = [found[number] for number in sorted(found, key=int)]
+            except (ValueError, TypeError):
+                continue
+        elif found is None and "\n" in text:
+            found = text.strip().splitlines()
+        if isinstance(found, list) and found and all(isinstance(each, str) for each in found):
+            return found
+    return None
+
+
+def _scaled(values: Sequence[float], scale: float, channels: int) -> tuple[float, ...]:
+    return tuple(scale * value for value in (values if len(values) == channels else list(values) * channels))
