@@ -100,16 +100,24 @@ NAMES = (
 _PACKAGES = ("timm", "torch", "onnx", "onnxsim", "onnxscript", "tensorflow-cpu", "ai-edge-litert", "onnxruntime")
 
 
+def draw_anew(net: torch.nn.Module) -> None:
+    """What begins at 0 or nearly so, and with it all that is behind it in a branch: weights, scales, batch norms'."""
+    with torch.no_grad():
+        for each in net.parameters():
+            if (each.ndim > 1 and not each.any()) or 0 < float(each.abs().max()) < LEAST:
+                torch.nn.init.normal_(each, std=0.1)
+        for module in net.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and not module.weight.any():
+                torch.nn.init.ones_(module.weight)
+
+
 def export(name: str, exporter: str, path: Path) -> tuple[int, ...]:
     """Write the simplified ONNX file of a network with random weights; the shape of its input."""
     import timm
 
     torch.manual_seed(0)
     net = timm.create_model(name, pretrained=False).eval()
-    with torch.no_grad():
-        for each in net.parameters():
-            if (each.ndim > 1 and not each.any()) or 0 < float(each.abs().max()) < LEAST:
-                torch.nn.init.normal_(each, std=0.1)
+    draw_anew(net)
     shape = (1, *net.default_cfg["input_size"])
     options: dict[str, Any] = {"dynamo": True, "external_data": False} if exporter == "dynamo" else {"dynamo": False}
     if exporter == "legacy":

@@ -16,8 +16,9 @@ from bench_artifacts.running import LOADERS, answers
 from bench_artifacts.tools import Tool, cores_for, tools_for
 from ofa_edge.device.emulation.emulated import open_emulated
 from ofa_edge.device.emulation.sysroot import cache_folder
-from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.counting import count_inference
 from ofa_edge.device.measuring.programs import litert_program, tvm_program
+from ofa_edge.device.measuring.session import open_artifact
 from ofa_edge.device.protocol import Request
 from ofa_edge.device.runners.build import build_tvm_runner
 from ofa_edge.errors import OfaEdgeError
@@ -118,20 +119,37 @@ def compared(runtime: str, threads: int, model: Path, folder: Path) -> dict[str,
 def _counted(tool: Tool, folder: Path, core: str) -> int | str:
     """Instructions of one inference, or why they were not counted."""
     try:
-        connection = open_emulated(core)
         runner = build_tvm_runner("aarch64", cache_folder()) if tool.suffix == ".so" else None
+    except OfaEdgeError as error:
+        return f"{error.what}: {error.why}"
+    image = np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)[:1].copy()
+    return counted(tool.file(folder), core, image, read_facts(folder)["classes"], runner)
+
+
+def counted(model: Path, core: str, image: np.ndarray, classes: int, runner: Path | None = None) -> int | str:
+    """Instructions of one inference of a TFLite file, or with a runner of a TVM library; or why they were not counted.
+
+    Args:
+        model: the file.
+        core: emulated.
+        image: [1, C, H, W] float32.
+        classes: numbers in an answer.
+        runner: the folder of TVM's.
+    """
+    try:
         request = Request(
-            artifact=tool.file(folder),
+            artifact=model,
             program=tvm_program if runner else litert_program,
-            inputs=np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)[:1].copy(),
-            classes=read_facts(folder)["classes"],
+            inputs=image,
+            classes=classes,
             runner=runner,
             latency=None,
         )
-        found = measure(connection, request)
+        with open_artifact(open_emulated(core), request) as artifact:
+            found, notes = count_inference(artifact)
     except OfaEdgeError as error:
         return f"{error.what}: {error.why}"
-    return found.instructions_per_inference or "; ".join(found.notes)
+    return found.per_inference if found is not None else "; ".join(notes)
 
 
 if __name__ == "__main__":

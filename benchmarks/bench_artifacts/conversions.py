@@ -21,6 +21,7 @@ from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_byte
 
 RECORD, LOG = "conversion.json", "log.txt"
 LIMIT_S = 3600
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1"}
 _ROOT = Path(ofa_edge.__file__).parents[1]
 _SCRIPTS = Path(__file__).parent
 _PACKAGES = {
@@ -130,7 +131,7 @@ def _convert(tool: Tool, folder: Path, ready: Mapping[str, peers.Environment], r
     (folder / tool.name).mkdir(parents=True)
     part = tool.file(folder).with_stem("part")
     command, variables = _command(tool, folder, source, part, environment)
-    reason, wall, cpu = _run(command, variables, folder / tool.name)
+    reason, wall, cpu = run_conversion(command, variables, folder / tool.name)
     if sha256_file(source) != given:  # all tools start from this file
         raise SystemExit(f"{tool.name} changed {source}: remove its folder, and give the tool a copy")
     if reason is None and not part.is_file():
@@ -185,15 +186,14 @@ def _command(
     tool: Tool, folder: Path, source: Path, out: Path, environment: peers.Environment | None
 ) -> tuple[list[str], dict[str, str]]:
     calibration = [str(folder / CALIBRATION)] if tool.precision == "int8" else []
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1"}
     if environment is not None:
         arguments = [str(source), str(out), *calibration]
-        return [str(environment.python), str(environment.script), *arguments], quiet
+        return [str(environment.python), str(environment.script), *arguments], QUIET
     command = [sys.executable, "-m", "bench_artifacts.make", tool.name, str(source), str(out), *calibration]
-    return command, {**quiet, "PYTHONPATH": python_path()}
+    return command, {**QUIET, "PYTHONPATH": python_path()}
 
 
-def _run(command: list[str], variables: dict[str, str], folder: Path) -> tuple[str | None, float, float]:
+def run_conversion(command: list[str], variables: dict[str, str], folder: Path) -> tuple[str | None, float, float]:
     """Run a conversion: why it failed or None, wall and CPU seconds. What it prints is kept in the folder."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | variables
     start, used = time.monotonic(), _children_cpu()

@@ -58,11 +58,7 @@ class Result:
         rounds = [self.facts["timing"]["tools"].get(name) for name in (first, second)]
         if not all(rounds):
             return None
-        values = np.array(rounds[0]) / np.array(rounds[1])
-        rng = np.random.default_rng(_SEED)
-        medians = np.median(rng.choice(values, (_RESAMPLES, len(values))), axis=1)
-        low, high = np.percentile(medians, (2.5, 97.5))
-        return Ratio(float(np.median(values)), float(low), float(high))
+        return Ratio(*paired(*rounds))
 
     def instructions(self, name: str, core: str) -> int | None:
         """Of one inference on an emulated core; None where they were not counted."""
@@ -105,6 +101,15 @@ def read_results(folder: Path) -> tuple[list[Result], dict[str, Any]]:
     order = {"w1.0": 0, "default": 1}
     results.sort(key=lambda result: (order[result.group], result.facts["rank"]))
     return results, json.loads((folder / MACHINE).read_bytes())
+
+
+def paired(first: list[float], second: list[float]) -> tuple[float, float, float]:
+    """One list over another, round by round: the median, and the ends of its 95 % bootstrap interval."""
+    values = np.array(first) / np.array(second)
+    rng = np.random.default_rng(_SEED)
+    medians = np.median(rng.choice(values, (_RESAMPLES, len(values))), axis=1)
+    low, high = np.percentile(medians, (2.5, 97.5))
+    return float(np.median(values)), float(low), float(high)
 
 
 def geometric(values: list[float]) -> float:

@@ -12,7 +12,7 @@ from ofa_edge.files import sha256_bytes, write_json
 
 _HERE = Path(__file__).parent
 _MADE = "made.json"
-_SHOWN = ("litert-torch", "onnx2tf", "torch", "torchao", "ai-edge-quantizer", "tensorflow", "onnx", "numpy", "protobuf")
+SHOWN = ("litert-torch", "onnx2tf", "torch", "torchao", "ai-edge-quantizer", "tensorflow", "onnx", "numpy", "protobuf")
 _FIRST = {"litert-torch": "torch"}  # by itself: a CPU build is served for an exact version only
 
 
@@ -53,7 +53,7 @@ def pinned(name: str) -> dict[str, str]:
     """The versions of a peer's packages that matter."""
     lines = (_HERE / f"{name}.txt").read_text().splitlines()
     versions = dict(line.split("==") for line in lines if "==" in line)
-    return {package: versions[package] for package in _SHOWN if package in versions}
+    return {package: versions[package] for package in SHOWN if package in versions}
 
 
 def _make(folder: Path, pins: Path, first: list[str]) -> str | None:

@@ -1,9 +1,12 @@
-"""Convert with litert-torch, in its own environment: `with_litert_torch.py SOURCE.pt2 OUT.tflite [CALIBRATION.npy]`.
+"""Convert with litert-torch, in its own environment: `with_litert_torch.py SOURCE.pt2 OUT.tflite [IMAGES.npy [FLOAT]]`.
+
+IMAGES: to calibrate int8 on; FLOAT: where its fp32 file is left as well.
 
 As its documentation has it, with an NHWC input, which is kinder to it than the NCHW one of the network; int8 by the
 quantiser that it names for that (ai-edge-quantizer, static int8 weights and activations).
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +30,8 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.tflite"
         converted.export(str(plain))
+        if rest[1:]:
+            shutil.copy(plain, rest[1])
         quantise(plain, out, np.load(rest[0], allow_pickle=False).transpose(0, 2, 3, 1))
 
 

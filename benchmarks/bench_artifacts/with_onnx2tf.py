@@ -1,4 +1,6 @@
-"""Convert with onnx2tf, in its own environment: `with_onnx2tf.py SOURCE.onnx OUT.tflite [CALIBRATION.npy]`.
+"""Convert with onnx2tf, in its own environment: `with_onnx2tf.py SOURCE.onnx OUT.tflite [IMAGES.npy [FLOAT]]`.
+
+IMAGES: to calibrate int8 on; FLOAT: where its fp32 file is left as well.
 
 Its defaults throughout; int8 as its documentation has it (-oiqt, full integer). A run for int8 writes its float,
 dynamic range, int8 and int16 files as well: it has no option for fewer.
@@ -38,6 +40,8 @@ def main(arguments: list[str]) -> None:
         onnx2tf.convert(input_onnx_file_path=str(copy), output_folder_path=folder, non_verbose=True, **options)
         name = "full_integer_quant" if rest else "float32"
         out.write_bytes((Path(folder) / f"{source.stem}_{name}.tflite").read_bytes())
+        if rest[1:]:
+            rest[1].write_bytes((Path(folder) / f"{source.stem}_float32.tflite").read_bytes())
 
 
 if __name__ == "__main__":

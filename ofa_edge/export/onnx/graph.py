@@ -88,6 +88,16 @@ class Graph:
             counts[name] = counts.get(name, 0) + 1
         return counts
 
+    def still_read(self) -> "Graph":
+        """Without the nodes whose results nobody reads any more."""
+        kept: list[Node] = []
+        read = set(self.outputs)
+        for node in reversed(self.nodes):
+            if node.output in read:
+                read.update(node.inputs)
+                kept.append(node)
+        return replace(self, nodes=tuple(reversed(kept)))
+
 
 def original(name: str, known: Sequence[str]) -> str:
     """The node or value of a file that a rewrite's stands for: itself, or the longest with something behind a slash."""

@@ -13,6 +13,7 @@ from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
 from ofa_edge.export.tflite.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.tflite.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
 from ofa_edge.export.tflite.rewrites.join_activations import join_activations
+from ofa_edge.export.tflite.rewrites.join_branches import join_branches
 from ofa_edge.export.tflite.rewrites.join_group_norms import join_group_norms
 from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
 from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
@@ -52,6 +53,7 @@ def test_the_order_is_what_it_says():
     assert file_rewrites_for("int8") == (fit_ranges, share_vectors)
     assert names("dynamic")[-2:] == ("float_depthwise", "share_vectors")
     assert rewrites_for("fp32") == (
+        join_branches,
         join_activations,
         join_group_norms,
         crop_kernels,
@@ -60,6 +62,7 @@ def test_the_order_is_what_it_says():
         sink_scales,
     )
     assert rewrites_for("int8") == (
+        join_branches,
         join_activations,
         join_group_norms,
         crop_kernels,

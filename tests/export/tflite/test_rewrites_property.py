@@ -25,7 +25,7 @@ SIZE = st.integers(1, 24)
 
 @st.composite
 def networks(draw):
-    """One block: a gated depthwise convolution with activations before and after it, a shortcut where it fits."""
+    """One block: a gated depthwise convolution, maybe of two branches, activations, a shortcut where it fits."""
     return {
         "kernel": (draw(ODD), draw(ODD)),
         "size": (draw(SIZE), draw(SIZE)),
@@ -34,15 +34,18 @@ def networks(draw):
         "before": draw(st.sampled_from(["HardSwish", "Relu", "Identity"])),
         "after": draw(st.sampled_from(["HardSwish", "Relu", "Identity"])),
         "gate": draw(st.booleans()),
+        "branch": draw(st.booleans()),
     }
 
 
-def save_network(path, kernel, size, strides, channels, before, after, gate):
+def save_network(path, kernel, size, strides, channels, before, after, gate, branch):
     """Write such a network, and 3 images for it beside it."""
     (kh, kw), (h, w), (sh, sw) = kernel, size, strides
     pads = f"{kh // 2}, {kw // 2}, {kh // 2}, {kw // 2}"
     depthwise = f"Conv<group={channels}, strides=[{sh}, {sw}], kernel_shape=[{kh}, {kw}], pads=[{pads}]>(a, k, kb)"
-    body = f"e = Conv(input, w1, b1) a = {before}(e) d = {depthwise} c = {after}(d) "
+    body = f"e = Conv(input, w1, b1) a = {before}(e) l = {depthwise} "
+    body += f"o = Conv<group={channels}, strides=[{sh}, {sw}]>(a, k1) d = Add(o, l) " if branch else "d = Identity(l) "
+    body += f"c = {after}(d) "
     if gate:
         body += "q = GlobalAveragePool(c) q1 = Conv(q, w2, b2) g = HardSigmoid<alpha=0.16666667>(q1) m = Mul(c, g) "
     body += f"p = Conv({'m' if gate else 'c'}, w3, b3) "
@@ -52,13 +55,14 @@ def save_network(path, kernel, size, strides, channels, before, after, gate):
     square, row = (channels, channels, 1, 1), (channels,)
     weights = {"w1": square, "b1": row, "k": (channels, 1, kh, kw), "kb": row, "w3": square, "b3": row}
     weights |= {"v": (4, channels), "vb": (4,)} | ({"w2": square, "b2": row} if gate else {})
+    weights |= {"k1": (channels, 1, 1, 1)} if branch else {}
     shape = (1, channels, h, w)
     save_model(path, body, shape, seed=kh * 31 + kw, **weights)
     np.save(path.with_suffix(".npy"), np.random.default_rng(h * 31 + w).normal(size=(3, *shape[1:])).astype(np.float32))
     return path
 
 
-WIDE = {"channels": 3, "before": "HardSwish", "after": "HardSwish", "gate": True}
+WIDE = {"channels": 3, "before": "HardSwish", "after": "HardSwish", "gate": True, "branch": True}
 
 
 @CHECKS
@@ -93,6 +97,7 @@ def drawn(seed):
         "before": pick.choice(["HardSwish", "Relu"]),
         "after": pick.choice(["HardSwish", "Relu"]),
         "gate": pick.random() < 0.5,
+        "branch": pick.random() < 0.5,
     }
 
 

@@ -86,7 +86,7 @@ def weights_by_operator(path):
 CASES = [("fp32", name) for name in names("fp32")] + [("int8", "open_hard_swish"), ("dynamic", "float_depthwise")]
 
 # No kernel of this network is larger than its map, nothing of it is in pieces.
-IDLE = {"crop_kernels", "join_activations", "join_group_norms"}
+IDLE = {"crop_kernels", "join_activations", "join_branches", "join_group_norms"}
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
 from ofa_edge.export.tflite.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.tflite.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
 from ofa_edge.export.tflite.rewrites.join_activations import join_activations
+from ofa_edge.export.tflite.rewrites.join_branches import join_branches
 from ofa_edge.export.tflite.rewrites.join_group_norms import join_group_norms
 from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
 from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
@@ -49,6 +50,7 @@ def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
     """The rewrites of a precision, in order, and why each is there."""
     return (
         # First: what is one operator is to be one node for those that follow.
+        join_branches,
         join_activations,
         join_group_norms,
         # Before the split: on small maps some of its parts would only ever read padding.

@@ -35,18 +35,7 @@ def join_activations(graph: Graph) -> Graph:
     if not joined:
         return graph
     nodes = tuple(joined.get(node.output, node) for node in graph.nodes)
-    return replace(graph, nodes=_still_read(nodes, graph.outputs))
-
-
-def _still_read(nodes: tuple[Node, ...], outputs: tuple[str, ...]) -> tuple[Node, ...]:
-    """Without those whose results nobody reads any more."""
-    kept: list[Node] = []
-    read = set(outputs)
-    for node in reversed(nodes):
-        if node.output in read:
-            read.update(node.inputs)
-            kept.append(node)
-    return tuple(reversed(kept))
+    return replace(graph, nodes=nodes).still_read()
 
 
 @dataclass

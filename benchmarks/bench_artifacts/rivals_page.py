@@ -1,0 +1,126 @@
+"""The page of rivals.py out of what it recorded."""
+
+from typing import Any
+
+import numpy as np
+
+from bench_artifacts.figures import geometric, paired
+from bench_artifacts.tools import COUNTED_CORES
+
+PEERS = ("litert-torch", "onnx2tf")
+GOALS = {"fp32": 1.02, "int8": 0.9}
+HEAD = (
+    "# Results: our TFLite files beside those of onnx2tf and litert-torch\n",
+    "Printed by `python benchmarks/rivals.py table`; made by its `convert`, `time` and `count`.\n",
+    "Networks of timm and a detector with YOLOv8's blocks, 224 px, random weights (what begins at 0 is drawn anew);"
+    " MobileOne with its branches joined, as its authors deploy it. 32 smooth random images calibrate batch norms and"
+    " set the int8 ranges of every tool, 32 others are answered. onnx2tf and ours start from the same ONNX file (of"
+    " torch's legacy exporter, onnxsim), litert-torch from torch's exported program, with an input in NHWC as its"
+    " documentation advises. int8 of onnx2tf is by `-oiqt`, of litert-torch by ai-edge-quantizer (static int8).\n",
+    "Times are CPU time of one inference in LiteRT with XNNPACK, one thread, x86. A round is a process that runs all"
+    " files of one network in turn; ratios are taken within a round: the median over rounds, its 95 % bootstrap"
+    " interval behind it. dB: signal over noise of all outputs beside torch's float answers. Instructions are those of"
+    " one inference on an emulated core: no times, and no load changes them. Seconds are CPU seconds of both"
+    " conversions, fp32 and int8, which of the others is one run. Random networks say how near an int8 file comes to"
+    " the float answers, nothing of accuracy.\n",
+)
+
+
+def page(known: dict[str, Any]) -> str:
+    """All of docs/benchmarks/rivals.md."""
+    found = known["found"]
+    loads = [each["load"] for each in found.values() if "load" in each]
+    lines = [*HEAD, f"Versions: {_versions(known['versions'])}."]
+    lines += [f"{peer}'s own: {_versions(versions)}." for peer, versions in known["peers"].items() if versions]
+    if loads:
+        lines.append(f"\nLoad of this machine while it was timed: {min(loads):g} to {max(loads):g} (about 1 is ours).")
+    for precision, goal in GOALS.items():
+        lines += ["", f"## {precision}", *_summary(found, precision, goal), "", *_ratios(found, precision)]
+        lines += ["", *_facts(found, precision)]
+    missing = {
+        f"- {name}, {tool}: {each['reason']}"
+        for name, facts in found.items()
+        for tool, each in facts["tools"].items()
+        if "reason" in each
+    }
+    return "\n".join([*lines, "", *(["## Not converted\n", *sorted(missing), ""] if missing else [])])
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _summary(found: dict[str, Any], precision: str, goal: float) -> list[str]:
+    """Ours over each peer's on all networks that both converted."""
+    heads = ["ours /", "time: mean (least to most)", *(f"instructions, {core}" for core in COUNTED_CORES)]
+    heads += [f"time at most {goal:g}", "dB over it: mean (least to most)"]
+    lines = ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for peer in PEERS:
+        tools = f"ours-{precision}", f"{peer}-{precision}"
+        timed = [ratio[0] for each in found.values() if (ratio := _time_ratio(each, *tools))]
+        counts = [[r for each in found.values() if (r := _count_ratio(each, *tools, core))] for core in COUNTED_CORES]
+        gains = [
+            both[0] - both[1]
+            for each in found.values()
+            if None not in (both := [each["tools"].get(tool, {}).get("snr_db") for tool in tools])
+        ]
+        cells = [_spread(timed), *map(_spread, counts)]
+        cells.append(f"{sum(each <= goal for each in timed)} of {len(timed)}" if timed else "")
+        cells.append(f"{np.mean(gains):+.1f} ({min(gains):+.1f} to {max(gains):+.1f})" if gains else "")
+        lines.append(f"| {peer} | {' | '.join(cells)} |")
+    return lines
+
+
+def _spread(values: list[float]) -> str:
+    return f"{geometric(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else "not measured"
+
+
+def _time_ratio(facts: dict[str, Any], first: str, second: str) -> tuple[float, float, float] | None:
+    times = facts.get("times", {})
+    return paired(times[first], times[second]) if first in times and second in times else None
+
+
+def _count(facts: dict[str, Any], tool: str, core: str) -> int | None:
+    count = facts["tools"].get(tool, {}).get("instructions", {}).get(core, {}).get("count")
+    return count if isinstance(count, int) else None
+
+
+def _count_ratio(facts: dict[str, Any], first: str, second: str, core: str) -> float | None:
+    above, below = _count(facts, first, core), _count(facts, second, core)
+    return above / below if above and below else None
+
+
+def _ratios(found: dict[str, Any], precision: str) -> list[str]:
+    """A row a network: our time and instructions, and those of the peers by ratio."""
+    heads = ["network", "ms"]
+    heads += [f"time / {peer}" for peer in PEERS]
+    heads += [f"{core} / {peer}" for core in COUNTED_CORES for peer in PEERS]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    ours = f"ours-{precision}"
+    for name, facts in found.items():
+        own = facts.get("times", {}).get(ours)
+        cells = [name, f"{np.median(own):.3g}" if own else ""]
+        for peer in PEERS:
+            ratio = _time_ratio(facts, ours, f"{peer}-{precision}")
+            cells.append(f"{ratio[0]:.2f} ({ratio[1]:.2f} to {ratio[2]:.2f})" if ratio else "")
+        for core in COUNTED_CORES:
+            for peer in PEERS:
+                ratio_of = _count_ratio(facts, ours, f"{peer}-{precision}", core)
+                cells.append(f"{ratio_of:.3f}" if ratio_of else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _facts(found: dict[str, Any], precision: str) -> list[str]:
+    """A row a network: what each file answers, holds and cost."""
+    tools = ("ours", *PEERS)
+    heads = [f"{what}, {tool}" for what in ("dB", "operators", "MB", "s") for tool in tools]
+    lines = [f"| network | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    for name, facts in found.items():
+        each = [facts["tools"].get(f"{tool}-{precision}", {}) for tool in tools]
+        cells = [f"{one['snr_db']:g}" if "snr_db" in one else "no" if one else "" for one in each]
+        cells += [str(one.get("operators", "")) for one in each]
+        cells += [f"{one['size'] / 1e6:.3g}" if "size" in one else "" for one in each]
+        cells += [f"{one['cpu_s']:.0f}" if "cpu_s" in one else "" for one in each]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
