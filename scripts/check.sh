@@ -15,4 +15,4 @@ if python android_demo/tools/fetch_toolchain.py --tests >/dev/null; then
 else
     echo "check: the tests of the Android app are skipped (see above)" >&2
 fi
-exec pytest -n "${JOBS:-2}" --dist loadfile "$@"
+exec pytest -n "${JOBS:-2}" --dist loadfile --no-loadscope-reorder "$@"  # in the order of tests/conftest.py

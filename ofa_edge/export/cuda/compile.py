@@ -161,7 +161,7 @@ def _in_child(request: Mapping[str, object], scratch: Path) -> dict[str, Any]:
     """Run the worker in `scratch`, where it leaves the library; its errors are raised here."""
     asked, answer = scratch / "request.json", scratch / "result.json"
     asked.write_text(json.dumps(request), encoding="utf-8")
-    environment = {**own_environment(), "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1"}  # importing torch would cost 2 s
+    environment = own_environment()
     environment.pop("TVM_USE_RUNTIME_LIB", None)
     command = [sys.executable, "-m", "ofa_edge.export.cuda.worker", str(asked), str(answer)]
     done = subprocess.run(

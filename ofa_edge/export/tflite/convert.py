@@ -1,7 +1,8 @@
 """ONNX -> TFLite, and running the result with LiteRT.
 
-The conversion runs in a process of its own (`worker`): TensorFlow and its C++ log, its memory and its crashes
-stay there, and every conversion starts from the same state, which is half of giving the same bytes twice.
+The conversion runs in a process of its own (`worker`, forked from one that has imported TensorFlow): TensorFlow's C++
+log, its memory and its crashes stay there, and every conversion starts from the same state, which is half of giving the
+same bytes twice.
 """
 
 import json

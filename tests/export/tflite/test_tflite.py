@@ -11,8 +11,8 @@ from tiny_net import SHAPE
 
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
+from ofa_edge.export import forked
 from ofa_edge.export.onnx.run import run_onnx
-from ofa_edge.export.tflite import process
 from ofa_edge.export.tflite.convert import convert, dequantise, operators, quantise, run_tflite
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
 from ofa_edge.export.tflite.native_log import without_lines
@@ -162,6 +162,7 @@ def test_fp16_halves_the_weights(tflite_paths):
 
 
 def test_same_bytes_from_another_process_and_not_a_word(onnx_path, tflite_paths, calibration, tmp_path, capfd):
+    forked.end_all()  # what made the first has imported TensorFlow by itself
     convert(onnx_path, tmp_path / "again.tflite", "int8", calibration)
     assert sha256_file(tmp_path / "again.tflite") == sha256_file(tflite_paths["int8"])
     assert capfd.readouterr() == ("", "")
@@ -252,7 +253,7 @@ def test_an_error_inside_the_process_comes_back_whole(tmp_path):
     ],
 )
 def test_a_process_that_dies(onnx_path, tmp_path, monkeypatch, died, message):
-    monkeypatch.setattr(process.subprocess, "run", lambda *_, **__: died)
+    monkeypatch.setattr("ofa_edge.export.tflite.convert.run_tensorflow", lambda *_: died)
     with pytest.raises(ConversionError, match=message):
         convert(onnx_path, tmp_path / "model.tflite", "fp32")
     assert not list(tmp_path.iterdir())
