@@ -161,7 +161,7 @@ def published() -> None:
     from ofa_edge.export.tflite.convert import convert, run_tflite
 
     package = open_supernet("ofa_mbv3_d234_e346_k357_w1.0", untrained=True)
-    subnet = package.space.subnet(package.space.sample(np.random.default_rng(0), 1)[0])
+    subnet = package.space.subnet(package.space.sample(np.random.default_rng(0), 1, 192)[0])
     row: dict[str, Any] = {"space": package.name, "subnet": subnet.id, "resolution": subnet.resolution}
     with tempfile.TemporaryDirectory() as folder:
         onnx, inputs = exported(package, subnet, Path(folder))

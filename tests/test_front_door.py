@@ -16,8 +16,8 @@ SIGNATURES = """
 build(target: str | Path | Target, *, supernet: str | Path | SupernetPackage = fashion-mnist, model: Union[str,
     Path, ForwardRef(Module), ForwardRef(ExportedProgram), NoneType] = None, example: Union[ForwardRef(Tensor),
     Sequence[int], NoneType] = None, labels: Sequence[str] | str | Path | None = None, task:
-    Optional[Literal[classify, features, detect, segment]] = None, shape: Sequence[int] | None = None, output: str | None = None,
-    mean: Sequence[float] | None = None, std: Sequence[float] | None = None, fit: Optional[Literal[crop, squeeze,
+    Optional[Literal[classify, features, detect, segment]] = None, shape: Sequence[int] | None = None, output: str |
+    None = None, mean: Sequence[float] | None = None, std: Sequence[float] | None = None, fit: Optional[Literal[crop, squeeze,
     letterbox]] = None, decode: Optional[Literal[yolov5, yolov8, end-to-end, detr, rt-detr, boxes-scores,
     boxes-scores-01]] = None, untrained: bool = False, latency_ms:
     float | None = None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]] = None, runtime: str |

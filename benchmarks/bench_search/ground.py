@@ -15,10 +15,11 @@ import numpy as np
 from landscapes import accuracy as made_up_accuracy
 from reference_package import reference_package
 
+from ofa_edge.latency.entries import Entry
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.lookup_yaml import read_tables
 from ofa_edge.latency.protocol import Key, Provenance
-from ofa_edge.latency.table import Entry, TableModel
+from ofa_edge.latency.table import TableModel
 from ofa_edge.latency.table_keys import all_parts
 from ofa_edge.search.published_predictor import PublishedPredictor
 from ofa_edge.space import Genomes, Space

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ofa_edge.data.dataset import Images
-from ofa_edge.errors import ConfigError
 from ofa_edge.metrics import METRICS, Metric
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.zoo import SupernetPackage
@@ -19,12 +18,6 @@ if TYPE_CHECKING:
 
 def sample(space: Space, count: int, *, seed: int = 0, resolution: int | None = None) -> list[Subnet]:
     """Random subnets, each choice uniform. Raises ConfigError for a resolution, in pixels, that the space lacks."""
-    if resolution is not None and resolution not in space.resolutions:
-        raise ConfigError(
-            f"space '{space.name}' has no such resolution",
-            f"resolution {resolution}, of {space.resolutions}",
-            f"resolution={space.resolutions[-1]}",
-        )
     return [space.subnet(row) for row in space.sample(np.random.default_rng(seed), count, resolution)]
 
 

@@ -13,10 +13,11 @@ from pydantic import Field, model_validator
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.files import parse_json
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
+from ofa_edge.latency.entries import Entry
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSample
 from ofa_edge.latency.posterior import Widths
 from ofa_edge.latency.protocol import Key, LatencyModel, OutsideKey, Provenance
-from ofa_edge.latency.table import Entry, TableModel
+from ofa_edge.latency.table import TableModel
 from ofa_edge.schema import Strict, validated
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space

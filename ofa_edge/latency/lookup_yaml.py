@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ofa_edge.errors import ConfigError, OutputError, SpaceMismatchError
 from ofa_edge.files import bounded_text, write_bytes
+from ofa_edge.latency.entries import Entry, Tables, find
 from ofa_edge.latency.protocol import LatencyModel
-from ofa_edge.latency.table import Entry, TableModel, Tables, find
+from ofa_edge.latency.table import TableModel
 from ofa_edge.latency.table_keys import all_parts, fixed_parts, require_dialect, resolution_of
 from ofa_edge.plain_yaml import read_plain_yaml
 from ofa_edge.space import Space

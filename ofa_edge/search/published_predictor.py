@@ -36,7 +36,8 @@ _HIDDEN = 3
 class PublishedPredictor:
     """Predicts top-1 as a fraction of 1, on the authors' 10,000 held-out training images of ImageNet.
 
-    At a size between two that it knows, its two predictions are interpolated; the reference would refuse there.
+    At a size between two that it knows, its two predictions are interpolated. There the reference takes that of the
+    smaller size (`tutorial`: `(r - 112) // 16`), for which a larger image gains nothing, or refuses (`nas`).
 
     Attributes:
         space: the space whose genomes it takes.

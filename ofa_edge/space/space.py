@@ -19,6 +19,7 @@ from ofa_edge.space.fields import SpaceFields
 from ofa_edge.space.genomes import GenomeCode, Genomes
 from ofa_edge.space.layers import Layer, LayerSpec
 from ofa_edge.space.subnet import Subnet
+from ofa_edge.space.words import one_of
 
 _ELASTIC = ("kernels", "expands", "depths", "width_ratios")
 
@@ -226,7 +227,7 @@ class Space(SpaceFields):
         elif len(subnet.widths) != self.num_widths or not set(subnet.widths) <= set(self.width_ratios):
             wrong = f"width ratios {subnet.widths}, wanted {self.num_widths} of {self.width_ratios}"
         elif subnet.resolution not in self.resolutions:
-            wrong = f"resolution {subnet.resolution}, wanted one of {self.resolutions}"
+            wrong = f"resolution {subnet.resolution}, wanted {one_of(self.resolutions)}"
         if wrong:
             raise ConfigError(f"subnet {subnet.id} is not of space '{self.name}'", wrong, "use a subnet of this space")
         return subnet
@@ -271,11 +272,22 @@ class Space(SpaceFields):
         return self.code.canonical(genomes)
 
     def sample(self, rng: np.random.Generator, count: int, resolution: int | None = None) -> Genomes:
-        """`count` random genomes, each gene uniform (the reference's sampler), canonical: [count, genome_length]."""
+        """`count` random genomes, each gene uniform (the reference's sampler), canonical: [count, genome_length].
+
+        Raises:
+            ConfigError: a resolution that the space lacks.
+        """
         genomes = self.code.sample(rng, count)
         if resolution is not None:
-            genomes[:, -1] = self.resolutions.index(resolution)
+            genomes[:, -1] = self.resolutions.index(self._known(resolution))
         return genomes
+
+    def _known(self, resolution: int) -> int:
+        if resolution in self.resolutions:
+            return resolution
+        near = min(self.resolutions, key=lambda each: abs(each - resolution))
+        wanted = f"resolution {resolution}, wanted {one_of(self.resolutions)}"
+        raise ConfigError(f"space '{self.name}' has no such resolution", wanted, f"for example {near}")
 
     def mutate(
         self, genomes: Genomes, rng: np.random.Generator, probability: float = 0.1, resolution_probability: float = 0.1
@@ -288,8 +300,8 @@ class Space(SpaceFields):
         return self.code.crossover(first, second, rng)
 
     def genome(self, subnets: Iterable[Subnet]) -> Genomes:
-        """Encode subnets: [N, genome_length]."""
-        return self.code.encode(subnets)
+        """Encode subnets: [N, genome_length]. Raises ConfigError for one that is not of the space."""
+        return self.code.encode(map(self.check, subnets))
 
     def subnet(self, genome: Genomes) -> Subnet:
         """Decode one genome [genome_length]."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ofa_edge.errors import DataError
-from ofa_edge.supernet.static import StaticNet
+from ofa_edge.supernet.static import StaticNet, require_images
 
 _ROWS = 4096  # values a channel that are in float64 at a time
 
@@ -63,6 +63,7 @@ def recalibrate_bn(net: StaticNet, batches: Iterable[Tensor], *, pooled: bool = 
 
     Raises:
         DataError: there are no images.
+        ConfigError: they are not of the subnet's resolution.
     """
     layers = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
     moments = [_Moments(layer.num_features) for layer in layers]
@@ -71,6 +72,7 @@ def recalibrate_bn(net: StaticNet, batches: Iterable[Tensor], *, pooled: bool = 
     try:
         with torch.no_grad():
             for batch in batches:
+                require_images(batch, net.space, net.subnet)
                 net(batch)
     finally:
         for handle in handles:

@@ -14,7 +14,7 @@ from ofa_edge.metrics import METRICS, Metric
 from ofa_edge.space import Subnet
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.network import Supernet
-from ofa_edge.supernet.static import StaticNet
+from ofa_edge.supernet.static import StaticNet, require_images
 
 BATCH = 250
 
@@ -26,7 +26,12 @@ def batches(images: Images, preprocessing: Preprocessing, size: int = BATCH) -> 
 
 
 def logits(net: nn.Module, images: Images, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Logits [N, classes] of a network in eval mode. Raises WeightsError for one that was not calibrated."""
+    """Logits [N, classes] of a network in eval mode.
+
+    Raises:
+        WeightsError: it was not calibrated.
+        ConfigError: a subnet's images are not of its resolution.
+    """
     if isinstance(net, StaticNet) and not net.calibrated:
         raise WeightsError(
             "network is not calibrated",
@@ -34,13 +39,13 @@ def logits(net: nn.Module, images: Images, preprocessing: Preprocessing) -> NDAr
             "recalibrate_bn(net, batches) first",
         )
     net.eval()
+    answers = []
     with torch.inference_mode():
-        return np.concatenate(
-            [
-                net(batch.contiguous(memory_format=torch.channels_last)).numpy()
-                for batch in batches(images, preprocessing)
-            ]
-        )
+        for batch in batches(images, preprocessing):
+            if isinstance(net, StaticNet):
+                require_images(batch, net.space, net.subnet)
+            answers.append(net(batch.contiguous(memory_format=torch.channels_last)).numpy())
+    return np.concatenate(answers)
 
 
 def extract_calibrated(

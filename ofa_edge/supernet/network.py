@@ -18,7 +18,7 @@ from ofa_edge.supernet.modules import children, elastic_module
 from ofa_edge.supernet.noise import Noise
 from ofa_edge.supernet.normalise import BatchNorm
 from ofa_edge.supernet.slicing import ConvSlice, Cut, slice_of
-from ofa_edge.supernet.static import StaticNet
+from ofa_edge.supernet.static import StaticNet, require_images
 
 __all__ = ["ElasticBlock", "ElasticBottleneck", "ElasticConv", "ElasticMBConv", "Step", "Supernet", "initialise"]
 
@@ -90,7 +90,12 @@ class Supernet(nn.Module):
         return [block.last_norm for block in blocks]
 
     def forward(self, x: Tensor, subnet: Subnet, noise: Noise | None = None) -> Tensor:
-        """Run one subnet in place: images [N, C, r, r] -> logits [N, classes]; `noise` regularises a training step."""
+        """Run one subnet in place: images [N, C, r, r] -> logits [N, classes]; `noise` regularises a training step.
+
+        Raises:
+            ConfigError: the subnet is not of this space, or the images are not of its resolution.
+        """
+        require_images(x, self.space, self.space.check(subnet))
         for step in self.plan(subnet):
             layer = self.get_submodule(step.source)
             if step.source == CLASSIFIER:
@@ -106,8 +111,11 @@ class Supernet(nn.Module):
         return x
 
     def extract(self, subnet: Subnet) -> StaticNet:
-        """Copy a subnet's slice of the weights into a static network, in eval mode, marked as not calibrated."""
-        self.space.check(subnet)
+        """Copy a subnet's slice of the weights into a static network, in eval mode, marked as not calibrated.
+
+        Raises:
+            ConfigError: the subnet is not of this space.
+        """
         net = StaticNet(self.space, subnet).to(next(self.parameters()).dtype)
         state: dict[str, Tensor] = {}
         for step in self.plan(subnet):

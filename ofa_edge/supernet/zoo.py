@@ -28,7 +28,7 @@ _PUBLISHED: tuple[tuple[str, str, float, int], ...] = (  # name, family, width, 
     ("ofa_resnet50", "ofa_resnet", 1.0, 128),
 )
 UNTRAINED = {
-    name: Space.of(family, name, width_mult=width, resolutions=tuple(range(smallest, 225, 16)))
+    name: Space.of(family, name, width_mult=width, resolutions=tuple(range(smallest, 225, 4)))
     for name, family, width, smallest in _PUBLISHED
 }
 IMAGENET_MEAN = (123.675, 116.28, 103.53)

@@ -76,7 +76,7 @@ def test_a_supernet(theirs: Any, family: str, spelled: Any, tmp_path: Any) -> No
     ours, other = imported.net.double(), theirs.double()
     random.seed(2)
     for _ in range(3):
-        subnet = imported.net.space.from_config(other.sample_active_subnet())
+        subnet = imported.net.space.from_config({**other.sample_active_subnet(), "r": 64})
         with torch.no_grad():
             torch.testing.assert_close(ours(images(), subnet), other(images()), **EXACT)
     other.float()
@@ -88,7 +88,7 @@ def test_a_static_full_network_into_a_supernet(theirs: Any, family: str, tmp_pat
     imported = ours_of(nn.Module.state_dict(full), family, tmp_path / "full.pth")
     assert imported.kind == "static full network"
     with torch.no_grad():
-        found = imported.net.double()(images(), imported.net.space.largest())
+        found = imported.net.double()(images(), imported.net.space.largest(64))
         torch.testing.assert_close(found, full.double()(images()), **EXACT)
 
 
@@ -188,3 +188,23 @@ def test_the_tutorial_predictor(ofa: SimpleNamespace) -> None:
     assert ours.form == "tutorial"
     assert wanted.std() > 1e-3
     assert np.abs(ours.predict(genomes) - wanted).max() < 1e-6
+
+
+def test_the_tutorial_predictor_between_its_sizes(ofa: SimpleNamespace) -> None:
+    """The reference takes the next smaller size that it knows, ours lies between the two: equal nets, rising sizes."""
+    space = Space("w1.2", 1.2, resolutions=tuple(range(160, 225, 4)))
+    torch.manual_seed(2)
+    model = ofa.tutorial.AccuracyPredictor(pretrained=False, device="cpu")
+    ours = PublishedPredictor.from_state({k: v.numpy() for k, v in model.model.state_dict().items()}, space)
+    assert ours.interpolated == tuple(size for size in space.resolutions if size % 16)
+    config = space.uniform(5, 4, 4).config()
+
+    def reference(size: int) -> float:
+        return float(model.predict_accuracy([{**config, "r": [size]}])[0, 0])
+
+    for size in space.resolutions:
+        below = size // 16 * 16
+        low, high = reference(below), reference(min(below + 16, 224))
+        assert reference(size) == low
+        found = float(ours.predict(space.genome([space.uniform(5, 4, 4, size)]))[0])
+        assert found == pytest.approx(low + (size - below) / 16 * (high - low), abs=1e-6)

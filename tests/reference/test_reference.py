@@ -17,6 +17,7 @@ from ofa_edge.supernet.network import Supernet, initialise
 from ofa_edge.supernet.sorting import sort_channels
 
 FAMILIES = list(SPACES)
+ODD = (132, 148, 156)  # sizes whose maps are odd somewhere
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
 
@@ -31,9 +32,13 @@ def twins(ofa: SimpleNamespace, family: str) -> Twins:
     return Twins.of(ofa, SPACES[family])
 
 
+def images_of(size: int) -> torch.Tensor:
+    return torch.randn(3, 3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+
 @pytest.fixture
 def images() -> torch.Tensor:
-    return torch.randn(3, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    return images_of(64)
 
 
 def same_tensors(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
@@ -45,9 +50,11 @@ def same_tensors(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
             torch.testing.assert_close(value, second[name], msg=name, **EXACT)
 
 
-def test_forward_and_extraction(twins: Twins, images: torch.Tensor) -> None:
-    for _ in range(6):
-        subnet = twins.sample()
+@pytest.mark.parametrize(("size", "subnets"), [(64, 6), *((size, 2) for size in ODD)])
+def test_forward_and_extraction(twins: Twins, size: int, subnets: int) -> None:
+    images = images_of(size)
+    for _ in range(subnets):
+        subnet = twins.sample(size)
         with torch.no_grad():
             wanted = twins.theirs(images)
             static = twins.ours.extract(subnet)
@@ -88,9 +95,11 @@ def test_a_training_step_moves_the_same_statistics(twins: Twins, images: torch.T
         torch.testing.assert_close(value, wanted[name], msg=name, **EXACT)
 
 
-def test_calibration(ofa: SimpleNamespace, twins: Twins, images: torch.Tensor) -> None:
+@pytest.mark.parametrize("size", [64, *ODD])
+def test_calibration(ofa: SimpleNamespace, twins: Twins, size: int) -> None:
+    images = images_of(size)
     batches = [images, images[:2] * 2 + 1, images[1:] - 1]
-    subnet = twins.sample()
+    subnet = twins.sample(size)
     ours = recalibrate_bn(twins.ours.extract(subnet), batches)
     extracted = twins.extracted()
     ofa.set_running_statistics(extracted, [(batch, None) for batch in batches])
@@ -102,7 +111,7 @@ def test_calibration(ofa: SimpleNamespace, twins: Twins, images: torch.Tensor) -
 @pytest.mark.parametrize("stage", [0, 1, 2])
 def test_sorting(twins: Twins, images: torch.Tensor, stage: int) -> None:
     """In float64 the reference's shift between groups costs no precision, so the order is the same to the last one."""
-    largest = twins.space.largest()
+    largest = twins.space.largest(64)
     with torch.no_grad():
         before = twins.ours(images, largest)
         twins.theirs.re_organize_middle_weights(expand_ratio_stage=stage)
@@ -131,9 +140,9 @@ def test_sorting_in_single_precision(twins: Twins, stage: int) -> None:
 
 
 def test_cost(ofa: SimpleNamespace, twins: Twins) -> None:
-    for _ in range(5):
-        subnet = twins.sample().at(96)
-        macs, params = ofa.profile(twins.extracted().float(), (1, 3, 96, 96))
+    for size in (64, 96, *ODD):
+        subnet = twins.sample(size)
+        macs, params = ofa.profile(twins.extracted().float(), (1, 3, size, size))
         assert cost.macs(twins.space, subnet) == pytest.approx(macs, rel=1e-6)  # it adds up in single precision
         assert cost.params(twins.space, subnet) == params
 

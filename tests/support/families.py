@@ -13,10 +13,11 @@ from ofa_edge.supernet.network import Supernet
 
 MOBILE = {"ks_list": [3, 5, 7], "expand_ratio_list": [3, 4, 6], "depth_list": [2, 3, 4]}
 RATIOS = (0.2, 0.25, 0.35)
+SMALL = {"num_classes": 7, "resolutions": (64, 96, 132, 148, 156)}  # the last three have maps of odd sizes
 SPACES = {
-    "ofa_mobilenetv3": Space("small", 0.5, num_classes=7, resolutions=(64, 96)),
-    "ofa_proxyless": Space.of("ofa_proxyless", "small", width_mult=0.5, num_classes=7, resolutions=(64, 96)),
-    "ofa_resnet": Space.of("ofa_resnet", "small", num_classes=7, resolutions=(64, 96), width_ratios=(0.2, 0.25, 0.375)),
+    "ofa_mobilenetv3": Space.of("ofa_mobilenetv3", "small", width_mult=0.5, **SMALL),
+    "ofa_proxyless": Space.of("ofa_proxyless", "small", width_mult=0.5, **SMALL),
+    "ofa_resnet": Space.of("ofa_resnet", "small", width_ratios=(0.2, 0.25, 0.375), **SMALL),
 }
 PUBLISHED = {
     "ofa_mobilenetv3": Space("ofa_mbv3_w1.0"),
@@ -58,9 +59,9 @@ class Twins:
         """Give ours the weights of theirs."""
         self.ours.load_state_dict(nn.Module.state_dict(self.theirs))
 
-    def sample(self) -> Subnet:
+    def sample(self, resolution: int = 64) -> Subnet:
         """Activate a random subnet of theirs; the same of ours."""
-        return self.space.from_config(self.theirs.sample_active_subnet())
+        return self.space.from_config({**self.theirs.sample_active_subnet(), "r": resolution})
 
     def extracted(self) -> nn.Module:
         """The active subnet of theirs as a static network, in float64."""
