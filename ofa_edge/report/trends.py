@@ -80,7 +80,7 @@ def trend_chart(trend: Trend) -> Markup:
     known = [(point, point.percent) for point in trend.points if point.percent is not None]
     if not known:
         return Markup("")
-    name = "points of top-1 lost" if trend.last.unit == "share" else "candidate over golden, %"
+    name = "points of accuracy lost" if trend.last.unit == "share" else "candidate over golden, %"
     least = _LATENCY_REACH if trend.last.gate == "latency" else _LEAST_REACH
     reach = [least, -least, *(percent for _, percent in known)]
     y = Axis.over(reach, _HEIGHT - _BOTTOM, _TOP)
