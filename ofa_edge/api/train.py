@@ -1,10 +1,11 @@
 """Training a supernet, and one subnet of it further."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofa_edge.errors import ConfigError
 from ofa_edge.schema import validated
 from ofa_edge.space import Subnet
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage, open_supernet
@@ -15,6 +16,7 @@ from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.recipe_files import joined, load_recipe
 from ofa_edge.training.run import Progress
 from ofa_edge.training.step import StepFunction, recipe_step
+from ofa_edge.training.transfer import METHOD, settled, transfer_recipe
 from ofa_edge.workflows.finetune import finetune as finetune_network
 from ofa_edge.workflows.finetune import finetune_recipe, read_subnet
 from ofa_edge.workflows.train import train as train_supernet
@@ -43,9 +45,12 @@ class Trained:
 
 
 def train(
-    recipe: str | Path | Recipe,
+    recipe: str | Path | Recipe | None = None,
     *,
     preset: str | Path | None = None,
+    start: str | Path | SupernetPackage | None = None,
+    keep_classes: bool = False,
+    resolutions: Sequence[int] | None = None,
     data: str | Path | None = None,
     out: str | Path | None = None,
     scale: float | None = None,
@@ -64,8 +69,11 @@ def train(
     A run that was interrupted goes on when it is called again. Under torchrun, every process calls this.
 
     Args:
-        recipe: a shipped recipe, a TOML file, or what `load_recipe` gave.
+        recipe: a shipped recipe, a TOML file, or what `load_recipe` gave; with `start`, `transfer` by default.
         preset: space and data for a recipe that names none.
+        start: the supernet whose weights the run begins with, in place of random ones; the head is new.
+        keep_classes: with `start`: classes of the same name keep their rows of the head.
+        resolutions: with `start`: input sizes; the supernet's by default.
         data: the data folder; by default the usual place of the recipe's data set.
         out: the run's folder; runs/RECIPE by default.
         scale: shorten or lengthen all phases alike.
@@ -86,19 +94,35 @@ def train(
     check_device(device)
     given = {key: value for key, value in (("scale", scale), ("seed", seed)) if value is not None}
     measure = {} if pairs is None else {"measure": {"pairs": pairs}}
-    chosen = _recipe(recipe, preset, {**(changes or {}), **given, **measure})
+    overrides = {**(changes or {}), **given, **measure}
+    package = None
+    if start is not None:
+        package = start if isinstance(start, SupernetPackage) else open_supernet(start)
+        method = METHOD if recipe is None else recipe
+        if preset is not None or isinstance(method, Recipe):
+            what, why = (
+                "a start with a space of its own",
+                "a preset or a whole recipe brings a space, the supernet has one",
+            )
+            raise ConfigError(what, why, "the name or the file of a method, and no preset")
+        chosen = transfer_recipe(package, method, overrides, keep_classes=keep_classes, resolutions=resolutions)
+    elif recipe is None or keep_classes or resolutions is not None:
+        raise ConfigError("no recipe", "neither `recipe` nor `start`", "oe.train('ofa-edge', preset='own-images', ...)")
+    else:
+        chosen = _recipe(recipe, preset, overrides)
     dataset = load_data(chosen, None if data is None else Path(data))
     folder = Path("runs") / chosen.name if out is None else Path(out)
     world = World.join(device)
     try:
         figures = train_supernet(
-            resolve(chosen, dataset, world.size).recipe,
+            resolve(chosen if package is None else settled(chosen, package, dataset), dataset, world.size).recipe,
             dataset,
             folder,
             device=device,
             world=world,
             accept_code=accept_code,
             step_function=step,
+            start=package,
             on_step=_both(on_step, on_epoch),
             on_stage=on_stage,
         )
