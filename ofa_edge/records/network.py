@@ -6,6 +6,7 @@ from pydantic import Field
 
 from ofa_edge import cost
 from ofa_edge.records.base import Count, Digest, JsonObject, Record
+from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Space, Subnet
 from ofa_edge.vocabulary import NetworkKind, Task
 
@@ -71,6 +72,7 @@ class NetworkRecord(Record):
         inputs, outputs: its interface.
         trained: whether its weights are.
         dataset: what its accuracy was measured on.
+        ranges: that its training settled for int8 artifacts, if it was trained for them.
         changes: what was done to a given file before anything was made of it.
         assumed: what a given file does not say and nobody gave, a sentence each.
     """
@@ -84,5 +86,6 @@ class NetworkRecord(Record):
     outputs: tuple[OutputRecord, ...] = Field(min_length=1)
     trained: bool
     dataset: str | None = None
+    ranges: RangesRecord | None = None
     changes: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
