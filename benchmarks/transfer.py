@@ -25,16 +25,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ofa_edge.data.dataset import Dataset
-from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.files import write_json
 from ofa_edge.metrics import balanced_accuracy
 from ofa_edge.schema import changed
 from ofa_edge.space import Space, Subnet
-from ofa_edge.supernet.evaluate import logits, subnet_logits
+from ofa_edge.supernet.evaluate import subnet_logits
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.training.data import load_data, resolve
 from ofa_edge.training.plan import plan_run, scale_for
@@ -152,9 +150,10 @@ def from_scratch(recipe: Recipe, space: Space, images: int, macs: float) -> Reci
 
 def alone(folder: Path, place: Path, recipe: Recipe, data: Dataset, package: Any) -> tuple[dict[str, float], float]:
     """Each probe subnet by itself, from the source's weights with a new head."""
+    from ofa_edge.workflows.new_head import tune_new_head
+
     from ofa_edge.training.package_data import TrainingData
     from ofa_edge.workflows.finetune import finetune_recipe
-    from ofa_edge.workflows.new_head import tune_new_head
 
     kept, held_out = data.split(recipe.data.held_out_images, recipe.data.split_seed)
     found, total = {}, 0.0

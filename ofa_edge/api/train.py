@@ -155,6 +155,7 @@ def finetune(
     dataset: str | None = None,
     data: str | Path | None = None,
     out: str | Path | None = None,
+    qat: str | None = None,
     epochs: float | None = None,
     lr: float | None = None,
     batch: int | None = None,
@@ -175,8 +176,9 @@ def finetune(
         dataset: the supernet's own by default, or an image folder.
         data: the data folder.
         out: the run's folder; runs/finetune-SUBNET by default.
-        epochs: 25 by default, as in the paper.
-        lr: learning rate for a batch of 2048; 0.24 by default.
+        qat: `int8`: train what the int8 artifact computes; it takes the ranges over.
+        epochs: 25 by default, as in the paper; 5 with `qat`.
+        lr: learning rate for a batch of 2048; 0.24 by default, 0.08 with `qat`.
         batch: images of a step; the supernet's recipe's by default.
         distill: weight of the largest net's predictions; 1 by default.
         seed: of all draws.
@@ -198,7 +200,7 @@ def finetune(
     else:
         chosen = read_subnet(str(subnet), package.space, resolution)
     source = training_data(package, dataset, None if data is None else Path(data))
-    recipe = finetune_recipe(source, epochs=epochs, lr=lr, batch=batch, distill=distill, seed=seed)
+    recipe = finetune_recipe(source, qat=qat, epochs=epochs, lr=lr, batch=batch, distill=distill, seed=seed)
     folder = Path("runs") / f"finetune-{chosen.id}" if out is None else Path(out)
     world = World.join(device)
     try:

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 @click.option("--resolution", type=click.IntRange(min=1), help="Input size. Default: the subnet's.")
 @click.option("--dataset", metavar="NAME", help="Default: the supernet's own, or an image folder.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder.")
-@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Default: 25, as in the paper.")
+@click.option("--qat", metavar="int8", help="Train what the int8 artifact computes; it takes the ranges over.")
 @click.option(
-    "--lr", type=click.FloatRange(min=0, min_open=True), help="Learning rate, for a batch of 2048. Default: 0.24."
+    "--epochs", type=click.FloatRange(min=0, min_open=True), help="Default: 25, as in the paper; 5 with --qat."
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Learning rate, for a batch of 2048. Default: 0.24; 0.08 with --qat.",
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Images per step. Default: the supernet's recipe's.")
 @click.option("--distill", type=click.FloatRange(0, 1), help="Weight of the largest net's predictions. Default: 1.")
@@ -77,7 +82,8 @@ def finetune_command(
         if world.first:
             click.echo(
                 "".join(f"{note}\n" for note in source.notes)
-                + f"fine-tune subnet {subnet.id} ({subnet.resolution} px) of '{supernet}' for {recipe.epochs:g} epochs "
+                + f"fine-tune subnet {subnet.id} ({subnet.resolution} px) of '{supernet}'"
+                f"{f' in {recipe.qat}' if recipe.qat else ''} for {recipe.epochs:g} epochs "
                 f"of {len(source.train)} images, lr {recipe.lr * recipe.batch * world.size / recipe.lr_batch:.4g}, "
                 f"distillation {recipe.distill:g}, in {folder}\n  {_classes(source)}",
                 err=True,
@@ -116,10 +122,14 @@ def _summary(figures: dict[str, Any], folder: Path) -> str:
 
     drop = PairedDrop(**figures["drop"])
     verdict = "worse, and taken all the same" if drop.low95 > 0 else "better" if drop.high95 < 0 else "within chance"
+    fp32 = figures.get("top1_fp32")
+    exact = [] if fp32 is None else ["  in fp32 {:.2f} % before, {:.2f} % after".format(*(100 * each for each in fp32))]
     return "\n".join(
         [
-            f"top-1 {100 * figures['top1_before']:.2f} % before, {100 * figures['top1_after']:.2f} % after: {verdict}",
+            f"{'' if fp32 is None else 'int8 '}top-1 {100 * figures['top1_before']:.2f} % before, "
+            f"{100 * figures['top1_after']:.2f} % after: {verdict}",
             f"  {drop_words(drop)}",
+            *exact,
             f"wrote {folder}/ (network.safetensors, finetune.json)",
         ]
     )

@@ -1,19 +1,22 @@
 """Fine-tuning: a subnet of a supernet, trained on by itself, becomes a package of one network that `build` takes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from torch import nn
 
 from ofa_edge import __version__, cost
-from ofa_edge.errors import ConfigError, GateError
+from ofa_edge.errors import ConfigError, GateError, UnsupportedError
 from ofa_edge.files import parse_json, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import PairedDrop, argmax, paired_drop
+from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
@@ -26,8 +29,12 @@ from ofa_edge.training.distributed import World
 from ofa_edge.training.package_data import CALIBRATION_IMAGES, TrainingData
 from ofa_edge.training.run import Progress
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
+from ofa_edge.vocabulary import PRECISIONS
+from ofa_edge.workflows.int8_form import calibrated_form
 
 FACTS = zoo.FINETUNED
+QAT = "int8"
+QAT_DEFAULTS: Mapping[str, float] = MappingProxyType({"epochs": 5.0, "lr": 0.08})  # where nothing else is said
 
 
 def read_subnet(text: str, space: Space, resolution: int | None) -> Subnet:
@@ -69,13 +76,31 @@ def read_subnet(text: str, space: Space, resolution: int | None) -> Subnet:
 
 
 def finetune_recipe(data: TrainingData, **given: Any) -> SingleRecipe:
-    """How a subnet is trained on: as its supernet was, but for what is given and not None. Raises ConfigError."""
-    values = {"batch": data.batch, **{key: value for key, value in given.items() if value is not None}}
+    """How a subnet is trained on: as its supernet was, but for what is given and not None.
+
+    Raises:
+        ConfigError: a value out of its range.
+        UnsupportedError: quantisation-aware training for another precision than int8.
+    """
+    given = {key: value for key, value in given.items() if value is not None}
+    if "qat" in given and given["qat"] != QAT:
+        raise UnsupportedError(
+            f"no quantisation-aware training for '{given['qat']}'",
+            f"{QAT} is the precision whose ranges are settled before it runs: {_why_not(given['qat'])}",
+            f"--qat {QAT}, or leave it out",
+        )
+    values = {"batch": data.batch, **(QAT_DEFAULTS if "qat" in given else {}), **given}
     try:
         return SingleRecipe(augment=data.augment, balance=data.balance, **values)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"bad --{first['loc'][0]}", first["msg"], "ofa-edge finetune --help") from error
+
+
+def _why_not(precision: str) -> str:
+    if precision not in PRECISIONS:
+        return f"precisions are {', '.join(PRECISIONS)}"
+    return f"{precision} loses next to nothing, or finds its ranges while it runs"
 
 
 def finetune(
@@ -95,6 +120,8 @@ def finetune(
 
     It starts from the supernet's weights, calibrated, and learns the labels and, with `recipe.distill`, the predictions
     of the supernet's largest net. The same run (`RunIdentity`) found in the folder is continued.
+
+    With `recipe.qat` its int8 form is trained and judged, before and after, in the ranges that the artifact takes over.
 
     A network that answers fewer test images rightly than before, beyond what chance explains (`paired_drop`), is not
     written: the folder keeps the checkpoint and the figures, and a network of an earlier call stays as it was.
@@ -133,23 +160,28 @@ def finetune(
     sizes = package.preprocessing(subnet.resolution)
     calibration = data.train.sample(CALIBRATION_IMAGES)
 
-    def right(net: StaticNet) -> NDArray[np.bool_]:
+    def right(net: nn.Module) -> NDArray[np.bool_]:
         return np.asarray(argmax(logits(net, data.test, sizes)) == data.test.labels)
 
     net = extract_calibrated(supernet, subnet, calibration, sizes)
-    before = right(net) if world.first else None
+    form = calibrated_form(net, batches(calibration, sizes)) if recipe.qat else None
+    model = form or net
+    exact = [right(net)] if world.first and form else []
+    before = right(model) if world.first else None
     teacher = None
     if recipe.distill:
         teacher = extract_calibrated(supernet, supernet.space.largest(subnet.resolution), calibration, sizes)
-    trainer = SingleTrainer(net, recipe, data.train, sizes, folder, teacher=teacher, device=device, world=world)
+    trainer = SingleTrainer(model, recipe, data.train, sizes, folder, teacher=teacher, device=device, world=world)
     trainer.resume()
-    trainer.run(on_step).to("cpu")
+    trainer.run(on_step)
+    model.to("cpu")
     if before is None:
         return {}
-    recalibrate_bn(net, batches(calibration, sizes))
-    after = right(net)
+    if form is None:
+        recalibrate_bn(net, batches(calibration, sizes))
+    after = right(model)
     drop = paired_drop(before, after)
-    figures = {
+    figures: dict[str, Any] = {
         "version": __version__,
         **facts,
         IDENTITY: identity,
@@ -159,11 +191,13 @@ def finetune(
         "top1_after": round(float(after.mean()), 4),
         "drop": {key: round(value, 6) for key, value in asdict(drop).items()},
     }
+    if form is not None:
+        figures["top1_fp32"] = [round(float(each.mean()), 4) for each in (*exact, right(net))]
     if drop.low95 > 0 and not allow_drop:
         if not (folder / zoo.NETWORK).is_file():  # else the figures beside it are its own
             write_json(folder / FACTS, figures)
         raise _worse(figures, drop, recipe, folder)
-    write_network(folder, package, net, figures)
+    write_network(folder, package, net, figures, None if form is None else form.ranges)
     return figures
 
 
@@ -188,8 +222,10 @@ def _worse(figures: dict[str, Any], drop: PairedDrop, recipe: SingleRecipe, fold
     )
 
 
-def write_network(folder: Path, package: SupernetPackage, net: StaticNet, figures: dict[str, Any]) -> None:
-    """Write a tuned network, with the package's labels and images and its own figures."""
+def write_network(
+    folder: Path, package: SupernetPackage, net: StaticNet, figures: dict[str, Any], ranges: RangesRecord | None
+) -> None:
+    """Write a tuned network, with the package's labels and images, its own figures, and its ranges if it has some."""
     header = {
         "labels": json.dumps(package.labels),
         "mean": json.dumps(package.mean),
@@ -197,6 +233,8 @@ def write_network(folder: Path, package: SupernetPackage, net: StaticNet, figure
         "dataset": package.dataset or "",
         "reading": json.dumps(package.reading.to_json()),
     }
+    if ranges is not None:
+        header[zoo.RANGES] = ranges.model_dump_json()
     images = package.file(zoo.IMAGES)
     if images is not None:
         figures = {**figures, "images_sha256": write_bytes(folder / zoo.IMAGES, images.read_bytes())}

@@ -68,6 +68,8 @@ class Graph:
         input, outputs: names.
         input_shape: [1, C, H, W].
         maps: channels, height and width of each map, by name, as far as ONNX can infer them.
+        stand_ins: for values that a rewrite took away or scaled, what stands for them and a factor: value = factor *
+            stand-in.
     """
 
     nodes: tuple[Node, ...]
@@ -76,6 +78,7 @@ class Graph:
     outputs: tuple[str, ...]
     input_shape: tuple[int, int, int, int]
     maps: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    stand_ins: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """The constant of that name, or None where the name is a computed value or empty."""
