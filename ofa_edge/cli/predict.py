@@ -94,7 +94,8 @@ def explain_command(
 ) -> None:
     """Show where a subnet's milliseconds go, block by block, and where each coefficient comes from.
 
-    SUBNET is a configuration (JSON, or a file of it), or the folder of a build; by default the largest.
+    SUBNET is `largest`, `smallest`, a configuration or a net.config (JSON, or a file of it), or the folder of a build;
+    by default the largest.
     """
     from ofa_edge.api.predict import predict
 
@@ -131,10 +132,10 @@ def explain_command(
 def _subnet(text: str | None, supernet: str) -> "tuple[Subnet, Space]":
     """A subnet and its space: a build's own, or one of a supernet's."""
     from ofa_edge.builds import Build
-    from ofa_edge.errors import ConfigError, UnsupportedError
-    from ofa_edge.files import parse_json
+    from ofa_edge.errors import UnsupportedError
     from ofa_edge.shown import pasteable
     from ofa_edge.space import Space
+    from ofa_edge.supernet.given_subnet import read_subnet
     from ofa_edge.supernet.zoo import open_space
 
     if text is not None and not text.lstrip().startswith("{") and Path(text).is_dir():
@@ -149,16 +150,7 @@ def _subnet(text: str | None, supernet: str) -> "tuple[Subnet, Space]":
     space = open_space(supernet)
     if text is None:
         return space.largest(), space
-    path = Path(text)
-    try:
-        content = parse_json(text if text.lstrip().startswith("{") else path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(
-            "cannot read the subnet", f"{text[:80]}: {error}", "give JSON, a JSON file, or a build's folder"
-        ) from error
-    if not isinstance(content, dict):
-        raise ConfigError("not a subnet configuration", text[:80], 'give {"ks": [...], "e": [...], "d": [...]}')
-    return space.from_config(content), space
+    return read_subnet(text, space), space
 
 
 def _coefficients(coefficients: "Coefficients") -> list[dict[str, Any]]:
