@@ -2,8 +2,9 @@
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,9 @@ from ofa_edge.cli.options import Numbers, json_option
 from ofa_edge.cli.streams import for_bars
 from ofa_edge.shown import pasteable
 
+if TYPE_CHECKING:
+    from ofa_edge.supernet.published import PublishedFile
+
 
 @click.group("zoo")
 def zoo_group() -> None:
@@ -19,8 +23,24 @@ def zoo_group() -> None:
 
 
 @zoo_group.command("list")
-def list_command() -> None:
-    """List supernets; the last column is the flag to paste."""
+@click.option("--published", "everything", is_flag=True, help="Every published file, with its address and command.")
+@json_option("Print the published files as JSON.")
+def list_command(everything: bool, as_json: bool) -> None:
+    """List supernets, with the flag to paste, and where the files are that others published."""
+    from dataclasses import asdict
+
+    from ofa_edge.supernet.published import FILES, LICENCE
+
+    if as_json:
+        print_json({"licence": LICENCE, "files": [asdict(each) for each in FILES]})
+    elif everything:
+        click.echo("\n\n".join([*map(_published, FILES), f"licence: {LICENCE}"]))
+    else:
+        click.echo(table(_supernets()))
+        click.echo(_elsewhere())
+
+
+def _supernets() -> list[list[str]]:
     from ofa_edge.supernet.zoo import DEFAULT, UNTRAINED, open_supernet
 
     package = open_supernet(DEFAULT)
@@ -36,8 +56,25 @@ def list_command() -> None:
     )
     for name, space in UNTRAINED.items():
         rows.append([name, f"{space.count:.3g}", "untrained", "-", f"--untrained --supernet {name}"])
-    rows += _imports(Path("imported"))
-    click.echo(table(rows))
+    return rows + _imports(Path("imported"))
+
+
+def _published(each: "PublishedFile") -> str:
+    return f"{each.name} ({each.kind})\n  {each.address}\n  {each.known}\n  once it is here: {each.command}"
+
+
+def _elsewhere() -> str:
+    """The published files in short."""
+    from ofa_edge.supernet.published import FILES, LICENCE
+
+    lines = ["", "published weights, which do not come with ofa-edge:"]
+    for each in FILES:
+        if each.kind == "supernet":
+            lines += [f"  {each.name}", f"    {each.address}", f"    {each.known}"]
+    others = Counter(each.kind for each in FILES if each.kind != "supernet")
+    counted = ", ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in others.items())
+    lines += [f"  and {counted}: ofa-edge zoo list --published", f"  licence: {LICENCE}"]
+    return "\n".join([*lines, "  bring a file here, then: ofa-edge zoo import FILE"])
 
 
 def _imports(parent: Path) -> list[list[str]]:
