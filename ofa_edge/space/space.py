@@ -130,6 +130,10 @@ class Space(SpaceFields):
         del facts["name"]
         return sha256_bytes(canonical_json(facts))
 
+    def hash_at(self, resolutions: tuple[int, ...]) -> str:
+        """The hash that this space has with other input sizes, which shape no weights and no blocks."""
+        return dataclasses.replace(self, resolutions=tuple(resolutions)).hash
+
     def to_json(self) -> dict[str, Any]:
         """The space as JSON, with its family."""
         facts = dataclasses.asdict(self)
