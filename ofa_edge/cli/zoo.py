@@ -1,4 +1,4 @@
-"""`ofa-edge zoo list` and `ofa-edge zoo import`."""
+"""`ofa-edge zoo list`, `zoo import` and `zoo net-config`."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ofa_edge.cli.console import next_step, print_json, table
-from ofa_edge.cli.options import Numbers, json_option
+from ofa_edge.cli.options import Numbers, json_option, supernet_option
 from ofa_edge.cli.streams import for_bars
 from ofa_edge.shown import pasteable
 
@@ -132,6 +132,27 @@ def import_command(subnet: bool, as_json: bool, **options: Any) -> None:
         print_json({**facts, "folder": str(folder)})
     else:
         click.echo(_imported(folder, facts))
+
+
+@zoo_group.command("net-config")
+@click.argument("subnet")
+@supernet_option()
+@click.option("--out", type=click.Path(path_type=Path), help="A file for it, in place of stdout.")
+def net_config_command(subnet: str, supernet: str, out: Path | None) -> None:
+    """Write a subnet as a net.config, from which the reference builds a network.
+
+    SUBNET is `largest`, `smallest`, a configuration (JSON, or a file of it), or the folder of a build. Its input size
+    is not part of a net.config.
+    """
+    from ofa_edge.files import write_json
+    from ofa_edge.supernet.importing.written import net_config
+    from ofa_edge.workflows.named_subnet import named_subnet
+
+    chosen, space = named_subnet(subnet, supernet)
+    if out is None:
+        print_json(net_config(space, chosen))
+    else:
+        write_json(out, net_config(space, chosen))
 
 
 def _print_subnet(found: dict[str, Any], out: Path | None, as_json: bool) -> None:

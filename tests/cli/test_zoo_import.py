@@ -284,6 +284,24 @@ def test_a_given_network_is_built_without_a_search(run: Any, package: Path, tmp_
     refused(run("search", "--target", "raspberry-pi-4", "--supernet", "one"), "nothing to search")
 
 
+# -- net.config --
+
+
+def test_a_subnet_goes_out_as_net_config_and_comes_back(run: Any) -> None:
+    name = "ofa_proxyless_d234_e346_k357_w1.3"
+    wanted = json.dumps({"ks": 5, "e": 4, "d": 3, "r": 132})
+    code, printed, err = run("zoo", "net-config", wanted, "--supernet", name)
+    assert code == 0, err
+    assert run("zoo", "net-config", wanted, "--supernet", name, "--out", "net.config")[:2] == (0, "")
+    assert json.loads(Path("net.config").read_text()) == json.loads(printed)
+    code, found, _ = run("zoo", "import", "net.config", "--subnet", "--resolution", "132")
+    assert code == 0
+    space = zoo.UNTRAINED[name]
+    assert space.from_config(json.loads(found)) == space.uniform(5, 4, 3, 132)
+    refused(run("zoo", "net-config", "largest", "--supernet", "nowhere"), "unknown supernet")
+    refused(run("zoo", "net-config", '{"ks": 9, "e": 4, "d": 3}', "--supernet", name), "ks[0] is 9")
+
+
 # -- published names --
 
 
