@@ -8,6 +8,7 @@ from typing import Any
 from ofa_edge.errors import ConfigError
 from ofa_edge.schema import validated
 from ofa_edge.space import Subnet
+from ofa_edge.supernet.given_subnet import read_subnet
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage, open_supernet
 from ofa_edge.training.data import load_data, resolve
 from ofa_edge.training.distributed import World, check_device
@@ -18,7 +19,7 @@ from ofa_edge.training.run import Progress
 from ofa_edge.training.step import StepFunction, recipe_step
 from ofa_edge.training.transfer import METHOD, settled, transfer_recipe
 from ofa_edge.workflows.finetune import finetune as finetune_network
-from ofa_edge.workflows.finetune import finetune_recipe, read_subnet
+from ofa_edge.workflows.finetune import finetune_recipe
 from ofa_edge.workflows.train import train as train_supernet
 
 OnProgress = Callable[[Progress], None]
@@ -170,7 +171,8 @@ def finetune(
     """Train one subnet by itself, from the supernet's weights; the result is a folder for `supernet` arguments.
 
     Args:
-        subnet: of the supernet; or `largest`, `smallest`, a JSON file, or the folder of a build.
+        subnet: of the supernet; or `largest`, `smallest`, a configuration or net.config (JSON, or a file of it), or the
+            folder of a build.
         supernet: its name, its folder, or what `open_supernet` gave.
         resolution: input size in pixels; the subnet's by default.
         dataset: the supernet's own by default, or an image folder.

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     "--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR", help="The supernet to cut it from."
 )
 @click.option(
-    "--subnet", "chosen", required=True, metavar="SUBNET", help="largest, smallest, a JSON file, or a build's folder."
+    "--subnet",
+    "chosen",
+    required=True,
+    metavar="SUBNET",
+    help="largest, smallest, JSON or a file of it (a net.config too), or a build's folder.",
 )
 @click.option("--resolution", type=click.IntRange(min=1), help="Input size. Default: the subnet's.")
 @click.option("--dataset", metavar="NAME", help="Default: the supernet's own, or an image folder.")
@@ -64,10 +68,11 @@ def finetune_command(
     import torch
 
     from ofa_edge.cli.training_bars import TrainingBars
+    from ofa_edge.supernet.given_subnet import read_subnet
     from ofa_edge.supernet.zoo import open_supernet
     from ofa_edge.training.distributed import World, check_device
     from ofa_edge.training.package_data import training_data
-    from ofa_edge.workflows.finetune import finetune, finetune_recipe, read_subnet
+    from ofa_edge.workflows.finetune import finetune, finetune_recipe
 
     check_device(device)
     package = open_supernet(supernet)

@@ -185,7 +185,8 @@ def open_supernet(name_or_path: str | Path, *, untrained: bool = False) -> Super
         raise WeightsError(
             f"no weights for '{name_or_path}'",
             "the published weights do not ship with ofa-edge",
-            "ofa-edge zoo import FILE where you have them; --untrained for latency and conversion work",
+            "ofa-edge zoo list says where they are, ofa-edge zoo import FILE takes them; --untrained for latency and "
+            "conversion work",
         )
     folder = zoo_folder() / DEFAULT if name_or_path == DEFAULT else Path(name_or_path)
     if not folder.is_dir():

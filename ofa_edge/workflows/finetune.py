@@ -14,10 +14,10 @@ from torch import nn
 
 from ofa_edge import __version__, cost
 from ofa_edge.errors import ConfigError, GateError, UnsupportedError
-from ofa_edge.files import parse_json, sha256_file, write_bytes, write_json
+from ofa_edge.files import sha256_file, write_bytes, write_json
 from ofa_edge.metrics import PairedDrop, argmax, paired_drop
 from ofa_edge.records.ranges import RangesRecord
-from ofa_edge.space import Space, Subnet
+from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.evaluate import batches, extract_calibrated, logits
@@ -35,44 +35,6 @@ from ofa_edge.workflows.int8_form import calibrated_form
 FACTS = zoo.FINETUNED
 QAT = "int8"
 QAT_DEFAULTS: Mapping[str, float] = MappingProxyType({"epochs": 5.0, "lr": 0.08})  # where nothing else is said
-
-
-def read_subnet(text: str, space: Space, resolution: int | None) -> Subnet:
-    """A subnet from what a user names it by.
-
-    Args:
-        text: `largest`, `smallest`, a JSON file with a configuration (of ours or of the reference), or the folder or
-            manifest of a build.
-        space: the supernet's.
-        resolution: input size; by default the configuration's, or the space's largest.
-    """
-    if text in ("largest", "smallest"):
-        size = resolution or space.resolutions[-1]
-        return space.largest(size) if text == "largest" else space.smallest(size)
-    path = Path(text)
-    path = path / "manifest.json" if path.is_dir() else path
-    try:
-        value = parse_json(path.read_bytes())
-        record = value.get("subnet", value)
-        if record is None:
-            raise ConfigError(
-                "a build from a file has no subnet",
-                f"{path}: its network is not of a search space",
-                "--subnet with the folder of a build from this supernet",
-            )
-        if "stages" in record:
-            stages = tuple(tuple((int(k), e) for k, e in stage) for stage in record["stages"])
-            subnet = Subnet(stages, int(record["resolution"]), tuple(record.get("widths", ())))
-            subnet = space.check(subnet)
-        else:
-            subnet = space.from_config(record)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            "not a subnet",
-            f"{path}: {error}",
-            "largest, smallest, a JSON file with ks, e and d, or the folder of a build",
-        ) from error
-    return space.check(subnet.at(resolution)) if resolution else subnet
 
 
 def finetune_recipe(data: TrainingData, **given: Any) -> SingleRecipe:
