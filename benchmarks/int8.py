@@ -36,6 +36,7 @@ PUBLISHED = Path(__file__).parent / "int8_published_results.json"
 WIDE = Path(__file__).parent / "int8_wide_results.json"
 TRIED = Path(__file__).parent / "int8_tried_results.json"
 QAT = Path(__file__).parent / "int8_qat_results.json"
+TRAINED = Path(__file__).parent / "int8_trained_results.json"
 SUBNETS, CALIBRATION, CHOSEN_ON = 12, 500, 100
 AIM = Allowed(snr_db=30.0)
 STAGES = ("converter", "fitted", "mixed")
