@@ -186,6 +186,33 @@ def test_a_whole_network_of_onnx_runtimes_quantiser(tmp_path):
     assert {"CONV_2D", "DEPTHWISE_CONV_2D", "HARD_SWISH", "QUANTIZE", "DEQUANTIZE"} <= found
 
 
+GATED = """
+a = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(input, w0, b0)
+ar = Relu(a)
+g = GlobalAveragePool(ar)
+s = Conv<kernel_shape=[1,1]>(g, w1, b1)
+h = HardSigmoid<alpha=0.1666667, beta=0.5>(s)
+m = Mul(ar, h)
+e = Conv<kernel_shape=[3,3], strides=[2,2]>(m, w2, b2)
+t = GlobalAveragePool(e)
+logits = Flatten(t)
+"""
+
+
+def test_a_layer_before_a_hard_sigmoid_keeps_its_rounding(tmp_path):
+    shapes = {"w0": (8, 3, 3, 3), "w1": (8, 8, 1, 1), "w2": (10, 8, 3, 3)}
+    biases = {f"b{place}": (shape[0],) for place, shape in enumerate(shapes.values())}
+    plain = save_model(tmp_path / "plain.onnx", GATED, (1, 3, 15, 15), **shapes, **biases)
+    images = np.random.default_rng(3).normal(size=(60, 3, 15, 15)).astype(np.float32)
+    path, out = tmp_path / "qdq.onnx", tmp_path / "model.tflite"
+    quantise(plain, path, images)
+    convert(path, out, "int8")
+    theirs, ours = run_onnx(path, images), run_tflite(out, images)
+    step = np.diff(np.unique(theirs)).min()
+    assert np.abs(theirs - ours).max() < 1.01 * step
+    assert (np.abs(theirs - ours) > 0.01 * step).mean() < 0.05
+
+
 def test_a_float_network_is_not_lifted(onnx_path):
     assert lift(read_graph(onnx_path)) is None
 
