@@ -180,7 +180,7 @@ def finetune(
         out: the run's folder; runs/finetune-SUBNET by default.
         qat: `int8`: train what the int8 artifact computes; it takes the ranges over.
         epochs: 25 by default, as in the paper; 5 with `qat`.
-        lr: learning rate for a batch of 2048; 0.24 by default, 0.08 with `qat`.
+        lr: learning rate for a batch of 2048; 0.24 by default, 0.01 with `qat`.
         batch: images of a step; the supernet's recipe's by default.
         distill: weight of the largest net's predictions; 1 by default.
         seed: of all draws.

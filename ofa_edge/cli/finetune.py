@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
-    help="Learning rate, for a batch of 2048. Default: 0.24; 0.08 with --qat.",
+    help="Learning rate, for a batch of 2048. Default: 0.24; 0.01 with --qat.",
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Images per step. Default: the supernet's recipe's.")
 @click.option("--distill", type=click.FloatRange(0, 1), help="Weight of the largest net's predictions. Default: 1.")

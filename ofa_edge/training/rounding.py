@@ -7,6 +7,7 @@ straight-through estimator: Jacob et al., CVPR 2018, section 3; Krishnamoorthi, 
 `torch.fake_quantize_*` are torch's own operators; nothing of the deprecated torch.ao is used.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -45,12 +46,20 @@ def fitting(values: Tensor, kind: Kind) -> Tensor:
         low = low.clamp(min=kind.floor)
     if kind.whole:
         return torch.stack([low, high])
-    some = flat[:: max(1, len(flat) // _VALUES)].clamp(min=low)
+    some = flat[:: _stride(len(flat))].clamp(min=low)
     shares = torch.linspace(1, 0.4, _SHARES, device=flat.device)
     high = _best(some, low.expand(_SHARES), high * shares)[1]
     if kind.floor is None:
         low = _best(some, low * shares, high.expand(_SHARES))[0]
     return torch.stack([low, high])
+
+
+def _stride(count: int) -> int:
+    """Prime to the count, so that all channels and pixels are met alike: one that divides it may see corners alone."""
+    stride = max(1, count // _VALUES)
+    while math.gcd(stride, count) > 1:
+        stride -= 1
+    return stride
 
 
 def _best(values: Tensor, lows: Tensor, highs: Tensor) -> tuple[Tensor, Tensor]:

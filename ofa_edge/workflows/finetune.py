@@ -34,7 +34,7 @@ from ofa_edge.workflows.int8_form import calibrated_form
 
 FACTS = zoo.FINETUNED
 QAT = "int8"
-QAT_DEFAULTS: Mapping[str, float] = MappingProxyType({"epochs": 5.0, "lr": 0.08})  # where nothing else is said
+QAT_DEFAULTS: Mapping[str, float] = MappingProxyType({"epochs": 5.0, "lr": 0.01})  # where nothing else is said
 
 
 def finetune_recipe(data: TrainingData, **given: Any) -> SingleRecipe:

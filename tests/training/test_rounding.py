@@ -52,5 +52,12 @@ def test_no_step_is_spent_below_a_floor(values):
     assert fitting(values, Kind(floor=-0.5))[0] == -0.5
 
 
+def test_no_pixel_is_left_out_of_the_sample():
+    """Maps whose corners are 0, of a size that a plain stride would divide."""
+    maps = torch.rand(128, 48, 14, 14, generator=torch.Generator().manual_seed(2))
+    maps[:, :, 0, 0] = 0
+    assert fitting(maps, Kind())[1] > 0.9
+
+
 def test_zero_is_within():
     assert fitting(torch.tensor([2.0, 3.0]), Kind(whole=True)).tolist() == [0.0, 3.0]
