@@ -5,8 +5,8 @@
     python benchmarks/transfer.py run --folder runs/transfer [--images 20 --seed 0 --way moved]
     python benchmarks/transfer.py table [--folder runs/transfer] > docs/benchmarks/transfer.md
 
-DIR holds CIFAR-10 as pictures: train/CLASS/*.jpg and test/CLASS/*.jpg. `run` does what is missing, one thread a process,
-and resumes what was interrupted; finished runs are copied beside this file (transfer_results). Ways:
+DIR holds CIFAR-10 as pictures: train/CLASS/*.jpg and test/CLASS/*.jpg. `run` does what is missing, one thread a
+process, and resumes what was interrupted; finished runs are recorded beside this file (transfer_results). Ways:
 
     moved      `train --from` the source supernet
     scratch    the same space and phases from random weights, at the same cost (`ofa-edge`, scaled)
@@ -150,10 +150,9 @@ def from_scratch(recipe: Recipe, space: Space, images: int, macs: float) -> Reci
 
 def alone(folder: Path, place: Path, recipe: Recipe, data: Dataset, package: Any) -> tuple[dict[str, float], float]:
     """Each probe subnet by itself, from the source's weights with a new head."""
-    from ofa_edge.workflows.new_head import tune_new_head
-
     from ofa_edge.training.package_data import TrainingData
     from ofa_edge.workflows.finetune import finetune_recipe
+    from ofa_edge.workflows.new_head import tune_new_head
 
     kept, held_out = data.split(recipe.data.held_out_images, recipe.data.split_seed)
     found, total = {}, 0.0

@@ -20,6 +20,7 @@ from ofa_edge.training.step import StepFunction, recipe_step
 from ofa_edge.training.transfer import METHOD, settled, transfer_recipe
 from ofa_edge.workflows.finetune import finetune as finetune_network
 from ofa_edge.workflows.finetune import finetune_recipe
+from ofa_edge.workflows.new_head import new_head_data, new_head_epochs, tune_new_head
 from ofa_edge.workflows.train import train as train_supernet
 
 OnProgress = Callable[[Progress], None]
@@ -155,6 +156,8 @@ def finetune(
     resolution: int | None = None,
     dataset: str | None = None,
     data: str | Path | None = None,
+    new_head: bool = False,
+    keep_classes: bool = False,
     out: str | Path | None = None,
     qat: str | None = None,
     epochs: float | None = None,
@@ -177,7 +180,9 @@ def finetune(
         resolution: input size in pixels; the subnet's by default.
         dataset: the supernet's own by default, or an image folder.
         data: the data folder.
-        out: the run's folder; runs/finetune-SUBNET by default.
+        new_head: the data have other classes than the supernet: another head is trained for them.
+        keep_classes: with `new_head`: classes of the same name keep their rows of it.
+        out: the run's folder; runs/finetune-SUBNET by default, runs/new-head-SUBNET with `new_head`.
         qat: `int8`: train what the int8 artifact computes; it takes the ranges over.
         epochs: 25 by default, as in the paper; 5 with `qat`.
         lr: learning rate for a batch of 2048; 0.24 by default, 0.01 with `qat`.
@@ -201,6 +206,34 @@ def finetune(
         chosen = package.space.check(subnet.at(resolution or subnet.resolution))
     else:
         chosen = read_subnet(str(subnet), package.space, resolution)
+    if new_head or keep_classes:
+        if not new_head or data is None or dataset or qat or distill:
+            what = "a new head with something else" if new_head else "classes to keep and no new head"
+            raise ConfigError(
+                what, "it wants a folder of images, and no dataset, qat or distill", "new_head=True, data=DIR"
+            )
+        images, source = new_head_data(package, Path(data))
+        recipe = new_head_epochs(source, finetune_recipe(source, epochs=epochs, lr=lr, batch=batch, seed=seed))
+        folder = Path("runs") / f"new-head-{chosen.id}" if out is None else Path(out)
+        world = World.join(device)
+        try:
+            figures = tune_new_head(
+                package,
+                chosen,
+                source,
+                images.class_names,
+                recipe,
+                folder,
+                dataset=images.name,
+                keep_classes=keep_classes,
+                device=device,
+                world=world,
+                accept_code=accept_code,
+                on_step=_both(on_step, on_epoch),
+            )
+        finally:
+            world.leave()
+        return Trained(folder, figures)
     source = training_data(package, dataset, None if data is None else Path(data))
     recipe = finetune_recipe(source, qat=qat, epochs=epochs, lr=lr, batch=batch, distill=distill, seed=seed)
     folder = Path("runs") / f"finetune-{chosen.id}" if out is None else Path(out)

@@ -9,6 +9,10 @@ from ofa_edge.cli.console import ACCEPT_CODE, print_result
 from ofa_edge.cli.options import json_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ofa_edge.space import Subnet
+    from ofa_edge.supernet.zoo import SupernetPackage
     from ofa_edge.training.package_data import TrainingData
 
 
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
 @click.option("--resolution", type=click.IntRange(min=1), help="Input size. Default: the subnet's.")
 @click.option("--dataset", metavar="NAME", help="Default: the supernet's own, or an image folder.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder.")
+@click.option(
+    "--new-head", is_flag=True, help="--data has other classes than the supernet: train another head for them."
+)
+@click.option("--keep-classes", is_flag=True, help="With --new-head: classes of the same name keep their rows of it.")
 @click.option("--qat", metavar="int8", help="Train what the int8 artifact computes; it takes the ranges over.")
 @click.option(
     "--epochs", type=click.FloatRange(min=0, min_open=True), help="Default: 25, as in the paper; 5 with --qat."
@@ -51,6 +59,8 @@ def finetune_command(
     resolution: int | None,
     dataset: str | None,
     data: Path | None,
+    new_head: bool,
+    keep_classes: bool,
     out: Path | None,
     threads: int | None,
     device: str,
@@ -77,6 +87,12 @@ def finetune_command(
     check_device(device)
     package = open_supernet(supernet)
     subnet = read_subnet(chosen, package.space, resolution)
+    if new_head or keep_classes:
+        given = {name: value for name, value in given.items() if value is not None}
+        _refuse_beside_new_head(new_head, data, {"--dataset": dataset, "--qat": given.pop("qat", None)}, given)
+        assert data is not None
+        _new_head(package, subnet, data, keep_classes, out, threads, device, accept_code, dry_run, as_json, given)
+        return
     source = training_data(package, dataset, data)
     recipe = finetune_recipe(source, **given)
     folder = out or Path("runs") / f"finetune-{subnet.id}"
@@ -113,6 +129,83 @@ def finetune_command(
     if world.first:
         following = ("build", "--target", "raspberry-pi-4", "--supernet", folder)
         print_result(_summary(figures, folder), figures, following, as_json=as_json)
+
+
+def _refuse_beside_new_head(
+    new_head: bool, data: Path | None, others: "Mapping[str, Any]", given: "Mapping[str, Any]"
+) -> None:
+    if not new_head:
+        raise click.UsageError("--keep-classes is of --new-head")
+    if data is None:
+        raise click.UsageError("--new-head wants --data DIR: a folder of images of your classes")
+    strange = [name for name, value in others.items() if value is not None]
+    strange += ["--distill"] if given.get("distill") else []
+    if strange:
+        raise click.UsageError(f"--new-head with {strange[0]}: no network knows the new classes yet; leave it out")
+
+
+def _new_head(
+    package: "SupernetPackage",
+    subnet: "Subnet",
+    data: Path,
+    keep_classes: bool,
+    out: Path | None,
+    threads: int | None,
+    device: str,
+    accept_code: bool,
+    dry_run: bool,
+    as_json: bool,
+    given: dict[str, Any],
+) -> None:
+    import torch
+
+    from ofa_edge.cli.training_bars import TrainingBars
+    from ofa_edge.training.distributed import World
+    from ofa_edge.workflows.finetune import finetune_recipe
+    from ofa_edge.workflows.new_head import new_head_data, new_head_epochs, tune_new_head
+
+    dataset, source = new_head_data(package, data)
+    recipe = new_head_epochs(source, finetune_recipe(source, **given))
+    folder = out or Path("runs") / f"new-head-{subnet.id}"
+    if threads:
+        torch.set_num_threads(threads)
+    world = World.join(device)
+    try:
+        if world.first:
+            notes = "".join(f"{note}\n" for note in source.notes)
+            click.echo(
+                f"{notes}subnet {subnet.id} ({subnet.resolution} px) of '{package.name}' with another head, "
+                f"{recipe.epochs:.3g} epochs of {len(source.train)} images, in {folder}\n  {_classes(source)}",
+                err=True,
+            )
+        if dry_run:
+            return
+        with TrainingBars(quiet=not world.first) as bars:
+            figures = tune_new_head(
+                package,
+                subnet,
+                source,
+                dataset.class_names,
+                recipe,
+                folder,
+                dataset=dataset.name,
+                keep_classes=keep_classes,
+                device=device,
+                world=world,
+                accept_code=accept_code,
+                on_step=bars.step,
+            )
+    finally:
+        world.leave()
+    if world.first:
+        following = ("build", "--target", "raspberry-pi-4", "--supernet", folder)
+        lines = [
+            *figures["changes"],
+            f"top-1 {100 * figures['top1_after']:.2f} %, balanced {100 * figures['balanced_after']:.2f} % of "
+            f"{figures['test_images']} test images",
+            f"wrote {folder}/ (network.safetensors, finetune.json)",
+        ]
+        print_result("\n".join(lines), figures, following, as_json=as_json)
 
 
 def _classes(data: "TrainingData") -> str:

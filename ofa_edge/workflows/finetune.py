@@ -198,7 +198,7 @@ def write_network(
     if ranges is not None:
         header[zoo.RANGES] = ranges.model_dump_json()
     images = package.file(zoo.IMAGES)
-    if images is not None:
+    if images is not None and "images_sha256" not in figures:
         figures = {**figures, "images_sha256": write_bytes(folder / zoo.IMAGES, images.read_bytes())}
     write_bytes(folder / zoo.LABELS, ("\n".join(package.labels) + "\n").encode())
     save_static(folder / zoo.NETWORK, net, header)
