@@ -12,7 +12,7 @@ _TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
     (
         "[start]",
         StartRecipe,
-        "Weights to begin with, in place of random ones: `ofa-edge train --from` writes this table and those behind it.",
+        "Weights to begin with, in place of random ones: `ofa-edge train --from` fills it in.",
     ),
     (
         "[space]",
