@@ -25,7 +25,7 @@ def named_subnet(text: str | None, supernet: str) -> tuple[Subnet, Space]:
         build = Build.open(Path(text))
         if build.subnet is None or build.manifest.supernet is None:
             raise UnsupportedError(
-                f"{text} was built from a file, and has no blocks to explain",
+                f"{text} was built from a file, and has no blocks of a space",
                 f"its network is {build.manifest.network.source}",
                 pasteable("ofa-edge", "predict", build.network.onnx, "--target", build.manifest.target.name),
             )
