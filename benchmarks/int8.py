@@ -264,7 +264,7 @@ def _trained_for_int8(rows: list[dict[str, Any]]) -> list[str]:
         _paragraph(
             f"""`python benchmarks/int8_qat.py`: subnets of the table, fine-tuned for {rows[0]["epochs"]:g} of an epoch
             at the rate of `--qat`, once in their int8 form (`finetune --qat int8`) and once in fp32, then converted
-            with fitted ranges. Points are of the int8 artifact, lost against the subnet in fp32 before any fine-tuning, on
+            with fitted ranges. Points are of the int8 artifact, lost against the subnet in fp32 before fine-tuning, on
             2,000 test images, with 95 % intervals. *Beside its form*: the artifact's answers beside those of the int8
             form that was trained, in torch, and the share of its logits that are the same or one step apart."""
         ),
