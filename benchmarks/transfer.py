@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ofa_edge.data.dataset import Dataset
@@ -191,12 +192,12 @@ def main() -> None:
 
 HEAD = """# A supernet moved to other classes
 
-Printed by `python benchmarks/transfer.py table` from the runs recorded in benchmarks/transfer_results; the commands that make
-them are at the head of that file. A supernet of OFA-MobileNetV3 at width 0.25 (24 px, strides 1,2,2,2,1,1) trained on six
-classes of CIFAR-10 in colour, moved to the other four. Balanced accuracy of five probe subnets on 1,000 test images of each
-class, each calibrated on training images, their mean; in brackets the smallest and the largest probe. Cost in
-multiply-accumulates, forward and backward, of the whole run (`alone`: of five subnets). One thread. Rows that are missing
-were not run: this is no ImageNet, and no claim about it.
+Printed by `python benchmarks/transfer.py table` from the runs recorded in benchmarks/transfer_results; the commands
+that make them are at the head of that file. A supernet of OFA-MobileNetV3 at width 0.25 (24 px, strides 1,2,2,2,1,1)
+trained on six classes of CIFAR-10 in colour, moved to the other four. Balanced accuracy of five probe subnets on
+1,000 test images of each class, each calibrated on training images, their mean; in brackets the smallest and the
+largest probe. Cost in multiply-accumulates, forward and backward, of the whole run (`alone`: of five subnets). One
+thread. Rows that are missing were not run: this is no ImageNet, and no claim about it.
 
 | images a class | way | seeds | balanced accuracy, % | T MACs |
 |---|---|---|---|---|
