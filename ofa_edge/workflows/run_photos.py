@@ -1,4 +1,4 @@
-"""A built network at work: photos in, answers out, on this machine, an emulated device, or a board or phone of yours."""
+"""A built network at work: photos in, answers out, on this machine, an emulated device, or a board or phone."""
 
 import dataclasses
 from collections.abc import Sequence
