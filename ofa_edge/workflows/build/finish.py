@@ -21,7 +21,7 @@ from ofa_edge.records.build import RUNNER
 from ofa_edge.records.manifest import FileRecord, Manifest, Rung, Tolerance, write_manifest
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.report import write_report
-from ofa_edge.runtimes import Artifact, Converted, Export, HostAnswers, Runtime
+from ofa_edge.runtimes import Artifact, Converted, Export, HostAnswers
 from ofa_edge.schema import changed
 from ofa_edge.supernet import zoo
 from ofa_edge.verify.classes import classes_record
@@ -156,7 +156,7 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
         first_rung(first, labels),
         *(rung(each, first, EXACT, labels) for each in start.between),
         rung(exported, first, start.exported, labels, parts=parts),
-        *_as_trained(made, start, plan.export.runtime, converted, labels),
+        *_as_trained(made, start, built, converted, labels),
         rung(made, first, converted, labels, with_drop=not numbers(precision).exact, parts=parts),
         *(_sample(each, found.rows, first, precision) for each, found in zip(others, here.answers[1:], strict=True)),
     ]
@@ -177,13 +177,13 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
 
 
 def _as_trained(
-    made: Answers, start: Start, runtime: Runtime, tolerance: Tolerance, labels: NDArray[np.int64] | None
+    made: Answers, start: Start, built: Built, tolerance: Tolerance, labels: NDArray[np.int64] | None
 ) -> list[Rung]:
-    """The int8 form that was trained, and the artifact beside it where the runtime rounds in the same places."""
+    """The int8 form that was trained, and the artifact beside it where it rounds in the same places."""
     if start.rounded is None:
         return []
     rungs = [rung(start.rounded, start.first, tolerance, labels)]
-    if runtime.rounds_as_trained:
+    if built.artifact.runtime.rounds_as_trained and built.facts.mixed is None:
         rungs.append(rung(made, start.rounded, device_tolerance("int8"), labels))
     return rungs
 
