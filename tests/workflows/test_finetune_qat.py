@@ -117,6 +117,14 @@ def test_the_manifest_says_so(tuned, built):
     assert "was trained for int8" in (built[0] / "report.html").read_text()
 
 
+def test_with_layers_in_fp32_it_is_no_longer_what_was_trained(tuned, built):
+    workshop = Workshop(tuned[0], built[0].parent / "cache")
+    manifest, _ = workshop.build(built[0].parent / "mixed", precision="int8", max_drop="60dB")
+    assert manifest.quantisation.mixed.operators > 0
+    assert [rung.name for rung in manifest.ladder][-2:] == ["int8 as trained", "tflite int8"]
+    assert manifest.ladder[-1].snr_db > built[1].ladder[-1].snr_db
+
+
 def test_fp32_of_it_is_a_build_like_others(tuned, tmp_path):
     manifest, stages = Workshop(tuned[0], tmp_path / "cache").build(tmp_path / "out", precision="fp32")
     assert [rung.outcome for rung in manifest.ladder] == ["pass"] * 4

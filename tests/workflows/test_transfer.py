@@ -32,7 +32,12 @@ from ofa_edge.workflows.train import train
 
 CLASSES = ("left", "none", "right", "wide")
 COUNTS = {"left": 40, "none": 24, "right": 40, "wide": 31}  # uneven, and sorted by class as folders are
-QUICK = {"min_steps": 60, "augment": {"flip": False}, "measure": {"pairs": 24, "rank_subnets": 2, "images": 80}}
+QUICK = {
+    "scale": 0.4,
+    "min_steps": 60,
+    "augment": {"flip": False},
+    "measure": {"pairs": 24, "rank_subnets": 2, "images": 80},
+}
 
 
 def save(folder, counts, seed=0, colour=True, size=(20, 26)):

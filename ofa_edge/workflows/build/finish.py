@@ -21,7 +21,7 @@ from ofa_edge.records.build import RUNNER
 from ofa_edge.records.manifest import FileRecord, Manifest, Rung, Tolerance, write_manifest
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.report import write_report
-from ofa_edge.runtimes import Artifact, Converted, Export, HostAnswers, Runtime
+from ofa_edge.runtimes import Artifact, Converted, Export, HostAnswers
 from ofa_edge.schema import changed
 from ofa_edge.supernet import zoo
 from ofa_edge.verify.classes import by_class, classes_record
@@ -157,7 +157,7 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
         first_rung(first, scorer),
         *(rung(each, first, EXACT, scorer) for each in start.between),
         rung(exported, first, start.exported, scorer, parts=parts),
-        *_as_trained(made, start, plan.export.runtime, converted, scorer),
+        *_as_trained(made, start, built, converted, scorer),
         rung(made, first, converted, scorer, with_drop=not numbers(precision).exact, parts=parts),
         *(_sample(each, found.rows, first, precision) for each, found in zip(others, here.answers[1:], strict=True)),
     ]
@@ -179,14 +179,12 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
     )
 
 
-def _as_trained(
-    made: Answers, start: Start, runtime: Runtime, tolerance: Tolerance, scorer: Scorer | None
-) -> list[Rung]:
-    """The int8 form that was trained, and the artifact beside it where the runtime rounds in the same places."""
+def _as_trained(made: Answers, start: Start, built: Built, tolerance: Tolerance, scorer: Scorer | None) -> list[Rung]:
+    """The int8 form that was trained, and the artifact beside it where it rounds in the same places."""
     if start.rounded is None:
         return []
     rungs = [rung(start.rounded, start.first, tolerance, scorer)]
-    if runtime.rounds_as_trained:
+    if built.artifact.runtime.rounds_as_trained and built.facts.mixed is None:
         rungs.append(rung(made, start.rounded, device_tolerance("int8"), scorer))
     return rungs
 
