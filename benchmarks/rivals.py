@@ -34,6 +34,7 @@ from any_network import draw_anew
 from bench_artifacts import peers
 from bench_artifacts.checks import counted
 from bench_artifacts.conversions import LOG, QUIET, python_path, run_conversion
+from bench_artifacts.record import processor
 from bench_artifacts.rivals_page import PEERS, page
 from bench_artifacts.running import LiteRt, answers
 from bench_artifacts.tools import COUNTED_CORES
@@ -171,9 +172,9 @@ def _file(folder: Path, tool: str, precision: str) -> Path:
 
 
 def times(files: dict[str, Path], image: Path, rounds: int) -> dict[str, list[float]]:
-    """CPU milliseconds of one inference by tool, in the order of the rounds.
+    """CPU milliseconds of the quickest inference of each turn by tool, in the order of the rounds.
 
-    A round is a process that holds all files and runs each for a while, beginning with another one each time.
+    A round is a process that holds all files and gives each a turn, beginning with another one each time.
     """
     found: dict[str, list[float]] = {tool: [] for tool in files}
     tools = list(files)
@@ -186,8 +187,7 @@ def times(files: dict[str, Path], image: Path, rounds: int) -> dict[str, list[fl
             env={**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,
         )  # fmt: skip
         for line, tool in zip(done.stdout.splitlines()[1:], tools[at:] + tools[:at], strict=True):
-            answer = json.loads(line)
-            found[tool].append(round(1e3 * answer["cpu_s"] / len(answer["ns"]), 4))
+            found[tool].append(round(json.loads(line)["least_cpu_ns"] / 1e6, 4))
     return found
 
 
@@ -255,6 +255,7 @@ def time_all(names: Sequence[str], options: argparse.Namespace, record: Record) 
         if not files or (not options.again and record.of(name).get("timed") == digests):
             continue
         found = times(files, images(options.work)[1], options.rounds)
+        record.known["processor"] = processor()
         record.of(name).update({"times": found, "timed": digests, "load": round(os.getloadavg()[0], 1)})
         print(name, {tool: float(np.median(each)) for tool, each in found.items()}, flush=True)
         record.write()

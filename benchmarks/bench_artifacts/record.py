@@ -36,19 +36,27 @@ def record(chosen: Sequence[Network], work: Path, out: Path, note: str) -> None:
     write_json(out / MACHINE, {**machine(), "note": note})
 
 
-def machine() -> dict[str, Any]:
-    """What the figures depend on besides the networks."""
+def flags() -> tuple[str, list[str]]:
+    """The processor's name and what it says that it can."""
     lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
     named = {key.strip(): value.strip() for key, value in fields.items()}
-    flags = named.get("flags", "").split()
+    return named.get("model name", platform.processor()), named.get("flags", "").split()
+
+
+def processor() -> dict[str, Any]:
+    """The processor's name and its vector instructions."""
+    name, able = flags()
+    vectors = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
+    return {"cpu": name, "vectors": [flag for flag in vectors if flag in able]}
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on besides the networks."""
     return {
-        "cpu": named.get("model name", platform.processor()),
+        **processor(),
         "cores": os.cpu_count(),
-        "vectors": [
-            flag for flag in ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8") if flag in flags
-        ],
-        "hypervisor": "hypervisor" in flags,
+        "hypervisor": "hypervisor" in flags()[1],
         "system": platform.system(),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in _PACKAGES},

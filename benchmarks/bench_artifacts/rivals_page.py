@@ -17,12 +17,12 @@ HEAD = (
     " set the int8 ranges of every tool, 32 others are answered. onnx2tf and ours start from the same ONNX file (of"
     " torch's legacy exporter, onnxsim), litert-torch from torch's exported program, with an input in NHWC as its"
     " documentation advises. int8 of onnx2tf is by `-oiqt`, of litert-torch by ai-edge-quantizer (static int8).\n",
-    "Times are CPU time of one inference in LiteRT with XNNPACK, one thread, x86. A round is a process that runs all"
-    " files of one network in turn; ratios are taken within a round: the median over rounds, its 95 % bootstrap"
-    " interval behind it. dB: signal over noise of all outputs beside torch's float answers. Instructions are those of"
-    " one inference on an emulated core: no times, and no load changes them. Seconds are CPU seconds of both"
-    " conversions, fp32 and int8, which of the others is one run. Random networks say how near an int8 file comes to"
-    " the float answers, nothing of accuracy.\n",
+    "Times are CPU time of the quickest inference of a turn in LiteRT with XNNPACK, one thread, x86. A round is a"
+    " process that gives all files of one network a turn; ratios are taken within a round: the median over rounds, its"
+    " 95 % bootstrap interval behind it. dB: signal over noise of all outputs beside torch's float answers."
+    " Instructions are those of one inference on an emulated core: no times, and no load changes them. Seconds are CPU"
+    " seconds of both conversions, fp32 and int8, which of the others is one run. Random networks say how near an int8"
+    " file comes to the float answers, nothing of accuracy.\n",
 )
 
 
@@ -33,17 +33,26 @@ def page(known: dict[str, Any]) -> str:
     lines = [*HEAD, f"Versions: {_versions(known['versions'])}."]
     lines += [f"{peer}'s own: {_versions(versions)}." for peer, versions in known["peers"].items() if versions]
     if loads:
-        lines.append(f"\nLoad of this machine while it was timed: {min(loads):g} to {max(loads):g} (about 1 is ours).")
+        vectors = ", ".join(known["processor"]["vectors"])
+        load = f"load while it was timed: {min(loads):g} to {max(loads):g}, of which about 1 is the benchmark itself"
+        lines.append(f"\nTimed on {known['processor']['cpu']} with {vectors}; {load}.")
     for precision, goal in GOALS.items():
         lines += ["", f"## {precision}", *_summary(found, precision, goal), "", *_ratios(found, precision)]
         lines += ["", *_facts(found, precision)]
-    missing = {
-        f"- {name}, {tool}: {each['reason']}"
-        for name, facts in found.items()
-        for tool, each in facts["tools"].items()
-        if "reason" in each
-    }
-    return "\n".join([*lines, "", *(["## Not converted\n", *sorted(missing), ""] if missing else [])])
+    missing: dict[str, list[str]] = {}
+    for name, facts in found.items():
+        for tool, each in facts["tools"].items():
+            if "reason" in each:
+                missing.setdefault(f"{tool}: {each['reason']}", []).append(name)
+    reasons = [f"- {reason} ({', '.join(names)})" for reason, names in sorted(missing.items())]
+    return "\n".join([*lines, "", *(["## Not converted\n", *reasons, ""] if reasons else [])])
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a table, without the columns that no row fills."""
+    kept = [at for at in range(len(heads)) if any(row[at] for row in rows)]
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(line[at] for at in kept)} |" for line in lines]
 
 
 def _versions(versions: dict[str, str]) -> str:
@@ -95,32 +104,28 @@ def _ratios(found: dict[str, Any], precision: str) -> list[str]:
     heads = ["network", "ms"]
     heads += [f"time / {peer}" for peer in PEERS]
     heads += [f"{core} / {peer}" for core in COUNTED_CORES for peer in PEERS]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    ours = f"ours-{precision}"
+    ours, rows = f"ours-{precision}", []
     for name, facts in found.items():
         own = facts.get("times", {}).get(ours)
         cells = [name, f"{np.median(own):.3g}" if own else ""]
         for peer in PEERS:
             ratio = _time_ratio(facts, ours, f"{peer}-{precision}")
             cells.append(f"{ratio[0]:.2f} ({ratio[1]:.2f} to {ratio[2]:.2f})" if ratio else "")
-        for core in COUNTED_CORES:
-            for peer in PEERS:
-                ratio_of = _count_ratio(facts, ours, f"{peer}-{precision}", core)
-                cells.append(f"{ratio_of:.3f}" if ratio_of else "")
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+        counts = [_count_ratio(facts, ours, f"{peer}-{precision}", core) for core in COUNTED_CORES for peer in PEERS]
+        rows.append([*cells, *(f"{each:.3f}" if each else "" for each in counts)])
+    return _table(heads, rows)
 
 
 def _facts(found: dict[str, Any], precision: str) -> list[str]:
     """A row a network: what each file answers, holds and cost."""
     tools = ("ours", *PEERS)
-    heads = [f"{what}, {tool}" for what in ("dB", "operators", "MB", "s") for tool in tools]
-    lines = [f"| network | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    heads = ["network", *(f"{what}, {tool}" for what in ("dB", "operators", "MB", "s") for tool in tools)]
+    rows = []
     for name, facts in found.items():
         each = [facts["tools"].get(f"{tool}-{precision}", {}) for tool in tools]
-        cells = [f"{one['snr_db']:g}" if "snr_db" in one else "no" if one else "" for one in each]
+        cells = [f"{one['snr_db']:.1f}" if "snr_db" in one else "no" if one else "" for one in each]
         cells += [str(one.get("operators", "")) for one in each]
         cells += [f"{one['size'] / 1e6:.3g}" if "size" in one else "" for one in each]
-        cells += [f"{one['cpu_s']:.0f}" if "cpu_s" in one else "" for one in each]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+        cells += [f"{one['cpu_s']:.0f}" if "size" in one else "" for one in each]
+        rows.append([name, *cells])
+    return _table(heads, rows)

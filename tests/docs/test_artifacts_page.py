@@ -107,9 +107,11 @@ def test_the_networks_are_the_same_each_time_and_some_have_no_7x7():
 
 
 def test_a_conversion_that_fails_is_kept_with_its_last_line(tmp_path):
-    from bench_artifacts.conversions import LOG, _run
+    from bench_artifacts.conversions import LOG, run_conversion
 
-    reason, wall, cpu = _run([sys.executable, "-c", "print('first'); raise ValueError('because')"], {}, tmp_path)
+    reason, wall, cpu = run_conversion(
+        [sys.executable, "-c", "print('first'); raise ValueError('because')"], {}, tmp_path
+    )
     assert reason == "ValueError: because"
     assert wall > 0
     assert cpu > 0
