@@ -73,7 +73,7 @@ class TableModel:
 
     def _fixed_ms(self, resolution: int) -> float:
         count = len(fixed_parts(self.space, resolution))
-        return sum(self._ms(resolution, lambda r, i=i: fixed_parts(self.space, r)[i]) for i in range(count))  # type: ignore[misc]
+        return sum(self._ms(resolution, _fixed(self.space, i)) for i in range(count))
 
     def _block_ms(self) -> Floats:
         space, code = self.space, self.space.code
@@ -133,12 +133,15 @@ class TableModel:
             words = f"k{block.kernel} e{block.expand:g}"
             blocks.append((name, words, float(self._blocks[row, spec.index, k, e])))
         ends = [
-            (part.key.partition("-")[0], "", self._ms(resolution, lambda r, i=i: fixed_parts(space, r)[i]))  # type: ignore[misc]
-            for i, part in enumerate(fixed)
+            (part.key.partition("-")[0], "", self._ms(resolution, _fixed(space, i))) for i, part in enumerate(fixed)
         ]
         lines = [*ends[:2], *blocks, *ends[2:]]
         total = sum(ms for *_, ms in lines)
         return tuple(Share(name, words, ms, ms / total, "table") for name, words, ms in lines)
+
+
+def _fixed(space: Space, index: int) -> PartAt:
+    return lambda resolution: fixed_parts(space, resolution)[index]
 
 
 def find(table: Mapping[str, Entry], key: str, resolution: int) -> Entry:
