@@ -47,7 +47,7 @@ def measure(folder: Path, budget: str, held_out: int, only: Sequence[str]) -> in
 
 def goals_met(checks: dict[str, Any]) -> str:
     """Which of the four goals hold: "all", or those that do not."""
-    low, high = GOALS["coverage90"]  # type: ignore[misc]
+    low, high = GOALS["coverage90"]
     holds = {
         "MAPE": checks["mape"] < GOALS["mape"],
         "within 10 %": checks["within10"] >= GOALS["within10"],

@@ -88,7 +88,7 @@ def leave_families_out(study: Study, names: Sequence[str]) -> dict[str, list[Res
     """Every family of every named setting predicted without that family's measurements on any device."""
     found: dict[str, list[Residual]] = {name: [] for name in names}
     for family in sorted({item.family for name in names for item in study.own(name)}):
-        result = study.refit(lambda _, item, family=family: item.family != family)  # type: ignore[misc]
+        result = study.refit(lambda _, item, family=family: item.family != family)
         for name in names:
             held = [item for item in study.own(name) if item.family == family]
             found[name] += study.residuals(name, result, held)
@@ -100,7 +100,7 @@ def leave_devices_out(study: Study, names: Sequence[str]) -> dict[str, list[Resi
     found: dict[str, list[Residual]] = {}
     for device in sorted({study.data.settings[name].device for name in names}):
         stacks = {study.data.settings[n].stack for n in names if study.data.settings[n].device == device}
-        result = study.refit(lambda s, o, d=device, k=stacks: not (s.device == d and s.stack in k))  # type: ignore[misc]
+        result = study.refit(lambda s, o, d=device, k=stacks: not (s.device == d and s.stack in k))
         for name in names:
             if study.data.settings[name].device == device:
                 found[name] = study.residuals(name, result, study.own(name))

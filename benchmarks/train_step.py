@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from reference_package import RELEASE, reference_package
@@ -55,7 +55,7 @@ def compare(width: float, pixels: int, batch: int, device: str) -> list[dict[str
     )  # fmt: skip
     ours = Supernet(space)
     ours.load_state_dict(theirs.state_dict(), strict=False)
-    ours.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ours.to(device, memory_format=torch.channels_last)
     theirs.to(device)
     images, labels = (
         torch.randn(batch, 3, pixels, pixels, device=device),

@@ -30,6 +30,7 @@ the exit code of the command line.
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class OfaEdgeError(Exception):
@@ -135,7 +136,7 @@ class DeviceBusyError(DeviceError):
         super().__init__(what, why, hint)
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type["DeviceBusyError"], tuple[str, str, str, str]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.what, self.why, self.hint, self.reason)
 
 

@@ -27,7 +27,7 @@ def read_plain_yaml(text: str, most: int = MOST_VALUES) -> Any:
         loader.dispose()
 
 
-class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
+class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
     def __init__(self, stream: str, most: int) -> None:
         super().__init__(stream)
         self._most = most

@@ -6,7 +6,20 @@ import tempfile
 import pytest
 
 # Files that take a minute or have a fixture that does, then rooms by what their files take; the rest are short.
-_FIRST = ("android", "docs", "workflows", "training", "export", "device", "testing", "cli", "api")
+# While one file of android/ builds the app, the other processes have other work than to wait for it.
+_FIRST = (
+    "android/test_apk.py",
+    "docs/test_notebooks.py",
+    "docs",
+    "workflows",
+    "android",
+    "training",
+    "export",
+    "device",
+    "testing",
+    "cli",
+    "api",
+)
 
 # One thread a process: the suite runs in several processes, and torch's threads would wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -19,12 +32,11 @@ os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="ofa-test-")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Rooms of long files first; the order inside of each stays."""
-    tests = config.rootpath / "tests"
+    """Long files first; the order inside of each room stays."""
+    first = [config.rootpath / "tests" / name for name in _FIRST]
 
     def place(item: pytest.Item) -> int:
-        room = item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
-        return _FIRST.index(room) if room in _FIRST else len(_FIRST)
+        return next((number for number, path in enumerate(first) if item.path.is_relative_to(path)), len(first))
 
     if os.environ.get("PYTEST_XDIST_WORKER"):
         items.sort(key=place)

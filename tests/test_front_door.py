@@ -108,7 +108,7 @@ def test_type_checkers_see_the_names_that_there_are() -> None:
 
 def test_what_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'serach'"):
-        _ = oe.serach  # type: ignore[attr-defined]
+        _ = oe.serach
     assert set(oe.__all__) <= set(dir(oe))
 
 

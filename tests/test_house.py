@@ -3,6 +3,7 @@
 import ast
 import fnmatch
 import re
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,3 +174,28 @@ def lines_naming(tree: ast.AST, names: set[str]) -> Iterator[int]:
 def test_what_asks_for_a_runtime_is_found():
     for source in ('if runtime == "tflite": pass', 'x = {"tvm": 1}', 'f("tvm-cuda")'):
         assert list(lines_naming(ast.parse(source), set(runtimes()))) == [1]
+
+
+def comments(path: Path) -> Iterator[str]:
+    with path.open("rb") as file:
+        yield from (token.string for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT)
+
+
+SILENT = re.compile(r"(noqa|type: ignore)(?!: [A-Z0-9, ]+[-(]|\[[a-z, -]+\]  # )")
+
+
+def test_what_a_checker_is_told_to_pass_over_has_its_reason():
+    folders = [ROOT / name for name in ("ofa_edge", "tests", "benchmarks", "scripts", "examples")]
+    paths = [path for folder in folders for path in folder.rglob("*.py")]
+    assert len(paths) > 800
+    assert [(path, each) for path in paths for each in comments(path) if SILENT.search(each)] == []
+
+
+@pytest.mark.parametrize("comment", ["# noqa", "# noqa: S310", "# type: ignore", "# type: ignore[misc]"])
+def test_one_without_a_reason_is_found(comment):
+    assert SILENT.search(comment)
+
+
+@pytest.mark.parametrize("comment", ["# noqa: S310 - https", "# noqa: E402  (paths)", "# type: ignore[misc]  # so"])
+def test_a_reason_is_taken(comment):
+    assert not SILENT.search(comment)

@@ -151,4 +151,4 @@ def test_its_drawing_names_stages_behind_the_stem(space: Space) -> None:
 )
 def test_a_family_that_could_not_run_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"a family|elastic|a stage"):
-        dataclasses.replace(MADE_UP, **changes)  # type: ignore[arg-type]
+        dataclasses.replace(MADE_UP, **changes)

@@ -74,7 +74,7 @@ def test_host_takes_the_machine_at_hand(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_target_is_frozen() -> None:
     with pytest.raises(pydantic.ValidationError):
-        load_target("pixel-4").runtime.threads = 1  # type: ignore[misc]
+        load_target("pixel-4").runtime.threads = 1
 
 
 def test_facts_hold_no_path_and_equal_files_give_equal_facts(tmp_path: Path) -> None:

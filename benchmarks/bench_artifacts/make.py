@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> None:
     paths = Path(source), Path(out)
     kind, _, variant = name.partition("-")
     if kind in ("plain", "ours"):
-        tflite(*paths, variant, Path(rest[0]) if rest else None, plain=kind == "plain")  # type: ignore[arg-type]
+        tflite(*paths, variant, Path(rest[0]) if rest else None, plain=kind == "plain")
     elif name in ("tvm-a72", "tvm-a76"):
         tvm_for(*paths, f"cortex-{variant}")
     elif name == "ort-int8":

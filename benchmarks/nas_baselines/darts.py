@@ -12,7 +12,7 @@ import torch
 from mixture import derive, mixed
 from numpy.typing import NDArray
 from setting import Setting, Steering
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 ALPHA_LR = 3e-3
 
@@ -30,7 +30,7 @@ def search(setting: Setting) -> list[int]:
         loss = F.cross_entropy(net(x, mixed(shares)), labels)
         loss = loss + steering.weight * expected / setting.budget_ms
         architecture.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         architecture.step()
         steering.move(expected.item())
         x, labels = next(train)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from mixture import derive, mixed
 from setting import Setting
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 ALPHA, BETA = 0.2, 0.6
 HOT, COLD = 5.0, 0.1  # 5 * 0.956^90 is 0.087
@@ -42,7 +42,7 @@ def search(setting: Setting) -> list[int]:
         error = F.cross_entropy(net(x, mixed(drawn)), labels)
         loss = error * ALPHA * torch.log(latency) ** BETA
         architecture.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         architecture.step()
     scores = [np.asarray(theta.detach().log_softmax(0).numpy(), dtype=np.float64) for theta in thetas]
     return derive(scores, latencies, setting.budget_ms)

@@ -86,7 +86,7 @@ class Mixture(nn.Module):
         x = self.before(x)
         for index, block in enumerate(self.blocks):
             x = block(x, choose(index))
-        return self.behind(x)  # type: ignore[no-any-return]
+        return self.behind(x)
 
 
 @dataclass(frozen=True)

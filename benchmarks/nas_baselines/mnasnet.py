@@ -14,7 +14,7 @@ from mixture import derive, subnet_of
 from numpy.typing import NDArray
 from setting import Setting
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from ofa_edge.supernet.network import initialise
 from ofa_edge.supernet.static import StaticNet
@@ -42,10 +42,10 @@ class Controller(nn.Module):
         for index, size in enumerate(self.sizes):
             state = self.cell(self.embed(last), state)
             table = torch.distributions.Categorical(logits=self.head(state[0])[:, :size])
-            last = table.sample() if rows is None else rows[:, index]  # type: ignore[no-untyped-call]
+            last = table.sample() if rows is None else rows[:, index]
             choices.append(last)
-            log = log + table.log_prob(last)  # type: ignore[no-untyped-call]
-            entropy = entropy + table.entropy().mean()  # type: ignore[no-untyped-call]
+            log = log + table.log_prob(last)
+            entropy = entropy + table.entropy().mean()
         return torch.stack(choices, 1), log, entropy
 
 
@@ -76,7 +76,7 @@ def search(setting: Setting) -> list[int]:
             clipped = ratio.clamp(1 - CLIP, 1 + CLIP)
             loss = -torch.min(ratio * advantage, clipped * advantage).mean() - ENTROPY * entropy
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
     within, _, chosen = best
     return chosen if within else derive(_around(controller, chosen), setting.latencies, setting.budget_ms)

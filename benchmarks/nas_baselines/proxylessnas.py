@@ -12,7 +12,7 @@ import torch
 from mixture import Mixture, Weighted, derive, one_path
 from setting import Setting, Steering
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 ALPHA_LR = 6e-3
 
@@ -56,10 +56,10 @@ def _architecture_step(
     def choose(index: int) -> Weighted:
         return [(int(drawn[index][place]), gates[index][place]) for place in (0, 1)]
 
-    F.cross_entropy(net(x, choose), labels).backward()  # type: ignore[no-untyped-call]
+    F.cross_entropy(net(x, choose), labels).backward()
     optimizer.zero_grad()
     expected = setting.latencies.expected([alpha.softmax(0) for alpha in alphas])
-    (weight * expected / setting.budget_ms).backward()  # type: ignore[no-untyped-call]
+    (weight * expected / setting.budget_ms).backward()
     for alpha, two, gate in zip(alphas, drawn, gates, strict=True):
         p = alpha.detach()[two].softmax(0)
         assert gate.grad is not None

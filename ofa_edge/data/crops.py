@@ -41,7 +41,7 @@ def resample(images: Pixels, boxes: NDArray[np.float64], size: int) -> Pixels:
         uint8 [N, size, size, C]. A row depends on its own image and box only.
     """
     import torch
-    from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+    from torch.nn import functional as F
 
     length = images.shape[1]
     result = np.empty((len(images), size, size, images.shape[3]), dtype=np.uint8)

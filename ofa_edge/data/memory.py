@@ -2,7 +2,7 @@
 
 import math
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from ofa_edge.errors import DataError
 

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +124,7 @@ def load_registered(
     parts = []
     values: list[tuple[str, Values]] = []
     for part in (train, test):
-        report = lambda done, base=seen: on_progress(base + done, known or 0)  # noqa: E731
+        report = lambda done, base=seen: on_progress(base + done, known or 0)  # noqa: E731 - of this part
         parts.append(_read(part, channels, size, reading, values, report))
         seen += len(parts[-1])
     names = _class_names(name, train, test, parts)
@@ -148,7 +148,7 @@ def _load(name: str) -> Callable[[Path | None, bool], Any]:
         raise _broken(name, point.value, error) from error
     if not callable(made):
         raise _broken(name, point.value, TypeError("it is not callable"))
-    return made  # type: ignore[no-any-return]
+    return cast(Callable[[Path | None, bool], Any], made)
 
 
 def _broken(name: str, value: str, error: Exception) -> ConfigError:

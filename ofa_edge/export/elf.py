@@ -156,7 +156,7 @@ def _needed(table: list[tables.Section]) -> Iterator[str]:
     for section in table:
         if isinstance(section, DynamicSection):
             for tag in section.iter_tags("DT_NEEDED"):
-                yield _ended(tag.needed, tag["d_val"])  # type: ignore[attr-defined]
+                yield _ended(tag.needed, tag["d_val"])  # type: ignore[attr-defined]  # of this kind of tag
 
 
 def _versions(table: list[tables.Section]) -> Iterator[str]:

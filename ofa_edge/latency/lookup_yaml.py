@@ -142,7 +142,7 @@ def _fitted_tables(model: "FittedModel", space: Space) -> dict[int, dict[str, En
         for kind, parts in (("stem", fixed[:2]), ("head", fixed[2:])):
             operators = tuple(operator for part in parts for operator in part.operators)
             likely = [float(model.prior.predict(part.operators, whole=False).ms) for part in parts]
-            each = model.unit_ms(kind, operators) / sum(likely)  # type: ignore[arg-type]
+            each = model.unit_ms(kind, operators) / sum(likely)  # type: ignore[arg-type]  # one of the words that it takes
             table |= {part.key: Entry(each * ms) for part, ms in zip(parts, likely, strict=True)}
         last = fixed[-1].key
         table[last] = Entry(table[last].mean + model.unit_ms("call"))

@@ -234,7 +234,7 @@ class _Reader:
                 before = self.inputs(self.maker[gate])
                 if len(before) != 1:
                     break
-                gate = before[0]  # noqa: PLW2901
+                gate = before[0]  # noqa: PLW2901 - one step up the chain
             if chain and clipped and gate == value:
                 return tuple(chain)
         return ()

@@ -193,7 +193,7 @@ class Space(SpaceFields):
                     f"{field} = {values}, of {getattr(self, field)}",
                     "restrict a space to choices that it has",
                 )
-        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]  # one type for all fields
 
     def uniform(
         self, kernel: int, expand: float, depth: int, resolution: int | None = None, width_ratio: float | None = None

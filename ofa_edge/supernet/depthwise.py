@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+from torch.nn import functional as F
 
 LARGEST_MAP, LARGEST_SHIFTED_MAP = 8, 16
 
@@ -28,7 +28,7 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     full = x.dtype == weight.dtype != torch.bfloat16
     trained = torch.is_grad_enabled() and weight.requires_grad and full
     if kernel >= 5 and small and trained and x.device.type == "cpu":
-        return _Depthwise.apply(x, weight, stride)  # type: ignore[no-any-return, no-untyped-call]
+        return _Depthwise.apply(x, weight, stride)  # type: ignore[no-untyped-call]  # torch has no types for it
     return F.conv2d(x, weight, None, stride, kernel // 2, 1, x.shape[1])
 
 

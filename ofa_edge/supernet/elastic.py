@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+from torch.nn import functional as F
 
 from ofa_edge.space import Activation, BlockSpec
 from ofa_edge.supernet.depthwise import depthwise_conv2d
@@ -95,7 +95,7 @@ class ElasticConv(nn.Module):
         active = self.sliced(cut)
         weight = active["conv.weight"]
         x = F.conv2d(x, weight, None, self.stride, weight.shape[-1] // 2)
-        return self.act(self.bn(x, active))  # type: ignore[no-any-return]
+        return self.act(self.bn(x, active))
 
 
 class ElasticDepthwise(nn.Module):
@@ -161,7 +161,7 @@ class ElasticMBConv(nn.Module):
     def forward(self, x: Tensor, cut: BlockSlice) -> Tensor:
         """[N, in, H, W] -> [N, out, H', W'] with the active slice."""
         x = self.depth_conv(self.inverted_bottleneck(x, cut.entry), cut)
-        return self.point_linear(x, cut.exit)  # type: ignore[no-any-return]
+        return self.point_linear(x, cut.exit)
 
 
 class ElasticResidual(nn.Module):
@@ -179,7 +179,7 @@ class ElasticResidual(nn.Module):
 
     def sliced(self, cut: Cut) -> dict[str, Tensor]:
         """The tensors of the static block."""
-        return _prefixed("conv", self.conv.sliced(cut))  # type: ignore[arg-type]
+        return _prefixed("conv", self.conv.sliced(cut))  # type: ignore[arg-type]  # each takes its own kind of cut
 
     def forward(self, x: Tensor, cut: Cut, path: Path | None = None) -> Tensor:
         """[N, in, H, W] -> [N, out, H', W']; `path` works on the branch beside a shortcut."""
@@ -240,8 +240,8 @@ class ElasticBottleneck(nn.Module):
         """[N, in, H, W] -> [N, out, H', W']; `path` works on the branch where the shortcut is the input itself."""
         out = self.conv3(self.conv2(self.conv1(x, cut.entry), cut.inner), cut.exit)
         if not self.spec.shortcut:
-            return self.act(out + self.downsample(x, cut.across))  # type: ignore[no-any-return]
-        return self.act((path(out) if path else out) + x)  # type: ignore[no-any-return]
+            return self.act(out + self.downsample(x, cut.across))
+        return self.act((path(out) if path else out) + x)
 
 
 class ElasticLinear(nn.Module):

@@ -4,7 +4,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+from torch.nn import functional as F
 
 from ofa_edge.space import Activation, BlockSpec
 from ofa_edge.supernet.normalise import BatchNorm
@@ -40,7 +40,7 @@ class ConvBN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in, H, W] -> [N, out, H', W']."""
-        return self.act(self.bn(self.conv(x)))  # type: ignore[no-any-return]
+        return self.act(self.bn(self.conv(x)))
 
 
 class SqueezeExcite(nn.Module):
@@ -92,7 +92,7 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in, H, W] -> [N, out, H', W']."""
-        return self.point_linear(self.depth_conv(self.inverted_bottleneck(x)))  # type: ignore[no-any-return]
+        return self.point_linear(self.depth_conv(self.inverted_bottleneck(x)))
 
 
 class StemConv(nn.Module):
@@ -105,7 +105,7 @@ class StemConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in, H, W] -> [N, out, H', W']."""
-        return self.point_linear(self.depth_conv(x))  # type: ignore[no-any-return]
+        return self.point_linear(self.depth_conv(x))
 
 
 class Residual(nn.Module):
@@ -143,7 +143,7 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, features] or [N, features, 1, 1] -> logits [N, classes]."""
-        return self.linear(torch.flatten(x, 1))  # type: ignore[no-any-return]
+        return self.linear(torch.flatten(x, 1))
 
 
 class GlobalPool(nn.Module):
@@ -165,7 +165,7 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in, H, W] -> [N, out, H', W']."""
-        return self.bn(self.conv(self.avg_pool(x)))  # type: ignore[no-any-return]
+        return self.bn(self.conv(self.avg_pool(x)))
 
 
 class Bottleneck(nn.Module):
@@ -185,4 +185,4 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, in, H, W] -> [N, out, H', W']."""
         out = self.conv3(self.conv2(self.conv1(x)))
-        return self.act(out + self.downsample(x))  # type: ignore[no-any-return]
+        return self.act(out + self.downsample(x))

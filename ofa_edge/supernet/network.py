@@ -120,7 +120,7 @@ class Supernet(nn.Module):
         state: dict[str, Tensor] = {}
         for step in self.plan(subnet):
             layer = self.get_submodule(step.source)
-            tensors = layer.state_dict() if step.cut is None else layer.sliced(step.cut)  # type: ignore[operator]
+            tensors = layer.state_dict() if step.cut is None else layer.sliced(step.cut)  # type: ignore[operator]  # an elastic layer
             state |= {f"{step.target}.{key}": value for key, value in tensors.items()}
         missing, unexpected = net.load_state_dict(state, strict=False)
         if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):

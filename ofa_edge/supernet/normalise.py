@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 import torch.distributed
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+from torch.nn import functional as F
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -72,7 +72,7 @@ class _Sum(torch.autograd.Function):
 
 
 def _sum(values: Tensor, group: Any) -> Tensor:
-    return cast(Tensor, _Sum.apply(values, group))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Sum.apply(values, group))  # type: ignore[no-untyped-call]  # torch has no types for it
 
 
 def synchronise(net: nn.Module, group: Any) -> None:

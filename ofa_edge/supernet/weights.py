@@ -64,7 +64,7 @@ def load_static(path: Path) -> StaticNet:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = unpack(file.metadata())
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
         space = Space.from_json(parse_json(metadata["space"]))
         net = StaticNet(space, space.from_config(parse_json(metadata["subnet"])))
         net.load_state_dict(tensors)

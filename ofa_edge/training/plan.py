@@ -6,6 +6,7 @@ forward pass one. Recipes are compared at equal cost, never at equal epochs.
 
 import functools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -204,5 +205,5 @@ def _described(part: PhasePlan, run: RunPlan) -> str:
     )
 
 
-def _list(values: object) -> str:
-    return ",".join(str(value) for value in values)  # type: ignore[attr-defined]
+def _list(values: Iterable[object]) -> str:
+    return ",".join(str(value) for value in values)

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+from torch.nn import functional as F
 
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.records.ranges import RangesRecord, StepsRecord

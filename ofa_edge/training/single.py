@@ -96,7 +96,7 @@ class SingleTrainer:
         self._class_weights = None if weights is None else weights.to(self.device)
         for module in (self.model, teacher):
             if module is not None:
-                module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+                module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch names no such overload
         self.steps = max(1, round(recipe.epochs * self.batches.per_epoch))
         self._watched = 0
         if isinstance(self.model, QuantisedNet):
@@ -157,7 +157,7 @@ class SingleTrainer:
             with torch.no_grad():
                 targets = self.teacher.eval()(x).softmax(1)
             loss = loss + recipe.distill * soft_cross_entropy(logits, targets)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.world.average_gradients(self.net.parameters())
         accuracy = (logits.detach().argmax(1) == labels).float().mean() * 100
         facts = self.world.average(torch.stack([accuracy, loss.detach()])).tolist()

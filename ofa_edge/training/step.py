@@ -80,7 +80,7 @@ class TrainingStep:
         """Add a subnet's gradients, by its weight in the phase; the loss without its graph."""
         largest = self.part.phase.subnets[index] == "largest"
         weight = 1.0 if largest else self.part.subnet_weight(self.number)
-        (weight * loss).backward()  # type: ignore[no-untyped-call]
+        (weight * loss).backward()
         return loss.detach()
 
     def accuracy(self) -> Tensor:

@@ -83,7 +83,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.net = Supernet(space) if start is None else start
-        self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch names no such overload
         if recipe.zero_gamma:
             for norm in self.net.residual_norms():
                 torch.nn.init.zeros_(norm.weight)
@@ -233,7 +233,7 @@ class Trainer:
                 save_static(path, teacher.cpu())
         else:
             teacher = self._saved_teacher(path)
-        teacher.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        teacher.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch names no such overload
         synchronise(teacher, self.world.group)
         return teacher
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "android_demo/tools"))
 
 import demo_app  # noqa: E402  (needs the tools' folder on the path)
-import toolchain as chain  # noqa: E402
+import toolchain as chain  # noqa: E402  (this too)
 
 REQUIRED = "OFA_EDGE_ANDROID_REQUIRED"  # set by `make test-android`: what is missing is an error there
 

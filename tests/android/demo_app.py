@@ -103,7 +103,7 @@ class Demo:
 
 def build_model(cache: Path, out: Path, precision: str) -> None:
     """A build of the default supernet for the Pixel 4, on no device: no search, and 2,000 test images."""
-    options = BuildOptions(target=TARGET, precision=precision, device="none", out=out)  # type: ignore[arg-type]
+    options = BuildOptions(target=TARGET, precision=precision, device="none", out=out)
     plan = make_plan(options)
     space = plan.package.space
     rng = np.random.default_rng(PRECISIONS.index(precision))

@@ -198,7 +198,7 @@ def test_the_prior_of_a_model_outside_its_key_carries_the_doubt(fitted: tuple[De
     assert np.allclose(doubted - PRIOR.log_covariance, 0.49)
 
 
-def _write(model: FittedModel, folder: Path, space: Space):  # type: ignore[no-untyped-def]
+def _write(model: FittedModel, folder: Path, space: Space):
     host = load_target("host")
     latency = folder / "board.latency.json"
     facts = FittedFacts.of(model).model_dump(mode="json")

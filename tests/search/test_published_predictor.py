@@ -1,6 +1,7 @@
 """The reference's predictors: both forms against a plain reading of their inputs, and files of our own."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,10 @@ def run(state: dict[str, Any], form: str, features: np.ndarray) -> float:
 
 def plain_blocks(space: Space, subnet: Subnet) -> list[float]:
     """The inputs of one network, read off its stages one choice at a time."""
-    hot = lambda value, choices: [float(value == choice) for choice in choices]  # noqa: E731
+
+    def hot(value: object, choices: Iterable[object]) -> list[float]:
+        return [float(value == choice) for choice in choices]
+
     if space.width_ratios:
         inputs = hot(len(subnet.stages[0]), (0, 1))
         for ratio in subnet.widths:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from places import FACTS
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+from torch.nn import functional as F
 
 from ofa_edge import cost
 from ofa_edge.space import Space

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tiny_runs import ended, start_world
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from ofa_edge.supernet.normalise import BatchNorm, synchronise
 

@@ -16,7 +16,7 @@ def series(colour: str = "GREEN", gate: str = "latency", device: str = "pi", **c
         "fingerprint": "a" * 64, "golden_sha256": "1" * 64, "candidate_sha256": "2" * 64, "pairs": 8,
         "aa_ratio": 0.001, "golden_ms": 2.0, "runs": (RunRecord(golden=(2.0, None), candidate=(2.01, 2.0)),),
     }  # fmt: skip
-    return SeriesRecord(device=device, gate=gate, colour=colour, **{**figures, **changes})  # type: ignore[arg-type]
+    return SeriesRecord(device=device, gate=gate, colour=colour, **{**figures, **changes})
 
 
 def night(*items: SeriesRecord, day: int = 0, **changes: Any) -> NightRecord:

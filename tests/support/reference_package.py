@@ -37,7 +37,7 @@ def reference_package() -> types.SimpleNamespace:
             setattr(sys.modules[parent], leaf, module)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # an old package: of escapes in strings, of torch's old names
             static = importlib.import_module("ofa.imagenet_classification.networks")
             elastic = importlib.import_module("ofa.imagenet_classification.elastic_nn.networks")
             calibration = importlib.import_module("ofa.imagenet_classification.elastic_nn.utils")

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 SHAPE = (1, 3, 27, 27)  # odd, so that a stride of 2 meets both kinds of padding on its way down: 27, 14, 7, 4
 

@@ -239,7 +239,7 @@ def run_command(arguments: list[str], steps: Path) -> None:
         with steps.open("a") as file:
             file.write(f"{progress.step}\n")
 
-    TrainingBars.step = note  # type: ignore[method-assign]
+    TrainingBars.step = note
     main(arguments)
 
 

@@ -11,7 +11,7 @@ from ofa_edge.device.connections.ssh import SshConnection
 from ofa_edge.device.emulation.emulated import open_emulated
 from ofa_edge.device.emulation.emulated_system.connections import open_emulated_adb, open_emulated_ssh
 from ofa_edge.errors import DeviceError, ToolMissingError, UnsupportedError
-from ofa_edge.testing.connection_kit import *  # noqa: F403
+from ofa_edge.testing.connection_kit import *  # noqa: F403 - the tests themselves
 
 EMULATED = {"emulated": open_emulated, "emulated-ssh": open_emulated_ssh, "emulated-adb": open_emulated_adb}
 needs_adb = pytest.mark.skipif(adb_rig.WHY_NOT is not None, reason=str(adb_rig.WHY_NOT))

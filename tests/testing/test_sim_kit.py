@@ -2,7 +2,7 @@
 
 import pytest
 
-from ofa_edge.testing.connection_kit import *  # noqa: F403
+from ofa_edge.testing.connection_kit import *  # noqa: F403 - the tests themselves
 from ofa_edge.testing.sim import SimConnection, SimDevice
 
 

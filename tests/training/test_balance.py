@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_package import images
 from tiny_runs import sandwich, trainer
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.training.balance import balanced_order, class_weights, label_loss

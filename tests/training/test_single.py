@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_package import images
 from tiny_runs import differing, ended, in_float64, start_world, tensors_of
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import DataError, WeightsError

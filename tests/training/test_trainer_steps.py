@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_package import images
 from tiny_runs import differing, sandwich, shrinking, tensors_of, trainer
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.noise import Noise

@@ -163,7 +163,7 @@ def _lives(pid: int, started: float) -> bool:
 
 def _started(pid: int) -> float | None:
     """When a process of this machine began; None where there is none."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     try:
         return float(psutil.Process(pid).create_time())

@@ -103,7 +103,7 @@ def _trace(net: nn.Module, example: torch.Tensor) -> "onnx.ModelProto":
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
         # What a trace cannot see: the file is held against the module afterwards.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]  # not exported
         try:
             torch.onnx.export(
                 net,

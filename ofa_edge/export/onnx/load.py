@@ -39,7 +39,7 @@ def load_model(path: Path, weights: bool = True, *, strict: bool = True) -> Load
             or outside of its folder.
     """
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         model = onnx.load(path, load_external_data=False)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import flatbuffers  # type: ignore[import-untyped]
+import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,7 +48,7 @@ def operator_names(model: Any) -> tuple[str, ...]:
     return tuple(name(code) for code in model.operatorCodes or ())
 
 
-class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
+class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]  # flatbuffers has no types
     """Keeps a model's constants at multiples of 16 bytes; flatbuffers' own Python builder forgets `force_align`.
 
     A vector of numbers that is there already is pointed at, not written again (flatbuffers allows that). Constants are

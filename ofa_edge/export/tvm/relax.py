@@ -101,7 +101,7 @@ def said(error: BaseException) -> str:
 
 def _load(path: Path) -> "onnx.ModelProto":
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         model = onnx.load(path)

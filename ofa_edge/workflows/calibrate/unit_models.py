@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,17 +140,14 @@ def export_pieces(
         with tempfile.TemporaryDirectory(prefix="ofa-edge-timed-") as folder:
             made = _make(space, [wanted[index] for index in batch], making, Path(folder))
             for index, path in zip(batch, made, strict=True):
-                cache.run(STAGE, inputs[index], lambda out, path=path: _copy(path, out))  # type: ignore[misc]
+                cache.run(STAGE, inputs[index], partial(_copy, path))
     on_model(len(missing), len(missing))
 
-    def again(out: Path, piece: Piece) -> None:  # damaged or pruned meanwhile
+    def again(piece: Piece, out: Path) -> None:  # damaged or pruned meanwhile
         with tempfile.TemporaryDirectory(prefix="ofa-edge-timed-") as folder:
             _copy(_make(space, [piece], making, Path(folder))[0], out)
 
-    entries = [
-        cache.run(STAGE, each, lambda out, piece=piece: again(out, piece))  # type: ignore[misc]
-        for each, piece in zip(inputs, wanted, strict=True)
-    ]
+    entries = [cache.run(STAGE, each, partial(again, piece)) for each, piece in zip(inputs, wanted, strict=True)]
     return [entry.path(f"model{making.turns.suffix}") for entry in entries]
 
 

@@ -29,7 +29,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+        self.server.asked.append(self.path)
         port = self.server.server_address[1]
         moved = {
             "/moved": f"https://localhost:{port}/net.pth",
@@ -76,7 +76,7 @@ def server(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[http.
     for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     server = http.server.ThreadingHTTPServer(("localhost", 0), Handler)
-    server.asked = []  # type: ignore[attr-defined]
+    server.asked = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)

@@ -144,16 +144,16 @@ def test_a_lease_that_was_taken_over_ends_the_next_session(bench, tmp_path, monk
     monkeypatch.setattr("ofa_edge.device.measuring.lease.BEAT_S", 0.05)
     with access.held(LocalConnection()) as conditions:
         conditions.before()
-        for path in (tmp_path / "leases").glob("*.json"):
-            path.write_text("{}")
         with pytest.raises(DeviceBusyError) as caught:
-            wait_until_lost(conditions)
+            wait_until_lost(conditions, tmp_path / "leases")
     assert caught.value.reason == "lease-lost"
 
 
-def wait_until_lost(conditions):
-    """The heartbeat finds out, some time later."""
+def wait_until_lost(conditions, leases):
+    """The heartbeat finds out, some time later; one that was about to write is told again."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
+        for path in leases.glob("*.json"):
+            path.write_text("{}")
         conditions.before()
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Whole builds of a tiny supernet. Conversions start TensorFlow, so there are five: fp32 twice, the others once."""
+"""Whole builds of a tiny supernet: fp32 twice, the other precisions once."""
 
 import errno
 import json

@@ -109,7 +109,7 @@ def measured(
     program = Simulated(plan, board, trouble)
     journal = Journal(plan.options.out / "samples.jsonl", plan.facts())
     models = {item.name: Path(f"{item.name}.tflite") for item in plan.items}
-    connection: Connection = board  # type: ignore[assignment]
+    connection: Connection = board
     Measuring(plan, connection, program, models, journal, guard, lambda words: None).run()
     return program, journal
 
@@ -287,7 +287,7 @@ def test_the_plan_says_what_it_will_do(plan: CalibrationPlan) -> None:
     ],
 )
 def test_bad_input_is_refused_before_any_work(tmp_path: Path, changes: dict[str, object], words: str) -> None:
-    options = dataclasses.replace(CalibrationOptions("host", "local", out=tmp_path / "out"), **changes)  # type: ignore[arg-type]
+    options = dataclasses.replace(CalibrationOptions("host", "local", out=tmp_path / "out"), **changes)
     with pytest.raises(OfaEdgeError) as error:
         make_calibration_plan(options)
     assert words in str(error.value)
@@ -304,9 +304,9 @@ def test_a_budget_that_is_too_small_says_the_least_and_that_will_do(tmp_path: Pa
 
 def test_an_emulated_device_is_refused_by_what_it_says_of_itself() -> None:
     board = Board()
-    board.fingerprint = lambda: dataclasses.replace(PRINT, device_kind="emulated")  # type: ignore[method-assign]
+    board.fingerprint = lambda: dataclasses.replace(PRINT, device_kind="emulated")
     with pytest.raises(UnsupportedError, match="cannot calibrate on board"):
-        check_timeable(board, "x86_64", "calibrate")  # type: ignore[arg-type]
+        check_timeable(board, "x86_64", "calibrate")
 
 
 @pytest.mark.parametrize("family", ["ofa_mobilenetv3", "ofa_proxyless", "ofa_resnet"])

@@ -12,7 +12,7 @@ def test_activations_keep_their_size_through_the_deepest_subnet() -> None:
     """Int8 additions of scales that are too far apart have no fast kernel, and their times would be others."""
     net, shape = module_of(SPACE, Piece(SPACE.largest(), "whole"))
     largest: list[float] = []
-    for block in net.get_submodule("blocks"):  # type: ignore[union-attr]
+    for block in net.get_submodule("blocks"):
         block.register_forward_hook(lambda module, given, made: largest.append(float(made.abs().max())))
     with torch.no_grad():
         net(torch.randn(shape))

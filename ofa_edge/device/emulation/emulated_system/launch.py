@@ -82,7 +82,7 @@ def _device(orders: Mapping[str, Any], listening: socket.socket | None) -> None:
         return
     _say({"port": orders["port"]})
     _close_output()
-    os.execve(orders["command"][0], orders["command"], environment)  # noqa: S606
+    os.execve(orders["command"][0], orders["command"], environment)  # noqa: S606 - orders of our own
 
 
 def _root(orders: Mapping[str, Any]) -> Root:

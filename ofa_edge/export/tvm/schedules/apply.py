@@ -163,7 +163,7 @@ def calls_of(module: Any) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
 
     @relax.expr_functor.visitor
-    class Collector(relax.PyExprVisitor):  # type: ignore[misc]
+    class Collector(relax.PyExprVisitor):  # type: ignore[misc]  # TVM has no types
         def visit_call_(self, call: Any) -> None:
             super().visit_call_(call)
             if getattr(call.op, "name", "") == "relax.call_tir":
@@ -194,7 +194,7 @@ def _with_packed(module: Any, packed: Mapping[str, tuple[Any, int, int]]) -> Any
     from tvm import relax
 
     @relax.expr_functor.mutator
-    class Repacker(relax.PyExprMutator):  # type: ignore[misc]
+    class Repacker(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
         def visit_call_(self, call: Any) -> Any:
             call = super().visit_call_(call)
             if getattr(call.op, "name", "") != "relax.call_tir" or call.args[0].name_hint not in packed:
