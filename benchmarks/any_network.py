@@ -179,7 +179,7 @@ def page() -> str:
         "Networks of timm with random weights at their own resolution (heads and scales of branches that begin at 0, or"
         " nearly, are drawn anew), exported by both of torch's exporters, simplified with onnxsim, converted to fp32."
         " dB: signal over noise of all logits beside ONNX Runtime, two random images. Transposes are those left in the"
-        " file.\n",
+        " file. A row is kept while the versions stay: rewrites that came later may leave fewer operators.\n",
         f"Versions: {', '.join(f'{name} {version}' for name, version in recorded['versions'].items())}.\n",
         f"| network |{''.join(f' {each} dB | operators | transposes |' for each in EXPORTERS)}",
         "|---" * (1 + 3 * len(EXPORTERS)) + "|",

@@ -61,7 +61,7 @@ def _versions(versions: dict[str, str]) -> str:
 
 def _summary(found: dict[str, Any], precision: str, goal: float) -> list[str]:
     """Ours over each peer's on all networks that both converted."""
-    heads = ["ours /", "time: mean (least to most)", *(f"instructions, {core}" for core in COUNTED_CORES)]
+    heads = ["ours /", "time: mean (least to most; networks)", *(f"instructions, {core}" for core in COUNTED_CORES)]
     heads += [f"time at most {goal:g}", "dB over it: mean (least to most)"]
     lines = ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for peer in PEERS:
@@ -81,7 +81,9 @@ def _summary(found: dict[str, Any], precision: str, goal: float) -> list[str]:
 
 
 def _spread(values: list[float]) -> str:
-    return f"{geometric(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else "not measured"
+    if not values:
+        return "not measured"
+    return f"{geometric(values):.2f} ({min(values):.2f} to {max(values):.2f}; {len(values)})"
 
 
 def _time_ratio(facts: dict[str, Any], first: str, second: str) -> tuple[float, float, float] | None:
