@@ -94,6 +94,8 @@ class TFLite(Runtime):
         facts = _facts(export)
         classifies = network.task == "classify"
         labels = network.labels if classifies else ()
+        names = [each.name for each in network.interface.inputs]
+        sources = ["input"] if len(names) == 1 else names
         outputs = ["logits"] if classifies else [each.name for each in network.interface.outputs]
 
         def produce(folder: Path) -> None:
@@ -105,6 +107,7 @@ class TFLite(Runtime):
                 network.preprocessing,
                 labels,
                 facts=facts,
+                inputs=sources,
                 outputs=outputs,
                 **description,
             )
@@ -116,6 +119,7 @@ class TFLite(Runtime):
             "mixed": bare.files.get(MIXED),  # an account, also where nothing had to be left in fp32
             "labels": list(labels),
             "facts": facts,
+            "inputs": sources,
             "outputs": outputs,
             **description,
         }

@@ -6,6 +6,7 @@ same bytes twice.
 """
 
 import json
+import math
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -44,6 +45,8 @@ def convert(
 ) -> None:
     """Convert an ONNX model to a TFLite file: input `input` [1, H, W, C], output `logits` [1, classes].
 
+    Several inputs keep their names and their order; of those an ONNX [1, C, H, W] goes in as [1, H, W, C] too.
+
     fp32, fp16 and dynamic models take and give float32: fp16 is how weights are stored, dynamic stores large weights in
     int8 and finds the scales of activations while running. An int8 model is integer throughout, input and output too,
     with one scale per output channel of each weight. fp16-acc16 marks an fp16 model as one that may be added in half
@@ -55,7 +58,8 @@ def convert(
         onnx_path: a model of `onnx.export.export_onnx`.
         out: the file to write, whole or not at all.
         precision: of `vocabulary.PRECISIONS`.
-        calibration: images [N, C, H, W] float32, normalised, that set the ranges of int8 activations; int8 only.
+        calibration: images [N, C, H, W] float32, normalised, that set the ranges of int8 activations; of several
+            inputs [N, values], one behind the other. int8 only.
         skip: names of rewrites to leave out (`rewrites.names`); all of them give plain conversion.
         preprocessing: of the network's input, where it is known: calibration images that it cannot give are refused.
         keep_failure: where to write the smallest part that fails, as an ONNX file, if there is one; the error's hint
@@ -146,7 +150,7 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
             images = None
             if numbers(precision).ranges:
                 images = str(Path(folder) / f"{number}.npy")
-                shape = (50, *graph.input_shape[1:])
+                shape = (50, *graph.input_shape[1:])  # calibration's models have one input
                 np.save(images, np.random.default_rng(number).standard_normal(shape, np.float32))
             facts = {"precision": precision, "images": images, "skip": sorted(ranges)}
             arguments += [str(onnx_path), str(out), json.dumps(facts)]
@@ -168,8 +172,9 @@ def _checked(
     hint = f"give training images, normalised as in training; {USUAL} are usual"
     if images is None or not len(images):
         raise DataError("int8 needs calibration images", "the ranges of its activations are measured on them", hint)
-    wanted = graph.input_shape[1:]
-    if images.ndim != 4 or images.shape[1:] != wanted:
+    several = len(graph.inputs) > 1
+    wanted = (sum(math.prod(each) for each in graph.inputs.values()),) if several else graph.input_shape[1:]
+    if images.shape[1:] != wanted:
         why = f"the model takes [N, {', '.join(map(str, wanted))}], the images are {list(images.shape)}"
         raise DataError("calibration images of the wrong shape", why, "preprocess them as the model's input")
     if not np.isfinite(images).all():

@@ -7,7 +7,8 @@ from onnx import TensorProto, helper
 from onnx_text import save_model
 
 from ofa_edge.errors import ConfigError
-from ofa_edge.export.onnx.given import parse_shape, read_given
+from ofa_edge.export.onnx.given import read_given
+from ofa_edge.export.onnx.given_inputs import parse_shape
 from ofa_edge.export.onnx.prepare import prepare
 from ofa_edge.export.onnx.run import run_onnx
 
