@@ -183,8 +183,8 @@ class TFLite(Runtime):
         return Facts((converted.entry.path(MIXED),), mixed=record)
 
     def blame(self, export: Export, converted: Converted, samples: Samples, labelled: bool) -> BlameRecord | None:
-        """See `Runtime`. Of files that are int8 throughout."""
-        if export.precision != "int8" or MIXED in converted.entry.files:
+        """See `Runtime`. Of files that are int8 throughout, of one input."""
+        if len(export.network.interface.inputs) > 1 or export.precision != "int8" or MIXED in converted.entry.files:
             return None
         from ofa_edge.export.tflite.int8_blame import blame, pair_of
 

@@ -56,7 +56,7 @@ def open_session(path: Path) -> Any:
     """ONNX Runtime on one thread of this machine's CPU. Raises classes of ONNX Runtime's own, derived from Exception.
 
     Sums of two int8 products saturate on x86 CPUs that have no VNNI unless it is told to be exact, which it cannot be
-    on every file that was quantised elsewhere.
+    on every file that was quantised elsewhere, nor where layers share weights.
     """
     import onnxruntime
 
@@ -73,7 +73,11 @@ def open_session(path: Path) -> Any:
     except states.NotImplemented:
         return session(path, "0")
     except states.Fail:
+        pass
+    try:
         return session(_unshared(path), "1")
+    except states.Fail:  # layers that share their weights, as those of two images do
+        return session(path, "0")
 
 
 def _unshared(path: Path) -> bytes:

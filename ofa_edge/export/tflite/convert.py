@@ -92,6 +92,8 @@ def convert(
                 "--precision int8; or give the network in fp32",
             )
         check_operators(graph if given is None else given.graph)
+        if meant.ranges:
+            _check_places(graph)
         images = _checked(calibration, graph, preprocessing) if meant.ranges and given is None else None
         _convert(onnx_path, out, images, precision, skip)
     except PartRefusedError as error:
@@ -163,6 +165,16 @@ def operators(path: Path) -> tuple[str, ...]:
     model = unpack(path.read_bytes())
     names = operator_names(model)
     return tuple(names[op.opcodeIndex] for op in model.subgraphs[0].operators)
+
+
+def _check_places(graph: Graph) -> None:
+    """Raise NodeRefusedError for what picks by computed places: in 256 steps nothing is counted exactly."""
+    for node in graph.nodes:
+        if node.op == "Gather" and graph.constant(node.inputs[1]) is None:
+            raise node.refused(
+                f"it picks by '{node.inputs[1]}', and an int8 value has 256 steps: none counts places exactly",
+                "--precision dynamic, whose weights are int8; or --runtime onnxruntime",
+            )
 
 
 def _checked(

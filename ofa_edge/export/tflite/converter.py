@@ -99,8 +99,13 @@ def known_values(graph: Graph) -> dict[str, Value]:
 def _signature(tf: Any, graph: Graph) -> list[Any]:
     """The inputs as a TFLite file has them, numbered where there are several: the converter sorts them by name."""
     shapes = [[shape[axis] for axis in axes_of(shape)] for shape in graph.inputs.values()]
-    names = ["input"] if len(shapes) == 1 else [f"input_{place:03}" for place in range(len(shapes))]
-    return [tf.TensorSpec(shape, tf.float32, name=name) for shape, name in zip(shapes, names, strict=True)]
+    return [
+        tf.TensorSpec(shape, tf.float32, name=name) for shape, name in zip(shapes, _names(len(shapes)), strict=True)
+    ]
+
+
+def _names(count: int) -> list[str]:
+    return ["input"] if count == 1 else [f"input_{place:03}" for place in range(count)]
 
 
 def _run_converter(
@@ -108,7 +113,7 @@ def _run_converter(
     module: Any,
     settings: Settings,
     shapes: Sequence[Sequence[int]] = (),
-    samples: Callable[[], Iterator[list[Any]]] | None = None,
+    samples: Callable[[], Iterator[Any]] | None = None,
 ) -> bytes:
     meant = numbers(settings.precision)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([module.run.get_concrete_function()], module)
@@ -164,7 +169,9 @@ def _said(text: str) -> str:
     return "; ".join(dict.fromkeys(errors)) or next(iter(lines), "")
 
 
-def _batches(images: NDArray[np.float32], shapes: Sequence[Sequence[int]]) -> Iterator[list[Any]]:
+def _batches(images: NDArray[np.float32], shapes: Sequence[Sequence[int]]) -> Iterator[dict[str, Any]]:
     """Samples one by one, as the converter wants them: images [1, H, W, C], other inputs as they are."""
+    names = _names(len(shapes))
     for row in images:
-        yield [np.ascontiguousarray(each.transpose(axes_of(each.shape))) for each in parted(row, shapes)]
+        parts = (np.ascontiguousarray(each.transpose(axes_of(each.shape))) for each in parted(row, shapes))
+        yield dict(zip(names, parts, strict=True))

@@ -136,18 +136,14 @@ def gather(site: Site) -> Value:
 
 
 def _gather_computed(site: Site) -> Value:
-    """By places that lie in floats. Negative ones count from the end, as in ONNX."""
+    """By places that lie in floats, from 0 on."""
     places = site.value(1)
     places = ordered(site.tf, places, plain(places.rank)).tensor
     table = site.args[0]
     whole = site.tf.constant(table) if isinstance(table, np.ndarray) else site.row.tensor
     axis = site.attribute("axis", 0) % len(whole.shape)
-    size = int(whole.shape[axis])
-    counted = site.tf.where(places < 0, places + size, places)
-    return Value(
-        site.tf.gather(whole, site.tf.cast(counted, site.tf.int32), axis=axis),
-        plain(len(whole.shape) - 1 + len(places.shape)),
-    )
+    taken = site.tf.gather(whole, site.tf.cast(places, site.tf.int32), axis=axis)
+    return Value(taken, plain(len(whole.shape) - 1 + len(places.shape)))
 
 
 def tile(site: Site) -> Value:
