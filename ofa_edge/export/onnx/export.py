@@ -134,8 +134,9 @@ def _trace(net: nn.Module, examples: Sequence[torch.Tensor], names: Sequence[str
             )
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             shapes = ", ".join(str(tuple(each.shape)) for each in examples)
+            shapes = f"an input of shape {shapes}" if len(examples) == 1 else f"inputs of shapes {shapes}"
             raise ConversionError(
-                f"torch cannot export {type(net).__name__} for inputs of {shapes}",
+                f"torch cannot export {type(net).__name__} for {shapes}",
                 str(error).strip().splitlines()[0],
                 "run the network on an image of that shape; use only operators of ONNX opset 17",
             ) from error

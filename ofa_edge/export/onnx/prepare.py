@@ -43,6 +43,7 @@ def prepare(given: Given, out: Path, outputs: Sequence[tuple[str, Shape]]) -> tu
     """
     facts = {
         "inputs": [{"name": each.name, "given_shape": each.given_shape, "nhwc": each.nhwc} for each in given.inputs],
+        "idle": {each.name: each.given_shape for each in given.all_inputs if not each.read},
         "outputs": [name for name, _ in outputs],
         "output_shapes": [shape for _, shape in outputs],
         "whole": given.outputs[0] if outputs[0][0] not in given.outputs else None,
@@ -66,6 +67,9 @@ def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
     _floats(model.graph, done)
     for each in facts["inputs"]:
         _fix_input(model.graph, each, "" if len(facts["inputs"]) == 1 else f" '{each['name']}'", done)
+    for value in (each for each in model.graph.input if each.name in facts["idle"]):  # its shape may be asked for
+        kind, shape = value.type.tensor_type.elem_type, facts["idle"][value.name]
+        value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, shape))
     model = _simplified(model, done)
     _keep_inputs(model.graph, [each["name"] for each in facts["inputs"]], done)
     unshare_steps(model.graph)
@@ -147,6 +151,8 @@ def _keep_inputs(graph: "onnx.GraphProto", names: Collection[str], done: list[st
     others = [each for each in graph.input if each.name not in names and each.name not in weights]
     for each in others:
         graph.input.remove(each)
+    for node in [node for node in graph.node if others and not read.intersection(node.output)]:
+        graph.node.remove(node)
     if others:
         done.append(f"inputs left out, as nothing reads them: {', '.join(each.name for each in others)}")
 
