@@ -3,7 +3,7 @@
     python benchmarks/int8.py run              # 12 random subnets of the default supernet; resumes
     python benchmarks/int8.py wide             # the first of them with 16-bit activations
     python benchmarks/int8.py published        # a subnet of a published space with random weights, at its own size
-    python benchmarks/int8.py table > docs/benchmarks/int8.md
+    python benchmarks/int8.py table > docs/benchmarks/int8.md    # with what int8_qat.py and int8_trained.py found
 
 Each subnet is extracted, calibrated and exported as a build does it. Layers are chosen, and signal to noise is aimed
 at, on 100 validation images; what the table says of answers is of the 2,000 test images. Times are ratios, measured in
@@ -35,6 +35,8 @@ RECORDED = Path(__file__).parent / "int8_results.json"
 PUBLISHED = Path(__file__).parent / "int8_published_results.json"
 WIDE = Path(__file__).parent / "int8_wide_results.json"
 TRIED = Path(__file__).parent / "int8_tried_results.json"
+QAT = Path(__file__).parent / "int8_qat_results.json"
+TRAINED = Path(__file__).parent / "int8_trained_results.json"
 SUBNETS, CALIBRATION, CHOSEN_ON = 12, 500, 100
 AIM = Allowed(snr_db=30.0)
 STAGES = ("converter", "fitted", "mixed")
@@ -245,9 +247,67 @@ def table() -> str:
                 {row["fitted"]:.1f} with fitted ones ({row["images"]} random images)."""
             ),
         ]
+    if QAT.exists():
+        lines += ["", *_trained_for_int8(json.loads(QAT.read_text()))]
+    if TRAINED.exists():
+        lines += ["", *_of_others(json.loads(TRAINED.read_text()))]
     if TRIED.exists():
         lines += ["", *_tried(json.loads(TRIED.read_text()))]
     return "\n".join(lines) + "\n"
+
+
+def _trained_for_int8(rows: list[dict[str, Any]]) -> list[str]:
+    """What `finetune --qat int8` gives (`int8_qat.py`)."""
+    lines = [
+        "## Trained for int8",
+        "",
+        _paragraph(
+            f"""`python benchmarks/int8_qat.py`: subnets of the table, fine-tuned for {rows[0]["epochs"]:g} of an epoch
+            at the rate of `--qat`, once in their int8 form (`finetune --qat int8`) and once in fp32, then converted
+            with fitted ranges. Points are of the int8 artifact, lost against the subnet in fp32 before fine-tuning, on
+            2,000 test images, with 95 % intervals. *Beside its form*: the artifact's answers beside those of the int8
+            form that was trained, in torch, and the share of its logits that are the same or one step apart."""
+        ),
+        "",
+        "| subnet | fp32 top-1 before | points lost: as it is, fitted | fine-tuned in fp32, fitted | trained for int8 "
+        "| in fp32 after it | beside its form | one step at most |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    before = {row["subnet"]: row for row in json.loads(RECORDED.read_text())["rows"]}
+    for row in rows:
+        drops = " | ".join(
+            f"{100 * each['drop']:+.2f} ({100 * each['low95']:+.2f} .. {100 * each['high95']:+.2f})"
+            for each in (before[row["subnet"]]["fitted"], row["fp32"], row["qat"])
+        )
+        lines.append(
+            f"| {row['subnet']} | {100 * row['before']:.2f} | {drops} | {100 * row['qat']['top1_fp32']:.2f} "
+            f"| {row['form_db']:.1f} dB | {100 * row['one_step']:.1f} % |"
+        )
+    return lines
+
+
+def _of_others(row: dict[str, Any]) -> list[str]:
+    """A network that others trained (`int8_trained.py`)."""
+    lines = [
+        "## A network that others trained",
+        "",
+        _paragraph(
+            f"""`python benchmarks/int8_trained.py` (its first lines say where the network comes from):
+            {row["network"]}, trained on ImageNet, in int8. The pictures are not ImageNet's: {row["what"]}, in
+            {row["images"]} pictures that neither ranges nor layers were chosen on. So no top-1 is told, but how often
+            int8 has the answer of fp32 - of 1,000 classes, on pictures that the network is unsure about, where a little
+            noise is enough for another answer. {row["floats"]} of {row["operators"]} operators are in fp32 in the last
+            row{"" if row["reached"] else ", and 30 dB were not reached on the images that layers were chosen by"}."""
+        ),
+        "",
+        "| | dB | the same answer as fp32 | bytes |",
+        "|---|---|---|---|",
+    ]
+    names = {"converter": "int8, converter's ranges", "fitted": "int8 as builds have it", "mixed": "`--max-drop 30dB`"}
+    for kind, name in names.items():
+        found = row[kind]
+        lines.append(f"| {name} | {found['snr_db']:.1f} | {100 * found['agreement']:.1f} % | {found['size']:,} |")
+    return lines
 
 
 def _tried(rows: list[dict[str, Any]]) -> list[str]:

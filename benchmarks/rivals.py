@@ -7,9 +7,10 @@
     python benchmarks/rivals.py table > docs/benchmarks/rivals.md
 
 The others run in environments of their own, which `convert` makes in the work folder from the versions pinned in
-bench_artifacts (5 GB); `--litert-torch PYTHON` and `--onnx2tf PYTHON` name environments that are there already. A tool
-that cannot be had is said to be missing. Networks have random weights; batch norms are calibrated on the images that
-also set int8 ranges, for every tool the same.
+bench_artifacts (6 GB); `--litert-torch`, `--onnx2tf` and `--onnx2tf-2` name the Python of environments that are there
+already. onnx2tf 2 wants Python 3.12: `python3.12 -m venv FOLDER`, its pip with bench_artifacts/onnx2tf-2.txt, and
+`--onnx2tf-2 FOLDER/bin/python`. A tool that cannot be had is said to be missing. Networks have random weights; batch
+norms are calibrated on the images that also set int8 ranges, for every tool the same.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from any_network import draw_anew
 from bench_artifacts import peers
 from bench_artifacts.checks import counted
 from bench_artifacts.conversions import LOG, QUIET, python_path, run_conversion
-from bench_artifacts.rivals_page import page
+from bench_artifacts.rivals_page import PEERS, page
 from bench_artifacts.running import LiteRt, answers
 from bench_artifacts.tools import COUNTED_CORES
 from numpy.typing import NDArray
@@ -61,7 +62,6 @@ NAMES = (
     "convnext_atto",
     "detector",
 )
-PEERS = ("litert-torch", "onnx2tf")
 TOOLS, PRECISIONS = ("ours", *PEERS), ("fp32", "int8")
 SIZE, IMAGES, BATCH, OPSET = 224, 32, 16, 17
 MEAN, STD = (np.array(each, np.float32) for each in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
@@ -127,7 +127,7 @@ def prepare(name: str, folder: Path) -> None:
 def convert(tool: str, folder: Path, peer: peers.Environment | None) -> dict[str, dict[str, Any]]:
     """Both files of one tool by precision: what they cost, and how near their answers are to torch's.
 
-    A peer's int8 run makes its fp32 file on the way: one process gives both.
+    A peer's int8 run makes its fp32 file on the way: one process gives both, and its log lies beside the latter.
     """
     if peer is not None and peer.reason:
         return {precision: {"reason": peer.reason} for precision in PRECISIONS}
@@ -145,6 +145,8 @@ def convert(tool: str, folder: Path, peer: peers.Environment | None) -> dict[str
         commands = [[str(peer.python), str(peer.script), source, int8, calibration, fp32]]
     variables = {**QUIET, **({"PYTHONPATH": python_path()} if peer is None else {})}
     runs = [run_conversion(command, variables, Path(command[-1 if peer else 4]).parent) for command in commands]
+    if peer is not None and runs[0][0]:  # what fails in int8 may give its fp32 file by itself
+        runs.append(run_conversion([*commands[0][:3], fp32], variables, Path(fp32).parent))
     reason = next((run[0] for run in runs if run[0]), None)
     seconds = round(sum(run[2] for run in runs), 1)
     return {precision: {**_facts(out, folder, reason), "cpu_s": seconds} for precision, out in outs.items()}
@@ -153,7 +155,12 @@ def convert(tool: str, folder: Path, peer: peers.Environment | None) -> dict[str
 def _facts(out: Path, folder: Path, reason: str | None) -> dict[str, Any]:
     if not out.is_file():
         return {"reason": reason or f"it wrote no file, see {LOG}"}
-    found = compare(np.load(folder / "reference.npy"), answers(LiteRt(out, 1), np.load(images(folder.parent)[1])))
+    try:
+        rows = answers(LiteRt(out, 1), np.load(images(folder.parent)[1]))
+    except (RuntimeError, ValueError) as error:
+        out.unlink()  # so that it is neither timed nor counted
+        return {"reason": f"LiteRT refuses its file: {' '.join(str(error).split())[:160]}"}
+    found = compare(np.load(folder / "reference.npy"), rows)
     used = operators(out)
     facts = {"size": out.stat().st_size, "snr_db": round(found.snr_db, 1), "operators": len(used)}
     return {**facts, "transposes": used.count("TRANSPOSE")}
@@ -205,7 +212,7 @@ class Record:
 
 def convert_all(names: Sequence[str], tools: Sequence[str], options: argparse.Namespace, record: Record) -> None:
     """What is not there yet, or all of it again."""
-    given = {"litert-torch": options.litert_torch, "onnx2tf": options.onnx2tf}
+    given = {peer: getattr(options, peer.replace("-", "_")) for peer in PEERS}
     ready: dict[str, peers.Environment] = {}
     for each in PEERS:
         if each in tools:
@@ -225,13 +232,14 @@ def convert_all(names: Sequence[str], tools: Sequence[str], options: argparse.Na
 
 def _given(name: str, python: Path) -> peers.Environment:
     """An environment of the user's, and the versions in it."""
-    script = Path(__file__).parent / "bench_artifacts" / f"with_{name.replace('-', '_')}.py"
+    script = peers.script_of(name)
     found = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=False)
     if found.returncode != 0:
         return peers.Environment(python, script, {}, f"no pip in {python}")
     versions = dict(line.split("==") for line in found.stdout.splitlines() if line.count("==") == 1)
     environment = peers.Environment(python, script, {key: versions[key] for key in peers.SHOWN if key in versions})
-    return environment if name in versions else replace(environment, reason=f"no {name} in {python}")
+    missing = name.removesuffix("-2") not in versions
+    return replace(environment, reason=f"no {name} in {python}") if missing else environment
 
 
 def _files(name: str, work: Path, tools: Sequence[str]) -> dict[str, Path]:
@@ -278,8 +286,8 @@ def main() -> None:
     parser.add_argument("--name", action="append", choices=NAMES, help="these networks alone")
     parser.add_argument("--tool", action="append", choices=TOOLS, help="these alone, but of `time`")
     parser.add_argument("--core", action="append", choices=COUNTED_CORES, help="count: on these alone")
-    parser.add_argument("--litert-torch", type=Path, help="the Python of an environment that has it")
-    parser.add_argument("--onnx2tf", type=Path, help="the Python of an environment that has it")
+    for peer in PEERS:
+        parser.add_argument(f"--{peer}", type=Path, help="the Python of an environment that has it")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--again", action="store_true", help="also what is recorded")
     options = parser.parse_args()

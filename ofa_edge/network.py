@@ -17,6 +17,7 @@ from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.data.decoding import Decoding
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import DataError
+from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Subnet
 from ofa_edge.vocabulary import NetworkKind, Task
 
@@ -174,6 +175,7 @@ class Network:
         macs: multiply-accumulates of one inference; 0 where they could not be counted.
         params: numbers in its weights.
         quantised: whether its file computes in integers already, which are to be kept.
+        ranges: those that its training settled for int8, if it was trained for it.
     """
 
     onnx: Path
@@ -183,6 +185,7 @@ class Network:
     macs: int
     params: int
     quantised: bool = False
+    ranges: RangesRecord | None = None
 
     @property
     def preprocessing(self) -> Preprocessing | None:

@@ -31,10 +31,10 @@ evaluate(net: StaticNet, package: SupernetPackage, images: Images | None = None,
     = top1) -> float
 extract(supernet: SupernetPackage | Supernet, subnet: Subnet) -> StaticNet
 finetune(subnet: Subnet | str | Path, *, supernet: str | Path | SupernetPackage = fashion-mnist, resolution: int |
-    None = None, dataset: str | None = None, data: str | Path | None = None, out: str | Path | None = None, epochs:
-    float | None = None, lr: float | None = None, batch: int | None = None, distill: float | None = None, seed: int
-    = 0, device: str = cpu, allow_drop: bool = False, accept_code: bool = False, on_epoch: Callable[[Progress],
-    None] = _silent, on_step: Callable[[Progress], None] = _silent) -> Trained
+    None = None, dataset: str | None = None, data: str | Path | None = None, out: str | Path | None = None, qat: str |
+    None = None, epochs: float | None = None, lr: float | None = None, batch: int | None = None, distill: float |
+    None = None, seed: int = 0, device: str = cpu, allow_drop: bool = False, accept_code: bool = False, on_epoch:
+    Callable[[Progress], None] = _silent, on_step: Callable[[Progress], None] = _silent) -> Trained
 fit_predictor(space: Space, accuracies: Mapping[Subnet, float], *, metric: Literal[top1, balanced] = top1) ->
     AccuracyPredictor
 from_net_config(config: Mapping[str, Any] | str | Path, space: Space, resolution: int | None = None) -> Subnet

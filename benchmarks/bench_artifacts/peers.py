@@ -37,7 +37,7 @@ def ensure(name: str, work: Path, say: Callable[[str], None]) -> Environment:
     """The environment of a peer, made on the first call (gigabytes, minutes). A failure is told in `reason`."""
     pins = _HERE / f"{name}.txt"
     folder = work / "environments" / f"{name}-{sha256_bytes(pins.read_bytes())[:12]}"
-    python, script = folder / "bin" / "python", _HERE / f"with_{name.replace('-', '_')}.py"
+    python, script = folder / "bin" / "python", script_of(name)
     if (folder / _MADE).is_file():
         return Environment(python, script, pinned(name), json.loads((folder / _MADE).read_bytes())["reason"])
     say(f"installing {name} into {folder}")
@@ -47,6 +47,11 @@ def ensure(name: str, work: Path, say: Callable[[str], None]) -> Environment:
     if folder.is_dir():
         write_json(folder / _MADE, {"reason": reason})
     return Environment(python, script, pinned(name), reason)
+
+
+def script_of(name: str) -> Path:
+    """What converts with a peer, inside its environment."""
+    return _HERE / f"with_{name.removesuffix('-2').replace('-', '_')}.py"
 
 
 def pinned(name: str) -> dict[str, str]:

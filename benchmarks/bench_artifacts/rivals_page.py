@@ -7,7 +7,7 @@ import numpy as np
 from bench_artifacts.figures import geometric, paired
 from bench_artifacts.tools import COUNTED_CORES
 
-PEERS = ("litert-torch", "onnx2tf")
+PEERS = ("litert-torch", "onnx2tf", "onnx2tf-2")
 GOALS = {"fp32": 1.02, "int8": 0.9}
 HEAD = (
     "# Results: our TFLite files beside those of onnx2tf and litert-torch\n",

@@ -1,12 +1,14 @@
 """Training a supernet, and one subnet of it further."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofa_edge.errors import ConfigError
 from ofa_edge.schema import validated
 from ofa_edge.space import Subnet
+from ofa_edge.supernet.given_subnet import read_subnet
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage, open_supernet
 from ofa_edge.training.data import load_data, resolve
 from ofa_edge.training.distributed import World, check_device
@@ -15,8 +17,10 @@ from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.recipe_files import joined, load_recipe
 from ofa_edge.training.run import Progress
 from ofa_edge.training.step import StepFunction, recipe_step
+from ofa_edge.training.transfer import METHOD, settled, transfer_recipe
 from ofa_edge.workflows.finetune import finetune as finetune_network
-from ofa_edge.workflows.finetune import finetune_recipe, read_subnet
+from ofa_edge.workflows.finetune import finetune_recipe
+from ofa_edge.workflows.new_head import new_head_data, new_head_epochs, tune_new_head
 from ofa_edge.workflows.train import train as train_supernet
 
 OnProgress = Callable[[Progress], None]
@@ -43,9 +47,12 @@ class Trained:
 
 
 def train(
-    recipe: str | Path | Recipe,
+    recipe: str | Path | Recipe | None = None,
     *,
     preset: str | Path | None = None,
+    start: str | Path | SupernetPackage | None = None,
+    keep_classes: bool = False,
+    resolutions: Sequence[int] | None = None,
     data: str | Path | None = None,
     out: str | Path | None = None,
     scale: float | None = None,
@@ -64,8 +71,11 @@ def train(
     A run that was interrupted goes on when it is called again. Under torchrun, every process calls this.
 
     Args:
-        recipe: a shipped recipe, a TOML file, or what `load_recipe` gave.
+        recipe: a shipped recipe, a TOML file, or what `load_recipe` gave; with `start`, `transfer` by default.
         preset: space and data for a recipe that names none.
+        start: the supernet whose weights the run begins with, in place of random ones; the head is new.
+        keep_classes: with `start`: classes of the same name keep their rows of the head.
+        resolutions: with `start`: input sizes; the supernet's by default.
         data: the data folder; by default the usual place of the recipe's data set.
         out: the run's folder; runs/RECIPE by default.
         scale: shorten or lengthen all phases alike.
@@ -86,19 +96,35 @@ def train(
     check_device(device)
     given = {key: value for key, value in (("scale", scale), ("seed", seed)) if value is not None}
     measure = {} if pairs is None else {"measure": {"pairs": pairs}}
-    chosen = _recipe(recipe, preset, {**(changes or {}), **given, **measure})
+    overrides = {**(changes or {}), **given, **measure}
+    package = None
+    if start is not None:
+        package = start if isinstance(start, SupernetPackage) else open_supernet(start)
+        method = METHOD if recipe is None else recipe
+        if preset is not None or isinstance(method, Recipe):
+            what, why = (
+                "a start with a space of its own",
+                "a preset or a whole recipe brings a space, the supernet has one",
+            )
+            raise ConfigError(what, why, "the name or the file of a method, and no preset")
+        chosen = transfer_recipe(package, method, overrides, keep_classes=keep_classes, resolutions=resolutions)
+    elif recipe is None or keep_classes or resolutions is not None:
+        raise ConfigError("no recipe", "neither `recipe` nor `start`", "oe.train('ofa-edge', preset='own-images', ...)")
+    else:
+        chosen = _recipe(recipe, preset, overrides)
     dataset = load_data(chosen, None if data is None else Path(data))
     folder = Path("runs") / chosen.name if out is None else Path(out)
     world = World.join(device)
     try:
         figures = train_supernet(
-            resolve(chosen, dataset, world.size).recipe,
+            resolve(chosen if package is None else settled(chosen, package, dataset), dataset, world.size).recipe,
             dataset,
             folder,
             device=device,
             world=world,
             accept_code=accept_code,
             step_function=step,
+            start=package,
             on_step=_both(on_step, on_epoch),
             on_stage=on_stage,
         )
@@ -130,7 +156,10 @@ def finetune(
     resolution: int | None = None,
     dataset: str | None = None,
     data: str | Path | None = None,
+    new_head: bool = False,
+    keep_classes: bool = False,
     out: str | Path | None = None,
+    qat: str | None = None,
     epochs: float | None = None,
     lr: float | None = None,
     batch: int | None = None,
@@ -145,14 +174,18 @@ def finetune(
     """Train one subnet by itself, from the supernet's weights; the result is a folder for `supernet` arguments.
 
     Args:
-        subnet: of the supernet; or `largest`, `smallest`, a JSON file, or the folder of a build.
+        subnet: of the supernet; or `largest`, `smallest`, a configuration or net.config (JSON, or a file of it), or the
+            folder of a build.
         supernet: its name, its folder, or what `open_supernet` gave.
         resolution: input size in pixels; the subnet's by default.
         dataset: the supernet's own by default, or an image folder.
         data: the data folder.
-        out: the run's folder; runs/finetune-SUBNET by default.
-        epochs: 25 by default, as in the paper.
-        lr: learning rate for a batch of 2048; 0.24 by default.
+        new_head: the data have other classes than the supernet: another head is trained for them.
+        keep_classes: with `new_head`: classes of the same name keep their rows of it.
+        out: the run's folder; runs/finetune-SUBNET by default, runs/new-head-SUBNET with `new_head`.
+        qat: `int8`: train what the int8 artifact computes; it takes the ranges over.
+        epochs: 25 by default, as in the paper; 5 with `qat`.
+        lr: learning rate for a batch of 2048; 0.24 by default, 0.01 with `qat`.
         batch: images of a step; the supernet's recipe's by default.
         distill: weight of the largest net's predictions; 1 by default.
         seed: of all draws.
@@ -173,8 +206,36 @@ def finetune(
         chosen = package.space.check(subnet.at(resolution or subnet.resolution))
     else:
         chosen = read_subnet(str(subnet), package.space, resolution)
+    if new_head or keep_classes:
+        if not new_head or data is None or dataset or qat or distill:
+            what = "a new head with something else" if new_head else "classes to keep and no new head"
+            raise ConfigError(
+                what, "it wants a folder of images, and no dataset, qat or distill", "new_head=True, data=DIR"
+            )
+        images, source = new_head_data(package, Path(data))
+        recipe = new_head_epochs(source, finetune_recipe(source, epochs=epochs, lr=lr, batch=batch, seed=seed))
+        folder = Path("runs") / f"new-head-{chosen.id}" if out is None else Path(out)
+        world = World.join(device)
+        try:
+            figures = tune_new_head(
+                package,
+                chosen,
+                source,
+                images.class_names,
+                recipe,
+                folder,
+                dataset=images.name,
+                keep_classes=keep_classes,
+                device=device,
+                world=world,
+                accept_code=accept_code,
+                on_step=_both(on_step, on_epoch),
+            )
+        finally:
+            world.leave()
+        return Trained(folder, figures)
     source = training_data(package, dataset, None if data is None else Path(data))
-    recipe = finetune_recipe(source, epochs=epochs, lr=lr, batch=batch, distill=distill, seed=seed)
+    recipe = finetune_recipe(source, qat=qat, epochs=epochs, lr=lr, batch=batch, distill=distill, seed=seed)
     folder = Path("runs") / f"finetune-{chosen.id}" if out is None else Path(out)
     world = World.join(device)
     try:

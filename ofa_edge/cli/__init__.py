@@ -18,6 +18,7 @@ from ofa_edge.cli.latency import latency_group
 from ofa_edge.cli.nightly import baseline_group, nightly_command
 from ofa_edge.cli.predict import explain_command, predict_command
 from ofa_edge.cli.predictor import predictor_group
+from ofa_edge.cli.run import run_command
 from ofa_edge.cli.runner import runner_kit_command
 from ofa_edge.cli.search import search_command
 from ofa_edge.cli.sections import SectionedGroup
@@ -55,6 +56,7 @@ for command in (
     train_command,
     finetune_command,
     predictor_group,
+    run_command,
     verify_command,
     profile_command,
     sustain_command,

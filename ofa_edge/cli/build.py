@@ -213,6 +213,10 @@ def headline(manifest: "Manifest") -> str:
             f"{prediction.provenance})"
         )
     lines += [words, *(f"assumed: {each}" for each in network.assumed)]
+    if network.ranges is not None and network.ranges.precision == target.precision:
+        lines.append(
+            f"trained for {target.precision}: its {len(network.ranges.values)} ranges are those of its training"
+        )
     search = manifest.search
     if search is not None:
         source, by = "--latency-ms", ", by balanced accuracy" if search.metric == "balanced" else ""

@@ -9,6 +9,10 @@ from ofa_edge.cli.console import ACCEPT_CODE, print_result
 from ofa_edge.cli.options import json_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ofa_edge.space import Subnet
+    from ofa_edge.supernet.zoo import SupernetPackage
     from ofa_edge.training.package_data import TrainingData
 
 
@@ -17,14 +21,27 @@ if TYPE_CHECKING:
     "--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR", help="The supernet to cut it from."
 )
 @click.option(
-    "--subnet", "chosen", required=True, metavar="SUBNET", help="largest, smallest, a JSON file, or a build's folder."
+    "--subnet",
+    "chosen",
+    required=True,
+    metavar="SUBNET",
+    help="largest, smallest, JSON or a file of it (a net.config too), or a build's folder.",
 )
 @click.option("--resolution", type=click.IntRange(min=1), help="Input size. Default: the subnet's.")
 @click.option("--dataset", metavar="NAME", help="Default: the supernet's own, or an image folder.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder.")
-@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Default: 25, as in the paper.")
 @click.option(
-    "--lr", type=click.FloatRange(min=0, min_open=True), help="Learning rate, for a batch of 2048. Default: 0.24."
+    "--new-head", is_flag=True, help="--data has other classes than the supernet: train another head for them."
+)
+@click.option("--keep-classes", is_flag=True, help="With --new-head: classes of the same name keep their rows of it.")
+@click.option("--qat", metavar="int8", help="Train what the int8 artifact computes; it takes the ranges over.")
+@click.option(
+    "--epochs", type=click.FloatRange(min=0, min_open=True), help="Default: 25, as in the paper; 5 with --qat."
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Learning rate, for a batch of 2048. Default: 0.24; 0.01 with --qat.",
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Images per step. Default: the supernet's recipe's.")
 @click.option("--distill", type=click.FloatRange(0, 1), help="Weight of the largest net's predictions. Default: 1.")
@@ -42,6 +59,8 @@ def finetune_command(
     resolution: int | None,
     dataset: str | None,
     data: Path | None,
+    new_head: bool,
+    keep_classes: bool,
     out: Path | None,
     threads: int | None,
     device: str,
@@ -59,14 +78,21 @@ def finetune_command(
     import torch
 
     from ofa_edge.cli.training_bars import TrainingBars
+    from ofa_edge.supernet.given_subnet import read_subnet
     from ofa_edge.supernet.zoo import open_supernet
     from ofa_edge.training.distributed import World, check_device
     from ofa_edge.training.package_data import training_data
-    from ofa_edge.workflows.finetune import finetune, finetune_recipe, read_subnet
+    from ofa_edge.workflows.finetune import finetune, finetune_recipe
 
     check_device(device)
     package = open_supernet(supernet)
     subnet = read_subnet(chosen, package.space, resolution)
+    if new_head or keep_classes:
+        given = {name: value for name, value in given.items() if value is not None}
+        _refuse_beside_new_head(new_head, data, {"--dataset": dataset, "--qat": given.pop("qat", None)}, given)
+        assert data is not None
+        _new_head(package, subnet, data, keep_classes, out, threads, device, accept_code, dry_run, as_json, given)
+        return
     source = training_data(package, dataset, data)
     recipe = finetune_recipe(source, **given)
     folder = out or Path("runs") / f"finetune-{subnet.id}"
@@ -77,7 +103,8 @@ def finetune_command(
         if world.first:
             click.echo(
                 "".join(f"{note}\n" for note in source.notes)
-                + f"fine-tune subnet {subnet.id} ({subnet.resolution} px) of '{supernet}' for {recipe.epochs:g} epochs "
+                + f"fine-tune subnet {subnet.id} ({subnet.resolution} px) of '{supernet}'"
+                f"{f' in {recipe.qat}' if recipe.qat else ''} for {recipe.epochs:g} epochs "
                 f"of {len(source.train)} images, lr {recipe.lr * recipe.batch * world.size / recipe.lr_batch:.4g}, "
                 f"distillation {recipe.distill:g}, in {folder}\n  {_classes(source)}",
                 err=True,
@@ -104,6 +131,83 @@ def finetune_command(
         print_result(_summary(figures, folder), figures, following, as_json=as_json)
 
 
+def _refuse_beside_new_head(
+    new_head: bool, data: Path | None, others: "Mapping[str, Any]", given: "Mapping[str, Any]"
+) -> None:
+    if not new_head:
+        raise click.UsageError("--keep-classes is of --new-head")
+    if data is None:
+        raise click.UsageError("--new-head wants --data DIR: a folder of images of your classes")
+    strange = [name for name, value in others.items() if value is not None]
+    strange += ["--distill"] if given.get("distill") else []
+    if strange:
+        raise click.UsageError(f"--new-head with {strange[0]}: no network knows the new classes yet; leave it out")
+
+
+def _new_head(
+    package: "SupernetPackage",
+    subnet: "Subnet",
+    data: Path,
+    keep_classes: bool,
+    out: Path | None,
+    threads: int | None,
+    device: str,
+    accept_code: bool,
+    dry_run: bool,
+    as_json: bool,
+    given: dict[str, Any],
+) -> None:
+    import torch
+
+    from ofa_edge.cli.training_bars import TrainingBars
+    from ofa_edge.training.distributed import World
+    from ofa_edge.workflows.finetune import finetune_recipe
+    from ofa_edge.workflows.new_head import new_head_data, new_head_epochs, tune_new_head
+
+    dataset, source = new_head_data(package, data)
+    recipe = new_head_epochs(source, finetune_recipe(source, **given))
+    folder = out or Path("runs") / f"new-head-{subnet.id}"
+    if threads:
+        torch.set_num_threads(threads)
+    world = World.join(device)
+    try:
+        if world.first:
+            notes = "".join(f"{note}\n" for note in source.notes)
+            click.echo(
+                f"{notes}subnet {subnet.id} ({subnet.resolution} px) of '{package.name}' with another head, "
+                f"{recipe.epochs:.3g} epochs of {len(source.train)} images, in {folder}\n  {_classes(source)}",
+                err=True,
+            )
+        if dry_run:
+            return
+        with TrainingBars(quiet=not world.first) as bars:
+            figures = tune_new_head(
+                package,
+                subnet,
+                source,
+                dataset.class_names,
+                recipe,
+                folder,
+                dataset=dataset.name,
+                keep_classes=keep_classes,
+                device=device,
+                world=world,
+                accept_code=accept_code,
+                on_step=bars.step,
+            )
+    finally:
+        world.leave()
+    if world.first:
+        following = ("build", "--target", "raspberry-pi-4", "--supernet", folder)
+        lines = [
+            *figures["changes"],
+            f"top-1 {100 * figures['top1_after']:.2f} %, balanced {100 * figures['balanced_after']:.2f} % of "
+            f"{figures['test_images']} test images",
+            f"wrote {folder}/ (network.safetensors, finetune.json)",
+        ]
+        print_result("\n".join(lines), figures, following, as_json=as_json)
+
+
 def _classes(data: "TrainingData") -> str:
     """How many images each class has to be trained on, in words."""
     counts = data.class_counts
@@ -116,10 +220,14 @@ def _summary(figures: dict[str, Any], folder: Path) -> str:
 
     drop = PairedDrop(**figures["drop"])
     verdict = "worse, and taken all the same" if drop.low95 > 0 else "better" if drop.high95 < 0 else "within chance"
+    fp32 = figures.get("top1_fp32")
+    exact = [] if fp32 is None else ["  in fp32 {:.2f} % before, {:.2f} % after".format(*(100 * each for each in fp32))]
     return "\n".join(
         [
-            f"top-1 {100 * figures['top1_before']:.2f} % before, {100 * figures['top1_after']:.2f} % after: {verdict}",
+            f"{'' if fp32 is None else 'int8 '}top-1 {100 * figures['top1_before']:.2f} % before, "
+            f"{100 * figures['top1_after']:.2f} % after: {verdict}",
             f"  {drop_words(drop)}",
+            *exact,
             f"wrote {folder}/ (network.safetensors, finetune.json)",
         ]
     )

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ofa_edge.api.predict import Prediction
     from ofa_edge.latency.analytic import Coefficients
     from ofa_edge.latency.protocol import Share
-    from ofa_edge.space import Space, Subnet
     from ofa_edge.vocabulary import Precision
 
 _LONGEST = 12  # lines of operators that are printed; --json has all
@@ -94,11 +93,13 @@ def explain_command(
 ) -> None:
     """Show where a subnet's milliseconds go, block by block, and where each coefficient comes from.
 
-    SUBNET is a configuration (JSON, or a file of it), or the folder of a build; by default the largest.
+    SUBNET is `largest`, `smallest`, a configuration or a net.config (JSON, or a file of it), or the folder of a build;
+    by default the largest.
     """
     from ofa_edge.api.predict import predict
+    from ofa_edge.workflows.named_subnet import named_subnet
 
-    chosen, space = _subnet(subnet, supernet)
+    chosen, space = named_subnet(subnet, supernet)
     found = predict(chosen, target, supernet=space, runtime=runtime, precision=precision, outside_key=outside_key)
     coefficients = found.coefficients
     if as_json:
@@ -126,39 +127,6 @@ def explain_command(
     click.echo("sources:\n  " + "\n  ".join(found.provenance.sources or ("none",)))
     for note in found.outside:
         click.echo(f"outside its key: {note}")
-
-
-def _subnet(text: str | None, supernet: str) -> "tuple[Subnet, Space]":
-    """A subnet and its space: a build's own, or one of a supernet's."""
-    from ofa_edge.builds import Build
-    from ofa_edge.errors import ConfigError, UnsupportedError
-    from ofa_edge.files import parse_json
-    from ofa_edge.shown import pasteable
-    from ofa_edge.space import Space
-    from ofa_edge.supernet.zoo import open_space
-
-    if text is not None and not text.lstrip().startswith("{") and Path(text).is_dir():
-        build = Build.open(Path(text))
-        if build.subnet is None or build.manifest.supernet is None:
-            raise UnsupportedError(
-                f"{text} was built from a file, and has no blocks to explain",
-                f"its network is {build.manifest.network.source}",
-                pasteable("ofa-edge", "predict", build.network.onnx, "--target", build.manifest.target.name),
-            )
-        return build.subnet, Space.from_json(build.manifest.supernet.space)
-    space = open_space(supernet)
-    if text is None:
-        return space.largest(), space
-    path = Path(text)
-    try:
-        content = parse_json(text if text.lstrip().startswith("{") else path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(
-            "cannot read the subnet", f"{text[:80]}: {error}", "give JSON, a JSON file, or a build's folder"
-        ) from error
-    if not isinstance(content, dict):
-        raise ConfigError("not a subnet configuration", text[:80], 'give {"ks": [...], "e": [...], "d": [...]}')
-    return space.from_config(content), space
 
 
 def _coefficients(coefficients: "Coefficients") -> list[dict[str, Any]]:

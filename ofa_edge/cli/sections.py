@@ -3,7 +3,7 @@
 import click
 
 SECTIONS = (
-    ("Networks for devices", ("build", "search", "verify", "profile", "sustain", "bundle", "report", "inspect")),
+    ("Networks for devices", ("build", "search", "run", "verify", "profile", "sustain", "bundle", "report", "inspect")),
     ("Latency", ("predict", "explain", "calibrate", "latency")),
     ("Supernets", ("train", "finetune", "predictor", "zoo")),
     ("Targets and devices", ("targets", "devices", "runner-kit", "doctor")),

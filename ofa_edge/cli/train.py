@@ -12,6 +12,11 @@ from ofa_edge.cli.options import json_option
 @click.command("train")
 @click.option("--recipe", metavar="NAME|FILE", help="A shipped recipe or a TOML file.")
 @click.option("--preset", metavar="NAME|FILE", help="Space and data for a recipe that names none.")
+@click.option(
+    "--from", "start", metavar="NAME|DIR", help="Begin with this supernet's weights and a new head, for your classes."
+)
+@click.option("--keep-classes", is_flag=True, help="With --from: classes of the same name keep their rows of the head.")
+@click.option("--resolutions", metavar="N,N,...", help="With --from: input sizes. Default: the supernet's.")
 @click.option("--list", "list_only", is_flag=True, help="List the shipped recipes and presets.")
 @click.option("--keys", "keys_only", is_flag=True, help="Print every key of a recipe file: docs/recipe.md.")
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), help="Shorten or lengthen all phases alike.")
@@ -34,6 +39,9 @@ from ofa_edge.cli.options import json_option
 def train_command(
     recipe: str | None,
     preset: str | None,
+    start: str | None,
+    keep_classes: bool,
+    resolutions: str | None,
     list_only: bool,
     keys_only: bool,
     scale: float | None,
@@ -53,6 +61,7 @@ def train_command(
     \b
     ofa-edge train --recipe ofa-edge --preset smoke              minutes on a CPU
     ofa-edge train --recipe ofa-edge --preset own-images --data DIR    your own images, 20 or more per class
+    ofa-edge train --from fashion-mnist --data DIR               a trained supernet, moved to your classes
     ofa-edge train --recipe my.toml --data DIR                   a recipe of your own (--keys: what it may hold)
     torchrun --nproc-per-node 2 -m ofa_edge train ...            several processes
     """  # noqa: D301 (click's own mark for lines that stay as they are)
@@ -67,17 +76,42 @@ def train_command(
 
         click.echo(recipe_page(), nl=False)
         return
-    if recipe is None:
-        raise click.UsageError("give --recipe NAME (see: ofa-edge train --list)")
+    if recipe is None and start is None:
+        raise click.UsageError("give --recipe NAME (see: ofa-edge train --list), or --from SUPERNET")
     overrides: dict[str, Any] = {key: value for key, value in (("scale", scale), ("seed", seed)) if value is not None}
     if pairs is not None:
         overrides["measure"] = {"pairs": pairs}
-    plan = load_recipe(recipe, preset, overrides)
-    _train(plan, data, out or Path("runs") / plan.name, threads, device, accept_code, dry_run, as_json)
+    package = None
+    if start is not None:
+        package, plan = _moved(start, recipe, preset, overrides, keep_classes, resolutions)
+    elif keep_classes or resolutions is not None:
+        raise click.UsageError("--keep-classes and --resolutions are of --from SUPERNET")
+    else:
+        plan = load_recipe(str(recipe), preset, overrides)
+    _train(plan, package, data, out or Path("runs") / plan.name, threads, device, accept_code, dry_run, as_json)
+
+
+def _moved(
+    start: str, recipe: str | None, preset: str | None, overrides: dict[str, Any], keep: bool, sizes: str | None
+) -> tuple[Any, Any]:
+    """The supernet to begin with, and the recipe for it."""
+    from ofa_edge.supernet.zoo import open_supernet
+    from ofa_edge.training.transfer import METHOD, transfer_recipe
+
+    if preset is not None:
+        raise click.UsageError("--preset brings a space, and --from has the supernet's: leave one of them out")
+    try:
+        resolutions = None if sizes is None else sorted({int(each) for each in sizes.split(",")})
+    except ValueError as error:
+        raise click.UsageError(f"--resolutions {sizes}: give sizes in pixels, as 128,160,192") from error
+    package = open_supernet(start)
+    plan = transfer_recipe(package, recipe or METHOD, overrides, keep_classes=keep, resolutions=resolutions)
+    return package, plan
 
 
 def _train(
     plan: Any,
+    package: Any,
     data: Path | None,
     folder: Path,
     threads: int | None,
@@ -93,6 +127,7 @@ def _train(
     from ofa_edge.training.data import load_data, resolve
     from ofa_edge.training.distributed import World, check_device
     from ofa_edge.training.plan import describe, plan_run
+    from ofa_edge.training.transfer import begin, settled
     from ofa_edge.workflows.train import claim_run_folder, estimate_run, train
 
     check_device(device)
@@ -102,12 +137,17 @@ def _train(
         torch.set_num_threads(threads)
     world = World.join(device)
     try:
+        plan = plan if package is None else settled(plan, package, dataset)
         resolved = resolve(plan, dataset, world.size)
         plan = resolved.recipe
+        begun = None
+        if package is not None:
+            begun = begin(plan, package, plan.make_space(len(dataset.class_names)), dataset.class_names)
         images = len(dataset.train) - plan.data.held_out_images
         run = plan_run(plan, plan.make_space(len(dataset.class_names)), images, world.size)
         if world.first:
-            lines = [*dataset.notes, *resolved.notes, *class_table(resolved.counts), *describe(plan, run, images)]
+            notes = [*dataset.notes, *(begun.changes if begun else ()), *resolved.notes]
+            lines = [*notes, *class_table(resolved.counts), *describe(plan, run, images)]
             click.echo("\n".join(lines), err=True)
             click.echo(f"  run folder {folder}; a run found there is continued", err=True)
         if dry_run:
@@ -125,6 +165,7 @@ def _train(
                 device=device,
                 world=world,
                 accept_code=accept_code,
+                start=package,
                 on_step=bars.step,
                 on_stage=bars.stage,
             )

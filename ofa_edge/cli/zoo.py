@@ -1,16 +1,20 @@
-"""`ofa-edge zoo list` and `ofa-edge zoo import`."""
+"""`ofa-edge zoo list`, `zoo import` and `zoo net-config`."""
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ofa_edge.cli.console import next_step, print_json, table
-from ofa_edge.cli.options import Numbers, json_option
+from ofa_edge.cli.options import Numbers, json_option, supernet_option
 from ofa_edge.cli.streams import for_bars
 from ofa_edge.shown import pasteable
+
+if TYPE_CHECKING:
+    from ofa_edge.supernet.published import PublishedFile
 
 
 @click.group("zoo")
@@ -19,8 +23,24 @@ def zoo_group() -> None:
 
 
 @zoo_group.command("list")
-def list_command() -> None:
-    """List supernets; the last column is the flag to paste."""
+@click.option("--published", "everything", is_flag=True, help="Every published file, with its address and command.")
+@json_option("Print the published files as JSON.")
+def list_command(everything: bool, as_json: bool) -> None:
+    """List supernets, with the flag to paste, and where the files are that others published."""
+    from dataclasses import asdict
+
+    from ofa_edge.supernet.published import FILES, LICENCE
+
+    if as_json:
+        print_json({"licence": LICENCE, "files": [asdict(each) for each in FILES]})
+    elif everything:
+        click.echo("\n\n".join([*map(_published, FILES), f"licence: {LICENCE}"]))
+    else:
+        click.echo(table(_supernets()))
+        click.echo(_elsewhere())
+
+
+def _supernets() -> list[list[str]]:
     from ofa_edge.supernet.zoo import DEFAULT, UNTRAINED, open_supernet
 
     package = open_supernet(DEFAULT)
@@ -36,8 +56,25 @@ def list_command() -> None:
     )
     for name, space in UNTRAINED.items():
         rows.append([name, f"{space.count:.3g}", "untrained", "-", f"--untrained --supernet {name}"])
-    rows += _imports(Path("imported"))
-    click.echo(table(rows))
+    return rows + _imports(Path("imported"))
+
+
+def _published(each: "PublishedFile") -> str:
+    return f"{each.name} ({each.kind})\n  {each.address}\n  {each.known}\n  once it is here: {each.command}"
+
+
+def _elsewhere() -> str:
+    """The published files in short."""
+    from ofa_edge.supernet.published import FILES, LICENCE
+
+    lines = ["", "published weights, which do not come with ofa-edge:"]
+    for each in FILES:
+        if each.kind == "supernet":
+            lines += [f"  {each.name}", f"    {each.address}", f"    {each.known}"]
+    others = Counter(each.kind for each in FILES if each.kind != "supernet")
+    counted = ", ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in others.items())
+    lines += [f"  and {counted}: ofa-edge zoo list --published", f"  licence: {LICENCE}"]
+    return "\n".join([*lines, "  bring a file here, then: ofa-edge zoo import FILE"])
 
 
 def _imports(parent: Path) -> list[list[str]]:
@@ -95,6 +132,27 @@ def import_command(subnet: bool, as_json: bool, **options: Any) -> None:
         print_json({**facts, "folder": str(folder)})
     else:
         click.echo(_imported(folder, facts))
+
+
+@zoo_group.command("net-config")
+@click.argument("subnet")
+@supernet_option()
+@click.option("--out", type=click.Path(path_type=Path), help="A file for it, in place of stdout.")
+def net_config_command(subnet: str, supernet: str, out: Path | None) -> None:
+    """Write a subnet as a net.config, from which the reference builds a network.
+
+    SUBNET is `largest`, `smallest`, a configuration (JSON, or a file of it), or the folder of a build. Its input size
+    is not part of a net.config.
+    """
+    from ofa_edge.files import write_json
+    from ofa_edge.supernet.importing.written import net_config
+    from ofa_edge.workflows.named_subnet import named_subnet
+
+    chosen, space = named_subnet(subnet, supernet)
+    if out is None:
+        print_json(net_config(space, chosen))
+    else:
+        write_json(out, net_config(space, chosen))
 
 
 def _print_subnet(found: dict[str, Any], out: Path | None, as_json: bool) -> None:

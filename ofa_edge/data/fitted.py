@@ -66,6 +66,11 @@ class Frame:
         x, y, right, bottom = self.content
         return np.asarray(np.clip(moved, [x, y, x, y], [right, bottom, right, bottom]))
 
+    def back(self, corners: Corners) -> Corners:
+        """Boxes [M, 4] of the input, in the picture; cut at its borders."""
+        moved = (corners - np.tile(self.offset, 2)) / np.tile(self.scale, 2)
+        return np.asarray(np.clip(moved, 0, np.tile(self.size, 2)))
+
     def nearest(self, values: NDArray[np.integer], outside: int) -> NDArray[np.integer]:
         """A picture's values [height, width], each point of the input as its nearest; `outside` beyond the picture."""
         rows, columns = self.shape

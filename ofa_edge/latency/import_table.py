@@ -49,6 +49,7 @@ def write_table_target(imported: ImportedTable, like: str, folder: Path) -> Path
         "schema": 2,
         "kind": "table",
         "space": imported.space.hash,
+        "resolutions": imported.space.resolutions,
         "models": [
             {
                 "key": dataclasses.asdict(model.key),

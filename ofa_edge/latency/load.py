@@ -161,10 +161,14 @@ class FittedFacts(Strict):
 
 class _File(Strict):
     schema_version: Literal[2] = Field(alias="schema")
+    resolutions: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(default=None, min_length=1)  # the space's
 
 
 class AnalyticFile(_File):
-    """Analytic models. `space` is the hash of the one space they hold for; null where they hold for any."""
+    """Analytic models. `space` is the hash of the one space they hold for; null where they hold for any.
+
+    A file that says the input sizes behind the hash holds for the same networks at other sizes too.
+    """
 
     kind: Literal["analytic"]
     space: str | None = None
@@ -230,7 +234,7 @@ def load_latency_model(
     path = target.latency_path
     found, outside = find_facts(target, runtime, precision, version, outside_key=outside_key)
     file = read_latency_file(path)
-    if file.space is not None and file.space != space.hash:
+    if file.space not in (None, space.hash, space.hash_at(file.resolutions or space.resolutions)):
         raise SpaceMismatchError(
             f"latency file {path.name} was made for another search space",
             f"{path}: space {file.space[:12]}; '{space.name}' is {space.hash[:12]}",

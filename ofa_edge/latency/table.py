@@ -17,6 +17,7 @@ from ofa_edge.latency.fill import Lines
 from ofa_edge.latency.protocol import Z50, Z90, Interval, Key, Provenance, Share
 from ofa_edge.latency.table_keys import fixed_parts, require_dialect
 from ofa_edge.space import Genomes, Space, Subnet
+from ofa_edge.space.words import one_of
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +50,7 @@ class TableModel:
         if self.extrapolated and len(tables) < LEAST_TABLES:
             raise ConfigError(
                 f"no latency table for {self.extrapolated[0]} px",
-                f"space '{space.name}' has {space.resolutions}; there are tables for {tuple(sorted(tables))}",
+                f"space '{space.name}' takes {one_of(space.resolutions)}; there are tables for {sorted(tables)}",
                 f"give that table, or tables of at least {LEAST_TABLES} resolutions to fill it in from",
             )
         self._lines = Lines(space, tables)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from ofa_edge import cost
 from ofa_edge.records.base import Count, Digest, Finite, JsonObject, Record
+from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Space, Subnet
 from ofa_edge.vocabulary import NetworkKind, Task
 
@@ -74,6 +75,7 @@ class NetworkRecord(Record):
         trained: whether its weights are.
         dataset: what its accuracy was measured on.
         decoding: how a detector's outputs become boxes.
+        ranges: that its training settled for int8 artifacts, if it was trained for them.
         changes: what was done to a given file before anything was made of it.
         assumed: what a given file does not say and nobody gave, a sentence each.
     """
@@ -88,5 +90,6 @@ class NetworkRecord(Record):
     trained: bool
     dataset: str | None = None
     decoding: JsonObject | None = None  # Decoding.to_json()
+    ranges: RangesRecord | None = None
     changes: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()

@@ -228,6 +228,7 @@ class Runtime(ABC):
         sizes: models of the artifact's bytes, by precision.
         app: whether the Android demo runs its artifacts.
         mixes: whether it can leave layers of an integer artifact in fp32.
+        rounds_as_trained: whether its int8 artifacts round where `finetune --qat int8` does, and nowhere else.
         delegates: the distribution whose delegate takes over operators; None where the runtime has none.
     """
 
@@ -241,6 +242,7 @@ class Runtime(ABC):
     sizes: ClassVar[Mapping[str, SizeModel]] = MappingProxyType({})
     app: ClassVar[bool] = False
     mixes: ClassVar[bool] = False
+    rounds_as_trained: ClassVar[bool] = False
     delegates: ClassVar[str | None] = None
 
     # -- what a target can do with it, before any work --------------------------------------------------------------

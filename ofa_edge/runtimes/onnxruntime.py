@@ -37,7 +37,7 @@ class OnnxRuntime(Runtime):
 
             out = folder / self.artifact_name
             if ranges:
-                quantise(network.onnx, out, network.inputs(export.calibration))
+                quantise(network.onnx, out, network.inputs(export.calibration), network.ranges)
             else:
                 copy_file(network.onnx, out)
 
@@ -45,6 +45,7 @@ class OnnxRuntime(Runtime):
             "model": network.digest,
             "precision": export.precision,
             "calibration": export.calibration.digest if ranges else None,
+            "ranges": network.ranges.digest if ranges and network.ranges else None,
             "preprocessing": network.preprocessing.to_json() if ranges and network.preprocessing else None,
         }
         entry = stages.run("onnxruntime", inputs, ("onnx", "onnxruntime"), produce)

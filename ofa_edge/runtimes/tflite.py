@@ -70,6 +70,7 @@ class TFLite(Runtime):
     )
     app = True
     mixes = True
+    rounds_as_trained = True
     delegates = "ai-edge-litert"
 
     @property
@@ -131,6 +132,7 @@ class TFLite(Runtime):
         from ofa_edge.export.tflite.rewrites import names
 
         network, meant = export.network, numbers(export.precision)
+        images = meant.ranges and network.ranges is None
 
         def produce(folder: Path) -> None:
             from ofa_edge.export.tflite.convert import convert
@@ -139,16 +141,18 @@ class TFLite(Runtime):
                 network.onnx,
                 folder / _BARE,
                 export.precision,
-                network.inputs(export.calibration) if meant.ranges else None,
+                network.inputs(export.calibration) if images else None,
                 preprocessing=network.preprocessing,
+                ranges=network.ranges,
                 keep_failure=failures_folder() / f"{network.digest[:12]}-{export.precision}.onnx",
             )
 
         inputs = {
             "model": network.digest,
             "precision": export.precision,
-            "rewrites": names(export.precision),
-            "calibration": export.calibration.digest if meant.ranges else None,
+            "rewrites": names(export.precision, settled=meant.ranges and network.ranges is not None),
+            "calibration": export.calibration.digest if images else None,
+            "ranges": network.ranges.digest if meant.ranges and network.ranges else None,
             "preprocessing": network.preprocessing and network.preprocessing.to_json(),
         }
         return stages.run("tflite-bare", inputs, (_tensorflow(),), produce)

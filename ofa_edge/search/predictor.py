@@ -21,7 +21,7 @@ from ofa_edge.search.features import LOG_MACS_OFFSET, Features, LinearFeatures
 from ofa_edge.search.macs_predictor import MacsLine, MacsPredictor
 from ofa_edge.search.predictor_file import HINT, read_predictor_file, require_space
 from ofa_edge.search.ranking import Ranking, rank
-from ofa_edge.search.regression import fit_linear
+from ofa_edge.search.regression import LinearModel, fit_linear
 from ofa_edge.space import Genomes, Space
 
 Floats = NDArray[np.float64]
@@ -125,14 +125,26 @@ class AccuracyPredictor:
         return replace(self, fitted_to=fitted_to)
 
     @classmethod
-    def fit(cls, space: Space, genomes: Genomes, accuracy: Floats, seed: int = 0) -> "AccuracyPredictor":
+    def fit(
+        cls,
+        space: Space,
+        genomes: Genomes,
+        accuracy: Floats,
+        seed: int = 0,
+        prior: "AccuracyPredictor | None" = None,
+    ) -> "AccuracyPredictor":
         """Fit to measured pairs.
+
+        A prior is a predictor of the same space before its weights were trained for other classes: its prediction is
+        scaled to the new pairs, and the regression is of what is left. It is kept only where that predicts held-out
+        pairs better.
 
         Args:
             space: the search space.
             genomes: [N, genome_length], canonical.
             accuracy: measured top-1 of each, fractions of 1: [N].
             seed: of the split into folds. It moves the error estimate a little, and the predictions not at all.
+            prior: what was known before.
 
         Raises:
             DataError: too few pairs, or accuracies that are not fractions.
@@ -141,12 +153,13 @@ class AccuracyPredictor:
         _check_pairs(space, genomes, accuracy)
         features = Features(space)
         values = features(genomes)
-        model = fit_linear(values, accuracy, features.detailed)
         fold = np.random.default_rng(seed).permutation(len(accuracy)) % FOLDS
-        predicted = np.empty(len(accuracy))
-        for index in range(FOLDS):
-            part = fit_linear(values[fold != index], accuracy[fold != index], features.detailed)
-            predicted[fold == index] = values[fold == index] @ part.weights + part.bias
+        known = None if prior is None or len(prior.weights) != values.shape[1] else prior.weights
+        tried = [
+            _cross_validated(values, accuracy, fold, features.detailed, each)
+            for each in ((None,) if known is None else (None, known))
+        ]
+        predicted, model = min(tried, key=lambda found: float(np.mean((found[0] - accuracy) ** 2)))
         macs = features.macs(genomes).astype(np.float64)
         held_out = HeldOut(
             rmse=float(np.sqrt(np.mean((predicted - accuracy) ** 2))),
@@ -197,6 +210,29 @@ class AccuracyPredictor:
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError("damaged accuracy predictor", f"{path}: {error}", HINT) from error
         return cls(space, weights, float(bias[0]), held_out, metric, fitted_to)
+
+
+def _cross_validated(
+    values: Floats, accuracy: Floats, fold: NDArray[np.integer], detailed: int, prior: Floats | None
+) -> tuple[Floats, LinearModel]:
+    """What fits say of the pairs that they did not see, and the fit to all of them."""
+    predicted = np.empty(len(accuracy))
+    for index in range(FOLDS):
+        part = _fit(values[fold != index], accuracy[fold != index], detailed, prior)
+        predicted[fold == index] = values[fold == index] @ part.weights + part.bias
+    return predicted, _fit(values, accuracy, detailed, prior)
+
+
+def _fit(values: Floats, accuracy: Floats, detailed: int, prior: Floats | None) -> LinearModel:
+    """A linear fit; with a prior, of what its prediction, scaled to these pairs, leaves."""
+    if prior is None:
+        return fit_linear(values, accuracy, detailed)
+    said = values @ prior
+    spread = float(((said - said.mean()) ** 2).sum())
+    # Ranks may not turn round: a slope below 0 says that the prior knows nothing of these pairs.
+    slope = max(float(((said - said.mean()) * accuracy).sum()) / spread, 0.0) if spread else 0.0
+    left = fit_linear(values, accuracy - slope * said, detailed)
+    return LinearModel(left.weights + slope * prior, left.bias)
 
 
 def _check_pairs(space: Space, genomes: Genomes, accuracy: Floats) -> None:

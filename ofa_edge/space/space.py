@@ -130,6 +130,10 @@ class Space(SpaceFields):
         del facts["name"]
         return sha256_bytes(canonical_json(facts))
 
+    def hash_at(self, resolutions: tuple[int, ...]) -> str:
+        """The hash that this space has with other input sizes, which shape no weights and no blocks."""
+        return dataclasses.replace(self, resolutions=tuple(resolutions)).hash
+
     def to_json(self) -> dict[str, Any]:
         """The space as JSON, with its family."""
         facts = dataclasses.asdict(self)
@@ -239,8 +243,12 @@ class Space(SpaceFields):
         """Read a subnet from `Subnet.config()` or from either dialect of the reference.
 
         The reference's vectors hold an entry for every block of the supernet, skipped ones included; those are dropped.
+        One number in place of a vector holds everywhere: `{"ks": 7, "e": 6, "d": 4}`.
         The resolution is `r` (an int, or a list of one) or `image_size`; the largest of the space where it is absent.
         ResNet's `{"d", "e", "w"}` counts extra blocks in `d`, the stem's convolution first, and holds indices in `w`.
+
+        Raises:
+            ConfigError: a key is missing or unknown, or has another length or other values than the space; names them.
         """
         return self.check(read_config(self, config))
 

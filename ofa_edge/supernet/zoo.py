@@ -13,6 +13,7 @@ from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
 from ofa_edge.files import atomic_path, parse_json, sha256_file
+from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.header import NETWORK_FORMAT, read_weights_file
@@ -42,6 +43,7 @@ WEIGHTS, PREDICTOR, PAIRS, IMAGES, LABELS = (
     "labels.txt",
 )
 NETWORK = "network.safetensors"  # in place of WEIGHTS: one static network, nothing to search
+RANGES = "ranges"  # in the header of a NETWORK that was trained for int8
 FINETUNED = "finetune.json"  # how a fine-tuned NETWORK came about
 RECORDS = ("figures.json", FINETUNED)  # what a run says of itself
 SPLITS = ("calibration", "validation", "test")
@@ -61,6 +63,7 @@ class SupernetPackage:
         dataset: what it was trained on; None if untrained.
         subnet: the only network, where the folder holds one static network instead of a supernet.
         reading: how values in image files become pixels, as in its training.
+        ranges: those that training settled for int8, of one network that was trained for it.
     """
 
     name: str
@@ -72,6 +75,7 @@ class SupernetPackage:
     dataset: str | None
     subnet: Subnet | None = None
     reading: Reading = AS_STORED
+    ranges: RangesRecord | None = None
 
     @property
     def trained(self) -> bool:
@@ -181,7 +185,8 @@ def open_supernet(name_or_path: str | Path, *, untrained: bool = False) -> Super
         raise WeightsError(
             f"no weights for '{name_or_path}'",
             "the published weights do not ship with ofa-edge",
-            "ofa-edge zoo import FILE where you have them; --untrained for latency and conversion work",
+            "ofa-edge zoo list says where they are, ofa-edge zoo import FILE takes them; --untrained for latency and "
+            "conversion work",
         )
     folder = zoo_folder() / DEFAULT if name_or_path == DEFAULT else Path(name_or_path)
     if not folder.is_dir():
@@ -209,6 +214,7 @@ def _read_package(name: str, folder: Path) -> SupernetPackage:
         mean, std = (tuple(float(item) for item in parse_json(facts[key])) for key in ("mean", "std"))
         dataset = facts["dataset"]
         reading = Reading.from_json(parse_json(facts["reading"])) if "reading" in facts else AS_STORED
+        ranges = RangesRecord.model_validate_json(facts[RANGES]) if RANGES in facts else None
     except (ConfigError, KeyError, ValueError, TypeError) as error:
         raise WeightsError("incomplete weights header", f"{path}: {error}", "train again") from error
     if len(labels) != weights.space.num_classes or len(mean) != weights.space.in_channels:
@@ -218,7 +224,7 @@ def _read_package(name: str, folder: Path) -> SupernetPackage:
             "train again",
         )
     _require_labels(folder / LABELS, labels)
-    return SupernetPackage(name, weights.space, folder, labels, mean, std, dataset, weights.subnet, reading)
+    return SupernetPackage(name, weights.space, folder, labels, mean, std, dataset, weights.subnet, reading, ranges)
 
 
 def _require_labels(path: Path, labels: tuple[str, ...]) -> None:

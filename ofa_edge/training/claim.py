@@ -16,7 +16,16 @@ from ofa_edge.files import canonical_json, parse_json, sha256_bytes, write_json
 IDENTITY = "identity"  # key of the marker
 ACCEPT_CODE = "--accept-changed-code"
 # Of the package's source, what decides the result of training.
-_DECIDING = ("data", "space", "supernet", "training", "workflows/train.py", "workflows/finetune.py", "metrics.py")
+_DECIDING = (
+    "data",
+    "space",
+    "supernet",
+    "training",
+    "workflows/train.py",
+    "workflows/finetune.py",
+    "workflows/new_head.py",
+    "metrics.py",
+)
 
 
 @dataclass(frozen=True)

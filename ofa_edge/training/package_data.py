@@ -61,7 +61,7 @@ def training_data(package: SupernetPackage, dataset: str | None, folder: Path | 
     Raises:
         DataError: see `open_for`.
     """
-    facts = _recipe_facts(package)
+    facts = recipe_facts(package)
     data = facts.get("data", {})
     seed = data.get("split_seed", 0)
     found = _open(package, dataset, data.get("dataset", IMAGE_FOLDER), folder, seed)
@@ -99,10 +99,11 @@ def predictor_images(package: SupernetPackage, dataset: str | None, folder: Path
 
 def package_metric(package: SupernetPackage) -> Metric:
     """What the package's recipe measures subnets by."""
-    return "balanced" if _recipe_facts(package).get("measure", {}).get("metric") == "balanced" else "top1"
+    return "balanced" if recipe_facts(package).get("measure", {}).get("metric") == "balanced" else "top1"
 
 
-def _recipe_facts(package: SupernetPackage) -> dict[str, Any]:
+def recipe_facts(package: SupernetPackage) -> dict[str, Any]:
+    """The recipe that a package was trained with, as JSON values; nothing where it is not at hand."""
     path = package.file("recipe.json")
     try:
         value = parse_json(path.read_bytes())["recipe"] if path else {}

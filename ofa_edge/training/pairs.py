@@ -16,6 +16,8 @@ from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.evaluate import measure
 from ofa_edge.supernet.network import Supernet
 
+_CORNER_SIZES = 8  # resolutions whose largest and smallest subnets are in every sample
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -26,11 +28,17 @@ class Pair:
 
 
 def sample_subnets(space: Space, count: int, seed: int) -> list[Subnet]:
-    """`count` distinct subnets: the largest and the smallest at each resolution, then random ones at random sizes."""
+    """`count` distinct subnets: the largest and the smallest at each resolution, then random ones at random sizes.
+
+    Of many resolutions those are taken from a few, evenly spread; a larger sample begins with a smaller one.
+    """
     total = space.count * len(space.resolutions)
     if count > total:
         raise ConfigError("more pairs than subnets", f"{count} of a space of {total}", f"--pairs {total}")
-    corners = [corner for r in space.resolutions for corner in (space.largest(r), space.smallest(r))]
+    last = len(space.resolutions) - 1
+    places = np.linspace(0, last, min(last + 1, _CORNER_SIZES)).round().astype(int).tolist()
+    sizes = [space.resolutions[place] for place in places]
+    corners = [corner for r in sizes for corner in (space.largest(r), space.smallest(r))]
     rng = np.random.default_rng(seed)
     chosen = dict.fromkeys(corners[:count])
     while len(chosen) < count:

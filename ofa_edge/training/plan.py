@@ -149,6 +149,11 @@ def _trained_expands(elastic: Space, phase: Phase) -> set[float]:
     return set().union(*(of[choice] for choice in phase.subnets))
 
 
+def passes(phase: Phase) -> int:
+    """Forward passes that a step of a subnet costs: no gradient goes below a head that is trained alone."""
+    return FORWARD_BACKWARD if phase.train == "all" else 1
+
+
 @functools.cache
 def expected_macs(space: Space, elastic: Space, phase: Phase) -> float:
     """Expected cost of one image in a step of a phase."""
@@ -161,7 +166,7 @@ def expected_macs(space: Space, elastic: Space, phase: Phase) -> float:
             "smallest": float(cost.macs(elastic, elastic.smallest(resolution))),
             "random": float(table(elastic.sample(rng, _SAMPLES, resolution)).mean()),
         }
-        total += FORWARD_BACKWARD * sum(mean[choice] for choice in phase.subnets)
+        total += passes(phase) * sum(mean[choice] for choice in phase.subnets)
         if phase.distill == "teacher":
             total += cost.macs(space, space.largest(resolution))
     return total / len(phase.resolutions or space.resolutions)
@@ -193,7 +198,8 @@ def _described(part: PhasePlan, run: RunPlan) -> str:
     return (
         f"  {phase.name}: {part.steps} steps ({part.steps / run.steps_per_epoch:.1f} epochs), lr {part.lr:.4g}, "
         f"{' + '.join(phase.subnets)} at {_list(sorted(set(part.resolutions())))} px; {elastic}"
-        f"from {source[phase.distill]}{', channels sorted first' if phase.sort_channels else ''}; "
+        f"from {source[phase.distill]}{', channels sorted first' if phase.sort_channels else ''}"
+        f"{', the head alone' if phase.train == 'head' else ''}; "
         f"{100 * part.macs_per_image * part.steps * run.batch / run.macs:.0f} % of the cost"
     )
 

@@ -127,6 +127,14 @@ class DataRecipe(Strict):
         return self.held_out
 
 
+class StartRecipe(Strict):
+    """Weights that a run begins with, in place of random ones: those of a trained supernet, with another head."""
+
+    supernet: str = key("name or folder of the supernet")
+    weights: str | None = key("SHA-256 of its weights; filled in when the run begins", None)
+    keep_classes: bool = key("classes that both have by name keep their rows of the head", False)
+
+
 class AugmentRecipe(Strict):
     """See `ofa_edge.data.augment`. With `crop`, any shift comes on top."""
 
@@ -210,6 +218,7 @@ class Phase(Strict):
         "distance from the largest one's predictions: KL, or AlphaNet's adaptive alpha-divergence", "kl"
     )
     ramp: Share = key("first part of the phase, over which the gradients of all but the largest rise from 0 to 1", 0.0)
+    train: Literal["all", "head"] = key("what is trained: all weights, or the last layer alone", "all")
     sort_channels: bool = key("before the phase, sort channels so that smaller subnets keep the important ones", False)
 
     @model_validator(mode="after")
@@ -253,7 +262,11 @@ class Recipe(Strict):
     clip_norm: Annotated[float, Field(gt=0)] | None = key("gradients are scaled to at most this norm", None)
     clip_value: Annotated[float, Field(gt=0)] | None = key("each gradient is cut to at most this size", None)
     zero_gamma: bool = key("residual blocks start as identities", False)
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = key(
+        "the rate of each layer is that of the one behind it times this: the head's is the phase's", 1.0
+    )
     amp: bool = key("convolutions in bfloat16 (autocast): for GPUs", False)
+    start: StartRecipe | None = key("see [start]", None)
     space: SpaceRecipe = key("see [space]")
     data: DataRecipe = key("see [data]")
     augment: AugmentRecipe = key("see [augment]", AugmentRecipe())
@@ -276,7 +289,18 @@ class Recipe(Strict):
     @property
     def digest(self) -> str:
         """SHA-256 of what decides the weights; what is measured afterwards is not part of it."""
-        return sha256_bytes(canonical_json(self.model_dump(mode="json", exclude={"measure", "description"})))
+        return sha256_bytes(canonical_json(self.deciding))
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """What decides the weights, as JSON values; keys that came later only where they are not the default."""
+        facts = self.model_dump(mode="json", exclude={"measure", "description"})
+        facts["phases"] = [
+            {name: value for name, value in phase.items() if (name, value) != ("train", "all")}
+            for phase in facts["phases"]
+        ]
+        usual = {"start": None, "layer_decay": 1.0}
+        return {name: value for name, value in facts.items() if name not in usual or value != usual[name]}
 
     def make_space(self, num_classes: int) -> Space:
         """The space for data with that many classes."""

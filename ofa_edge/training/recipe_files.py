@@ -64,7 +64,7 @@ def load_recipe(
         added.pop("description", None)
         values = {**joined(values, added), "name": name}
         where = f"{name_or_path} with preset {preset}"
-    missing = [key for key in _METHOD_ONLY if key not in values]
+    missing = [key for key in _METHOD_ONLY if key not in {**values, **(overrides or {})}]
     if missing and preset is None:
         raise ConfigError(
             f"recipe '{name_or_path}' is a method",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -23,6 +23,7 @@ from ofa_edge.training.distributed import World
 from ofa_edge.training.losses import soft_cross_entropy
 from ofa_edge.training.optimizer import make_optimizer, set_learning_rate
 from ofa_edge.training.plan import FORWARD_BACKWARD, warmup_cosine
+from ofa_edge.training.quantised import QuantisedNet
 from ofa_edge.training.recipe import AugmentRecipe, Balance, Positive, Share
 from ofa_edge.training.run import Progress, Run
 
@@ -47,6 +48,8 @@ class SingleRecipe(Strict):
     augment: AugmentRecipe = AugmentRecipe()
     balance: Balance = "none"  # see DataRecipe
     seed: Annotated[int, Field(ge=0)] = 0
+    qat: Literal["int8"] | None = None  # train what the int8 artifact computes; batch norms are frozen then
+    watch: Share = 0.5  # of the steps, while int8 ranges follow what is seen; they are frozen afterwards
 
     @property
     def digest(self) -> str:
@@ -58,7 +61,7 @@ class SingleTrainer:
     """Trains a static network at its subnet's resolution.
 
     Args:
-        net: the network; trained in place.
+        net: the network; trained in place. As `recipe.qat` asks, through its int8 form, whose ranges it then has.
         recipe: how.
         train: training images.
         preprocessing: normalisation, at any size.
@@ -71,7 +74,7 @@ class SingleTrainer:
 
     def __init__(
         self,
-        net: StaticNet,
+        net: StaticNet | QuantisedNet,
         recipe: SingleRecipe,
         train: Images,
         preprocessing: Preprocessing,
@@ -83,21 +86,26 @@ class SingleTrainer:
         log_every: int | None = None,
     ) -> None:
         self.recipe, self.world, self.device = recipe, world or World(), torch.device(device)
-        self.net, self.teacher = net, teacher
+        self.model, self.teacher = net, teacher
+        self.net = net = net.net if isinstance(net, QuantisedNet) else net
         size = net.subnet.resolution
         self.batches = Batches(
             train, [size], preprocessing, recipe.augment, recipe.batch, recipe.seed, self.world, recipe.balance
         )
         weights = class_weights(train.labels, net.space.num_classes) if recipe.balance == "loss" else None
         self._class_weights = None if weights is None else weights.to(self.device)
-        for module in (net, teacher):
+        for module in (self.model, teacher):
             if module is not None:
                 module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.steps = max(1, round(recipe.epochs * self.batches.per_epoch))
-        optimizer = make_optimizer(net, recipe.momentum, recipe.weight_decay)
+        self._watched = 0
+        if isinstance(self.model, QuantisedNet):
+            self._watched = round(recipe.watch * self.steps)
+            self.model.before_classifier = lambda features: self._noise.features(features) if self._noise else features
+        optimizer = make_optimizer(self.model, recipe.momentum, recipe.weight_decay)
         source = f"{net.space.hash[:12]}/{net.subnet.id}/{teacher.subnet.id if teacher else 'alone'}"
         digest = f"{recipe.digest}/{source}/{train.digest[:16]}"
-        self._run = Run(net, optimizer, folder, digest, self.steps, self.world, log_every)
+        self._run = Run(self.model, optimizer, folder, digest, self.steps, self.world, log_every)
         self._noise: Noise | None = None
         per_image = FORWARD_BACKWARD * cost.macs(net.space, net.subnet)
         if teacher and recipe.distill:
@@ -141,9 +149,9 @@ class SingleTrainer:
         self._noise = Noise(int(rng.integers(2**62)), recipe.dropout, 0.0, whole, self.world.rows(recipe.batch))
         lr = self._learning_rate(step)
         set_learning_rate(self._run.optimizer, lr)
-        self.net.train()
+        self.model.train()
         self._run.optimizer.zero_grad()
-        logits = self.net(x)
+        logits = self._answers(x, step)
         loss = label_loss(logits, labels, recipe.label_smoothing, self._class_weights)
         if self.teacher is not None and recipe.distill:
             with torch.no_grad():
@@ -166,6 +174,15 @@ class SingleTrainer:
             expected_macs=self.expected_macs,
             ends_epoch=(step + 1) % self.batches.per_epoch == 0,
         )
+
+    def _answers(self, x: Tensor, step: int) -> Tensor:
+        model = self.model
+        if not isinstance(model, QuantisedNet) or step >= self._watched:
+            return model(x)  # type: ignore[no-any-return]
+        with model.watched():
+            logits: Tensor = model(x)
+        model.follow(self.world.average)
+        return logits
 
     def _learning_rate(self, step: int) -> float:
         recipe = self.recipe

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ofa_edge import cost
 from ofa_edge.data.dataset import Images
 from ofa_edge.errors import WeightsError
-from ofa_edge.space import Space, Subnet
+from ofa_edge.space import CLASSIFIER, Space, Subnet, layout
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.noise import Noise
 from ofa_edge.supernet.normalise import synchronise
@@ -22,12 +22,19 @@ from ofa_edge.training.batches import Batches
 from ofa_edge.training.checkpoint import Position
 from ofa_edge.training.distributed import World
 from ofa_edge.training.optimizer import clip_gradients, make_optimizer, set_learning_rate
-from ofa_edge.training.plan import FORWARD_BACKWARD, PhasePlan, plan_run
+from ofa_edge.training.plan import PhasePlan, passes, plan_run
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.run import Progress, Run
 from ofa_edge.training.step import StepFunction, TrainingStep, recipe_step, step_identity
 
 TEACHER = "teacher.safetensors"
+
+
+def layer_shares(space: Space, decay: float) -> Callable[[str], float]:
+    """Share of the learning rate of each parameter, by its name: `decay` to the number of layers behind its own."""
+    places = [place.source for place in layout(space, space.largest())]
+    shares = {f"{name}.": decay**behind for behind, name in enumerate(reversed(places))}
+    return lambda name: next((share for prefix, share in shares.items() if name.startswith(prefix)), 1.0)
 
 
 class Trainer:
@@ -44,6 +51,7 @@ class Trainer:
         log_every: steps between two lines of the log.
         step_function: computes the gradients of a step; by default as the recipe says. What a run is expected to cost
             is the recipe's in any case.
+        start: what the run begins with, in place of random weights; of the same space, and trained in place.
     """
 
     def __init__(
@@ -57,6 +65,7 @@ class Trainer:
         after_phase: Callable[[PhasePlan, Supernet], None] = lambda phase, net: None,
         log_every: int | None = None,
         step_function: StepFunction = recipe_step,
+        start: Supernet | None = None,
     ) -> None:
         self.recipe, self.space, self.folder, self.device = recipe, space, folder, torch.device(device)
         self.world, self.after_phase, self.step_function = world or World(), after_phase, step_function
@@ -73,14 +82,17 @@ class Trainer:
         self._class_weights = None if weights is None else weights.to(self.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            self.net = Supernet(space)
+            self.net = Supernet(space) if start is None else start
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if recipe.zero_gamma:
             for norm in self.net.residual_norms():
                 torch.nn.init.zeros_(norm.weight)
         synchronise(self.net, self.world.group)
         self.teacher: nn.Module | None = None
-        optimizer = make_optimizer(self.net, recipe.momentum, recipe.weight_decay)
+        optimizer = make_optimizer(
+            self.net, recipe.momentum, recipe.weight_decay, layer_shares(space, recipe.layer_decay)
+        )
+        self._trained: str | None = None  # of a network's weights, those that have gradients
         digest = f"{recipe.digest}/{train.digest[:16]}"
         if step_function is not recipe_step:
             digest += f"/{step_identity(step_function)}"
@@ -191,13 +203,17 @@ class Trainer:
 
     def macs_of(self, part: PhasePlan, subnets: list[Subnet]) -> float:
         """What a step of these subnets costs, forward and backward, its teacher included."""
-        total = FORWARD_BACKWARD * sum(cost.macs(self.space, subnet) for subnet in subnets)
+        total = passes(part.phase) * sum(cost.macs(self.space, subnet) for subnet in subnets)
         if part.phase.distill == "teacher":
             total += cost.macs(self.space, self.space.largest(subnets[0].resolution))
         return float(total * self.plan.batch)
 
     def _prepare(self, part: PhasePlan, step: int) -> None:
         """What a phase's first step wants done, and, after a restart, what its later steps need."""
+        if self._trained != part.phase.train:
+            self._trained = part.phase.train
+            for name, parameter in self.net.named_parameters():
+                parameter.requires_grad_(part.phase.train == "all" or name.startswith(f"{CLASSIFIER}."))
         if step == part.start:
             if step:
                 self._finish_phase(self.plan.at(step - 1))

@@ -12,6 +12,7 @@ from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import sha256_file
 from ofa_edge.metrics import Metric
+from ofa_edge.search.load_predictor import package_predictor
 from ofa_edge.search.predictor import MIN_PAIRS, AccuracyPredictor, FittedTo
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
@@ -37,6 +38,7 @@ def measure_and_fit(
     seed: int = PAIR_SEED,
     on_pair: Callable[[int, int], None] = lambda done, total: None,
     metric: Metric = "top1",
+    prior: AccuracyPredictor | None = None,
 ) -> AccuracyPredictor:
     """Measure subnets and fit a predictor to them.
 
@@ -51,17 +53,27 @@ def measure_and_fit(
         seed: of the random subnets.
         on_pair: progress: done, total.
         metric: what subnets are measured by, and the predictor predicts.
+        prior: of the supernet that this one was trained from, if it was.
     """
     subnets = sample_subnets(supernet.space, count, seed)
     pairs = measure_pairs(supernet, subnets, calibration, images, preprocessing, file, on_pair, metric)
-    predictor = fit_predictor(supernet.space, pairs, metric)
+    predictor = fit_predictor(supernet.space, pairs, metric, prior)
     return predictor.of(FittedTo(weights_sha256, images.digest)) if weights_sha256 else predictor
 
 
-def fit_predictor(space: Space, pairs: list[Pair], metric: Metric = "top1") -> AccuracyPredictor:
+def fit_predictor(
+    space: Space, pairs: list[Pair], metric: Metric = "top1", prior: AccuracyPredictor | None = None
+) -> AccuracyPredictor:
     """Fit the accuracy predictor of a space to pairs measured by `metric`."""
     genomes = space.genome(pair.subnet for pair in pairs)
-    return replace(AccuracyPredictor.fit(space, genomes, np.array([pair.top1 for pair in pairs])), metric=metric)
+    top1 = np.array([pair.top1 for pair in pairs])
+    return replace(AccuracyPredictor.fit(space, genomes, top1, prior=prior), metric=metric)
+
+
+def prior_of(package: SupernetPackage, metric: Metric) -> AccuracyPredictor | None:
+    """A supernet's predictor, for networks that begin with its weights; None where it has none of that kind."""
+    found = package_predictor(package)
+    return found if isinstance(found, AccuracyPredictor) and found.metric == metric else None
 
 
 def train_predictor(

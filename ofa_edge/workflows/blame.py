@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ofa_edge.data.dataset import Dataset, Images
+from ofa_edge.data.dataset import Images
 from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import DataError, UnsupportedError
@@ -47,17 +47,15 @@ def blame_file(model: Path, against: Path, data: Path | None = None, images: int
     _, size, _, channels = graph.inputs[0].shape
     preprocessing = Preprocessing(size, channels, said.mean, said.std)
     chosen = _images(data, said.labels, preprocessing).sample(images)
-    labels = chosen.labels if said.facts.get("trained", True) else None
+    labels = chosen.labels if said.labels and said.facts.get("trained", True) else None
     return blame(pair_of(model, against), preprocessing.apply(chosen.pixels), labels)
 
 
 def _images(folder: Path | None, labels: tuple[str, ...], preprocessing: Preprocessing) -> Images:
     """Test images with the model's own class numbers."""
     if folder is not None:
-        data: Dataset = open_dataset(
-            IMAGE_FOLDER, folder, size=preprocessing.size, channels=preprocessing.channels
-        ).in_order_of(labels)
-        return data.test
+        data = open_dataset(IMAGE_FOLDER, folder, size=preprocessing.size, channels=preprocessing.channels)
+        return data.in_order_of(labels).test if labels else data.test
     package = zoo.open_supernet(zoo.DEFAULT)
     if package.labels != labels or package.space.in_channels != preprocessing.channels:
         raise DataError(

@@ -1,20 +1,23 @@
 """Fine-tuning: a subnet of a supernet, trained on by itself, becomes a package of one network that `build` takes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from torch import nn
 
 from ofa_edge import __version__, cost
-from ofa_edge.errors import ConfigError, GateError
-from ofa_edge.files import parse_json, sha256_file, write_bytes, write_json
+from ofa_edge.errors import ConfigError, GateError, UnsupportedError
+from ofa_edge.files import sha256_file, write_bytes, write_json
 from ofa_edge.metrics import PairedDrop, argmax, paired_drop
-from ofa_edge.space import Space, Subnet
+from ofa_edge.records.ranges import RangesRecord
+from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.evaluate import batches, extract_calibrated, logits
@@ -26,56 +29,40 @@ from ofa_edge.training.distributed import World
 from ofa_edge.training.package_data import CALIBRATION_IMAGES, TrainingData
 from ofa_edge.training.run import Progress
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
+from ofa_edge.vocabulary import PRECISIONS
+from ofa_edge.workflows.int8_form import calibrated_form
 
 FACTS = zoo.FINETUNED
-
-
-def read_subnet(text: str, space: Space, resolution: int | None) -> Subnet:
-    """A subnet from what a user names it by.
-
-    Args:
-        text: `largest`, `smallest`, a JSON file with a configuration (of ours or of the reference), or the folder or
-            manifest of a build.
-        space: the supernet's.
-        resolution: input size; by default the configuration's, or the space's largest.
-    """
-    if text in ("largest", "smallest"):
-        size = resolution or space.resolutions[-1]
-        return space.largest(size) if text == "largest" else space.smallest(size)
-    path = Path(text)
-    path = path / "manifest.json" if path.is_dir() else path
-    try:
-        value = parse_json(path.read_bytes())
-        record = value.get("subnet", value)
-        if record is None:
-            raise ConfigError(
-                "a build from a file has no subnet",
-                f"{path}: its network is not of a search space",
-                "--subnet with the folder of a build from this supernet",
-            )
-        if "stages" in record:
-            stages = tuple(tuple((int(k), e) for k, e in stage) for stage in record["stages"])
-            subnet = Subnet(stages, int(record["resolution"]), tuple(record.get("widths", ())))
-            subnet = space.check(subnet)
-        else:
-            subnet = space.from_config(record)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            "not a subnet",
-            f"{path}: {error}",
-            "largest, smallest, a JSON file with ks, e and d, or the folder of a build",
-        ) from error
-    return space.check(subnet.at(resolution)) if resolution else subnet
+QAT = "int8"
+QAT_DEFAULTS: Mapping[str, float] = MappingProxyType({"epochs": 5.0, "lr": 0.01})  # where nothing else is said
 
 
 def finetune_recipe(data: TrainingData, **given: Any) -> SingleRecipe:
-    """How a subnet is trained on: as its supernet was, but for what is given and not None. Raises ConfigError."""
-    values = {"batch": data.batch, **{key: value for key, value in given.items() if value is not None}}
+    """How a subnet is trained on: as its supernet was, but for what is given and not None.
+
+    Raises:
+        ConfigError: a value out of its range.
+        UnsupportedError: quantisation-aware training for another precision than int8.
+    """
+    given = {key: value for key, value in given.items() if value is not None}
+    if "qat" in given and given["qat"] != QAT:
+        raise UnsupportedError(
+            f"no quantisation-aware training for '{given['qat']}'",
+            f"{QAT} is the precision whose ranges are settled before it runs: {_why_not(given['qat'])}",
+            f"--qat {QAT}, or leave it out",
+        )
+    values = {"batch": data.batch, **(QAT_DEFAULTS if "qat" in given else {}), **given}
     try:
         return SingleRecipe(augment=data.augment, balance=data.balance, **values)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"bad --{first['loc'][0]}", first["msg"], "ofa-edge finetune --help") from error
+
+
+def _why_not(precision: str) -> str:
+    if precision not in PRECISIONS:
+        return f"precisions are {', '.join(PRECISIONS)}"
+    return f"{precision} loses next to nothing, or finds its ranges while it runs"
 
 
 def finetune(
@@ -95,6 +82,8 @@ def finetune(
 
     It starts from the supernet's weights, calibrated, and learns the labels and, with `recipe.distill`, the predictions
     of the supernet's largest net. The same run (`RunIdentity`) found in the folder is continued.
+
+    With `recipe.qat` its int8 form is trained and judged, before and after, in the ranges that the artifact takes over.
 
     A network that answers fewer test images rightly than before, beyond what chance explains (`paired_drop`), is not
     written: the folder keeps the checkpoint and the figures, and a network of an earlier call stays as it was.
@@ -133,23 +122,28 @@ def finetune(
     sizes = package.preprocessing(subnet.resolution)
     calibration = data.train.sample(CALIBRATION_IMAGES)
 
-    def right(net: StaticNet) -> NDArray[np.bool_]:
+    def right(net: nn.Module) -> NDArray[np.bool_]:
         return np.asarray(argmax(logits(net, data.test, sizes)) == data.test.labels)
 
     net = extract_calibrated(supernet, subnet, calibration, sizes)
-    before = right(net) if world.first else None
+    form = calibrated_form(net, batches(calibration, sizes)) if recipe.qat else None
+    model = form or net
+    exact = [right(net)] if world.first and form else []
+    before = right(model) if world.first else None
     teacher = None
     if recipe.distill:
         teacher = extract_calibrated(supernet, supernet.space.largest(subnet.resolution), calibration, sizes)
-    trainer = SingleTrainer(net, recipe, data.train, sizes, folder, teacher=teacher, device=device, world=world)
+    trainer = SingleTrainer(model, recipe, data.train, sizes, folder, teacher=teacher, device=device, world=world)
     trainer.resume()
-    trainer.run(on_step).to("cpu")
+    trainer.run(on_step)
+    model.to("cpu")
     if before is None:
         return {}
-    recalibrate_bn(net, batches(calibration, sizes))
-    after = right(net)
+    if form is None:
+        recalibrate_bn(net, batches(calibration, sizes))
+    after = right(model)
     drop = paired_drop(before, after)
-    figures = {
+    figures: dict[str, Any] = {
         "version": __version__,
         **facts,
         IDENTITY: identity,
@@ -159,11 +153,13 @@ def finetune(
         "top1_after": round(float(after.mean()), 4),
         "drop": {key: round(value, 6) for key, value in asdict(drop).items()},
     }
+    if form is not None:
+        figures["top1_fp32"] = [round(float(each.mean()), 4) for each in (*exact, right(net))]
     if drop.low95 > 0 and not allow_drop:
         if not (folder / zoo.NETWORK).is_file():  # else the figures beside it are its own
             write_json(folder / FACTS, figures)
         raise _worse(figures, drop, recipe, folder)
-    write_network(folder, package, net, figures)
+    write_network(folder, package, net, figures, None if form is None else form.ranges)
     return figures
 
 
@@ -188,8 +184,10 @@ def _worse(figures: dict[str, Any], drop: PairedDrop, recipe: SingleRecipe, fold
     )
 
 
-def write_network(folder: Path, package: SupernetPackage, net: StaticNet, figures: dict[str, Any]) -> None:
-    """Write a tuned network, with the package's labels and images and its own figures."""
+def write_network(
+    folder: Path, package: SupernetPackage, net: StaticNet, figures: dict[str, Any], ranges: RangesRecord | None
+) -> None:
+    """Write a tuned network, with the package's labels and images, its own figures, and its ranges if it has some."""
     header = {
         "labels": json.dumps(package.labels),
         "mean": json.dumps(package.mean),
@@ -197,8 +195,10 @@ def write_network(folder: Path, package: SupernetPackage, net: StaticNet, figure
         "dataset": package.dataset or "",
         "reading": json.dumps(package.reading.to_json()),
     }
+    if ranges is not None:
+        header[zoo.RANGES] = ranges.model_dump_json()
     images = package.file(zoo.IMAGES)
-    if images is not None:
+    if images is not None and "images_sha256" not in figures:
         figures = {**figures, "images_sha256": write_bytes(folder / zoo.IMAGES, images.read_bytes())}
     write_bytes(folder / zoo.LABELS, ("\n".join(package.labels) + "\n").encode())
     save_static(folder / zoo.NETWORK, net, header)

@@ -23,6 +23,7 @@ from ofa_edge.supernet.evaluate import subnet_logits
 from ofa_edge.supernet.header import read_weights_file
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.weights import load_supernet, save_supernet
+from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.claim import IDENTITY, RunIdentity, claim_run
 from ofa_edge.training.data import resolve
 from ofa_edge.training.distributed import World
@@ -33,7 +34,8 @@ from ofa_edge.training.run import LOG, Progress
 from ofa_edge.training.step import StepFunction, recipe_step, step_identity
 from ofa_edge.training.timing import Estimate, estimate
 from ofa_edge.training.trainer import Trainer
-from ofa_edge.workflows.accuracy_predictor import MIN_PAIRS, measure_and_fit
+from ofa_edge.training.transfer import begin, facts_of, settled
+from ofa_edge.workflows.accuracy_predictor import MIN_PAIRS, measure_and_fit, prior_of
 
 TEST_IMAGES = 2000
 RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"
@@ -51,7 +53,7 @@ def claim_run_folder(
 ) -> RunIdentity:
     """Make the run's folder, or check that it holds this very run (see `claim_run`). Raises OutputError."""
     facts: dict[str, Any] = {"digest": recipe.digest, "recipe": recipe.model_dump(mode="json")}
-    decides = recipe.model_dump(mode="json", exclude={"measure", "description"})  # as in Recipe.digest
+    decides = recipe.deciding
     if step_function is not recipe_step:  # the recipe alone does not say what trained this
         decides["step"] = facts["step"] = step_identity(step_function)
     split = data.split(recipe.data.held_out_images, recipe.data.split_seed)
@@ -71,6 +73,7 @@ def train(
     world: World | None = None,
     accept_code: bool = False,
     step_function: StepFunction = recipe_step,
+    start: SupernetPackage | None = None,
     on_step: Callable[[Progress], None] = lambda _: None,
     on_stage: Report = lambda stage, done, total: None,
 ) -> dict[str, Any]:
@@ -84,6 +87,7 @@ def train(
         world: the processes of the run, this one alone by default. The first one measures and writes.
         accept_code: go on with a run that other code began.
         step_function: computes the gradients of a step, in place of what the recipe says; recorded by its source.
+        start: the supernet that the recipe's [start] names.
         on_step: told of each training step.
         on_stage: told of each measurement: stage, done, total.
 
@@ -91,6 +95,12 @@ def train(
         The measured figures; empty in all processes but the first.
     """
     world = world or World()
+    if (recipe.start is None) != (start is None):
+        raise ConfigError(
+            "a start without its supernet", f"[start] of '{recipe.name}'", "--from SUPERNET, or no [start]"
+        )
+    if start is not None:
+        recipe = settled(recipe, start, data)
     resolved = resolve(recipe, data, world.size)
     recipe, measure = resolved.recipe, resolved.recipe.measure
     space = recipe.make_space(len(data.class_names))
@@ -101,9 +111,20 @@ def train(
         identity = claim_run_folder(folder, recipe, data, accept_code=accept_code, step_function=step_function)
     train_images, calibration, held_out, test = _parts(recipe, data)
     started = time.monotonic()
+    begun = None if start is None else begin(recipe, start, space, data.class_names)
     if not _is_trained(folder, identity):
         after_phase = _PhaseLog(folder / PHASES, recipe, calibration, held_out.sample(TEST_IMAGES))
-        trainer = Trainer(recipe, space, train_images, folder, device, world, after_phase, step_function=step_function)
+        trainer = Trainer(
+            recipe,
+            space,
+            train_images,
+            folder,
+            device,
+            world,
+            after_phase,
+            step_function=step_function,
+            start=None if begun is None else begun.net,
+        )
         trainer.resume()
         supernet = trainer.run(on_step).to("cpu")
         if identity is not None:
@@ -124,6 +145,7 @@ def train(
             weights_sha256=sha256_file(folder / zoo.WEIGHTS),
             on_pair=lambda done, total: on_stage("pairs", done, total),
             metric=measure.metric,
+            prior=None if start is None else prior_of(start, measure.metric),
         )
         predictor.save(folder / zoo.PREDICTOR)
     weights_sha256 = sha256_file(folder / zoo.WEIGHTS)
@@ -133,6 +155,7 @@ def train(
         "recipe_digest": recipe.digest,
         "run": identity.digest,
         "seed": recipe.seed,
+        **facts_of(recipe, begun),
         "measure": measure.model_dump(mode="json"),
         "space_hash": space.hash,
         "weights_sha256": weights_sha256,

@@ -12,6 +12,7 @@ from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import sha256_file
 from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.records.manifest import OWN_IMAGES, DeviceMeasurement, Manifest, Rung, Verdict
+from ofa_edge.space import Space
 from ofa_edge.supernet.zoo import SupernetPackage, open_supernet
 from ofa_edge.verify.classes import classes_record
 from ofa_edge.verify.gates import (
@@ -123,7 +124,8 @@ def images_of(build: Build, data: Path | None) -> BuildData[Samples]:
     if supernet is None:
         return model_data(build.network.interface, data, manifest.seed)
     package = open_supernet(supernet.name, untrained=not manifest.network.trained)
-    if package.space.hash != supernet.space_hash:
+    sizes = Space.from_json(supernet.space).resolutions if package.weights is None else package.space.resolutions
+    if package.space.hash_at(sizes) != supernet.space_hash:
         raise ConfigError(
             "the supernet is not the build's",
             f"'{supernet.name}' now has another search space",

@@ -282,3 +282,52 @@ def test_a_given_network_is_built_without_a_search(run: Any, package: Path, tmp_
     assert "search" not in stages
     assert manifest["budget_ms"] == pytest.approx(manifest["prediction"]["high90"])
     refused(run("search", "--target", "raspberry-pi-4", "--supernet", "one"), "nothing to search")
+
+
+# -- net.config --
+
+
+def test_a_subnet_goes_out_as_net_config_and_comes_back(run: Any) -> None:
+    name = "ofa_proxyless_d234_e346_k357_w1.3"
+    wanted = json.dumps({"ks": 5, "e": 4, "d": 3, "r": 132})
+    code, printed, err = run("zoo", "net-config", wanted, "--supernet", name)
+    assert code == 0, err
+    assert run("zoo", "net-config", wanted, "--supernet", name, "--out", "net.config")[:2] == (0, "")
+    assert json.loads(Path("net.config").read_text()) == json.loads(printed)
+    code, found, _ = run("zoo", "import", "net.config", "--subnet", "--resolution", "132")
+    assert code == 0
+    space = zoo.UNTRAINED[name]
+    assert space.from_config(json.loads(found)) == space.uniform(5, 4, 3, 132)
+    refused(run("zoo", "net-config", "largest", "--supernet", "nowhere"), "unknown supernet")
+    refused(run("zoo", "net-config", '{"ks": 9, "e": 4, "d": 3}', "--supernet", name), "ks[0] is 9")
+
+
+# -- published names --
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ofa_mbv3_d234_e346_k357_w1.2", "ofa_nets/ofa_mbv3_d234_e346_k357_w1.2: size not known, SHA-256 not known"),
+        ("ofa_resnet50", "192,773,235 bytes, SHA-256 3406a4c852f4"),
+        ("note10_lat@22ms_top1@76.6_finetune@25", "it is a network of others at https://"),
+        ("acc_predictor.pth", "it is an accuracy predictor of others at https://"),
+    ],
+)
+def test_a_published_name_without_a_file_says_where_it_is(run: Any, name: str, words: str) -> None:
+    refused(run("zoo", "import", name), words)
+    assert not Path("imported").exists()
+
+
+def test_the_list_says_where_published_files_are(run: Any) -> None:
+    code, out, _ = run("zoo", "list")
+    assert code == 0
+    assert "https://raw.githubusercontent.com/han-cai/files/master/ofa/ofa_nets/ofa_mbv3_d234_e346_k357_w1.2" in out
+    assert "58 networks: ofa-edge zoo list --published" in out
+    code, everything, _ = run("zoo", "list", "--published")
+    assert code == 0
+    code, found, _ = run("zoo", "list", "--json")
+    assert code == 0
+    files = json.loads(found)["files"]
+    assert len(files) == 70
+    assert all(each["address"] in everything and each["name"] in everything for each in files)

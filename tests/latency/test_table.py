@@ -285,6 +285,23 @@ def test_an_imported_target_refuses_another_space(tmp_path: Path) -> None:
         load_latency_model(target, Space("another"), "tflite", "fp32")
 
 
+def test_an_imported_target_holds_for_the_same_networks_at_other_sizes(tmp_path: Path) -> None:
+    target = read_target(imported(tmp_path))
+    more = dataclasses.replace(V3, resolutions=tuple(range(160, 225, 4)))
+    found = load_latency_model(target, more, "tflite", "fp32")
+    subnet = V3.uniform(5, 4, 3, 192)
+    assert found.predict(subnet) == load_latency_model(target, V3, "tflite", "fp32").predict(subnet)
+    facts = json.loads(target.latency_path.read_text())
+    target.latency_path.write_text(json.dumps({**facts, "resolutions": [160, 192]}))  # not those behind the hash
+    with pytest.raises(SpaceMismatchError):
+        load_latency_model(target, more, "tflite", "fp32")
+    del facts["resolutions"]  # as earlier versions wrote it
+    target.latency_path.write_text(json.dumps(facts))
+    assert load_latency_model(target, V3, "tflite", "fp32").predict(subnet) == found.predict(subnet)
+    with pytest.raises(SpaceMismatchError):
+        load_latency_model(target, more, "tflite", "fp32")
+
+
 def test_a_negative_entry_of_a_file_is_refused(tmp_path: Path) -> None:
     target = read_target(imported(tmp_path))
     facts = json.loads(target.latency_path.read_text())

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -88,6 +89,16 @@ def test_a_sample_holds_both_ends_of_every_size_and_no_subnet_twice():
     assert subnets[:4] == [SPACE.largest(12), SPACE.smallest(12), SPACE.largest(16), SPACE.smallest(16)]
     assert {subnet.resolution for subnet in subnets[4:]} == {12, 16}
     assert all(SPACE.check(subnet) == subnet for subnet in subnets)
+
+
+def test_of_many_sizes_a_few_have_their_ends_in_the_sample():
+    space = dataclasses.replace(SPACE, resolutions=tuple(range(128, 225, 4)))
+    subnets = sample_subnets(space, 40, seed=1)
+    ends = {subnet.resolution for subnet in subnets[:16]}
+    assert ends == {128, 140, 156, 168, 184, 196, 212, 224}
+    assert {space.largest(size) for size in ends} | {space.smallest(size) for size in ends} == set(subnets[:16])
+    assert len({subnet.resolution for subnet in subnets[16:]} - ends) > 5
+    assert sample_subnets(space, 24, seed=1) == subnets[:24]
 
 
 def test_a_sample_is_repeatable_and_grows_at_its_end():

@@ -5,7 +5,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,7 +12,7 @@ from tiny_package import LABELS, copied_package, dataset, images, shared_package
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.image_folder import load_image_folder
-from ofa_edge.errors import ConfigError, DataError, GateError, OutputError, WeightsError
+from ofa_edge.errors import DataError, GateError, OutputError, WeightsError
 from ofa_edge.files import sha256_file
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure_top1
@@ -24,7 +23,7 @@ from ofa_edge.training.claim import training_code
 from ofa_edge.training.package_data import TrainingData, training_data
 from ofa_edge.training.recipe import AugmentRecipe
 from ofa_edge.training.single import SingleRecipe
-from ofa_edge.workflows.finetune import FACTS, finetune, read_subnet
+from ofa_edge.workflows.finetune import FACTS, finetune
 
 RECIPE = SingleRecipe(epochs=6, lr=1.6, batch=32, augment=AugmentRecipe(shift=1))
 
@@ -195,33 +194,6 @@ def test_a_folder_of_somebody_elses_is_refused(package, data, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(OutputError, match="is not ours"):
         finetune(package, package.space.smallest(16), data, RECIPE, tmp_path)
-
-
-# -- which subnet --
-
-
-def test_subnets_by_name_file_and_build(package, tmp_path):
-    space = package.space
-    assert read_subnet("smallest", space, 14) == space.smallest(14)
-    assert read_subnet("largest", space, None) == space.largest()
-    wanted = space.subnet(space.sample(np.random.default_rng(3), 1)[0])
-    config = tmp_path / "subnet.json"
-    config.write_text(json.dumps(wanted.config()))
-    assert read_subnet(str(config), space, None) == wanted
-    assert read_subnet(str(config), space, 14) == wanted.at(14)
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps({"subnet": {"stages": wanted.stages, "resolution": wanted.resolution}}))
-    assert read_subnet(str(tmp_path), space, None) == wanted
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"ks": [3]}', '{"stages": [[[3, 9]]], "resolution": 16}'])
-def test_what_is_no_subnet_is_told(package, tmp_path, text):
-    file = tmp_path / "subnet.json"
-    file.write_text(text)
-    with pytest.raises(ConfigError):
-        read_subnet(str(file), package.space, None)
-    with pytest.raises(ConfigError, match="not a subnet"):
-        read_subnet(str(tmp_path / "nowhere.json"), package.space, None)
 
 
 # -- which data --

@@ -1,5 +1,6 @@
 """Verification after the fact: what was changed since the build is refused; this machine is measured once."""
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -10,7 +11,9 @@ import pytest
 from builds import Workshop, cached_file, content
 from tiny_package import copied_package
 
+from ofa_edge.builds import Build
 from ofa_edge.cache import CacheEntry
+from ofa_edge.data.dataset import Images
 from ofa_edge.errors import (
     ConfigError,
     DeviceBusyError,
@@ -26,11 +29,11 @@ from ofa_edge.runtimes import Converted, runtime_named
 from ofa_edge.runtimes.tflite import TFLite
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
-from ofa_edge.supernet.zoo import load_images, save_images
+from ofa_edge.supernet.zoo import UNTRAINED, load_images, save_images
 from ofa_edge.targets import builtin_folder, machine_architecture
 from ofa_edge.workflows import verify as verifying
 from ofa_edge.workflows.build.on_device import DeviceResult
-from ofa_edge.workflows.verify import Limits, check_runs_there, verify
+from ofa_edge.workflows.verify import Limits, check_runs_there, images_of, verify
 
 
 def test_verify_on_this_machine(first):
@@ -174,6 +177,23 @@ def test_verify_refuses_a_supernet_of_another_space(first, copied):
         verify(edited(copied, space=other.to_json(), space_hash=other.hash), "local")
     with pytest.raises(ConfigError, match="another search space"):
         verify(edited(copied, space_hash="a" * 64), "local")
+
+
+def test_a_build_of_random_weights_stays_one_where_its_space_has_more_sizes_now(first):
+    """Published spaces had steps of 16 pixels once; sizes shape no weights."""
+    folder, manifest = first
+    name = "ofa_mbv3_d234_e346_k357_w1.0"
+
+    def images(space: Space) -> Images:
+        said = {"name": name, "space": space.to_json(), "space_hash": space.hash}
+        parts = {"supernet": manifest.supernet.model_copy(update=said)}
+        parts["network"] = manifest.network.model_copy(update={"trained": False})
+        return images_of(Build(folder, manifest.model_copy(update=parts)), None).test
+
+    before = dataclasses.replace(UNTRAINED[name], resolutions=tuple(range(128, 225, 16)))
+    assert images(before).digest == images(UNTRAINED[name]).digest
+    with pytest.raises(ConfigError, match="supernet is not the build's"):
+        images(dataclasses.replace(before, width_mult=0.75))
 
 
 @pytest.mark.parametrize(("key", "value"), [("outputs", []), ("ladder", []), ("verdicts", [])])

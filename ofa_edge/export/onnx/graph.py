@@ -69,6 +69,8 @@ class Graph:
         input_shape: of the first input: of an image [1, C, H, W].
         maps: channels, height and width of each map, by name, as far as ONNX can infer them.
         others: names and shapes of inputs behind the first.
+        stand_ins: for values that a rewrite took away or scaled, what stands for them and a factor: value = factor *
+            stand-in.
     """
 
     nodes: tuple[Node, ...]
@@ -77,6 +79,7 @@ class Graph:
     outputs: tuple[str, ...]
     input_shape: tuple[int, ...]
     maps: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    stand_ins: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     others: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
@@ -141,7 +144,7 @@ def read_graph(path: Path) -> Graph:
     known = {each: dims for each, dims in {**shapes, **inputs}.items() if len(dims) == 4 and min(dims[1:]) > 0}
     maps = {each: (dims[1], dims[2], dims[3]) for each, dims in known.items()}
     (name, shape), *others = inputs.items()
-    return Graph(nodes, constants, name, outputs, shape, maps, dict(others))
+    return Graph(nodes, constants, name, outputs, shape, maps, others=dict(others))
 
 
 def _raised(error: NodeRefusedError) -> None:

@@ -126,7 +126,9 @@ class _Lifting:
             )
         shape = [1] * stored.ndim
         if scales.size > 1:
-            shape[node.attributes.get("axis", 1) if node.op == "DequantizeLinear" else 0] = -1
+            # A convolution's output channels are its weights' first axis, a matrix's columns its last.
+            places = {"QLinearConv": 0, "QLinearMatMul": stored.ndim - 1}
+            shape[places.get(node.op, node.attributes.get("axis", 1))] = -1
         centred = stored.astype(np.float64) - zeros.reshape(-1)[0]
         self.constants[real] = (centred * scales.reshape(shape)).astype(np.float32)
         if stored.dtype != np.int32:

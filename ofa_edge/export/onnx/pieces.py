@@ -39,7 +39,7 @@ def pieces_of(given: Given) -> tuple[tuple[str, Shape], ...]:
     return tuple((f"{given.outputs[0]}_{place}", shape) for place, shape in enumerate(shapes))
 
 
-def expose_pieces(graph: "onnx.GraphProto", whole: str, names: Sequence[str]) -> None:
+def expose_pieces(graph: "onnx.GraphProto", whole: str, names: Sequence[str], shapes: Sequence[Shape]) -> None:
     """Make the pieces of an output the outputs, under these names. Raises ModelFileError where it has none."""
     import onnx
 
@@ -49,9 +49,9 @@ def expose_pieces(graph: "onnx.GraphProto", whole: str, names: Sequence[str]) ->
     sources = list(node.input)
     graph.node.remove(node)
     del graph.output[:]
-    for source, name in zip(sources, names, strict=True):
+    for source, name, shape in zip(sources, names, shapes, strict=True):
         graph.node.append(onnx.helper.make_node("Identity", [source], [name]))
-        graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
 
 
 def _join(graph: "onnx.GraphProto", output: str) -> "onnx.NodeProto | None":

@@ -59,7 +59,7 @@ def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
 
     model, done = onnx.load(source), list[str]()
     if facts["whole"] is not None:
-        expose_pieces(model.graph, facts["whole"], facts["outputs"])
+        expose_pieces(model.graph, facts["whole"], facts["outputs"], facts["output_shapes"])
         done.append(f"'{facts['whole']}' given in {len(facts['outputs'])} pieces, each with int8 steps of its own")
     else:
         _keep_outputs(model.graph, facts["outputs"], done)

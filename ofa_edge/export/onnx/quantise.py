@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.run import feeds, open_session
 from ofa_edge.files import write_bytes
+from ofa_edge.records.ranges import RangesRecord
 
 if TYPE_CHECKING:
     import onnx
 
+_MOVES = ("Flatten", "Reshape", "MaxPool")  # what they give are values of their input
 
-def quantise(source: Path, out: Path, calibration: NDArray[np.float32]) -> None:
+
+def quantise(source: Path, out: Path, calibration: NDArray[np.float32], ranges: RangesRecord | None = None) -> None:
     """Write the int8 form of a network. The same network and images give the same bytes.
 
     Args:
@@ -29,6 +32,7 @@ def quantise(source: Path, out: Path, calibration: NDArray[np.float32]) -> None:
         out: the file to write; its input and output stay float32.
         calibration: [N, C, H, W] float32, normalised, as the network takes them; of several inputs [N, values], one
             behind the other.
+        ranges: that training settled. Other values, of which ONNX Runtime rounds some, have theirs from the images.
 
     Raises:
         ConversionError: no ONNX file, no images, images that are not numbers, or a graph that cannot be quantised.
@@ -43,7 +47,7 @@ def quantise(source: Path, out: Path, calibration: NDArray[np.float32]) -> None:
     with tempfile.TemporaryDirectory(prefix="ofa-edge-int8-") as folder, _quiet():
         made = Path(folder) / "int8.onnx"
         try:
-            _quantise(source, made, calibration)
+            _quantise(source, made, calibration, ranges)
             content = _checked(made)
         except ConversionError:
             raise
@@ -57,7 +61,7 @@ def quantise(source: Path, out: Path, calibration: NDArray[np.float32]) -> None:
     write_bytes(out, content)
 
 
-def _quantise(source: Path, out: Path, calibration: NDArray[np.float32]) -> None:
+def _quantise(source: Path, out: Path, calibration: NDArray[np.float32], ranges: RangesRecord | None) -> None:
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -82,8 +86,31 @@ def _quantise(source: Path, out: Path, calibration: NDArray[np.float32]) -> None
         per_channel=True,
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
-        extra_options={"WeightSymmetric": True},
+        extra_options={"WeightSymmetric": True, "TensorQuantOverrides": _settled(model, ranges)},
     )
+
+
+def _settled(model: "onnx.ModelProto", ranges: RangesRecord | None) -> dict[str, list[dict[str, Any]]]:
+    """The steps of the graph's values that training settled, as ONNX Runtime takes them."""
+    from onnxruntime.quantization import QuantType
+
+    graph = model.graph
+    known = {each.name for each in graph.input} | {name for node in graph.node for name in node.output}
+    values = dict(ranges.values) if ranges else {}
+    for node in graph.node:
+        if node.op_type in _MOVES and node.input[0] in values:
+            values[node.output[0]] = values[node.input[0]]
+    return {
+        name: [
+            {
+                "quant_type": QuantType.QInt8,
+                "scale": np.array(steps.scale, np.float32),
+                "zero_point": np.array(steps.zero, np.int8),
+            }
+        ]
+        for name, steps in values.items()
+        if name in known
+    }
 
 
 def _checked(path: Path) -> bytes:

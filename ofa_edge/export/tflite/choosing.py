@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.export.tflite.int8_blame import blame
-from ofa_edge.export.tflite.mixed import mixed, probe
+from ofa_edge.export.tflite.loss import Exact
+from ofa_edge.export.tflite.mixed import mixed
 from ofa_edge.export.tflite.pair import MOVES, Pair
 from ofa_edge.export.tflite.running import answers_of, started
-from ofa_edge.metrics import power, snr_db, top1
+from ofa_edge.metrics import top1
 from ofa_edge.records.mixed import MixedRecord, MixedStep
 from ofa_edge.vocabulary import Allowed
 
@@ -36,19 +37,17 @@ def choose(
         pair: the int8 file and its twin.
         images: [N, C, H, W] float32, normalised; to choose by, so not those that the build is judged on.
         labels: [N]; None where they mean nothing, and then `allowed` has to be in dB.
-        allowed: what the answers may lose.
+        allowed: what the answers may lose; each of several outputs.
 
     Returns:
         The file, without metadata, and the account of the choice.
     """
-    exact = answers_of(probe(pair, ()), images)
-    signal = power(exact)
+    exact = Exact.of(pair, images)
 
     def measured(floats: Collection[int]) -> tuple[float, float | None]:
         answers = answers_of(mixed(pair, floats), images)
-        return snr_db(signal, power(answers - exact)), None if labels is None else top1(exact, labels) - top1(
-            answers, labels
-        )
+        drop = None if labels is None else top1(exact.answers, labels) - top1(answers, labels)
+        return exact.snr_db(answers), drop
 
     blamed = blame(pair, images, labels)
     layers, floats = pair.layers, set[int]()

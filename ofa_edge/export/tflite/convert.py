@@ -28,6 +28,7 @@ from ofa_edge.export.tflite.running import dequantise, quantise, run_tflite
 from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.export.tflite.tf_ops import check_operators
 from ofa_edge.files import atomic_path
+from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.vocabulary import PRECISIONS, Precision, numbers
 
 __all__ = ["convert", "convert_many", "convert_twin", "dequantise", "operators", "quantise", "run_tflite"]
@@ -42,6 +43,7 @@ def convert(
     *,
     preprocessing: Preprocessing | None = None,
     keep_failure: Path | None = None,
+    ranges: RangesRecord | None = None,
 ) -> None:
     """Convert an ONNX model to a TFLite file: input `input` [1, H, W, C], output `logits` [1, classes].
 
@@ -62,6 +64,7 @@ def convert(
             inputs [N, values], one behind the other. int8 only.
         skip: names of rewrites to leave out (`rewrites.names`); all of them give plain conversion.
         preprocessing: of the network's input, where it is known: calibration images that it cannot give are refused.
+        ranges: that training settled, in place of calibration; other precisions do not need them.
         keep_failure: where to write the smallest part that fails, as an ONNX file, if there is one; the error's hint
             then names it.
 
@@ -94,8 +97,11 @@ def convert(
         check_operators(graph if given is None else given.graph)
         if meant.ranges:
             _check_places(graph)
-        images = _checked(calibration, graph, preprocessing) if meant.ranges and given is None else None
-        _convert(onnx_path, out, images, precision, skip)
+        ranges = ranges if meant.ranges and given is None else None
+        images = None if ranges is None else _within(ranges, graph)
+        if meant.ranges and given is None and images is None:
+            images = _checked(calibration, graph, preprocessing)
+        _convert(onnx_path, out, images, precision, skip, ranges)
     except PartRefusedError as error:
         if keep_failure is None or not save_part(onnx_path, error.outputs, keep_failure):
             raise
@@ -103,8 +109,20 @@ def convert(
         raise ConversionError(error.what, error.why, hint) from error
 
 
+def _within(ranges: RangesRecord, graph: Graph) -> NDArray[np.float32]:
+    """Some input: the converter wants images, and what it finds on them is overwritten."""
+    found = ranges.values.get(graph.input)
+    low, high = (-1.0, 1.0) if found is None else found.range
+    return np.random.default_rng(0).uniform(low, high, (8, *graph.input_shape[1:])).astype(np.float32)
+
+
 def _convert(
-    onnx_path: Path, out: Path, images: NDArray[np.float32] | None, precision: Precision, skip: Collection[str]
+    onnx_path: Path,
+    out: Path,
+    images: NDArray[np.float32] | None,
+    precision: Precision,
+    skip: Collection[str],
+    ranges: RangesRecord | None,
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder, atomic_path(out) as part:
         calibrating = Path(folder) / "calibration.npy"
@@ -114,6 +132,7 @@ def _convert(
             "precision": precision,
             "skip": sorted(skip),
             "images": None if images is None else str(calibrating),
+            "ranges": ranges and {name: (steps.scale, steps.zero) for name, steps in ranges.values.items()},
         }
         _run_worker([str(onnx_path), str(part), json.dumps(facts)], part)
 

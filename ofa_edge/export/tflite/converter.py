@@ -11,7 +11,9 @@ from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.graph import Graph, Node
 from ofa_edge.export.onnx.run import parted
 from ofa_edge.export.tflite.flatbuffer import pack, unpack
+from ofa_edge.export.tflite.pair import pair_up
 from ofa_edge.export.tflite.rewrites import file_rewrites_for
+from ofa_edge.export.tflite.rewrites.take_ranges import take_ranges
 from ofa_edge.export.tflite.tf_ops import axes_of, build, build_all, build_nodes
 from ofa_edge.export.tflite.tf_ops.values import Value, ordered, plain
 from ofa_edge.vocabulary import Precision, numbers
@@ -21,13 +23,15 @@ from ofa_edge.vocabulary import Precision, numbers
 class Settings:
     """What `convert.convert` was asked for. `images` names a .npy file.
 
-    `twin_of`: the rewrites of that precision, and names after nodes, in a file of `precision`.
+    `twin_of`: the rewrites of that precision, and names after nodes, in a file of `precision`. `ranges`: scale and zero
+    point of each value, where training settled them.
     """
 
     precision: Precision
     skip: tuple[str, ...] = ()
     images: str | None = None
     twin_of: Precision | None = None
+    ranges: Mapping[str, tuple[float, int]] | None = None
 
 
 def convert_graph(graph: Graph, settings: Settings) -> bytes:
@@ -43,7 +47,11 @@ def convert_graph(graph: Graph, settings: Settings) -> bytes:
     shapes = tuple(graph.inputs.values())
     content = _run_converter(tf, module, settings, shapes)
     images = None if settings.images is None else np.load(settings.images, allow_pickle=False)
-    for each in file_rewrites_for(settings.precision):
+    if settings.ranges is not None:
+        values = [node.output for node in graph.nodes]
+        twin = convert_graph(graph, Settings("fp32", twin_of=settings.precision))
+        content = take_ranges(pair_up(content, twin, values, values), graph, settings.ranges)
+    for each in file_rewrites_for(settings.precision, settled=settings.ranges is not None):
         if each.__name__ not in settings.skip:
             content = each(content, lambda: _run_converter(tf, module, Settings("fp32"), shapes), images)
     return content if len(shapes) == 1 else with_names(content, tuple(graph.inputs))

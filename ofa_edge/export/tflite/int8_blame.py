@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.errors import DataError, UnsupportedError
+from ofa_edge.errors import DataError
 from ofa_edge.export.onnx.graph import read_graph
 from ofa_edge.export.tflite.convert import convert_twin
+from ofa_edge.export.tflite.loss import Exact
 from ofa_edge.export.tflite.mixed import INPUT, probe
 from ofa_edge.export.tflite.pair import Pair, open_pair
 from ofa_edge.export.tflite.rewrites import rewrite
 from ofa_edge.export.tflite.running import answers_of
-from ofa_edge.metrics import power, snr_db, top1
+from ofa_edge.metrics import snr_db, top1
 from ofa_edge.records.blame import BlameRecord, LayerBlame
 
 
@@ -28,15 +29,8 @@ def pair_of(tflite: Path, onnx: Path) -> Pair:
     Raises:
         ModelFileError: it is not the int8 form of that network.
         ConversionError: see `convert.convert`.
-        UnsupportedError: a network of several outputs.
     """
     graph = read_graph(onnx)
-    if len(graph.outputs) != 1:
-        raise UnsupportedError(
-            "layers of a network of several outputs cannot be told apart",
-            f"{onnx.name} has {len(graph.outputs)}: {', '.join(graph.outputs)}",
-            "build it with --output NAME of one of them",
-        )
     with tempfile.TemporaryDirectory(prefix="ofa-edge-twin-") as folder:
         twin = Path(folder) / "twin.tflite"
         convert_twin(onnx, twin)
@@ -52,34 +46,33 @@ def blame(pair: Pair, images: NDArray[np.float32], labels: NDArray[np.int64] | N
         images: [N, C, H, W] float32, normalised.
         labels: [N]; None where they mean nothing.
 
+    Returns:
+        Of several outputs decibels are those of the worst, and a layer's share is the mean of its shares in each.
+
     Raises:
         DataError: no images.
     """
     if not len(images):
         raise DataError("no images to blame layers on", "0 images", "give a folder of images with --data")
-    exact = answers_of(probe(pair, ()), images)
-    right = None if labels is None else top1(exact, labels)
+    exact = Exact.of(pair, images)
+    right = None if labels is None else top1(exact.answers, labels)
 
     def drop(answers: NDArray[np.float32]) -> float | None:
         return None if labels is None or right is None else right - top1(answers, labels)
 
     whole = answers_of(pair.packed(), images)
-    total, signal = power(whole - exact), power(exact)
+    total = exact.noise(whole)
     found = []
     for name, places in (("input", (INPUT,)), *pair.layers.items()):
         answers = answers_of(probe(pair, places), images)
-        noise = power(answers - exact)
         operators = tuple(pair.names[place] for place in places if place != INPUT)
-        share = noise / total if total else 0.0
-        found.append(
-            LayerBlame(
-                layer=name, operators=operators, snr_db=snr_db(signal, noise), share=share, top1_drop=drop(answers)
-            )
-        )
+        share = exact.noise(answers) / total if total else 0.0
+        near = exact.snr_db(answers)
+        found.append(LayerBlame(layer=name, operators=operators, snr_db=near, share=share, top1_drop=drop(answers)))
     return BlameRecord(
         images=len(images),
-        snr_db=snr_db(signal, total),
-        added_db=snr_db(signal, total * sum(each.share for each in found)),
+        snr_db=exact.snr_db(whole),
+        added_db=snr_db(1.0, total * sum(each.share for each in found)),
         top1_drop=drop(whole),
         layers=tuple(sorted(found, key=lambda each: -each.share)),
     )

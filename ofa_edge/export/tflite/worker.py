@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from ofa_edge.export.tflite.converter import Settings, convert_graph
 from ofa_edge.export.tflite.integers import install
 from ofa_edge.export.tflite.pair import pair_up
 from ofa_edge.export.tflite.rewrites import names, rewrite
+from ofa_edge.export.tflite.rewrites.hard_activations import clip_hard_sigmoid
 from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.vocabulary import Precision
 
@@ -67,7 +69,8 @@ def _convert(onnx_path: Path, out: Path, settings: Settings) -> None:
 
 
 def _keep_integers(given: Lifted, settings: Settings) -> bytes:
-    """A file with the integers of the ONNX file: without rewrites, which would make others."""
+    """A file with the integers of the ONNX file: without the rewrites of other networks, which would make others."""
+    given = replace(given, graph=clip_hard_sigmoid(given.graph))
     graph, skip = given.graph, names("int8")
     for what, ends in (("inputs", tuple(graph.inputs)), ("outputs", graph.outputs)):
         if len(ends) > 1:

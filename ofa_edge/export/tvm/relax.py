@@ -78,11 +78,13 @@ def half_precision(module: Any, *, half_sums: bool = False) -> Any:
     Result
         y = astype(conv2d(astype(x, float16), w16, out_dtype=float32), float16)
     """
-    from tvm import ir, relax
+    from tvm import relax
+
+    from ofa_edge.export.tvm.schedules.layout import fold_constants
 
     fold = relax.transform.FoldConstant()
-    passes = [relax.transform.ToMixedPrecision(out_dtype="float16" if half_sums else "float32"), fold]
-    return ir.transform.Sequential(passes)(without_clip(fold(module)))
+    mixed = relax.transform.ToMixedPrecision(out_dtype="float16" if half_sums else "float32")
+    return fold(fold_constants(mixed(without_clip(fold(fold_constants(module))))))
 
 
 def said(error: BaseException) -> str:

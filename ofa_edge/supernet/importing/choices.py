@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ofa_edge.space import BlockSpec, Space
+from ofa_edge.space.words import one_of
 from ofa_edge.supernet.importing.net_config import (
     BottleneckConfig,
     ConvConfig,
@@ -143,6 +144,10 @@ def _walk(blocks: Sequence[_Block], space: Space, supernet: Sequence[BlockSpec])
         stage, position = fitting[0]
         depths[stage] += 1
         expands.append(_expand(index, block, specs[fitting[0]], space.expands))
+    for stage in sorted({spec.stage for spec in supernet}):
+        if depths[stage] not in space.stage_depths[stage]:
+            wanted = one_of(space.stage_depths[stage])
+            raise UnfitError(1 + len(blocks), f"stage {stage + 1} has {depths[stage]} blocks, wanted {wanted}")
     return depths, expands
 
 

@@ -9,6 +9,7 @@ import torch
 
 from ofa_edge.errors import ConfigError
 from ofa_edge.space import Space, Subnet
+from ofa_edge.space.words import one_of
 from ofa_edge.supernet.importing.choices import UnfitError, mobile_choices, resnet_choices
 from ofa_edge.supernet.importing.config_layout import Layout, config_layout
 from ofa_edge.supernet.importing.matching import COUNTER, shapes_of
@@ -80,7 +81,7 @@ def _fitted(space: Space, config: NetConfig, image_size: int) -> tuple[Space, tu
     notes: tuple[str, ...] = ()
     if image_size not in space.resolutions:
         changes["resolutions"] = tuple(sorted({*space.resolutions, image_size}))
-        notes = (f"image size {image_size} is not among the space's {space.resolutions}: it was added",)
+        notes = (f"image size {image_size} is not {one_of(space.resolutions)}, which the space has: it was added",)
     return dataclasses.replace(space, **changes), notes
 
 

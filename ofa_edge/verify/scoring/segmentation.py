@@ -92,12 +92,7 @@ class MeanIou:
 
     def answered(self, row: NDArray[np.floating]) -> NDArray[np.int64]:
         """Class of each pixel of an image [H, W]; -1 where a score is no number."""
-        scores = row.reshape(self.shape[1:]).astype(np.float64)
-        scores = scores.transpose(2, 0, 1) if self.layout == "NHWC" else scores
-        scores = enlarged(scores, self.truth.values.shape[1:])
-        alone = len(scores) == 1
-        found = (scores[0] > self.threshold).astype(np.int64) if alone else scores.argmax(axis=0)
-        return np.where(np.isfinite(scores).all(axis=0), found, -1)
+        return answered_classes(row, self.shape, self.layout, self.threshold, self.truth.values.shape[1:])
 
     def counts(self, answers: Answers) -> Counts:
         """The answers, pixel by pixel; each array once."""
@@ -142,6 +137,21 @@ class MeanIou:
             )
             for number, name in enumerate(self.names)
         )
+
+
+def answered_classes(
+    row: NDArray[np.floating],
+    shape: tuple[int, ...],
+    layout: Literal["NCHW", "NHWC"],
+    threshold: float,
+    size: tuple[int, ...],
+) -> NDArray[np.int64]:
+    """Class of each pixel of an image at a size [H, W]; -1 where a score is no number. See `MeanIou`."""
+    scores = row.reshape(shape[1:]).astype(np.float64)
+    scores = scores.transpose(2, 0, 1) if layout == "NHWC" else scores
+    scores = enlarged(scores, size)
+    found = (scores[0] > threshold).astype(np.int64) if len(scores) == 1 else scores.argmax(axis=0)
+    return np.where(np.isfinite(scores).all(axis=0), found, -1)
 
 
 def _known(value: float) -> float | None:

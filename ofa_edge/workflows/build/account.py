@@ -64,6 +64,7 @@ class Start:
         first: the answers that all others are held against.
         between: those of steps before the ONNX file, in order; each must be exact.
         exported: what the ONNX file is held to.
+        rounded: of a network that was trained for int8, answers of the form that was trained.
         statistics: of its batch norms, where they were set here.
         search: how it was found, if it was.
         refined: how the latency model was corrected, if it was.
@@ -75,6 +76,7 @@ class Start:
     first: Answers
     between: tuple[Answers, ...] = ()
     exported: Tolerance = EXACT
+    rounded: Answers | None = None
     statistics: StatisticsRecord | None = None
     search: SearchRecord | None = None
     refined: Refined | None = None
@@ -196,6 +198,7 @@ def _network(network: Network, dataset: str | None, start: Start) -> NetworkReco
         macs=network.macs,
         params=network.params,
         trained=network.origin.trained,
+        ranges=network.ranges,
         dataset=dataset,
         changes=start.changes,
         assumed=start.assumed,

@@ -7,6 +7,7 @@ from ofa_edge.records.manifest import Manifest
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.space import Subnet
 from ofa_edge.verify.ladder import Answers
+from ofa_edge.vocabulary import numbers
 from ofa_edge.workflows.build import stages
 from ofa_edge.workflows.build.account import Start
 from ofa_edge.workflows.build.finish import check_devices, finish
@@ -58,7 +59,12 @@ def build(
     first = Answers(name, stages.run_torch(runner, package, static, images.test, folded=False))
     folded = Answers("BN folded", stages.run_torch(runner, package, static, images.test, folded=True))
     stages.require_finite(first.logits, f"{name} {subnet.id} of '{package.name}', on {len(images.test)} test images")
-    judged = Judged(package, subnet, images, plan.search.predictor)
-    statistics = check_statistics(runner, judged, static, first.logits)
-    start = Start(network, first, (folded,), statistics=statistics, search=search, refined=refined)
+    ranges, statistics, rounded = package.ranges, None, None
+    if ranges is None:
+        judged = Judged(package, subnet, images, plan.search.predictor)
+        statistics = check_statistics(runner, judged, static, first.logits)
+    elif numbers(plan.export.precision).ranges:  # its batch norms were frozen in training: they are weights
+        logits = stages.run_int8_form(runner, package, static, images.test, ranges)
+        rounded = Answers("int8 as trained", logits)
+    start = Start(network, first, (folded,), rounded=rounded, statistics=statistics, search=search, refined=refined)
     return finish(runner, plan, start, command)

@@ -21,7 +21,7 @@ from ofa_edge.records.build import RUNNER
 from ofa_edge.records.manifest import FileRecord, Manifest, Rung, Tolerance, write_manifest
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.report import write_report
-from ofa_edge.runtimes import Artifact, Converted, Export, HostAnswers
+from ofa_edge.runtimes import Artifact, Converted, Export, HostAnswers, Runtime
 from ofa_edge.schema import changed
 from ofa_edge.supernet import zoo
 from ofa_edge.verify.classes import by_class, classes_record
@@ -34,7 +34,7 @@ from ofa_edge.verify.ladder import (
     loosest,
     rung,
 )
-from ofa_edge.verify.scoring import scorer_for
+from ofa_edge.verify.scoring import Scorer, scorer_for
 from ofa_edge.vocabulary import Precision, numbers
 from ofa_edge.workflows.build import stages
 from ofa_edge.workflows.build.account import Built, Ladder, Start, file_record, manifest_of, verdicts_of
@@ -152,18 +152,13 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
     exported = Answers("onnx", stages.run_onnx(runner, network, test), file=MODEL, size=size)
     here = plan.export.runtime.run_here(runner, export, built.converted, test)
     made, *others = (_answers(each, built.artifact, first.logits.shape) for each in here.answers)
+    converted = loosest(start.exported, conversion_tolerance(precision))
     rungs = [
         first_rung(first, scorer),
         *(rung(each, first, EXACT, scorer) for each in start.between),
         rung(exported, first, start.exported, scorer, parts=parts),
-        rung(
-            made,
-            first,
-            loosest(start.exported, conversion_tolerance(precision)),
-            scorer,
-            with_drop=not numbers(precision).exact,
-            parts=parts,
-        ),
+        *_as_trained(made, start, plan.export.runtime, converted, scorer),
+        rung(made, first, converted, scorer, with_drop=not numbers(precision).exact, parts=parts),
         *(_sample(each, found.rows, first, precision) for each, found in zip(others, here.answers[1:], strict=True)),
     ]
     trial = Trial(built.artifact, network, plan.target, test)
@@ -182,6 +177,18 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
         0.0 if scorer is None else scorer.chance,
         quantisation_of(built.artifact.runtime, export, built.converted, built.facts.mixed, rungs, plan.data),
     )
+
+
+def _as_trained(
+    made: Answers, start: Start, runtime: Runtime, tolerance: Tolerance, scorer: Scorer | None
+) -> list[Rung]:
+    """The int8 form that was trained, and the artifact beside it where the runtime rounds in the same places."""
+    if start.rounded is None:
+        return []
+    rungs = [rung(start.rounded, start.first, tolerance, scorer)]
+    if runtime.rounds_as_trained:
+        rungs.append(rung(made, start.rounded, device_tolerance("int8"), scorer))
+    return rungs
 
 
 def _answers(found: HostAnswers, artifact: Artifact, shape: tuple[int, ...]) -> Answers:

@@ -166,7 +166,8 @@ def make_plan(
             "leave out --refine: with --device NAME the network itself is measured",
         )
     search = _search_plan(options, target, found.runtime, precision, package, images, predictor)
-    ranges = _ranges(package, search.data) if numbers(precision).ranges and images else None
+    calibrates = numbers(precision).ranges and images and package.ranges is None
+    ranges = _ranges(package, search.data) if calibrates else None
     export = found.export(ranges, search.data)
     return SupernetPlan(options, target, export, found.device, search.data, found.out, search)
 

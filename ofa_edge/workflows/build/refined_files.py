@@ -52,5 +52,7 @@ class RefinedFiles:
 
 def refined_files(plan: SupernetPlan, model: FittedModel) -> RefinedFiles:
     """The files of a model that was refined for a plan."""
-    content = FittedFile(schema=2, kind="fitted", space=plan.package.space.hash, models=(FittedFacts.of(model),))
+    space = plan.package.space
+    models = (FittedFacts.of(model),)
+    content = FittedFile(schema=2, kind="fitted", space=space.hash, resolutions=space.resolutions, models=models)
     return RefinedFiles(plan, model, content.model_dump_json(by_alias=True, indent=1).encode() + b"\n")

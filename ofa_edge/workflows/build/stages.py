@@ -20,6 +20,7 @@ from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.errors import GateError
 from ofa_edge.network import Interface, Network, Origin
 from ofa_edge.records.manifest import StageRecord
+from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.runtimes import Artifact, Converted, Export
 from ofa_edge.runtimes.answers import answers_of
 from ofa_edge.space import Subnet
@@ -112,6 +113,23 @@ def _adopt(runner: StageRunner, package: SupernetPackage) -> CacheEntry:
     return runner.run("adopt", {"weights": weights_digest(package)}, ("torch",), produce)
 
 
+def run_int8_form(
+    runner: StageRunner, package: SupernetPackage, static: CacheEntry, images: Images, ranges: RangesRecord
+) -> NDArray[np.float32]:
+    """Answers of a network in the int8 form that its training settled."""
+
+    def run() -> NDArray[np.float32]:
+        from ofa_edge.supernet.evaluate import logits
+        from ofa_edge.supernet.weights import load_static
+        from ofa_edge.workflows.int8_form import settled_form
+
+        net = load_static(static.path(STATIC))
+        return logits(settled_form(net, ranges), images, package.preprocessing(net.subnet.resolution))
+
+    inputs = {"network": static.files[STATIC], "ranges": ranges.digest, "test": images.digest}
+    return answers_of(runner, "run-int8-form", inputs, ("torch",), run)
+
+
 def run_torch(
     runner: StageRunner, package: SupernetPackage, static: CacheEntry, images: Images, *, folded: bool
 ) -> NDArray[np.float32]:
@@ -156,6 +174,7 @@ def to_network(runner: StageRunner, package: SupernetPackage, static: CacheEntry
         ),
         macs=cost.macs(package.space, subnet),
         params=cost.params(package.space, subnet),
+        ranges=package.ranges,
     )
 
 

@@ -163,7 +163,8 @@ def _write(plan: CalibrationPlan, model: FittedModel) -> Path:
     """The latency file, then the target file that names it."""
     folder = plan.options.out
     facts = FittedFacts.of(model).model_dump(mode="json")
-    content = {"schema": 2, "kind": "fitted", "space": plan.space.hash, "models": [facts]}
+    space = plan.space
+    content = {"schema": 2, "kind": "fitted", "space": space.hash, "resolutions": space.resolutions, "models": [facts]}
     latency = folder / f"{plan.name}.latency.json"
     write_bytes(latency, (json.dumps(content, indent=1) + "\n").encode())
     threads = plan.target.runtime.threads

@@ -10,6 +10,7 @@ from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.header import read_weights_file
 from ofa_edge.supernet.importing.fetch import OnBytes, fetch, is_url, name_of
+from ofa_edge.supernet.published import not_here, published
 
 NET_CONFIG, RUN_CONFIG, INIT = "net.config", "run.config", "init"
 WEIGHTS = "weights file"
@@ -95,6 +96,9 @@ def _files_of(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
+        known = published(str(path))
+        if known is not None:
+            raise not_here(known)
         raise UsageError(f"no such file: {path}", "it is neither a file nor a folder", "check the path")
     files = [path / name for name in (NET_CONFIG, RUN_CONFIG, INIT) if (path / name).is_file()]
     if not files:

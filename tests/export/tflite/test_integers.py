@@ -22,12 +22,12 @@ BIAS = np.random.default_rng(2).integers(-900, 900, 10).astype(np.int32)
 SCALES = np.linspace(0.004, 0.02, 10).astype(np.float32)
 
 
-def saved(path, nodes, constants, output):
+def saved(path, nodes, constants, output, shape=SHAPE, result=(1, 10, 9, 9)):
     graph = helper.make_graph(
         nodes,
         "given",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, (1, 10, 9, 9))],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, result)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
@@ -84,9 +84,9 @@ def qlinear(path):
     return saved(path, nodes, constants, "y")
 
 
-def steps_apart(path, out):
+def steps_apart(path, out, shape=SHAPE[1:]):
     """Largest difference in steps of the output, and the share of values that differ."""
-    images = np.random.default_rng(5).normal(scale=1.5, size=(4, *SHAPE[1:])).astype(np.float32)
+    images = np.random.default_rng(5).normal(scale=1.5, size=(4, *shape)).astype(np.float32)
     wanted = run_onnx(path, images) / STEP_Y
     found = run_tflite(out, images).reshape(wanted.shape) / STEP_Y
     assert np.ptp(np.rint(wanted)) > 100, "the output uses its range"
@@ -111,6 +111,35 @@ def test_a_layer_of_integers(tmp_path):
     assert most <= 1
     assert share < 0.01
     check_integers(out, np.full(10, STEP_W, np.float32))
+
+
+MATRIX = np.random.default_rng(4).integers(-127, 128, (54, 7)).astype(np.int8)
+
+
+@pytest.mark.parametrize("scales", [np.float32(STEP_W), np.linspace(0.003, 0.012, 7, dtype=np.float32)])
+def test_a_matrix_of_integers(tmp_path, scales):
+    """QLinearMatMul, with one scale or one for each column."""
+    constants = {
+        "sx": np.float32(STEP_X),
+        "zx": np.uint8(131),
+        "sy": np.float32(STEP_Y),
+        "zy": np.uint8(120),
+        "w": MATRIX,
+        "sw": scales,
+        "zw": np.zeros_like(scales, np.int8),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["xq"]),
+        helper.make_node("Flatten", ["xq"], ["f"]),
+        helper.make_node("QLinearMatMul", ["f", "sx", "zx", "w", "sw", "zw", "sy", "zy"], ["yq"]),
+        helper.make_node("DequantizeLinear", ["yq", "sy", "zy"], ["y"]),
+    ]
+    path = saved(tmp_path / "matrix.onnx", nodes, constants, "y", (1, 6, 3, 3), (1, 7))
+    convert(path, tmp_path / "model.tflite", "int8")
+    most, share = steps_apart(path, tmp_path / "model.tflite", (6, 3, 3))
+    assert most <= 1
+    assert share < 0.05
+    assert "FULLY_CONNECTED" in operators(tmp_path / "model.tflite")
 
 
 def check_integers(out, scales):
@@ -155,6 +184,33 @@ def test_a_whole_network_of_onnx_runtimes_quantiser(tmp_path):
     assert (np.abs(theirs - ours) > 0.01 * step).mean() < 0.02
     found = set(operators(out))
     assert {"CONV_2D", "DEPTHWISE_CONV_2D", "HARD_SWISH", "QUANTIZE", "DEQUANTIZE"} <= found
+
+
+GATED = """
+a = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(input, w0, b0)
+ar = Relu(a)
+g = GlobalAveragePool(ar)
+s = Conv<kernel_shape=[1,1]>(g, w1, b1)
+h = HardSigmoid<alpha=0.1666667, beta=0.5>(s)
+m = Mul(ar, h)
+e = Conv<kernel_shape=[3,3], strides=[2,2]>(m, w2, b2)
+t = GlobalAveragePool(e)
+logits = Flatten(t)
+"""
+
+
+def test_a_layer_before_a_hard_sigmoid_keeps_its_rounding(tmp_path):
+    shapes = {"w0": (8, 3, 3, 3), "w1": (8, 8, 1, 1), "w2": (10, 8, 3, 3)}
+    biases = {f"b{place}": (shape[0],) for place, shape in enumerate(shapes.values())}
+    plain = save_model(tmp_path / "plain.onnx", GATED, (1, 3, 15, 15), **shapes, **biases)
+    images = np.random.default_rng(3).normal(size=(60, 3, 15, 15)).astype(np.float32)
+    path, out = tmp_path / "qdq.onnx", tmp_path / "model.tflite"
+    quantise(plain, path, images)
+    convert(path, out, "int8")
+    theirs, ours = run_onnx(path, images), run_tflite(out, images)
+    step = np.diff(np.unique(theirs)).min()
+    assert np.abs(theirs - ours).max() < 1.01 * step
+    assert (np.abs(theirs - ours) > 0.01 * step).mean() < 0.05
 
 
 def test_a_float_network_is_not_lifted(onnx_path):

@@ -18,7 +18,7 @@ from places import ROOT
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.graph import read_graph
 from ofa_edge.export.onnx.run import open_session
-from ofa_edge.export.tflite.tf_ops import BUILDERS, build, check_operators
+from ofa_edge.export.tflite.tf_ops import BUILDERS, build, build_all, check_operators
 
 NEWER = {"Gelu": 20, "num_outputs": 18, "Mish": 18}
 
@@ -130,3 +130,10 @@ def test_a_form_outside_the_map_is_named(tmp_path, case):
     with pytest.raises(ConversionError) as caught:
         build(tensorflow, graph, FakeTensor((batch, height, width, channels)))
     assert re.search(message, str(caught.value), re.DOTALL)
+
+
+def test_a_slice_of_the_whole_is_the_tensor_itself(tmp_path):
+    bounds = {"a": np.array([0, -9]), "b": np.array([4, 99]), "c": np.array([1, 3])}
+    path = save_model(tmp_path / "model.onnx", "logits = Slice(input, a, b, c)", (1, 4, 5, 6), **bounds)
+    given = FakeTensor((1, 5, 6, 4))
+    assert build_all(SimpleNamespace(), read_graph(path), given)["logits"].tensor is given

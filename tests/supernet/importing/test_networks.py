@@ -122,7 +122,8 @@ def test_too_many_blocks_and_too_few() -> None:
     config = net_configs.of(space, space.largest())
     for blocks, words in (
         (config["blocks"] + config["blocks"][-1:], "no more blocks"),
-        (config["blocks"][:-4], "depths"),
+        (config["blocks"][:-4], "stage 5 has 0 blocks, wanted one of 2, 3, 4"),
+        (config["blocks"][:-3], "stage 5 has 1 blocks, wanted one of 2, 3, 4"),
     ):
         with pytest.raises(ConfigError, match="of no space") as caught:
             place(parse_net_config({**config, "blocks": blocks}, "net.config"), 32, [space])

@@ -24,6 +24,7 @@ from ofa_edge.workflows.build.constraints import Constraints
 from ofa_edge.workflows.build.run import plan_build, run_build
 from ofa_edge.workflows.nightly.bench import make_duel
 from ofa_edge.workflows.nightly.fleet import ProtocolEntry
+from ofa_edge.workflows.run_photos import run_photos
 from ofa_edge.workflows.verify import verify
 
 COUNTS = {"dark": 60, "dim": 25, "fair": 110, "bright": 45}  # none like another, as people's are
@@ -133,6 +134,27 @@ def test_it_is_read_back_verified_and_bundled(built, place, folder):
     assert (entry.source, entry.network) == ("brightness.onnx", built[0].network.sha256[:12])
     with pytest.raises(ConfigError, match="images are not the build's"):
         verify(place / "out", "local")
+
+
+def test_run_says_what_a_photo_shows(built, place, folder, classifier, tmp_path):
+    photos = [folder / "val" / "bright", folder / "val" / "dark" / "000.png"]
+    found = run_photos(place / "out", photos, "local", top=2)
+    assert len(found.answers) == COUNTS["bright"] + 1
+    assert sum(answer.labels[0].name == "bright" for answer in found.answers[:-1]) > 0.9 * COUNTS["bright"]
+    with Image.open(photos[1]) as image:
+        pixels = np.asarray(image, np.float32).transpose(2, 0, 1)[None]
+    (scores,) = onnxruntime.InferenceSession(classifier).run(None, {"image": (pixels - 127.5) / 127.5})
+    shares = np.exp(scores[0] - scores.max()) / np.exp(scores[0] - scores.max()).sum()
+    last = found.answers[-1].labels
+    assert [each.name for each in last] == [NAMES[number] for number in np.argsort(-shares)[: len(last)]]
+    assert last[0].share == pytest.approx(shares.max(), abs=0.05)  # int8
+    for photo, words in (
+        (tmp_path, "no photos"),
+        (tmp_path / "x.png", "no such photo"),
+        (classifier, "cannot be read"),
+    ):
+        with pytest.raises(DataError, match=words):
+            run_photos(place / "out", [photo], "local")
 
 
 def test_a_night_has_the_images_and_the_network_of_the_build(built, place, folder):

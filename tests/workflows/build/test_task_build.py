@@ -24,6 +24,7 @@ from ofa_edge.workflows.build.base import BuildOptions, ModelOptions
 from ofa_edge.workflows.build.run import plan_build, run_build
 from ofa_edge.workflows.nightly.bench import make_duel
 from ofa_edge.workflows.nightly.fleet import ProtocolEntry
+from ofa_edge.workflows.run_photos import run_photos
 from ofa_edge.workflows.verify import verify
 
 COUNTS = {"train": 24, "val": 60}
@@ -123,7 +124,7 @@ def test_map_is_what_a_count_by_hand_gives(detected, detector, coco):
 
 def test_int8_keeps_what_one_step_for_boxes_and_scores_would_lose(detected):
     assert [each.name for each in detected.network.outputs] == ["output0_0", "output0_1"]
-    assert any("pieces" in words for words in detected.network.changes)
+    assert detected.network.changes == ("'output0' given in 2 pieces, each with int8 steps of its own",)
     rungs = {rung.name: rung for rung in detected.ladder}
     assert list(rungs) == ["given file", "onnx", "tflite int8"]
     assert rungs["onnx"].snr_db >= 900
@@ -194,6 +195,24 @@ def test_a_night_judges_by_map(detected, place, coco):
     assert found.candidate < 0.6 * found.golden
 
 
+def test_run_finds_the_squares_where_they_are_in_the_picture(detected, place, coco):
+    found = run_photos(place / "detected", [coco / "val"], "local", top=20)
+    assert len(found.answers) == COUNTS["val"]
+    assert found.p50_ms > 0
+    content = json.loads((coco / "annotations" / "instances_val.json").read_text())
+    for answer, entry in list(zip(found.answers, content["images"], strict=True))[:20]:
+        assert answer.photo.name == entry["file_name"]
+        wanted = {
+            ({4: "red", 90: "green"}[each["category_id"]], tuple(each["bbox"][:2]))
+            for each in content["annotations"]
+            if each["image_id"] == entry["id"]
+        }
+        near = {(each.name, (16 * round(each.box[0] / 16), 16 * round(each.box[1] / 16))) for each in answer.labels}
+        assert near == wanted
+        assert all(0 <= each.box[0] < each.box[2] <= 128 and each.share >= 0.25 for each in answer.labels)
+    assert json.dumps(found.to_json())
+
+
 @pytest.mark.parametrize(("form", "data"), [("yolov5", save_coco), ("boxes-scores", save_yolo), ("yolov8", save_yolo)])
 def test_forms_and_folders_give_the_same_accuracy(place, run, detected, form, data, tmp_path):
     file = save_detector(tmp_path / "d.onnx", form=form)
@@ -249,6 +268,13 @@ def test_a_segmenter_is_judged_by_miou(run, masked, tmp_path, scores, sigmoid):
     assert manifest.ladder[0].metric == "mIoU"
     assert manifest.network.outputs[0].threshold == (0.5 if sigmoid else 0.0)
     assert manifest.scores.unit == "pixels"
+    photo = sorted((data / "images" / "val").iterdir())[0]
+    (answer,) = run_photos(tmp_path / "out", [photo], "local").answers
+    with Image.open(data / "masks" / "val" / photo.name) as image:
+        mask = np.array(image)
+    shares = {each.name: each.share for each in answer.labels}
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares.get("class 1", 0) == pytest.approx((mask == (1 if scores > 1 else 255)).mean(), abs=0.03)
     wanted = miou_by_hand(file, data, scores, 0.5 if sigmoid else 0.0)
     assert manifest.ladder[0].accuracy == pytest.approx(wanted, abs=0.01)
     assert 0.5 < manifest.ladder[0].accuracy < 1

@@ -13,10 +13,10 @@ def channels_last(module: Any) -> Any:
     from tvm.relax import transform as t
 
     from ofa_edge.export.tvm.relax import without_clip
-    from ofa_edge.export.tvm.schedules.layout import fold_shapes
+    from ofa_edge.export.tvm.schedules.layout import fold_constants
 
     layouts = {"relax.nn.conv2d": ["NHWC", "HWIO"]}  # pooling and the rest follow
     before = [t.DecomposeOpsForInference(), t.CanonicalizeBindings(), t.ConvertLayout(layouts), t.Normalize()]
     after = [t.FoldConstant(), t.CanonicalizeBindings(), t.EliminateCommonSubexpr(), t.DeadCodeElimination()]
-    module = without_clip(t.FoldConstant()(fold_shapes(module)))
-    return ir.transform.Sequential(after)(fold_shapes(ir.transform.Sequential(before)(module)))
+    module = without_clip(t.FoldConstant()(fold_constants(module)))
+    return ir.transform.Sequential(after)(fold_constants(ir.transform.Sequential(before)(module)))

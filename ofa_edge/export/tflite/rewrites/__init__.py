@@ -66,23 +66,27 @@ def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
     )
 
 
-def file_rewrites_for(precision: Precision) -> tuple[FileRewrite, ...]:
-    """The rewrites of the converted file, in order, and why each is there."""
+def file_rewrites_for(precision: Precision, *, settled: bool = False) -> tuple[FileRewrite, ...]:
+    """The rewrites of the converted file, in order, and why each is there.
+
+    `settled`: training settled the ranges (`take_ranges`). All else is as for other networks: training rounds what
+    these rewrites make.
+    """
     meant = numbers(precision)
     return (
         # XNNPACK has no depthwise kernel for float activations and int8 weights.
         *((float_depthwise,) if (meant.weights, meant.activations) == ("int8", "fp32") else ()),
         # The converter's ranges hold every value of every image, whatever that costs the others.
-        *((fit_ranges,) if meant.ranges else ()),
+        *((fit_ranges,) if meant.ranges and not settled else ()),
         # Zero points of 0 for every channel of every tensor: a sixth of a small network's file.
         *((share_vectors,) if meant.weights == "int8" else ()),
     )
 
 
-def names(precision: Precision) -> tuple[str, ...]:
-    """The names of a precision's rewrites, in order, those of the file last."""
+def names(precision: Precision, *, settled: bool = False) -> tuple[str, ...]:
+    """The names of a precision's rewrites, in order, those of the file last; `settled`: see `file_rewrites_for`."""
     before = tuple(each.__name__ for each in rewrites_for(precision))
-    return before + tuple(each.__name__ for each in file_rewrites_for(precision))
+    return before + tuple(each.__name__ for each in file_rewrites_for(precision, settled=settled))
 
 
 def rewrite(graph: Graph, precision: Precision, skip: Collection[str] = ()) -> Graph:

@@ -32,6 +32,37 @@ def open_hard_swish(graph: Graph) -> Graph:
     return _open(graph, lambda node: node.op == "HardSwish", gated=True)
 
 
+def clip_hard_sigmoid(graph: Graph) -> Graph:
+    """Cut each HardSigmoid's input before its line, for networks that are given quantised.
+
+    The converter would fold the line into the layer before it, and that layer's own rounding could not be kept.
+
+    Given::
+
+        y = HardSigmoid(x, alpha=a, beta=b)
+
+    Result::
+
+        y = Clip(x, -b / a, (1 - b) / a) * a + b
+    """
+    nodes: list[Node] = []
+    constants = dict(graph.constants)
+    for node in graph.nodes:
+        slope, offset = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
+        if node.op != "HardSigmoid" or slope <= 0:
+            nodes.append(node)
+            continue
+        x, y = node.inputs[0], node.output
+        numbers = {"low": -offset / slope, "high": (1 - offset) / slope, "slope": slope, "offset": offset}
+        constants.update({f"{y}/{name}": np.asarray(value, np.float32) for name, value in numbers.items()})
+        nodes += [
+            Node("Clip", f"{node.name}/clip", (x, f"{y}/low", f"{y}/high"), f"{y}/clipped"),
+            Node("Mul", f"{node.name}/slope", (f"{y}/clipped", f"{y}/slope"), f"{y}/sloped"),
+            Node("Add", node.name, (f"{y}/sloped", f"{y}/offset"), y),
+        ]
+    return replace(graph, nodes=tuple(nodes), constants=constants)
+
+
 def is_torch_hard_sigmoid(node: Node) -> bool:
     """Whether it is a HardSigmoid of slope 1/6, as torch defines it."""
     slope, offset = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)

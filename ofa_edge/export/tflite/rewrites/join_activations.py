@@ -9,9 +9,10 @@ Result::
 
     y = Gelu(x)                                  y = HardSwish(x)
 
-The factors of the product may stand in any order, and x may be divided by sqrt(2) or multiplied by its inverse. TFLite
-has no Erf: in pieces, GELU is twenty operators. (Hendrycks and Gimpel, 2016, arXiv 1606.08415; Howard et al., ICCV
-2019, section 5.2.)
+The factors of the product may stand in any order, and x may be divided by sqrt(2) or multiplied by its inverse. Where
+the half is missing, because onnxsim put it into the weights of the next layer, what is left is 2 * Gelu(x), and
+`sink_scales` puts the 2 there as well. TFLite has no Erf: in pieces, GELU is twenty operators. (Hendrycks and Gimpel,
+2016, arXiv 1606.08415; Howard et al., ICCV 2019, section 5.2.)
 """
 
 from collections.abc import Mapping
@@ -26,16 +27,24 @@ from ofa_edge.export.tflite.rewrites.hard_activations import is_torch_hard_sigmo
 def join_activations(graph: Graph) -> Graph:
     """Join each GELU written with Erf, and each hard swish written as x * HardSigmoid(x)."""
     search = _Search(graph)
-    joined: dict[str, Node] = {}
+    constants = dict(graph.constants)
+    nodes: list[Node] = []
     for node in graph.nodes:
         found = search.activation(node) if node.op == "Mul" else None
-        if found is not None:
-            op, x = found
-            joined[node.output] = Node(op, node.name, (x,), node.output)
-    if not joined:
+        if found is None:
+            nodes.append(node)
+            continue
+        op, x, factor = found
+        if factor == 1:
+            nodes.append(Node(op, node.name, (x,), node.output))
+            continue
+        whole, scale = f"{node.output}/whole", f"{node.output}/factor"
+        constants[scale] = np.asarray(factor, np.float32)
+        nodes.append(Node(op, f"{node.name}/whole", (x,), whole))
+        nodes.append(Node("Mul", node.name, (whole, scale), node.output))
+    if tuple(nodes) == graph.nodes:
         return graph
-    nodes = tuple(joined.get(node.output, node) for node in graph.nodes)
-    return replace(graph, nodes=nodes).still_read()
+    return replace(graph, nodes=tuple(nodes), constants=constants).still_read()
 
 
 @dataclass
@@ -48,8 +57,8 @@ class _Search:
     def __post_init__(self) -> None:
         self.makers = {node.output: node for node in self.graph.nodes}
 
-    def activation(self, product: Node) -> tuple[str, str] | None:
-        """(operator, x) where a product is an activation of x."""
+    def activation(self, product: Node) -> tuple[str, str, float] | None:
+        """(operator, x, factor) where a product is an activation of x, times a factor."""
         factors = self._factors(product)
         values = [each for each in factors if isinstance(each, str)]
         number = float(np.prod([each for each in factors if not isinstance(each, str)]))
@@ -57,10 +66,10 @@ class _Search:
             maker = self.makers.get(gate)
             if maker is None:
                 continue
-            if abs(number - 0.5) < 1e-6 and self._is_erf_and_one(maker, x):
-                return "Gelu", x
-            if abs(number - 1) < 1e-6 and is_torch_hard_sigmoid(maker) and maker.inputs[0] == x:
-                return "HardSwish", x
+            if number > 0 and self._is_erf_and_one(maker, x):
+                return "Gelu", x, _rounded(2 * number)
+            if number > 0 and is_torch_hard_sigmoid(maker) and maker.inputs[0] == x:
+                return "HardSwish", x, _rounded(number)
         return None
 
     def _factors(self, product: Node) -> list[str | float]:
@@ -101,3 +110,8 @@ class _Search:
         constant = self.graph.constant(name)
         fits = constant is not None and constant.size == 1 and constant.dtype == np.float32
         return float(constant.item()) if fits and constant is not None else None
+
+
+def _rounded(factor: float) -> float:
+    """A factor; 1 where it is that but for rounding."""
+    return 1.0 if abs(factor - 1) < 1e-6 else factor

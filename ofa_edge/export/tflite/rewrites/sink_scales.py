@@ -84,6 +84,7 @@ class _Sinking:
             nodes=tuple(self.emitted.values()),
             constants=self.constants,
             outputs=tuple(self._resolve(name)[0] for name in self.graph.outputs),
+            stand_ins=self.stored,
         )
 
     def _resolve(self, name: str) -> tuple[str, float]:
@@ -129,9 +130,11 @@ class _Sinking:
         if owed_left != owed_right:
             if self._can_scale(left):
                 self._scale_layer(left, owed_left / owed_right)
+                self.stored[node.inputs[0]] = (left, owed_right)
                 owed_left = owed_right
             elif self._can_scale(right):
                 self._scale_layer(right, owed_right / owed_left)
+                self.stored[node.inputs[1]] = (right, owed_left)
             else:
                 self._pay_inputs(node)
                 owed_left = 1.0

@@ -53,6 +53,27 @@ def _is_splittable(node: Node, weight: NDArray[Any]) -> bool:
     return is_plain_depthwise(node, weight) and weight.shape[2] * weight.shape[3] > MAX_TAPS
 
 
+def parts_of(kernel: int, size: tuple[int, int]) -> list[tuple[str, list[int], list[int]]]:
+    """The parts that a square depthwise kernel padded by half is run in on a map of a height and width.
+
+    Returns:
+        For each part the end of its value's name, its rows and columns in the kernel; the one with the centre first.
+    """
+    (top, height), (left, width) = (_kept(kernel, length) for length in size)
+    whole = height * width <= MAX_TAPS
+    sets = [(list(range(height)), list(range(width)))] if whole else _tap_sets(height, width)
+    return [
+        (_tag(rows, columns, width), [top + row for row in rows], [left + each for each in columns])
+        for rows, columns in sets
+    ]
+
+
+def _kept(kernel: int, length: int) -> tuple[int, int]:
+    """The first tap that `crop_kernels` keeps, and how many, on a map of that length."""
+    reach = min(kernel // 2, length - 1)
+    return kernel // 2 - reach, 2 * reach + 1
+
+
 def _tap_sets(height: int, width: int) -> list[tuple[list[int], list[int]]]:
     """(rows, columns) of each part; together they hold each tap once."""
     widest = MAX_TAPS if height == 1 else MAX_TAPS // 2  # two rows of one part at least
@@ -73,9 +94,7 @@ def _symmetric(length: int, most: int) -> list[list[int]]:
 
 def _part(node: Node, weight: NDArray[Any], rows: list[int], columns: list[int]) -> tuple[Node, NDArray[Any]]:
     """One part and its weights; the part with the centre carries the bias. Pads are the whole's, less what is cut."""
-    tag = f"rows{rows[0]}to{rows[-1]}"
-    if len(columns) < weight.shape[3]:
-        tag += f"columns{columns[0]}to{columns[-1]}"
+    tag = _tag(rows, columns, weight.shape[3])
     top, left, bottom, right = node.attributes["pads"]
     attributes = {
         **node.attributes,
@@ -87,6 +106,11 @@ def _part(node: Node, weight: NDArray[Any], rows: list[int], columns: list[int])
     inputs = (node.inputs[0], f"{node.inputs[1]}/{tag}", *(node.inputs[2:] if is_middle else ()))
     part = Node("Conv", f"{node.name}/{tag}", inputs, f"{node.output}/{tag}", attributes)
     return part, np.ascontiguousarray(weight[:, :, rows][:, :, :, columns])
+
+
+def _tag(rows: list[int], columns: list[int], width: int) -> str:
+    cut = f"columns{columns[0]}to{columns[-1]}" if len(columns) < width else ""
+    return f"rows{rows[0]}to{rows[-1]}{cut}"
 
 
 def _summed(parts: list[Node], whole: Node) -> list[Node]:

@@ -106,7 +106,8 @@ def over_last(function: str) -> Builder:
 
 def _normal(site: Site, x: Any, dims: list[int], epsilon: float) -> Any:
     centred = x - site.tf.reduce_mean(x, dims, keepdims=True)
-    variance = site.tf.reduce_mean(site.tf.square(centred), dims, keepdims=True)
+    # A product, not a square: the converter would make it a SQUARED_DIFFERENCE, which XNNPACK leaves alone in int8.
+    variance = site.tf.reduce_mean(centred * centred, dims, keepdims=True)
     return centred * site.tf.math.rsqrt(variance + np.float32(epsilon))
 
 

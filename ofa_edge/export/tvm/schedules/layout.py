@@ -5,7 +5,11 @@ become [1, H, W, C] with weights [k, k, C, F]; one transpose stays at the input.
 computes the same.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ofa_edge.export.tvm.relax import without_clip
 from ofa_edge.export.tvm.schedules.turning import turn
@@ -20,45 +24,58 @@ def prepare(module: Any) -> Any:
     def run(module: Any, *passes: Any) -> Any:
         return ir.transform.Sequential(list(passes))(module)
 
-    module = fold_shapes(run(module, steps.DecomposeOpsForInference(), steps.CanonicalizeBindings()))
-    # Bounds of clip become constants: once for all equal ones, for FoldConstant compiles a program for each.
+    module = fold_constants(run(module, steps.DecomposeOpsForInference(), steps.CanonicalizeBindings()))
     module = run(module, steps.CanonicalizeBindings(), steps.EliminateCommonSubexpr())
     module = run(module, steps.FoldConstant(), steps.CanonicalizeBindings())
     module = run(turn(without_division(without_clip(module))), steps.Normalize())
-    module = run(fold_shapes(module), steps.CanonicalizeBindings(), steps.FoldConstant(), steps.CanonicalizeBindings())
+    module = run(fold_constants(module), steps.CanonicalizeBindings(), steps.FoldConstant())
+    module = run(module, steps.CanonicalizeBindings())
     return run(module, steps.EliminateCommonSubexpr(), steps.DeadCodeElimination())
 
 
-def fold_shapes(module: Any) -> Any:
-    """Transpose and reshape constants here: FoldConstant compiles a program for each, a tenth of a second a time.
+def fold_constants(module: Any) -> Any:
+    """Fold what constants are prepared by: FoldConstant compiles a program for each, in a tenth of a second.
 
     Given
         w = permute_dims(const[F, C, k, k], [2, 3, 1, 0])
     Result
         w = const[k, k, C, F]
     """
-    import numpy as np
     from tvm import ir, relax
 
     @relax.expr_functor.mutator
     class Folder(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
         def visit_call_(self, call: Any) -> Any:
             call = super().visit_call_(call)
-            name = getattr(call.op, "name", "")
-            if name not in ("relax.permute_dims", "relax.reshape"):
+            if (work := _FOLDED.get(getattr(call.op, "name", ""))) is None:
                 return call
-            source = self.lookup_binding(call.args[0]) if isinstance(call.args[0], relax.Var) else call.args[0]
-            if not isinstance(source, ir.GenericConst):
+            tensors = [arg for arg in call.args if not isinstance(arg, relax.ShapeExpr)]
+            known = [self.lookup_binding(arg) if isinstance(arg, relax.Var) else arg for arg in tensors]
+            if not all(isinstance(each, ir.GenericConst) for each in known):
                 return call
-            value = source.value.numpy()
-            if name == "relax.permute_dims":
-                axes = call.attrs.axes
-                value = value.transpose(None if axes is None else [int(axis) for axis in axes])
-            else:
-                value = value.reshape([int(size) for size in call.ty.shape])
-            return relax.const(np.ascontiguousarray(value), str(source.value.dtype))
+            with np.errstate(over="ignore"):  # what float16 does not hold is infinite, there as here
+                value = work(call, *(each.value.numpy() for each in known))
+            return call if value is None else relax.const(np.asarray(value, order="C"), str(call.ty.dtype))
 
     return _rewritten(module, Folder(module))
+
+
+def _permuted(call: Any, value: NDArray[Any]) -> NDArray[Any]:
+    axes = call.attrs.axes
+    return value.transpose(None if axes is None else [int(axis) for axis in axes])
+
+
+def _converted(call: Any, value: NDArray[Any]) -> NDArray[Any] | None:
+    return value.astype(str(call.attrs.dtype)) if value.ndim else None  # a scalar goes into the kernel
+
+
+_FOLDED: Mapping[str, Callable[..., NDArray[Any] | None]] = {
+    "relax.permute_dims": _permuted,
+    "relax.reshape": lambda call, value: value.reshape([int(size) for size in call.ty.shape]),
+    "relax.astype": _converted,
+    "relax.isnan": lambda _, value: np.isnan(value),  # these two are how the importer writes bounds of Clip
+    "relax.where": lambda _, *values: np.where(*values),
+}
 
 
 def without_division(module: Any) -> Any:
@@ -69,7 +86,6 @@ def without_division(module: Any) -> Any:
     Result
         y = multiply(x, const(1 / 6)), which differs in the last bit
     """
-    import numpy as np
     from tvm import ir, relax
 
     @relax.expr_functor.mutator

@@ -1,0 +1,227 @@
+"""A supernet moved to other classes, beside the same supernet from scratch and beside subnets tuned alone.
+
+    python benchmarks/transfer.py data --cifar DIR --folder runs/transfer      # links: six classes, and four others
+    python benchmarks/transfer.py source --folder runs/transfer                # the supernet of the six classes
+    python benchmarks/transfer.py run --folder runs/transfer [--images 20 --seed 0 --way moved]
+    python benchmarks/transfer.py table [--folder runs/transfer] > docs/benchmarks/transfer.md
+
+DIR holds CIFAR-10 as pictures: train/CLASS/*.jpg and test/CLASS/*.jpg. `run` does what is missing, one thread a
+process, and resumes what was interrupted; finished runs are recorded beside this file (transfer_results). Ways:
+
+    moved      `train --from` the source supernet
+    scratch    the same space and phases from random weights, at the same cost (`ofa-edge`, scaled)
+    scratch10  likewise at ten times the cost
+    alone      five probe subnets of the source, each by `finetune --new-head`
+    far        `train --from` the embedded Fashion-MNIST supernet, in grey
+
+Accuracy is the balanced accuracy of five probe subnets on the test images of the four classes, 1,000 each.
+"""
+
+import argparse
+import json
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ofa_edge.data.dataset import Dataset
+from ofa_edge.files import write_json
+from ofa_edge.metrics import balanced_accuracy
+from ofa_edge.schema import changed
+from ofa_edge.space import Space, Subnet
+from ofa_edge.supernet.evaluate import subnet_logits
+from ofa_edge.supernet.zoo import open_supernet
+from ofa_edge.training.data import load_data, resolve
+from ofa_edge.training.plan import plan_run, scale_for
+from ofa_edge.training.recipe import Recipe
+from ofa_edge.training.recipe_files import load_recipe
+from ofa_edge.training.trainer import Trainer
+from ofa_edge.training.transfer import begin, settled, transfer_recipe
+from ofa_edge.workflows.train import train
+
+PRESET = str(Path(__file__).parent / "transfer.toml")
+RECORDED = Path(__file__).parent / "transfer_results"
+OLD = ("airplane", "automobile", "cat", "deer", "frog", "ship")
+NEW = ("bird", "dog", "horse", "truck")
+IMAGES, SEEDS = (20, 50, 200, 1000), (0, 1, 2)
+WAYS = ("moved", "scratch", "scratch10", "alone", "far")
+CALIBRATION = 500
+
+
+def probes(space: Space) -> dict[str, Subnet]:
+    """The subnets that are compared, smallest first."""
+    chosen = {"k3 e3 d2": (3, 3, 2), "k3 e4 d3": (3, 4, 3), "k5 e4 d4": (5, 4, 4), "k5 e6 d3": (5, 6, 3)}
+    return {name: space.uniform(*values) for name, values in chosen.items()} | {"k7 e6 d4": space.uniform(7, 6, 4)}
+
+
+def link_data(cifar: Path, folder: Path) -> None:
+    """Hard links to the pictures of each setting."""
+
+    def link(place: Path, classes: tuple[str, ...], part: str, count: int, seed: int) -> None:
+        for name in classes:
+            files = sorted((cifar / part / name).iterdir())
+            random.Random(f"{seed} {name}").shuffle(files)
+            target = place / ("train" if part == "train" else "test") / name
+            target.mkdir(parents=True, exist_ok=True)
+            for file in files[:count]:
+                if not (target / file.name).exists():
+                    os.link(file, target / file.name)
+
+    link(folder / "data" / "old", OLD, "train", 5000, 0)
+    link(folder / "data" / "old", OLD, "test", 1000, 0)
+    for images in IMAGES:
+        for seed in SEEDS:
+            place = folder / "data" / f"new-{images}-{seed}"
+            link(place, NEW, "train", images, seed)
+            link(place, NEW, "test", 1000, 0)
+
+
+def make_source(folder: Path) -> None:
+    """Train the supernet of the six classes."""
+    recipe = load_recipe("ofa-edge", PRESET)
+    train(recipe, load_data(recipe, folder / "data" / "old"), folder / "source")
+
+
+def transfer_plan(folder: Path, data: Path, seed: int, source: str) -> tuple[Recipe, Dataset, Any]:
+    """The recipe of a move, its data, and the package that it begins with."""
+    package = open_supernet(source)
+    recipe = transfer_recipe(package, overrides={"seed": seed})
+    dataset = load_data(recipe, data)
+    return resolve(settled(recipe, package, dataset), dataset).recipe, dataset, package
+
+
+def run_one(folder: Path, way: str, images: int, seed: int) -> None:
+    """One way of getting networks for the four classes; its accuracies and cost."""
+    data, place = folder / "data" / f"new-{images}-{seed}", folder / f"{way}-{images}-{seed}"
+    if way == "far":
+        recipe, dataset, package = far_plan(data, seed)
+    else:
+        recipe, dataset, package = transfer_plan(folder, data, seed, str(folder / "source"))
+    started = time.process_time()
+    if way == "alone":
+        found, macs = alone(folder, place, recipe, dataset, package)
+    else:
+        found, macs = whole(way, place, recipe, dataset, package)
+    result = {"way": way, "images": images, "seed": seed, "balanced": found, "macs": macs}
+    write_json(
+        folder / f"{way}-{images}-{seed}.json", result | {"cpu_seconds": round(time.process_time() - started, 1)}
+    )
+    print(way, images, seed, json.dumps(found), f"{macs / 1e12:.3f} T MACs", flush=True)
+
+
+def far_plan(data: Path, seed: int) -> tuple[Recipe, Dataset, Any]:
+    """Fashion-MNIST's supernet, whose images are grey."""
+    package = open_supernet("fashion-mnist")
+    recipe = transfer_recipe(package, overrides={"seed": seed, "data": {"channels": 1}})
+    dataset = load_data(recipe, data)
+    return resolve(settled(recipe, package, dataset), dataset).recipe, dataset, package
+
+
+def whole(way: str, place: Path, recipe: Recipe, data: Dataset, package: Any) -> tuple[dict[str, float], float]:
+    """A supernet: moved, or from scratch at the cost of a move or ten times that."""
+    space = recipe.make_space(len(data.class_names))
+    kept, _ = data.split(recipe.data.held_out_images, recipe.data.split_seed)
+    start = None
+    if way in ("scratch", "scratch10"):
+        macs = plan_run(recipe, space, len(kept)).macs * (10 if way == "scratch10" else 1)
+        recipe = from_scratch(recipe, space, len(kept), macs)
+    else:
+        start = begin(recipe, package, space, data.class_names).net
+    trainer = Trainer(recipe, space, kept, place, start=start)
+    trainer.resume()
+    net = trainer.run()
+    calibration = kept.sample(CALIBRATION)
+    found = {}
+    for name, subnet in probes(space).items():
+        answers = subnet_logits(net, subnet, calibration, data.test, recipe.preprocessing(subnet.resolution))
+        found[name] = round(balanced_accuracy(answers, data.test.labels), 4)
+    return found, trainer.plan.macs
+
+
+def from_scratch(recipe: Recipe, space: Space, images: int, macs: float) -> Recipe:
+    """`ofa-edge` on the same data and batch, at that cost."""
+    method = load_recipe("ofa-edge", None, {**recipe.model_dump(mode="json", include={"space", "data", "augment"})})
+    method = changed(method, seed=recipe.seed, batch=recipe.batch, measure=recipe.measure)
+    return changed(method, scale=scale_for(method, space, images, macs))
+
+
+def alone(folder: Path, place: Path, recipe: Recipe, data: Dataset, package: Any) -> tuple[dict[str, float], float]:
+    """Each probe subnet by itself, from the source's weights with a new head."""
+    from ofa_edge.training.package_data import TrainingData
+    from ofa_edge.workflows.finetune import finetune_recipe
+    from ofa_edge.workflows.new_head import tune_new_head
+
+    kept, held_out = data.split(recipe.data.held_out_images, recipe.data.split_seed)
+    found, total = {}, 0.0
+    for name, subnet in probes(package.space).items():
+        source = TrainingData(kept, held_out, data.test, recipe.augment, recipe.batch)
+        single = finetune_recipe(source, seed=recipe.seed)
+        figures = tune_new_head(package, subnet, source, data.class_names, single, place / subnet.id)
+        found[name], total = figures["balanced_after"], total + figures["expected_macs"]
+    return found, total
+
+
+def main() -> None:
+    """Run a command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("data", "source", "run", "table"))
+    parser.add_argument("--folder", type=Path, default=RECORDED)
+    parser.add_argument("--cifar", type=Path)
+    parser.add_argument("--images", type=int, action="append")
+    parser.add_argument("--seed", type=int, action="append")
+    parser.add_argument("--way", action="append", choices=WAYS)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.command == "data":
+        link_data(options.cifar, options.folder)
+    elif options.command == "source":
+        make_source(options.folder)
+    elif options.command == "table":
+        print(table(options.folder), end="")
+    else:
+        for seed in options.seed or SEEDS:
+            for images in options.images or IMAGES:
+                for way in options.way or WAYS:
+                    if not (options.folder / f"{way}-{images}-{seed}.json").is_file():
+                        run_one(options.folder, way, images, seed)
+
+
+HEAD = """# A supernet moved to other classes
+
+Printed by `python benchmarks/transfer.py table` from the runs recorded in benchmarks/transfer_results; the commands
+that make them are at the head of that file. A supernet of OFA-MobileNetV3 at width 0.25 (24 px, strides 1,2,2,2,1,1)
+trained on six classes of CIFAR-10 in colour, moved to the other four. Balanced accuracy of five probe subnets on
+1,000 test images of each class, each calibrated on training images, their mean; in brackets the smallest and the
+largest probe. Cost in multiply-accumulates, forward and backward, of the whole run (`alone`: of five subnets). One
+thread. Rows that are missing were not run: this is no ImageNet, and no claim about it.
+
+| images a class | way | seeds | balanced accuracy, % | T MACs |
+|---|---|---|---|---|
+"""
+
+
+def table(folder: Path) -> str:
+    """docs/benchmarks/transfer.md."""
+    runs: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for path in sorted(folder.glob("*-*-*.json")):
+        run = json.loads(path.read_bytes())
+        runs.setdefault((run["images"], run["way"]), []).append(run)
+    if not runs:
+        raise SystemExit(f"no results in {folder}: `run` first")
+    lines = []
+    for images, way in sorted(runs, key=lambda key: (key[0], WAYS.index(key[1]))):
+        found = runs[images, way]
+        each = 100 * np.array([list(run["balanced"].values()) for run in found])
+        mean = each.mean(axis=0)
+        cost = np.mean([run["macs"] for run in found]) / 1e12
+        words = f"{mean.mean():.1f} ({mean[0]:.1f}, {mean[-1]:.1f})"
+        lines.append(f"| {images} | `{way}` | {len(found)} | {words} | {cost:.3f} |\n")
+    return HEAD + "".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""`ofa-edge run`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ofa_edge.cli.classes import label
+from ofa_edge.cli.console import print_json, table
+from ofa_edge.cli.options import json_option
+from ofa_edge.device.connections.plain_text import one_line
+
+if TYPE_CHECKING:
+    from ofa_edge.workflows.run_photos import Answers
+
+
+@click.command("run")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="BUILD")
+@click.argument("photos", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PHOTO...")
+@click.option(
+    "--device",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="local, emulated, or one of: devices list.",
+)
+@click.option(
+    "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes, or boxes, of each photo."
+)
+@json_option("Print the answers as JSON.")
+def run_command(folder: Path, photos: tuple[Path, ...], device: str, top: int, as_json: bool) -> None:
+    """Run a built network on photos: classes with probabilities, boxes, or shares of the picture, and milliseconds."""
+    from ofa_edge.workflows.run_photos import run_photos
+
+    found = run_photos(folder, photos, device, top)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        click.echo(_text(found))
+
+
+def _text(found: "Answers") -> str:
+    rows = []
+    for answer in found.answers:
+        name = one_line(answer.photo.name)
+        for each in answer.labels:
+            where = "" if each.box is None else " ".join(f"{value:.0f}" for value in each.box)
+            rows.append([name, label(each.name), f"{100 * each.share:.1f} %", where])
+            name = ""
+        if not answer.labels:
+            rows.append([name, "nothing", "", ""])
+    time = "" if found.p50_ms is None else f"{found.p50_ms:.3g} ms an inference on {found.device} (one short session)"
+    if found.emulated:
+        time = f"on {found.device}, which is emulated: no times"
+    return "\n".join([table(rows, right=(2,)), f"  {time or f'on {found.device}: no steady time'}"])
