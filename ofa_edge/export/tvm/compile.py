@@ -5,6 +5,7 @@ A compiled library needs `libtvm_runtime.so` and `libtvm_ffi.so` only: `load_mod
 """
 
 import functools
+import math
 import platform
 import re
 import shutil
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, ConversionError, OfaEdgeError, ToolMissingError, UnknownNameError
 from ofa_edge.export.library_file import LibraryFile
-from ofa_edge.export.onnx.run import parted
 from ofa_edge.export.tvm.relax import import_onnx, require_tvm, said
 from ofa_edge.export.tvm.schedules import Chooser, ScheduleFacts, broken_functions, cpu_module, defaults, isa_of
 from ofa_edge.export.tvm.schedules.timing import time_functions
@@ -200,8 +200,10 @@ def run_tvm_host(
     """
     run = load_module(library)
     try:
-        rows = (parted(row, shapes) if len(shapes) > 1 else [row[np.newaxis]] for row in inputs)
-        return np.concatenate([run(*each) for each in rows])
+        ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+        one = shapes if len(shapes) > 1 else ((1, *inputs.shape[1:]),)
+        rows = (zip(np.split(row.reshape(-1), ends), one, strict=True) for row in inputs)
+        return np.concatenate([run(*(part.reshape(shape) for part, shape in row)) for row in rows])
     except RuntimeError as error:
         raise ConversionError(
             f"{library.name} cannot run on images of shape {inputs.shape[1:]}", said(error), "check the image size"
