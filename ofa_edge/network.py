@@ -28,7 +28,7 @@ class Input:
 
     Attributes:
         name: in the ONNX graph.
-        shape: batch 1; of an image [1, C, H, W].
+        shape: batch 1; of an image [1, C, H, W]. Among several it may have no batch, as [2] or [] have none.
         preprocessing: from an image's pixels to this input; None for what is no image.
         dtype: of its values.
     """
@@ -37,6 +37,11 @@ class Input:
     shape: tuple[int, ...]
     preprocessing: Preprocessing | None
     dtype: Literal["float32"] = "float32"
+
+    @property
+    def values(self) -> int:
+        """Numbers in it."""
+        return math.prod(self.shape)
 
     def apply(self, samples: Samples) -> NDArray[np.float32]:
         """Samples as the network takes them, float32 [N, ...]. Raises DataError where they do not fit."""
@@ -81,6 +86,8 @@ class Output:
 class Interface:
     """What goes in and what comes out.
 
+    Several inputs stand one behind the other in a sample, as several outputs do in an answer.
+
     Attributes:
         inputs, outputs: each of them.
         decoding: from a detector's outputs to boxes.
@@ -96,6 +103,29 @@ class Interface:
         size = preprocessing.size
         image = Input("input", (1, preprocessing.channels, size, size), preprocessing)
         return cls((image,), (Output("logits", (1, len(labels)), labels),))
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the inputs, in order."""
+        return tuple(each.shape for each in self.inputs)
+
+    def apply(self, samples: Samples) -> NDArray[np.float32]:
+        """Samples as the network takes them, float32: one input [N, ...]; several [N, values], one behind the other.
+
+        Raises:
+            DataError: they do not fit.
+        """
+        if len(self.inputs) == 1:
+            return self.inputs[0].apply(samples)
+        total = sum(each.values for each in self.inputs)
+        if isinstance(samples, Images) or samples.values.shape[1:] != (total,):
+            raise DataError(
+                "the inputs do not fit the network",
+                f"got {samples.values.dtype} {list(samples.values.shape)}, it takes {len(self.inputs)} inputs: "
+                + ", ".join(f"'{each.name}' {list(each.shape)}" for each in self.inputs),
+                f"give rows [N, {total}], all inputs of a sample one behind the other",
+            )
+        return np.asarray(samples.values, np.float32)
 
 
 @dataclass(frozen=True)
@@ -160,11 +190,11 @@ class Network:
     @property
     def preprocessing(self) -> Preprocessing | None:
         """Of its one image, if it takes one."""
-        return self.interface.inputs[0].preprocessing
+        return self.interface.inputs[0].preprocessing  # among several no image has one
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of its one input; of an image [1, C, H, W]."""
+        """Of its first input; of an image [1, C, H, W]."""
         return self.interface.inputs[0].shape
 
     @property
@@ -194,5 +224,5 @@ class Network:
         }
 
     def inputs(self, samples: Samples) -> NDArray[np.float32]:
-        """Samples as it takes them, float32: of images [N, C, H, W]. Raises DataError where they do not fit."""
-        return self.interface.inputs[0].apply(samples)
+        """Samples as it takes them, float32: see `Interface.apply`. Raises DataError where they do not fit."""
+        return self.interface.apply(samples)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ofa_edge.api.models import Example, Model, as_onnx
@@ -32,7 +32,7 @@ def build(
     example: Example | None = None,
     labels: Sequence[str] | str | Path | None = None,
     task: Task | None = None,
-    shape: Sequence[int] | None = None,
+    shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
     output: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -66,10 +66,10 @@ def build(
         target: its name, its file, or what `load_target` gave.
         supernet: its name, its folder (also of one network), or what `open_supernet` gave.
         model: in place of a supernet: an ONNX file, a torch module, or a program of `torch.export`.
-        example: a torch module's input or its shape, batch 1.
+        example: a torch module's input or its shape, batch 1; of several inputs a tuple of tensors.
         labels: of `model`: its classes in the order of its output, or a file with one a line.
         task: of `model`: `classify`, `detect`, `segment`, or `features` for an output that is none of these.
-        shape: of `model`'s input, where a file leaves sizes free.
+        shape: of `model`'s input, where a file leaves sizes free; of several by name.
         output: of `model`: the one that counts; all by default.
         mean: of `model`'s pixels 0..255, by channel: input = (pixel - mean) / std.
         std: likewise.
@@ -79,7 +79,8 @@ def build(
         latency_ms: the budget; by default the target's share of the largest subnet's latency.
         precision: of the artifact; the target's by default.
         runtime: likewise; `fastest` measures all that the target can run in turn on the device, and keeps the fastest.
-        data: an image folder of the same classes to verify on; for `model` also a .npz file of `images` or `inputs`.
+        data: an image folder of the same classes to verify on; for `model` also a .npz file of `images` or `inputs`,
+            of several inputs of an array under the name of each.
         device: `auto`, `emulated`, `local`, `none`, or a device of yours.
         out: the output folder; out/TARGET by default.
         constraints: what else a subnet has to keep.
@@ -103,7 +104,7 @@ def build(
             None if model is None else as_onnx(model, example, Path(folder)),
             labels=_labels_file(labels, Path(folder)),
             task=task,
-            shape=None if shape is None else "x".join(map(str, shape)),
+            shape=_shape_words(shape),
             output=output,
             mean=None if mean is None else tuple(mean),
             std=None if std is None else tuple(std),
@@ -135,6 +136,13 @@ def build(
         plan = plan_build(options)
         run_build(plan, StageCache(default_root()), _call(options), on_stage)
     return Build.open(plan.out)
+
+
+def _shape_words(shape: Sequence[int] | Mapping[str, Sequence[int]] | None) -> str | None:
+    """As after `--shape`."""
+    if isinstance(shape, Mapping):
+        return ",".join(f"{name}={_shape_words(each)}" for name, each in shape.items())
+    return None if shape is None else "x".join(map(str, shape))
 
 
 def _labels_file(labels: Sequence[str] | str | Path | None, folder: Path) -> Path | None:

@@ -1,5 +1,6 @@
 """A network as callers have it, as an ONNX file: a file already, a torch module, or an exported program."""
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
 Model = Union[str, Path, "torch.nn.Module", "torch.export.ExportedProgram"]
-Example = Union["torch.Tensor", Sequence[int]]
+Example = Union["torch.Tensor", Sequence[int], Sequence["torch.Tensor"]]
 
 
 def as_onnx(model: Model, example: Example | None, folder: Path) -> Path:
@@ -18,12 +19,13 @@ def as_onnx(model: Model, example: Example | None, folder: Path) -> Path:
 
     Args:
         model: an ONNX file, which is given back; or what is exported to a file in `folder`.
-        example: an input of a torch module, or its shape, batch 1; a program brings its own.
+        example: an input of a torch module, or its shape, batch 1; of several inputs a tensor each. A program brings
+            its own.
         folder: where to export to.
 
     Raises:
         ConfigError: a module without an example.
-        UnsupportedError: a program of several inputs, or something else altogether.
+        UnsupportedError: a program of what is no tensor, or something else altogether.
         ConversionError: torch cannot export it.
     """
     if isinstance(model, str | Path):
@@ -35,15 +37,18 @@ def as_onnx(model: Model, example: Example | None, folder: Path) -> Path:
     net: torch.nn.Module
     if isinstance(model, torch.export.ExportedProgram):
         given: list[Any] = [] if model.example_inputs is None else [*model.example_inputs[0], *model.example_inputs[1]]
-        if len(given) != 1 or not isinstance(given[0], torch.Tensor):
-            raise UnsupportedError("a program of several inputs", f"{len(given)} of them", "export one that takes one")
-        net, tensor = model.module(check_guards=False), given[0]
+        if not given or not all(isinstance(each, torch.Tensor) for each in given):
+            kinds = ", ".join(type(each).__name__ for each in given) or "it has no example"
+            raise UnsupportedError("a program whose inputs are no tensors", kinds, "export one that takes tensors")
+        net, tensors = model.module(check_guards=False), tuple(given)
+        names = tuple(map(str, model.graph_signature.user_inputs))
         vars(net)["train"] = lambda mode=True: net  # its own refuses, and it has no modes
     elif isinstance(model, torch.nn.Module):
         if example is None:
-            hint = "example=(1, 3, 224, 224), or a tensor of that shape"
+            hint = "example=(1, 3, 224, 224), or a tensor of that shape; of several inputs a tuple of tensors"
             raise ConfigError("a module without an example", f"{type(model).__name__}: its input is not known", hint)
-        net, tensor = model, example if isinstance(example, torch.Tensor) else torch.zeros(tuple(example))
+        net, tensors = model, _tensors(example)
+        names = tuple(inspect.signature(net.forward).parameters)[: len(tensors)]
     else:
         raise UnsupportedError(
             f"cannot build from {type(model).__name__}",
@@ -51,8 +56,23 @@ def as_onnx(model: Model, example: Example | None, folder: Path) -> Path:
             "export it to ONNX",
         )
     path = folder / f"{_name(model)}.onnx"
-    export_module(net, tensor, path)
+    export_module(net, tensors, path, names)
     return path
+
+
+def _tensors(example: Example) -> "tuple[torch.Tensor, ...]":
+    """An example as a module takes it. Raises ConfigError for tensors among what are none."""
+    import torch
+
+    if isinstance(example, torch.Tensor):
+        return (example,)
+    given: list[Any] = list(example)
+    if all(isinstance(each, int) for each in given):
+        return (torch.zeros(tuple(given)),)
+    if not all(isinstance(each, torch.Tensor) for each in given):
+        kinds = ", ".join(type(each).__name__ for each in given)
+        raise ConfigError("an example that is neither a shape nor tensors", kinds, "example=(tensor, tensor)")
+    return tuple(given)
 
 
 def _name(model: Model) -> str:

@@ -53,7 +53,8 @@ GATE_FAILED, NOT_PROVED = 1, 3
     "--samples",
     "data",
     type=click.Path(path_type=Path),
-    help="Image folder: train/CLASS/..., val/CLASS/... With --model also a .npz file: images or inputs, and labels.",
+    help="Image folder: train/CLASS/..., val/CLASS/... With --model also a .npz file: images, or inputs, or an array "
+    "for each of several inputs under its name; and labels.",
 )
 @click.option(
     "--device",
@@ -197,7 +198,10 @@ def headline(manifest: "Manifest") -> str:
     """The subnet, what it was built for, and how it was chosen."""
     subnet, target, prediction = manifest.subnet, manifest.target, manifest.prediction
     network = manifest.network
-    name = f"{network.source}  {' x '.join(map(str, network.inputs[0].shape[1:]))}"
+    sizes = [" x ".join(map(str, each.shape[1:] if each.shape[:1] == (1,) else each.shape)) for each in network.inputs]
+    if len(sizes) > 1:
+        sizes = [f"{each.name} {size or 'one number'}" for each, size in zip(network.inputs, sizes, strict=True)]
+    name = f"{network.source}  {', '.join(sizes)}"
     if subnet is not None:
         depths = ",".join(str(len(stage)) for stage in subnet.stages)
         name = f"subnet {subnet.id}  d {depths}  r {subnet.resolution}"

@@ -22,7 +22,13 @@ _OPTIONS = (
         "--labels", type=_PATH, metavar="FILE", help="Of --model: a class a line, in the order of its output."
     ),
     click.option("--task", type=click.Choice(typing.get_args(Task)), help="What the output of --model says."),
-    click.option("--shape", metavar="1x3x224x224", help="Of --model's input, where the file leaves sizes free."),
+    click.option(
+        "--shape",
+        metavar="1x3x224x224",
+        multiple=True,
+        callback=lambda _, __, given: ",".join(given) or None,
+        help="Of --model's input, where the file leaves sizes free. Of several, for each: NAME=1x3x224x224.",
+    ),
     click.option("--output", metavar="NAME", help="The one output of --model that counts. Default: all."),
     click.option("--mean", type=Numbers(), metavar="M,M,M", help="Of --model's pixels 0..255: (pixel - mean) / std."),
     click.option("--fit", type=click.Choice(FITS), help="How a picture of another shape becomes --model's input."),

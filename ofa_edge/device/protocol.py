@@ -171,8 +171,10 @@ class Request:
     Attributes:
         artifact: the model's file.
         program: chooses the program that runs it on a device (`Runtime.program`).
-        inputs: normalised float32 images [N, C, H, W]. Layout and quantisation are the runner's affair.
+        inputs: normalised float32 images [N, C, H, W]; of several inputs float32 [N, values], one behind the other.
+            Layout and quantisation are the runner's affair.
         classes: number of logits.
+        shapes: of the network's inputs, where it has several.
         threads: inference threads on a physical device.
         cores: the cores that a physical device keeps them on; all of them where none is named.
         runner: the folder of a program that travels with the artifact, for the device's architecture.
@@ -188,6 +190,7 @@ class Request:
     program: "ProgramFor"
     inputs: NDArray[np.float32]
     classes: int
+    shapes: tuple[tuple[int, ...], ...] = ()
     threads: int = 1
     cores: tuple[int, ...] = ()
     runner: Path | None = None

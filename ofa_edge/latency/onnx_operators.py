@@ -122,8 +122,8 @@ def _one_image(model: "onnx.ModelProto", path: Path) -> None:
     constants = {tensor.name for tensor in model.graph.initializer}
     for value in model.graph.input:
         dims = value.type.tensor_type.shape.dim
-        if value.name in constants or not dims:
-            continue
+        if value.name in constants or (len(dims) < 2 and all(dim.dim_value for dim in dims)):
+            continue  # a number or a few go in as they are
         if not dims[0].dim_value:
             dims[0].dim_value = 1
         shape = tuple(dim.dim_value for dim in dims)

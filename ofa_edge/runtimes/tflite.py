@@ -95,6 +95,8 @@ class TFLite(Runtime):
         facts = _facts(export)
         classifies = network.task == "classify"
         labels = network.labels if classifies else ()
+        names = [each.name for each in network.interface.inputs]
+        sources = ["input"] if len(names) == 1 else names
         outputs = ["logits"] if classifies else [each.name for each in network.interface.outputs]
 
         def produce(folder: Path) -> None:
@@ -106,6 +108,7 @@ class TFLite(Runtime):
                 network.preprocessing,
                 labels,
                 facts=facts,
+                inputs=sources,
                 outputs=outputs,
                 **description,
             )
@@ -117,6 +120,7 @@ class TFLite(Runtime):
             "mixed": bare.files.get(MIXED),  # an account, also where nothing had to be left in fp32
             "labels": list(labels),
             "facts": facts,
+            "inputs": sources,
             "outputs": outputs,
             **description,
         }
@@ -183,8 +187,8 @@ class TFLite(Runtime):
         return Facts((converted.entry.path(MIXED),), mixed=record)
 
     def blame(self, export: Export, converted: Converted, samples: Samples, labelled: bool) -> BlameRecord | None:
-        """See `Runtime`. Of files that are int8 throughout."""
-        if export.precision != "int8" or MIXED in converted.entry.files:
+        """See `Runtime`. Of files that are int8 throughout, of one input."""
+        if len(export.network.interface.inputs) > 1 or export.precision != "int8" or MIXED in converted.entry.files:
             return None
         from ofa_edge.export.tflite.int8_blame import blame, pair_of
 

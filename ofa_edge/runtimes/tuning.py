@@ -168,8 +168,8 @@ class _Tuning:
 
     def _compare(self, timer: ConnectionTimer, untuned: Converted, tuned: Converted) -> NetworkVerdict:
         """Both libraries in turn, A B B A."""
-        image = argument("float32", self.export.network.shape)
-        turns = [Turn(each.path, MAIN, (image,)) for each in (untuned, tuned)]
+        inputs = tuple(argument("float32", shape) for shape in self.export.network.interface.shapes)
+        turns = [Turn(each.path, MAIN, inputs) for each in (untuned, tuned)]
         times = timer.time(turns, NETWORK_ROUNDS, _NETWORK_LIMIT_S)
         if len(times) == 0:
             return NetworkVerdict(1.0, 1.0, False, today())

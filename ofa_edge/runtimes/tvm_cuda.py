@@ -91,7 +91,8 @@ class TvmCuda(TvmRuntime):
             from ofa_edge.export.cuda.emulate import run_emulated
 
             arch = str(tvm_target(export.target)["arch"])
-            return run_emulated(entry.folder, runner / RUNNER, network.inputs(samples.sample(count)), arch)
+            inputs, shapes = network.inputs(samples.sample(count)), network.interface.shapes
+            return run_emulated(entry.folder, runner / RUNNER, inputs, arch, shapes=shapes)
 
         inputs = {
             "kernels": entry.files[KERNELS],

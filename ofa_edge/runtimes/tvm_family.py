@@ -141,7 +141,7 @@ class TvmRuntime(Runtime):
             with tempfile.TemporaryDirectory(prefix="ofa-host-") as folder:
                 library = Path(folder, "host.so")
                 compile_cpu(network.onnx, library, target, None, export.precision)
-                return run_tvm_host(library, network.inputs(samples))
+                return run_tvm_host(library, network.inputs(samples), network.interface.shapes)
 
         inputs = {"model": network.digest, "target": target, "precision": export.precision, "test": samples.digest}
         logits = answers_of(stages, "run-tvm-host", inputs, ("apache-tvm",), run)

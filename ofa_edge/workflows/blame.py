@@ -39,6 +39,10 @@ def blame_file(model: Path, against: Path, data: Path | None = None, images: int
             f"input {graph.inputs[0].kind.lower()}, output {graph.outputs[0].kind.lower()}",
             "give an artifact of --precision int8: layers of others are not blamed",
         )
+    if len(graph.inputs) > 1:
+        names = ", ".join(each.name for each in graph.inputs)
+        why = f"{names}: images alone are no samples of it"
+        raise UnsupportedError(f"{model.name} takes several inputs", why, "ofa-edge verify compares its answers")
     said = read_metadata(model)
     _, size, _, channels = graph.inputs[0].shape
     preprocessing = Preprocessing(size, channels, said.mean, said.std)

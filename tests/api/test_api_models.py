@@ -1,5 +1,6 @@
 """`oe.build(model=...)` of what callers have in memory."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -75,13 +76,15 @@ def test_what_cannot_be_exported_is_refused(net, tmp_path):
     with pytest.raises(UnsupportedError, match="cannot build from OrderedDict"):
         oe.build("host", model=net.state_dict() | {}, out=tmp_path / "out", **OPTIONS)
 
-    class Two(nn.Module):
-        def forward(self, x, y):
-            return x + y
+    class Scaled(nn.Module):
+        def forward(self, x, times):
+            return x * times
 
-    program = torch.export.export(Two(), (torch.zeros(1, 3), torch.zeros(1, 3)))
-    with pytest.raises(UnsupportedError, match="a program of several inputs"):
+    program = torch.export.export(Scaled(), (torch.zeros(1, 3), 2))
+    with pytest.raises(UnsupportedError, match="inputs are no tensors"):
         oe.build("host", model=program, out=tmp_path / "out", **OPTIONS)
+    with pytest.raises(ConfigError, match="neither a shape nor tensors"):
+        oe.build("host", model=Scaled(), example=(torch.zeros(1, 3), 2), out=tmp_path / "out", **OPTIONS)
     assert not (tmp_path / "out").exists()
 
 
@@ -89,3 +92,28 @@ def test_what_is_said_of_a_network_that_is_not_given_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="--labels without --model"):
         oe.build("host", labels=["a", "b"], device="none", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+class Compared(nn.Module):
+    """Two images through one layer, and what nothing reads."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3, 2)
+
+    def forward(self, before, after, idle):
+        return self.layer(after) - 2 * self.layer(before)
+
+
+def test_a_module_of_several_inputs_has_them_by_its_own_names(tmp_path):
+    examples = torch.randn(1, 3, 8, 8), torch.randn(1, 3, 8, 8), torch.randn(1, 2)
+    net = Compared().eval()
+    asked = {"device": "none", "runtime": "onnxruntime"}
+    build = oe.build("host", model=net, example=examples, out=tmp_path / "module", **asked)
+    assert [each.name for each in build.manifest.network.inputs] == ["before", "after"]
+    row = np.concatenate([each.numpy().reshape(1, -1) for each in examples[:2]], axis=1)
+    found = build.runtime.answers(build.artifact.path, row)
+    np.testing.assert_allclose(found, net(*examples).detach().numpy().reshape(1, -1), rtol=1e-3, atol=1e-4)
+    program = torch.export.export(net, examples)
+    again = oe.build("host", model=program, out=tmp_path / "program", **asked)
+    assert [each.name for each in again.manifest.network.inputs] == ["before", "after"]

@@ -35,6 +35,9 @@ def litert_program(connection: Connection, request: Request, device: Fingerprint
     if device.build is not None and device.device_kind == "physical":
         if request.cores:
             raise UnsupportedError("the demo app cannot be kept on cores", f"cores {request.cores}", "name no cores")
+        if request.shapes:
+            why = f"this network has {len(request.shapes)} inputs"
+            raise UnsupportedError("the demo app gives a network one image", why, "--device of another kind")
         return AndroidAppProgram(request.artifact, request.classes)
     return LiteRtProgram(connection.python, request.artifact)
 
@@ -55,8 +58,13 @@ def tvm_program(connection: Connection, request: Request, device: Fingerprint) -
         raise UnsupportedError(
             "TVM artifacts need their runner", "Request.runner is not set", "ofa_edge.device.runners.build"
         )
-    shape = (1, *request.inputs.shape[1:])
-    return TvmProgram(request.runner, request.artifact, shape, request.classes)
+    shapes = request.shapes or ((1, *request.inputs.shape[1:]),)
+    return TvmProgram(request.runner, request.artifact, shapes, request.classes)
+
+
+def shape_options(shapes: Sequence[tuple[int, ...]]) -> list[str]:
+    """How `tvm_runner` is told the shapes of a network's inputs."""
+    return [word for each in shapes for word in ("--shape", ",".join(map(str, each)) or "scalar")]
 
 
 def with_threads(argv: list[str], threads: int, cores: Sequence[int] = ()) -> list[str]:
@@ -96,6 +104,8 @@ def with_profile(argv: list[str], runs: int) -> list[str]:
 @dataclass(frozen=True)
 class PythonProgram:
     """A runner in Python, under the device's own. Images are [N, C, H, W] unless a runner wants others.
+
+    Several inputs stand one behind the other, [N, values]: the runner knows their shapes from the model.
 
     Attributes:
         python: how the device's Python is called.
@@ -163,7 +173,7 @@ class LiteRtProgram(PythonProgram):
 
     def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
         """See `Program`. TFLite's own layout, [N, H, W, C]."""
-        super().write_inputs(images.transpose(0, 2, 3, 1), path)
+        super().write_inputs(images.transpose(0, 2, 3, 1) if images.ndim == 4 else images, path)
 
 
 class OnnxProgram(PythonProgram):
@@ -179,7 +189,7 @@ class TvmProgram:
 
     folder: Path  # holds the runner and its libraries for the device's architecture
     artifact: Path
-    shape: tuple[int, ...]  # [1, C, H, W]
+    shapes: tuple[tuple[int, ...], ...]  # of its inputs: ((1, C, H, W),)
     classes: int
     suffix: str = ".f32"
     tells_memory: bool = True
@@ -197,10 +207,10 @@ class TvmProgram:
     def command(self, work: PurePosixPath, inputs: str, outputs: str) -> list[str]:
         """See `Program`."""
         paths = [str(work / name) for name in (_TVM_RUNNER, "model.so", inputs, outputs)]
-        return [*paths, "--shape", ",".join(str(size) for size in self.shape)]
+        return [*paths, *shape_options(self.shapes)]
 
     def write_inputs(self, images: NDArray[np.float32], path: Path) -> None:
-        """See `Program`. Raw little-endian float32, [N, C, H, W]."""
+        """See `Program`. Raw little-endian float32, [N, C, H, W], or [N, values] of several inputs."""
         np.ascontiguousarray(images, "<f4").tofile(path)
 
     def read_outputs(self, path: Path) -> NDArray[np.float32]:

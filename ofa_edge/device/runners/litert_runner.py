@@ -4,7 +4,8 @@ Nothing of ofa-edge is imported: the files stand alone on the device. See `runne
 
     litert_runner.py MODEL INPUTS.npy OUTPUTS.npy ...
 
-INPUTS is float32 [N, H, W, C], normalised; OUTPUTS float32 [N, classes]. Int8 models are quantised and dequantised
+INPUTS is float32 [N, H, W, C], normalised; OUTPUTS float32 [N, classes]. Several inputs stand one behind the other,
+[N, values], each as ONNX has it: what is [1, H, W, C] here was [1, C, H, W]. Int8 models are quantised and dequantised
 here by the scale and zero point of the model's own tensors.
 """
 
@@ -30,7 +31,7 @@ else:
 
 
 class Model(runner_passes.Model):
-    """An interpreter of a model with one float input and float outputs, whatever their stored type."""
+    """An interpreter of a model with float inputs and float outputs, whatever their stored type."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         start = time.perf_counter_ns()
@@ -40,12 +41,14 @@ class Model(runner_passes.Model):
         self.load_ns = time.perf_counter_ns() - start
         self.invoke = self.interpreter.invoke
         self.facts = {"runtime": "LiteRT", "version": version("ai-edge-litert")}
-        (self.input,) = self.interpreter.get_input_details()
+        self.inputs = self.interpreter.get_input_details()
         self.outputs = self.interpreter.get_output_details()
 
     def set(self, image: NDArray[np.float32]) -> None:
-        """Set the input to one float32 image [H, W, C]."""
-        self.interpreter.set_tensor(self.input["index"], quantise(image[np.newaxis], self.input))
+        """Set the input to one float32 image [H, W, C]; or several, from one behind the other."""
+        parts = [image[np.newaxis]] if len(self.inputs) == 1 else parted(image, [each["shape"] for each in self.inputs])
+        for part, detail in zip(parts, self.inputs, strict=True):
+            self.interpreter.set_tensor(detail["index"], quantise(part, detail))
 
     def get(self) -> NDArray[np.float32]:
         """The float32 logits [classes] of the last run; or other outputs, flattened, one behind the other."""
@@ -56,6 +59,20 @@ class Model(runner_passes.Model):
     def inside(self) -> dict[str, Any]:
         """What the delegate took over."""
         return delegation(self)
+
+
+def parted(row: NDArray[np.float32], shapes: list[Any]) -> list[NDArray[np.float32]]:
+    """The inputs in a row, each in the model's layout."""
+    parts, start = [], 0
+    for shape in shapes:
+        part = row[start : start + int(np.prod(shape))]
+        start += part.size
+        if len(shape) == 4:
+            batch, height, width, channels = shape
+            parts.append(part.reshape(batch, channels, height, width).transpose(0, 2, 3, 1))
+        else:
+            parts.append(part.reshape(shape))
+    return parts
 
 
 def quantise(values: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any]:

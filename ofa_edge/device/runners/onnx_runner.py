@@ -4,7 +4,8 @@ Nothing of ofa-edge is imported: the files stand alone on the device. See `runne
 
     onnx_runner.py MODEL INPUTS.npy OUTPUTS.npy ...
 
-INPUTS is float32 [N, C, H, W], normalised; OUTPUTS float32 [N, classes].
+INPUTS is float32 [N, C, H, W], normalised, or [N, values] of several inputs, one behind the other; OUTPUTS float32
+[N, classes].
 """
 
 from __future__ import annotations  # a device's Python may be older than this project's
@@ -57,16 +58,18 @@ def open_session(options: argparse.Namespace) -> Any:
 
 
 class Model(runner_passes.Model):
-    """A session whose input and output stay where they are."""
+    """A session whose inputs and outputs stay where they are."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         start = time.perf_counter_ns()
         self.session = open_session(options)
-        (entry,), exits = self.session.get_inputs(), self.session.get_outputs()
-        self.input = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(entry.shape, np.float32))
+        entries, exits = self.session.get_inputs(), self.session.get_outputs()
+        self.shapes = [tuple(each.shape) for each in entries]
+        self.inputs = [onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(each, np.float32)) for each in self.shapes]
         self.outputs = [onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(each.shape, np.float32)) for each in exits]
         binding = self.session.io_binding()
-        binding.bind_ortvalue_input(entry.name, self.input)
+        for each, value in zip(entries, self.inputs, strict=True):
+            binding.bind_ortvalue_input(each.name, value)
         for each, value in zip(exits, self.outputs, strict=True):
             binding.bind_ortvalue_output(each.name, value)
         self.load_ns = time.perf_counter_ns() - start
@@ -74,8 +77,12 @@ class Model(runner_passes.Model):
         self.facts = {"runtime": "ONNX Runtime", "version": onnxruntime.__version__}
 
     def set(self, image: NDArray[np.float32]) -> None:
-        """Set the input to one float32 image [C, H, W]."""
-        self.input.update_inplace(np.ascontiguousarray(image[np.newaxis], np.float32))
+        """Set the input to one float32 image [C, H, W]; or several, from one behind the other."""
+        values, start = image.reshape(-1), 0
+        for value, shape in zip(self.inputs, self.shapes, strict=True):
+            part = values[start : start + int(np.prod(shape))]
+            value.update_inplace(np.ascontiguousarray(part.reshape(shape), np.float32))
+            start += part.size
 
     def get(self) -> NDArray[np.float32]:
         """The float32 logits [classes] of the last run; or other outputs, flattened, one behind the other."""

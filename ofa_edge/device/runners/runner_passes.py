@@ -8,8 +8,8 @@ Nothing of ofa-edge is imported: the two files stand alone, beside NumPy and the
     RUNNER MODEL INPUTS.npy OUTPUTS.npy --memory N                       N runs, then the process's peak memory
     RUNNER MODEL INPUTS.npy OUTPUTS.npy --profile N                      N runs, each operator timed, where it can be
 
-INPUTS is float32 [N, ...], each image as the runtime takes it; OUTPUTS float32 [N, classes]. One line of JSON on
-stdout says what happened.
+INPUTS is float32 [N, ...], each image as the runtime takes it, several inputs one behind the other; OUTPUTS float32
+[N, classes]. One line of JSON on stdout says what happened.
 """
 
 from __future__ import annotations  # a device's Python may be older than this project's
@@ -37,7 +37,7 @@ MARK = 0x0FAE0000  # see _qemu/insncount.c
 
 
 class Model:
-    """A model that is ready to run, of one float input and one float output.
+    """A model that is ready to run, of float inputs and outputs.
 
     Attributes:
         facts: runtime and version.
@@ -50,7 +50,7 @@ class Model:
     invoke: Callable[[], Any]
 
     def set(self, image: NDArray[np.float32]) -> None:
-        """Set the input to one float32 image."""
+        """Set the inputs to one float32 image, or to what stands one behind the other in a row."""
         raise NotImplementedError
 
     def get(self) -> NDArray[np.float32]:

@@ -7,10 +7,11 @@
 //   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T] --memory N      N runs, then the peak memory
 //   tvm_runner MODEL.so INPUTS OUTPUTS --shape 1,C,H,W [--threads T] --profile N     N runs, each function timed
 //
+// A network of several inputs has a --shape for each, in order; "scalar" is the shape of one number.
 // --cores 4,5 keeps the process on those cores.
 // --device cpu|cuda says where; without it the library decides: cuda where it holds CUDA kernels.
 //
-// INPUTS is raw little-endian float32, [N, C, H, W] normalised; OUTPUTS becomes raw float32 [N, classes], or
+// INPUTS is raw little-endian float32, [N, C, H, W] normalised, several inputs one behind the other; OUTPUTS becomes raw float32 [N, classes], or
 // [1, classes] with --latency, --count, --memory and --profile, which use the first image. One line of JSON on stdout says what
 // happened. Options and fields are those of runner_passes.py.
 //
@@ -66,7 +67,7 @@ struct UsageError : std::runtime_error {
 
 struct Options {
   std::string model, inputs, outputs, device;
-  std::vector<int64_t> shape;
+  std::vector<std::vector<int64_t>> shapes;
   long threads = 1;
   bool latency = false;
   long count = 0, memory = 0, profile = 0;
@@ -92,12 +93,13 @@ T Number(const std::string& text, const std::string& what) {
 
 std::vector<int64_t> Shape(const std::string& text) {
   std::vector<int64_t> shape;
+  if (text == "scalar") return shape;
   std::istringstream stream(text);
   for (std::string axis; std::getline(stream, axis, ',');) {
     shape.push_back(Number<int64_t>(axis, "--shape"));
     if (shape.back() == 0) throw UsageError("--shape has a dimension of zero: " + text);
   }
-  if (shape.empty() || shape[0] != 1) throw UsageError("--shape must begin with batch 1: '" + text + "'");
+  if (shape.empty()) throw UsageError("--shape is empty");
   return shape;
 }
 
@@ -112,7 +114,7 @@ Options Parse(int argc, char** argv) {
   Options o;
   std::vector<std::string*> places = {&o.model, &o.inputs, &o.outputs};
   std::map<std::string, std::function<void(const std::string&)>> named = {
-      {"--shape", [&](const std::string& v) { o.shape = Shape(v); }},
+      {"--shape", [&](const std::string& v) { o.shapes.push_back(Shape(v)); }},
       {"--device", [&](const std::string& v) { o.device = v; }},
       {"--threads", [&](const std::string& v) { o.threads = Number<long>(v, "--threads"); }},
       {"--count", [&](const std::string& v) { o.count = Number<long>(v, "--count"); }},
@@ -145,7 +147,10 @@ Options Parse(int argc, char** argv) {
   }
   if (place < places.size()) throw UsageError("needed: MODEL.so INPUTS OUTPUTS --shape 1,C,H,W");
   if (o.device != "" && o.device != "cpu" && o.device != "cuda") throw UsageError("--device must be cpu or cuda");
-  if (o.shape.empty()) throw UsageError("--shape is missing");
+  if (o.shapes.empty()) throw UsageError("--shape is missing");
+  if (o.shapes.size() == 1 && (o.shapes[0].empty() || o.shapes[0][0] != 1)) {
+    throw UsageError("--shape of the one input must begin with batch 1");
+  }
   if (o.threads == 0) throw UsageError("--threads must be 1 or more");
   if (o.latency + (o.count > 0) + (o.memory > 0) + (o.profile > 0) > 1) {
     throw UsageError("--latency, --count, --memory and --profile exclude each other");
@@ -187,12 +192,15 @@ bool HoldsCuda(const ffi::Module& module) {
   return false;
 }
 
-// A compiled network with one float32 input and float32 outputs.
+// A compiled network with float32 inputs and float32 outputs.
 class Model {
  public:
-  explicit Model(const Options& options)
-      : input_(ffi::Tensor::FromNDAlloc(AlignedMemory(), ffi::ShapeView(options.shape.data(), options.shape.size()),
-                                        DLDataType{kDLFloat, 32, 1}, DLDevice{kDLCPU, 0})) {}
+  explicit Model(const Options& options) {
+    for (const auto& shape : options.shapes) {
+      inputs_.push_back(ffi::Tensor::FromNDAlloc(AlignedMemory(), ffi::ShapeView(shape.data(), shape.size()),
+                                                 DLDataType{kDLFloat, 32, 1}, DLDevice{kDLCPU, 0}));
+    }
+  }
 
   ~Model() {
     try {
@@ -217,14 +225,18 @@ class Model {
     if (on_gpu_) {
       start_vm(gpu, 0, kPooledAllocator, cpu, 0, kPooledAllocator);
       const ffi::Function allocate = Global("runtime.TVMTensorAllocWithScope");
-      const ffi::Shape shape(options.shape.begin(), options.shape.end());
-      device_input_ = allocate(shape, input_.dtype(), DLDevice{kDLCUDA, 0}, nullptr).cast<ffi::Tensor>();
+      for (const auto& each : options.shapes) {
+        const ffi::Shape shape(each.begin(), each.end());
+        const DLDataType type = inputs_[0].dtype();
+        device_inputs_.push_back(allocate(shape, type, DLDevice{kDLCUDA, 0}, nullptr).cast<ffi::Tensor>());
+      }
       copy_ = Global("runtime.TVMTensorCopyFromTo");
       synchronise_ = Global("runtime.Device_StreamSync");
     } else {
       start_vm(cpu, 0, kPooledAllocator);
     }
     main_ = Get(*vm_, "main");
+    for (const ffi::Tensor& each : on_gpu_ ? device_inputs_ : inputs_) arguments_.push_back(each);
     load_ns_ = Nanoseconds(start);
   }
 
@@ -233,7 +245,8 @@ class Model {
     if (!std::exchange(open_, false)) return;
     output_ = nullptr;
     main_ = ffi::Function(nullptr);
-    device_input_ = std::nullopt;
+    arguments_.clear();
+    device_inputs_.clear();
     vm_ = std::nullopt;
     Global("vm.builtin.memory_manager.clear")();
     library_ = std::nullopt;
@@ -243,22 +256,29 @@ class Model {
   const char* device() const { return on_gpu_ ? "cuda" : "cpu"; }
 
   int64_t load_ns() const { return load_ns_; }
-  size_t input_size() const { return input_.numel(); }
-  float* input() { return static_cast<float*>(input_.data_ptr()); }
 
-  // Brings the input to where the network runs. Call it after `input()` was written to.
-  void Send() {
-    if (on_gpu_) copy_(input_, *device_input_);
+  // Numbers in all inputs.
+  size_t input_size() const {
+    size_t size = 0;
+    for (const ffi::Tensor& each : inputs_) size += each.numel();
+    return size;
+  }
+
+  // Sets the inputs to what stands one behind the other, where the network runs.
+  void Set(const float* values) {
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      std::memcpy(inputs_[i].data_ptr(), values, inputs_[i].numel() * sizeof(float));
+      values += inputs_[i].numel();
+      if (on_gpu_) copy_(inputs_[i], device_inputs_[i]);
+    }
   }
 
   // One inference. A GPU is done with it when this returns.
   void Invoke() {
-    if (!on_gpu_) {
-      output_ = main_(input_);
-      return;
-    }
-    output_ = main_(*device_input_);
-    synchronise_(DLDevice{kDLCUDA, 0}, 0);
+    ffi::Any output;  // a new one: the callee takes nothing away
+    main_.CallPacked(arguments_.data(), static_cast<int32_t>(arguments_.size()), &output);
+    output_ = std::move(output);
+    Synchronise();
   }
 
   // Calls `watcher` before and after each function that the network runs.
@@ -312,9 +332,9 @@ class Model {
     return function.value();
   }
 
-  ffi::Tensor input_;
+  std::vector<ffi::Tensor> inputs_, device_inputs_;
+  std::vector<ffi::AnyView> arguments_;  // of `main`: views of the tensors above
   bool on_gpu_ = false, open_ = false;
-  ffi::Optional<ffi::Tensor> device_input_;
   ffi::Function copy_{nullptr}, synchronise_{nullptr};
   ffi::Optional<ffi::Module> library_, vm_;  // in this order: the machine's code lives in the library
   ffi::Function main_{nullptr};
@@ -454,8 +474,7 @@ int Main(int argc, char** argv) {
   const size_t count = all ? images.size() / model.input_size() : 1;
   std::vector<float> logits;
   for (size_t i = 0; i < count; ++i) {
-    std::memcpy(model.input(), &images[i * model.input_size()], model.input_size() * sizeof(float));
-    model.Send();
+    model.Set(&images[i * model.input_size()]);
     if (options.latency) {
       Latency(model, options, facts);
     } else if (options.count > 0) {

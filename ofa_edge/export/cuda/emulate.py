@@ -8,6 +8,7 @@ It does not show what NVIDIA's compiler or hardware do, and its time means nothi
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +21,22 @@ from ofa_edge.export.cuda.worker import SOURCE
 
 
 def run_emulated(
-    emulation: Path, runner: Path, inputs: NDArray[np.float32], arch: str, reverse: bool = False
+    emulation: Path,
+    runner: Path,
+    inputs: NDArray[np.float32],
+    arch: str,
+    reverse: bool = False,
+    shapes: Sequence[tuple[int, ...]] = (),
 ) -> NDArray[np.float32]:
     """Run images through emulated kernels.
 
     Args:
         emulation: the folder that `compile.compile_cuda` filled.
         runner: `tvm_runner` of this machine, its CUDA library beside it.
-        inputs: [N, C, H, W] float32, normalised.
+        inputs: [N, C, H, W] float32, normalised; of several inputs [N, values], one behind the other.
         arch: of the kernels: "sm_53"; the emulated device is of that kind.
         reverse: let the threads of each block take their turns in reverse order. A race shows as another result.
+        shapes: of several inputs.
 
     Returns:
         Logits, [N, classes] float32.
@@ -51,10 +58,11 @@ def run_emulated(
             "OFA_EDGE_CUDA_ARCH": f"{number[:-1]}.{number[-1]}",
             "OFA_EDGE_CUDA_REVERSED": "1" if reverse else "0",
         }
-        shape = ",".join(map(str, (1, *inputs.shape[1:])))
+        each = shapes if len(shapes) > 1 else ((1, *inputs.shape[1:]),)
+        told = [word for shape in each for word in ("--shape", ",".join(map(str, shape)) or "scalar")]
         command = [str(runner), str(emulation / EMULATED), str(scratch / "in.f32"), str(scratch / "out.f32")]
         done = subprocess.run(
-            [*command, "--shape", shape, "--device", "cuda"],
+            [*command, *told, "--device", "cuda"],
             env={**os.environ, **settings},
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -60,14 +60,15 @@ class NodeRefusedError(PartRefusedError):
 
 @dataclass(frozen=True)
 class Graph:
-    """A network with one input [1, C, H, W].
+    """A network.
 
     Attributes:
         nodes: in an order in which each runs after those it needs.
         constants: weights by name.
-        input, outputs: names.
-        input_shape: [1, C, H, W].
+        input, outputs: names; the first input's.
+        input_shape: of the first input: of an image [1, C, H, W].
         maps: channels, height and width of each map, by name, as far as ONNX can infer them.
+        others: names and shapes of inputs behind the first.
         stand_ins: for values that a rewrite took away or scaled, what stands for them and a factor: value = factor *
             stand-in.
     """
@@ -76,9 +77,15 @@ class Graph:
     constants: Mapping[str, NDArray[Any]]
     input: str
     outputs: tuple[str, ...]
-    input_shape: tuple[int, int, int, int]
+    input_shape: tuple[int, ...]
     maps: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     stand_ins: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    others: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of all inputs, in order, by name."""
+        return {self.input: self.input_shape, **self.others}
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """The constant of that name, or None where the name is a computed value or empty."""
@@ -122,7 +129,7 @@ def is_plain_depthwise(node: Node, weight: NDArray[Any]) -> bool:
 
 
 def read_graph(path: Path) -> Graph:
-    """Read an ONNX file of one input, of fixed shape.
+    """Read an ONNX file of inputs of fixed shape.
 
     Raises:
         ConversionError: the file is no ONNX model, is not of that form, or several outputs of one node are used.
@@ -133,10 +140,11 @@ def read_graph(path: Path) -> Graph:
         raise ConversionError(error.what, error.why, error.hint) from error
     shapes = _shapes(model)
     nodes, constants = read_nodes(model, shapes)
-    name, shape, outputs = read_interface(model, constants, path.name)
-    known = {each: dims for each, dims in shapes.items() if len(dims) == 4 and min(dims[1:]) > 0}
-    maps = {each: (dims[1], dims[2], dims[3]) for each, dims in {**known, name: shape}.items()}
-    return Graph(nodes, constants, name, outputs, shape, maps)
+    inputs, outputs = read_interface(model, constants, path.name)
+    known = {each: dims for each, dims in {**shapes, **inputs}.items() if len(dims) == 4 and min(dims[1:]) > 0}
+    maps = {each: (dims[1], dims[2], dims[3]) for each, dims in known.items()}
+    (name, shape), *others = inputs.items()
+    return Graph(nodes, constants, name, outputs, shape, maps, others=dict(others))
 
 
 def _raised(error: NodeRefusedError) -> None:
@@ -182,17 +190,19 @@ def read_nodes(
 
 def read_interface(
     model: "onnx.ModelProto", constants: Collection[str], name: str
-) -> tuple[str, tuple[int, int, int, int], tuple[str, ...]]:
-    """Name and shape [1, C, H, W] of a model's one input, names of its outputs. Raises ConversionError."""
+) -> tuple[dict[str, tuple[int, ...]], tuple[str, ...]]:
+    """Shapes of a model's inputs by name, one alone [1, C, H, W]; names of its outputs. Raises ConversionError."""
     proto = model.graph
     inputs = [value for value in proto.input if value.name not in constants]
-    if len(inputs) != 1 or not proto.output:
+    if not inputs or not proto.output:
         raise ConversionError(
             f"{name} has {len(inputs)} inputs and {len(proto.output)} outputs",
-            "an artifact takes one image",
-            "export the network with one input",
+            "an artifact takes something and answers",
+            "export the network with its inputs and outputs",
         )
-    return inputs[0].name, _shape(inputs[0], name), tuple(each.name for each in proto.output)
+    alone = len(inputs) == 1
+    shapes = {each.name: _shape(each, name) if alone else _fixed(each, name) for each in inputs}
+    return shapes, tuple(each.name for each in proto.output)
 
 
 def _shapes(model: "onnx.ModelProto") -> dict[str, tuple[int, ...]]:
@@ -266,6 +276,18 @@ def _constant_value(node: Node) -> NDArray[Any]:
 
     value = next(iter(node.attributes.values()))
     return array_of(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+
+
+def _fixed(value: "onnx.ValueInfoProto", name: str) -> tuple[int, ...]:
+    """The shape of one of several inputs."""
+    dims = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+    if min(dims, default=1) < 1:
+        raise ConversionError(
+            f"{name} takes an input of shape {dims}",
+            f"'{value.name}' must be of fixed size (0 is a dynamic size)",
+            "export the network with fixed input shapes and batch 1",
+        )
+    return dims
 
 
 def _shape(value: "onnx.ValueInfoProto", name: str) -> tuple[int, int, int, int]:

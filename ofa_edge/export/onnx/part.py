@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ofa_edge.export.onnx.folded import reference
 from ofa_edge.export.onnx.graph import original
 from ofa_edge.export.onnx.load import array_of, load_model
+from ofa_edge.export.onnx.run import feeds
 from ofa_edge.files import write_bytes
 
 
@@ -59,7 +60,7 @@ def save_part(path: Path, outputs: Collection[str], out: Path) -> bool:
 
 
 def run_values(path: Path, names: Sequence[str], image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """What ONNX Runtime computes for the values of these names that are floats, on one image [1, C, H, W]."""
+    """What ONNX Runtime computes for the values of these names that are floats, on one image (see `run.run_onnx`)."""
     import onnx
     import onnxruntime
 
@@ -71,7 +72,7 @@ def run_values(path: Path, names: Sequence[str], image: NDArray[np.float32]) -> 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    found: list[Any] = session.run(asked, {session.get_inputs()[0].name: image})
+    found: list[Any] = session.run(asked, next(feeds(session, image)))
     return {name: value for name, value in zip(asked, found, strict=True) if value.dtype == np.float32}
 
 

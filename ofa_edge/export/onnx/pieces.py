@@ -7,10 +7,9 @@ two and a half, and every score is 0. Its pieces have steps of their own, and on
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ofa_edge.errors import ModelFileError
-from ofa_edge.export.onnx.given import Given, Shape
+from ofa_edge.export.onnx.given import Given
+from ofa_edge.export.onnx.given_inputs import Shape
 from ofa_edge.export.onnx.load import load_model
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ def pieces_of(given: Given) -> tuple[tuple[str, Shape], ...]:
         model.graph.output.append(onnx.ValueInfoProto(name=name))
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-        zeros = np.zeros(given.given_shape, given.dtype)
-        shapes = [tuple(each.shape) for each in session.run(list(node.input), {given.input: zeros})]
+        shapes = [tuple(each.shape) for each in session.run(list(node.input), given.zeros())]
     except Exception:  # ONNX Runtime's classes have no common base; the whole output is as good an answer
         return ()
     if any(len(shape) != 3 or shape[0] != 1 for shape in shapes):

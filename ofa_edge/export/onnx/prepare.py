@@ -1,4 +1,4 @@
-"""A given ONNX file as the one that everything is made from: one float32 input of fixed shape, images as [1, C, H, W].
+"""A given ONNX file as the one that everything is made from: float32 inputs of fixed shape, images as [1, C, H, W].
 
 It is simplified and stripped as our own exports are. Whether its answers are still the file's is for the parity ladder
 to say, which runs both. onnxsim runs in a process of its own (`python -m ofa_edge.export.onnx.prepare`).
@@ -14,7 +14,8 @@ import numpy as np
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.export import strip
-from ofa_edge.export.onnx.given import Given, Shape
+from ofa_edge.export.onnx.given import Given
+from ofa_edge.export.onnx.given_inputs import Shape, values_read
 from ofa_edge.export.onnx.load import graphs, opset_of, tensors
 from ofa_edge.export.onnx.pieces import expose_pieces
 from ofa_edge.export.onnx.unshare import unshare_steps
@@ -41,9 +42,8 @@ def prepare(given: Given, out: Path, outputs: Sequence[tuple[str, Shape]]) -> tu
         ConversionError: onnxsim crashed, or made a file that ONNX refuses.
     """
     facts = {
-        "input": given.input,
-        "given_shape": given.given_shape,
-        "nhwc": given.nhwc,
+        "inputs": [{"name": each.name, "given_shape": each.given_shape, "nhwc": each.nhwc} for each in given.inputs],
+        "idle": {each.name: each.given_shape for each in given.all_inputs if not each.read},
         "outputs": [name for name, _ in outputs],
         "output_shapes": [shape for _, shape in outputs],
         "whole": given.outputs[0] if outputs[0][0] not in given.outputs else None,
@@ -65,8 +65,13 @@ def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
         _keep_outputs(model.graph, facts["outputs"], done)
     _raise_opset(model, done)
     _floats(model.graph, done)
-    _fix_input(model.graph, facts, done)
+    for each in facts["inputs"]:
+        _fix_input(model.graph, each, "" if len(facts["inputs"]) == 1 else f" '{each['name']}'", done)
+    for value in (each for each in model.graph.input if each.name in facts["idle"]):  # its shape may be asked for
+        kind, shape = value.type.tensor_type.elem_type, facts["idle"][value.name]
+        value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, shape))
     model = _simplified(model, done)
+    _keep_inputs(model.graph, [each["name"] for each in facts["inputs"]], done)
     unshare_steps(model.graph)
     for name, shape in zip(facts["outputs"], facts["output_shapes"], strict=True):
         _fix_output(model.graph, name, shape)
@@ -135,16 +140,33 @@ def _floats(graph: "onnx.GraphProto", done: list[str]) -> None:
         done.append(f"{' and '.join(sorted(found))} made float32")
 
 
-def _fix_input(graph: "onnx.GraphProto", facts: dict[str, Any], done: list[str]) -> None:
-    """One float32 input of fixed shape; images as [1, C, H, W]."""
+def _keep_inputs(graph: "onnx.GraphProto", names: Collection[str], done: list[str]) -> None:
+    """Only the inputs that the outputs depend on. Raises ConversionError where fewer were left than were found."""
+    weights = {each.name for each in graph.initializer}
+    read = values_read(graph, [each.name for each in graph.output])
+    idle = [name for name in names if name not in read]
+    if idle:
+        why = f"once the graph is simplified nothing reads '{idle[0]}'"
+        raise ConversionError("an input that changes no answer", why, "export the network without it")
+    others = [each for each in graph.input if each.name not in names and each.name not in weights]
+    for each in others:
+        graph.input.remove(each)
+    for node in [node for node in graph.node if others and not read.intersection(node.output)]:
+        graph.node.remove(node)
+    if others:
+        done.append(f"inputs left out, as nothing reads them: {', '.join(each.name for each in others)}")
+
+
+def _fix_input(graph: "onnx.GraphProto", facts: dict[str, Any], whose: str, done: list[str]) -> None:
+    """A float32 input of fixed shape; images as [1, C, H, W]. `whose`: its name behind a space, or nothing."""
     from onnx import TensorProto, helper
 
-    name, shape = facts["input"], facts["given_shape"]
+    name, shape = facts["name"], facts["given_shape"]
     value = next(each for each in graph.input if each.name == name)
     kind = value.type.tensor_type
     integers = kind.elem_type != TensorProto.FLOAT
     if [each.dim_value for each in kind.shape.dim] != shape:
-        done.append(f"input fixed to {shape}")
+        done.append(f"input{whose} fixed to {shape}")
     if not integers and not facts["nhwc"]:
         value.CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
         return
@@ -154,10 +176,10 @@ def _fix_input(graph: "onnx.GraphProto", facts: dict[str, Any], done: list[str])
         target = inner if not integers else f"{name}/nhwc"
         front.append(helper.make_node("Transpose", [source], [target], f"{name}/transpose", perm=[0, 2, 3, 1]))
         shape, source = [shape[0], shape[3], shape[1], shape[2]], target
-        done.append("images go in as [1, C, H, W]")
+        done.append(f"images{whose} go in as [1, C, H, W]")
     if integers:
         front.append(helper.make_node("Cast", [source], [inner], f"{name}/cast", to=kind.elem_type))
-        done.append(f"input of {TensorProto.DataType.Name(kind.elem_type).lower()} taken as float32")
+        done.append(f"input{whose} of {TensorProto.DataType.Name(kind.elem_type).lower()} taken as float32")
     for node in graph.node:
         for place, each in enumerate(node.input):
             if each == name:

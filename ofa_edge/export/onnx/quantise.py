@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
+from ofa_edge.export.onnx.run import feeds, open_session
 from ofa_edge.files import write_bytes
 from ofa_edge.records.ranges import RangesRecord
 
@@ -27,9 +28,10 @@ def quantise(source: Path, out: Path, calibration: NDArray[np.float32], ranges: 
     """Write the int8 form of a network. The same network and images give the same bytes.
 
     Args:
-        source: an ONNX file with one float32 input [1, C, H, W].
+        source: an ONNX file of float32 inputs, one of them [1, C, H, W].
         out: the file to write; its input and output stay float32.
-        calibration: [N, C, H, W] float32, normalised, as the network takes them.
+        calibration: [N, C, H, W] float32, normalised, as the network takes them; of several inputs [N, values], one
+            behind the other.
         ranges: that training settled. Other values, of which ONNX Runtime rounds some, have theirs from the images.
 
     Raises:
@@ -65,18 +67,16 @@ def _quantise(source: Path, out: Path, calibration: NDArray[np.float32], ranges:
 
     model = onnx.load(source)
     _require_numbers(model)
-    (name,) = (each.name for each in model.graph.input)
 
     class Images(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is not typed
         """The calibration images, one at a time."""
 
         def __init__(self) -> None:
-            self.rest = iter(calibration)
+            self.rest = feeds(open_session(source), calibration)
 
         def get_next(self) -> dict[str, Any] | None:
             """The next feed, None after the last."""
-            image = next(self.rest, None)
-            return None if image is None else {name: image[np.newaxis]}
+            return next(self.rest, None)
 
     quantize_static(
         source,

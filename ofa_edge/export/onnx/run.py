@@ -1,6 +1,7 @@
 """Any ONNX file on this machine's CPU, by ONNX Runtime: what all else is held against."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,36 @@ def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run the model over images, one at a time on one thread: exactly the graph that ships, repeatable to the bit.
 
     Args:
-        path: an ONNX file of one input and one output.
-        inputs: [N, C, H, W] float32, normalised; or of whatever shape the model takes.
+        path: an ONNX file of float32 inputs.
+        inputs: [N, C, H, W] float32, normalised; or of whatever shape the model takes; of several inputs [N, values],
+            one behind the other.
 
     Returns:
         Logits, [N, classes] float32; outputs of another shape are flattened, several stand one behind the other.
     """
     session = open_session(path)
-    name = session.get_inputs()[0].name
-    rows = [in_a_row(session.run(None, {name: inputs[i : i + 1]})) for i in range(len(inputs))]
+    rows = [in_a_row(session.run(None, each)) for each in feeds(session, inputs)]
     return np.concatenate(rows).astype(np.float32)
+
+
+def feeds(session: Any, inputs: NDArray[np.float32]) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """What a session of float32 inputs is given for each of `inputs` (see `run_onnx`)."""
+    entries = session.get_inputs()
+    names = [each.name for each in entries]
+    for at in range(len(inputs)):
+        if len(entries) == 1:
+            yield {names[0]: inputs[at : at + 1]}
+        else:
+            yield dict(zip(names, parted(inputs[at], [each.shape for each in entries]), strict=True))
+
+
+def parted(row: NDArray[np.float32], shapes: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+    """The inputs that stand one behind the other in a row, each in its shape. Raises ValueError for another count."""
+    sizes = [math.prod(map(int, shape)) for shape in shapes]
+    if row.size != sum(sizes):
+        raise ValueError(f"{row.size} values for inputs of {sizes}")
+    pieces = np.split(row.reshape(-1), np.cumsum(sizes)[:-1])
+    return [piece.reshape(tuple(shape)) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 def in_a_row(outputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -35,7 +56,7 @@ def open_session(path: Path) -> Any:
     """ONNX Runtime on one thread of this machine's CPU. Raises classes of ONNX Runtime's own, derived from Exception.
 
     Sums of two int8 products saturate on x86 CPUs that have no VNNI unless it is told to be exact, which it cannot be
-    on every file that was quantised elsewhere.
+    on every file that was quantised elsewhere, nor where layers share weights.
     """
     import onnxruntime
 
@@ -52,7 +73,11 @@ def open_session(path: Path) -> Any:
     except states.NotImplemented:
         return session(path, "0")
     except states.Fail:
+        pass
+    try:
         return session(_unshared(path), "1")
+    except states.Fail:  # layers that share their weights, as those of two images do
+        return session(path, "0")
 
 
 def _unshared(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from ofa_edge.export.onnx.part import run_values
 from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.export.tflite.converter import Settings, convert_graph, convert_values, known_values, refuses
 from ofa_edge.export.tflite.rewrites import names, rewrite
+from ofa_edge.export.tflite.running import laid_out
 from ofa_edge.metrics import power
 
 
@@ -93,5 +94,7 @@ def _values(path: Path, image: NDArray[np.float32], count: int) -> Sequence[NDAr
     from ai_edge_litert.interpreter import Interpreter
 
     run = Interpreter(str(path), num_threads=1).get_signature_runner()
-    given = run(input=np.ascontiguousarray(image.transpose(0, 2, 3, 1)))
+    details = run.get_input_details()
+    order = sorted(details)
+    given = run(**dict(zip(order, laid_out(image[0], [details[name]["shape"] for name in order]), strict=True)))
     return [given[str(at)] for at in range(count)]

@@ -6,6 +6,7 @@ same bytes twice.
 """
 
 import json
+import math
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -46,6 +47,8 @@ def convert(
 ) -> None:
     """Convert an ONNX model to a TFLite file: input `input` [1, H, W, C], output `logits` [1, classes].
 
+    Several inputs keep their names and their order; of those an ONNX [1, C, H, W] goes in as [1, H, W, C] too.
+
     fp32, fp16 and dynamic models take and give float32: fp16 is how weights are stored, dynamic stores large weights in
     int8 and finds the scales of activations while running. An int8 model is integer throughout, input and output too,
     with one scale per output channel of each weight. fp16-acc16 marks an fp16 model as one that may be added in half
@@ -57,7 +60,8 @@ def convert(
         onnx_path: a model of `onnx.export.export_onnx`.
         out: the file to write, whole or not at all.
         precision: of `vocabulary.PRECISIONS`.
-        calibration: images [N, C, H, W] float32, normalised, that set the ranges of int8 activations; int8 only.
+        calibration: images [N, C, H, W] float32, normalised, that set the ranges of int8 activations; of several
+            inputs [N, values], one behind the other. int8 only.
         skip: names of rewrites to leave out (`rewrites.names`); all of them give plain conversion.
         preprocessing: of the network's input, where it is known: calibration images that it cannot give are refused.
         ranges: that training settled, in place of calibration; other precisions do not need them.
@@ -91,6 +95,8 @@ def convert(
                 "--precision int8; or give the network in fp32",
             )
         check_operators(graph if given is None else given.graph)
+        if meant.ranges:
+            _check_places(graph)
         ranges = ranges if meant.ranges and given is None else None
         images = None if ranges is None else _within(ranges, graph)
         if meant.ranges and given is None and images is None:
@@ -165,7 +171,7 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
             images = None
             if numbers(precision).ranges:
                 images = str(Path(folder) / f"{number}.npy")
-                shape = (50, *graph.input_shape[1:])
+                shape = (50, *graph.input_shape[1:])  # calibration's models have one input
                 np.save(images, np.random.default_rng(number).standard_normal(shape, np.float32))
             facts = {"precision": precision, "images": images, "skip": sorted(ranges)}
             arguments += [str(onnx_path), str(out), json.dumps(facts)]
@@ -180,6 +186,16 @@ def operators(path: Path) -> tuple[str, ...]:
     return tuple(names[op.opcodeIndex] for op in model.subgraphs[0].operators)
 
 
+def _check_places(graph: Graph) -> None:
+    """Raise NodeRefusedError for what picks by computed places: in 256 steps nothing is counted exactly."""
+    for node in graph.nodes:
+        if node.op == "Gather" and graph.constant(node.inputs[1]) is None:
+            raise node.refused(
+                f"it picks by '{node.inputs[1]}', and an int8 value has 256 steps: none counts places exactly",
+                "--precision dynamic, whose weights are int8; or --runtime onnxruntime",
+            )
+
+
 def _checked(
     images: NDArray[np.float32] | None, graph: Graph, preprocessing: Preprocessing | None
 ) -> NDArray[np.float32]:
@@ -187,8 +203,9 @@ def _checked(
     hint = f"give training images, normalised as in training; {USUAL} are usual"
     if images is None or not len(images):
         raise DataError("int8 needs calibration images", "the ranges of its activations are measured on them", hint)
-    wanted = graph.input_shape[1:]
-    if images.ndim != 4 or images.shape[1:] != wanted:
+    several = len(graph.inputs) > 1
+    wanted = (sum(math.prod(each) for each in graph.inputs.values()),) if several else graph.input_shape[1:]
+    if images.shape[1:] != wanted:
         why = f"the model takes [N, {', '.join(map(str, wanted))}], the images are {list(images.shape)}"
         raise DataError("calibration images of the wrong shape", why, "preprocess them as the model's input")
     if not np.isfinite(images).all():

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.onnx.run import parted
 from ofa_edge.export.tflite.flatbuffer import pack, unpack
 from ofa_edge.export.tflite.pair import pair_up
 from ofa_edge.export.tflite.rewrites import file_rewrites_for
 from ofa_edge.export.tflite.rewrites.take_ranges import take_ranges
-from ofa_edge.export.tflite.tf_ops import build, build_all, build_nodes
-from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered, plain
+from ofa_edge.export.tflite.tf_ops import axes_of, build, build_all, build_nodes
+from ofa_edge.export.tflite.tf_ops.values import Value, ordered, plain
 from ofa_edge.vocabulary import Precision, numbers
 
 
@@ -37,14 +38,14 @@ def convert_graph(graph: Graph, settings: Settings) -> bytes:
     """The TFLite file of a rewritten graph. Imports TensorFlow."""
     import tensorflow as tf
 
-    _, channels, height, width = graph.input_shape
     module = tf.Module()  # owns the function, as the converter asks
     module.run = tf.function(
-        lambda input: build(tf, graph, input, named=settings.twin_of is not None),
-        input_signature=[tf.TensorSpec([1, height, width, channels], tf.float32, name="input")],
+        lambda *inputs: build(tf, graph, inputs, named=settings.twin_of is not None),
+        input_signature=_signature(tf, graph),
         autograph=False,
     )
-    content = _run_converter(tf, module, settings)
+    shapes = tuple(graph.inputs.values())
+    content = _run_converter(tf, module, settings, shapes)
     images = None if settings.images is None else np.load(settings.images, allow_pickle=False)
     if settings.ranges is not None:
         values = [node.output for node in graph.nodes]
@@ -52,23 +53,20 @@ def convert_graph(graph: Graph, settings: Settings) -> bytes:
         content = take_ranges(pair_up(content, twin, values, values), graph, settings.ranges)
     for each in file_rewrites_for(settings.precision, settled=settings.ranges is not None):
         if each.__name__ not in settings.skip:
-            content = each(content, lambda: _run_converter(tf, module, Settings("fp32")), images)
-    return content
+            content = each(content, lambda: _run_converter(tf, module, Settings("fp32"), shapes), images)
+    return content if len(shapes) == 1 else with_names(content, tuple(graph.inputs))
 
 
 def convert_values(graph: Graph, names: Sequence[str]) -> bytes:
     """An fp32 file that gives each of these values in ONNX's own order, under its place in `names`."""
     import tensorflow as tf
 
-    _, channels, height, width = graph.input_shape
-
-    def run(input: Any) -> dict[str, Any]:
-        values = build_all(tf, graph, input)
+    def run(*inputs: Any) -> dict[str, Any]:
+        values = build_all(tf, graph, inputs)
         return {str(at): ordered(tf, values[name], plain(values[name].rank)).tensor for at, name in enumerate(names)}
 
     module = tf.Module()
-    signature = [tf.TensorSpec([1, height, width, channels], tf.float32, name="input")]
-    module.run = tf.function(run, input_signature=signature, autograph=False)
+    module.run = tf.function(run, input_signature=_signature(tf, graph), autograph=False)
     return _run_converter(tf, module, Settings("fp32"))
 
 
@@ -91,7 +89,7 @@ def refuses(graph: Graph, nodes: Sequence[Node], known: Mapping[str, Value], set
     random = np.random.default_rng(0)
     samples = [[random.standard_normal(each.shape, np.float32) for each in signature] for _ in range(4)]
     try:
-        _run_converter(tf, module, settings, lambda: iter(samples))
+        _run_converter(tf, module, settings, samples=lambda: iter(samples))
     except ConversionError:
         return True
     return False
@@ -101,14 +99,29 @@ def known_values(graph: Graph) -> dict[str, Value]:
     """Each value of a graph, built on shapes alone."""
     import tensorflow as tf
 
-    _, channels, height, width = graph.input_shape
     with tf.Graph().as_default():
-        image = tf.compat.v1.placeholder(tf.float32, [1, height, width, channels])
-        return {graph.input: Value(image, IMAGE), **build_all(tf, graph, image)}
+        inputs = [tf.compat.v1.placeholder(each.dtype, each.shape) for each in _signature(tf, graph)]
+        return build_all(tf, graph, inputs)
+
+
+def _signature(tf: Any, graph: Graph) -> list[Any]:
+    """The inputs as a TFLite file has them, numbered where there are several: the converter sorts them by name."""
+    shapes = [[shape[axis] for axis in axes_of(shape)] for shape in graph.inputs.values()]
+    return [
+        tf.TensorSpec(shape, tf.float32, name=name) for shape, name in zip(shapes, _names(len(shapes)), strict=True)
+    ]
+
+
+def _names(count: int) -> list[str]:
+    return ["input"] if count == 1 else [f"input_{place:03}" for place in range(count)]
 
 
 def _run_converter(
-    tf: Any, module: Any, settings: Settings, samples: Callable[[], Iterator[list[Any]]] | None = None
+    tf: Any,
+    module: Any,
+    settings: Settings,
+    shapes: Sequence[Sequence[int]] = (),
+    samples: Callable[[], Iterator[Any]] | None = None,
 ) -> bytes:
     meant = numbers(settings.precision)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([module.run.get_concrete_function()], module)
@@ -120,7 +133,7 @@ def _run_converter(
         converter.target_spec._experimental_supported_accumulation_type = tf.float16
     if settings.images is not None:
         images = np.load(settings.images, allow_pickle=False)
-        converter.representative_dataset = samples or (lambda: _batches(images))
+        converter.representative_dataset = samples or (lambda: _batches(images, shapes))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
     from tensorflow.lite.python.convert_phase import ConverterError
@@ -136,13 +149,24 @@ def _run_converter(
 
 
 def in_order(content: bytes) -> bytes:
-    """A file whose outputs stand in the order of their names, which the converter does not keep."""
+    """A file whose inputs and outputs stand in the order of their names, which the converter does not keep."""
     model = unpack(content)
     signatures = model.signatureDefs or []
-    if len(signatures) != 1 or len(signatures[0].outputs) < 2:
+    if len(signatures) != 1 or max(len(signatures[0].inputs), len(signatures[0].outputs)) < 2:
         return content
-    named = sorted(signatures[0].outputs, key=lambda each: each.name)
-    model.subgraphs[0].outputs = [each.tensorIndex for each in named]
+    signature, graph = signatures[0], model.subgraphs[0]
+    graph.inputs = [each.tensorIndex for each in sorted(signature.inputs, key=lambda each: each.name)]
+    graph.outputs = [each.tensorIndex for each in sorted(signature.outputs, key=lambda each: each.name)]
+    return pack(model)
+
+
+def with_names(content: bytes, names: Sequence[str]) -> bytes:
+    """A file whose inputs, numbered so far, have these names: in its signature, and as its tensors."""
+    model = unpack(content)
+    (signature,), graph = model.signatureDefs, model.subgraphs[0]
+    for tensor, name in zip(graph.inputs, names, strict=True):
+        graph.tensors[tensor].name = name.encode()
+        next(each for each in signature.inputs if each.tensorIndex == tensor).name = name.encode()
     return pack(model)
 
 
@@ -153,7 +177,9 @@ def _said(text: str) -> str:
     return "; ".join(dict.fromkeys(errors)) or next(iter(lines), "")
 
 
-def _batches(images: NDArray[np.float32]) -> Iterator[list[Any]]:
-    """Images [N, C, H, W] one by one, as the converter wants them: [1, H, W, C]."""
-    for image in images:
-        yield [np.ascontiguousarray(image.transpose(1, 2, 0)[None])]
+def _batches(images: NDArray[np.float32], shapes: Sequence[Sequence[int]]) -> Iterator[dict[str, Any]]:
+    """Samples one by one, as the converter wants them: images [1, H, W, C], other inputs as they are."""
+    names = _names(len(shapes))
+    for row in images:
+        parts = (np.ascontiguousarray(each.transpose(axes_of(each.shape))) for each in parted(row, shapes))
+        yield dict(zip(names, parts, strict=True))

@@ -63,6 +63,7 @@ def write_metadata(
     version: str,
     author: str = "ofa-edge",
     facts: Mapping[str, Any] | None = None,
+    inputs: Sequence[str] = ("input",),
     outputs: Sequence[str] = ("logits",),
 ) -> None:
     """Copy a TFLite model, with metadata. The same arguments give the same bytes.
@@ -76,7 +77,8 @@ def write_metadata(
         description: of the model, one sentence.
         version: of the model.
         author: who made it.
-        outputs: their names, in the model's order.
+        inputs: their names, in the model's order.
+        outputs: likewise.
         facts: anything JSON that belongs to the model; kept in the file `ofa_edge.json` behind it.
 
     Raises:
@@ -89,7 +91,7 @@ def write_metadata(
     model = unpack(src.read_bytes())
     _check(model, src, labels)
     graph = tables.SubGraphMetadataT()
-    graph.inputTensorMetadata = [_input_table(preprocessing)]
+    graph.inputTensorMetadata = [_input_table(name, preprocessing) for name in inputs]
     graph.outputTensorMetadata = [_output_table(output, bool(labels)) for output in outputs]
     packed = _with_parser_version(_model_table(graph, name, description, version, author))
     buffer, entry = schema.BufferT(), schema.MetadataT()
@@ -181,9 +183,9 @@ def _packed(table: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def _input_table(preprocessing: Preprocessing | None) -> Any:
+def _input_table(name: str, preprocessing: Preprocessing | None) -> Any:
     table = tables.TensorMetadataT()
-    table.name = "input"
+    table.name = name
     if preprocessing is None:
         table.description = "as the network takes it"
         table.content = _content(tables.ContentProperties.FeatureProperties, tables.FeaturePropertiesT())

@@ -76,7 +76,7 @@ class Pair:
     def twins(self) -> dict[int, int]:
         """For each computed tensor of the int8 file, and its input, the number of the twin's."""
         pairs = zip(self.graph.operators, self.twin.operators, strict=True)
-        start = {int(self.graph.inputs[0]): int(self.twin.inputs[0])}
+        start = _inputs(self.graph, self.twin)
         return start | {int(left.outputs[0]): int(right.outputs[0]) for left, right in pairs}
 
     def rounds(self, place: int) -> bool:
@@ -176,7 +176,7 @@ def _partners(left: Any, right: Any) -> tuple[int, ...] | None:
     """
     graph, twin = left.subgraphs[0], right.subgraphs[0]
     kinds, free = _kinds(right), dict.fromkeys(range(len(twin.operators)))
-    found, twins = [], {int(graph.inputs[0]): int(twin.inputs[0])}
+    found, twins = [], _inputs(graph, twin)
     for kind, op in zip(_kinds(left), graph.operators, strict=True):
         inputs = [_input(left, twins, int(each)) for each in op.inputs]
         fits = {}
@@ -192,6 +192,11 @@ def _partners(left: Any, right: Any) -> tuple[int, ...] | None:
         twins[int(op.outputs[0])] = int(twin.operators[best].outputs[0])
         found.append(best)
     return tuple(found) if not free else None
+
+
+def _inputs(graph: Any, twin: Any) -> dict[int, int]:
+    """The twin's input for each of the int8 file."""
+    return {int(left): int(right) for left, right in zip(graph.inputs, twin.inputs, strict=True)}
 
 
 def _input(left: Any, twins: dict[int, int], number: int) -> "int | NDArray[Any] | None":

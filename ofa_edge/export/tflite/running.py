@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.export.onnx.run import parted
 from ofa_edge.export.tflite.flatbuffer import pack, unpack
 from ofa_edge.export.tflite.native_log import without_lines
 
@@ -19,7 +20,8 @@ def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDA
 
     Args:
         path: a model of `convert`.
-        inputs: [N, C, H, W] float32, normalised; quantised here where the model's input is int8.
+        inputs: [N, C, H, W] float32, normalised; of several inputs [N, values], one behind the other. Quantised here
+            where the model's input is int8.
         threads: of one inference.
 
     Returns:
@@ -27,14 +29,27 @@ def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDA
         flattened, several stand one behind the other.
     """
     interpreter = started(path, threads)
-    source, sinks = interpreter.get_input_details()[0], interpreter.get_output_details()
-    rows = []
-    for image in inputs.transpose(0, 2, 3, 1):
-        interpreter.set_tensor(source["index"], quantise(image[None], source["dtype"], *source["quantization"]))
+    sinks, rows = interpreter.get_output_details(), []
+    for row in inputs:
+        set_inputs(interpreter, row)
         interpreter.invoke()
         parts = [dequantise(interpreter.get_tensor(each["index"]), *each["quantization"]) for each in sinks]
         rows.append(np.concatenate([part.reshape(1, -1) for part in parts], axis=1))
     return np.concatenate(rows)
+
+
+def set_inputs(interpreter: Any, row: NDArray[np.float32]) -> None:
+    """Set a file's inputs to one sample, as ONNX has it: what a file takes as [1, H, W, C] is [C, H, W] there."""
+    details = interpreter.get_input_details()
+    for detail, part in zip(details, laid_out(row, [each["shape"] for each in details]), strict=True):
+        interpreter.set_tensor(detail["index"], quantise(part, detail["dtype"], *detail["quantization"]))
+
+
+def laid_out(row: NDArray[np.float32], shapes: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+    """The inputs of one sample as a file takes them, in these shapes."""
+    own = [(shape[0], shape[3], shape[1], shape[2]) if len(shape) == 4 else shape for shape in shapes]
+    parts = (part.transpose(0, 2, 3, 1) if part.ndim == 4 else part for part in parted(row, own))
+    return [np.ascontiguousarray(part) for part in parts]
 
 
 def started(path: Path, threads: int = 1) -> Any:
@@ -60,7 +75,7 @@ def watch(content: bytes, images: NDArray[np.float32], tensors: Sequence[int]) -
 
     Args:
         content: the file.
-        images: [N, C, H, W], normalised.
+        images: as of `run_tflite`.
         tensors: their numbers in the file.
 
     Yields:
@@ -76,9 +91,8 @@ def watch(content: bytes, images: NDArray[np.float32], tensors: Sequence[int]) -
     with without_lines(_LITERT_BANNER):
         interpreter = Interpreter(model_content=pack(model), num_threads=1)
         interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]
-    for image in images.transpose(0, 2, 3, 1):
-        interpreter.set_tensor(source["index"], quantise(image[None], source["dtype"], *source["quantization"]))
+    for row in images:
+        set_inputs(interpreter, row)
         interpreter.invoke()
         yield [interpreter.get_tensor(tensor) for tensor in tensors]
 

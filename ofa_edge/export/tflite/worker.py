@@ -72,12 +72,13 @@ def _keep_integers(given: Lifted, settings: Settings) -> bytes:
     """A file with the integers of the ONNX file: without the rewrites of other networks, which would make others."""
     given = replace(given, graph=clip_hard_sigmoid(given.graph))
     graph, skip = given.graph, names("int8")
-    if len(graph.outputs) > 1:
-        raise ConversionError(
-            "a quantised network of several outputs",
-            f"it has {len(graph.outputs)}: {', '.join(graph.outputs)}",
-            "give it in fp32, with --precision int8; or with one output",
-        )
+    for what, ends in (("inputs", tuple(graph.inputs)), ("outputs", graph.outputs)):
+        if len(ends) > 1:
+            raise ConversionError(
+                f"a quantised network of several {what}",
+                f"it has {len(ends)}: {', '.join(ends)}",
+                f"give it in fp32, with --precision int8; or with one {what[:-1]}",
+            )
     found = given.steps.get(graph.input)
     scale, zero = (1.0, 0) if found is None else (float(found.scale[0]), found.zero)
     with tempfile.TemporaryDirectory(prefix="ofa-edge-given-") as folder:
@@ -102,7 +103,7 @@ def _check_answers(onnx_path: Path, graph: Graph, out: Path, settings: Settings)
 
     A model of smaller numbers is held to the shape of its answer alone: how near they are is for the build to judge.
     """
-    image = np.random.default_rng(0).standard_normal(graph.input_shape).astype(np.float32)
+    image = _sample(graph)
     answer = _answer(out, settings.precision, image)
     wanted = run_onnx(onnx_path, image)
     least = _LEAST_DB.get(settings.precision)
@@ -128,6 +129,19 @@ def _check_answers(onnx_path: Path, graph: Graph, out: Path, settings: Settings)
         "--runtime onnxruntime or tvm; and report this with the ONNX file",
         [] if first is None else [first[0].output],
     )
+
+
+def _sample(graph: Graph) -> NDArray[np.float32]:
+    """Noise for an input, [1, C, H, W]; of several inputs a row, whole numbers 0 and 1 where it takes such."""
+    random = np.random.default_rng(0)
+    if len(graph.inputs) == 1:
+        return random.standard_normal(graph.input_shape).astype(np.float32)
+    whole = {node.inputs[0] for node in graph.nodes if node.op == "Cast"}  # inputs are of floats, and cast to these
+    parts = [
+        random.integers(0, 2, shape) if name in whole else random.standard_normal(shape)
+        for name, shape in graph.inputs.items()
+    ]
+    return np.concatenate([np.asarray(each, np.float32).reshape(1, -1) for each in parts], axis=1)
 
 
 def _answer(path: Path, precision: Precision, image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ A compiled library needs `libtvm_runtime.so` and `libtvm_ffi.so` only: `load_mod
 """
 
 import functools
+import math
 import platform
 import re
 import shutil
@@ -25,7 +26,7 @@ from ofa_edge.export.tvm.schedules.timing import time_functions
 from ofa_edge.files import atomic_path
 from ofa_edge.vocabulary import Precision
 
-Runner = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Runner = Callable[..., NDArray[np.float32]]
 Linker = Callable[[str, Sequence[str]], None]
 
 # Instruction sets that a hypervisor may hide although the CPU's name implies them.
@@ -61,7 +62,7 @@ def compile_cpu(
     TVM's default and named in the result, with its share of the time where the library runs on this machine.
 
     Args:
-        onnx_path: one float32 input of fixed shape, batch 1.
+        onnx_path: float32 inputs of fixed shape, batch 1.
         out: the `.so` to write.
         target: as `[runtime.tvm] target` of a target file: kind "llvm", mtriple, mcpu, mattr, num-cores. Without
             mtriple and mcpu the library is for this machine (see `host_target`).
@@ -155,8 +156,8 @@ def load_module(library: Path) -> Runner:
         logits = numpy.from_dlpack(vm["main"](tvm_ffi.from_dlpack(image)))
 
     Returns:
-        A function from one image [1, C, H, W] float32 to its logits [1, classes] float32, or other outputs, flattened,
-        one behind the other. Not for two threads at once.
+        A function from one image [1, C, H, W] float32, or the network's inputs in order, to its logits [1, classes]
+        float32, or other outputs, flattened, one behind the other. Not for two threads at once.
 
     Raises:
         ConversionError: the file is no library of TVM's that this machine can load.
@@ -172,8 +173,8 @@ def load_module(library: Path) -> Runner:
             f"TVM's runtime cannot load {library.name}", said(error), "was it compiled for this machine?"
         ) from error
 
-    def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
-        output = main(tvm_ffi.from_dlpack(_aligned(image)))
+    def run(*inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        output = main(*(tvm_ffi.from_dlpack(_aligned(each)) for each in inputs))
         several = isinstance(output, tvm_ffi.Array)
         rows = [np.from_dlpack(each).reshape(1, -1) for each in (output if several else [output])]
         return np.concatenate(rows, axis=1)  # a copy: the runtime takes its memory back
@@ -181,12 +182,15 @@ def load_module(library: Path) -> Runner:
     return run
 
 
-def run_tvm_host(library: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+def run_tvm_host(
+    library: Path, inputs: NDArray[np.float32], shapes: Sequence[tuple[int, ...]] = ()
+) -> NDArray[np.float32]:
     """Run a library compiled for this machine over images, one at a time.
 
     Args:
         library: of `compile_cpu` with `host_target`.
-        inputs: [N, C, H, W] float32, normalised.
+        inputs: [N, C, H, W] float32, normalised; of several inputs [N, values], one behind the other.
+        shapes: of several inputs.
 
     Returns:
         Logits, [N, classes] float32; any other output flattened.
@@ -196,7 +200,10 @@ def run_tvm_host(library: Path, inputs: NDArray[np.float32]) -> NDArray[np.float
     """
     run = load_module(library)
     try:
-        return np.concatenate([run(inputs[i : i + 1]) for i in range(len(inputs))])
+        ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+        one = shapes if len(shapes) > 1 else ((1, *inputs.shape[1:]),)
+        rows = (zip(np.split(row.reshape(-1), ends), one, strict=True) for row in inputs)
+        return np.concatenate([run(*(part.reshape(shape) for part, shape in row)) for row in rows])
     except RuntimeError as error:
         raise ConversionError(
             f"{library.name} cannot run on images of shape {inputs.shape[1:]}", said(error), "check the image size"

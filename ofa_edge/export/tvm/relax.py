@@ -31,7 +31,7 @@ def import_onnx(path: Path, precision: Precision = "fp32", *, half_sums: bool = 
     """Read an ONNX file as a Relax module with one function `main`, its weights inside.
 
     Args:
-        path: a model with one float32 input of fixed shape, batch 1.
+        path: a model with float32 inputs of fixed shape, batch 1.
         precision: "fp32", or "fp16" (see `half_precision`).
         half_sums: with fp16, sum in float16 too.
 
@@ -114,11 +114,12 @@ def _load(path: Path) -> "onnx.ModelProto":
 
 
 def _check_input(model: "onnx.ModelProto", path: Path) -> None:
-    """One input, every dimension fixed, batch 1: the compiled code is specialised to it."""
+    """Every dimension of an input fixed, batch 1: the compiled code is specialised to it."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     shapes = [[axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in inputs]
-    if len(inputs) == 1 and shapes[0] and min(shapes[0]) > 0 and shapes[0][0] == 1:
+    fixed = all(min(shape, default=1) > 0 for shape in shapes)
+    if shapes and fixed and (len(shapes) > 1 or shapes[0][:1] == [1]):
         return
     found = ", ".join(f"{value.name} {shape}" for value, shape in zip(inputs, shapes, strict=True)) or "none"
     raise ConversionError(

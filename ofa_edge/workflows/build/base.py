@@ -35,7 +35,7 @@ class ModelOptions:
         file: an ONNX file.
         labels: a file with a class a line, in the order of the outputs.
         task: what the output says.
-        shape: of the input, where the file leaves sizes free: 1x3x224x224.
+        shape: of the input, where the file leaves sizes free: 1x3x224x224; of several NAME=1x3x224x224,OTHER=1x5.
         output: the one that counts, where not all of several do.
         mean, std: by channel, of pixels 0..255.
         fit: how a picture of another shape becomes the input.

@@ -40,15 +40,16 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
     runner = StageRunner(cache, on_stage)
     check_devices(plan)
     given, test = plan.given, plan.data.test
-    inputs = {"model": given.digest, "shape": given.given_shape, "outputs": given.outputs}
+    shapes = [each.given_shape for each in given.inputs]
+    inputs = {"model": given.digest, "shapes": shapes, "outputs": given.outputs}
     outputs = tuple((each.name, each.shape) for each in plan.interface.outputs)
-    source = plan.interface.inputs[0]
+    preprocessing = plan.interface.inputs[0].preprocessing
     answers = answers_of(
         runner,
         "run-given",
-        {**inputs, "test": test.digest, "preprocessing": source.preprocessing and source.preprocessing.to_json()},
+        {**inputs, "test": test.digest, "preprocessing": preprocessing and preprocessing.to_json()},
         ("onnxruntime",),
-        lambda: given.answers(source.apply(test)),
+        lambda: given.answers(plan.interface.apply(test)),
     )
     require_finite(answers, f"{given.path.name}, on {len(test)} inputs")
 

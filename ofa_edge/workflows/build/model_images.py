@@ -1,12 +1,9 @@
 """What a given network is run on: the user's image folder, arrays in a file, or random inputs."""
 
-import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
@@ -16,6 +13,7 @@ from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.network import Input, Interface
 from ofa_edge.training.package_data import CALIBRATION_IMAGES
 from ofa_edge.workflows.build.images import BuildData, of_dataset, random_images
+from ofa_edge.workflows.build.model_arrays import LABELS, label_numbers, load_arrays, named_arrays
 from ofa_edge.workflows.build.model_truth import truth_data
 
 _RANDOM = 64, 16  # inputs to calibrate with, and to test on
@@ -26,31 +24,36 @@ def model_data(interface: Interface, data: Path | None, seed: int) -> BuildData[
     """The inputs of a build of a given network.
 
     Args:
-        interface: of the network: one input, and a classifier's output or any others.
-        data: a folder of images by class, a file of arrays (see `read_arrays`), or None for random ones.
+        interface: of the network: its inputs, and a classifier's output or any others.
+        data: a folder of images by class, a file of arrays (`read_arrays`, `named_arrays`), or None for random ones.
         seed: of the choice among them.
 
     Raises:
         DataError: they are missing or damaged, or do not fit the network.
         ConfigError: a folder of images for what takes none.
     """
-    (source,), output = interface.inputs, interface.outputs[0]
+    source, output = interface.inputs[0], interface.outputs[0]
     if data is None:
-        return _random(source)
+        return _random(interface)
+    if len(interface.inputs) > 1:
+        return _samples(*named_arrays(data, interface.inputs), output.labels, data, seed)
     if output.task in ("detect", "segment"):
         return truth_data(interface, data, seed)
     if data.is_dir():
         return _folder(source, output.labels, data, seed)
-    return _arrays(source, output.labels, data, seed)
+    samples, labelled = read_arrays(data)
+    source.apply(samples.take(np.array([0])))  # whether they fit, before any work
+    return _samples(samples, labelled, output.labels, data, seed)
 
 
-def _random(source: Input) -> BuildData[Samples]:
+def _random(interface: Interface) -> BuildData[Samples]:
+    source = interface.inputs[0]
     if source.preprocessing is not None:
         return random_images(source.preprocessing.shape, source.preprocessing.channels)
     rng = np.random.default_rng(0)
+    one = source.shape[1:] if len(interface.inputs) == 1 else (sum(each.values for each in interface.inputs),)
     calibration, test = (
-        Samples(rng.standard_normal((count, *source.shape[1:])).astype(np.float32), np.zeros(count, np.int64))
-        for count in _RANDOM
+        Samples(rng.standard_normal((count, *one)).astype(np.float32), np.zeros(count, np.int64)) for count in _RANDOM
     )
     return BuildData(calibration, calibration, test, f"{len(test)} random inputs", labelled=False)
 
@@ -77,9 +80,7 @@ def _folder(source: Input, labels: tuple[str, ...], folder: Path, seed: int) -> 
     return replace(sets, labelled=bool(labels), notes=notes)
 
 
-def _arrays(source: Input, labels: tuple[str, ...], path: Path, seed: int) -> BuildData[Samples]:
-    samples, labelled = read_arrays(path)
-    source.apply(samples.take(np.array([0])))  # whether they fit, before any work
+def _samples(samples: Samples, labelled: bool, labels: tuple[str, ...], path: Path, seed: int) -> BuildData[Samples]:
     if labelled and labels:
         samples.require_classes(len(labels), path.name)
     rest, chosen = stratified_split(np.zeros(len(samples), np.int64), min(CALIBRATION_IMAGES, len(samples) // 2), seed)
@@ -107,21 +108,12 @@ def read_arrays(path: Path) -> tuple[Samples, bool]:
         DataError: no such file, or not of that form.
     """
     hint = "np.savez(FILE, images=uint8 [N, H, W, C], labels=int [N]), or inputs=float32 [N, ...] in place of images"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise DataError("not a .npz file", f"{path}: it holds one array", hint)
-            arrays: dict[str, NDArray[Any]] = {name: file[name] for name in file.files if name in (*_KEYS, "labels")}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError("cannot read the inputs", f"{path}: {error}", hint) from error
+    arrays = load_arrays(path, hint, (*_KEYS, LABELS))
     names = [name for name in _KEYS if name in arrays]
     if len(names) != 1 or not arrays[names[0]].ndim or not len(arrays[names[0]]):
         raise DataError("no inputs in the file", f"{path}: it needs one of `images` and `inputs`, with entries", hint)
-    values, labels = arrays[names[0]], arrays.get("labels")
-    if labels is not None and (labels.shape != (len(values),) or labels.dtype.kind not in "iu"):
-        what = f"{path}: labels are {labels.dtype} {list(labels.shape)}, for {len(values)} {names[0]}"
-        raise DataError("labels that do not fit the inputs", what, hint)
-    numbers = np.zeros(len(values), np.int64) if labels is None else labels.astype(np.int64)
+    values, labels = arrays[names[0]], arrays.get(LABELS)
+    numbers = label_numbers(labels, len(values), names[0], path, hint)
     if names[0] == "images":
         return Images(values[..., None] if values.ndim == 3 else values, numbers), labels is not None
     if values.dtype.kind not in "fiu" or (values.dtype.kind == "f" and not np.isfinite(values).all()):

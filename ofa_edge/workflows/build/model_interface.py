@@ -39,17 +39,17 @@ def interface_of(given: Given, options: ModelOptions, data: Path | None, *, apar
     """
     assumed = list[str]()
     preprocessing = _preprocessing(given, options, assumed)
-    source = Input(given.input, given.shape, preprocessing)
+    sources = tuple(Input(each.name, each.shape, preprocessing) for each in given.inputs)
     if options.task not in ("detect", "segment"):
         _refuse_decoding(options)
-        return Known(Interface((source,), _outputs(given, options, data, assumed)), tuple(assumed))
+        return Known(Interface(sources, _outputs(given, options, data, assumed)), tuple(assumed))
     if preprocessing is None:
-        why = f"{given.path.name} takes {list(given.shape)}: neither 1 nor 3 channels"
+        why = _no_image(given)
         raise ConfigError(f"--task {options.task} of what is no image", why, "--task features")
     if options.task == "detect":
-        return Known(detector(given, options, data, source, assumed, apart=apart), tuple(assumed))
+        return Known(detector(given, options, data, sources[0], assumed, apart=apart), tuple(assumed))
     _refuse_decoding(options)
-    return Known(segmenter(given, options, source, assumed), tuple(assumed))
+    return Known(segmenter(given, options, sources[0], assumed), tuple(assumed))
 
 
 def _refuse_decoding(options: ModelOptions) -> None:
@@ -57,12 +57,18 @@ def _refuse_decoding(options: ModelOptions) -> None:
         raise ConfigError(f"--decode with --task {options.task or 'classify'}", options.decode, "--task detect")
 
 
+def _no_image(given: Given) -> str:
+    if len(given.inputs) > 1:
+        return f"{given.path.name} takes {len(given.inputs)} inputs: {', '.join(each.words for each in given.inputs)}"
+    return f"{given.path.name} takes {list(given.shape)}: neither 1 nor 3 channels"
+
+
 def _preprocessing(given: Given, options: ModelOptions, assumed: list[str]) -> Preprocessing | None:
     if not given.takes_images:
         if options.mean is not None or options.std is not None:
             raise ConfigError(
                 "--mean and --std are for images",
-                f"{given.path.name} takes {list(given.shape)}: neither 1 nor 3 channels",
+                _no_image(given),
                 "leave them out, and give inputs as the network takes them: --samples FILE.npz",
             )
         return None
@@ -97,7 +103,7 @@ def _normalisation(
     said = said_normalisation(given.metadata, channels)
     if said is not None:
         return said
-    if given.dtype == "uint8":
+    if given.first.dtype == "uint8":
         assumed.append("pixels go in as they are, 0..255, as the input is of uint8; else --mean, --std")
         return (0.0,) * channels, (1.0,) * channels
     if channels == len(IMAGENET_MEAN):

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ofa_edge.data.calibration import review_calibration
 from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.errors import ConfigError, UnsupportedError, UsageError
@@ -101,17 +99,19 @@ def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
         require_times(found.target, found.device, "compare runtimes for", "measure on", f"--runtime {FASTEST}")
     folder = options.data if options.data is not None and options.data.is_dir() else None
     known = interface_of(given, model, folder, apart=numbers(found.precision).ranges)
-    if options.data is None and not given.takes_images and np.issubdtype(given.dtype, np.integer):
-        raise ConfigError(
-            f"{given.path.name} takes whole numbers, and none were given",
-            f"'{given.input}' is {given.dtype} {list(given.shape)}: random ones might be no valid input",
-            "--samples FILE.npz with an array `inputs`",
-        )
+    if options.data is None and not given.takes_images:
+        _require_whole_numbers(given)
     if given.quantised and found.precision != "int8":
         raise ConfigError(
             f"{given.path.name} is quantised already",
             f"its integers are kept, and an artifact in {found.precision} would not be one",
             "--precision int8, or give the network in floats",
+        )
+    if options.max_drop is not None and len(given.inputs) > 1:
+        raise UnsupportedError(
+            "--max-drop of a network of several inputs",
+            f"{given.path.name} has {len(given.inputs)}: its layers cannot be told apart",
+            "leave out --max-drop; --precision fp16 or dynamic lose less than int8",
         )
     data = model_data(known.interface, options.data, options.seed)
     ranges = _ranges(known.interface, data) if numbers(found.precision).ranges else None
@@ -119,6 +119,19 @@ def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
     return ModelPlan(
         options, found.target, export, found.device, data, found.out, given, known.interface, known.assumed
     )
+
+
+def _require_whole_numbers(given: Given) -> None:
+    """Raise ConfigError for an input that random numbers might be no valid values of."""
+    whole = [each for each in given.inputs if each.whole]
+    if whole:
+        names = ", ".join(f"`{each.name}`" for each in given.inputs) if len(given.inputs) > 1 else "`inputs`"
+        raise ConfigError(
+            f"{given.path.name} takes whole numbers, and none were given",
+            "; ".join(f"'{each.name}' is {each.dtype} {list(each.shape)}" for each in whole)
+            + ": random ones might be no valid input",
+            f"--samples FILE.npz with {'arrays' if len(given.inputs) > 1 else 'an array'} {names}",
+        )
 
 
 def _refuse_search(options: BuildOptions, model: ModelOptions) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from ofa_edge.data.annotated import read_marked
 from ofa_edge.data.decoding import FORM_WORDS, Decoding, classes_of, form_of
 from ofa_edge.errors import ConfigError
-from ofa_edge.export.onnx.given import Given, Shape
+from ofa_edge.export.onnx.given import Given
+from ofa_edge.export.onnx.given_inputs import Shape
 from ofa_edge.export.onnx.load import load_model
 from ofa_edge.export.onnx.pieces import pieces_of
 from ofa_edge.network import Input, Interface, Output

@@ -61,6 +61,7 @@ def request_of(
         program=artifact.runtime.program,
         inputs=trial.network.inputs(trial.images),
         classes=trial.network.values,
+        shapes=trial.network.interface.shapes if len(trial.network.interface.inputs) > 1 else (),
         threads=runs.threads,
         cores=runs.cores,
         runner=artifact.runner,

@@ -52,7 +52,7 @@ def test_a_phone_has_no_python_for_onnx_runtime():
 
 
 def test_tvm_reads_raw_images_in_their_own_layout(tmp_path, images):
-    program = TvmProgram(tmp_path, tmp_path / "any.so", (1, *images.shape[1:]), classes=5)
+    program = TvmProgram(tmp_path, tmp_path / "any.so", ((1, *images.shape[1:]),), classes=5)
     program.write_inputs(images, tmp_path / "in.f32")
     np.testing.assert_array_equal(np.fromfile(tmp_path / "in.f32", "<f4").reshape(images.shape), images)
     assert program.command(WORK, "in.f32", "out.f32")[-2:] == ["--shape", "1,2,12,12"]
@@ -85,7 +85,7 @@ def test_logits_are_checked():
 
 def test_a_file_cut_short_is_noticed(tmp_path):
     np.zeros(7, "<f4").tofile(tmp_path / "out.f32")
-    program = TvmProgram(tmp_path, tmp_path / "any.so", (1, 1, 2, 2), classes=5)
+    program = TvmProgram(tmp_path, tmp_path / "any.so", ((1, 1, 2, 2),), classes=5)
     with pytest.raises(DeviceRunError, match="another shape"):
         check_logits(program.read_outputs(tmp_path / "out.f32"), 2, 5)
     (tmp_path / "out.npy").write_bytes(b"not numpy")

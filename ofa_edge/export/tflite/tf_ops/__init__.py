@@ -5,7 +5,7 @@ outside the map is an error that names the node. To add an operator: write its f
 it to the test that compares the whole map with ONNX Runtime.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -18,7 +18,7 @@ from ofa_edge.export.tflite.tf_ops import convolutions, elementwise, pooling, pr
 from ofa_edge.export.tflite.tf_ops.elementwise import binary, unary, variadic
 from ofa_edge.export.tflite.tf_ops.lines import of_lines_too
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
-from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered, plain
+from ofa_edge.export.tflite.tf_ops.values import IMAGE, Axes, Value, ordered, plain
 
 BUILDERS: Mapping[str, Builder] = MappingProxyType(
     {
@@ -119,14 +119,19 @@ def check_operators(graph: Graph) -> None:
         )
 
 
-def build(tf: ModuleType, graph: Graph, x: Any, named: bool = False) -> dict[str, Any]:
-    """Build the graph's operators on `x`, a tensor [1, H, W, C]; return its outputs, dimensions in ONNX's own order.
+def axes_of(shape: Sequence[int]) -> Axes:
+    """How an input of that shape goes in: [1, C, H, W] as [1, H, W, C], any other as it is."""
+    return IMAGE if len(shape) == 4 else plain(len(shape))
+
+
+def build(tf: ModuleType, graph: Graph, inputs: Sequence[Any], named: bool = False) -> dict[str, Any]:
+    """Build the graph's operators on its inputs, laid out by `axes_of`; return its outputs, in ONNX's own order.
 
     The output of a graph that has one is called `logits`; several are numbered, `output_000` being the first.
 
     `named`: what is made of the graph's node 7 has a name that begins with "n7/".
     """
-    values = build_nodes(tf, graph, graph.nodes, {graph.input: Value(x, IMAGE)}, named)
+    values = build_nodes(tf, graph, graph.nodes, given_values(graph, inputs), named)
     found = [values[name] for name in graph.outputs]
     tensors = [ordered(tf, each, plain(each.rank)).tensor for each in found]
     if len(tensors) == 1:
@@ -134,9 +139,14 @@ def build(tf: ModuleType, graph: Graph, x: Any, named: bool = False) -> dict[str
     return {f"output_{place:03}": tf.identity(tensor) for place, tensor in enumerate(tensors)}
 
 
-def build_all(tf: ModuleType, graph: Graph, x: Any) -> dict[str, Value]:
+def build_all(tf: ModuleType, graph: Graph, inputs: Sequence[Any]) -> dict[str, Value]:
     """As `build`, with each value of the graph by its name."""
-    return build_nodes(tf, graph, graph.nodes, {graph.input: Value(x, IMAGE)})
+    return build_nodes(tf, graph, graph.nodes, given_values(graph, inputs))
+
+
+def given_values(graph: Graph, inputs: Sequence[Any]) -> dict[str, Value]:
+    """The inputs' tensors, by name."""
+    return {name: Value(each, axes_of(shape)) for (name, shape), each in zip(graph.inputs.items(), inputs, strict=True)}
 
 
 def build_nodes(

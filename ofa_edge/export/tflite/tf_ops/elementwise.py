@@ -161,8 +161,8 @@ def prelu(site: Site) -> Value:
 
 
 def cast(site: Site) -> Value:
-    """Between floats nothing is to be done."""
-    if site.attribute("to", 1) not in (1, 10, 11):
+    """Between floats nothing is to be done. An input of whole numbers is given in floats, and stays in them."""
+    if site.attribute("to", 1) not in (1, 10, 11) and site.source is not None:
         raise site.node.refused("it makes other values than floats", "compute in float32 throughout")
     return site.x
 

@@ -124,7 +124,9 @@ def expand(site: Site) -> Value:
 
 
 def gather(site: Site) -> Value:
-    """Elements of one axis, by constant places."""
+    """Elements of one axis, by places that are constant, or computed: as those that an input of whole numbers gives."""
+    if isinstance(site.args[1], Value):
+        return _gather_computed(site)
     x, places = site.x, site.weight(1)
     axis = site.attribute("axis", 0) % x.rank
     inside = (places % x.shape[axis]).astype(np.int32)
@@ -133,6 +135,17 @@ def gather(site: Site) -> Value:
         return Value(taken, plain(x.rank - 1 + places.ndim))
     taken = site.tf.gather(x.tensor, inside, axis=x.dim(axis))
     return Value(taken, without(x, [axis]) if places.ndim == 0 else x.axes)
+
+
+def _gather_computed(site: Site) -> Value:
+    """By places that lie in floats, from 0 on."""
+    places = site.value(1)
+    places = ordered(site.tf, places, plain(places.rank)).tensor
+    table = site.args[0]
+    whole = site.tf.constant(table) if isinstance(table, np.ndarray) else site.row.tensor
+    axis = site.attribute("axis", 0) % len(whole.shape)
+    taken = site.tf.gather(whole, site.tf.cast(places, site.tf.int32), axis=axis)
+    return Value(taken, plain(len(whole.shape) - 1 + len(places.shape)))
 
 
 def tile(site: Site) -> Value:

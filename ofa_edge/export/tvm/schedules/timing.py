@@ -13,7 +13,7 @@ def time_functions(library: Path, onnx_path: Path) -> dict[str, float]:
 
     Args:
         library: of `compile.compile_cpu`.
-        onnx_path: the model that it was compiled from, which tells its input's shape.
+        onnx_path: the model that it was compiled from, which tells its inputs' shapes.
 
     Returns:
         Seconds of one inference by function, the fastest of a few runs each. Builtins of the virtual machine are left
@@ -25,11 +25,12 @@ def time_functions(library: Path, onnx_path: Path) -> dict[str, float]:
 
     graph = onnx.load(onnx_path).graph
     constants = {tensor.name for tensor in graph.initializer}
-    value = next(value for value in graph.input if value.name not in constants)
-    shape = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
-    image = tvm.runtime.tensor(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
+    values = [value for value in graph.input if value.name not in constants]
+    shapes = [[axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values]
+    random = np.random.default_rng(0)  # below 1: places that an input counts are the first
+    inputs = [tvm.runtime.tensor(np.asarray(random.random(shape), np.float32)) for shape in shapes]
     machine = relax.VirtualMachine(tvm.runtime.load_module(str(library.resolve())), tvm.cpu())
-    machine["main"](image)
+    machine["main"](*inputs)
     runs: list[dict[str, float]] = []
     started: dict[str, float] = {}
 
@@ -43,5 +44,5 @@ def time_functions(library: Path, onnx_path: Path) -> dict[str, float]:
     machine.set_instrument(instrument)
     for _ in range(_RUNS):
         runs.append({})
-        machine["main"](image)
+        machine["main"](*inputs)
     return {name: min(run[name] for run in runs) for name in runs[0] if not name.startswith("vm.")}
