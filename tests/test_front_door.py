@@ -16,25 +16,25 @@ SIGNATURES = """
 build(target: str | Path | Target, *, supernet: str | Path | SupernetPackage = fashion-mnist, model: Union[str,
     Path, ForwardRef(Module), ForwardRef(ExportedProgram), NoneType] = None, example: Union[ForwardRef(Tensor),
     Sequence[int], Sequence[Tensor], NoneType] = None, labels: Sequence[str] | str | Path | None = None, task:
-    Optional[Literal[classify, features, detect, segment]] = None, shape: Sequence[int] | Mapping[str,
-    Sequence[int]] | None = None, output: str | None = None, mean: Sequence[float] | None = None, std:
-    Sequence[float] | None = None, fit: Optional[Literal[crop, squeeze, letterbox]] = None, decode:
-    Optional[Literal[yolov5, yolov8, end-to-end, detr, rt-detr, boxes-scores, boxes-scores-01]] = None, untrained:
-    bool = False, latency_ms: float | None = None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic,
-    int8]] = None, runtime: str | None = None, data: str | Path | None = None, device: str = auto, out: str | Path |
-    None = None, constraints: Constraints | None = None, predictor: Literal[auto, use, macs] = auto, measure: int |
-    None = None, refine: int = 0, tune: str = 0, tune_db: bool = True, sustained: bool = False, outside_key: bool =
-    False, max_drop: str | None = None, seed: int = 0, on_stage: Callable[[str, bool, float | None], None] =
-    <lambda>) -> Build
+    Optional[Literal[classify, features, detect, segment]] = None, shape: Sequence[int] | Mapping[str, Sequence[int]] |
+    None = None, output: str | None = None, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+    fit: Optional[Literal[crop, squeeze, letterbox]] = None, decode: Optional[Literal[yolov5, yolov8, end-to-end, detr,
+    rt-detr, boxes-scores, boxes-scores-01]] = None, untrained: bool = False, latency_ms: float | None = None,
+    precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]] = None, runtime: str | None = None, data: str |
+    Path | None = None, device: str = auto, out: str | Path | None = None, constraints: Constraints | None = None,
+    predictor: Literal[auto, use, macs] = auto, measure: int | None = None, refine: int = 0, tune: str = 0, tune_db:
+    bool = True, sustained: bool = False, outside_key: bool = False, max_drop: str | None = None, seed: int = 0,
+    on_stage: Callable[[str, bool, float | None], None] = <lambda>) -> Build
 calibrate(net: StaticNet, package: SupernetPackage, images: Images | None = None) -> StaticNet
 evaluate(net: StaticNet, package: SupernetPackage, images: Images | None = None, *, metric: Literal[top1, balanced]
     = top1) -> float
 extract(supernet: SupernetPackage | Supernet, subnet: Subnet) -> StaticNet
 finetune(subnet: Subnet | str | Path, *, supernet: str | Path | SupernetPackage = fashion-mnist, resolution: int |
-    None = None, dataset: str | None = None, data: str | Path | None = None, out: str | Path | None = None, qat: str |
-    None = None, epochs: float | None = None, lr: float | None = None, batch: int | None = None, distill: float |
-    None = None, seed: int = 0, device: str = cpu, allow_drop: bool = False, accept_code: bool = False, on_epoch:
-    Callable[[Progress], None] = _silent, on_step: Callable[[Progress], None] = _silent) -> Trained
+    None = None, dataset: str | None = None, data: str | Path | None = None, new_head: bool = False, keep_classes: bool
+    = False, out: str | Path | None = None, qat: str | None = None, epochs: float | None = None, lr: float | None =
+    None, batch: int | None = None, distill: float | None = None, seed: int = 0, device: str = cpu, allow_drop: bool =
+    False, accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step: Callable[[Progress],
+    None] = _silent) -> Trained
 fit_predictor(space: Space, accuracies: Mapping[Subnet, float], *, metric: Literal[top1, balanced] = top1) ->
     AccuracyPredictor
 from_net_config(config: Mapping[str, Any] | str | Path, space: Space, resolution: int | None = None) -> Subnet
@@ -58,11 +58,12 @@ search_front(target: str | Path | Target, *, supernet: str | Path | SupernetPack
     macs], AccuracyPredictor] = auto, sustained: bool = False, outside_key: bool = False, seed: int = 0,
     evaluations: int = 20000, seconds: float | None = None) -> SearchResult
 to_net_config(space: Space, subnet: Subnet) -> dict[str, Any]
-train(recipe: str | Path | Recipe, *, preset: str | Path | None = None, data: str | Path | None = None, out: str |
-    Path | None = None, scale: float | None = None, seed: int | None = None, pairs: int | None = None, changes:
-    Mapping[str, Any] | None = None, step: Callable[[TrainingStep], Sequence[Tensor]] = recipe_step, device: str =
-    cpu, accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step: Callable[[Progress],
-    None] = _silent, on_stage: Callable[[str, int, int], None] = _silent) -> Trained
+train(recipe: str | Path | Recipe | None = None, *, preset: str | Path | None = None, start: str | Path |
+    SupernetPackage | None = None, keep_classes: bool = False, resolutions: Sequence[int] | None = None, data: str |
+    Path | None = None, out: str | Path | None = None, scale: float | None = None, seed: int | None = None, pairs: int |
+    None = None, changes: Mapping[str, Any] | None = None, step: Callable[[TrainingStep], Sequence[Tensor]] =
+    recipe_step, device: str = cpu, accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step:
+    Callable[[Progress], None] = _silent, on_stage: Callable[[str, int, int], None] = _silent) -> Trained
 verify_build(build: Build | str | Path, device: str, *, data: str | Path | None = None, max_size: int | None = None,
     max_memory: int | None = None, release: bool = False) -> Verification
 """

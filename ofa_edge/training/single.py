@@ -178,7 +178,7 @@ class SingleTrainer:
     def _answers(self, x: Tensor, step: int) -> Tensor:
         model = self.model
         if not isinstance(model, QuantisedNet) or step >= self._watched:
-            return model(x)  # type: ignore[no-any-return]
+            return model(x)  # type: ignore[no-any-return]  # torch types a module's call as Any
         with model.watched():
             logits: Tensor = model(x)
         model.follow(self.world.average)
