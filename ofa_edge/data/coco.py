@@ -47,12 +47,14 @@ def read_coco(folder: Path, files: Mapping[str, Path]) -> MarkedSet:
         DataError: a file is damaged or contradicts itself, or images are missing; the first is named.
     """
     parts = {part: _Part(folder, part, path) for part, path in files.items()}
-    names = tuple(dict.fromkeys(name for part in parts.values() for name in part.used))
+    known = tuple(dict.fromkeys(name for part in parts.values() for name in part.names))
+    used = {name for part in parts.values() for name in part.used}
+    names = tuple(name for name in known if name in used)
     read = {part: found.marked(names) for part, found in parts.items()}
     train = read.get("train") or read.get("val") or read["test"]
     test = next((read[part] for part in ("val", "test", "train") if part in read), train)
     notes = tuple(note for part in parts.values() for note in part.notes)
-    return MarkedSet(names, train, test, notes)
+    return MarkedSet(names, train, test, notes, known)
 
 
 class _Part:
@@ -70,9 +72,8 @@ class _Part:
         self.objects: dict[Any, list[Mapping[str, Any]]] = {}
         for each in _list(content, "annotations", path):
             self._add(each)
-        # Tools write a category for their own use, of which there is no object.
-        seen = {each["category_id"] for objects in self.objects.values() for each in objects}
-        self.used = tuple(self.categories[key] for key in sorted(self.categories, key=_order) if key in seen)
+        self.names = tuple(self.categories[key] for key in sorted(self.categories, key=_order))
+        self.used = {self.categories[each["category_id"]] for objects in self.objects.values() for each in objects}
 
     def _by_id(self, content: Mapping[str, Any], name: str) -> dict[Any, Mapping[str, Any]]:
         found: dict[Any, Mapping[str, Any]] = {}

@@ -28,13 +28,15 @@ class MarkedSet:
     """Two parts of images.
 
     Attributes:
-        names: of the classes.
+        names: of the classes of which there is an object.
         train: to set int8 ranges and to choose by.
         test: to be judged on; the same as `train` where there is one part.
         notes: what was done that a user may want to know, a sentence each.
+        known: of all classes that the files name, by number; tools write some for their own use.
     """
 
     names: tuple[str, ...]
     train: tuple[Marked, ...]
     test: tuple[Marked, ...]
     notes: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()

@@ -33,6 +33,17 @@ def test_both_layouts_say_the_same(save, tmp_path):
         assert list(each.classes) == [kind for kind, _, _ in squares]
 
 
+def test_classes_are_in_the_order_of_their_numbers_whichever_part_shows_them(tmp_path):
+    folder = save_coco(tmp_path / "data", {"train": 6, "val": 6})
+    path = folder / "annotations" / "instances_train.json"
+    content = json.loads(path.read_text())
+    content["annotations"] = [each for each in content["annotations"] if each["category_id"] == 90]
+    path.write_text(json.dumps(content))
+    found = read_marked(folder)
+    assert found.names == ("red", "green")  # 4 and 90, though the first part has no red one
+    assert found.known == ("squares", "red", "green")
+
+
 def move(path, target):
     target.parent.mkdir(parents=True, exist_ok=True)
     path.rename(target)

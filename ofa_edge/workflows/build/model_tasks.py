@@ -63,15 +63,20 @@ def _no_form(given: Given, shapes: tuple[Shape, ...], labels: tuple[str, ...] | 
 
 def _names(given: Given, data: Path | None, count: int | None, assumed: list[str]) -> tuple[str, ...]:
     """The classes by the data, in the order of their numbers there, else by number."""
-    names = read_marked(data).names if data is not None and data.is_dir() else ()
+    found = read_marked(data) if data is not None and data.is_dir() else None
+    names = () if found is None else found.names
+    if found is not None and len(found.known) == count:
+        names = found.known
     if data is not None and names and count in (None, len(names)):
         assumed.append(f"classes are those of {data.name} in the order of their numbers; else --labels")
         return names
     if count is None or names:
         has = "outputs that do not say how many" if count is None else f"{count}"
-        found = f"{data.name} has {len(names)}: {', '.join(names[:5])}" if data and names else "no names were given"
+        given_names = (
+            f"{data.name} has {len(names)}: {', '.join(names[:5])}" if data and names else "no names were given"
+        )
         hint = "--labels FILE: a class a line, by number; the data's may then be some of them"
-        raise ConfigError(f"the classes of {given.path.name} are not known", f"it has {has}; {found}", hint)
+        raise ConfigError(f"the classes of {given.path.name} are not known", f"it has {has}; {given_names}", hint)
     assumed.append("classes have no names; else --labels")
     return _numbered(count)
 
