@@ -144,7 +144,9 @@ def whole(way: str, place: Path, recipe: Recipe, data: Dataset, package: Any) ->
 
 def from_scratch(recipe: Recipe, space: Space, images: int, macs: float) -> Recipe:
     """`ofa-edge` on the same data and batch, at that cost."""
-    method = load_recipe("ofa-edge", None, {**recipe.model_dump(mode="json", include={"space", "data", "augment", "batch"})})
+    method = load_recipe(
+        "ofa-edge", None, {**recipe.model_dump(mode="json", include={"space", "data", "augment", "batch"})}
+    )
     method = changed(method, seed=recipe.seed, measure=recipe.measure)
     return changed(method, scale=scale_for(method, space, images, macs))
 
