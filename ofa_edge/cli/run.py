@@ -51,5 +51,5 @@ def _text(found: "Answers") -> str:
             rows.append([name, "nothing", "", ""])
     time = "" if found.p50_ms is None else f"{found.p50_ms:.3g} ms an inference on {found.device} (one short session)"
     if found.emulated:
-        time = f"on {found.device}, which is emulated: no times"
-    return "\n".join([table(rows, right=(2,)), f"  {time or f'on {found.device}: no steady time'}"])
+        time = f"device {found.device}: an emulator gives no times"
+    return "\n".join([table(rows, right=(2,)), f"  {time or f'device {found.device}: no steady time'}"])
