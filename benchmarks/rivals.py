@@ -76,7 +76,7 @@ def images(folder: Path) -> tuple[Path, Path]:
     if not paths[1].is_file():
         data = random_images((SIZE, SIZE), 3)
         for path, part in zip(paths, (data.calibration, data.validation), strict=True):
-            values = ((part.pixels[:IMAGES] - MEAN) / STD).transpose(0, 3, 1, 2)
+            values = ((part.sample(IMAGES).pixels - MEAN) / STD).transpose(0, 3, 1, 2)
             np.save(path, np.ascontiguousarray(values, np.float32))
     return paths
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     import onnx
 
 
+def input_cast(name: str) -> str:
+    """Name of the node that brings a given network's input of whole numbers, given in floats, back to its own type."""
+    return f"{name}/cast"
+
+
 @dataclass(frozen=True)
 class Node:
     """One operator with one output. An optional input that is left out is the empty string, as in ONNX."""

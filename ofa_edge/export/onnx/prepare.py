@@ -16,6 +16,7 @@ from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.export import strip
 from ofa_edge.export.onnx.given import Given
 from ofa_edge.export.onnx.given_inputs import Shape, values_read
+from ofa_edge.export.onnx.graph import input_cast
 from ofa_edge.export.onnx.load import graphs, opset_of, tensors
 from ofa_edge.export.onnx.pieces import expose_pieces
 from ofa_edge.export.onnx.unshare import unshare_steps
@@ -178,7 +179,7 @@ def _fix_input(graph: "onnx.GraphProto", facts: dict[str, Any], whose: str, done
         shape, source = [shape[0], shape[3], shape[1], shape[2]], target
         done.append(f"images{whose} go in as [1, C, H, W]")
     if integers:
-        front.append(helper.make_node("Cast", [source], [inner], f"{name}/cast", to=kind.elem_type))
+        front.append(helper.make_node("Cast", [source], [inner], input_cast(name), to=kind.elem_type))
         done.append(f"input{whose} of {TensorProto.DataType.Name(kind.elem_type).lower()} taken as float32")
     for node in graph.node:
         for place, each in enumerate(node.input):

@@ -150,7 +150,7 @@ def test_a_damaged_artifact_fails_on_the_device_with_its_reason(images, tmp_path
 
 
 def test_images_must_be_images(artifacts, images):
-    for bad in (images[0], images[:0], images.astype(np.float64)):
+    for bad in (images.ravel(), images[:0], images.astype(np.float64)):
         with pytest.raises(DataError, match="no images"):
             measure(LocalConnection(), request(artifacts, bad))
 

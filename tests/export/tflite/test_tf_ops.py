@@ -30,7 +30,7 @@ from ofa_edge.export.tflite.tf_ops import build
 for path in Path(sys.argv[1]).glob("*.onnx"):
     x = np.load(path.with_suffix(".npy")).transpose(0, 2, 3, 1)
     try:
-        (y,) = (each.numpy() for each in build(tf, read_graph(path), tf.constant(x)).values())
+        (y,) = (each.numpy() for each in build(tf, read_graph(path), [tf.constant(x)]).values())
     except Exception as error:
         y = np.array(f"{type(error).__name__}: {error}")
     np.save(path.with_suffix(".out.npy"), y)
@@ -128,7 +128,7 @@ def test_a_form_outside_the_map_is_named(tmp_path, case):
     graph = read_graph(save_model(tmp_path / "model.onnx", body, (batch, channels, height, width), **weights))
     tensorflow = SimpleNamespace(nn=SimpleNamespace(relu=lambda x: x))
     with pytest.raises(ConversionError) as caught:
-        build(tensorflow, graph, FakeTensor((batch, height, width, channels)))
+        build(tensorflow, graph, [FakeTensor((batch, height, width, channels))])
     assert re.search(message, str(caught.value), re.DOTALL)
 
 
@@ -136,4 +136,4 @@ def test_a_slice_of_the_whole_is_the_tensor_itself(tmp_path):
     bounds = {"a": np.array([0, -9]), "b": np.array([4, 99]), "c": np.array([1, 3])}
     path = save_model(tmp_path / "model.onnx", "logits = Slice(input, a, b, c)", (1, 4, 5, 6), **bounds)
     given = FakeTensor((1, 5, 6, 4))
-    assert build_all(SimpleNamespace(), read_graph(path), given)["logits"].tensor is given
+    assert build_all(SimpleNamespace(), read_graph(path), [given])["logits"].tensor is given

@@ -111,7 +111,7 @@ def test_the_way_of_reading_travels_with_the_weights(tmp_path):
     assert package.reading == Reading((0.0, 4095.0), "bgr") == given.data.reading
     net = StaticNet(space, space.smallest())
     (tmp_path / "tuned").mkdir()
-    finetune.write_network(tmp_path / "tuned", package, net, {})
+    finetune.write_network(tmp_path / "tuned", package, net, {}, None)
     assert open_supernet(str(tmp_path / "tuned")).reading == package.reading
     facts = {
         **read_weights_file(tmp_path / WEIGHTS).facts,

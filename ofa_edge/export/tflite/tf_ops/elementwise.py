@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ofa_edge.export.onnx.graph import input_cast
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Axes, Value, constant_like, ordered, plain, raised
 
@@ -162,7 +163,8 @@ def prelu(site: Site) -> Value:
 
 def cast(site: Site) -> Value:
     """Between floats nothing is to be done. An input of whole numbers is given in floats, and stays in them."""
-    if site.attribute("to", 1) not in (1, 10, 11) and site.source is not None:
+    of_whole_input = site.source is None and site.node.name == input_cast(site.node.inputs[0])
+    if site.attribute("to", 1) not in (1, 10, 11) and not of_whole_input:
         raise site.node.refused("it makes other values than floats", "compute in float32 throughout")
     return site.x
 
