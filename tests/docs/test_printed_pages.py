@@ -15,6 +15,7 @@ from places import ROOT
         ("nas_baselines", "nas_baselines.md"),
         ("own_data.py", "own_data.md"),
         ("int8.py", "int8.md"),
+        ("transfer.py", "transfer.md"),
     ],
 )
 def test_the_page_is_printed_from_the_results(monkeypatch, capsys, program: str, page: str) -> None:
