@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,43 +215,28 @@ def finetune(
             )
         images, source = new_head_data(package, Path(data))
         recipe = new_head_epochs(source, finetune_recipe(source, epochs=epochs, lr=lr, batch=batch, seed=seed))
-        folder = Path("runs") / f"new-head-{chosen.id}" if out is None else Path(out)
-        world = World.join(device)
-        try:
-            figures = tune_new_head(
+        name, work = (
+            "new-head",
+            partial(
+                tune_new_head,
                 package,
                 chosen,
                 source,
                 images.class_names,
                 recipe,
-                folder,
                 dataset=images.name,
                 keep_classes=keep_classes,
-                device=device,
-                world=world,
-                accept_code=accept_code,
-                on_step=_both(on_step, on_epoch),
-            )
-        finally:
-            world.leave()
-        return Trained(folder, figures)
-    source = training_data(package, dataset, None if data is None else Path(data))
-    recipe = finetune_recipe(source, qat=qat, epochs=epochs, lr=lr, batch=batch, distill=distill, seed=seed)
-    folder = Path("runs") / f"finetune-{chosen.id}" if out is None else Path(out)
+            ),
+        )
+    else:
+        source = training_data(package, dataset, None if data is None else Path(data))
+        recipe = finetune_recipe(source, qat=qat, epochs=epochs, lr=lr, batch=batch, distill=distill, seed=seed)
+        name, work = "finetune", partial(finetune_network, package, chosen, source, recipe, allow_drop=allow_drop)
+    folder = Path("runs") / f"{name}-{chosen.id}" if out is None else Path(out)
     world = World.join(device)
     try:
-        figures = finetune_network(
-            package,
-            chosen,
-            source,
-            recipe,
-            folder,
-            device=device,
-            world=world,
-            allow_drop=allow_drop,
-            accept_code=accept_code,
-            on_step=_both(on_step, on_epoch),
-        )
+        told = _both(on_step, on_epoch)
+        figures = work(folder=folder, device=device, world=world, accept_code=accept_code, on_step=told)
     finally:
         world.leave()
     return Trained(folder, figures)

@@ -1,5 +1,8 @@
 """`ofa-edge finetune`."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,8 +84,6 @@ def finetune_command(
     from ofa_edge.supernet.given_subnet import read_subnet
     from ofa_edge.supernet.zoo import open_supernet
     from ofa_edge.training.distributed import World, check_device
-    from ofa_edge.training.package_data import training_data
-    from ofa_edge.workflows.finetune import finetune, finetune_recipe
 
     check_device(device)
     package = open_supernet(supernet)
@@ -91,44 +92,104 @@ def finetune_command(
         given = {name: value for name, value in given.items() if value is not None}
         _refuse_beside_new_head(new_head, data, {"--dataset": dataset, "--qat": given.pop("qat", None)}, given)
         assert data is not None
-        _new_head(package, subnet, data, keep_classes, out, threads, device, accept_code, dry_run, as_json, given)
-        return
-    source = training_data(package, dataset, data)
-    recipe = finetune_recipe(source, **given)
-    folder = out or Path("runs") / f"finetune-{subnet.id}"
+        job = _new_head(package, subnet, data, keep_classes, given)
+    else:
+        job = _tuning(package, subnet, dataset, data, allow_drop, given)
+    folder = out or Path("runs") / f"{job.name}-{subnet.id}"
     if threads:
         torch.set_num_threads(threads)
     world = World.join(device)
     try:
         if world.first:
-            click.echo(
-                "".join(f"{note}\n" for note in source.notes)
-                + f"fine-tune subnet {subnet.id} ({subnet.resolution} px) of '{supernet}'"
-                f"{f' in {recipe.qat}' if recipe.qat else ''} for {recipe.epochs:g} epochs "
-                f"of {len(source.train)} images, lr {recipe.lr * recipe.batch * world.size / recipe.lr_batch:.4g}, "
-                f"distillation {recipe.distill:g}, in {folder}\n  {_classes(source)}",
-                err=True,
-            )
+            notes = "".join(f"{note}\n" for note in job.data.notes)
+            click.echo(f"{notes}{job.words(world.size)}, in {folder}\n  {_classes(job.data)}", err=True)
         if dry_run:
             return
         with TrainingBars(quiet=not world.first) as bars:
-            figures = finetune(
-                package,
-                subnet,
-                source,
-                recipe,
-                folder,
-                device=device,
-                world=world,
-                allow_drop=allow_drop,
-                accept_code=accept_code,
-                on_step=bars.step,
-            )
+            figures = job.work(folder=folder, device=device, world=world, accept_code=accept_code, on_step=bars.step)
     finally:
         world.leave()
     if world.first:
         following = ("build", "--target", "raspberry-pi-4", "--supernet", folder)
-        print_result(_summary(figures, folder), figures, following, as_json=as_json)
+        lines = [job.summary(figures), f"wrote {folder}/ (network.safetensors, finetune.json)"]
+        print_result("\n".join(lines), figures, following, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is trained, and how it is told.
+
+    Attributes:
+        name: of the run's folder.
+        data: what it is trained on.
+        work: trains it, given its folder and where it runs.
+        words: what will be done, for so many processes.
+        summary: of its figures.
+    """
+
+    name: str
+    data: "TrainingData"
+    work: Callable[..., dict[str, Any]]
+    words: Callable[[int], str]
+    summary: Callable[[dict[str, Any]], str]
+
+
+def _tuning(
+    package: "SupernetPackage",
+    subnet: "Subnet",
+    dataset: str | None,
+    data: Path | None,
+    allow_drop: bool,
+    given: dict[str, Any],
+) -> _Job:
+    """A subnet trained further for its own classes."""
+    from ofa_edge.training.package_data import training_data
+    from ofa_edge.workflows.finetune import finetune, finetune_recipe
+
+    source = training_data(package, dataset, data)
+    recipe = finetune_recipe(source, **given)
+
+    def words(processes: int) -> str:
+        return (
+            f"fine-tune subnet {subnet.id} ({subnet.resolution} px) of '{package.name}'"
+            f"{f' in {recipe.qat}' if recipe.qat else ''} for {recipe.epochs:g} epochs "
+            f"of {len(source.train)} images, lr {recipe.lr * recipe.batch * processes / recipe.lr_batch:.4g}, "
+            f"distillation {recipe.distill:g}"
+        )
+
+    work = partial(finetune, package, subnet, source, recipe, allow_drop=allow_drop)
+    return _Job("finetune", source, work, words, _summary)
+
+
+def _new_head(
+    package: "SupernetPackage", subnet: "Subnet", data: Path, keep_classes: bool, given: dict[str, Any]
+) -> _Job:
+    """A subnet with another head, for other classes."""
+    from ofa_edge.workflows.finetune import finetune_recipe
+    from ofa_edge.workflows.new_head import new_head_data, new_head_epochs, tune_new_head
+
+    images, source = new_head_data(package, data)
+    recipe = new_head_epochs(source, finetune_recipe(source, **given))
+    words = (
+        f"subnet {subnet.id} ({subnet.resolution} px) of '{package.name}' with another head, "
+        f"{recipe.epochs:.3g} epochs of {len(source.train)} images"
+    )
+    work = partial(
+        tune_new_head,
+        package,
+        subnet,
+        source,
+        images.class_names,
+        recipe,
+        dataset=images.name,
+        keep_classes=keep_classes,
+    )
+    return _Job("new-head", source, work, lambda _: words, _headed)
+
+
+def _headed(figures: dict[str, Any]) -> str:
+    shares = f"top-1 {100 * figures['top1_after']:.2f} %, balanced {100 * figures['balanced_after']:.2f} %"
+    return "\n".join([*figures["changes"], f"{shares} of {figures['test_images']} test images"])
 
 
 def _refuse_beside_new_head(
@@ -144,77 +205,13 @@ def _refuse_beside_new_head(
         raise click.UsageError(f"--new-head with {strange[0]}: no network knows the new classes yet; leave it out")
 
 
-def _new_head(
-    package: "SupernetPackage",
-    subnet: "Subnet",
-    data: Path,
-    keep_classes: bool,
-    out: Path | None,
-    threads: int | None,
-    device: str,
-    accept_code: bool,
-    dry_run: bool,
-    as_json: bool,
-    given: dict[str, Any],
-) -> None:
-    import torch
-
-    from ofa_edge.cli.training_bars import TrainingBars
-    from ofa_edge.training.distributed import World
-    from ofa_edge.workflows.finetune import finetune_recipe
-    from ofa_edge.workflows.new_head import new_head_data, new_head_epochs, tune_new_head
-
-    dataset, source = new_head_data(package, data)
-    recipe = new_head_epochs(source, finetune_recipe(source, **given))
-    folder = out or Path("runs") / f"new-head-{subnet.id}"
-    if threads:
-        torch.set_num_threads(threads)
-    world = World.join(device)
-    try:
-        if world.first:
-            notes = "".join(f"{note}\n" for note in source.notes)
-            click.echo(
-                f"{notes}subnet {subnet.id} ({subnet.resolution} px) of '{package.name}' with another head, "
-                f"{recipe.epochs:.3g} epochs of {len(source.train)} images, in {folder}\n  {_classes(source)}",
-                err=True,
-            )
-        if dry_run:
-            return
-        with TrainingBars(quiet=not world.first) as bars:
-            figures = tune_new_head(
-                package,
-                subnet,
-                source,
-                dataset.class_names,
-                recipe,
-                folder,
-                dataset=dataset.name,
-                keep_classes=keep_classes,
-                device=device,
-                world=world,
-                accept_code=accept_code,
-                on_step=bars.step,
-            )
-    finally:
-        world.leave()
-    if world.first:
-        following = ("build", "--target", "raspberry-pi-4", "--supernet", folder)
-        lines = [
-            *figures["changes"],
-            f"top-1 {100 * figures['top1_after']:.2f} %, balanced {100 * figures['balanced_after']:.2f} % of "
-            f"{figures['test_images']} test images",
-            f"wrote {folder}/ (network.safetensors, finetune.json)",
-        ]
-        print_result("\n".join(lines), figures, following, as_json=as_json)
-
-
 def _classes(data: "TrainingData") -> str:
     """How many images each class has to be trained on, in words."""
     counts = data.class_counts
     return f"{len(counts)} classes of {min(counts):,} .. {max(counts):,} training images"
 
 
-def _summary(figures: dict[str, Any], folder: Path) -> str:
+def _summary(figures: dict[str, Any]) -> str:
     from ofa_edge.metrics import PairedDrop
     from ofa_edge.workflows.finetune import drop_words
 
@@ -228,6 +225,5 @@ def _summary(figures: dict[str, Any], folder: Path) -> str:
             f"{100 * figures['top1_after']:.2f} % after: {verdict}",
             f"  {drop_words(drop)}",
             *exact,
-            f"wrote {folder}/ (network.safetensors, finetune.json)",
         ]
     )

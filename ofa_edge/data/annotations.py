@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.data.boxes import Corners, Detections
-from ofa_edge.errors import DataError
 
 UNLABELLED = 255  # of a pixel that counts neither way
 
@@ -85,17 +84,6 @@ class Masks:
     def take(self, index: NDArray[np.int64]) -> "Masks":
         """Those of these images, in that order."""
         return Masks(self.values[index])
-
-    def require_classes(self, count: int, where: str) -> None:
-        """Raise DataError for a value that is no class and not 255."""
-        values = np.unique(self.values)
-        strange = values[(values >= count) & (values != UNLABELLED)]
-        if len(strange):
-            raise DataError(
-                f"masks with values that are no class: {', '.join(map(str, strange[:5]))}",
-                f"{where}: there are {count} classes, from 0; {UNLABELLED} is left out",
-                "save masks with the class's number as the value of each pixel, or give --labels with all classes",
-            )
 
 
 Truth = Boxes | Masks

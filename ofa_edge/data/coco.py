@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ofa_edge.data.marked import Marked, MarkedSet
+from ofa_edge.data.marked import PARTS, Marked, MarkedSet, train_and_test
 from ofa_edge.errors import DataError
 from ofa_edge.files import bounded_text, parse_json
 
-_PARTS = {"train": "train", "valid": "val", "validation": "val", "val": "val", "test": "test"}
 _BESIDE = "_annotations.coco.json"
 _LARGEST = 1 << 30  # bytes of a file
 _HINT = "write it as COCO does: images, annotations and categories (https://cocodataset.org/#format-data)"
@@ -23,12 +22,12 @@ def find_coco(folder: Path) -> dict[str, Path]:
         DataError: several files for one part.
     """
     found: dict[str, list[Path]] = {}
-    for name, part in _PARTS.items():
+    for name, part in PARTS.items():
         if (path := folder / name / _BESIDE).is_file():
             found.setdefault(part, []).append(path)
     if not found:
         for path in sorted((*folder.glob("*.json"), *(folder / "annotations").glob("*.json"))):
-            part = next((part for word, part in _PARTS.items() if word in path.stem.lower()), "train")
+            part = next((part for word, part in PARTS.items() if word in path.stem.lower()), "train")
             found.setdefault(part, []).append(path)
     chosen = {}
     for part, paths in found.items():
@@ -51,8 +50,7 @@ def read_coco(folder: Path, files: Mapping[str, Path]) -> MarkedSet:
     used = {name for part in parts.values() for name in part.used}
     names = tuple(name for name in known if name in used)
     read = {part: found.marked(names) for part, found in parts.items()}
-    train = read.get("train") or read.get("val") or read["test"]
-    test = next((read[part] for part in ("val", "test", "train") if part in read), train)
+    train, test = train_and_test(read)
     notes = tuple(note for part in parts.values() for note in part.notes)
     return MarkedSet(names, train, test, notes, known)
 
@@ -138,7 +136,7 @@ class _Part:
     def _root(self) -> Path:
         """The folder that holds all images. Raises DataError."""
         stem = self.path.stem.removeprefix("instances_")
-        spellings = (stem, self.part, f"{self.part}2017", *(word for word, part in _PARTS.items() if part == self.part))
+        spellings = (stem, self.part, f"{self.part}2017", *(word for word, part in PARTS.items() if part == self.part))
         places = [self.path.parent, self.folder, self.folder / "images"]
         places += [parent / name for parent in (self.folder, self.folder / "images") for name in spellings]
         names = [self._name(image) for image in self.images.values()]

@@ -27,6 +27,7 @@ FORM_WORDS: Mapping[Form, str] = {
     "boxes-scores-01": "[1, N, 4] corners, 0..1, and [1, N, C] scores",
 }
 _ENDS = 1000  # rows of 6 up to which they are finished boxes
+_PAIRS = ("detr", "rt-detr", "boxes-scores", "boxes-scores-01")  # two outputs, in either order
 _CANDIDATES = 3000  # boxes before suppression, the most certain
 _SUPPRESSED: Mapping[Form, float] = {"yolov5": 0.6, "yolov8": 0.7, "boxes-scores": 0.5, "boxes-scores-01": 0.5}
 Parts = Sequence[NDArray[np.floating]]
@@ -182,7 +183,7 @@ def classes_of(form: Form, shapes: Sequence[Sequence[int]]) -> int | None:
 def _read(decoding: Decoding, parts: Parts) -> tuple[Corners, NDArray[np.float64]]:
     """Corners [N, 4] in pixels, and scores [N, classes]."""
     wide = [part.astype(np.float64) for part in parts]
-    if len(wide) == 2 and decoding.boxes == 1 and decoding.form != "yolov8":
+    if decoding.form in _PAIRS and decoding.boxes:
         wide.reverse()
     corners, scores = _READERS[decoding.form](wide)
     if corners.ndim != 2 or corners.shape[1] != 4 or len(corners) != len(scores):

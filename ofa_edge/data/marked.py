@@ -1,7 +1,14 @@
 """Images with their objects as files say it, before a pixel is read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+PARTS = {"train": "train", "valid": "val", "validation": "val", "val": "val", "test": "test"}
+"""What parts of a set are called, and which they are."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,3 +47,9 @@ class MarkedSet:
     test: tuple[Marked, ...]
     notes: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+
+
+def train_and_test(parts: Mapping[str, tuple[T, ...]]) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    """What to set ranges with, and what to be judged on, of the parts that there are; "all" is a set without parts."""
+    train = next(parts[name] for name in ("train", "all", "val", "test") if name in parts)
+    return train, next(parts[name] for name in ("val", "test", "all", "train") if name in parts)

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from ofa_edge.data.annotations import UNLABELLED, Masks
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.fitted import read_fitted
+from ofa_edge.data.marked import PARTS, train_and_test
 from ofa_edge.data.memory import require_bytes
 from ofa_edge.data.picture import SUFFIXES, opened
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import DataError
 
-_PARTS = {"train": "train", "training": "train", "valid": "val", "validation": "val", "val": "val", "test": "test"}
+_PARTS = {**PARTS, "training": "train"}
 _IMAGES, _MASKS = ("images", "JPEGImages"), ("masks", "labels", "annotations", "SegmentationClass")
 _MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 _HINT = "images/train/x.jpg beside masks/train/x.png, whose values are the numbers of classes; 255 is left out"
@@ -60,8 +61,7 @@ def find_masks(folder: Path) -> MaskedSet:
         raise DataError("not a folder of images with masks", f"{folder}: no images/ and masks/", _HINT)
     notes = list[str]()
     read = {part: _pairs(*pair, notes) for part, pair in places.items()}
-    train = next(read[part] for part in ("train", "all", "val", "test") if part in read)
-    return MaskedSet(train, next(read[part] for part in ("val", "test", "all", "train") if part in read), tuple(notes))
+    return MaskedSet(*train_and_test(read), tuple(notes))
 
 
 def _pairs(images: Path, masks: Path, notes: list[str]) -> tuple[Pair, ...]:

@@ -9,20 +9,19 @@ from pathlib import Path
 
 import yaml
 
-from ofa_edge.data.marked import Marked, MarkedSet
+from ofa_edge.data.marked import PARTS, Marked, MarkedSet, train_and_test
 from ofa_edge.data.picture import SUFFIXES
 from ofa_edge.errors import DataError
 from ofa_edge.files import bounded_text
 from ofa_edge.plain_yaml import read_plain_yaml
 
-_PARTS = {"train": "train", "valid": "val", "validation": "val", "val": "val", "test": "test"}
 _HINT = "a line for each object: class, then x y width height of its box, centre first, as shares 0..1 of the picture"
 
 
 def find_yolo(folder: Path) -> dict[str, tuple[Path, Path]]:
     """The folders of images and of labels of each part; empty where there are none."""
     found: dict[str, tuple[Path, Path]] = {}
-    for word, part in _PARTS.items():
+    for word, part in PARTS.items():
         for images, labels in (
             (folder / "images" / word, folder / "labels" / word),
             (folder / word / "images", folder / word / "labels"),
@@ -42,8 +41,7 @@ def read_yolo(folder: Path, parts: Mapping[str, tuple[Path, Path]]) -> MarkedSet
     """
     names = _names(folder)
     read = {part: _part(images, labels, names) for part, (images, labels) in parts.items()}
-    train = read.get("train") or read.get("val") or read["test"]
-    return MarkedSet(names, train, next(read[part] for part in ("val", "test", "train") if part in read))
+    return MarkedSet(names, *train_and_test(read))
 
 
 def _names(folder: Path) -> tuple[str, ...]:

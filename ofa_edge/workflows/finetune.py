@@ -109,12 +109,7 @@ def finetune(
     """
     world = world or World()
     supernet = package.load()
-    facts = {
-        "subnet": subnet.config(),
-        "supernet": package.space.hash,
-        "supernet_weights_sha256": sha256_file(package.weights) if package.weights else None,
-        "recipe": recipe.model_dump(mode="json"),
-    }
+    facts = run_facts(package, subnet, recipe)
     identity: dict[str, Any] = {}
     if world.first:
         own = RunIdentity.of(facts, package.labels, data.train, data.held_out, data.test)
@@ -161,6 +156,16 @@ def finetune(
         raise _worse(figures, drop, recipe, folder)
     write_network(folder, package, net, figures, None if form is None else form.ranges)
     return figures
+
+
+def run_facts(package: SupernetPackage, subnet: Subnet, recipe: SingleRecipe) -> dict[str, Any]:
+    """What decides a run on one subnet besides its images, as JSON values."""
+    return {
+        "subnet": subnet.config(),
+        "supernet": package.space.hash,
+        "supernet_weights_sha256": sha256_file(package.weights) if package.weights else None,
+        "recipe": recipe.model_dump(mode="json"),
+    }
 
 
 def drop_words(drop: PairedDrop) -> str:

@@ -30,7 +30,7 @@ from ofa_edge.training.package_data import CALIBRATION_IMAGES, TrainingData, rec
 from ofa_edge.training.recipe import AugmentRecipe
 from ofa_edge.training.run import Progress
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
-from ofa_edge.workflows.finetune import FACTS, write_network
+from ofa_edge.workflows.finetune import FACTS, run_facts, write_network
 
 _HELD_OUT_SHARE = 10  # one in so many images
 _LEAST_STEPS = 400
@@ -108,10 +108,7 @@ def tune_new_head(
     new = pixels.for_channels(channels)
     moved = dataclasses.replace(package, space=space, labels=tuple(labels), mean=new.mean, std=new.std, dataset=dataset)
     facts: dict[str, Any] = {
-        "subnet": subnet.config(),
-        "supernet": package.space.hash,
-        "supernet_weights_sha256": sha256_file(package.weights) if package.weights else None,
-        "recipe": recipe.model_dump(mode="json"),
+        **run_facts(package, subnet, recipe),
         "new_head": {"classes": list(labels), "keep_classes": keep_classes},
     }
     identity: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from ofa_edge.records.manifest import DropRecord
 from ofa_edge.records.scores import ClassScore, ScoreRecord
 from ofa_edge.verify.scoring.base import Answers
 from ofa_edge.verify.scoring.matching import ClassMatches, average_precisions, match
-from ofa_edge.verify.scoring.resampling import draws, drop_of, low95
+from ofa_edge.verify.scoring.resampling import class_scores, draws, drop_of, low95
 from ofa_edge.vocabulary import ScoreName
 
 
@@ -103,22 +103,10 @@ class MeanAveragePrecision:
 
     def drop(self, reference: Answers, candidate: Answers) -> DropRecord:
         """See `Scorer`. Images lose or win by the objects that are found in them."""
-        one, other = self.found(reference), self.found(candidate)
-        return drop_of(self.metric, (one.value, other.value), (one.resampled, other.resampled), (one.own, other.own))
+        return drop_of(self.metric, self.found(reference), self.found(candidate))
 
     def by_class(self, first: Answers, last: Answers) -> tuple[ClassScore, ...]:
         """See `Scorer`."""
         before, after = self.found(first), self.found(last)
-        return tuple(
-            ClassScore(
-                name=name,
-                truth=int(before.matches[number].objects.sum()),
-                before=_known(before.precisions[number]),
-                after=_known(after.precisions[number]),
-            )
-            for number, name in enumerate(self.names)
-        )
-
-
-def _known(precisions: NDArray[np.float64]) -> float | None:
-    return None if np.isnan(precisions).any() else float(precisions.mean())
+        truth = np.array([each.objects.sum() for each in before.matches])
+        return class_scores(self.names, truth, before.precisions.mean(axis=1), after.precisions.mean(axis=1))

@@ -8,12 +8,15 @@ images on which nothing changed prove as little here as they do of a classifier.
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.metrics import wilson95
 from ofa_edge.records.manifest import DropRecord
+from ofa_edge.records.scores import ClassScore
 from ofa_edge.vocabulary import ScoreName
 
 DRAWS = 500
@@ -32,30 +35,48 @@ def low95(resampled: NDArray[np.float64]) -> float:
     return float(np.clip(np.percentile(resampled, 2.5), 0, 1))
 
 
-def drop_of(
-    metric: ScoreName,
-    values: tuple[float, float],
-    resampled: tuple[NDArray[np.float64], NDArray[np.float64]],
-    own: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> DropRecord:
-    """A drop with its paired interval.
+class Scored(Protocol):
+    """What one set of answers is worth."""
 
-    Args:
-        metric: the score's name.
-        values: of reference and candidate.
-        resampled: the same over the draws [DRAWS].
-        own: how well each image does by itself [N], to count those that lose and win.
-    """
-    reference, candidate = values
-    drop, images = reference - candidate, len(own[0])
-    low, high = np.percentile(resampled[0] - resampled[1], (2.5, 97.5))
-    unseen = wilson95(0, images)[1] * max(reference, candidate)
+    @property
+    def value(self) -> float:
+        """The score."""
+
+    @property
+    def resampled(self) -> NDArray[np.float64]:
+        """The same over the draws [DRAWS]."""
+
+    @property
+    def own(self) -> NDArray[np.float64]:
+        """How well each image does by itself [N], to count those that lose and win."""
+
+
+def drop_of(metric: ScoreName, reference: Scored, candidate: Scored) -> DropRecord:
+    """A drop of a score of this name, with its paired interval."""
+    drop, images = reference.value - candidate.value, len(reference.own)
+    low, high = np.percentile(reference.resampled - candidate.resampled, (2.5, 97.5))
+    unseen = wilson95(0, images)[1] * max(reference.value, candidate.value)
     return DropRecord(
         metric=metric,
         drop=drop,
         low95=float(max(min(low, drop - unseen), -1)),
         high95=float(min(max(high, drop + unseen), 1)),
-        lost=int((own[1] < own[0]).sum()),
-        won=int((own[1] > own[0]).sum()),
+        lost=int((candidate.own < reference.own).sum()),
+        won=int((candidate.own > reference.own).sum()),
         images=images,
     )
+
+
+def class_scores(
+    names: Sequence[str], truth: NDArray[np.integer], before: NDArray[np.float64], after: NDArray[np.float64]
+) -> tuple[ClassScore, ...]:
+    """The record of each class, from what there is of it and its scores; nan of a class that is nowhere."""
+    rows = zip(names, truth.tolist(), before.tolist(), after.tolist(), strict=True)
+    return tuple(
+        ClassScore(name=name, truth=count, before=_known(first), after=_known(last))
+        for name, count, first, last in rows
+    )
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value

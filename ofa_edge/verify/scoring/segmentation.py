@@ -12,7 +12,7 @@ from ofa_edge.data.annotations import UNLABELLED, Masks
 from ofa_edge.records.manifest import DropRecord
 from ofa_edge.records.scores import ClassScore, ScoreRecord
 from ofa_edge.verify.scoring.base import Answers
-from ofa_edge.verify.scoring.resampling import draws, drop_of, low95
+from ofa_edge.verify.scoring.resampling import class_scores, draws, drop_of, low95
 from ofa_edge.vocabulary import ScoreName
 
 
@@ -122,21 +122,12 @@ class MeanIou:
 
     def drop(self, reference: Answers, candidate: Answers) -> DropRecord:
         """See `Scorer`. Images lose or win by the pixels that are right in them."""
-        one, other = self.counts(reference), self.counts(candidate)
-        return drop_of(self.metric, (one.value, other.value), (one.resampled, other.resampled), (one.own, other.own))
+        return drop_of(self.metric, self.counts(reference), self.counts(candidate))
 
     def by_class(self, first: Answers, last: Answers) -> tuple[ClassScore, ...]:
         """See `Scorer`."""
         before, after = self.counts(first), self.counts(last)
-        return tuple(
-            ClassScore(
-                name=name,
-                truth=int(before.truth[:, number].sum()),
-                before=_known(before.by_class[number]),
-                after=_known(after.by_class[number]),
-            )
-            for number, name in enumerate(self.names)
-        )
+        return class_scores(self.names, before.truth.sum(axis=0), before.by_class, after.by_class)
 
 
 def answered_classes(
@@ -152,10 +143,6 @@ def answered_classes(
     scores = enlarged(scores, size)
     found = (scores[0] > threshold).astype(np.int64) if len(scores) == 1 else scores.argmax(axis=0)
     return np.where(np.isfinite(scores).all(axis=0), found, -1)
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def enlarged(scores: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
