@@ -166,6 +166,7 @@ def _train(
                 world=world,
                 accept_code=accept_code,
                 start=package,
+                begun=begun,
                 on_step=bars.step,
                 on_stage=bars.stage,
             )

@@ -34,7 +34,7 @@ from ofa_edge.training.run import LOG, Progress
 from ofa_edge.training.step import StepFunction, recipe_step, step_identity
 from ofa_edge.training.timing import Estimate, estimate
 from ofa_edge.training.trainer import Trainer
-from ofa_edge.training.transfer import begin, facts_of, settled
+from ofa_edge.training.transfer import Begun, begin, facts_of, settled
 from ofa_edge.workflows.accuracy_predictor import MIN_PAIRS, measure_and_fit, prior_of
 
 TEST_IMAGES = 2000
@@ -74,6 +74,7 @@ def train(
     accept_code: bool = False,
     step_function: StepFunction = recipe_step,
     start: SupernetPackage | None = None,
+    begun: Begun | None = None,
     on_step: Callable[[Progress], None] = lambda _: None,
     on_stage: Report = lambda stage, done, total: None,
 ) -> dict[str, Any]:
@@ -88,6 +89,7 @@ def train(
         accept_code: go on with a run that other code began.
         step_function: computes the gradients of a step, in place of what the recipe says; recorded by its source.
         start: the supernet that the recipe's [start] names.
+        begun: what `begin` made of it, where a caller has that already; it is trained in place.
         on_step: told of each training step.
         on_stage: told of each measurement: stage, done, total.
 
@@ -111,7 +113,8 @@ def train(
         identity = claim_run_folder(folder, recipe, data, accept_code=accept_code, step_function=step_function)
     train_images, calibration, held_out, test = _parts(recipe, data)
     started = time.monotonic()
-    begun = None if start is None else begin(recipe, start, space, data.class_names)
+    if start is not None and begun is None:
+        begun = begin(recipe, start, space, data.class_names)
     if not _is_trained(folder, identity):
         after_phase = _PhaseLog(folder / PHASES, recipe, calibration, held_out.sample(TEST_IMAGES))
         trainer = Trainer(

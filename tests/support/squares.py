@@ -6,6 +6,7 @@ fit more or less well; its scores follow the colour.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -142,32 +143,34 @@ def save_coco(folder: Path, counts: dict[str, int], seed: int = 0) -> Path:
     return folder
 
 
-def save_yolo(folder: Path, counts: dict[str, int], seed: int = 0) -> Path:
-    """The same pictures as YOLO's `images/PART`, `labels/PART` and `data.yaml`."""
+def _pictures(
+    folder: Path, kinds: tuple[str, str], counts: dict[str, int], seed: int
+) -> Iterator[tuple[Path, Any, Any]]:
+    """Save pictures as `KIND/PART/*.png`; of each its path in the second kind without an ending, squares and mask."""
     rng = np.random.default_rng(seed)
     for part, count in counts.items():
-        for kind in ("images", "labels"):
+        for kind in kinds:
             (folder / kind / part).mkdir(parents=True)
         for number in range(count):
-            pixels, squares, _ = picture(rng)
-            Image.fromarray(pixels).save(folder / "images" / part / f"{number:04}.png")
-            lines = [
-                f"{kind} {(x + SIDE / 2) / WIDTH} {(y + SIDE / 2) / HEIGHT} {SIDE / WIDTH} {SIDE / HEIGHT}\n"
-                for kind, x, y in squares
-            ]
-            (folder / "labels" / part / f"{number:04}.txt").write_text("".join(lines))
+            pixels, squares, mask = picture(rng)
+            Image.fromarray(pixels).save(folder / kinds[0] / part / f"{number:04}.png")
+            yield folder / kinds[1] / part / f"{number:04}", squares, mask
+
+
+def save_yolo(folder: Path, counts: dict[str, int], seed: int = 0) -> Path:
+    """The same pictures as YOLO's `images/PART`, `labels/PART` and `data.yaml`."""
+    for path, squares, _ in _pictures(folder, ("images", "labels"), counts, seed):
+        lines = [
+            f"{kind} {(x + SIDE / 2) / WIDTH} {(y + SIDE / 2) / HEIGHT} {SIDE / WIDTH} {SIDE / HEIGHT}\n"
+            for kind, x, y in squares
+        ]
+        path.with_suffix(".txt").write_text("".join(lines))
     (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames:\n  0: red\n  1: green\n")
     return folder
 
 
 def save_masked(folder: Path, counts: dict[str, int], seed: int = 0) -> Path:
     """The same pictures and their masks: `images/PART/*.png`, `masks/PART/*.png`."""
-    rng = np.random.default_rng(seed)
-    for part, count in counts.items():
-        for kind in ("images", "masks"):
-            (folder / kind / part).mkdir(parents=True)
-        for number in range(count):
-            pixels, _, mask = picture(rng)
-            Image.fromarray(pixels).save(folder / "images" / part / f"{number:04}.png")
-            Image.fromarray(mask).save(folder / "masks" / part / f"{number:04}.png")
+    for path, _, mask in _pictures(folder, ("images", "masks"), counts, seed):
+        Image.fromarray(mask).save(path.with_suffix(".png"))
     return folder
