@@ -25,6 +25,7 @@ from typing import Any
 from ofa_edge.export.process import own_environment, run_module
 
 _IDLE_S = 120.0  # then the package's memory is given back
+_SIGNAL_S = 0.5  # a read does not end by a signal that another thread took, or that came just before it
 
 _busy = threading.Lock()
 _parents: dict[
@@ -73,6 +74,8 @@ def _ask(
         try:
             with contextlib.suppress(BrokenPipeError):
                 print(json.dumps(request), file=parent.stdin, flush=True)
+            while not select.select([parent.stdout], [], [], _SIGNAL_S)[0]:
+                pass
             code = parent.stdout.readline()
         except BaseException:
             _end(parent)  # interrupted: the worker ends with it
