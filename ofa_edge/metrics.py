@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -115,9 +116,9 @@ def mcnemar_p(lost: int, won: int) -> float:
         lost: images that only the reference has right.
         won: images that only the candidate has right.
     """
-    from scipy.stats import binomtest
-
-    return float(binomtest(lost, lost + won, 0.5).pvalue) if lost + won else 1.0
+    changed = lost + won
+    tail = sum(math.comb(changed, less) for less in range(min(lost, won) + 1))
+    return min(1.0, float(Fraction(2 * tail, 2**changed)))
 
 
 def paired_drop(reference: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> PairedDrop:

@@ -56,7 +56,7 @@ if [[ $(cat "$venv/.ofa-edge-setup" 2>/dev/null) != "$stamp" ]]; then
     if ! "$venv/bin/python" -c "import importlib.metadata as m, sys; sys.exit(m.version('torch').split('+')[0] != '${torch#torch==}')" 2>/dev/null; then
         pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$torch"
     fi
-    pip install -c constraints.txt -e '.[cuda,dev]'
+    pip install -c constraints.txt -e '.[all,dev]'
     # These two ask for packages that nothing here needs, or that do not fit beside TensorFlow.
     pip install --no-deps "$(grep -E '^tflite-support==' constraints.txt)" "$(grep -E '^ofa==' constraints.txt)"
     echo "$stamp" >"$venv/.ofa-edge-setup"

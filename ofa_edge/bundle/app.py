@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.bundle.check import CheckedBuild, check_build
+from ofa_edge.bundle.project import begin_project
 from ofa_edge.bundle.record import BUNDLE, Bundle, ModelEntry, SampleEntry, read_bundle
 from ofa_edge.bundle.samples import DEFAULT_IMAGES, SampleSet, samples_of
 from ofa_edge.errors import ConfigError, UnknownNameError, UsageError
@@ -45,7 +46,9 @@ def app_assets(app: Path) -> Path:
     missing = next((name for name in _APP_FILES if not (app / name).is_file()), None)
     if missing is not None:
         raise ConfigError(
-            f"not the Android demo's folder: {app}", f"no {missing} in it", "--app android_demo, of a checkout"
+            f"not the Android demo's folder: {app}",
+            f"no {missing} in it",
+            "--app of a folder that is not there yet: bundling a build writes the project",
         )
     return folder_inside(app, ASSETS.as_posix())
 
@@ -61,6 +64,8 @@ def add_models(
 ) -> Bundled:
     """Put built models into the app; all of them or none. The same call twice leaves the same bytes.
 
+    Where there is no app's folder, the project is written first.
+
     Args:
         app: the app's folder.
         builds: folders that `ofa-edge build` made.
@@ -73,11 +78,12 @@ def add_models(
         UsageError: duplicates, a bad name, an artifact that is refused (see `check_build`).
         OutputError: the assets hold files of somebody else, or cannot be written.
     """
-    assets = app_assets(app)
     if name is not None and len(builds) != 1:
         raise UsageError("--name fits one build", f"{len(builds)} were given", "bundle them one by one")
     candidates = [check_build(build, name, allow_unverified=allow_unverified) for build in builds]
     _refuse_duplicates(builds, candidates)
+    begun = begin_project(app)
+    assets = app_assets(app)
     with locked_folder(app):
         old = _standing(assets)
         new = [item for item in candidates if _is_new(item.entry, old, replace)]
@@ -94,6 +100,8 @@ def add_models(
         _publish(assets, bundle, fresh)
     added = tuple(item.entry.name for item in new)
     unchanged = tuple(item.entry.name for item in candidates if item not in new)
+    if begun:
+        notes = (f"the app's project was written to {app}", *notes)
     return Bundled(bundle, added=added, unchanged=unchanged, notes=notes)
 
 

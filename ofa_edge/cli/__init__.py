@@ -29,6 +29,7 @@ from ofa_edge.cli.train import train_command
 from ofa_edge.cli.verify import profile_command, report_command, verify_command
 from ofa_edge.cli.zoo import zoo_group
 from ofa_edge.errors import OfaEdgeError
+from ofa_edge.extras import explained
 from ofa_edge.shown import pasteable, printable
 
 INTERRUPTED = 130
@@ -112,6 +113,10 @@ def _main(arguments: list[str] | None) -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        lacking = explained(error) if isinstance(error, ModuleNotFoundError) else None
+        if lacking is not None:
+            show_error(lacking.what, lacking.why, lacking.hint)
+            sys.exit(lacking.exit_code)
         show_error(
             f"internal error: {type(error).__name__}",
             str(error) or "no message",

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 @click.command("bundle")
 @click.argument("builds", nargs=-1, type=click.Path(path_type=Path), metavar="[OUT]...")
 @click.option(
-    "--app", type=click.Path(path_type=Path), default=Path("android_demo"), show_default=True, help="The app's folder."
+    "--app",
+    type=click.Path(path_type=Path),
+    default=Path("android_demo"),
+    show_default=True,
+    help="The app's folder; written where it is not there.",
 )
 @click.option("--name", metavar="NAME", help="Name of the model in the app, for one OUT. Default: TARGET-PRECISION.")
 @click.option("--remove", multiple=True, metavar="NAME", help="Take a model out of the app; may be repeated.")

@@ -11,6 +11,7 @@ from ofa_edge.device.emulation.sysroot import sysroot_path, sysroot_ready, sysro
 from ofa_edge.device.measuring.counting import find_counter
 from ofa_edge.device.registry.devices_file import devices_path, load_devices
 from ofa_edge.errors import OfaEdgeError
+from ofa_edge.extras import EXTRAS, install_line, installed
 
 _PACKAGES = ("numpy", "ai-edge-litert", "onnxruntime")
 
@@ -37,6 +38,7 @@ def doctor_checks() -> list[Check]:
     checks = [_emulator(), _sysroot(), _transports(), _counter()]
     checks += [_program(name, program, package, use) for name, program, package, use in programs]
     checks += [_package(name) for name in _PACKAGES]
+    checks += [_extra(name) for name in EXTRAS]
     return [*checks, _devices()]
 
 
@@ -92,6 +94,15 @@ def _package(name: str) -> Check:
         return Check(name, True, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Check(name, False, "not installed", f"pip install {name}")
+
+
+def _extra(name: str) -> Check:
+    extra = EXTRAS[name]
+    lacking = [module for module in extra.modules if not installed(module)]
+    if lacking:
+        detail = f"{', '.join(lacking)} not installed; needed for: {extra.use}"
+        return Check(f"extra {name}", False, detail, install_line(name))
+    return Check(f"extra {name}", True, ", ".join(extra.modules))
 
 
 def _devices() -> Check:

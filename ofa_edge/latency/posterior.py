@@ -173,8 +173,6 @@ class _System:
     """The Gaussian system at one move `theta`: prior means and covariances of units and of measurements."""
 
     def __init__(self, units: Units, data: Data, widths: Widths, theta: Floats) -> None:
-        from scipy.linalg import cho_factor
-
         self.terms = units.terms * np.exp(theta)
         ms = self.terms.sum(axis=1)
         self.mean = ms - self.terms @ theta  # linear in theta, exact where it stands
@@ -194,19 +192,19 @@ class _System:
         noise = np.where(data.whole, widths.network_noise, widths.unit_noise) * data.ms
         diagonal = np.diag(covariance) + data.sd**2 + noise**2
         np.fill_diagonal(covariance, diagonal * (1 + _JITTER))
-        self._factor = cho_factor(covariance, lower=True) if len(data.ms) else None
+        self._factor = np.linalg.cholesky(covariance) if len(data.ms) else None
 
     def solve(self, right: Floats) -> Floats:
         """Inverse covariance of the measurements, applied."""
-        from scipy.linalg import cho_solve
-
-        return right if self._factor is None else np.asarray(cho_solve(self._factor, right))
+        if self._factor is None:
+            return right
+        return np.asarray(np.linalg.solve(self._factor.T, np.linalg.solve(self._factor, right)))
 
     def surprise(self) -> float:
         """Negative log likelihood of the measurements, but for a constant."""
         if self._factor is None:
             return 0.0
-        return float(0.5 * self.residual @ self.solve(self.residual) + np.log(np.diag(self._factor[0])).sum())
+        return float(0.5 * self.residual @ self.solve(self.residual) + np.log(np.diag(self._factor)).sum())
 
 
 def _correction(terms: Floats, called: NDArray[np.bool_]) -> Floats:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from ofa_edge.errors import ConfigError, ToolMissingError
+from ofa_edge.errors import ConfigError
+from ofa_edge.extras import require
 from ofa_edge.files import write_bytes
 from ofa_edge.records.network import SubnetRecord
 from ofa_edge.records.search import SearchRecord
@@ -102,19 +103,13 @@ def write_picture(path: Path, picture: Picture) -> None:
 
 def require_picture(path: Path) -> str:
     """The kind of picture that a path asks for, ".svg" or ".png". Raises as `write_picture` does, before any work."""
-    import importlib.util
-
     kind = path.suffix.lower()
     if kind not in (".svg", ".png"):
         raise ConfigError(
             f"cannot draw {path.name}", "pictures are .svg or .png", pasteable("--plot", f"{path.stem}.svg")
         )
-    if kind == ".png" and importlib.util.find_spec("resvg_py") is None:
-        raise ToolMissingError(
-            "resvg_py is not installed",
-            f"{path.name} is drawn by it",
-            f"pip install resvg-py, or {pasteable('--plot', path.stem + '.svg')}",
-        )
+    if kind == ".png":
+        require("plot", f"{path.name} (.svg needs nothing)")
     return kind
 
 

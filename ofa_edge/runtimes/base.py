@@ -4,7 +4,6 @@ A runtime of your own derives from `Runtime` and is named by an entry point of t
 "Add a runtime" in CONTRIBUTING. What is abstract here is all that it must have.
 """
 
-import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -24,6 +23,7 @@ from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.errors import ToolMissingError, UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
+from ofa_edge.extras import installed
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.network import Network
@@ -281,7 +281,7 @@ class Runtime(ABC):
         """Raise ToolMissingError, before any work, for what its conversion needs."""
         del target
         for module, install in self.modules.items():
-            if importlib.util.find_spec(module) is None:
+            if not installed(module):
                 raise ToolMissingError(f"{module} is not installed", f"runtime {self.name} needs it", install)
 
     def latency_model(

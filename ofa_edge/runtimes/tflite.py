@@ -22,6 +22,7 @@ from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.measuring.turns import open_litert_turns
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.export.inspect.findings import Inspection
+from ofa_edge.extras import install_line
 from ofa_edge.files import copy_file, write_bytes, write_json
 from ofa_edge.records.blame import BlameRecord
 from ofa_edge.records.mixed import MixedRecord
@@ -56,7 +57,7 @@ class TFLite(Runtime):
     precisions = ("fp32", "fp16", "fp16-acc16", "dynamic", "int8")
     modules = MappingProxyType(
         {
-            "tensorflow": "pip install -c constraints.txt tensorflow-cpu",
+            "tensorflow": install_line("tflite"),
             "tensorflow_lite_support": "pip install --no-deps tflite-support==0.4.4",
         }
     )

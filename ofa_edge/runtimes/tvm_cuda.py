@@ -31,6 +31,13 @@ class TvmCuda(TvmRuntime):
     kind = "cuda"
     compiler = ("apache-tvm", "nvidia-cuda-nvrtc-cu12")
 
+    def require_tools(self, target: Target) -> None:
+        """See `Runtime`: NVRTC and CUDA's headers as well."""
+        from ofa_edge.export.cuda.nvrtc import require_nvrtc
+
+        super().require_tools(target)
+        require_nvrtc()
+
     def why_not_here(self, target: Target) -> str:
         """See `Runtime`: a GPU that this machine is not known to have."""
         return f"it was compiled for {target.hardware.arch} and its GPU; this is {machine_architecture()}"

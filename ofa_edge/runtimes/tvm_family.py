@@ -20,6 +20,7 @@ from ofa_edge.device.measuring.programs import tvm_program
 from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.errors import ConfigError, ToolMissingError
+from ofa_edge.extras import install_line
 from ofa_edge.files import write_bytes
 from ofa_edge.runtimes.answers import answers_of, installed
 from ofa_edge.runtimes.base import Converted, Export, HostAnswers, Runtime, Stages
@@ -37,7 +38,7 @@ class TvmRuntime(Runtime):
     modelled = True
     artifact_name = "model.so"
     precisions = ("fp32", "fp16")
-    modules = MappingProxyType({"tvm": "pip install -c constraints.txt apache-tvm apache-tvm-ffi"})
+    modules = MappingProxyType({"tvm": install_line("tvm"), "onnxsim": install_line("export")})
 
     kind: str
     """Kind of TVM target that it compiles for."""

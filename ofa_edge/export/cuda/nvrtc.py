@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import ConversionError, ToolMissingError
+from ofa_edge.extras import install_line
 
 PACKAGES = ("nvidia-cuda-nvrtc-cu12", "nvidia-cuda-runtime-cu12", "nvidia-cuda-cccl-cu12")
 _LIBRARY = "libnvrtc.so.12"
@@ -43,6 +44,12 @@ def compile_cubin(source: str, arch: str) -> bytes:
         return _text(library, "CUBIN", program)
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def require_nvrtc() -> None:
+    """Raise ToolMissingError where NVRTC or CUDA's headers are not installed, or do not load."""
+    _load()
+    _headers()
 
 
 def version() -> str:
@@ -83,7 +90,7 @@ def package_folders(name: str) -> list[Path]:
 
 
 def _missing(what: str, why: str) -> ToolMissingError:
-    return ToolMissingError(f"{what} is not installed", why, f"pip install {' '.join(PACKAGES)}")
+    return ToolMissingError(f"{what} is not installed", why, install_line("cuda"))
 
 
 def _text(library: ctypes.CDLL, what: str, program: ctypes.c_void_p) -> bytes:

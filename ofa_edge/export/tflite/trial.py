@@ -4,7 +4,6 @@ Each node is built in TensorFlow on shapes alone; nothing is converted or run. B
 goes on from the shape that ONNX infers, so that one file names all of its faults.
 """
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.process import how_it_ended
 from ofa_edge.export.tflite.process import run_tensorflow
+from ofa_edge.extras import installed
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def try_nodes(paths: Sequence[Path]) -> tuple[Trial, ...]:
         ModelFileError: a file cannot be read.
         ConversionError: the process ended before it had answered.
     """
-    if importlib.util.find_spec("tensorflow") is None:
+    if not installed("tensorflow"):
         return (Trial(tried=False),) * len(paths)
     done = run_tensorflow("ofa_edge.export.tflite.trial_worker", [str(path.resolve()) for path in paths])
     if done.returncode:

@@ -205,12 +205,13 @@ class Resolved:
         return ExportPlan(self.runtime, self.precision, self.tuning, ranges, self.contenders, limit)
 
 
-def resolve(options: BuildOptions, *, claim: bool) -> Resolved:
+def resolve(options: BuildOptions, *, claim: bool, make: bool = True) -> Resolved:
     """Check what can be known without the network.
 
     Args:
         options: what the user asked for.
         claim: whether something will be written to the output folder, which must then be ours.
+        make: whether anything will be made; a search needs no converter.
 
     Raises:
         UsageError: in one of its forms; nothing has been written.
@@ -220,7 +221,8 @@ def resolve(options: BuildOptions, *, claim: bool) -> Resolved:
     contenders = contenders_for(target, precision) if options.runtime == FASTEST else None
     wanted = contenders.runtimes[0].name if contenders else options.runtime or target.runtime.kind
     runtime = require(target, wanted, precision)
-    runtime.require_tools(target)
+    if make:
+        runtime.require_tools(target)
     for each in contenders.runtimes if contenders else (runtime,):
         require_mixable(options.max_drop, each, precision)
     if options.latency_ms is not None and not 0 < options.latency_ms < math.inf:

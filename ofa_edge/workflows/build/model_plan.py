@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ofa_edge import extras
 from ofa_edge.data.calibration import review_calibration
 from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.errors import ConfigError, UnsupportedError, UsageError
@@ -95,6 +96,7 @@ def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
     _refuse_search(options, model)
     given = read_given(model.file, model.shape, model.output)
     found = resolve(options, claim=claim)
+    extras.require("export", "a build of a given network")
     if found.contenders is not None:
         require_times(found.target, found.device, "compare runtimes for", "measure on", f"--runtime {FASTEST}")
     folder = options.data if options.data is not None and options.data.is_dir() else None

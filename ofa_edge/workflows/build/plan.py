@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ofa_edge import extras
 from ofa_edge.data.calibration import review_calibration
 from ofa_edge.data.dataset import Images
 from ofa_edge.errors import ConfigError, UnsupportedError, UsageError
@@ -145,13 +146,15 @@ def make_plan(
     Args:
         options: what the user asked for.
         claim: whether something will be written to the output folder, which must then be ours.
-        images: whether anything will be measured; a package without images will do where not.
+        images: whether anything will be made and measured; a package without images will do where not, and no tools.
         predictor: in place of the package's own, for a search alone: the key of a build's search does not name it.
 
     Raises:
         UsageError: in one of its forms; nothing has been written.
     """
-    found = resolve(options, claim=claim)
+    found = resolve(options, claim=claim, make=images)
+    if images:
+        extras.require("train", "a build from a supernet")
     target, precision, contenders = found.target, found.precision, found.contenders
     package = open_supernet(options.supernet, untrained=options.untrained)
     if contenders is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge import extras
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.export.tvm.tuning.budget import parse_duration
 from ofa_edge.files import canonical_json, sha256_bytes
@@ -180,6 +181,7 @@ def _resolve(options: CalibrationOptions) -> tuple[Target, Runtime, Precision]:
             f"--runtime {' or '.join(able)}" if able else "another target",
         )
     runtime.require_tools(target)
+    extras.require("train", "calibration")
     threads = options.threads or target.runtime.threads
     if threads > target.hardware.cores:
         raise ConfigError(
