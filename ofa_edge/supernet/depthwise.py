@@ -1,58 +1,66 @@
 """Depthwise convolution with a weight gradient that is fast on CPUs.
 
-The CPU's own weight gradient for kernels of 5 and 7 takes several times as long as all the rest of the layer; that of
-3x3 kernels does not. So it is computed in another way on the maps that most of a supernet works on:
+oneDNN's weight gradient for kernels of 5 and 7 takes several times as long as all the rest of the layer; where a kernel
+has three columns or fewer, however many rows, it does not. So it is computed in another way:
 
-- up to 8x8, as a batch of matrix products: every input pixel against every output pixel, summed over the images, from
-  which the kernel's taps are then gathered;
-- up to 16x16, at stride 1, as that of several 3x3 kernels, each over a shifted input: four cover the taps of a 5x5,
-  nine those of a 7x7.
+- as that of kernels of two and three columns, which together hold all taps: each is a stride-1 convolution over a part
+  of the padded input; at stride 2 over the input's even or odd rows and columns;
+- on maps up to 6x6 as a batch of matrix products: every input pixel against every output pixel, summed over the images,
+  from which the kernel's taps are then gathered.
 
-On larger maps the shifted copies cost what they save.
+At stride 2 on maps up to 16x16 the copies cost what they save.
 """
 
 import functools
+import itertools
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LARGEST_MAP, LARGEST_SHIFTED_MAP = 8, 16
+LARGEST_PRODUCTS = 6  # pixels of a side
+SMALLEST_STRIDED = 17
+COLUMNS = {1: (1,), 2: (2,), 3: (3,), 4: (2, 2), 5: (3, 2), 7: (3, 2, 2)}  # of the kernels that make up one so wide
 
 
 def depthwise_conv2d(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """Depthwise convolution with padding k//2. x [N, C, H, W], weight [C, 1, k, k] -> [N, C, H', W']."""
     kernel = weight.shape[-1]
-    small = max(x.shape[2:]) <= (LARGEST_SHIFTED_MAP if stride == 1 else LARGEST_MAP)
+    faster = kernel in (5, 7) and (stride == 1 or not LARGEST_PRODUCTS < max(x.shape[2:]) < SMALLEST_STRIDED)
     full = x.dtype == weight.dtype != torch.bfloat16
     trained = torch.is_grad_enabled() and weight.requires_grad and full
-    if kernel >= 5 and small and trained and x.device.type == "cpu":
+    if faster and trained and x.device.type == "cpu":
         return _Depthwise.apply(x, weight, stride)  # type: ignore[no-untyped-call]  # torch has no types for it
     return F.conv2d(x, weight, None, stride, kernel // 2, 1, x.shape[1])
 
 
 def depthwise_weight_grad(x: Tensor, grad: Tensor, kernel: int, stride: int) -> Tensor:
     """Gradient of the weight [C, 1, k, k] from the input x [N, C, H, W] and the output's gradient [N, C, H', W']."""
-    if stride == 1 and max(x.shape[2:]) > LARGEST_MAP:
-        return _by_shifts(x, grad, kernel)
-    return _by_products(x, grad, kernel, stride)
+    if max(x.shape[2:]) <= LARGEST_PRODUCTS:
+        return _by_products(x, grad, kernel, stride)
+    return _by_columns(x, grad, kernel, stride)
 
 
-def _by_shifts(x: Tensor, grad: Tensor, kernel: int) -> Tensor:
-    """The 3x3 gradients that together hold all taps, at stride 1."""
+def _by_columns(x: Tensor, grad: Tensor, kernel: int, stride: int) -> Tensor:
+    """The gradients of kernels a few columns wide that together hold all taps."""
     channels, height, width = grad.shape[1:]
     pad = kernel // 2
-    padded = F.pad(x, (pad, pad, pad, pad))
+    right, below = (
+        (out - 1) * stride + kernel - pad - size for out, size in ((width, x.shape[3]), (height, x.shape[2]))
+    )
+    padded = F.pad(x, (pad, right, pad, below))
     result = x.new_empty(channels, 1, kernel, kernel)
-    part = x.new_empty(channels, 1, 3, 3)
-    rest = (part, None, [1, 1], [0, 0], [1, 1], False, [0, 0], channels, [False, True, False])
-    for top in range(0, kernel - 1, 2):
-        for left in range(0, kernel - 1, 2):
-            shifted = padded[:, :, top : top + height + 2, left : left + width + 2]
-            shifted = shifted.contiguous(memory_format=torch.channels_last)
-            found = torch.ops.aten.convolution_backward(grad, shifted, *rest)[1]
-            result[:, :, top : top + 3, left : left + 3] = found
+    for top, left in itertools.product(range(stride), repeat=2):
+        phase, taps = padded[:, :, top::stride, left::stride], result[:, :, top::stride, left::stride]
+        rows, first = taps.shape[2], 0
+        for columns in COLUMNS[taps.shape[3]]:
+            part = phase[:, :, : height + rows - 1, first : first + width + columns - 1]
+            part = part.contiguous(memory_format=torch.channels_last)
+            like = x.new_empty(channels, 1, rows, columns)
+            rest = (None, [1, 1], [0, 0], [1, 1], False, [0, 0], channels, [False, True, False])
+            taps[..., first : first + columns] = torch.ops.aten.convolution_backward(grad, part, like, *rest)[1]
+            first += columns
     return result
 
 

@@ -103,7 +103,7 @@ def test_sorting_changes_nothing_that_the_full_block_computes(supernet, finished
             assert (importance[start:stop].diff() <= 1e-12).all()
 
 
-@pytest.mark.parametrize("size", [4, 7, 14])
+@pytest.mark.parametrize("size", [4, 7, 14, 19, 24])
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_depthwise_gradients_are_torchs_own(size, kernel, stride):
@@ -118,6 +118,20 @@ def test_depthwise_gradients_are_torchs_own(size, kernel, stride):
     for got, want in zip(torch.autograd.grad(ours, (x, weight), grad), wanted, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(depthwise_weight_grad(x, grad, kernel, stride), wanted[1], rtol=1e-9, atol=1e-9)
+
+
+def test_depthwise_gradients_in_float32_are_those_in_float64():
+    torch.manual_seed(0)
+    for size, stride in ((9, 1), (20, 2)):
+        x = torch.randn(3, 16, size, size).contiguous(memory_format=torch.channels_last)
+        weight = torch.randn(16, 1, 7, 7, requires_grad=True)
+        out = depthwise_conv2d(x, weight, stride)
+        grad = torch.randn_like(out)
+        (got,) = torch.autograd.grad(out, weight, grad)
+        exact = torch.autograd.grad(
+            F.conv2d(x.double(), double := weight.double(), None, stride, 3, 1, 16), double, grad.double()
+        )
+        torch.testing.assert_close(got.double(), exact[0], rtol=1e-4, atol=1e-4)
 
 
 def test_training_statistics_of_unused_channels_do_not_move():
