@@ -5,6 +5,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
@@ -12,11 +13,12 @@ import stat
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NoReturn
 
 from ofa_edge.errors import OutputError
 
-_LARGEST_TEXT = 4_000_000  # bytes
+LARGEST_TEXT = 4_000_000  # bytes of a file that is read whole as text
+LARGEST_MODEL = 1 << 31  # bytes of a network or of weights; neither ONNX nor TFLite has larger files
 _LARGEST_TOML = 1_000_000  # characters; the largest file of ours has a hundredth of this
 
 
@@ -41,28 +43,65 @@ def pretty_json(value: Any) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def bounded_text(path: Path, limit: int = _LARGEST_TEXT) -> str:
-    """A text file of the user's, as UTF-8.
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that somebody else may have put there, to read it.
 
     Raises:
-        OSError: it cannot be read, is no plain file (a pipe would be waited for, a device never ends), or has more than
-            `limit` bytes.
-        UnicodeDecodeError: it is no text.
+        OSError: it cannot be opened, or is no plain file: a pipe would be waited for, a device never ends.
     """
-    size = path.stat().st_size
-    if not path.is_file():
-        raise OSError(errno.EINVAL, "no plain file")
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        mode = os.fstat(handle).st_mode  # of what was opened: what the name stands for may change meanwhile
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "no plain file", str(path))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_regular(path: Path, limit: int = LARGEST_TEXT) -> bytes:
+    """All of a plain file. Raises OSError: see `open_regular`; and where it has more than `limit` bytes."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > limit else file.read(limit + 1)
+    size = max(size, len(content))
     if size > limit:
-        raise OSError(errno.EFBIG, f"{size} bytes, at most {limit} are read")
-    return path.read_text(encoding="utf-8")
+        raise OSError(errno.EFBIG, f"{size} bytes, at most {limit} are read", str(path))
+    return content
+
+
+def bounded_text(path: Path, limit: int = LARGEST_TEXT) -> str:
+    """A text file of the user's, as UTF-8. Raises OSError: see `read_regular`; UnicodeDecodeError: it is no text."""
+    return read_regular(path, limit).decode("utf-8")
 
 
 def parse_json(text: str | bytes) -> Any:
-    """A JSON file's content. Raises json.JSONDecodeError (UnicodeDecodeError), also for what is nested too deeply."""
+    """A JSON file's content: what JSON has, and numbers that a computer has.
+
+    Raises:
+        json.JSONDecodeError: no JSON, nested too deeply, a number beyond what can be held, NaN or an infinity.
+        UnicodeDecodeError: no text.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_finite, parse_constant=_no_number)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
     except RecursionError:
         raise json.JSONDecodeError("nested too deeply", "", 0) from None
+    except ValueError as error:  # a whole number of thousands of digits, or one of ours
+        raise json.JSONDecodeError(str(error)[:200], "", 0) from None
+
+
+def _finite(word: str) -> float:
+    value = float(word)
+    return value if math.isfinite(value) else _no_number(word)
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word[:40]} is no finite number")
 
 
 def parse_toml(text: str) -> dict[str, Any]:
