@@ -11,7 +11,6 @@ import contextlib
 import errno
 import functools
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -23,7 +22,15 @@ from typing import Any
 
 from ofa_edge import __version__
 from ofa_edge.errors import OutputError
-from ofa_edge.files import canonical_json, fsync_folder, pretty_json, sha256_bytes, sha256_file
+from ofa_edge.files import (
+    canonical_json,
+    fsync_folder,
+    parse_json,
+    pretty_json,
+    read_regular,
+    sha256_bytes,
+    sha256_file,
+)
 
 INDEX = "index.json"
 SCHEMA = 1
@@ -195,7 +202,7 @@ class StageCache:
         if not folder.exists():
             return None, None
         try:
-            index = json.loads((folder / INDEX).read_bytes())
+            index = parse_json(read_regular(folder / INDEX))
             names = set(index["files"])
             if index["schema"] != SCHEMA or self.key(index["stage"], index["inputs"], index["version"]) != key:
                 return None, f"{INDEX}: belongs to another entry"
@@ -205,7 +212,7 @@ class StageCache:
                 if sha256_file(folder / name) != index["files"][name]["sha256"]:
                     return None, f"{name}: SHA-256 differs"
             float(index["produced_seconds"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             return None, f"{INDEX}: {type(error).__name__}: {error}"
         return index, None
 

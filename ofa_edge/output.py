@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ofa_edge.errors import OutputError
-from ofa_edge.files import fsync_folder, parse_json, write_json
+from ofa_edge.files import fsync_folder, parse_json, read_regular, write_json
 from ofa_edge.names import relative_path
 
 MANIFEST = "manifest.json"  # published last: a folder that has one is complete
@@ -124,7 +124,7 @@ def _owned(out: Path) -> list[str] | None:
     if file.is_symlink() or not file.is_file():
         return None
     try:
-        marker = parse_json(file.read_bytes())
+        marker = parse_json(read_regular(file))
         names = marker["files"]
         if marker["tool"] != "ofa-edge" or not isinstance(names, list):
             return None

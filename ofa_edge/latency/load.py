@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
-from ofa_edge.files import parse_json
+from ofa_edge.files import bounded_text, parse_json
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
 from ofa_edge.latency.entries import Entry
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSample
@@ -23,6 +23,8 @@ from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import numbers
+
+_LARGEST = 64_000_000  # bytes; a table of the reference has a tenth of it
 
 
 class CoefficientFacts(Strict):
@@ -204,8 +206,7 @@ def read_latency_file(path: Path) -> LatencyFile:
     """
     hint = "reinstall ofa-edge, or name another file in [latency_model] of the target file"
     try:
-        text = path.read_text(encoding="utf-8")
-        content = parse_json(text)
+        content = parse_json(bounded_text(path, _LARGEST))
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"cannot read latency file {path.name}", f"{path}: {error}", hint) from error
     kind = content.get("kind") if isinstance(content, dict) else None

@@ -10,7 +10,7 @@ import numpy as np
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError, DataError, SpaceMismatchError
-from ofa_edge.files import parse_json, write_json
+from ofa_edge.files import LARGEST_MODEL, parse_json, read_regular, write_json
 from ofa_edge.metrics import Metric
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.evaluate import measure
@@ -101,7 +101,7 @@ def write_pairs(
 def _source(file: Path) -> tuple[str | None, str]:
     """What a file of pairs was measured on (None: it does not say), and by which metric."""
     try:
-        value = parse_json(file.read_bytes())
+        value = parse_json(read_regular(file, LARGEST_MODEL))
         return value.get("measured_on"), value.get("metric", "top1")
     except (OSError, ValueError, AttributeError):
         return None, "top1"  # it cannot be read: `read_pairs` says why
@@ -110,7 +110,7 @@ def _source(file: Path) -> tuple[str | None, str]:
 def read_pairs(file: Path, space: Space) -> list[Pair]:
     """Inverse of `write_pairs`. Raises DataError or SpaceMismatchError."""
     try:
-        value = parse_json(file.read_bytes())
+        value = parse_json(read_regular(file, LARGEST_MODEL))
         hash_, rows, metric = value["space_hash"], value["pairs"], value.get("metric", "top1")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError("damaged pairs", f"{file}: {error}", "remove the file to measure again") from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from ofa_edge.errors import ModelFileError
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
+from ofa_edge.files import LARGEST_MODEL, read_regular
 
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
 QUANTISED = frozenset({"INT8", "UINT8", "INT4"})
@@ -83,7 +84,7 @@ def read_model(path: Path) -> Model:
         ModelFileError: it is damaged, or cut short.
     """
     try:
-        raw = unpack(path.read_bytes())
+        raw = unpack(read_regular(path, LARGEST_MODEL))
         names = operator_names(raw)
         kinds = _tensor_kinds()
         subgraphs = tuple(_subgraph(raw, at, names, kinds) for at in range(len(raw.subgraphs)))

@@ -1,7 +1,6 @@
 import datetime
 
 import pytest
-
 from nights import night, series
 
 from ofa_edge.errors import ConfigError, OutputError
