@@ -8,7 +8,6 @@ Processes that want one entry at the same time wait for each other: the first ma
 """
 
 import contextlib
-import errno
 import functools
 import hashlib
 import os
@@ -31,12 +30,11 @@ from ofa_edge.files import (
     sha256_bytes,
     sha256_file,
 )
+from ofa_edge.system import DENIED, FULL
 
 INDEX = "index.json"
 SCHEMA = 1
 _STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_DENIED = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR)
 
 _CODE = (".py", ".cc", ".h", ".c", ".cuh")  # what stages are made by; data and tables are inputs of their own
 
@@ -298,7 +296,7 @@ def _disk_errors(stage: str, root: Path) -> Iterator[None]:
         cause = _disk_cause(error, root)
         if cause is None:
             raise
-        full = cause.errno in _FULL
+        full = cause.errno in FULL
         raise OutputError(
             f"{'disk full' if full else 'cannot write'}: cache of stage '{stage}'",
             f"{cause.filename or root}: {cause.strerror}; nothing half-made was kept in {root}",
@@ -310,10 +308,10 @@ def _disk_cause(error: BaseException, root: Path) -> OSError | None:
     """The OSError behind `error` that says that the cache's disk is full, or that its folder cannot be written."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _FULL:
+        if isinstance(cause, OSError) and cause.errno in FULL:
             return cause
         # A stage may also be denied a file elsewhere, its own input say: that is not the cache's error.
-        if isinstance(cause, OSError) and cause.errno in _DENIED and str(cause.filename).startswith(str(root)):
+        if isinstance(cause, OSError) and cause.errno in DENIED and str(cause.filename).startswith(str(root)):
             return cause
         cause = cause.__cause__
     return None

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ofa_edge.errors import OutputError
+from ofa_edge.system import DENIED, FULL, system_error
 
 LARGEST_TEXT = 4_000_000  # bytes of a file that is read whole as text
+_DEEPEST = 50  # tables and lists in each other
 LARGEST_MODEL = 1 << 31  # bytes of a network or of weights; neither ONNX nor TFLite has larger files
 _LARGEST_TOML = 1_000_000  # characters; the largest file of ours has a hundredth of this
 
@@ -63,6 +65,11 @@ def open_regular(path: Path) -> BufferedReader:
         raise
 
 
+def require_regular(path: Path) -> None:
+    """For readers that open a file themselves. Raises OSError: see `open_regular`."""
+    open_regular(path).close()
+
+
 def read_regular(path: Path, limit: int = LARGEST_TEXT) -> bytes:
     """All of a plain file. Raises OSError: see `open_regular`; and where it has more than `limit` bytes."""
     with open_regular(path) as file:
@@ -87,13 +94,27 @@ def parse_json(text: str | bytes) -> Any:
         UnicodeDecodeError: no text.
     """
     try:
-        return json.loads(text, parse_float=_finite, parse_constant=_no_number)
+        value = json.loads(text, parse_float=_finite, parse_constant=_no_number)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise
     except RecursionError:
         raise json.JSONDecodeError("nested too deeply", "", 0) from None
     except ValueError as error:  # a whole number of thousands of digits, or one of ours
         raise json.JSONDecodeError(str(error)[:200], "", 0) from None
+    if len(text) <= LARGEST_TEXT and _too_deep(value):
+        raise json.JSONDecodeError(f"nested more than {_DEEPEST} deep", "", 0)
+    return value
+
+
+def _too_deep(value: Any) -> bool:
+    """Whether lists and tables stand in each other further than anything of ours: later steps go down them."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [item for each in inner for item in each]
+        if not level:
+            return False
+    return True
 
 
 def _finite(word: str) -> float:
@@ -110,11 +131,14 @@ def parse_toml(text: str) -> dict[str, Any]:
     if len(text) > _LARGEST_TOML:
         raise tomllib.TOMLDecodeError(f"{len(text)} characters, at most {_LARGEST_TOML} are read")
     try:
-        return tomllib.loads(text)
+        value = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         raise
     except (RecursionError, ValueError, OverflowError) as error:  # deep nesting, numbers of thousands of digits
         raise tomllib.TOMLDecodeError(f"{type(error).__name__}: {str(error)[:200]}") from None
+    if _too_deep(value):
+        raise tomllib.TOMLDecodeError(f"nested more than {_DEEPEST} deep")
+    return value
 
 
 def fsync_folder(folder: Path) -> None:
@@ -153,7 +177,7 @@ def atomic_path(path: Path, *, private: bool = False) -> Iterator[Path]:
         fsync_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno in (*FULL, *DENIED):
             raise _output_error(path, error) from error
         raise
     except BaseException:
@@ -236,7 +260,5 @@ def write_json(path: Path, value: Any) -> str:
 
 
 def _output_error(path: Path, error: OSError) -> OutputError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    what = "disk full" if full else "cannot write"
-    hint = "free some space, then run the same command again" if full else "choose another folder with --out"
-    return OutputError(f"{what}: {path.name}", f"{path.parent}: {error.strerror}; nothing was overwritten", hint)
+    told = system_error(error, path)
+    return OutputError(told.what, f"{path.parent}: {error.strerror}; nothing was overwritten", told.hint)

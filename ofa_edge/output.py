@@ -9,7 +9,6 @@ followed, written over or removed, and a marker that names anything but files in
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -21,6 +20,7 @@ from typing import Any
 from ofa_edge.errors import OutputError
 from ofa_edge.files import fsync_folder, parse_json, read_regular, write_json
 from ofa_edge.names import relative_path
+from ofa_edge.system import FULL
 
 MANIFEST = "manifest.json"  # published last: a folder that has one is complete
 MARKER = ".ofa-edge.json"
@@ -77,7 +77,7 @@ def output_folder(out: Path, last: str = MANIFEST) -> Iterator[Path]:
             raise ValueError(f"the build wrote no {last}")
         _publish(staging, out, last)
     except OSError as error:
-        if staging is not None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if staging is not None and error.errno not in FULL:
             raise
         raise OutputError(
             f"cannot write: {out}",

@@ -1,5 +1,6 @@
 """The command line: parse and print. Heavy imports stay inside the commands, so that `--help` answers at once."""
 
+import errno
 import os
 import sys
 import traceback
@@ -30,6 +31,7 @@ from ofa_edge.cli.verify import profile_command, report_command, verify_command
 from ofa_edge.cli.zoo import zoo_group
 from ofa_edge.errors import OfaEdgeError
 from ofa_edge.shown import pasteable, printable
+from ofa_edge.system import system_error
 
 INTERRUPTED = 130
 INTERNAL = 4
@@ -109,6 +111,12 @@ def _main(arguments: list[str] | None) -> None:
             traceback.print_exc()
         show_error(error.what, error.why, error.hint)
         sys.exit(error.exit_code)
+    except (OSError, MemoryError) as error:
+        if debug:
+            traceback.print_exc()
+        told = system_error(error if isinstance(error, OSError) else OSError(errno.ENOMEM, "allocation refused"))
+        show_error(told.what, told.why, told.hint)
+        sys.exit(told.exit_code)
     except Exception as error:
         if debug:
             traceback.print_exc()

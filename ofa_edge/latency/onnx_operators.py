@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofa_edge.cost import Operator, OperatorKind
 from ofa_edge.errors import ConfigError
+from ofa_edge.files import LARGEST_MODEL, read_regular
 
 if TYPE_CHECKING:
     import onnx
@@ -67,7 +68,7 @@ def read_operators(path: Path) -> OnnxNetwork:
     import onnx
 
     try:
-        model = onnx.load(path, load_external_data=False)
+        model = onnx.load_model_from_string(read_regular(path, LARGEST_MODEL))
         _one_image(model, path)
         model = onnx.shape_inference.infer_shapes(model, strict_mode=False, data_prop=True)
     except (OSError, ValueError, onnx.onnx_cpp2py_export.shape_inference.InferenceError) as error:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ModelFileError
+from ofa_edge.files import LARGEST_MODEL, read_regular
 
 if TYPE_CHECKING:
     import onnx
@@ -42,7 +43,7 @@ def load_model(path: Path, weights: bool = True, *, strict: bool = True) -> Load
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(path, load_external_data=False)
+        model = onnx.load_model_from_string(read_regular(path, LARGEST_MODEL))
         _check_versions(model, path)
         files = _data_files(model, path)
         if strict:
