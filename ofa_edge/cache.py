@@ -10,6 +10,7 @@ Processes that want one entry at the same time wait for each other: the first ma
 import contextlib
 import functools
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -126,7 +127,7 @@ class StageCache:
         with self._locked(key), _disk_errors(stage, self.root):
             found, damage = self._verified(stage, key)
             if found is None:
-                shutil.rmtree(self._folder(stage, key), ignore_errors=True)
+                _remove(self._folder(stage, key))
                 found = self._make(stage, key, {"version": version, "inputs": dict(inputs)}, produce)
                 hit = False
             else:
@@ -197,9 +198,11 @@ class StageCache:
     def _verified(self, stage: str, key: str) -> tuple[dict[str, Any] | None, str | None]:
         """The index of a sound entry, or what is wrong with it; (None, None) where there is no entry."""
         folder = self._folder(stage, key)
-        if not folder.exists():
+        if not os.path.lexists(folder):
             return None, None
         try:
+            if folder.is_symlink():
+                raise ValueError("a link stands in its place")
             index = parse_json(read_regular(folder / INDEX))
             names = set(index["files"])
             if index["schema"] != SCHEMA or self.key(index["stage"], index["inputs"], index["version"]) != key:
@@ -209,15 +212,16 @@ class StageCache:
             for name in sorted(names):
                 if sha256_file(folder / name) != index["files"][name]["sha256"]:
                     return None, f"{name}: SHA-256 differs"
-            float(index["produced_seconds"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if not 0 <= float(index["produced_seconds"]) < math.inf:
+                raise ValueError("produced_seconds is no time")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             return None, f"{INDEX}: {type(error).__name__}: {error}"
         return index, None
 
     def _make(self, stage: str, key: str, facts: dict[str, Any], produce: Produce) -> dict[str, Any]:
         """Make an entry under its lock: all or nothing."""
         partial, folder = self.root / ".partial" / key, self._folder(stage, key)
-        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed: we hold its lock now
+        _remove(partial)  # left by a process that was killed: we hold its lock now
         try:
             partial.mkdir(parents=True)
             start = time.perf_counter()
@@ -278,6 +282,14 @@ def _regular_files(folder: Path) -> list[str]:
         if path.is_file():
             names.append(path.relative_to(folder).as_posix())
     return names
+
+
+def _remove(path: Path) -> None:
+    """Remove whatever stands there; never what a link leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _fsync_file(path: Path) -> None:

@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from platformdirs import user_state_path
+
 from ofa_edge.errors import OutputError
-from ofa_edge.files import fsync_folder, parse_json, read_regular, write_json
+from ofa_edge.files import fsync_folder, parse_json, read_regular, sha256_bytes, write_json
 from ofa_edge.names import relative_path
 from ofa_edge.system import FULL
 
@@ -55,6 +57,29 @@ def claim_output_folder(out: Path, last: str = MANIFEST) -> None:
     standing = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
     if not os.access(standing, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write: {out}", f"{standing}: permission denied", "choose another folder with --out")
+
+
+@contextlib.contextmanager
+def reserved(out: Path) -> Iterator[None]:
+    """Keep other processes of this user on this machine out of an output folder, from before any work to its end.
+
+    Raises:
+        OutputError: another one is at work for it.
+    """
+    from filelock import FileLock, Timeout
+
+    name = sha256_bytes(os.fsencode(out.expanduser().resolve()))[:20]
+    lock = FileLock(user_state_path("ofa-edge") / "outputs" / f"{name}.lock", timeout=0)
+    with contextlib.ExitStack() as stack:
+        try:
+            Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock)
+        except Timeout as error:
+            why = "another build writes there; of two that end in one folder only the last would be seen"
+            raise OutputError(f"in use: {out}", why, "wait until it has ended, or choose another folder") from error
+        except OSError:  # nowhere to keep a lock: the files are moved in under one all the same
+            pass
+        yield
 
 
 @contextlib.contextmanager

@@ -45,3 +45,10 @@ def system_error(error: OSError, where: object = None, *, hint: str = "") -> Out
     name = f": {Path(str(place)).name}" if place is not None else ""
     why = error.strerror or str(error) or type(error).__name__
     return OutputError(f"{what}{name}", why if place is None else f"{place}: {why}", hint or own_hint)
+
+
+def refused(error: BaseException) -> OutputError | None:
+    """The same for any error; None where it was not the system that refused."""
+    if isinstance(error, MemoryError):
+        return system_error(OSError(errno.ENOMEM, str(error) or "an allocation was refused"))
+    return system_error(error) if isinstance(error, OSError) and error.errno in _WORDS else None

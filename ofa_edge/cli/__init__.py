@@ -1,6 +1,5 @@
 """The command line: parse and print. Heavy imports stay inside the commands, so that `--help` answers at once."""
 
-import errno
 import os
 import sys
 import traceback
@@ -31,7 +30,7 @@ from ofa_edge.cli.verify import profile_command, report_command, verify_command
 from ofa_edge.cli.zoo import zoo_group
 from ofa_edge.errors import OfaEdgeError
 from ofa_edge.shown import pasteable, printable
-from ofa_edge.system import system_error
+from ofa_edge.system import refused
 
 INTERRUPTED = 130
 INTERNAL = 4
@@ -111,15 +110,12 @@ def _main(arguments: list[str] | None) -> None:
             traceback.print_exc()
         show_error(error.what, error.why, error.hint)
         sys.exit(error.exit_code)
-    except (OSError, MemoryError) as error:
-        if debug:
-            traceback.print_exc()
-        told = system_error(error if isinstance(error, OSError) else OSError(errno.ENOMEM, "allocation refused"))
-        show_error(told.what, told.why, told.hint)
-        sys.exit(told.exit_code)
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if (told := refused(error)) is not None:
+            show_error(told.what, told.why, told.hint)
+            sys.exit(told.exit_code)
         show_error(
             f"internal error: {type(error).__name__}",
             str(error) or "no message",

@@ -87,6 +87,9 @@ def _settings() -> Iterator[Reader]:
     def labels(path: Path) -> object:
         return read_labels(path.parent, ("0", "1"))
 
+    def given(path: Path) -> object:
+        return read_subnet(path.read_bytes().replace(b"\0", b"").decode("utf-8", "surrogateescape"), SPACE)  # as argv
+
     def bound(path: Path) -> object:
         space = Space.from_json(SPACE.to_json())
         return [model.bind(space) for model in read_latency_file(path).models if hasattr(model, "bind")]
@@ -106,9 +109,7 @@ def _settings() -> Iterator[Reader]:
     yield Reader("recipe", ".toml", recipes, lambda path: load_recipe(path, "fashion-mnist"))
     yield Reader("labels", ".toml", _text(LABELS), _in_folder("labels.toml", labels))
     yield Reader("labels-list", ".txt", _text("zero\none\n", "a\n"), lambda path: listed_labels(path, None))
-    yield Reader(
-        "subnet", ".json", _text(json.dumps(config), vectors), lambda path: read_subnet(path.read_text("utf-8"), SPACE)
-    )
+    yield Reader("subnet", ".json", _text(json.dumps(config), vectors), given)
     yield Reader(
         "subnet-file", ".json", _text(json.dumps({"subnet": config})), lambda path: read_subnet(str(path), SPACE)
     )
@@ -219,10 +220,14 @@ def _records(scratch: Path) -> Iterator[Reader]:
 def _models(scratch: Path) -> Iterator[Reader]:
     from ofa_edge.data.preprocess import Preprocessing
     from ofa_edge.export.inspect.library import inspect_library
-    from ofa_edge.export.inspect.tflite_file import inspect_tflite
+    from ofa_edge.export.inspect.tflite_file import precision_of
+    from ofa_edge.export.inspect.tflite_model import read_model
+    from ofa_edge.export.inspect.tflite_rules import apply_rules
     from ofa_edge.export.onnx.graph import read_interface, read_nodes
     from ofa_edge.export.onnx.load import load_model
     from ofa_edge.export.tflite.metadata import read_metadata, write_metadata
+    from ofa_edge.latency.load import AnalyticFacts, read_latency_file
+    from ofa_edge.latency.network import predict_network
     from ofa_edge.latency.onnx_operators import read_operators
 
     body = (
@@ -242,14 +247,25 @@ def _models(scratch: Path) -> Iterator[Reader]:
     libraries = sorted(Path(sysconfig.get_path("platlib")).glob("**/*.so"), key=lambda path: path.stat().st_size)
     elf = tuple(path.read_bytes() for path in libraries[:2])
 
+    facts = read_latency_file(ROOT / "targets" / "raspberry-pi-4.latency.json").models[0]
+    assert isinstance(facts, AnalyticFacts)
+    coefficients = facts.read()
+
+    def operators(path: Path) -> object:
+        return predict_network(read_operators(path), coefficients)
+
+    def inspected(path: Path) -> object:
+        model = read_model(path)
+        return apply_rules(model), precision_of(model)
+
     def nodes(path: Path) -> object:
         model = load_model(path, weights=False).model
         nodes, constants = read_nodes(model, {}, lambda _: None)
         return nodes, read_interface(model, constants, path.name)
 
-    yield Reader("onnx-operators", ".onnx", (onnx,), read_operators, text=False)
+    yield Reader("onnx-operators", ".onnx", (onnx,), operators, text=False)
     yield Reader("onnx", ".onnx", (onnx,), nodes, text=False)
-    yield Reader("tflite", ".tflite", tflite, inspect_tflite, text=False)
+    yield Reader("tflite", ".tflite", tflite, inspected, text=False)
     yield Reader("tflite-metadata", ".tflite", (whole.read_bytes(),), read_metadata, text=False)
     yield Reader("elf", ".so", elf, inspect_library, text=False)
 
