@@ -26,12 +26,12 @@ _ENDS = (  # signal, what the system says, what to try
     (
         0,
         ("MemoryError", "Cannot allocate memory", "std::bad_alloc"),
-        "free some memory, then run the same command again",
+        "free some memory, then run it again",
     ),
     (
         signal.SIGKILL,
         (),
-        "the system ends what takes too much memory: free some, or see who ended it; then run it again",
+        "the system ends what takes too much memory: free some, or see who ended it",
     ),
 )
 

@@ -36,7 +36,7 @@ def test_what_to_try(code, stderr, words):
 
 
 def test_a_worker_that_cannot_be_started_says_how_it_ended():
-    with pytest.raises(WorkerDiedError, match="exit code 1: .*no_such_module") as caught:
+    with pytest.raises(WorkerDiedError, match=r"exit code 1: .*no_such_module") as caught:
         run_worker("ofa_edge.no_such_module", [])
     assert caught.value.hint == ""
     assert how_it_ended(done(-9)) == "signal 9: it said nothing"

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import ModelFileError
+from ofa_edge.export.model_file import content_of
 from ofa_edge.export.tflite.flatbuffer import DAMAGE, operator_names, unpack
-from ofa_edge.files import LARGEST_MODEL, read_regular
 
 QUANTISED = frozenset({"INT8", "UINT8", "INT4"})
 
@@ -82,7 +82,7 @@ def read_model(path: Path) -> Model:
         ModelFileError: it is damaged, or cut short.
     """
     try:
-        raw = unpack(read_regular(path, LARGEST_MODEL))
+        raw = unpack(content_of(path))
         names = operator_names(raw)
         kinds = _tensor_kinds()
         subgraphs = tuple(_subgraph(raw, at, names, kinds) for at in range(len(raw.subgraphs)))

@@ -19,8 +19,9 @@ from tensorflow_lite_support.metadata import metadata_schema_py_generated as tab
 from ofa_edge.archives import DAMAGED_ZIP, zip_member
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError
+from ofa_edge.export.model_file import content_of
 from ofa_edge.export.tflite.flatbuffer import DAMAGE, pack, unpack
-from ofa_edge.files import LARGEST_MODEL, LARGEST_TEXT, parse_json, pretty_json, read_regular, write_bytes
+from ofa_edge.files import LARGEST_TEXT, parse_json, pretty_json, write_bytes
 
 LABELS_FILE = "labels.txt"
 FACTS_FILE = "ofa_edge.json"
@@ -113,7 +114,7 @@ def read_metadata(path: Path) -> Metadata:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    content = read_regular(path, LARGEST_MODEL)
+    content = content_of(path)
     try:
         model = schema.Model.GetRootAs(content)
         entries = (model.Metadata(i) for i in range(model.MetadataLength()))

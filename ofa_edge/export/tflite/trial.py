@@ -56,9 +56,7 @@ def try_nodes(paths: Sequence[Path]) -> tuple[Trial, ...]:
         raise ConversionError(
             "the process that tries nodes in TensorFlow ended unexpectedly",
             how_it_ended(done),
-            what_to_try(
-                done, "check which tensorflow-cpu is installed, and that there is memory for the network's weights"
-            ),
+            what_to_try(done, "check which tensorflow-cpu is installed, and that there is memory for the weights"),
         )
     facts = json.loads(done.stdout.strip().splitlines()[-1])
     return tuple(Trial(tuple(Refusal(**each) for each in one["refused"]), tuple(one["untried"])) for one in facts)
