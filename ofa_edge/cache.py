@@ -8,10 +8,9 @@ Processes that want one entry at the same time wait for each other: the first ma
 """
 
 import contextlib
-import errno
 import functools
 import hashlib
-import json
+import math
 import os
 import re
 import shutil
@@ -23,13 +22,20 @@ from typing import Any
 
 from ofa_edge import __version__
 from ofa_edge.errors import OutputError
-from ofa_edge.files import canonical_json, fsync_folder, pretty_json, sha256_bytes, sha256_file
+from ofa_edge.files import (
+    canonical_json,
+    fsync_folder,
+    parse_json,
+    pretty_json,
+    read_regular,
+    sha256_bytes,
+    sha256_file,
+)
+from ofa_edge.system import DENIED, FULL
 
 INDEX = "index.json"
 SCHEMA = 1
 _STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_DENIED = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR)
 
 _CODE = (".py", ".cc", ".h", ".c", ".cuh")  # what stages are made by; data and tables are inputs of their own
 
@@ -121,7 +127,7 @@ class StageCache:
         with self._locked(key), _disk_errors(stage, self.root):
             found, damage = self._verified(stage, key)
             if found is None:
-                shutil.rmtree(self._folder(stage, key), ignore_errors=True)
+                _remove(self._folder(stage, key))
                 found = self._make(stage, key, {"version": version, "inputs": dict(inputs)}, produce)
                 hit = False
             else:
@@ -192,10 +198,12 @@ class StageCache:
     def _verified(self, stage: str, key: str) -> tuple[dict[str, Any] | None, str | None]:
         """The index of a sound entry, or what is wrong with it; (None, None) where there is no entry."""
         folder = self._folder(stage, key)
-        if not folder.exists():
+        if not os.path.lexists(folder):
             return None, None
         try:
-            index = json.loads((folder / INDEX).read_bytes())
+            if folder.is_symlink():
+                raise ValueError("a link stands in its place")
+            index = parse_json(read_regular(folder / INDEX))
             names = set(index["files"])
             if index["schema"] != SCHEMA or self.key(index["stage"], index["inputs"], index["version"]) != key:
                 return None, f"{INDEX}: belongs to another entry"
@@ -204,15 +212,16 @@ class StageCache:
             for name in sorted(names):
                 if sha256_file(folder / name) != index["files"][name]["sha256"]:
                     return None, f"{name}: SHA-256 differs"
-            float(index["produced_seconds"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if not 0 <= float(index["produced_seconds"]) < math.inf:
+                raise ValueError("produced_seconds is no time")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             return None, f"{INDEX}: {type(error).__name__}: {error}"
         return index, None
 
     def _make(self, stage: str, key: str, facts: dict[str, Any], produce: Produce) -> dict[str, Any]:
         """Make an entry under its lock: all or nothing."""
         partial, folder = self.root / ".partial" / key, self._folder(stage, key)
-        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed: we hold its lock now
+        _remove(partial)  # left by a process that was killed: we hold its lock now
         try:
             partial.mkdir(parents=True)
             start = time.perf_counter()
@@ -275,6 +284,14 @@ def _regular_files(folder: Path) -> list[str]:
     return names
 
 
+def _remove(path: Path) -> None:
+    """Remove whatever stands there; never what a link leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _fsync_file(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
@@ -291,7 +308,7 @@ def _disk_errors(stage: str, root: Path) -> Iterator[None]:
         cause = _disk_cause(error, root)
         if cause is None:
             raise
-        full = cause.errno in _FULL
+        full = cause.errno in FULL
         raise OutputError(
             f"{'disk full' if full else 'cannot write'}: cache of stage '{stage}'",
             f"{cause.filename or root}: {cause.strerror}; nothing half-made was kept in {root}",
@@ -303,10 +320,10 @@ def _disk_cause(error: BaseException, root: Path) -> OSError | None:
     """The OSError behind `error` that says that the cache's disk is full, or that its folder cannot be written."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _FULL:
+        if isinstance(cause, OSError) and cause.errno in FULL:
             return cause
         # A stage may also be denied a file elsewhere, its own input say: that is not the cache's error.
-        if isinstance(cause, OSError) and cause.errno in _DENIED and str(cause.filename).startswith(str(root)):
+        if isinstance(cause, OSError) and cause.errno in DENIED and str(cause.filename).startswith(str(root)):
             return cause
         cause = cause.__cause__
     return None

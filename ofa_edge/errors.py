@@ -32,6 +32,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+_LONGEST = 4000  # letters of a part: a file can hold one word of megabytes
+
 
 class OfaEdgeError(Exception):
     """Base of all errors that ofa-edge raises on purpose."""
@@ -39,10 +41,8 @@ class OfaEdgeError(Exception):
     exit_code = 4
 
     def __init__(self, what: str, why: str, hint: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.why = why
-        self.hint = hint
+        self.what, self.why, self.hint = (_bounded(part) for part in (what, why, hint))
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         return f"{self.what}\n  {self.why}\n  try: {self.hint}"
@@ -50,6 +50,13 @@ class OfaEdgeError(Exception):
     def __reduce__(self) -> tuple[type["OfaEdgeError"], tuple[str, str, str]]:
         # Exception pickles only `args`; errors cross process borders in the device runners.
         return type(self), (self.what, self.why, self.hint)
+
+
+def _bounded(text: str) -> str:
+    """Both ends of a text that is too long to be read."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 + 10 :]}"
 
 
 class GateError(OfaEdgeError):

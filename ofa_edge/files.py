@@ -5,18 +5,23 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
 import stat
 import tomllib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ofa_edge.errors import OutputError
+from ofa_edge.system import DENIED, FULL, system_error
 
-_LARGEST_TEXT = 4_000_000  # bytes
+LARGEST_TEXT = 4_000_000  # bytes of a file that is read whole as text
+_DEEPEST = 50  # tables and lists in each other
+LARGEST_MODEL = 1 << 31  # bytes of a network or of weights; neither ONNX nor TFLite has larger files
 _LARGEST_TOML = 1_000_000  # characters; the largest file of ours has a hundredth of this
 
 
@@ -27,7 +32,7 @@ def sha256_bytes(data: bytes) -> str:
 
 def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's content."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -41,28 +46,84 @@ def pretty_json(value: Any) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def bounded_text(path: Path, limit: int = _LARGEST_TEXT) -> str:
-    """A text file of the user's, as UTF-8.
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file that somebody else may have put there, to read it.
 
     Raises:
-        OSError: it cannot be read, is no plain file (a pipe would be waited for, a device never ends), or has more than
-            `limit` bytes.
-        UnicodeDecodeError: it is no text.
+        OSError: it cannot be opened, or is no plain file: a pipe would be waited for, a device never ends.
     """
-    size = path.stat().st_size
-    if not path.is_file():
-        raise OSError(errno.EINVAL, "no plain file")
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        mode = os.fstat(handle).st_mode  # of what was opened: what the name stands for may change meanwhile
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "no plain file", str(path))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def require_regular(path: Path) -> None:
+    """For readers that open a file themselves. Raises OSError: see `open_regular`."""
+    open_regular(path).close()
+
+
+def read_regular(path: Path, limit: int = LARGEST_TEXT) -> bytes:
+    """All of a plain file. Raises OSError: see `open_regular`; and where it has more than `limit` bytes."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > limit else file.read(limit + 1)
+    size = max(size, len(content))
     if size > limit:
-        raise OSError(errno.EFBIG, f"{size} bytes, at most {limit} are read")
-    return path.read_text(encoding="utf-8")
+        raise OSError(errno.EFBIG, f"{size} bytes, at most {limit} are read", str(path))
+    return content
+
+
+def bounded_text(path: Path, limit: int = LARGEST_TEXT) -> str:
+    """A text file of the user's, as UTF-8. Raises OSError: see `read_regular`; UnicodeDecodeError: it is no text."""
+    return read_regular(path, limit).decode("utf-8")
 
 
 def parse_json(text: str | bytes) -> Any:
-    """A JSON file's content. Raises json.JSONDecodeError (UnicodeDecodeError), also for what is nested too deeply."""
+    """A JSON file's content: what JSON has, and numbers that a computer has.
+
+    Raises:
+        json.JSONDecodeError: no JSON, nested too deeply, a number beyond what can be held, NaN or an infinity.
+        UnicodeDecodeError: no text.
+    """
     try:
-        return json.loads(text)
+        value = json.loads(text, parse_float=_finite, parse_constant=_no_number)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
     except RecursionError:
         raise json.JSONDecodeError("nested too deeply", "", 0) from None
+    except ValueError as error:  # a whole number of thousands of digits, or one of ours
+        raise json.JSONDecodeError(str(error)[:200], "", 0) from None
+    if len(text) <= LARGEST_TEXT and _too_deep(value):
+        raise json.JSONDecodeError(f"nested more than {_DEEPEST} deep", "", 0)
+    return value
+
+
+def _too_deep(value: Any) -> bool:
+    """Whether lists and tables stand in each other further than anything of ours: later steps go down them."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [item for each in inner for item in each]
+        if not level:
+            return False
+    return True
+
+
+def _finite(word: str) -> float:
+    value = float(word)
+    return value if math.isfinite(value) else _no_number(word)
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word[:40]} is no finite number")
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -70,11 +131,14 @@ def parse_toml(text: str) -> dict[str, Any]:
     if len(text) > _LARGEST_TOML:
         raise tomllib.TOMLDecodeError(f"{len(text)} characters, at most {_LARGEST_TOML} are read")
     try:
-        return tomllib.loads(text)
+        value = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         raise
     except (RecursionError, ValueError, OverflowError) as error:  # deep nesting, numbers of thousands of digits
         raise tomllib.TOMLDecodeError(f"{type(error).__name__}: {str(error)[:200]}") from None
+    if _too_deep(value):
+        raise tomllib.TOMLDecodeError(f"nested more than {_DEEPEST} deep")
+    return value
 
 
 def fsync_folder(folder: Path) -> None:
@@ -113,7 +177,7 @@ def atomic_path(path: Path, *, private: bool = False) -> Iterator[Path]:
         fsync_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno in (*FULL, *DENIED):
             raise _output_error(path, error) from error
         raise
     except BaseException:
@@ -196,7 +260,5 @@ def write_json(path: Path, value: Any) -> str:
 
 
 def _output_error(path: Path, error: OSError) -> OutputError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    what = "disk full" if full else "cannot write"
-    hint = "free some space, then run the same command again" if full else "choose another folder with --out"
-    return OutputError(f"{what}: {path.name}", f"{path.parent}: {error.strerror}; nothing was overwritten", hint)
+    told = system_error(error, path)
+    return OutputError(told.what, f"{path.parent}: {error.strerror}; nothing was overwritten", told.hint)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator
 
 from ofa_edge.errors import ConfigError
 
+_LONGEST_PATH, _LONGEST_PART = 1000, 255  # letters of a path, bytes of a name in it
 LONGEST = 100  # letters of a name: with suffixes it must fit into the 255 bytes of a file's name
 RULE = f"1 to {LONGEST} letters (a-z, A-Z), digits, '.', '_', '-' and '@', first a letter or a digit"
 _PLAIN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._@-]{{0,{LONGEST - 1}}}")
@@ -54,8 +55,9 @@ def relative_path(path: str) -> str:
     'tvm/model.so'
     """
     pure = PurePosixPath(path)
+    long = len(path) > _LONGEST_PATH or any(len(part.encode(errors="replace")) > _LONGEST_PART for part in pure.parts)
     bad = pure.is_absolute() or ".." in pure.parts or "\\" in path or not path.isprintable() or _DRIVE.match(path)
-    if bad or str(pure) in ("", "."):
+    if long or bad or str(pure) in ("", "."):
         raise ValueError("must be a relative path with forward slashes that stays inside its folder")
     return str(pure)
 

@@ -9,7 +9,6 @@ followed, written over or removed, and a marker that names anything but files in
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -18,9 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from platformdirs import user_state_path
+
 from ofa_edge.errors import OutputError
-from ofa_edge.files import fsync_folder, parse_json, write_json
+from ofa_edge.files import fsync_folder, parse_json, read_regular, sha256_bytes, write_json
 from ofa_edge.names import relative_path
+from ofa_edge.system import FULL
 
 MANIFEST = "manifest.json"  # published last: a folder that has one is complete
 MARKER = ".ofa-edge.json"
@@ -58,6 +60,29 @@ def claim_output_folder(out: Path, last: str = MANIFEST) -> None:
 
 
 @contextlib.contextmanager
+def reserved(out: Path) -> Iterator[None]:
+    """Keep other processes of this user on this machine out of an output folder, from before any work to its end.
+
+    Raises:
+        OutputError: another one is at work for it.
+    """
+    from filelock import FileLock, Timeout
+
+    name = sha256_bytes(os.fsencode(out.expanduser().resolve()))[:20]
+    lock = FileLock(user_state_path("ofa-edge") / "outputs" / f"{name}.lock", timeout=0)
+    with contextlib.ExitStack() as stack:
+        try:
+            Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock)
+        except Timeout as error:
+            why = "another build writes there; of two that end in one folder only the last would be seen"
+            raise OutputError(f"in use: {out}", why, "wait until it has ended, or choose another folder") from error
+        except OSError:  # nowhere to keep a lock: the files are moved in under one all the same
+            pass
+        yield
+
+
+@contextlib.contextmanager
 def output_folder(out: Path, last: str = MANIFEST) -> Iterator[Path]:
     """Yield an empty staging folder; on a clean exit its files replace those of the last build in `out`.
 
@@ -77,7 +102,7 @@ def output_folder(out: Path, last: str = MANIFEST) -> Iterator[Path]:
             raise ValueError(f"the build wrote no {last}")
         _publish(staging, out, last)
     except OSError as error:
-        if staging is not None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if staging is not None and error.errno not in FULL:
             raise
         raise OutputError(
             f"cannot write: {out}",
@@ -124,7 +149,7 @@ def _owned(out: Path) -> list[str] | None:
     if file.is_symlink() or not file.is_file():
         return None
     try:
-        marker = parse_json(file.read_bytes())
+        marker = parse_json(read_regular(file))
         names = marker["files"]
         if marker["tool"] != "ofa-edge" or not isinstance(names, list):
             return None

@@ -42,8 +42,9 @@ def validated(model: type[Model], values: Any, what: str, where: object, hint: s
     """
     try:
         return model.model_validate_json(json.dumps(values, default=str))
-    except ValidationError as error:
-        said = f"{where}: {explain(error, model, prefix)}"
+    except (RecursionError, ValueError, OverflowError) as error:  # ValidationError is a ValueError
+        told = "nested too deeply, or a number beyond all bounds"
+        said = f"{where}: {explain(error, model, prefix) if isinstance(error, ValidationError) else told}"
         raise ConfigError(f"{what} does not fit its schema", said, hint) from error
 
 

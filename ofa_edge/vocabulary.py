@@ -220,6 +220,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "too-few-pairs": "too few pairs of valid sessions",
         "too-noisy": "the device is too noisy to tell",
         "deadline-over": "the device's time was over",
+        "history-damaged": "a line of the history cannot be read, so no golden can be trusted",
         "not-runnable": "the artifact cannot run there",
         "golden-does-not-run": "the golden artifact failed, twice",
         "candidate-does-not-run": "the candidate failed, twice, where the golden artifact ran",

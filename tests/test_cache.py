@@ -4,6 +4,8 @@ import errno
 import json
 import multiprocessing
 import os
+import re
+import shutil
 import signal
 import stat
 import time
@@ -142,9 +144,74 @@ def damage_index_type(folder: Path) -> None:
     (folder / INDEX).write_text("[1, 2]")
 
 
+def damage_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("a file where a folder is meant")
+
+
+def damage_dangling(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.symlink_to("/nowhere")
+
+
+def damage_elsewhere(folder: Path) -> None:
+    """A link to a whole entry: whoever may change that one changes what we take from here."""
+    folder.rename(folder.with_name("moved"))
+    folder.symlink_to("moved")
+
+
+def damage_pipe(folder: Path) -> None:
+    shutil.rmtree(folder)
+    os.mkfifo(folder)
+
+
+def damage_index_pipe(folder: Path) -> None:
+    (folder / "index.json").unlink()
+    os.mkfifo(folder / "index.json")
+
+
+def damage_index_folder(folder: Path) -> None:
+    (folder / "index.json").unlink()
+    (folder / "index.json").mkdir()
+
+
+def damage_index_list(folder: Path) -> None:
+    (folder / "index.json").write_text("[]")
+
+
+def damage_index_depth(folder: Path) -> None:
+    (folder / "index.json").write_text("[" * 5000)
+
+
+def damage_seconds(folder: Path, seconds: str) -> None:
+    index = (folder / "index.json").read_text()
+    (folder / "index.json").write_text(re.sub(r'("produced_seconds": )[^,\n}]+', rf"\g<1>{seconds}", index))
+
+
+def damage_index_digits(folder: Path) -> None:
+    index = (folder / "index.json").read_text()
+    (folder / "index.json").write_text(
+        re.sub(r'"produced_seconds": [^,\n}]+', '"produced_seconds": ' + "9" * 5000, index)
+    )
+
+
+def damage_index_seconds(folder: Path) -> None:
+    damage_seconds(folder, "-1")
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        damage_file,
+        damage_dangling,
+        damage_elsewhere,
+        damage_pipe,
+        damage_index_pipe,
+        damage_index_folder,
+        damage_index_list,
+        damage_index_depth,
+        damage_index_digits,
+        damage_index_seconds,
         damage_flip,
         damage_remove,
         damage_add,

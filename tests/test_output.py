@@ -3,12 +3,14 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ofa_edge.errors import OutputError
-from ofa_edge.output import MANIFEST, MARKER, claim_output_folder, output_folder
+from ofa_edge.output import MANIFEST, MARKER, claim_output_folder, output_folder, reserved
 
 
 def build(out: Path, files: dict[str, str]) -> None:
@@ -132,6 +134,9 @@ def test_the_manifest_must_be_written(tmp_path: Path) -> None:
         "C:/precious.txt",
         "labels.txt\\u0000",
         "labels\\u202etxt",
+        "a" * 300,
+        "é" * 150,
+        "a/" * 900 + "b",
         "",
         ".",
     ],
@@ -203,3 +208,30 @@ def test_what_the_user_chose_may_stand_behind_a_link(tmp_path: Path) -> None:
     build(tmp_path / "here" / "out", {"labels.txt": "a", "tvm/model.so": "1"})
     build(tmp_path / "here" / "out", {"labels.txt": "b", "tvm/model.so": "2"})
     assert content(tmp_path / "disk" / "out") == {"labels.txt": "b", "tvm/model.so": "2", MANIFEST: "{}"}
+
+
+def test_of_two_builds_of_one_folder_the_second_is_told_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    with reserved(tmp_path / "out"):
+        for same in (tmp_path / "out", tmp_path / "link" / "out", tmp_path / "a" / ".." / "out"):
+            with pytest.raises(OutputError, match="in use"), reserved(same):
+                pass
+        with reserved(tmp_path / "other"):
+            pass
+    with reserved(tmp_path / "out"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link"]  # a lock leaves nothing there
+
+
+def test_another_process_is_kept_out_until_it_ends(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from ofa_edge.output import reserved\n"
+    code += "with reserved(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    held = [sys.executable, "-c", code, str(tmp_path / "out")]
+    with subprocess.Popen(held, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(OutputError, match="in use"), reserved(tmp_path / "out"):
+            pass
+        other.kill()  # as a crash would
+    with reserved(tmp_path / "out"):
+        pass

@@ -11,13 +11,14 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 from ofa_edge import __version__
 from ofa_edge.bundle.names import check_name
 from ofa_edge.errors import ConfigError, UsageError
-from ofa_edge.files import pretty_json
+from ofa_edge.files import pretty_json, read_regular
 from ofa_edge.names import RelativePath
 from ofa_edge.records.base import Count, Digest, Fraction, NotNegative, Positive, Record
 from ofa_edge.schema import explain
 from ofa_edge.vocabulary import Precision
 
 BUNDLE = "bundle.json"  # written last
+_LARGEST = 64_000_000  # bytes
 
 
 def _named(name: str) -> str:
@@ -174,7 +175,7 @@ def read_bundle(assets: Path) -> Bundle:
     if not path.is_file():
         return Bundle()
     try:
-        return Bundle.model_validate_json(path.read_bytes())
+        return Bundle.model_validate_json(read_regular(path, _LARGEST))
     except ValidationError as error:
         raise ConfigError(
             "not a bundle of this version",

@@ -31,6 +31,7 @@ from ofa_edge.cli.zoo import zoo_group
 from ofa_edge.errors import OfaEdgeError
 from ofa_edge.extras import explained
 from ofa_edge.shown import pasteable, printable
+from ofa_edge.system import refused
 
 INTERRUPTED = 130
 INTERNAL = 4
@@ -114,9 +115,9 @@ def _main(arguments: list[str] | None) -> None:
         if debug:
             traceback.print_exc()
         lacking = explained(error) if isinstance(error, ModuleNotFoundError) else None
-        if lacking is not None:
-            show_error(lacking.what, lacking.why, lacking.hint)
-            sys.exit(lacking.exit_code)
+        if (told := lacking or refused(error)) is not None:
+            show_error(told.what, told.why, told.hint)
+            sys.exit(told.exit_code)
         show_error(
             f"internal error: {type(error).__name__}",
             str(error) or "no message",

@@ -43,7 +43,7 @@ def nightly_command(fleet_path: Path, github: bool | None, as_json: bool) -> int
     fleet = load_fleet(fleet_path)
     night = run_fleet(fleet, say=lambda text: click.echo(f"  {text}", err=True))
     history = read_history(fleet.history)
-    write_nightly(fleet.folder / "nightly.html", history.nights, len(history.torn))
+    write_nightly(fleet.folder / "nightly.html", history.nights, len(history.torn), history.damaged)
     write_junit(fleet.folder / "junit.xml", night)
     if as_json:
         print_json(night.model_dump(mode="json"))

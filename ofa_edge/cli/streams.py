@@ -16,7 +16,7 @@ from typing import Any, TextIO, cast
 from ofa_edge.shown import printable
 
 _GONE = (errno.EPIPE, errno.EBADF, errno.EIO, errno.ECONNRESET)
-_STYLE = re.compile(r"(\x1b\[(?:0|1|3[0-7])m)")  # the colours that we print; names that others chose bring no more
+_STYLE = re.compile(r"(\x1b\[(?:0|1|3[1-6]|90)m)")  # the colours that we print; names that others chose bring no more
 
 
 class Guarded:

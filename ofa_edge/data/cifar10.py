@@ -21,6 +21,7 @@ from ofa_edge.data.preprocess import Pixels
 from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.data.recorded_pickle import read_recorded, recorded_bytes_array
 from ofa_edge.errors import DataError
+from ofa_edge.files import open_regular
 
 CIFAR10_LABELS = (
     "airplane",
@@ -121,7 +122,7 @@ def _read_folder(folder: Path) -> Mapping[str, bytes]:
     for name in sorted(_wanted()):
         if (folder / name).is_file():
             try:
-                with (folder / name).open("rb") as file:
+                with open_regular(folder / name) as file:
                     contents[name] = file.read(_LIMIT)
             except OSError as error:
                 raise DataError("damaged data file", f"{folder / name}: {error.strerror}", _HINT) from error

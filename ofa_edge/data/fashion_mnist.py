@@ -11,6 +11,7 @@ from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.preprocess import Pixels
 from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.errors import DataError
+from ofa_edge.files import open_regular
 
 FASHION_MNIST_LABELS = (
     "T-shirt/top",
@@ -24,6 +25,7 @@ FASHION_MNIST_LABELS = (
     "Bag",
     "Ankle boot",
 )  # fmt: skip
+_LARGEST = 100_000_000  # bytes of one of its files, unpacked; the largest has half of that
 FASHION_MNIST_FOLDERS = (Path("/usr/share/datasets/fashion-mnist"),)
 
 
@@ -59,7 +61,8 @@ def _read_idx(path: Path, dimensions: int) -> Pixels:
     """An IDX file of unsigned bytes: magic 0x0000 08 DD, big-endian sizes, data."""
     hint = "use the four .gz files of Fashion-MNIST, unchanged"
     try:
-        raw = gzip.decompress(path.read_bytes())
+        with open_regular(path) as packed, gzip.GzipFile(fileobj=packed) as file:
+            raw = file.read(_LARGEST)
     except FileNotFoundError as error:
         raise DataError("not a Fashion-MNIST folder", f"{path} is missing", hint) from error
     except (OSError, EOFError, zlib.error) as error:

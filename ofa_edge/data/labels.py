@@ -12,14 +12,13 @@ A folder that is not listed is called what it is called.
 import difflib
 import json
 import re
-import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from ofa_edge.errors import DataError
-from ofa_edge.files import bounded_text
+from ofa_edge.files import bounded_text, parse_toml, read_regular
 
 LABELS_FILE = "labels.toml"
 _NAMED = 5
@@ -74,7 +73,7 @@ def read_labels(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
     hint = 'write lines such as tshirt = "T-shirt/top", the folder\'s name first; quote it where it has spaces or dots'
     if path.is_file():
         try:
-            given = tomllib.loads(path.read_bytes().decode("utf-8-sig") + "\n")
+            given = parse_toml(read_regular(path).decode("utf-8-sig") + "\n")
         except (OSError, ValueError) as error:  # ValueError: not TOML, not UTF-8
             raise DataError(f"a damaged {LABELS_FILE}", f"{path}: {error}", hint) from error
     for key, label in given.items():

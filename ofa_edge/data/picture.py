@@ -29,6 +29,7 @@ from ofa_edge.data.memory import require_bytes
 from ofa_edge.data.preprocess import Pixels, resize
 from ofa_edge.data.reading import AS_STORED, Reading, Values
 from ofa_edge.errors import DataError
+from ofa_edge.files import open_regular
 
 FORMATS = {
     "PNG": (".png",),
@@ -160,7 +161,7 @@ def _narrow(image: Image.Image, reading: Reading) -> tuple[Image.Image, Values]:
 def opened(path: Path) -> Iterator[Image.Image]:
     """A picture's header; what goes wrong while it is open is told with the file's name."""
     try:
-        with _own_limit(), Image.open(path, formats=tuple(FORMATS)) as image:
+        with _own_limit(), open_regular(path) as file, Image.open(file, formats=tuple(FORMATS)) as image:
             if image.width * image.height > PIXEL_LIMIT:
                 raise DataError(
                     "a picture too large to be read",

@@ -6,6 +6,7 @@ last line of its output, or with 1 and the three parts of a ConversionError ther
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +17,36 @@ from typing import Any
 import ofa_edge
 from ofa_edge.errors import ConversionError
 
+_TAIL = 4000  # letters of what a process said last
+_DISK = "free some space, also in the folder for temporary files (TMPDIR), then run the same command again"
+_ENDS = (  # signal, what the system says, what to try
+    (0, ("No space left on device", "Disk quota exceeded"), _DISK),
+    (signal.SIGXFSZ, ("File too large",), "raise the limit on file sizes (ulimit -f), then run the same command again"),
+    (0, ("Too many open files",), "raise the limit on open files (ulimit -n), then run the same command again"),
+    (
+        0,
+        ("MemoryError", "Cannot allocate memory", "std::bad_alloc"),
+        "free some memory, then run it again",
+    ),
+    (
+        signal.SIGKILL,
+        (),
+        "the system ends what takes too much memory: free some, or see who ended it",
+    ),
+)
+
 
 class WorkerDiedError(Exception):
-    """A worker ended without a word of its own; says how, with the last line that it wrote to stderr."""
+    """A worker ended without a word of its own; says how, with the last line that it wrote to stderr.
+
+    Attributes:
+        hint: what to try, where that can be told; else "".
+    """
+
+    def __init__(self, done: "subprocess.CompletedProcess[str]") -> None:
+        """Args: the process."""
+        super().__init__(how_it_ended(done))
+        self.hint = what_to_try(done, "")
 
 
 def run_worker(module: str, arguments: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})) -> Any:
@@ -40,7 +68,7 @@ def run_worker(module: str, arguments: Sequence[str], environment: Mapping[str, 
             return said["result"]
         raise ConversionError(**said)
     except (IndexError, KeyError, TypeError, json.JSONDecodeError):
-        raise WorkerDiedError(how_it_ended(done)) from None
+        raise WorkerDiedError(done) from None
 
 
 def run_module(
@@ -68,6 +96,15 @@ def how_it_ended(done: "subprocess.CompletedProcess[str]") -> str:
     last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
     ended = f"exit code {done.returncode}" if done.returncode >= 0 else f"signal {-done.returncode}"
     return f"{ended}: {last}"
+
+
+def what_to_try(done: "subprocess.CompletedProcess[str]", otherwise: str) -> str:
+    """The hint for a process that ended without a word of its own: by its signal, and by what it said last."""
+    said = done.stderr[-_TAIL:]
+    for number, words, hint in _ENDS:
+        if (number and done.returncode == -number) or any(word in said for word in words):
+            return hint
+    return otherwise
 
 
 def reported(work: Callable[[], Any]) -> int:

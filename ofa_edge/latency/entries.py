@@ -9,14 +9,17 @@ from pydantic import Field
 
 from ofa_edge.errors import ConfigError
 
+LONGEST_MS = 1e9  # of a latency in a file: eleven days
+Milliseconds = Annotated[float, Field(ge=0, le=LONGEST_MS)]
+
 
 @dataclass(frozen=True)
 class Entry:
     """One block's latency: mean and standard deviation in milliseconds over `count` runs; None: not recorded."""
 
-    mean: Annotated[float, Field(ge=0)]  # bounds hold where a file gives the values
-    std: Annotated[float, Field(ge=0)] | None = None
-    count: Annotated[int, Field(ge=0)] | None = None
+    mean: Milliseconds  # bounds hold where a file gives the values
+    std: Milliseconds | None = None
+    count: Annotated[int, Field(ge=0, lt=1 << 62)] | None = None
 
 
 Tables = Mapping[int, Mapping[str, Entry]]

@@ -18,6 +18,7 @@ from pydantic import Field
 from ofa_edge.cost import block_input_size, block_operators, head_operators, stem_operators
 from ofa_edge.errors import ConfigError
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients
+from ofa_edge.latency.entries import LONGEST_MS, Milliseconds
 from ofa_edge.latency.posterior import Data, Units, Widths
 from ofa_edge.latency.protocol import Z50, Z90, Interval, Key, LatencyModel, OutsideKey, Provenance, Share
 from ofa_edge.latency.units import Operators, UnitKind, UnitTable
@@ -42,8 +43,8 @@ class UnitSample:
     """
 
     unit: str
-    ms: Annotated[float, Field(gt=0)]  # bounds hold where a file gives the values
-    sd: Annotated[float, Field(ge=0)]
+    ms: Annotated[float, Field(gt=0, le=LONGEST_MS)]  # bounds hold where a file gives the values
+    sd: Milliseconds
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
-from ofa_edge.files import parse_json
+from ofa_edge.files import bounded_text, parse_json
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
-from ofa_edge.latency.entries import Entry
+from ofa_edge.latency.entries import LONGEST_MS, Entry
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSample
 from ofa_edge.latency.posterior import Widths
 from ofa_edge.latency.protocol import Key, LatencyModel, OutsideKey, Provenance
@@ -24,27 +24,31 @@ from ofa_edge.space import Space
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import numbers
 
+_WIDEST = 10.0  # standard deviation of ln(latency): a factor of 22,000
+_FURTHEST = 1000.0  # standard deviations
+_LARGEST = 64_000_000  # bytes; a table of the reference has a tenth of it
+
 
 class CoefficientFacts(Strict):
     """`Coefficients`, as they stand in a file."""
 
     coefficients: dict[str, float]  # milliseconds per unit of each term
     log_covariance: tuple[tuple[float, ...], ...]
-    log_scatter: float = Field(ge=0)
-    reach50: float = Field(ge=0.67)
-    reach90: float = Field(ge=1.64)
+    log_scatter: float = Field(ge=0, le=_WIDEST)
+    reach50: float = Field(ge=0.67, le=_FURTHEST)
+    reach90: float = Field(ge=1.64, le=_FURTHEST)
     activation_bytes: Literal[1, 2, 4]
     weight_bytes: Literal[1, 2, 4]
-    depthwise_taps: int | None = Field(default=None, ge=1)  # see `Lowering`, as of the next
-    hard_swish: int = Field(default=1, ge=1)
+    depthwise_taps: int | None = Field(default=None, ge=1, lt=1 << 31)  # see `Lowering`, as of the next
+    hard_swish: int = Field(default=1, ge=1, lt=1 << 31)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         size = len(TERMS)
         if set(self.coefficients) != set(TERMS):
             raise ValueError(f"coefficients has not exactly the terms {', '.join(TERMS)}")
-        if min(self.coefficients.values()) < 0:
-            raise ValueError("coefficients holds a negative value")
+        if not 0 <= min(self.coefficients.values()) <= max(self.coefficients.values()) <= LONGEST_MS:
+            raise ValueError(f"coefficients holds a value that is not within 0..{LONGEST_MS:g} ms")
         if not any(self.coefficients.values()):
             raise ValueError("coefficients are all 0")
         if self.reach50 >= self.reach90:
@@ -52,6 +56,8 @@ class CoefficientFacts(Strict):
         if len(self.log_covariance) != size or any(len(row) != size for row in self.log_covariance):
             raise ValueError(f"log_covariance is not {size} x {size}")
         matrix = np.array(self.log_covariance)
+        if np.abs(matrix).max() > _WIDEST**2:
+            raise ValueError(f"log_covariance holds a value beyond {_WIDEST**2:g}")
         if np.linalg.eigvalsh((matrix + matrix.T) / 2)[0] < -1e-6:
             raise ValueError("log_covariance is not a covariance: it has a negative eigenvalue")
         return self
@@ -85,7 +91,7 @@ class TableFacts(Strict):
     key: Key
     provenance: Provenance
     tables: dict[Annotated[str, Field(pattern="^[1-9][0-9]*$")], dict[str, Entry]] = Field(min_length=1)
-    log_scatter: float = Field(gt=0)
+    log_scatter: float = Field(gt=0, le=_WIDEST)
 
     def bind(self, space: Space) -> TableModel:
         """The model over its space."""
@@ -97,8 +103,8 @@ class NetworkSampleFacts(Strict):
     """`NetworkSample`, as it stands in a file."""
 
     subnet: dict[str, Any]
-    ms: float = Field(gt=0)
-    sd: float = Field(ge=0)
+    ms: float = Field(gt=0, le=LONGEST_MS)
+    sd: float = Field(ge=0, le=LONGEST_MS)
 
 
 class FittedFacts(Strict):
@@ -110,8 +116,8 @@ class FittedFacts(Strict):
     units: tuple[UnitSample, ...]
     networks: tuple[NetworkSampleFacts, ...]
     widths: Widths
-    reach50: float = Field(gt=0)
-    reach90: float = Field(gt=0)
+    reach50: float = Field(gt=0, le=_FURTHEST)
+    reach90: float = Field(gt=0, le=_FURTHEST)
 
     @model_validator(mode="after")
     def _nested(self) -> Self:
@@ -161,7 +167,9 @@ class FittedFacts(Strict):
 
 class _File(Strict):
     schema_version: Literal[2] = Field(alias="schema")
-    resolutions: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(default=None, min_length=1)  # the space's
+    resolutions: tuple[Annotated[int, Field(ge=1, le=8192)], ...] | None = Field(
+        default=None, min_length=1
+    )  # the space's
 
 
 class AnalyticFile(_File):
@@ -204,8 +212,7 @@ def read_latency_file(path: Path) -> LatencyFile:
     """
     hint = "reinstall ofa-edge, or name another file in [latency_model] of the target file"
     try:
-        text = path.read_text(encoding="utf-8")
-        content = parse_json(text)
+        content = parse_json(bounded_text(path, _LARGEST))
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"cannot read latency file {path.name}", f"{path}: {error}", hint) from error
     kind = content.get("kind") if isinstance(content, dict) else None

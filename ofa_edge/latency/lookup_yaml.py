@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofa_edge.errors import ConfigError, OutputError, SpaceMismatchError
 from ofa_edge.files import bounded_text, write_bytes
-from ofa_edge.latency.entries import Entry, Tables, find
+from ofa_edge.latency.entries import LONGEST_MS, Entry, Tables, find
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.latency.table import TableModel
 from ofa_edge.latency.table_keys import all_parts, fixed_parts, require_dialect, resolution_of
@@ -65,7 +65,7 @@ def read_table(path: Path) -> dict[str, Entry]:
 def _entry(key: str, value: Any, path: Path) -> Entry:
     facts = value if isinstance(value, dict) else {"mean": value}
     mean = _number(facts.get("mean"))
-    if mean is None or not 0 <= mean < math.inf:
+    if mean is None or not 0 <= mean <= LONGEST_MS:
         raise ConfigError(
             f"{path.name}: a latency that is not a number of milliseconds",
             f"{path}: {key}: mean = {facts.get('mean')!r}",
@@ -77,7 +77,7 @@ def _entry(key: str, value: Any, path: Path) -> Entry:
         std = math.sqrt(variance)
     return Entry(
         mean,
-        std if std is not None and 0 <= std < math.inf else None,
+        std if std is not None and 0 <= std <= LONGEST_MS else None,
         int(count) if count is not None and 0 <= count < math.inf else None,
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofa_edge.cost import Operator, OperatorKind
 from ofa_edge.errors import ConfigError
+from ofa_edge.files import LARGEST_MODEL, read_regular
 
 if TYPE_CHECKING:
     import onnx
@@ -67,7 +68,7 @@ def read_operators(path: Path) -> OnnxNetwork:
     import onnx
 
     try:
-        model = onnx.load(path, load_external_data=False)
+        model = onnx.load_model_from_string(read_regular(path, LARGEST_MODEL))
         _one_image(model, path)
         model = onnx.shape_inference.infer_shapes(model, strict_mode=False, data_prop=True)
     except (OSError, ValueError, onnx.onnx_cpp2py_export.shape_inference.InferenceError) as error:
@@ -256,12 +257,26 @@ class _Reader:
         positions = prod(out[:-1])
         return Operator("dense", shape[-1], out[-1], positions, positions, in_width=1, out_width=1)
 
+    def attributes(self, node: "onnx.NodeProto") -> Mapping[str, Any]:
+        """By name; of the types that the operator's own schema says."""
+        import onnx
+
+        read: Callable[[Any], Any] = onnx.helper.get_attribute_value
+        known: Mapping[str, Any] = onnx.defs.get_schema(node.op_type).attributes
+        for each in node.attribute:
+            if each.name not in known or known[each.name].type.value != each.type:
+                raise _unreadable(self.path, f"{node.op_type} '{node.name}': its attribute '{each.name}' is none of it")
+        return {each.name: read(each) for each in node.attribute}
+
     def convolution(self, node: "onnx.NodeProto") -> Operator:
-        facts = _attributes(node)
+        facts = self.attributes(node)
         channels, height, width = self.map(node.input[0])
         out_channels, out_height, out_width = self.map(node.output[0])
         kernel = self.shape(node.input[1])[2:]
-        groups = int(facts.get("group", 1))
+        groups, strides = int(facts.get("group", 1)), tuple(facts.get("strides", (1,)))
+        if not 1 <= len(kernel) <= 3 or groups < 1 or channels % groups or not strides or min(strides) < 1:
+            why = f"Conv '{node.name}': kernel {list(kernel)}, strides {list(strides)}, group {groups} of {channels}"
+            raise _unreadable(self.path, f"{why} channels")
         depthwise = groups == channels > 1
         kind: OperatorKind = "depthwise" if depthwise else "pointwise" if prod(kernel) == 1 else "conv"
         return Operator(
@@ -271,16 +286,9 @@ class _Reader:
             height,
             out_height,
             kernel[0],
-            int(next(iter(facts.get("strides", (1,))))),
+            strides[0],
             in_width=width,
             out_width=out_width,
             kernel_width=prod(kernel[1:]),
             groups=1 if depthwise else groups,
         )
-
-
-def _attributes(node: "onnx.NodeProto") -> Mapping[str, Any]:
-    import onnx
-
-    read: Callable[[Any], Any] = onnx.helper.get_attribute_value
-    return {each.name: read(each) for each in node.attribute}

@@ -28,7 +28,7 @@ from ofa_edge.latency.analytic import TERMS, Coefficients, amounts
 from ofa_edge.latency.units import Unit
 
 Floats = NDArray[np.float64]
-Width = Annotated[float, Field(gt=0)]  # where a file gives it
+Width = Annotated[float, Field(gt=0, le=1000)]  # where a file gives it
 _STEPS = 12
 _LARGEST_STEP = 0.7  # of ln(coefficient) at once: the linearisation reaches no further
 _REST = 1e-4

@@ -64,7 +64,7 @@ class Key:
     runtime: str  # its name
     version: str  # of the runtime and its back end
     precision: str
-    threads: Annotated[int, Field(ge=1)]
+    threads: Annotated[int, Field(ge=1, le=1024)]
     os_build: str | None = None
     runtime_digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # SHA-256 of the runtime's binary
     affinity: str | None = None  # which cores
@@ -91,10 +91,12 @@ class CrossValidation:
     """How well the method did on networks, or on a device, that the coefficients had not seen."""
 
     held_out: str  # in words
-    networks: Annotated[int, Field(ge=1)]
-    mape: Annotated[float, Field(ge=0)]  # mean absolute percentage error, as a fraction
-    bias: float  # median of ln(measured / predicted)
-    spearman: float | None  # of predicted with measured; None for fewer than four networks
+    networks: Annotated[int, Field(ge=1, lt=1 << 62)]
+    mape: Annotated[float, Field(ge=0, le=1e6)]  # mean absolute percentage error, as a fraction
+    bias: Annotated[float, Field(ge=-100, le=100)]  # median of ln(measured / predicted)
+    spearman: (
+        Annotated[float, Field(ge=-1, le=1)] | None
+    )  # of predicted with measured; None for fewer than four networks
     coverage50: Annotated[float, Field(ge=0, le=1)]  # share of networks inside the 50 % interval
     coverage90: Annotated[float, Field(ge=0, le=1)]
 

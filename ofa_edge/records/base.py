@@ -10,7 +10,9 @@ from ofa_edge.files import canonical_json
 from ofa_edge.schema import Strict
 
 
-def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError("must be an object")
     plain: dict[str, Any] = json.loads(canonical_json(dict(value)))  # tuples come back from a file as lists
     return plain
 

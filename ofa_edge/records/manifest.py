@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import write_bytes
+from ofa_edge.files import read_regular, write_bytes
 from ofa_edge.metrics import wilson95
 from ofa_edge.names import RelativePath, relative_path
 from ofa_edge.output import MANIFEST
@@ -356,6 +356,9 @@ class Manifest(Record):
         )
 
 
+_LARGEST = 64_000_000  # bytes; the largest of ours have some hundred thousand
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> str:
     """Write `folder/manifest.json` atomically and return its SHA-256. Call it last."""
     return write_bytes(folder / MANIFEST, manifest.model_dump_json(indent=2).encode() + b"\n")
@@ -369,7 +372,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     file = path / MANIFEST if path.is_dir() else path
     try:
-        return Manifest.model_validate_json(file.read_bytes())
+        return Manifest.model_validate_json(read_regular(file, _LARGEST))
     except OSError as error:
         raise ConfigError(
             f"no build in {path}", f"{file}: {error.strerror}", "give a folder that ofa-edge build made"

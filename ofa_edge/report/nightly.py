@@ -12,12 +12,13 @@ TEMPLATE = "nightly.html.j2"
 COLOURS = ("RED", "YELLOW", "INCONCLUSIVE", "GREEN")
 
 
-def render_nightly(nights: Sequence[NightRecord], torn: int = 0) -> str:
+def render_nightly(nights: Sequence[NightRecord], torn: int = 0, damaged: Sequence[int] = ()) -> str:
     """The page as HTML. Every text of the records is escaped.
 
     Args:
         nights: of the history, oldest first; at least one.
-        torn: lines of the history that a crash cut short.
+        torn: how many nights of the history a crash cut short.
+        damaged: numbers of its other lines that cannot be read.
     """
     found = trends(nights)
     last = nights[-1].series
@@ -27,14 +28,15 @@ def render_nightly(nights: Sequence[NightRecord], torn: int = 0) -> str:
         night=nights[-1],
         count=len(nights),
         torn=torn,
+        damaged=damaged,
         trends=[(trend, trend_chart(trend)) for trend in found],
         colours=[(colour, sum(item.colour == colour for item in last)) for colour in COLOURS],
     )
 
 
-def write_nightly(path: Path, nights: Sequence[NightRecord], torn: int = 0) -> str:
+def write_nightly(path: Path, nights: Sequence[NightRecord], torn: int = 0, damaged: Sequence[int] = ()) -> str:
     """Write the page atomically; return its SHA-256. Raises OutputError."""
-    return write_bytes(path, render_nightly(nights, torn).encode())
+    return write_bytes(path, render_nightly(nights, torn, damaged).encode())
 
 
 def figures(item: SeriesRecord) -> str:

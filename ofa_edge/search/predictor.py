@@ -53,13 +53,16 @@ class HeldOut:
         """Out of JSON. Raises KeyError, TypeError or ValueError for what is none."""
         facts = dict(facts)  # a list is refused here
         ranking, macs = facts.get("ranking"), facts.get("macs")
-        return cls(
+        found = cls(
             **{
                 **facts,
                 "ranking": None if ranking is None else Ranking(**ranking),
                 "macs": None if macs is None else MacsLine(**macs),
             }
         )
+        if not (0 <= found.rmse <= 1 and -1 <= found.kendall <= 1 and -1 <= found.spearman <= 1 and found.pairs >= 1):
+            raise ValueError(f"held-out figures that cannot be: rmse {found.rmse!r:.40}, {found.pairs!r:.40} pairs")
+        return found
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import SpaceMismatchError, WeightsError
-from ofa_edge.files import parse_json
+from ofa_edge.files import parse_json, require_regular
 from ofa_edge.space import Space
 
 HINT = "use the predictor that was written beside this supernet"
@@ -22,6 +22,7 @@ def read_predictor_file(path: Path, wanted: str) -> tuple[dict[str, Any], dict[s
     from safetensors import SafetensorError, safe_open
 
     try:
+        require_regular(path)
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
@@ -38,6 +39,7 @@ def kinds_of(path: Path) -> set[str]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        require_regular(path)
         with safe_open(path, framework="numpy") as file:
             return set(file.metadata() or {})
     except (SafetensorError, OSError, ValueError):

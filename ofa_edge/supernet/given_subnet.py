@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import parse_json
+from ofa_edge.files import parse_json, read_regular
 from ofa_edge.space import Space, Subnet
 
 HINT = "largest, smallest, JSON or a file of it (ks, e and d, or a net.config), or the folder of a build"
@@ -30,7 +30,7 @@ def read_subnet(text: str, space: Space, resolution: int | None = None) -> Subne
     where = "the given JSON" if given else text
     try:
         path = Path(text)
-        value = parse_json(text if given else (path / "manifest.json" if path.is_dir() else path).read_bytes())
+        value = parse_json(text if given else read_regular(path / "manifest.json" if path.is_dir() else path))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError("not a subnet", f"{where[:80]}: {error}", HINT) from error
     if not isinstance(value, Mapping):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.errors import ConfigError, SpaceMismatchError, WeightsError
-from ofa_edge.files import canonical_json, parse_json
+from ofa_edge.files import canonical_json, parse_json, require_regular
 from ofa_edge.space import Space, Subnet
 
 FORMAT = "ofa-edge supernet 1"
@@ -49,6 +49,7 @@ def read_weights_file(path: Path, wanted: str = FORMAT) -> WeightsFile:
     from safetensors import SafetensorError, safe_open
 
     try:
+        require_regular(path)
         with safe_open(path, framework="numpy") as file:
             metadata = unpack(file.metadata())
     except FileNotFoundError as error:

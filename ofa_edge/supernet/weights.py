@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ofa_edge.errors import WeightsError
-from ofa_edge.files import atomic_path, parse_json
+from ofa_edge.files import atomic_path, parse_json, require_regular
 from ofa_edge.space import Space
 from ofa_edge.supernet.header import FORMAT, HINT, NETWORK_FORMAT, pack, read_weights_file, unpack
 from ofa_edge.supernet.importing.matching import compare, fill, require, shapes_of
@@ -62,6 +62,7 @@ def load_static(path: Path) -> StaticNet:
     from safetensors import SafetensorError, safe_open
 
     try:
+        require_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata = unpack(file.metadata())
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping

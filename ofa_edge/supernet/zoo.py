@@ -12,7 +12,7 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
-from ofa_edge.files import atomic_path, parse_json, sha256_file
+from ofa_edge.files import atomic_path, bounded_text, parse_json, read_regular, sha256_file
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space, Subnet
@@ -150,7 +150,7 @@ class SupernetPackage:
             if record is None:
                 continue
             try:
-                wanted = parse_json(record.read_bytes()).get("images_sha256")
+                wanted = parse_json(read_regular(record)).get("images_sha256")
             except (OSError, ValueError, AttributeError):
                 continue  # figures are for people: a build does not need them
             if wanted is not None and wanted != (found := sha256_file(path)):
@@ -232,7 +232,7 @@ def _require_labels(path: Path, labels: tuple[str, ...]) -> None:
     if not path.is_file():
         return
     try:
-        found = path.read_text("utf-8").removesuffix("\n").split("\n")
+        found = bounded_text(path).removesuffix("\n").split("\n")
     except (OSError, ValueError) as error:
         raise DataError("damaged labels", f"{path}: {error}", _AS_WRITTEN) from error
     if found != list(labels):
@@ -256,15 +256,15 @@ _PARTS = ("pixels", "labels")
 
 def load_images(path: Path, split: str) -> Images:
     """Read one split of an .npz written by `save_images`. Raises DataError."""
-    import zipfile
-    import zlib
-
     import numpy as np
 
+    from ofa_edge.archives import read_arrays
+
+    names = (f"{split}_pixels", f"{split}_labels")
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            pixels, labels = file[f"{split}_pixels"], file[f"{split}_labels"]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_arrays(path, names)
+        pixels, labels = (arrays[name] for name in names)
+    except (OSError, KeyError, ValueError) as error:
         raise DataError(f"no {split} images", f"{path}: {error}", _AS_WRITTEN) from error
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         kind = f"{labels.dtype} {list(labels.shape)}"

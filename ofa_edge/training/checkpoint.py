@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ofa_edge.errors import WeightsError
-from ofa_edge.files import atomic_path
+from ofa_edge.files import atomic_path, require_regular
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def load_checkpoint(
 
     hint = "remove the file to start again, or train with the recipe that made it"
     try:
+        require_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, Any] = file.metadata() or {}
             tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping

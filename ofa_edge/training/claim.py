@@ -11,7 +11,7 @@ from typing import Any
 from ofa_edge.cache import source_digest
 from ofa_edge.data.dataset import Images
 from ofa_edge.errors import OutputError
-from ofa_edge.files import canonical_json, parse_json, sha256_bytes, write_json
+from ofa_edge.files import canonical_json, parse_json, read_regular, sha256_bytes, write_json
 
 IDENTITY = "identity"  # key of the marker
 ACCEPT_CODE = "--accept-changed-code"
@@ -138,11 +138,11 @@ def claim_run(
             write_json(file, {**facts, IDENTITY: identity.facts})
         return identity.facts
     try:
-        known = parse_json(file.read_bytes())
+        known = parse_json(read_regular(file))
         found = dict(known[IDENTITY])
         reasons = list(_differences(found, identity.facts))
         earlier = {key: found[key] for key in ("code", "torch") if found[key] != getattr(identity, key)}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(
             f"{marker} is damaged or of an older version", f"{folder}: {type(error).__name__}: {error}", hint
         ) from error

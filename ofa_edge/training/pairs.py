@@ -4,14 +4,15 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError, DataError, SpaceMismatchError
-from ofa_edge.files import parse_json, write_json
-from ofa_edge.metrics import Metric
+from ofa_edge.files import LARGEST_MODEL, parse_json, read_regular, write_json
+from ofa_edge.metrics import METRICS, Metric
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.evaluate import measure
 from ofa_edge.supernet.network import Supernet
@@ -101,7 +102,7 @@ def write_pairs(
 def _source(file: Path) -> tuple[str | None, str]:
     """What a file of pairs was measured on (None: it does not say), and by which metric."""
     try:
-        value = parse_json(file.read_bytes())
+        value = parse_json(read_regular(file, LARGEST_MODEL))
         return value.get("measured_on"), value.get("metric", "top1")
     except (OSError, ValueError, AttributeError):
         return None, "top1"  # it cannot be read: `read_pairs` says why
@@ -110,7 +111,7 @@ def _source(file: Path) -> tuple[str | None, str]:
 def read_pairs(file: Path, space: Space) -> list[Pair]:
     """Inverse of `write_pairs`. Raises DataError or SpaceMismatchError."""
     try:
-        value = parse_json(file.read_bytes())
+        value = parse_json(read_regular(file, LARGEST_MODEL))
         hash_, rows, metric = value["space_hash"], value["pairs"], value.get("metric", "top1")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError("damaged pairs", f"{file}: {error}", "remove the file to measure again") from error
@@ -120,4 +121,17 @@ def read_pairs(file: Path, space: Space) -> list[Pair]:
             f"{file}: {hash_[:12]}, wanted {space.hash[:12]}",
             "remove the file to measure again",
         )
-    return [Pair(space.from_config(row), float(row[metric])) for row in rows]
+    if metric not in METRICS or not isinstance(rows, list):
+        raise DataError("damaged pairs", f"{file}: metric = {metric!r:.40}", "remove the file to measure again")
+    return [_pair(row, metric, space, file) for row in rows]
+
+
+def _pair(row: Any, metric: str, space: Space, file: Path) -> Pair:
+    score: Any = row.get(metric) if isinstance(row, dict) else None
+    if type(score) not in (int, float) or not 0 <= score <= 1:
+        raise DataError(
+            "damaged pairs",
+            f"{file}: {metric} = {score!r:.40}, a share of 1 is wanted",
+            "remove the file to measure again",
+        )
+    return Pair(space.from_config(row), float(score))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ofa_edge import __version__, cost
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.errors import ConfigError, OutputError
-from ofa_edge.files import canonical_json, parse_json, sha256_bytes, sha256_file, write_bytes, write_json
+from ofa_edge.files import canonical_json, parse_json, read_regular, sha256_bytes, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import METRICS, Metric, argmax, confusion, recalls, spearman
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
@@ -222,7 +222,7 @@ def _is_trained(folder: Path, identity: RunIdentity | None) -> bool:
 def _known_figures(folder: Path, recipe: Recipe, weights_sha256: str, identity: RunIdentity) -> dict[str, Any]:
     """The figures of an earlier call, if they are of the same run and weights."""
     try:
-        figures: dict[str, Any] = parse_json((folder / FIGURES).read_bytes())
+        figures: dict[str, Any] = parse_json(read_regular(folder / FIGURES))
         found = (figures["run"], figures["weights_sha256"], figures["measure"])
         same = found == (identity.digest, weights_sha256, recipe.measure.model_dump(mode="json"))
     except (OSError, ValueError, KeyError, TypeError):
@@ -237,7 +237,7 @@ class _PhaseLog:
         self.file, self.recipe, self.calibration, self.held_out = file, recipe, calibration, held_out
 
     def __call__(self, part: PhasePlan, supernet: Supernet) -> None:
-        records = parse_json(self.file.read_bytes()) if self.file.is_file() else []
+        records = _records(self.file)
         resolution = max(part.resolutions())
         preprocessing = self.recipe.preprocessing(resolution)
         record: dict[str, Any] = {"phase": part.phase.name, "step": part.end, "resolution": resolution}
@@ -247,6 +247,21 @@ class _PhaseLog:
                 record.setdefault(metric, {})[name] = round(score(answers, self.held_out.labels), 4)
         kept = [other for other in records if other["step"] < part.end]
         write_json(self.file, [*kept, {**record, "images": len(self.held_out)}])
+
+
+def _records(file: Path) -> list[dict[str, Any]]:
+    """What earlier phases left; one that is damaged is laid aside for whoever wants to look."""
+    try:
+        records: list[dict[str, Any]] = parse_json(read_regular(file))
+        known = all(isinstance(each["step"], int) for each in records)
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        file.replace(file.with_name(f"{file.name}.damaged"))
+        return []
+    return records
 
 
 def save_weights(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset, identity: RunIdentity) -> None:

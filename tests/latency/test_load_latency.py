@@ -226,6 +226,38 @@ def _crossed(model: dict[str, Any]) -> None:
     ],
 )
 def test_a_spoiled_model_is_refused(copied: Target, spoil: Any) -> None:
+    _refused(copied, spoil)
+
+
+ABSURD: tuple[tuple[tuple[str | int, ...], float], ...] = (
+    (("coefficients", "conv"), 1e300),
+    (("log_scatter",), 1e3),
+    (("log_scatter",), -1.0),
+    (("reach90",), 1e300),
+    (("log_covariance", 0, 0), 1e6),
+    (("depthwise_taps",), 10**30),
+    (("key", "threads"), 0),
+    (("key", "threads"), 10**9),
+    (("provenance", "cross_validation", 0, "mape"), -0.1),
+    (("provenance", "cross_validation", 0, "spearman"), 2.0),
+    (("provenance", "cross_validation", 0, "bias"), 1e300),
+    (("provenance", "cross_validation", 0, "coverage90"), 1.5),
+)
+
+
+@pytest.mark.parametrize(("place", "value"), ABSURD)
+def test_a_figure_that_fits_the_type_and_not_the_world_is_refused(
+    copied: Target, place: tuple[str | int, ...], value: float
+) -> None:
+    def spoil(model: Any) -> None:
+        for part in place[:-1]:
+            model = model[part]
+        model[place[-1]] = value
+
+    _refused(copied, spoil)
+
+
+def _refused(copied: Target, spoil: Any) -> None:
     facts = json.loads(copied.latency_path.read_text())
     spoil(facts["models"][0])
     copied.latency_path.write_text(json.dumps(facts))

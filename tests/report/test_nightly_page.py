@@ -30,9 +30,10 @@ def test_the_page_shows_verdicts_heaviest_first_and_a_trend_each():
 
 
 def test_what_a_device_says_stays_text():
-    text = render_nightly([night(series(reason=EVIL, device=EVIL, artifact=EVIL))], torn=2)
+    text = render_nightly([night(series(reason=EVIL, device=EVIL, artifact=EVIL))], torn=2, damaged=(3, 7))
     assert not [tag for tag, _ in Tags(text).found if tag == "script"]
-    assert "2 lines of the history were cut short" in text
+    assert "2 nights of the history were cut short" in text
+    assert "The history cannot be read in lines 3, 7" in text
 
 
 def test_a_night_with_nothing_to_draw_is_still_a_page():

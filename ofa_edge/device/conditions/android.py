@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ofa_edge.device.conditions.cpufreq import ceilings, fastest, governors
 from ofa_edge.device.conditions.look import Fault, Look, ask
+from ofa_edge.device.connections.plain_text import whole_number
 from ofa_edge.device.protocol import Connection
 
 LEAST_BATTERY = 50  # percent
@@ -62,14 +63,14 @@ def battery_facts(said: str) -> dict[str, str]:
 def thermal_status(said: str) -> int | None:
     """The status that `dumpsys thermalservice` prints, 0 for none; None where it prints none."""
     found = re.search(r"^\s*Thermal Status: (\d+)\s*$", said, re.MULTILINE)
-    return int(found[1]) if found else None
+    return whole_number(found[1]) if found else None
 
 
 def _power(battery: dict[str, str]) -> list[Fault]:
-    level = battery.get("level", "")
-    if not level.isdigit():
+    level = whole_number(battery.get("level", ""))
+    if level is None:
         return [Fault("battery-unknown", "dumpsys battery gives no level", "is this a phone with a battery service?")]
     powered = any(value == "true" for name, value in battery.items() if name.endswith(" powered"))
-    if int(level) >= LEAST_BATTERY or powered or battery.get("status") in _CHARGING:
+    if level >= LEAST_BATTERY or powered or battery.get("status") in _CHARGING:
         return []
     return [Fault("battery-low", f"{level} % and not charging, {LEAST_BATTERY} % needed", "plug it in")]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ofa_edge.device.conditions.look import ask, find_files, read_files
+from ofa_edge.device.connections.plain_text import whole_number
 from ofa_edge.device.protocol import Connection
 from ofa_edge.errors import OfaEdgeError
 from ofa_edge.files import write_bytes
@@ -25,7 +26,7 @@ def governors(connection: Connection) -> dict[str, str]:
 def ceilings(connection: Connection) -> dict[str, int]:
     """The highest frequency that each policy is allowed now, in kHz; heat lowers it."""
     found = read_files(connection, find_files(connection, _CPUFREQ, "scaling_max_freq"))
-    return {path: int(text) for path, text in found.items() if text.isdigit()}
+    return {path: number for path, text in found.items() if (number := whole_number(text)) is not None}
 
 
 def is_root(connection: Connection) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from ofa_edge.device.conditions.cpufreq import is_root
 from ofa_edge.device.conditions.linux import Linux
 from ofa_edge.device.conditions.look import Look, ask, find_files, read_files
+from ofa_edge.device.connections.plain_text import whole_number
 from ofa_edge.device.protocol import Connection
 from ofa_edge.errors import DeviceBusyError, OfaEdgeError
 
@@ -34,7 +35,7 @@ class Jetson:
         found = Linux(self.connection, hot_c=_HOT_C).look()
         mode = power_mode(self._as_root(["nvpmodel", "-q"])) or "not available"
         counters = read_files(self.connection, find_files(self.connection, "/sys/class/hwmon", "oc*_event_cnt"))
-        counts = {path: int(text) for path, text in counters.items() if text.isdigit()}
+        counts = {path: number for path, text in counters.items() if (number := whole_number(text)) is not None}
         # jetson_clocks pins the minimum to the maximum and leaves the governor: nothing to warn about.
         warnings = tuple(words for words in found.warnings if not words.startswith("governor"))
         return replace(

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from ofa_edge.device.conditions.cpufreq import ceilings, fastest, governors
 from ofa_edge.device.conditions.look import NOT_AVAILABLE, Fault, Look, hottest_c, read_files
+from ofa_edge.device.connections.plain_text import whole_number
 from ofa_edge.device.protocol import Connection
 
 HOT_C = 80.0  # where small boards and thin laptops begin to slow down
 _BUSY = 0.5  # load by one, in processes a core
+_MOST_CORES = 8192  # that a kernel is built for
 _LOADAVG = "/proc/loadavg"
 _PRESENT = "/sys/devices/system/cpu/online"
 
@@ -63,8 +65,7 @@ def cores_in(ranges: str) -> int:
     >>> cores_in("0-3,6")
     5
     """
-    ends = [part.split("-") for part in ranges.split(",") if part]
-    try:
-        return max(1, sum(int(part[-1]) - int(part[0]) + 1 for part in ends))
-    except ValueError:
+    ends = [[whole_number(end) for end in part.split("-")] for part in ranges.split(",") if part]
+    if any(end is None or end >= _MOST_CORES for part in ends for end in part):
         return 1
+    return max(1, len({core for part in ends for core in range(part[0] or 0, (part[-1] or 0) + 1)}))

@@ -100,9 +100,9 @@ def hottest_c(connection: Connection) -> float | None:
     kinds = [zone.removesuffix("temp") + "type" for zone in zones]
     files = read_files(connection, [*zones, *kinds])
     found = [
-        int(files[zone]) / 1000
+        int(files[zone]) / 1000  # at most seven digits
         for zone, kind in zip(zones, kinds, strict=True)
-        if re.fullmatch(r"-?\d+", files.get(zone, "")) and files.get(kind) not in _CONSTANT
+        if re.fullmatch(r"-?[0-9]{1,7}", files.get(zone, "")) and files.get(kind) not in _CONSTANT
     ]
     # Zones of sensors that are switched off say 0, or -273 degrees.
     return max((value for value in found if 0 < value < 150), default=None)

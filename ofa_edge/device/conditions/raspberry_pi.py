@@ -49,7 +49,7 @@ def throttled_bits(said: str) -> int | None:
     >>> throttled_bits("throttled=0x50000")
     327680
     """
-    found = re.fullmatch(r"throttled=(0x[0-9a-fA-F]+)", said.strip())
+    found = re.fullmatch(r"throttled=(0x[0-9a-fA-F]{1,8})", said.strip())
     return int(found[1], 16) if found else None
 
 

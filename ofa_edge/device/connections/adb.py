@@ -9,6 +9,7 @@ The device's tools are Android's toybox. What is used: timeout env mktemp sha256
 """
 
 import os
+import re
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from ofa_edge.errors import DeviceError, DeviceLostError, DeviceRebootedError, D
 ANDROID_FOLDER = "/data/local/tmp"  # all that the shell user may write to and run programs from
 _ADB_TIMEOUT_S = 30.0
 _TRANSFER_TIMEOUT_S = 300.0
+_STATUS = re.compile(r"[0-9]{1,3}")  # of a program
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -66,6 +68,8 @@ class AdbConnection(ProcessConnection):
         if not found:
             raise self._lost(completed)
         status, boot_id = [*last.split(), "", ""][:2]
+        if not _STATUS.fullmatch(status):
+            raise self._lost(completed)
         before, self._boot_id = self._boot_id, boot_id or self._boot_id
         if before not in ("", self._boot_id):
             raise DeviceRebootedError(

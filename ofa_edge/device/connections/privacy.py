@@ -13,7 +13,7 @@ from pathlib import Path
 from platformdirs import user_config_path
 
 from ofa_edge.errors import OutputError
-from ofa_edge.files import private_folder, write_bytes
+from ofa_edge.files import private_folder, read_regular, write_bytes
 
 _SECRET_BYTES = 32
 _DIGITS = 12
@@ -35,7 +35,7 @@ def _secret() -> bytes:
     path = secret_path()
     for _ in range(2):
         try:
-            known = path.read_bytes()
+            known = read_regular(path)
         except FileNotFoundError:
             known = b""
         except OSError as error:

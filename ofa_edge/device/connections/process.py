@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import threading
@@ -35,6 +36,8 @@ _TRANSFER_TIMEOUT_S = 300.0
 _KILLED_THERE = 137  # of timeout(1), when only SIGKILL ended the program
 _ATTEMPTS = 3
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_LOOK_S = 0.5  # between looks at how much was said
+_MOST_SAID = 64 << 20  # bytes; a runner with thousands of samples says some hundred thousand
 _TAIL = 2000  # characters of stderr in an error message
 
 
@@ -98,7 +101,7 @@ class ProcessConnection(ABC):
             start = time.monotonic()
             process = self._spawn(command, environment, out, err)
             try:
-                code = process.wait(timeout_s)
+                code = self._attend(process, start + timeout_s, (out, err))
             except subprocess.TimeoutExpired:
                 raise DeviceTimeoutError(
                     f"{argv[0]} on {self.name} took more than {timeout_s:g} s",
@@ -111,6 +114,25 @@ class ProcessConnection(ABC):
                     self._running.discard(process)
             wall = time.monotonic() - start
             return Completed(argv, code, _read(out), _read(err), wall)
+
+    def _attend(self, process: subprocess.Popen[bytes], end: float, said: Sequence[IO[bytes]]) -> int:
+        """The exit status. Raises TimeoutExpired; DeviceRunError where there is no end of what it says."""
+        while True:
+            left = end - time.monotonic()
+            try:
+                code = process.wait(max(0.0, min(_LOOK_S, left)))
+            except subprocess.TimeoutExpired:
+                if left <= _LOOK_S:
+                    raise
+                code = None
+            if max(os.fstat(file.fileno()).st_size for file in said) > _MOST_SAID:
+                raise DeviceRunError(
+                    f"{self.name} does not stop talking",
+                    f"more than {_MOST_SAID >> 20} MiB of output; it was stopped there",
+                    "is it the program and the device that you mean? ofa-edge doctor",
+                )
+            if code is not None:
+                return code
 
     def _spawn(
         self, command: Sequence[str], environment: Mapping[str, str], out: IO[bytes], err: IO[bytes]
@@ -173,6 +195,7 @@ class ProcessConnection(ABC):
 
             def attempt() -> None:
                 self._fetch(remote, part)
+                _require_file(part, remote.name, self.name)
                 self._compare(remote, sha256_file(part))
 
             self._retry(attempt, f"{remote.name} from {self.name}")
@@ -272,6 +295,20 @@ class ProcessConnection(ABC):
 
 class TransferDamagedError(DeviceError):
     """A file arrived with another SHA-256 than it left with."""
+
+
+def _require_file(path: Path, name: str, device: str) -> None:
+    """Raise DeviceRunError, and remove what came, where it is no plain file."""
+    mode = path.lstat().st_mode
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    raise DeviceRunError(
+        f"{name} of {device} is no file", "a folder or a link stands there", "run the same command again"
+    )
 
 
 def run_error(device: str, completed: Completed) -> DeviceRunError:

@@ -92,7 +92,10 @@ def instructions_from_marks(text: str, emulator: str) -> Instructions:
     Raises:
         DeviceRunError: too few marks.
     """
-    found = {int(mark): int(executed) for mark, executed in re.findall(r"^MARK (\d+) (\d+)$", text, re.MULTILINE)}
+    found = {
+        int(mark): int(executed)
+        for mark, executed in re.findall(r"^MARK ([0-9]{1,18}) ([0-9]{1,18})$", text, re.MULTILINE)
+    }
     pairs = sorted(mark // 2 for mark in found if mark % 2 == 0 and mark + 1 in found)
     spans = np.array([found[2 * pair + 1] - found[2 * pair] for pair in pairs], np.int64)
     runs = len(spans) // 2
@@ -102,6 +105,10 @@ def instructions_from_marks(text: str, emulator: str) -> Instructions:
         )
     counts = spans[:runs] - int(np.median(spans[runs:]))
     middle = int(np.median(counts))
+    if middle <= 0:
+        raise DeviceRunError(
+            "no instructions were counted", f"{middle} an inference, marks taken off", "run the same command again"
+        )
     spread = float(np.ptp(counts)) / middle
     return Instructions(per_inference=middle, spread=spread, counted=runs, threads=1, emulator=emulator)
 

@@ -8,24 +8,24 @@ lost. A holder that is dead, or that has been silent for too long, loses its lea
 
 import contextlib
 import getpass
-import json
 import os
 import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
+from pydantic import Field
 
 from ofa_edge.device.conditions.identity import serial_number
 from ofa_edge.device.connections.process import run_error
 from ofa_edge.device.protocol import Completed, Connection
 from ofa_edge.errors import DeviceBusyError, OfaEdgeError, OutputError
-from ofa_edge.files import sha256_bytes, write_json
+from ofa_edge.files import read_regular, sha256_bytes, write_json
+from ofa_edge.schema import Strict
 
 BEAT_S = 10.0
 SILENT_S = 60.0  # without a heartbeat: six beats missed
@@ -35,21 +35,21 @@ _LINKS = {"adb": PurePosixPath("/data/local/tmp/ofa-edge-lease")}
 _LINK = PurePosixPath("/tmp/ofa-edge-lease")  # noqa: S108  (one name for all: that is its point)
 _HERE = ("local", "emulated")  # a device that no other machine can reach
 _OWNER = re.compile(r"([0-9a-f]{12})-(\d{1,10})-(\d{1,12})")
+_SECONDS = re.compile(r"[0-9]{1,12}")  # of a clock; another answer is none, and proves no lease old
 _SAME_START_S = 2.0  # what a correction of the clock may move a start
 _GUARD_S = 10.0
 _CALL_S = 15.0
 
 
-@dataclass(frozen=True)
-class Holder:
+class Holder(Strict):
     """Who holds a lease. `started` tells a process from a later one with the same number."""
 
     token: str
     host: str
     user: str
-    pid: int
-    started: float
-    since: float
+    pid: int = Field(gt=0, lt=1 << 31)
+    started: float = Field(ge=0)
+    since: float = Field(ge=0, lt=1e11)  # which a calendar has
     beat: float
 
     def __str__(self) -> str:
@@ -134,9 +134,19 @@ def hold(connection: Connection) -> Iterator[Lease]:
     path = leases_folder() / f"{lease_key(connection)}.json"
     now = time.time()
     started = _started(os.getpid()) or now
-    holder = Holder(os.urandom(8).hex(), socket.gethostname(), _user(), os.getpid(), started, now, now)
+    holder = Holder(
+        token=os.urandom(8).hex(),
+        host=socket.gethostname(),
+        user=_user(),
+        pid=os.getpid(),
+        started=started,
+        since=now,
+        beat=now,
+    )
     with _guard(path):
         found = _read(path)
+        if found is None and _written(path, now):
+            raise _busy(connection, f"somebody whose lease is damaged ({path}): it was written a moment ago")
         if found is not None and not _gone(found, now):
             raise _busy(connection, str(found))
         _write(path, holder, now)
@@ -236,10 +246,9 @@ def _age_s(connection: Connection, link: PurePosixPath) -> float | None:
     """Seconds since the link was touched, by the device's own clock; None where it is gone."""
     stat = connection.run(["stat", "-c", "%Y", str(link)], _CALL_S, check=False).stdout
     now = connection.run(["date", "+%s"], _CALL_S, check=False).stdout
-    try:
-        return float(now) - float(stat)
-    except ValueError:
+    if not (_SECONDS.fullmatch(now.strip()) and _SECONDS.fullmatch(stat.strip())):
         return None
+    return float(int(now) - int(stat))
 
 
 def _link(connection: Connection) -> PurePosixPath:
@@ -270,13 +279,21 @@ def _guard(path: Path) -> Iterator[None]:
 def _read(path: Path) -> Holder | None:
     """The holder; None where there is none, or the file is not what we write."""
     try:
-        return Holder(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return Holder.model_validate_json(read_regular(path))
+    except (OSError, ValueError):
         return None
 
 
+def _written(path: Path, now: float) -> bool:
+    """Whether a file is there and was written so lately that whoever wrote it may still hold the device."""
+    try:
+        return now - path.lstat().st_mtime <= SILENT_S
+    except OSError:
+        return False
+
+
 def _write(path: Path, holder: Holder, beat: float) -> None:
-    write_json(path, {**asdict(holder), "beat": beat})
+    write_json(path, {**holder.model_dump(), "beat": beat})
 
 
 def _user() -> str:

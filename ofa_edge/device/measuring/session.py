@@ -255,6 +255,8 @@ def session_from(facts: dict[str, Any], logits: NDArray[np.float32], reason: str
     if type(settled) is not bool or type(warmup_runs) is not int:
         raise _unreadable(f"settled: {settled!r:.100}, warmup_runs: {warmup_runs!r:.100}")
     ticks = ticks_from(facts)
+    if facts.get("watch") and not ticks:  # nothing else sees that it was slowed down
+        raise _unreadable(f"watch: {facts['watch']!r:.200}")
     reason = reason or ("throttled" if slowed(ticks) else "")
     return Session(tuple(samples), facts["load_ns"], facts["first_ns"], settled, warmup_runs, reason, ticks, logits)
 

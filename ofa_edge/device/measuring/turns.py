@@ -1,7 +1,6 @@
 """Time functions or models in turn on a physical device, with `runners/tvm_turns.cc` or `runners/litert_turns.py`."""
 
 import contextlib
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device import runners
-from ofa_edge.device.measuring.programs import with_threads
+from ofa_edge.device.measuring.programs import last_json, with_threads
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.runners.build import TURNS
 from ofa_edge.errors import DeviceRunError, UnsupportedError
@@ -145,9 +144,9 @@ def open_litert_turns(
 
 def _rounds(stdout: str, turns: int, device: str) -> tuple[NDArray[np.float64], dict[str, str]]:
     try:
-        said = json.loads(stdout.strip().splitlines()[-1])
+        said = last_json(stdout)
         found = np.asarray(said.pop("rounds_ns"), np.float64).reshape(-1, turns)
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, DeviceRunError) as error:
         raise DeviceRunError(
             f"{device} gave no times", f"{error}; it said {stdout[-200:]!r}", "run it again"
         ) from error

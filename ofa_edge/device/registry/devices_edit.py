@@ -15,7 +15,7 @@ from ofa_edge.device.registry.devices_file import (
     read_devices_text,
 )
 from ofa_edge.errors import ConfigError, UsageError
-from ofa_edge.files import private_folder, write_bytes
+from ofa_edge.files import parse_toml, private_folder, write_bytes
 from ofa_edge.names import require_plain
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -93,7 +93,7 @@ def parse_option(text: str) -> tuple[str, str | int]:
     if not equals or not key:
         raise UsageError(f"not an option: {text!r}", "--option takes KEY=VALUE", "--option port=7")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        parsed = parse_toml(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key, value
     return key, parsed if isinstance(parsed, int) else value

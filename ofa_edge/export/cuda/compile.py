@@ -23,7 +23,7 @@ from ofa_edge.export.cuda.limits import Kernel, check
 from ofa_edge.export.cuda.resources import read_resources
 from ofa_edge.export.cuda.worker import SOURCE
 from ofa_edge.export.library_file import LibraryFile
-from ofa_edge.export.process import own_environment
+from ofa_edge.export.process import own_environment, what_to_try
 from ofa_edge.export.tvm.relax import INT8_REASON
 from ofa_edge.files import atomic_path
 from ofa_edge.vocabulary import Precision
@@ -171,7 +171,7 @@ def _in_child(request: Mapping[str, object], scratch: Path) -> dict[str, Any]:
         raise ConversionError(
             "the CUDA compiler process died",
             f"exit status {done.returncode}: {done.stderr.strip()[-800:] or 'it said nothing'}",
-            "check the free memory, then run the same command again",
+            what_to_try(done, "check the free memory, then run the same command again"),
         )
     result: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     if "error" in result:

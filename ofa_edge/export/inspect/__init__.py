@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ofa_edge.errors import ModelFileError
 from ofa_edge.export.inspect.findings import Finding, Inspection, Severity
+from ofa_edge.files import open_regular
 
 __all__ = ["Finding", "Inspection", "Severity", "inspect_model"]
 
@@ -26,7 +27,7 @@ def inspect_model(path: Path, profile: bool = False) -> Inspection:
         ModelFileError: no such file, or it is damaged, or none of these kinds.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(8)
     except OSError as error:
         raise ModelFileError(f"cannot read {path.name}", f"{path}: {error.strerror}", "check the path") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 from ofa_edge.errors import ModelFileError
 from ofa_edge.export.elf import Cubin, ElfError, Links, find_cubins, links
 from ofa_edge.export.inspect.findings import Finding, Inspection
+from ofa_edge.export.model_file import content_of
 
 _TVM_PREFIX, _TVM_MODULE = "__tvm_ffi_", "__tvm_ffi__library_bin"
 _NANO_GLIBC = (2, 27)  # JetPack 4.6's, the oldest system that a built-in target names
@@ -16,7 +17,7 @@ def inspect_library(path: Path) -> Inspection:
     Raises:
         ModelFileError: it is damaged, or not a 64-bit little-endian one.
     """
-    data = path.read_bytes()
+    data = content_of(path)
     try:
         found, cubins = links(data), find_cubins(data)
     except ElfError as error:

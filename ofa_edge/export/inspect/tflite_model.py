@@ -1,14 +1,13 @@
 """A TFLite file as the rules see it: its operators in order, each with its tensors. Reads any file, or says why not."""
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import ModelFileError
-from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
+from ofa_edge.export.model_file import content_of
+from ofa_edge.export.tflite.flatbuffer import DAMAGE, operator_names, unpack
 
-_DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
 QUANTISED = frozenset({"INT8", "UINT8", "INT4"})
 
 
@@ -83,14 +82,14 @@ def read_model(path: Path) -> Model:
         ModelFileError: it is damaged, or cut short.
     """
     try:
-        raw = unpack(path.read_bytes())
+        raw = unpack(content_of(path))
         names = operator_names(raw)
         kinds = _tensor_kinds()
         subgraphs = tuple(_subgraph(raw, at, names, kinds) for at in range(len(raw.subgraphs)))
         metadata = tuple((entry.name or b"").decode(errors="replace") for entry in raw.metadata or ())
         description = (raw.description or b"").decode(errors="replace")
         weights, behind = _weights(raw)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise ModelFileError(
             f"{path.name} is a damaged TFLite file",
             f"{path}: {type(error).__name__} while reading its tables: {error}",

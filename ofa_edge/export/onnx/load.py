@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ModelFileError
+from ofa_edge.files import LARGEST_MODEL, read_regular
 
 if TYPE_CHECKING:
     import onnx
 
 _TESTED_OPSET = 17
+_OTHER_WIDTHS = (25, 26, 27, 28)  # TensorProto's types of two and six bits
 COUNTS_BELOW = 1024
 """Bytes. Shapes, axes and scales are smaller, and what they count decides whether a node converts."""
 
@@ -42,8 +44,10 @@ def load_model(path: Path, weights: bool = True, *, strict: bool = True) -> Load
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(path, load_external_data=False)
+        model = onnx.load_model_from_string(read_regular(path, LARGEST_MODEL))
         _check_versions(model, path)
+        for tensor in tensors(model.graph):
+            _require_whole(tensor)
         files = _data_files(model, path)
         if strict:
             onnx.checker.check_model(path)
@@ -51,7 +55,7 @@ def load_model(path: Path, weights: bool = True, *, strict: bool = True) -> Load
             if _is_outside(tensor) and (weights or _counts(tensor)):
                 onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
                 tensor.data_location = onnx.TensorProto.DEFAULT
-    except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
+    except (DecodeError, onnx.checker.ValidationError, OSError, ValueError, TypeError, KeyError) as error:
         raise ModelFileError(
             f"{path.name} is not a valid ONNX file",
             f"{path}: {' '.join(str(error).split()) or type(error).__name__}",
@@ -105,6 +109,21 @@ def bytes_of(tensor: "onnx.TensorProto") -> int:
     if tensor.data_type in four:
         return (count + 1) // 2
     return count * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+
+
+def _require_whole(tensor: "onnx.TensorProto") -> None:
+    """Raise ValueError where a tensor's values are not as many as its shape says."""
+    if min(tensor.dims, default=0) < 0:
+        raise ValueError(f"tensor '{tensor.name}' has a negative size: {list(tensor.dims)}")
+    if _is_outside(tensor):
+        facts = {each.key: int(each.value) for each in tensor.external_data if each.key in ("offset", "length")}
+        if facts.get("offset", 0) < 0 or facts.get("length", bytes_of(tensor)) != bytes_of(tensor):
+            raise ValueError(f"tensor '{tensor.name}' has {bytes_of(tensor)} bytes, not those at {facts}")
+    elif tensor.HasField("raw_data") and tensor.data_type not in _OTHER_WIDTHS:
+        if len(tensor.raw_data) != bytes_of(tensor):
+            raise ValueError(f"tensor '{tensor.name}' has {len(tensor.raw_data)} bytes for {list(tensor.dims)}")
+    else:
+        array_of(tensor)  # which counts them
 
 
 def _data_files(model: "onnx.ModelProto", path: Path) -> dict[Path, int]:

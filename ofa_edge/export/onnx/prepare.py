@@ -52,7 +52,9 @@ def prepare(given: Given, out: Path, outputs: Sequence[tuple[str, Shape]]) -> tu
     try:
         return tuple(run_worker(__name__, [str(given.path), str(out), json.dumps(facts)]))
     except WorkerDiedError as error:
-        raise ConversionError(f"preparing {given.path.name} ended unexpectedly", str(error), _HINT) from error
+        raise ConversionError(
+            f"preparing {given.path.name} ended unexpectedly", str(error), error.hint or _HINT
+        ) from error
 
 
 def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:

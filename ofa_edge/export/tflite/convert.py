@@ -20,7 +20,7 @@ from ofa_edge.errors import ConversionError, DataError, UnknownNameError, Unsupp
 from ofa_edge.export.onnx.graph import Graph, PartRefusedError, read_graph
 from ofa_edge.export.onnx.lifted import lift
 from ofa_edge.export.onnx.part import save_part
-from ofa_edge.export.process import how_it_ended
+from ofa_edge.export.process import how_it_ended, what_to_try
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
 from ofa_edge.export.tflite.process import run_tensorflow
 from ofa_edge.export.tflite.rewrites import names
@@ -228,5 +228,5 @@ def _run_worker(arguments: list[str], part: Path) -> None:
         raise ConversionError(
             "the TFLite conversion process ended unexpectedly",
             how_it_ended(done),
-            "signal 9 means that memory ran out: free some; otherwise check which tensorflow-cpu is installed",
+            what_to_try(done, "check which tensorflow-cpu is installed"),
         ) from None

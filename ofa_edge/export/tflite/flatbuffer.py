@@ -1,11 +1,14 @@
 """TFLite files as objects of their schema, to read and to change, and back to bytes."""
 
+import struct
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 
+DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
+"""What reading the tables of a damaged flatbuffer raises."""
 _MODEL_ID = b"TFL3"
 _ALIGNMENT = 16  # of constants, as TFLite's schema asks
 

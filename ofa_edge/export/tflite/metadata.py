@@ -6,7 +6,6 @@ schema of 2023, imports TensorFlow and stamps the time into the file.
 """
 
 import io
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,12 @@ import flatbuffers
 import numpy as np
 from tensorflow_lite_support.metadata import metadata_schema_py_generated as tables
 
+from ofa_edge.archives import DAMAGED_ZIP, zip_member
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError
-from ofa_edge.export.tflite.flatbuffer import pack, unpack
-from ofa_edge.files import pretty_json, write_bytes
+from ofa_edge.export.model_file import content_of
+from ofa_edge.export.tflite.flatbuffer import DAMAGE, pack, unpack
+from ofa_edge.files import LARGEST_TEXT, parse_json, pretty_json, write_bytes
 
 LABELS_FILE = "labels.txt"
 FACTS_FILE = "ofa_edge.json"
@@ -113,21 +114,26 @@ def read_metadata(path: Path) -> Metadata:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    content = path.read_bytes()
+    content = content_of(path)
     try:
         model = schema.Model.GetRootAs(content)
         entries = (model.Metadata(i) for i in range(model.MetadataLength()))
         place = next(entry.Buffer() for entry in entries if entry.Name() == _FIELD)
         packed = model.Buffers(place).DataAsNumpy().tobytes()
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            labels = archive.read(LABELS_FILE).decode().splitlines() if LABELS_FILE in archive.namelist() else []
-            facts = json.loads(archive.read(FACTS_FILE))
-    except (StopIteration, KeyError, zipfile.BadZipFile) as error:
+            listed = zip_member(archive, LABELS_FILE, LARGEST_TEXT) if LABELS_FILE in archive.namelist() else b""
+            labels = listed.decode().splitlines()
+            facts = parse_json(zip_member(archive, FACTS_FILE, LARGEST_TEXT))
+        return _metadata(packed, labels, facts)
+    except (*DAMAGE, *DAMAGED_ZIP, StopIteration) as error:
         raise ConversionError(
             f"{path.name} carries no metadata of ofa-edge",
             f"no {_FIELD.decode()} entry or {FACTS_FILE} in {path}",
             "build the artifact again, or give a file that `ofa-edge build` made",
         ) from error
+
+
+def _metadata(packed: bytes, labels: Sequence[str], facts: Any) -> Metadata:
     table = tables.ModelMetadataT.InitFromPackedBuf(packed)
     units = table.subgraphMetadata[0].inputTensorMetadata[0].processUnits
     mean, std = (tuple(map(float, getattr(units[0].options, name))) if units else () for name in ("mean", "std"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.process import how_it_ended
+from ofa_edge.export.process import how_it_ended, what_to_try
 from ofa_edge.export.tflite.process import run_tensorflow
 from ofa_edge.extras import installed
 
@@ -56,7 +56,7 @@ def try_nodes(paths: Sequence[Path]) -> tuple[Trial, ...]:
         raise ConversionError(
             "the process that tries nodes in TensorFlow ended unexpectedly",
             how_it_ended(done),
-            "check which tensorflow-cpu is installed, and that there is memory for the network's weights",
+            what_to_try(done, "check which tensorflow-cpu is installed, and that there is memory for the weights"),
         )
     facts = json.loads(done.stdout.strip().splitlines()[-1])
     return tuple(Trial(tuple(Refusal(**each) for each in one["refused"]), tuple(one["untried"])) for one in facts)

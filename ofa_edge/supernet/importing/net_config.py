@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import parse_json
+from ofa_edge.files import parse_json, read_regular
 from ofa_edge.schema import explain
 from ofa_edge.space import make_divisible
 
@@ -177,6 +177,6 @@ def read_image_size(path: Path) -> int:
 def read_json(path: Path) -> Any:
     """Parsed JSON of a file. Raises ConfigError."""
     try:
-        return parse_json(path.read_bytes())
+        return parse_json(read_regular(path))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"cannot read {path.name}", f"{path}: {error}", HINT) from error

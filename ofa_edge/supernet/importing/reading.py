@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ofa_edge.errors import WeightsError
+from ofa_edge.files import open_regular
 
 Container = Literal["safetensors", "torch zip", "torch legacy"]
 HINT = "use the published file whole and unchanged, or save a plain state_dict with torch.save"
@@ -53,14 +54,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise WeightsError("not a checkpoint", f"{path} holds a {type(loaded).__name__}, wanted tensors by name", HINT)
     beside = sorted(str(key) for key in loaded if key != STATE) if STATE in loaded else []
     notes = (f"left out beside the weights: {_some(beside)}",) if beside else ()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         container: Container = "torch zip" if file.read(2) == b"PK" else "torch legacy"
     return Checkpoint(path.name, container, _checked(loaded.get(STATE, loaded), path), notes)
 
 
 def _is_safetensors(path: Path) -> bool:
     """Eight bytes of length, then a JSON header (huggingface/safetensors, format)."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(9)
     return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ofa_edge.cache import StageCache
 from ofa_edge.errors import BudgetError, ConfigError, UnsupportedError
 from ofa_edge.names import require_plain
+from ofa_edge.output import reserved
 from ofa_edge.records.manifest import Manifest
 from ofa_edge.records.search import FleetRecord, SearchRecord
 from ofa_edge.runtimes import FASTEST
@@ -265,5 +266,6 @@ def build_fleet(fleet: Fleet, cache: StageCache, command: Sequence[str], on_stag
                 subnet, records = search_together(runner, [plan.search for plan in plans])
                 return subnet, changed(records[place], fleet=facts)
 
-            manifests[index] = build(plan, cache, command, on_stage, find)
+            with reserved(plan.out):
+                manifests[index] = build(plan, cache, command, on_stage, find)
     return [manifests[index] for index in range(len(fleet.plans))]

@@ -1,6 +1,5 @@
 """Arrays in a .npz file: those of a network of several inputs, each under its input's name."""
 
-import zipfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.archives import read_arrays
 from ofa_edge.data.dataset import Samples
 from ofa_edge.errors import ConfigError, DataError
+from ofa_edge.files import open_regular
 from ofa_edge.network import Input
 
 LABELS = "labels"
+_ONE_ARRAY = b"\x93NUMPY"
 _EXACT = 2**24  # the largest whole number up to which float32 has all
 
 
@@ -57,11 +59,11 @@ def named_arrays(path: Path, inputs: Sequence[Input]) -> tuple[Samples, bool]:
 def load_arrays(path: Path, hint: str, only: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
     """The arrays of a .npz file, or those of these names. Raises DataError for what is none."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
+        with open_regular(path) as file:
+            if file.read(len(_ONE_ARRAY)) == _ONE_ARRAY:
                 raise DataError("not a .npz file", f"{path}: it holds one array", hint)
-            return {name: file[name] for name in file.files if only is None or name in only}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        return read_arrays(path, only)
+    except (OSError, ValueError) as error:
         raise DataError("cannot read the inputs", f"{path}: {error}", hint) from error
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ofa_edge.cache import StageCache
+from ofa_edge.output import reserved
 from ofa_edge.records.manifest import Manifest
 from ofa_edge.workflows.build.base import BuildOptions, Plan
 from ofa_edge.workflows.build.build import build
@@ -18,8 +19,9 @@ def plan_build(options: BuildOptions) -> Plan:
 
 
 def run_build(plan: Plan, cache: StageCache, command: Sequence[str], on_stage: OnStage) -> Manifest:
-    """Run a plan, as `build` and `build_model` do."""
-    if isinstance(plan, ModelPlan):
-        return build_model(plan, cache, command, on_stage)
-    assert isinstance(plan, SupernetPlan)
-    return build(plan, cache, command, on_stage)
+    """Run a plan, as `build` and `build_model` do; OutputError before any work where another build has its folder."""
+    with reserved(plan.out):
+        if isinstance(plan, ModelPlan):
+            return build_model(plan, cache, command, on_stage)
+        assert isinstance(plan, SupernetPlan)
+        return build(plan, cache, command, on_stage)

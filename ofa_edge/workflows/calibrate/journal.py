@@ -1,6 +1,7 @@
 """Samples of a calibration as they come: JSON lines, each synced before the next run begins, so that nothing is lost.
 
-The first line says which plan they belong to. A line that a crash cut short is left out; another plan begins anew.
+The first line says which plan they belong to. A last line that a crash cut short is left out; another plan begins anew.
+Any other line that cannot be read is measured again, and said; the file as it was is kept beside the new one.
 """
 
 import json
@@ -8,17 +9,21 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from ofa_edge.files import append_json, canonical_json, write_bytes
+from ofa_edge.errors import ConfigError
+from ofa_edge.files import append_json, canonical_json, parse_json, read_regular, write_bytes
 from ofa_edge.metrics import mad
+from ofa_edge.schema import Strict
 
 _SLOWED = 1.15  # a run in which everything was so much slower than usual does not count
 _POLISHES = 15
 _LEAST_RELATIVE_SE = 0.003  # of a median: what sessions have in common is not seen between them
+_LARGEST = 1_000_000_000  # bytes
 _ONE_SESSION = 0.03  # relative standard error where one session has to do
 
 
@@ -60,12 +65,10 @@ class Run:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Run":
-        """Inverse of `to_json`."""
-        names = tuple(value["names"])
-        ns = np.asarray(value["ns"], np.float64).reshape(-1, len(names))
-        facts = {name: value[name] for name in ("session", "chunk", "seconds", "rounds", "dropped", "facts")}
-        return cls(names=names, ns=ns, **facts)
+    def from_json(cls, line: bytes) -> "Run":
+        """Inverse of `to_json`, of a line of the file. Raises ValueError: it is damaged."""
+        facts = dict(_RunLine.model_validate_json(line))
+        return cls(**{**facts, "ns": np.asarray(facts["ns"], np.float64).reshape(-1, len(facts["names"]))})
 
     @property
     def medians(self) -> NDArray[np.float64]:
@@ -73,22 +76,55 @@ class Run:
         return np.asarray(np.median(self.ns[1:] if len(self.ns) > 1 else self.ns, axis=0) / 1e6)
 
 
+class _RunLine(Strict):
+    """A `Run` as it stands in the file."""
+
+    session: int = Field(ge=0)
+    chunk: int = Field(ge=0)
+    names: tuple[str, ...] = Field(min_length=1)
+    ns: tuple[tuple[Annotated[int, Field(ge=1, lt=1 << 62)], ...], ...]
+    seconds: float = Field(ge=0)
+    rounds: int = Field(ge=0)
+    dropped: str
+    facts: dict[str, str]
+
+    @model_validator(mode="after")
+    def _rows(self) -> Self:
+        if any(len(row) != len(self.names) for row in self.ns):
+            raise ValueError("ns has not one figure of each name in every round")
+        return self
+
+
 class Journal:
-    """The file of one calibration's runs."""
+    """The file of one calibration's runs.
+
+    Attributes:
+        path: the file.
+        runs: that it holds.
+        damaged: numbers of its lines, counted from 1, that could not be read; their runs are missing.
+    """
 
     def __init__(self, path: Path, head: Mapping[str, Any]) -> None:
-        """Go on with the file where its first line is `head`; else begin anew, and lay the file aside as `.old`."""
+        """Go on with the file where its first line is `head`; else begin anew, and lay the file aside as `.old`.
+
+        Raises:
+            ConfigError: what stands there cannot be read.
+            OutputError: the file cannot be written.
+        """
         self.path = path
         self.runs: list[Run] = []
+        damaged: list[int] = []
         lines = _lines(path)
-        if lines and lines[0] == json.loads(canonical_json(head)):
-            for line in lines[1:]:
+        same = bool(lines) and _value(lines[0]) == json.loads(canonical_json(head))
+        for number, line in enumerate(lines[1:] if same else (), 2):
+            try:
                 self.runs.append(Run.from_json(line))
-            kept = [head, *(run.to_json() for run in self.runs)]
-        else:
-            kept = [head]
-            if lines:
-                path.replace(path.with_name(f"{path.name}.old"))
+            except ValueError:
+                damaged.append(number)
+        self.damaged = tuple(damaged)
+        if damaged or (lines and not same):
+            path.replace(path.with_name(f"{path.name}.{'damaged' if damaged else 'old'}"))
+        kept = [head, *(run.to_json() for run in self.runs)]
         write_bytes(path, b"".join(canonical_json(line) + b"\n" for line in kept))  # without a torn last line
 
     def add(self, run: Run) -> None:
@@ -159,19 +195,21 @@ def _polish(runs: Sequence[Run]) -> tuple[dict[str, NDArray[np.float64]], list[f
     return values, effects.tolist()
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file, up to the first that cannot be read."""
-    found: list[dict[str, Any]] = []
+def _lines(path: Path) -> list[bytes]:
+    """The whole lines of a file; what a crash left of a last one is none. Raises ConfigError."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path, _LARGEST)
     except FileNotFoundError:
         return []
-    for line in content.split(b"\n")[:-1]:
-        try:
-            value = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(value, dict):
-            break
-        found.append(value)
-    return found
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path.name}", f"{path}: {error.strerror}", "move it away to begin anew"
+        ) from error
+    return content.split(b"\n")[:-1]
+
+
+def _value(line: bytes) -> Any:
+    try:
+        return parse_json(line)
+    except ValueError:
+        return None

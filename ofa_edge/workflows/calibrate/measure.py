@@ -59,6 +59,9 @@ def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], 
         models = export_items(plan, cache, say)
         export_s = time.perf_counter() - start
         journal = Journal(plan.options.out / f"{plan.name}.samples.jsonl", _head(plan, fingerprint))
+        if journal.damaged:
+            lines = ", ".join(map(str, journal.damaged))
+            say(f"lines {lines} of {journal.path.name} cannot be read and are measured again ({journal.path}.damaged)")
         say(f"exported {len(models)} models in {export_s:.0f} s; {journal.seconds:.0f} s measured before")
         with held(connection) as conditions, turns.open(connection, plan.target, SAMPLE_US) as program:
             assert conditions is not None  # `check_timeable` refuses emulated devices

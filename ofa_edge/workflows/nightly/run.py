@@ -19,7 +19,7 @@ from ofa_edge.verify.regression import Colour, Past, Rules
 from ofa_edge.workflows.nightly.bench import BenchMaker, Duel, make_duel, open_bench
 from ofa_edge.workflows.nightly.device_night import DeviceJob, failed
 from ofa_edge.workflows.nightly.fleet import DeviceEntry, DeviceFleet
-from ofa_edge.workflows.nightly.history import History, append, read_history
+from ofa_edge.workflows.nightly.history import DamagedHistoryError, History, append, read_history
 from ofa_edge.workflows.nightly.past_nights import past_of
 from ofa_edge.workflows.nightly.privacy import Pseudonyms
 from ofa_edge.workflows.nightly.store import Store
@@ -161,6 +161,8 @@ def _duels(
                 continue
             device_name, data = entry.device or device, fleet.data_folder(name)
             found.append(hardware.make_duel(name, golden, candidate, device_name, fleet.file.protocol, data))
+        except DamagedHistoryError as error:
+            job.record(name, "run", Decision(Colour.INCONCLUSIVE, "history-damaged", f"{error.what}: {error.why}"))
         except OfaEdgeError as error:
             reason = f"{error.what}: {error.why}"
             job.record(name, "run", Decision(Colour.INCONCLUSIVE, "no-candidate", reason))

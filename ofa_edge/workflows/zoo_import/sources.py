@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UsageError
-from ofa_edge.files import parse_json
+from ofa_edge.files import open_regular, parse_json, read_regular
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.header import read_weights_file
@@ -110,11 +110,11 @@ def _files_of(path: Path) -> list[Path]:
 
 def _kind_of(path: Path) -> str:
     """By content: a net.config has blocks, a run.config an image size, all else is weights."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if file.read(64).lstrip()[:1] != b"{":
             return WEIGHTS
     try:
-        value = parse_json(path.read_bytes())
+        value = parse_json(read_regular(path))
     except (ValueError, RecursionError):
         return WEIGHTS
     return NET_CONFIG if "blocks" in value else RUN_CONFIG
@@ -132,7 +132,7 @@ def find_space(name: str) -> Space:
     if path.suffix == ".safetensors":
         return read_weights_file(path).space
     try:
-        return Space.from_json(parse_json(path.read_bytes()))
+        return Space.from_json(parse_json(read_regular(path)))
     except (ValueError, TypeError) as error:
         raise ConfigError(
             "not a search space", f"{path}: {error}", "a space as JSON, as import.json holds one"

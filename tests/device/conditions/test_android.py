@@ -92,9 +92,15 @@ def test_a_phone_whose_battery_says_nothing_is_refused():
     assert refusal(found).reason == "battery-unknown"
 
 
+@pytest.mark.parametrize("level", ["²", "9" * 5000, "1e2"])
+def test_a_level_that_is_no_number_is_refused(level):
+    assert refusal(phone(level=level)[0]).reason == "battery-unknown"
+
+
 def test_parsing():
     facts = battery_facts(BATTERY.format(level=44, usb="true", status=2))
     assert (facts["level"], facts["USB powered"], facts["Wireless powered"]) == ("44", "true", "false")
     assert battery_facts("level: 44") == {}
     assert thermal_status(THERMAL.format(3)) == 3
-    assert thermal_status("Thermal Status: hot") is None
+    for strange in ("hot", "9" * 5000, "²"):
+        assert thermal_status(f"Thermal Status: {strange}") is None

@@ -45,6 +45,18 @@ def test_a_machine_that_tells_nothing_can_be_measured():
     assert look.facts == {"governor": "not available", "temperature": "not available"}
 
 
-@pytest.mark.parametrize(("ranges", "cores"), [("0", 1), ("0-3", 4), ("0-1,4,6-7", 5), ("", 1), ("x-y", 1)])
+@pytest.mark.parametrize(
+    ("ranges", "cores"),
+    [
+        ("0", 1),
+        ("0-3", 4),
+        ("0-1,4,6-7", 5),
+        ("", 1),
+        ("x-y", 1),
+        ("0-²", 1),
+        ("0-" + "9" * 5000, 1),
+        ("0-99999999", 1),
+    ],
+)
 def test_cores(ranges, cores):
     assert cores_in(ranges) == cores

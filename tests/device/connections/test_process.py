@@ -194,3 +194,36 @@ def _gone(pid):
             return True
         time.sleep(0.01)
     return False
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_flood_of_output_is_stopped_and_named(local, stream):
+    flood = f"import sys\nwhile True: sys.{stream}.write('x' * 1000000)"
+    with pytest.raises(DeviceRunError, match="does not stop talking") as caught:
+        local.run([PYTHON, "-c", flood], 600)
+    assert "64 MiB" in caught.value.why
+
+
+def test_a_long_answer_that_ends_too_late_is_one_as_well(local):
+    with pytest.raises(DeviceRunError, match="does not stop talking"):
+        local.run([PYTHON, "-c", "import sys; sys.stdout.write('x' * (70 << 20))"], 600)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "dangling"])
+def test_what_is_pulled_is_a_file_or_an_error(tmp_path, kind):
+    class Other(LocalConnection):
+        def _fetch(self, remote, local):
+            local.unlink()
+            if kind == "folder":
+                (local / "inside").mkdir(parents=True)
+            else:
+                local.symlink_to("/etc/passwd" if kind == "link" else "/nowhere")
+
+    connection = Other()
+    source = tmp_path / "source"
+    source.write_text("x")
+    with connection.workdir() as work:
+        connection.push(source, work / "data")
+        with pytest.raises(DeviceRunError, match="no file"):
+            connection.pull(work / "data", tmp_path / "back")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]

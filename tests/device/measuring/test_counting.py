@@ -17,7 +17,9 @@ def test_the_marks_own_cost_is_taken_off():
     assert found.spread == pytest.approx(10 / 1005)
 
 
-@pytest.mark.parametrize("text", ["", "MARK 0 5\n", "nonsense\n", "MARK 0 1\nMARK 1 2\n"])
+@pytest.mark.parametrize(
+    "text", ["", "MARK 0 5\n", "nonsense\n", "MARK 0 1\nMARK 1 2\n", marks(0, 9, 10, 19), marks(*["9" * 5000] * 4)]
+)
 def test_too_few_marks_are_no_count(text):
     with pytest.raises(DeviceRunError, match="no instructions"):
         instructions_from_marks(text, "QEMU")

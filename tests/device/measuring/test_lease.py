@@ -114,11 +114,38 @@ def test_the_lease_of_a_holder_elsewhere_counts_while_it_beats(folders):
             pass
 
 
-def test_a_damaged_lease_holds_nobody_off(folders):
-    lease_file(folders, LocalConnection()).parent.mkdir()
-    lease_file(folders, LocalConnection()).write_text("{")
+DAMAGES = ("{", "[]", "", "\0", '{"pid": 1}', "[" * 5000, "9" * 5000)
+STRANGE = {"pid": "1", "beat": "now", "started": None, "since": 1e300, "token": ["a"], "host": 3}
+
+
+@pytest.mark.parametrize("content", [*DAMAGES, *STRANGE])
+def test_a_damaged_lease_holds_others_off_until_nobody_can_be_behind_it(folders, content):
+    path = lease_file(folders, LocalConnection())
     with hold(LocalConnection()):
+        rewrite(path, **{"host": "elsewhere", **({content: STRANGE[content]} if content in STRANGE else {})})
+        if content in DAMAGES:
+            path.write_text(content)
+        with pytest.raises(DeviceBusyError) as caught, hold(LocalConnection()):
+            pass
+        assert "damaged" in caught.value.why
+        long_ago = time.time() - 2 * leases.SILENT_S
+        os.utime(path, (long_ago, long_ago))
+        with hold(LocalConnection()):
+            pass
+
+
+@pytest.mark.parametrize("answer", ["nan", "inf", "9" * 5000, "\u00b2\u00b2", "1e3", "-1", "tomorrow"])
+def test_a_clock_that_tells_no_time_makes_no_lease_old(folders, answer):
+    class OddClock(Remote):
+        def run(self, argv, timeout_s, env=None, check=True):
+            if argv[:2] == ["date", "+%s"]:
+                return Completed(tuple(argv), 0, f"{answer}\n", "", 0.0)
+            return super().run(argv, timeout_s, env, check)
+
+    (folders / "on-device").symlink_to("0123456789ab-1-1")
+    with pytest.raises(DeviceBusyError), hold(OddClock()):
         pass
+    assert str((folders / "on-device").readlink()) == "0123456789ab-1-1"
 
 
 def _age(link, seconds):

@@ -2,6 +2,7 @@ import pytest
 
 from ofa_edge.device.measuring.session import session_from
 from ofa_edge.device.measuring.watch import Tick, slowed, ticks_from
+from ofa_edge.errors import DeviceRunError
 
 
 def ticks(clocks, ceiling=1800):
@@ -34,10 +35,16 @@ def test_what_the_runner_prints():
     assert ticks_from(facts) == (Tick(3, 51.5, (1800,), (1800,)), Tick(1004, None, (None,), (1800,)))
     for other in ({}, {"watch": 3}, {"watch": [1]}, {"watch": [[1, 2]]}, {"watch": [["x", None, [], []]]}):
         assert ticks_from(other) == ()
+        if other:  # a watch that cannot be read must not pass for one that saw nothing
+            with pytest.raises(DeviceRunError, match="latency"):
+                session_from({**GOOD, **other}, None, "")
+
+
+GOOD = {"latency_ns": [5, 6], "load_ns": 1, "first_ns": 2, "settled": True}
 
 
 def test_a_session_in_which_the_clock_fell_is_invalid():
-    facts = {"latency_ns": [5, 6], "load_ns": 1, "first_ns": 2, "settled": True}
+    facts = dict(GOOD)
     facts["watch"] = [[1000 * i, 70000, [khz], [1800]] for i, khz in enumerate([1800] * 5 + [1000] * 5)]
     found = session_from(facts, None, "")
     assert (found.valid, found.reason, len(found.ticks)) == (False, "throttled", 10)

@@ -1,5 +1,7 @@
 """Inspection of ONNX files: what would not convert, and what would convert into something slow."""
 
+import os
+
 import numpy as np
 import onnx
 import pytest
@@ -197,6 +199,39 @@ def test_damaged_files(onnx_path, tmp_path):
         path.write_bytes(content)
         with pytest.raises(ModelFileError, match=r"m\.onnx is not a valid ONNX file"):
             ruled(path)
+
+
+@pytest.mark.parametrize("dims", [(4, 9), (4, 9, 10), (10**9,) * 4, (-4, -81), (0,)])
+def test_a_shape_that_its_bytes_do_not_fill_is_damage(tmp_path, dims):
+    path = save_model(tmp_path / "m.onnx", "logits = Add(input, w)", SMALL, w=np.ones(SMALL, np.float32))
+    for packed in (True, False):
+        model = onnx.load(path)
+        weights = model.graph.initializer[0]
+        weights.dims[:] = dims
+        if not packed:
+            weights.ClearField("raw_data")
+            weights.float_data.extend([1.0] * 324)
+        (tmp_path / "damaged.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(ModelFileError, match="not a valid ONNX file"):
+            ruled(tmp_path / "damaged.onnx")
+
+
+@pytest.mark.parametrize(
+    "facts", [{"offset": "-8"}, {"length": "-1"}, {"length": "8"}, {"offset": "x"}, {"offset": "9" * 5000}]
+)
+def test_data_that_lies_nowhere_is_damage(with_data, facts):
+    model = onnx.load(with_data, load_external_data=False)
+    for each in model.graph.initializer[0].external_data:
+        each.value = facts.get(each.key, each.value)
+    with_data.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelFileError, match="not a valid ONNX file"):
+        ruled(with_data)
+
+
+def test_a_pipe_is_no_model(tmp_path):
+    os.mkfifo(tmp_path / "m.onnx")
+    with pytest.raises(ModelFileError, match=r"cannot read m\.onnx"):
+        inspect_model(tmp_path / "m.onnx")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -154,6 +155,40 @@ def test_an_interrupted_calibration_goes_on_where_it_stopped(plan: CalibrationPl
     lines = path.read_bytes().split(b"\n")
     assert all(json.loads(line) for line in lines[:-1])
     assert concluded(plan, journal).within10 == 1.0
+
+
+LINES = {
+    "a byte": lambda line: b"\0" + line[1:],
+    "an end": lambda line: line[:40],
+    "a column": lambda line: re.sub(rb"\[\d+,", b"[", line, count=1),
+    "a key": lambda line: line.replace(b'"rounds"', b'"round"'),
+    "no time": lambda line: re.sub(rb"\[\d+,", b"[0,", line, count=1),
+    "endless": lambda line: re.sub(rb"\[\d+,", b"[1e400,", line, count=1),
+    "digits": lambda line: re.sub(rb"\[\d+,", b"[" + b"9" * 5000 + b",", line, count=1),
+    "no object": lambda line: b"[]",
+}
+
+
+@pytest.mark.parametrize("damage", LINES)
+def test_a_damaged_line_in_the_middle_costs_its_own_run_alone(plan: CalibrationPlan, damage: str) -> None:
+    whole, _ = measured(plan)
+    path = plan.options.out / "samples.jsonl"
+    lines = path.read_bytes().split(b"\n")
+    lines[2] = LINES[damage](lines[2])
+    path.write_bytes(b"\n".join(lines))
+    damaged = Journal(path, plan.facts())
+    assert (damaged.damaged, len(damaged.runs)) == ((3,), whole.calls - 1)
+    assert path.with_name("samples.jsonl.damaged").read_bytes() == b"\n".join(lines)
+    program, journal = measured(plan)
+    assert (program.calls, len(journal.runs)) == (1, whole.calls)
+    assert concluded(plan, journal).within10 == 1.0
+
+
+def test_samples_of_a_plan_that_cannot_be_read_are_laid_aside(plan: CalibrationPlan) -> None:
+    path = plan.options.out / "samples.jsonl"
+    path.write_bytes(b"\0\0\nmany hours\n")
+    assert Journal(path, plan.facts()).runs == []
+    assert path.with_name("samples.jsonl.old").read_bytes() == b"\0\0\nmany hours\n"
 
 
 def test_samples_of_another_plan_are_not_joined(plan: CalibrationPlan) -> None:

@@ -147,6 +147,17 @@ def test_without_a_baseline_nothing_is_proved(tmp_path):
     assert "baseline accept net" in night.series[0].reason
 
 
+def test_a_damaged_history_stops_the_judgement_that_stands_on_it(fleet):
+    night_of(fleet, slower=1.5)
+    lines = fleet.history.read_bytes().splitlines(keepends=True)
+    fleet.history.write_bytes(lines[0] + b'{"artifact":"net","at":"2026\n' + lines[1])
+    night = night_of(fleet)
+    assert (night.colour, night.series[0].code) == ("INCONCLUSIVE", "history-damaged")
+    assert "history.jsonl:2" in night.series[0].reason
+    accept(fleet, "net")
+    assert night_of(fleet).colour == "GREEN"
+
+
 def test_without_a_candidate_nothing_is_proved(fleet, tmp_path):
     (tmp_path / "out" / "manifest.json").unlink()
     assert run_fleet(fleet, hardware=hardware({})).series[0].code == "no-candidate"

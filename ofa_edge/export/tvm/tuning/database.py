@@ -8,7 +8,6 @@ import contextlib
 import datetime
 import functools
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -18,7 +17,7 @@ from typing import Any
 
 from ofa_edge.errors import OutputError
 from ofa_edge.export.tvm.schedules import Knobs
-from ofa_edge.files import canonical_json, sha256_bytes, write_json
+from ofa_edge.files import LARGEST_MODEL, canonical_json, parse_json, read_regular, sha256_bytes, write_json
 
 VARIABLE = "OFA_EDGE_TUNE_DB"
 SCHEMA = 1
@@ -154,7 +153,7 @@ class Database:
     def damage(self) -> str | None:
         """What is wrong with the file; None where it is sound or absent."""
         try:
-            _check(json.loads(self.path.read_bytes()))
+            _check(parse_json(read_regular(self.path, LARGEST_MODEL)))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -168,7 +167,7 @@ class Database:
     def _read(self) -> dict[str, dict[str, Any]]:
         if not self.path.exists() or self.damage() is not None:
             return {_FUNCTIONS: {}, _NETWORKS: {}}
-        content: dict[str, dict[str, Any]] = json.loads(self.path.read_bytes())
+        content: dict[str, dict[str, Any]] = parse_json(read_regular(self.path, LARGEST_MODEL))
         return content
 
     def _put(self, kind: str, where: Place, name: str, record: Mapping[str, Any]) -> None:

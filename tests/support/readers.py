@@ -1,0 +1,465 @@
+"""Every way by which something from outside comes into ofa-edge, each with small valid files: for the fuzzer."""
+
+import io
+import json
+import struct
+import sysconfig
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from fuzzing import Reader
+from manifests import SPACE, SUBNET, manifest
+from nights import accuracy, night, series
+from onnx_text import save_model
+from PIL import Image
+from places import ROOT
+from safetensors.numpy import save
+from scripted_device import Scripted
+from tiny_tflite import tiny_tflite
+
+from ofa_edge.device.protocol import Completed
+from ofa_edge.files import canonical_json, sha256_file
+from ofa_edge.space import Space
+
+Read = Callable[[Path], object]
+
+
+def all_readers(scratch: Path) -> tuple[Reader, ...]:
+    """All of them; `scratch` is for files that their seeds are made by."""
+    found = (*_settings(), *_records(scratch), *_models(scratch), *_images(), *_answers(), *_supernets())
+    assert len({reader.name for reader in found}) == len(found)
+    return found
+
+
+def _text(*parts: str) -> tuple[bytes, ...]:
+    return tuple(part.encode() for part in parts)
+
+
+def _files(folder: Path, pattern: str, most: int = 3) -> tuple[bytes, ...]:
+    return tuple(path.read_bytes() for path in sorted(folder.glob(pattern))[:most])
+
+
+# -- what users write -------------------------------------------------------------------------------------------------
+
+DEVICES = """
+schema = 1
+[devices.pi]
+kind = "ssh"
+host = "pi.local"
+user = "me"
+[devices.phone]
+kind = "adb"
+serial = "0123"
+"""
+FLEET = """
+schema = 1
+folder = "nightly"
+[protocol]
+pairs = 6
+session_seconds = 0.5
+images = 16
+[artifacts.net]
+build = "out"
+[devices.pi]
+targets = ["raspberry-pi-4"]
+deadline_minutes = 10
+"""
+LABELS = '0 = "zero"\n1 = "T-shirt/top"\n'
+
+
+def _settings() -> Iterator[Reader]:
+    from ofa_edge.data.labels import listed_labels, read_labels
+    from ofa_edge.device.registry.devices_file import parse_devices_file, read_devices_text
+    from ofa_edge.latency.load import read_latency_file
+    from ofa_edge.latency.lookup_yaml import read_table
+    from ofa_edge.search.load_predictor import load_predictor
+    from ofa_edge.supernet.given_subnet import read_subnet
+    from ofa_edge.supernet.header import read_weights_file
+    from ofa_edge.supernet.importing.net_config import read_image_size, read_net_config
+    from ofa_edge.targets import read_target
+    from ofa_edge.training.recipe_files import load_recipe
+    from ofa_edge.workflows.nightly.fleet import load_fleet
+    from ofa_edge.workflows.zoo_import.sources import find_space
+
+    def labels(path: Path) -> object:
+        return read_labels(path.parent, ("0", "1"))
+
+    def given(path: Path) -> object:
+        return read_subnet(path.read_bytes().replace(b"\0", b"").decode("utf-8", "surrogateescape"), SPACE)  # as argv
+
+    def bound(path: Path) -> object:
+        space = Space.from_json(SPACE.to_json())
+        return [model.bind(space) for model in read_latency_file(path).models if hasattr(model, "bind")]
+
+    table = "".join(
+        f"{key}: {{count: 100, mean: {mean}, std: 0.01, var: 0.0001}}\n"
+        for key, mean in (("Conv-input:224x224x3-output:112x112x24", 1.5), ("Logits-input:1280-output:1000", 0.2))
+    )
+    config = SUBNET.config()
+    vectors = json.dumps({"ks": [3] * 20, "e": [4] * 20, "d": [2, 2, 2, 2, 2], "r": [24]})
+    yield Reader("target", ".toml", _files(ROOT / "targets", "*.toml", 9), read_target)
+    yield Reader("latency", ".json", _files(ROOT / "targets", "*.json", 2), bound)
+    yield Reader("lookup-yaml", ".yaml", _text(table, "a: 1.5\n"), read_table)
+    yield Reader("devices", ".toml", _text(DEVICES), lambda path: parse_devices_file(read_devices_text(path), path))
+    yield Reader("fleet", ".toml", _text(FLEET), load_fleet)
+    recipes = _files(ROOT / "ofa_edge" / "training" / "recipes", "*.toml", 9)
+    yield Reader("recipe", ".toml", recipes, lambda path: load_recipe(path, "fashion-mnist"))
+    yield Reader("labels", ".toml", _text(LABELS), _in_folder("labels.toml", labels))
+    yield Reader("labels-list", ".txt", _text("zero\none\n", "a\n"), lambda path: listed_labels(path, None))
+    yield Reader("subnet", ".json", _text(json.dumps(config), vectors), given)
+    yield Reader(
+        "subnet-file", ".json", _text(json.dumps({"subnet": config})), lambda path: read_subnet(str(path), SPACE)
+    )
+    yield Reader("space", ".json", _text(json.dumps(SPACE.to_json())), lambda path: find_space(str(path)))
+    yield Reader("net-config", ".json", _net_configs(), lambda path: _chosen(read_net_config(path)))
+    yield Reader("run-config", ".json", _text('{"image_size": 224}', '{"image_size": [128]}'), read_image_size)
+    package = ROOT / "ofa_edge" / "zoo" / "fashion-mnist"
+    own = read_weights_file(package / "supernet.safetensors").space
+    predictor = (package / "predictor.safetensors").read_bytes()
+    yield Reader("predictor", ".safetensors", (predictor,), lambda path: load_predictor(path, own))
+
+
+def _net_configs() -> tuple[bytes, ...]:
+    from ofa_edge.supernet import zoo
+    from ofa_edge.supernet.importing.written import net_config
+
+    spaces = list(zoo.UNTRAINED.values())
+    return tuple(json.dumps(net_config(space, space.smallest(space.resolutions[0]))).encode() for space in spaces)
+
+
+def _chosen(config: Any) -> object:
+    from ofa_edge.supernet import zoo
+    from ofa_edge.supernet.importing.config_layout import config_layout
+    from ofa_edge.supernet.importing.subnets import place
+
+    config_layout(config)
+    return place(config, 224, zoo.UNTRAINED.values())
+
+
+def _in_folder(name: str, read: Read) -> Read:
+    def inside(path: Path) -> object:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            inner = Path(folder) / name
+            inner.parent.mkdir(parents=True, exist_ok=True)
+            inner.write_bytes(path.read_bytes())
+            return read(inner)
+
+    return inside
+
+
+# -- what we wrote, and somebody may have changed ---------------------------------------------------------------------
+
+
+def _records(scratch: Path) -> Iterator[Reader]:
+    from ofa_edge.bundle.record import read_bundle
+    from ofa_edge.cache import StageCache
+    from ofa_edge.export.tvm.tuning.database import Database
+    from ofa_edge.output import claim_output_folder
+    from ofa_edge.records.manifest import read_manifest
+    from ofa_edge.training.pairs import read_pairs
+    from ofa_edge.workflows.calibrate.journal import Journal, Run, sampled
+    from ofa_edge.workflows.nightly.history import append, read_history
+
+    history = scratch / "history.jsonl"
+    for record in (night(series()), night(accuracy("RED", 3), series(device="phone"))):
+        append(history, record)
+    head = {"plan": "a", "device": {}}
+    run = Run(0, 0, ("a", "b"), np.full((3, 2), 1e6), 1.0, 3)
+    journal = b"".join(canonical_json(line) + b"\n" for line in (head, run.to_json(), run.to_json()))
+    pairs = {
+        "space_hash": SPACE.hash, "images": 10, "measured_on": None, "metric": "top1",
+        "pairs": [{**SUBNET.config(), "top1": 0.9}],
+    }  # fmt: skip
+    bundle = {"schema": 1, "ofa_edge": "0.1.0", "models": [], "samples": []}
+
+    def joined(path: Path) -> object:
+        found = Journal(path, head)
+        return sampled(found.runs)
+
+    def golden(path: Path) -> object:
+        from ofa_edge.workflows.nightly.past_nights import past_of
+
+        found = read_history(path)
+        past_of(found.nights, "pi", "net", "1" * 64)
+        return found.golden("net")
+
+    def cached(path: Path) -> object:
+        cache = StageCache(path.parent / "cache")
+        entry = cache.run("fuzz", {"a": 1}, lambda folder: (folder / "file").write_bytes(b"content") and None)
+        (entry.folder / "index.json").write_bytes(path.read_bytes())
+        return cache.run("fuzz", {"a": 1}, lambda folder: (folder / "file").write_bytes(b"content") and None)
+
+    def marker(path: Path) -> object:
+        return claim_output_folder(path.parent)
+
+    def tuned(path: Path) -> object:
+        return Database(path).damage()
+
+    cache = StageCache(scratch / "cache")
+    made = cache.run("fuzz", {"a": 1}, lambda folder: (folder / "file").write_bytes(b"content") and None)
+    index = (made.folder / "index.json").read_bytes()
+    owned = json.dumps({"tool": "ofa-edge", "files": ["manifest.json", "model.tflite"]})
+    yield Reader("manifest", ".json", (manifest().model_dump_json(indent=2).encode(),), read_manifest)
+    yield Reader("history", ".jsonl", (history.read_bytes(),), golden)
+    yield Reader("journal", ".jsonl", (journal,), joined)
+    yield Reader("pairs", ".json", _text(json.dumps(pairs)), lambda path: read_pairs(path, SPACE))
+    yield Reader(
+        "bundle", ".json", _text(json.dumps(bundle)), _in_folder("bundle.json", lambda path: read_bundle(path.parent))
+    )
+    yield Reader("cache-index", ".json", (index,), cached)
+    yield Reader("marker", ".json", _text(owned), _in_folder("out/.ofa-edge.json", marker))
+    yield Reader("tuning", ".json", _text('{"schema": 1, "functions": {}, "networks": {}}'), tuned)
+
+
+# -- models -----------------------------------------------------------------------------------------------------------
+
+
+def _models(scratch: Path) -> Iterator[Reader]:
+    from ofa_edge.data.preprocess import Preprocessing
+    from ofa_edge.export.inspect.library import inspect_library
+    from ofa_edge.export.inspect.tflite_file import precision_of
+    from ofa_edge.export.inspect.tflite_model import read_model
+    from ofa_edge.export.inspect.tflite_rules import apply_rules
+    from ofa_edge.export.onnx.graph import read_interface, read_nodes
+    from ofa_edge.export.onnx.load import load_model
+    from ofa_edge.export.tflite.metadata import read_metadata, write_metadata
+    from ofa_edge.latency.load import AnalyticFacts, read_latency_file
+    from ofa_edge.latency.network import predict_network
+    from ofa_edge.latency.onnx_operators import read_operators
+
+    body = (
+        "c = Conv<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1],group=1>(input, w) r = Relu(c) "
+        "d = Conv<group=4,kernel_shape=[3,3]>(r, k) s = Sigmoid(d) m = Mul(d, s) "
+        "p = GlobalAveragePool(m) f = Flatten(p) logits = Gemm<transB=1>(f, v)"
+    )
+    shapes = {"w": (4, 3, 3, 3), "k": (4, 1, 3, 3), "v": (5, 4)}
+    onnx = save_model(scratch / "m.onnx", body, (1, 3, 16, 16), **shapes).read_bytes()
+    plain, whole = scratch / "m.tflite", scratch / "whole.tflite"
+    plain.write_bytes(tiny_tflite(False))
+    write_metadata(
+        plain, whole, Preprocessing(12, 2, (1.0,) * 2, (2.0,) * 2), tuple("abcde"), name="n", description="d",
+        version="1", author="a", facts={"a": 1},
+    )  # fmt: skip
+    tflite = (plain.read_bytes(), tiny_tflite(True), whole.read_bytes())
+    libraries = sorted(Path(sysconfig.get_path("platlib")).glob("**/*.so"), key=lambda path: path.stat().st_size)
+    elf = tuple(path.read_bytes() for path in libraries[:2])
+
+    facts = read_latency_file(ROOT / "targets" / "raspberry-pi-4.latency.json").models[0]
+    assert isinstance(facts, AnalyticFacts)
+    coefficients = facts.read()
+
+    def operators(path: Path) -> object:
+        return predict_network(read_operators(path), coefficients)
+
+    def inspected(path: Path) -> object:
+        model = read_model(path)
+        return apply_rules(model), precision_of(model)
+
+    def nodes(path: Path) -> object:
+        model = load_model(path, weights=False).model
+        nodes, constants = read_nodes(model, {}, lambda _: None)
+        return nodes, read_interface(model, constants, path.name)
+
+    yield Reader("onnx-operators", ".onnx", (onnx,), operators, text=False)
+    yield Reader("onnx", ".onnx", (onnx,), nodes, text=False)
+    yield Reader("tflite", ".tflite", tflite, inspected, text=False)
+    yield Reader("tflite-metadata", ".tflite", (whole.read_bytes(),), read_metadata, text=False)
+    yield Reader("elf", ".so", elf, inspect_library, text=False)
+
+
+# -- images -----------------------------------------------------------------------------------------------------------
+
+
+def _images() -> Iterator[Reader]:
+    from ofa_edge.data.coco import find_coco, read_coco
+    from ofa_edge.data.picture import read_picture
+    from ofa_edge.data.yolo import find_yolo, read_yolo
+    from ofa_edge.supernet.zoo import load_images
+    from ofa_edge.workflows.build.model_arrays import load_arrays
+
+    pixels = np.arange(20 * 24 * 3, dtype=np.uint8).reshape(20, 24, 3)
+    pictures = []
+    for kind, mode in (("PNG", "RGB"), ("PNG", "P"), ("JPEG", "RGB"), ("PNG", "L"), ("BMP", "RGB")):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).convert(mode).save(buffer, kind)
+        pictures.append(buffer.getvalue())
+    arrays = []
+    for save_arrays in (np.savez, np.savez_compressed):
+        buffer = io.BytesIO()
+        save_arrays(buffer, x=np.zeros((2, 3), np.float32), test_pixels=pixels[None], test_labels=np.zeros(1, np.int64))
+        arrays.append(buffer.getvalue())
+    coco = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 24, "height": 20}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 12, "iscrowd": 0}],
+    }
+
+    def boxes(path: Path) -> object:
+        folder = path.parent
+        Image.fromarray(pixels).save(folder / "a.png")
+        return read_coco(folder, find_coco(folder))
+
+    def lines(path: Path) -> object:
+        folder = path.parents[2]
+        (folder / "images" / "train").mkdir(parents=True)
+        Image.fromarray(pixels).save(folder / "images" / "train" / "a.png")
+        (folder / "data.yaml").write_text("names: [cat, dog]\n")
+        return read_yolo(folder, find_yolo(folder))
+
+    def names(path: Path) -> object:
+        folder = path.parent
+        for each in ("images/train", "labels/train"):
+            (folder / each).mkdir(parents=True)
+        Image.fromarray(pixels).save(folder / "images" / "train" / "a.png")
+        (folder / "labels" / "train" / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+        return read_yolo(folder, find_yolo(folder))
+
+    yield Reader("picture", ".png", tuple(pictures), lambda path: read_picture(path, 3, 16), text=False)
+    yield Reader("npz", ".npz", tuple(arrays), lambda path: load_arrays(path, "give a .npz file"), text=False)
+    yield Reader("npz-images", ".npz", tuple(arrays), lambda path: load_images(path, "test"), text=False)
+    yield Reader("coco", ".json", _text(json.dumps(coco)), _in_folder("_annotations.coco.json", boxes))
+    yield Reader(
+        "yolo", ".txt", _text("0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.1 0.1\n"), _in_folder("labels/train/a.txt", lines)
+    )
+    yield Reader(
+        "yolo-names", ".yaml", _text("names: [cat, dog]\nnc: 2\n", "names: {0: cat}\n"), _in_folder("data.yaml", names)
+    )
+
+
+# -- what devices and programs answer ---------------------------------------------------------------------------------
+
+HEADS = """==> /proc/cpuinfo <==
+processor\t: 0
+CPU implementer\t: 0x41
+CPU part\t: 0xd08
+Model\t\t: Raspberry Pi 4 Model B Rev 1.4
+
+==> /proc/sys/kernel/random/boot_id <==
+01234567-89ab-cdef-0123-456789abcdef
+
+==> /etc/os-release <==
+PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+
+==> /proc/device-tree/model <==
+Raspberry Pi 4 Model B Rev 1.4
+"""
+APP = {
+    "tool": "org.ofaedge.demo", "schema": 1, "version": "0.1", "status": "ok", "artifact": {"sha256": ""},
+    "measurement": {"runner": {"operators": 4, "delegated_operators": 3, "version": "1", "threads": 4}},
+    "latency": {
+        "samples_ns": [[1000000, 1100000]], "load_ms": 1.5, "first_ms": 2.0, "warmup_runs": [3], "settled": True,
+    },
+}  # fmt: skip
+SESSION = {
+    "latency_ns": [1000000, 1100000], "load_ns": 5, "first_ns": 7, "settled": True, "warmup_runs": 3,
+    "watch": [[1, 40000, [1500000], [1500000]], [2, None, [1500000], [1500000]]], "runs": 2,
+    "peak_memory": 100, "memory_before": 50, "profile": [["conv", 2, 1000]],
+}  # fmt: skip
+LOOKS = (
+    "Current Battery Service state:\n  AC powered: false\n  level: 80\n  status: 2\n",
+    "Thermal Status: 0\n",
+    "throttled=0x0\n",
+    "NV Power Mode: MAXN\n0\n",
+    "==> /sys/a <==\n1500000\n==> /sys/b <==\n40000\n==> /proc/loadavg <==\n0.50 0.4 0.3 1/2 3\n",
+    "0-3,6\n",
+    "/sys/a /sys/b\n",
+)
+
+
+def _answers() -> Iterator[Reader]:
+    from ofa_edge.device.conditions.android import Android
+    from ofa_edge.device.conditions.jetson import Jetson
+    from ofa_edge.device.conditions.linux import Linux, cores_in
+    from ofa_edge.device.conditions.raspberry_pi import RaspberryPi
+    from ofa_edge.device.connections.adb_server import parse_devices
+    from ofa_edge.device.connections.fingerprint import read_fingerprint
+    from ofa_edge.device.measuring.android_app import AndroidAppProgram
+    from ofa_edge.device.measuring.programs import LiteRtProgram, last_json
+    from ofa_edge.device.measuring.session import session_from
+    from ofa_edge.device.measuring.turns import TurnsProgram
+
+    class Says(Scripted):
+        """Answers everything with one text."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+        def answer(self, argv: Sequence[str], line: str) -> tuple[int, str]:
+            return 0, self.text
+
+    def text_of(path: Path) -> str:
+        return path.read_bytes().decode("utf-8", errors="replace")
+
+    def print_of(path: Path) -> object:
+        answers = {"uname": "Linux 6.1.0-rpi7 aarch64\n", "head": text_of(path), "getprop": text_of(path)}
+        return read_fingerprint(lambda argv: Completed(tuple(argv), 0, answers[argv[0]], "", 0.1), None)
+
+    def app(path: Path) -> object:
+        program = AndroidAppProgram(path, 5)
+        report = last_json(text_of(path))
+        if isinstance(report.get("artifact"), dict):
+            report["artifact"]["sha256"] = sha256_file(path)
+        facts = program.facts(report)
+        return session_from(facts, np.zeros(5, np.float32), "") if "latency_ns" in facts else facts
+
+    def session(path: Path) -> object:
+        return session_from(last_json(text_of(path)), np.zeros(5, np.float32), "")
+
+    def looks(path: Path) -> object:
+        device: Any = Says(text_of(path))
+        cores_in(device.text)
+        return [family(device).look() for family in (Linux, Android, RaspberryPi, Jetson)]
+
+    def outputs(path: Path) -> object:
+        return LiteRtProgram(("python",), path).read_outputs(path)
+
+    def turns(path: Path) -> object:
+        device: Any = Says(text_of(path))
+        with tempfile.TemporaryDirectory() as here:
+            program = TurnsProgram(device, PurePosixPath("/tmp/w"), Path(here), 1, 100.0, ("turns",))
+            return program.time({}, ["a", "b"], 3, 10.0)
+
+    def listed(path: Path) -> object:
+        return parse_devices(text_of(path))
+
+    array = io.BytesIO()
+    np.save(array, np.zeros((2, 5), np.float32))
+    yield Reader(
+        "fingerprint",
+        ".txt",
+        _text(HEADS, f"{HEADS}[ro.build.fingerprint]: [a/b]\n[ro.product.model]: [Pixel]\n"),
+        print_of,
+    )
+    yield Reader("app-report", ".json", _text(json.dumps(APP)), app)
+    yield Reader("runner", ".json", _text(json.dumps(SESSION)), session)
+    yield Reader("conditions", ".txt", _text(*LOOKS), looks)
+    yield Reader("outputs", ".npy", (array.getvalue(),), outputs, text=False)
+    yield Reader("turns", ".json", _text('{"rounds_ns": [[10, 20], [11, 21], [12, 22]], "version": "1"}'), turns)
+    yield Reader("adb-devices", ".txt", _text("List of devices attached\n0123\tdevice\nabc\tunauthorized\n"), listed)
+
+
+# -- supernets --------------------------------------------------------------------------------------------------------
+
+
+def _supernets() -> Iterator[Reader]:
+    from ofa_edge.supernet.header import FORMAT, pack, read_weights_file
+    from ofa_edge.supernet.importing.reading import read_checkpoint
+    from ofa_edge.supernet.zoo import WEIGHTS, open_supernet
+
+    facts = {
+        "format": FORMAT, "space": json.dumps(SPACE.to_json()), "space_hash": SPACE.hash,
+        "labels": json.dumps([f"c{number}" for number in range(10)]), "mean": "[0.5]", "std": "[0.25]", "dataset": "d",
+    }  # fmt: skip
+    weights = save({"a": np.zeros(3, np.float32)}, pack(facts))
+    bare = canonical_json({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})
+
+    def package(path: Path) -> object:
+        return open_supernet(path.parent)
+
+    yield Reader("weights", ".safetensors", (weights,), read_weights_file)
+    yield Reader("package", ".safetensors", (weights,), _in_folder(WEIGHTS, package))
+    yield Reader("checkpoint", ".safetensors", (struct.pack("<Q", len(bare)) + bare + b"\0" * 4,), read_checkpoint)
