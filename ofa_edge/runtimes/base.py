@@ -26,7 +26,7 @@ from ofa_edge.errors import ToolMissingError, UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.protocol import LatencyModel
-from ofa_edge.network import Network
+from ofa_edge.network import Network, Tensors
 from ofa_edge.records.blame import BlameRecord
 from ofa_edge.records.mixed import MixedRecord
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord, TuningRecord
@@ -324,6 +324,11 @@ class Runtime(ABC):
         Raises:
             ConversionError: names the node and the operator that it cannot take.
         """
+
+    def tensors(self, artifact: Path, network: Network) -> Tensors:
+        """Inputs and outputs of an artifact: those of the ONNX file, where this does not say otherwise."""
+        del artifact
+        return network.interface.tensors
 
     def facts(self, converted: Converted) -> Facts:
         """What else there is to keep of the making."""

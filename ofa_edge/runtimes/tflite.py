@@ -23,6 +23,7 @@ from ofa_edge.device.measuring.turns import open_litert_turns
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import copy_file, write_bytes, write_json
+from ofa_edge.network import Network, Tensors
 from ofa_edge.records.blame import BlameRecord
 from ofa_edge.records.mixed import MixedRecord
 from ofa_edge.runtimes.answers import answers_of, installed
@@ -38,6 +39,7 @@ from ofa_edge.runtimes.base import (
     Timer,
     Turns,
 )
+from ofa_edge.schema import changed
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision, numbers
 
@@ -178,6 +180,19 @@ class TFLite(Runtime):
             "labelled": limit.labelled,
         }
         return stages.run("tflite-mixed", inputs, ("ai-edge-litert",), produce)
+
+    def tensors(self, artifact: Path, network: Network) -> Tensors:
+        """See `Runtime`. Images stand as [1, H, W, C], and an int8 file stores integers."""
+        from ofa_edge.export.tflite.running import own_tensors
+
+        inputs, outputs = own_tensors(artifact)
+        given = network.interface.tensors
+        return (
+            tuple(
+                changed(each, **own, layout=each.layout and "NHWC") for each, own in zip(given[0], inputs, strict=True)
+            ),
+            tuple(changed(each, **own) for each, own in zip(given[1], outputs, strict=True)),
+        )
 
     def facts(self, converted: Converted) -> Facts:
         """Which layers are in fp32, where a limit asked for it."""

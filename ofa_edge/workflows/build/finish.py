@@ -18,6 +18,7 @@ from ofa_edge.files import copy_file, write_bytes, write_json
 from ofa_edge.network import Network
 from ofa_edge.output import output_folder
 from ofa_edge.records.build import RUNNER
+from ofa_edge.records.interface import INTERFACE
 from ofa_edge.records.manifest import FileRecord, Manifest, Rung, Tolerance, write_manifest
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.report import write_report
@@ -220,6 +221,8 @@ def _place(folder: Path, built: Built) -> list[FileRecord]:
     if labels:
         write_bytes(folder / zoo.LABELS, ("\n".join(labels) + "\n").encode())
         records.append(file_record(zoo.LABELS, "labels", folder / zoo.LABELS))
+    write_json(folder / INTERFACE, built.interface.model_dump(mode="json"))
+    records.append(file_record(INTERFACE, "interface", folder / INTERFACE))
     artifact = built.artifact
     files = [(artifact.runtime.artifact_name, artifact.path, "artifact"), (MODEL, built.network.onnx, "onnx")]
     files += [(path.name, path, "facts") for path in built.facts.files]
