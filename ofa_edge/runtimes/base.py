@@ -214,6 +214,26 @@ class Turns(ABC):
         return place
 
 
+@dataclass(frozen=True)
+class Example:
+    """Files that run an artifact without ofa-edge; `ofa_edge.example` copies them beside those that all runtimes share.
+
+    Attributes:
+        python: has a class `Model` as that of `runtimes/example/litert.py`.
+        cpp: what `ofa_runtime.h` declares, in C++.
+        make: lines of the Makefile that set RUNTIME_FLAGS and RUNTIME_LIBRARIES.
+        needs: what they say a user has to have for C++, a line each, to be pasted.
+    """
+
+    python: Path | None = None
+    cpp: Path | None = None
+    make: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+EXAMPLES = Path(__file__).with_name("example")
+
+
 class Runtime(ABC):
     """One runtime.
 
@@ -230,6 +250,7 @@ class Runtime(ABC):
         mixes: whether it can leave layers of an integer artifact in fp32.
         rounds_as_trained: whether its int8 artifacts round where `finetune --qat int8` does, and nowhere else.
         delegates: the distribution whose delegate takes over operators; None where the runtime has none.
+        example: programs that run its artifacts without ofa-edge.
     """
 
     name: ClassVar[str]
@@ -244,6 +265,7 @@ class Runtime(ABC):
     mixes: ClassVar[bool] = False
     rounds_as_trained: ClassVar[bool] = False
     delegates: ClassVar[str | None] = None
+    example: ClassVar[Example] = Example()
 
     # -- what a target can do with it, before any work --------------------------------------------------------------
 

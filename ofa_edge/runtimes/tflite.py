@@ -28,8 +28,10 @@ from ofa_edge.records.blame import BlameRecord
 from ofa_edge.records.mixed import MixedRecord
 from ofa_edge.runtimes.answers import answers_of, installed
 from ofa_edge.runtimes.base import (
+    EXAMPLES,
     Converted,
     DropLimit,
+    Example,
     Export,
     Facts,
     HostAnswers,
@@ -74,6 +76,7 @@ class TFLite(Runtime):
     mixes = True
     rounds_as_trained = True
     delegates = "ai-edge-litert"
+    example = Example(EXAMPLES / "litert.py")
 
     @property
     def turns(self) -> Turns:
