@@ -45,6 +45,21 @@ class Golden:
         return cls(photos, normalise(pixels, how.mean, how.std))
 
 
+@dataclass(frozen=True)
+class GoldenFacts:
+    """How answers are compared.
+
+    Attributes:
+        photos: how many.
+        every: number of an answer that is kept: 1 for all.
+        snr_db: what other answers have to keep beside these.
+    """
+
+    photos: int
+    every: int
+    snr_db: float
+
+
 def photo(image: Pixels, size: int, upright: bool) -> Pixels:
     """An image uint8 [H, W, 1 or 3] as a photo uint8 [height, width, 3], whose middle square it is."""
     side = min(size + size // 3 + 1, _LARGEST)
@@ -59,7 +74,7 @@ def photo(image: Pixels, size: int, upright: bool) -> Pixels:
 
 def write_golden(
     folder: Path, golden: Golden, answers: NDArray[np.float32], sha256: str, of: str, snr_db: float
-) -> None:
+) -> GoldenFacts:
     """Write photos and answers.
 
     Args:
@@ -73,10 +88,11 @@ def write_golden(
     names = [f"{number}.ppm" for number in range(1, len(golden.photos) + 1)]
     for name, each in zip(names, golden.photos, strict=True):
         write_bytes(folder / name, ppm(each))
-    every = max(1, answers.size // _MOST_NUMBERS)
-    write_bytes(folder / "answers.f32", np.ascontiguousarray(answers[:, ::every], "<f4").tobytes())
-    facts = {"images": names, "every": every, "sha256": sha256, "answers_of": of, "snr_db": snr_db}
-    write_json(folder / "golden.json", facts)
+    facts = GoldenFacts(len(names), max(1, answers.size // _MOST_NUMBERS), snr_db)
+    write_bytes(folder / "answers.f32", np.ascontiguousarray(answers[:, :: facts.every], "<f4").tobytes())
+    said = {"images": names, "every": facts.every, "sha256": sha256, "answers_of": of, "snr_db": snr_db}
+    write_json(folder / "golden.json", said)
+    return facts
 
 
 def ppm(pixels: Pixels) -> bytes:

@@ -42,7 +42,7 @@ def write_readme(folder: Path, manifest: Manifest, runtime: Runtime, programs: P
     if programs.python:
         parts += _python(manifest, runtime)
     if programs.cpp:
-        parts += _cpp(runtime)
+        parts += _cpp(manifest, runtime)
     if programs.java:
         parts += _java()
     if golden:
@@ -104,13 +104,12 @@ def _code(*lines: str) -> str:
 
 
 def _python(manifest: Manifest, runtime: Runtime) -> Iterator[str]:
-    packages = [f"{each}=={manifest.versions[each]}" for each in runtime.packages if each in manifest.versions]
     here = f"{EXAMPLE}/python/classify.py"
     yield "## In Python"
     yield "In this folder, here or on the board; NumPy and Pillow of any version will do:"
     yield _code(
         "python3 -m venv venv",
-        f"venv/bin/pip install {' '.join(packages or runtime.packages)} numpy pillow",
+        f"venv/bin/pip install {_packages(manifest, runtime)} numpy pillow",
         f"venv/bin/python {here} PHOTO.jpg",
         f"venv/bin/python {here} --check",
     )
@@ -119,15 +118,21 @@ def _python(manifest: Manifest, runtime: Runtime) -> Iterator[str]:
     yield f"`{here}` is the whole program; `pixels.py` beside it is the arithmetic from pixels to the input."
 
 
-def _cpp(runtime: Runtime) -> Iterator[str]:
+def _packages(manifest: Manifest, runtime: Runtime) -> str:
+    said = manifest.versions
+    return " ".join(f"{each}=={said[each]}" if each in said else each for each in runtime.packages)
+
+
+def _cpp(manifest: Manifest, runtime: Runtime) -> Iterator[str]:
     yield "## In C++"
     yield (
         f"`{EXAMPLE}/cpp/ofa_classifier.h` is one struct and three functions: create, classify (red, green and blue "
         "bytes in, scores out), destroy. No image library: decoding a photo is yours, and `main.cc` reads PPM."
     )
     yield _code(
-        *runtime.example.needs,
-        f"make -C {EXAMPLE}/cpp",
+        "python3 -m venv venv",
+        f"venv/bin/pip install {_packages(manifest, runtime)}    # brings the library",
+        f"make -C {EXAMPLE}/cpp PYTHON=$PWD/venv/bin/python",
         f"{EXAMPLE}/cpp/classify . PHOTO.ppm",
         f"{EXAMPLE}/cpp/classify . --check",
     )

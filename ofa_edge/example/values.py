@@ -1,7 +1,9 @@
 """The interface of an artifact as C++ has it: numbers, and texts whose every byte is escaped where it must be."""
 
+import math
 from collections.abc import Iterable
 
+from ofa_edge.example.golden import GoldenFacts
 from ofa_edge.records.interface import InterfaceRecord, StepsRecord
 
 _SAFE = frozenset(b" !#$%&'()*+,-./0123456789:;<=>@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~")
@@ -17,20 +19,26 @@ def c_string(text: str) -> str:
     return '"' + "".join(chr(byte) if byte in _SAFE else f"\\{byte:03o}" for byte in text.encode()) + '"'
 
 
-def header(interface: InterfaceRecord) -> str:
-    """`ofa_interface.h`, of an interface with one image. Every number is one that float or int holds."""
+def header(interface: InterfaceRecord, golden: GoldenFacts) -> str:
+    """`ofa_interface.h`, of an interface with one image and one answer. Every number is one that float or int holds."""
     picture, source, sink = interface.inputs[0].picture, interface.inputs[0], interface.outputs[0]
     assert picture is not None
-    classes = 1
-    for each in sink.shape:
-        classes *= each
+    classes = math.prod(sink.shape)
     labels = interface.labels if len(interface.labels) == classes else [str(number) for number in range(classes)]
     return f"""// What goes into this build's artifact and what comes out: model.interface.json as constants.
+// Not every file needs every one of them.
+#pragma GCC diagnostic ignored "-Wunused-variable"
 #ifndef OFA_INTERFACE_H_
 #define OFA_INTERFACE_H_
 
 static const char kFile[] = {c_string(interface.file)};
+static const char kInputName[] = {c_string(source.name)};
+static const char kOutputName[] = {c_string(sink.name)};
+static const int kInputShape[] = {{{_shape(source.shape)}}};
+static const int kOutputShape[] = {{{_shape(sink.shape)}}};
 enum {{
+  kInputRank = {len(source.shape)},
+  kOutputRank = {len(sink.shape)},
   kHeight = {picture.height},
   kWidth = {picture.width},
   kChannels = {picture.channels},
@@ -41,7 +49,10 @@ enum {{
   kOutputBytes = {_bytes(sink.dtype)},
   kInputSigned = {int(not source.dtype.startswith("u"))},
   kOutputSigned = {int(not sink.dtype.startswith("u"))},
+  kGoldenPhotos = {golden.photos},
+  kGoldenEvery = {golden.every},  // number of an answer is kept
 }};
+static const double kGoldenSnr = {_float(golden.snr_db)};  // dB that answers have to keep beside the golden ones
 static const float kMean[] = {{{_numbers(picture.mean)}}};
 static const float kStd[] = {{{_numbers(picture.std)}}};
 static const float kInputScale = {_steps(source.steps)};
@@ -53,6 +64,10 @@ static const char* const kLabels[] = {{
 
 #endif  // OFA_INTERFACE_H_
 """
+
+
+def _shape(shape: Iterable[int]) -> str:
+    return ", ".join(map(str, shape))
 
 
 def _bytes(dtype: str) -> int:

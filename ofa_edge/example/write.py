@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.data import pixels
+from ofa_edge.example.golden import GoldenFacts
 from ofa_edge.example.values import header
 from ofa_edge.files import copy_file, write_bytes
 from ofa_edge.records.interface import InterfaceRecord
@@ -42,7 +43,9 @@ class Programs:
         return cls(given.python is not None, given.cpp is not None and interface.task == "classify", java)
 
 
-def write_programs(folder: Path, interface: InterfaceRecord, runtime: Runtime, programs: Programs) -> None:
+def write_programs(
+    folder: Path, interface: InterfaceRecord, runtime: Runtime, programs: Programs, golden: GoldenFacts
+) -> None:
     """Write `example/`, as far as there are programs for the artifact."""
     given = runtime.example
     if programs.python and given.python is not None:
@@ -52,9 +55,9 @@ def write_programs(folder: Path, interface: InterfaceRecord, runtime: Runtime, p
     if programs.cpp and given.cpp is not None:
         _copy(_FILES / "cpp", folder / "cpp")
         copy_file(given.cpp, folder / "cpp" / "runtime.cc")
-        write_bytes(folder / "cpp" / "ofa_interface.h", header(interface).encode())
-        lines = "".join(f"{line}\n" for line in given.make)
-        write_bytes(folder / "cpp" / "runtime.mk", lines.encode())
+        write_bytes(folder / "cpp" / "ofa_interface.h", header(interface, golden).encode())
+        if given.make is not None:
+            copy_file(given.make, folder / "cpp" / "runtime.mk")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -221,17 +221,22 @@ class Example:
     Attributes:
         python: has a class `Model` as that of `runtimes/example/litert.py`.
         cpp: what `ofa_runtime.h` declares, in C++.
-        make: lines of the Makefile that set RUNTIME_FLAGS and RUNTIME_LIBRARIES.
-        needs: what they say a user has to have for C++, a line each, to be pasted.
+        make: a part of its Makefile, which sets RUNTIME_FLAGS and RUNTIME_LIBRARIES.
     """
 
     python: Path | None = None
     cpp: Path | None = None
-    make: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
+    make: Path | None = None
 
 
-EXAMPLES = Path(__file__).with_name("example")
+_EXAMPLES = Path(__file__).with_name("example")
+
+
+def own_example(name: str, *, python: bool = True) -> Example:
+    """That of a runtime of ours: files of this name."""
+    of = (_EXAMPLES / f"{name}.{suffix}" for suffix in ("py", "cc", "mk"))
+    own, cpp, make = of
+    return Example(own if python else None, cpp, make)
 
 
 class Runtime(ABC):

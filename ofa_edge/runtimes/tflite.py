@@ -28,10 +28,8 @@ from ofa_edge.records.blame import BlameRecord
 from ofa_edge.records.mixed import MixedRecord
 from ofa_edge.runtimes.answers import answers_of, installed
 from ofa_edge.runtimes.base import (
-    EXAMPLES,
     Converted,
     DropLimit,
-    Example,
     Export,
     Facts,
     HostAnswers,
@@ -40,6 +38,7 @@ from ofa_edge.runtimes.base import (
     Stages,
     Timer,
     Turns,
+    own_example,
 )
 from ofa_edge.schema import changed
 from ofa_edge.targets import Target
@@ -76,7 +75,7 @@ class TFLite(Runtime):
     mixes = True
     rounds_as_trained = True
     delegates = "ai-edge-litert"
-    example = Example(EXAMPLES / "litert.py")
+    example = own_example("litert")
 
     @property
     def turns(self) -> Turns:

@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 
 from ofa_edge.builds import MODEL
 from ofa_edge.data.dataset import Images, Samples
+from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.example.golden import GOLDEN, Golden, write_golden
-from ofa_edge.example.readme import write_readme
+from ofa_edge.example.readme import plain, write_readme
 from ofa_edge.example.write import EXAMPLE, Programs, write_programs
 from ofa_edge.network import Network
 from ofa_edge.records.manifest import FileRecord, Manifest
 from ofa_edge.runtimes import Artifact
 from ofa_edge.verify.ladder import conversion_tolerance, device_tolerance
 from ofa_edge.workflows.build.account import Built, file_record
-from ofa_edge.workflows.build.images import BuildData
+from ofa_edge.workflows.build.images import BuildData, random_images
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,18 @@ class Left:
 
 def leave(folder: Path, built: Built, data: BuildData[Samples]) -> Left:
     """Write golden/ and example/ into a build's folder, where its network takes an image."""
-    artifact, network = built.artifact, built.network
+    artifact, preprocessing = built.artifact, built.network.preprocessing
     programs = Programs.of(built.interface, artifact.runtime)
-    words = ""
-    if not programs.why_not and isinstance(data.test, Images) and network.preprocessing is not None:
-        golden = Golden.of(data.test, network.preprocessing)
-        found, of = _answers(artifact, network, golden.inputs)
-        tolerance = conversion_tolerance if of == MODEL else device_tolerance
-        least = tolerance(artifact.precision).snr_db
-        assert least is not None
-        write_golden(folder / GOLDEN, golden, found, artifact.sha256, of, least)
-        words = "made of your own images, those after --data or --samples: share them as you would share those"
-        if not data.own:
-            words = f"made of the images that the build was judged on ({data.source})"
-    write_programs(folder / EXAMPLE, built.interface, artifact.runtime, programs)
+    if programs.why_not or preprocessing is None:
+        return Left((), programs, "")
+    images, words = _images(data, preprocessing)
+    golden = Golden.of(images, preprocessing)
+    found, of = _answers(artifact, built.network, golden.inputs)
+    tolerance = conversion_tolerance if of == MODEL else device_tolerance
+    least = tolerance(artifact.precision).snr_db
+    assert least is not None
+    facts = write_golden(folder / GOLDEN, golden, found, artifact.sha256, of, least)
+    write_programs(folder / EXAMPLE, built.interface, artifact.runtime, programs, facts)
     files = [
         file_record(path.relative_to(folder).as_posix(), role, path)
         for name, role in ((EXAMPLE, "example"), (GOLDEN, "golden"))
@@ -55,6 +54,15 @@ def leave(folder: Path, built: Built, data: BuildData[Samples]) -> Left:
         if path.is_file()
     ]
     return Left(tuple(files), programs, words)
+
+
+def _images(data: BuildData[Samples], preprocessing: Preprocessing) -> tuple[Images, str]:
+    """What golden photos are made of, and that in words."""
+    if not isinstance(data.test, Images):  # inputs that were prepared elsewhere
+        return random_images(preprocessing.shape, preprocessing.channels).test, "made of random images"
+    if data.own:
+        return data.test, "made of your own images, those after `--data` or `--samples`: as private as they are"
+    return data.test, f"made of the images that the build was judged on ({plain(data.source)})"
 
 
 def _answers(artifact: Artifact, network: Network, inputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
