@@ -147,6 +147,10 @@ def _java() -> Iterator[str]:
     )
     yield _code('implementation "com.google.ai.edge.litert:litert:1.4.0"')
     yield _code("OfaClassifier model = new OfaClassifier(getAssets());", "String label = model.classify(bitmap).label;")
+    yield (
+        f"To check it, copy `{GOLDEN}/` into the assets as well, save what `model.check(getAssets(), 8)` returns, "
+        f"and give that to `{EXAMPLE}/python/classify.py --check FILE`."
+    )
 
 
 def _check(golden: str, programs: Programs) -> Iterator[str]:

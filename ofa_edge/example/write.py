@@ -12,6 +12,7 @@ from ofa_edge.runtimes import Runtime
 
 EXAMPLE = "example"
 _FILES = Path(__file__).with_name("files")
+_CORE = ("Channels", "Fault", "Image", "Json", "Picture", "Preprocessing", "Resize")
 _CHANNELS = (1, 3)
 
 
@@ -58,6 +59,19 @@ def write_programs(
         write_bytes(folder / "cpp" / "ofa_interface.h", header(interface, golden).encode())
         if given.make is not None:
             copy_file(given.make, folder / "cpp" / "runtime.mk")
+    if programs.java:
+        package = folder / "android/org/ofaedge"
+        _copy(_FILES / "java", package / "example")
+        (package / "demo/core").mkdir(parents=True)
+        for name in _CORE:
+            copy_file(core_folder() / f"{name}.java", package / "demo/core" / f"{name}.java")
+
+
+def core_folder() -> Path:
+    """Where the Android app's own preprocessing lies: inside an installed package, else in the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_java"
+    return installed if installed.is_dir() else package.parent / "android_demo/app/src/main/java/org/ofaedge/demo/core"
 
 
 def _copy(source: Path, target: Path) -> None:

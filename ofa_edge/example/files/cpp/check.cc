@@ -15,7 +15,7 @@ namespace {
 using Rows = std::vector<std::vector<float>>;
 
 struct Mistake {
-  const char* name = "";
+  std::string name;
   bool reversed = false;   // channels
   bool first = false;      // channel, in place of the luma
   const float* mean = kMean;
@@ -32,7 +32,7 @@ const float kNothing[] = {0, 0, 0}, kOne[] = {1, 1, 1}, kMost[] = {255, 255, 255
 
 std::vector<Mistake> Mistakes() {
   std::vector<Mistake> found;
-  auto add = [&](const char* name) -> Mistake& {
+  auto add = [&](const std::string& name) -> Mistake& {
     found.emplace_back();
     found.back().name = name;
     return found.back();
@@ -49,11 +49,11 @@ std::vector<Mistake> Mistakes() {
     made.std = each.std;
   }
   add("normalisation: mean and std are of pixels 0..255, and were applied to pixels 0..1").before = 255;
-  const char* fits[] = {"missing crop: the photo goes in as its middle square, which is not what is wanted",
-                        "missing crop: the photo goes in as all of it squeezed (no crop)",
-                        "missing crop: the photo goes in as all of it with grey bars (letterbox)"};
+  const std::string fits[] = {"its middle square (crop)", "all of it squeezed (no crop)",
+                              "all of it with grey bars (letterbox)"};
+  const std::string words[] = {"crop", "squeeze", "letterbox"}, kind = int(kFit) == 0 ? "missing crop" : "fit";
   for (int fit = 0; fit < 3; ++fit) {
-    if (fit != kFit) add(fits[fit]).fit = fit;
+    if (fit != kFit) add(kind + ": the photo goes in as " + fits[fit] + ", not " + words[kFit]).fit = fit;
   }
   add("resize filter: nearest pixel, not the antialiased triangle").filter = ofa::kNearest;
   add("resize filter: bilinear without antialiasing, not the antialiased triangle").filter = ofa::kUnwidened;
@@ -159,7 +159,7 @@ void Cause(ofa_classifier* self, const std::vector<ofa::Image>& photos, const Ro
     return;
   }
   double most = -std::numeric_limits<double>::infinity();
-  const char* name = "";
+  std::string name;
   for (const Mistake& each : Mistakes()) {
     const Rows made = Answers(self, photos, each);
     if (SnrDb(rightly, made) >= 200) continue;  // no mistake of this network
@@ -167,13 +167,13 @@ void Cause(ofa_classifier* self, const std::vector<ofa::Image>& photos, const Ro
     if (snr > most) most = snr, name = each.name;
   }
   if (most >= kGoldenSnr) {
-    std::printf("cause: %s (its answers are these, at %.1f dB)\n", name, most);
+    std::printf("cause: %s (its answers are these, at %.1f dB)\n", name.c_str(), most);
   } else if (most >= std::max(20.0, near + 6)) {
-    std::printf("cause: most likely %s (its answers are at %.1f dB)\n", name, most);
+    std::printf("cause: most likely %s (its answers are at %.1f dB)\n", name.c_str(), most);
   } else if (near >= 20) {
     std::printf("cause: a small difference, as of rounding or of another resize filter that is not known here\n");
   } else {
-    std::printf("cause: none of the usual mistakes; the nearest is %s, at %.1f dB\n", name, most);
+    std::printf("cause: none of the usual mistakes; the nearest is %s, at %.1f dB\n", name.c_str(), most);
   }
 }
 

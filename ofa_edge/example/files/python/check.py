@@ -149,9 +149,9 @@ def mistakes(photo: Pixels, interface: dict[str, Any]) -> Iterator[tuple[str, Va
     pixels = fitted(photo, shape, how["fit"], channels)
     right = normal(pixels)
     yield "", right
-    if channels == 3:
-        yield "channel order: blue, green, red (BGR) where red, green, blue (RGB) is wanted", normal(pixels[..., ::-1])
-    else:
+    reversed_order = normal(fitted(photo[..., ::-1], shape, how["fit"], channels))
+    yield "channel order: blue, green, red (BGR) where red, green, blue (RGB) is wanted", reversed_order
+    if channels == 1:
         yield (
             "grey: the first channel is taken, not the luma of all three",
             normal(fitted(photo[..., :1], shape, how["fit"], channels)),
