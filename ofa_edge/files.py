@@ -141,6 +141,13 @@ def parse_toml(text: str) -> dict[str, Any]:
     return value
 
 
+def shipped_folder(name: str) -> Path:
+    """Where a folder of this project lies: inside an installed package as `_name`, else at the top of the checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / f"_{name}"
+    return installed if installed.is_dir() else package.parent / name
+
+
 def fsync_folder(folder: Path) -> None:
     """Make a rename inside `folder` durable."""
     handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))

@@ -17,6 +17,7 @@ from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.data.decoding import Decoding
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import DataError
+from ofa_edge.records.interface import InterfaceRecord, Layout, TensorRecord
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Subnet
 from ofa_edge.vocabulary import NetworkKind, Task
@@ -42,6 +43,13 @@ class Input:
     def values(self) -> int:
         """Numbers in it."""
         return math.prod(self.shape)
+
+    @property
+    def tensor(self) -> TensorRecord:
+        """As the ONNX file has it."""
+        picture = None if self.preprocessing is None else self.preprocessing.record()
+        layout: Layout | None = "NCHW" if len(self.shape) == 4 else None
+        return TensorRecord(name=self.name, shape=self.shape, layout=layout, picture=picture)
 
     def apply(self, samples: Samples) -> NDArray[np.float32]:
         """Samples as the network takes them, float32 [N, ...]. Raises DataError where they do not fit."""
@@ -75,6 +83,13 @@ class Output:
     task: Task = "classify"
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     threshold: float = 0.0
+
+    @property
+    def tensor(self) -> TensorRecord:
+        """As the ONNX file has it."""
+        maps = self.task == "segment" and len(self.shape) == 4
+        threshold = self.threshold if self.task == "segment" else None
+        return TensorRecord(name=self.name, shape=self.shape, layout=self.layout if maps else None, threshold=threshold)
 
     @property
     def values(self) -> int:
@@ -126,6 +141,27 @@ class Interface:
                 f"give rows [N, {total}], all inputs of a sample one behind the other",
             )
         return np.asarray(samples.values, np.float32)
+
+    def record(self, file: str, tensors: "Tensors | None" = None) -> InterfaceRecord:
+        """The interface of a file of this network; `tensors` where the file has others than the ONNX file."""
+        inputs, outputs = tensors or self.tensors
+        return InterfaceRecord(
+            file=file,
+            task=self.outputs[0].task,
+            inputs=inputs,
+            outputs=outputs,
+            labels=self.outputs[0].labels,
+            decoding=None if self.decoding is None else self.decoding.to_json(),
+        )
+
+    @property
+    def tensors(self) -> "Tensors":
+        """Inputs and outputs of its ONNX file."""
+        return tuple(each.tensor for each in self.inputs), tuple(each.tensor for each in self.outputs)
+
+
+Tensors = tuple[tuple[TensorRecord, ...], tuple[TensorRecord, ...]]
+"""Inputs and outputs of a file, in its order."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import ConfigError, UnknownNameError
-from ofa_edge.files import bounded_text, parse_toml
+from ofa_edge.files import bounded_text, parse_toml, shipped_folder
 from ofa_edge.names import require_plain
 from ofa_edge.schema import validated
 from ofa_edge.shown import pasteable
@@ -122,10 +122,8 @@ def _at_hand(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def builtin_folder() -> Path:
-    """Where the built-in targets lie: inside an installed package, else at the top of the checkout."""
-    package = Path(__file__).resolve().parent
-    installed = package / "_targets"
-    return installed if installed.is_dir() else package.parent / "targets"
+    """Where the built-in targets lie."""
+    return shipped_folder("targets")
 
 
 def search_folders() -> Iterator[Path]:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from ofa_edge.errors import OutputError
+from ofa_edge.files import shipped_folder
 
 # What the project consists of; pyproject.toml puts the same into the wheel.
 PARTS = (
@@ -24,13 +25,6 @@ PARTS = (
 )
 
 
-def shipped_project() -> Path:
-    """Where the project lies: inside an installed package, else at the top of the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "_android_demo"
-    return installed if installed.is_dir() else package.parent / "android_demo"
-
-
 def begin_project(app: Path) -> bool:
     """Write the project where there is nothing yet, whole or not at all; whether it was written.
 
@@ -39,7 +33,7 @@ def begin_project(app: Path) -> bool:
     """
     if app.exists() or app.is_symlink():
         return False
-    source = shipped_project()
+    source = shipped_folder("android_demo")
     try:
         app.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{app.name}.", dir=app.parent) as folder:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.data import pixels
 from ofa_edge.data.preprocess import Pixels
 from ofa_edge.errors import ConfigError, DataError
 
@@ -19,22 +20,9 @@ def check_channels(channels: int | None) -> None:
 
 
 def to_channels(images: Pixels, channels: int | None) -> Pixels:
-    """uint8 [..., 1 or 3] -> uint8 [..., channels]; None leaves them as they are.
-
-    Colour to grey is the luma of ITU-R BT.601 in 16-bit fixed point, rounded (Pillow's mode L gives the same values);
-    grey to colour repeats the one channel.
-    """
+    """uint8 [..., 1 or 3] -> uint8 [..., channels] as `pixels.to_channels` does; None leaves them as they are."""
     check_channels(channels)
-    if channels is None or images.shape[-1] == channels:
-        return images
-    if channels == 3:
-        return np.repeat(images, 3, axis=-1)
-    result = np.empty((*images.shape[:-1], 1), dtype=np.uint8)
-    for start in range(0, len(images), _CHUNK):
-        red, green, blue = np.moveaxis(images[start : start + _CHUNK].astype(np.uint32), -1, 0)
-        grey = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
-        result[start : start + _CHUNK, ..., 0] = grey
-    return result
+    return images if channels is None else pixels.to_channels(images, channels)
 
 
 def channel_histograms(images: Pixels) -> NDArray[np.int64]:

@@ -29,7 +29,7 @@ def draw_boxes(rng: np.random.Generator, count: int, scale: tuple[float, float],
 def resample(images: Pixels, boxes: NDArray[np.float64], size: int) -> Pixels:
     """Cut out each image's box and bring it to another size.
 
-    The filter is that of `preprocess.resize`, a triangle that is widened when shrinking, in torch's fixed-point code:
+    The filter is that of `pixels.resize`, a triangle that is widened when shrinking, in torch's fixed-point code:
     within one step of 255 of the exact result, and many times faster.
 
     Args:

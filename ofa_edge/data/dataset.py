@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.data.labels import class_order
-from ofa_edge.data.preprocess import Pixels, resize
+from ofa_edge.data.pixels import resize
+from ofa_edge.data.preprocess import Pixels
 from ofa_edge.data.reading import Values
 from ofa_edge.data.sampling import stratified, stratified_split
 from ofa_edge.errors import DataError

@@ -13,11 +13,11 @@ from PIL import ExifTags, ImageOps
 
 from ofa_edge.data.boxes import Corners
 from ofa_edge.data.picture import middle_square, opened, plain, room_for, scaled
+from ofa_edge.data.pixels import GREY, letterbox
 from ofa_edge.data.preprocess import Pixels
 from ofa_edge.data.reading import AS_STORED
 from ofa_edge.vocabulary import Fit
 
-GREY = 114
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
@@ -47,10 +47,8 @@ class Frame:
             side = min(size)
             scale = columns / side, rows / side
             return cls(size, scale, (-((width - side) // 2) * scale[0], -((height - side) // 2) * scale[1]), shape)
-        ratio = min(columns / width, rows / height)
-        inner = max(1, round(width * ratio)), max(1, round(height * ratio))
-        offset = float((columns - inner[0]) // 2), float((rows - inner[1]) // 2)
-        return cls(size, (inner[0] / width, inner[1] / height), offset, shape)
+        x, y, *inner = letterbox(size, shape)
+        return cls(size, (inner[0] / width, inner[1] / height), (float(x), float(y)), shape)
 
     @property
     def content(self) -> tuple[float, float, float, float]:

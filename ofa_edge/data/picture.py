@@ -7,7 +7,7 @@
   wider or floating-point pixels have no agreed range: they want one, or are refused.
 - CMYK and YCbCr are converted by Pillow's own formulas; colour profiles are not applied.
 - Of an animation, the first frame is taken.
-- The central square is cropped, then brought to the wanted size by `preprocess.resize`. A square of four times that
+- The central square is cropped, then brought to the wanted size by `pixels.resize`. A square of four times that
   size or more is first averaged over boxes of pixels, down to twice the size: photographs are read many times faster.
   A JPEG of eight times that size or more is decoded at a half, a quarter or an eighth to begin with.
 - Pictures of up to PIXEL_LIMIT pixels are read. Large ones are decoded one at a time, if they fit into memory.
@@ -26,7 +26,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ofa_edge.data.channels import to_channels
 from ofa_edge.data.memory import require_bytes
-from ofa_edge.data.preprocess import Pixels, resize
+from ofa_edge.data.pixels import BOXED, resize
+from ofa_edge.data.preprocess import Pixels
 from ofa_edge.data.reading import AS_STORED, Reading, Values
 from ofa_edge.errors import DataError
 from ofa_edge.files import open_regular
@@ -101,7 +102,7 @@ def middle_square(image: Image.Image) -> Image.Image:
 def scaled(image: Image.Image, channels: int | None, shape: tuple[int, int], reading: Reading = AS_STORED) -> Pixels:
     """A picture of mode L or RGB -> uint8 [*shape, channels], squeezed into it."""
     height, width = shape
-    if image.width >= 4 * width and image.height >= 4 * height:
+    if image.width >= BOXED * width and image.height >= BOXED * height:
         image = image.resize((2 * width, 2 * height), Image.Resampling.BOX)
     pixels: Pixels = np.asarray(image, dtype=np.uint8)
     pixels = to_channels(reading.ordered(pixels.reshape(1, *image.size[::-1], -1)), channels)

@@ -1,25 +1,21 @@
-"""Preprocessing described as data, so that Python, the device's runner and the Android app do the same arithmetic.
-
-Resizing is a separable triangle filter (bilinear, widened when shrinking), rounded half up to whole pixel values; then
-each channel is normalised in float32. The filter's weights are multiples of 2^-20, so its sums in float64 are exact:
-whoever adds them, in whatever order, gets the same pixels. Nothing depends on an image library.
-"""
+"""Preprocessing described as data: Python, C++ and the Android app do the same arithmetic (see `data.pixels`)."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.data.pixels import BOXED, GREY, normalise, resize
 from ofa_edge.errors import ConfigError, DataError
+from ofa_edge.records.interface import PictureRecord
 from ofa_edge.vocabulary import FITS, Fit
 
 Pixels = NDArray[np.uint8]
-_WEIGHT_UNIT = 2.0**20  # two passes over 8-bit pixels then take 48 of float64's 53 bits
+_ORDERS: Mapping[int, Literal["RGB", "grey"]] = {1: "grey", 3: "RGB"}
 
 
 @dataclass(frozen=True)
@@ -68,13 +64,26 @@ class Preprocessing:
 
     def normalise(self, images: Pixels) -> NDArray[np.float32]:
         """Pixels at the network's size, uint8 [N, H, W, C] -> float32 [N, C, H, W]."""
-        mean, std = (np.array(values, dtype=np.float32) for values in (self.mean, self.std))
-        scaled = (images.astype(np.float32) - mean) / std
-        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+        return normalise(images, self.mean, self.std)
 
     def at(self, size: int) -> "Preprocessing":
         """The same for another input size."""
         return dataclasses.replace(self, size=size)
+
+    def record(self) -> PictureRecord:
+        """As a build's interface has it."""
+        height, width = self.shape
+        return PictureRecord(
+            height=height,
+            width=width,
+            channels=self.channels,
+            order=_ORDERS.get(self.channels, "stored"),
+            mean=self.mean,
+            std=self.std,
+            fit=self.fit,
+            fill=GREY if self.fit == "letterbox" else None,
+            boxed=BOXED,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As JSON; the width only where it is not the height, and the fit where it is not the middle square."""
@@ -124,29 +133,3 @@ def asked_statistics(
 
 def _words(values: Iterable[float]) -> str:
     return ",".join(f"{value:.6g}" for value in values)
-
-
-def resize(images: Pixels, size: int, width: int | None = None) -> Pixels:
-    """uint8 [N, H, W, C] -> uint8 [N, size, width or size, C]. Another shape is squeezed: crop where that matters."""
-    shape = (size, width or size)
-    if images.shape[1:3] == shape:
-        return images
-    rows, columns = (triangle_filter(*sides) for sides in zip(images.shape[1:3], shape, strict=True))
-    result = np.empty((len(images), *shape, images.shape[3]), dtype=np.uint8)
-    for start in range(0, len(images), 1024):  # bounds the float64 copy
-        part = images[start : start + 1024].astype(np.float64)
-        part = np.einsum("yh,nhwc->nywc", rows, part, optimize=True)
-        part = np.einsum("xw,nywc->nyxc", columns, part, optimize=True)
-        result[start : start + 1024] = np.clip(np.floor(part + 0.5), 0, 255).astype(np.uint8)
-    return result
-
-
-@functools.lru_cache(maxsize=64)
-def triangle_filter(length: int, size: int) -> NDArray[np.float64]:
-    """Weights [size, length] of the triangle filter, pixel centres at half integers; multiples of 2^-20."""
-    scale = length / size
-    support = max(scale, 1.0)
-    centres = (np.arange(size) + 0.5) * scale
-    distance = np.abs(np.arange(length) + 0.5 - centres[:, None]) / support
-    weights = np.maximum(0.0, 1.0 - distance)
-    return np.asarray(np.rint(weights / weights.sum(1, keepdims=True) * _WEIGHT_UNIT) / _WEIGHT_UNIT)

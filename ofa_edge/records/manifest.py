@@ -28,6 +28,7 @@ from ofa_edge.records.base import (
     Record,
 )
 from ofa_edge.records.classes import ClassesRecord
+from ofa_edge.records.interface import InterfaceRecord
 from ofa_edge.records.mixed import QuantisationRecord
 from ofa_edge.records.network import NetworkRecord, SubnetRecord, SupernetRecord
 from ofa_edge.records.race import RaceRecord
@@ -286,6 +287,7 @@ class Manifest(Record):
     classes: ClassesRecord | None = None  # None where labels mean nothing
     scores: ScoresByClass | None = None  # the same of a detector or a segmenter
     quantisation: QuantisationRecord | None = None  # of an int8 artifact, layer by layer
+    interface: InterfaceRecord | None = None  # of the artifact; None in builds of earlier versions
     race: RaceRecord | None = None  # where the runtime was chosen by measuring
 
     @property

@@ -26,7 +26,7 @@ from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.extras import installed
 from ofa_edge.files import sha256_file
 from ofa_edge.latency.protocol import LatencyModel
-from ofa_edge.network import Network
+from ofa_edge.network import Network, Tensors
 from ofa_edge.records.blame import BlameRecord
 from ofa_edge.records.mixed import MixedRecord
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord, TuningRecord
@@ -214,6 +214,31 @@ class Turns(ABC):
         return place
 
 
+@dataclass(frozen=True)
+class Example:
+    """Files that run an artifact without ofa-edge; `ofa_edge.example` copies them beside those that all runtimes share.
+
+    Attributes:
+        python: has a class `Model` as that of `runtimes/example/litert.py`.
+        cpp: what `ofa_runtime.h` declares, in C++.
+        make: a part of its Makefile, which sets RUNTIME_FLAGS and RUNTIME_LIBRARIES.
+    """
+
+    python: Path | None = None
+    cpp: Path | None = None
+    make: Path | None = None
+
+
+_EXAMPLES = Path(__file__).with_name("example")
+
+
+def own_example(name: str, *, python: bool = True) -> Example:
+    """That of a runtime of ours: files of this name."""
+    of = (_EXAMPLES / f"{name}.{suffix}" for suffix in ("py", "cc", "mk"))
+    own, cpp, make = of
+    return Example(own if python else None, cpp, make)
+
+
 class Runtime(ABC):
     """One runtime.
 
@@ -230,6 +255,7 @@ class Runtime(ABC):
         mixes: whether it can leave layers of an integer artifact in fp32.
         rounds_as_trained: whether its int8 artifacts round where `finetune --qat int8` does, and nowhere else.
         delegates: the distribution whose delegate takes over operators; None where the runtime has none.
+        example: programs that run its artifacts without ofa-edge.
     """
 
     name: ClassVar[str]
@@ -244,6 +270,7 @@ class Runtime(ABC):
     mixes: ClassVar[bool] = False
     rounds_as_trained: ClassVar[bool] = False
     delegates: ClassVar[str | None] = None
+    example: ClassVar[Example] = Example()
 
     # -- what a target can do with it, before any work --------------------------------------------------------------
 
@@ -324,6 +351,11 @@ class Runtime(ABC):
         Raises:
             ConversionError: names the node and the operator that it cannot take.
         """
+
+    def tensors(self, artifact: Path, network: Network) -> Tensors:
+        """Inputs and outputs of an artifact: those of the ONNX file, where this does not say otherwise."""
+        del artifact
+        return network.interface.tensors
 
     def facts(self, converted: Converted) -> Facts:
         """What else there is to keep of the making."""

@@ -13,7 +13,7 @@ from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.files import copy_file
 from ofa_edge.runtimes.answers import answers_of
-from ofa_edge.runtimes.base import Converted, Export, HostAnswers, RunHere, Runtime, Stages
+from ofa_edge.runtimes.base import Converted, Export, HostAnswers, RunHere, Runtime, Stages, own_example
 from ofa_edge.vocabulary import numbers
 
 
@@ -26,6 +26,7 @@ class OnnxRuntime(Runtime):
     modelled = True
     artifact_name = "model.ort.onnx"
     precisions = ("fp32", "int8")
+    example = own_example("onnxruntime")
 
     def convert(self, stages: Stages, export: Export) -> Converted:
         """See `Runtime`."""

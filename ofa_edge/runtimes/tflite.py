@@ -24,6 +24,7 @@ from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.extras import install_line
 from ofa_edge.files import copy_file, write_bytes, write_json
+from ofa_edge.network import Network, Tensors
 from ofa_edge.records.blame import BlameRecord
 from ofa_edge.records.mixed import MixedRecord
 from ofa_edge.runtimes.answers import answers_of, installed
@@ -38,7 +39,9 @@ from ofa_edge.runtimes.base import (
     Stages,
     Timer,
     Turns,
+    own_example,
 )
+from ofa_edge.schema import changed
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision, numbers
 
@@ -73,6 +76,7 @@ class TFLite(Runtime):
     mixes = True
     rounds_as_trained = True
     delegates = "ai-edge-litert"
+    example = own_example("litert")
 
     @property
     def turns(self) -> Turns:
@@ -179,6 +183,19 @@ class TFLite(Runtime):
             "labelled": limit.labelled,
         }
         return stages.run("tflite-mixed", inputs, ("ai-edge-litert",), produce)
+
+    def tensors(self, artifact: Path, network: Network) -> Tensors:
+        """See `Runtime`. Images stand as [1, H, W, C], and an int8 file stores integers."""
+        from ofa_edge.export.tflite.running import own_tensors
+
+        inputs, outputs = own_tensors(artifact)
+        given = network.interface.tensors
+        return (
+            tuple(
+                changed(each, **own, layout=each.layout and "NHWC") for each, own in zip(given[0], inputs, strict=True)
+            ),
+            tuple(changed(each, **own) for each, own in zip(given[1], outputs, strict=True)),
+        )
 
     def facts(self, converted: Converted) -> Facts:
         """Which layers are in fp32, where a limit asked for it."""

@@ -5,9 +5,10 @@ import pytest
 from app_folder import make_build
 
 from ofa_edge.bundle.app import add_models, app_assets
-from ofa_edge.bundle.project import PARTS, begin_project, shipped_project
+from ofa_edge.bundle.project import PARTS, begin_project
 from ofa_edge.bundle.record import read_bundle
 from ofa_edge.errors import ConfigError, OutputError
+from ofa_edge.files import shipped_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,4 +52,4 @@ def test_the_wheel_holds_the_project():
     assert [included.get(f"android_demo/{part}") for part in PARTS] == [
         f"ofa_edge/_android_demo/{part}" for part in PARTS
     ]
-    assert all((shipped_project() / part).exists() for part in PARTS)
+    assert all((shipped_folder("android_demo") / part).exists() for part in PARTS)

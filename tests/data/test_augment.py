@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ofa_edge.data.augment import apply, augment, draw
 from ofa_edge.data.crops import draw_boxes, resample
-from ofa_edge.data.preprocess import resize
+from ofa_edge.data.pixels import resize
 from ofa_edge.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from png import blank_png
 
 from ofa_edge.data import picture
 from ofa_edge.data.picture import is_grey, read_picture, square_array, square_picture
-from ofa_edge.data.preprocess import resize
+from ofa_edge.data.pixels import resize
 from ofa_edge.errors import DataError
 
 RNG = np.random.default_rng(0)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ofa_edge.data.preprocess import Preprocessing, resize, triangle_filter
+from ofa_edge.data.pixels import resize, triangle_filter
+from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.data.calibration import USUAL, check_normalised
+from ofa_edge.data.pixels import dequantise, quantise
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
 from ofa_edge.export.onnx.graph import Graph, PartRefusedError, read_graph
@@ -24,7 +25,7 @@ from ofa_edge.export.process import how_it_ended, what_to_try
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
 from ofa_edge.export.tflite.process import run_tensorflow
 from ofa_edge.export.tflite.rewrites import names
-from ofa_edge.export.tflite.running import dequantise, quantise, run_tflite
+from ofa_edge.export.tflite.running import run_tflite
 from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.export.tflite.tf_ops import check_operators
 from ofa_edge.files import atomic_path

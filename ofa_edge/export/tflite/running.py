@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.data.pixels import dequantise, quantise
 from ofa_edge.export.onnx.run import parted
 from ofa_edge.export.tflite.flatbuffer import pack, unpack
 from ofa_edge.export.tflite.native_log import without_lines
+from ofa_edge.records.interface import StepsRecord
 
 _LITERT_BANNER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 
@@ -62,6 +64,24 @@ def started(path: Path, threads: int = 1) -> Any:
     return interpreter
 
 
+def own_tensors(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Inputs and outputs of a file: name, shape, dtype, and the steps of integers."""
+    interpreter = started(path, 1)
+
+    def said(detail: dict[str, Any]) -> dict[str, Any]:
+        scale, zero_point = detail["quantization"]
+        return {
+            "name": detail["name"],
+            "shape": tuple(map(int, detail["shape"])),
+            "dtype": np.dtype(detail["dtype"]).name,
+            "steps": StepsRecord(scale=float(scale), zero_point=int(zero_point)) if scale else None,
+        }
+
+    return [said(each) for each in interpreter.get_input_details()], [
+        said(each) for each in interpreter.get_output_details()
+    ]
+
+
 def answers_of(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
     """`run_tflite` of a file that is in memory."""
     with tempfile.TemporaryDirectory(prefix="ofa-edge-run-") as folder:
@@ -95,21 +115,3 @@ def watch(content: bytes, images: NDArray[np.float32], tensors: Sequence[int]) -
         set_inputs(interpreter, row)
         interpreter.invoke()
         yield [interpreter.get_tensor(tensor) for tensor in tensors]
-
-
-def quantise(values: NDArray[np.float32], dtype: type[Any], scale: float, zero_point: int) -> NDArray[Any]:
-    """Float values as a tensor of `dtype` stores them: round(value / scale) + zero_point, saturated.
-
-    A float tensor, which TFLite marks with scale 0, keeps its values.
-    """
-    if not scale:
-        return np.ascontiguousarray(values, dtype)
-    limits = np.iinfo(dtype)
-    steps = np.rint(values / np.float32(scale)) + zero_point
-    return np.asarray(steps.clip(limits.min, limits.max), dtype)
-
-
-def dequantise(values: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
-    """The inverse of `quantise`, but for rounding."""
-    floats = values.astype(np.float32)
-    return (floats - np.float32(zero_point)) * np.float32(scale) if scale else floats

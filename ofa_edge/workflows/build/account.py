@@ -1,6 +1,7 @@
 """The account of a build: what was made and seen, and the manifest that says so."""
 
 import datetime
+import functools
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import sha256_file
 from ofa_edge.network import Network
 from ofa_edge.records.classes import ClassesRecord
+from ofa_edge.records.interface import InterfaceRecord
 from ofa_edge.records.manifest import (
     DropRecord,
     FileRecord,
@@ -108,6 +110,13 @@ class Built:
     facts: Facts
     inspection: Inspection | None
 
+    @functools.cached_property
+    def interface(self) -> InterfaceRecord:
+        """Of the artifact."""
+        runtime = self.artifact.runtime
+        tensors = runtime.tensors(self.artifact.path, self.network)
+        return self.network.interface.record(runtime.artifact_name, tensors)
+
 
 def file_record(name: str, role: str, path: Path) -> FileRecord:
     """A file as it is now."""
@@ -162,6 +171,7 @@ def manifest_of(
         classes=ladder.classes,
         scores=ladder.scores,
         quantisation=ladder.quantisation,
+        interface=built.interface,
     )
 
 

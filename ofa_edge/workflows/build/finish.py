@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from ofa_edge.builds import MODEL
 from ofa_edge.errors import ConversionError
+from ofa_edge.example.readme import README
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.files import copy_file, write_bytes, write_json
 from ofa_edge.network import Network
 from ofa_edge.output import output_folder
 from ofa_edge.records.build import RUNNER
+from ofa_edge.records.interface import INTERFACE
 from ofa_edge.records.manifest import FileRecord, Manifest, Rung, Tolerance, write_manifest
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.report import write_report
@@ -40,6 +42,7 @@ from ofa_edge.workflows.build import stages
 from ofa_edge.workflows.build.account import Built, Ladder, Start, file_record, manifest_of, verdicts_of
 from ofa_edge.workflows.build.base import Plan
 from ofa_edge.workflows.build.fastest import Race, check_raceable, race, with_runtime
+from ofa_edge.workflows.build.leave import leave
 from ofa_edge.workflows.build.on_device import Trial, check_tunable, run_on_device
 from ofa_edge.workflows.build.quantisation import quantisation_of
 from ofa_edge.workflows.build.stages import StageRunner
@@ -84,11 +87,15 @@ def finish(runner: StageRunner, plan: Plan, start: Start, command: Sequence[str]
         plan, built, ladder, ran = _keep(runner, plan, start, race(runner, plan, network), climb)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, built)
+        left = leave(folder, built, plan.data)
+        outputs += left.files
         if start.refined is not None:
             outputs += [file_record(name, role, folder / name) for name, role in start.refined.files.write(folder)]
         manifest = manifest_of(plan, runner, start, ladder, command, built, ran, outputs)
         write_report(folder / REPORT, manifest)
-        manifest = changed(manifest, outputs=(*outputs, file_record(REPORT, "report", folder / REPORT)))
+        left.write_readme(folder, manifest, built)
+        outputs += [file_record(name, role, folder / name) for name, role in ((README, "readme"), (REPORT, "report"))]
+        manifest = changed(manifest, outputs=tuple(outputs))
         write_manifest(folder, manifest)
     return manifest
 
@@ -220,6 +227,8 @@ def _place(folder: Path, built: Built) -> list[FileRecord]:
     if labels:
         write_bytes(folder / zoo.LABELS, ("\n".join(labels) + "\n").encode())
         records.append(file_record(zoo.LABELS, "labels", folder / zoo.LABELS))
+    write_json(folder / INTERFACE, built.interface.model_dump(mode="json"))
+    records.append(file_record(INTERFACE, "interface", folder / INTERFACE))
     artifact = built.artifact
     files = [(artifact.runtime.artifact_name, artifact.path, "artifact"), (MODEL, built.network.onnx, "onnx")]
     files += [(path.name, path, "facts") for path in built.facts.files]

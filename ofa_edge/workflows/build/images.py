@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.data.annotations import Truth
 from ofa_edge.data.dataset import Dataset, Images, Samples
-from ofa_edge.data.preprocess import resize
+from ofa_edge.data.pixels import resize
 from ofa_edge.data.sampling import stratified_split
 from ofa_edge.errors import ConfigError
 from ofa_edge.records.classes import Split

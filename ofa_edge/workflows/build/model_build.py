@@ -54,11 +54,15 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
     require_finite(answers, f"{given.path.name}, on {len(test)} inputs")
 
     def produce(folder: Path) -> None:
+        from ofa_edge.export.onnx.described import describe
         from ofa_edge.export.onnx.prepare import prepare
 
         write_json(folder / CHANGES, prepare(given, folder / MODEL, outputs))
+        describe(folder / MODEL, said)
 
-    entry = runner.run("prepare", {**inputs, "prepared": outputs}, ("onnx", "onnxsim"), produce)
+    said = plan.interface.record(MODEL)
+    made = {**inputs, "prepared": outputs, "interface": said.model_dump(mode="json")}
+    entry = runner.run("prepare", made, ("onnx", "onnxsim"), produce)
     changes = tuple(json.loads(entry.path(CHANGES).read_bytes()))
     macs, params = _counted(entry.path(MODEL))
     origin = Origin("file", given.path.name, trained=True)

@@ -152,6 +152,7 @@ def to_network(runner: StageRunner, package: SupernetPackage, static: CacheEntry
     """Fold, export, simplify, check: from here on the weights are an ONNX file."""
 
     def produce(folder: Path) -> None:
+        from ofa_edge.export.onnx.described import describe
         from ofa_edge.export.onnx.export import export_onnx
         from ofa_edge.export.onnx.fold import fold_batch_norm
         from ofa_edge.supernet.weights import load_static
@@ -159,12 +160,15 @@ def to_network(runner: StageRunner, package: SupernetPackage, static: CacheEntry
         net = load_static(static.path(STATIC))
         size = net.subnet.resolution
         export_onnx(fold_batch_norm(net), (1, package.space.in_channels, size, size), folder / MODEL)
+        describe(folder / MODEL, interface.record(MODEL))
 
-    entry = runner.run("onnx", {"network": static.files[STATIC]}, ("torch", "onnx", "onnxsim"), produce)
+    interface = Interface.of_classifier(package.preprocessing(subnet.resolution), package.labels)
+    inputs = {"network": static.files[STATIC], "interface": interface.record(MODEL).model_dump(mode="json")}
+    entry = runner.run("onnx", inputs, ("torch", "onnx", "onnxsim"), produce)
     return Network(
         onnx=entry.path(MODEL),
         digest=entry.files[MODEL],
-        interface=Interface.of_classifier(package.preprocessing(subnet.resolution), package.labels),
+        interface=interface,
         origin=Origin(
             kind="subnet" if package.subnet is None else "network",
             source=Path(package.name).name,

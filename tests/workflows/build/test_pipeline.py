@@ -51,6 +51,7 @@ def test_every_output_is_there_and_is_the_manifests(first):
         "model.tflite": "artifact",
         "model.onnx": "onnx",
         "labels.txt": "labels",
+        "model.interface.json": "interface",
         "report.html": "report",
     }
     for record in manifest.outputs:

@@ -21,7 +21,8 @@ from PIL import Image, ImageOps
 
 from ofa_edge.data.channels import to_channels
 from ofa_edge.data.picture import square_array
-from ofa_edge.data.preprocess import Pixels, Preprocessing, resize
+from ofa_edge.data.pixels import resize
+from ofa_edge.data.preprocess import Pixels, Preprocessing
 from ofa_edge.device.connections.cores import OTHER_NAMES, PART_NAMES
 from ofa_edge.device.connections.fingerprint import cpu_name
 from ofa_edge.device.measuring.samples import Session, summarise

@@ -22,6 +22,7 @@ reads or gives.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,29 @@ from numpy.typing import NDArray
 from ofa_edge.export.tflite.pair import MOVES, WEIGHTED, Pair, constant, dequantised, pair_up, scale_of, set_constant
 from ofa_edge.export.tflite.running import answers_of, watch
 
-POWERS = (3, 4, 5)  # each a product more than the one before
+POWERS = (2, 3, 4, 5)  # each a product more than the one before
 IMAGES = 100
+# What they give are values of their inputs, in the same steps.
+SHARING = MOVES | {"CONCATENATION", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR"}
 _FREE = WEIGHTED | {"ADD", "SUB", "MUL", "MEAN"}
+_TABLES = {"LOGISTIC", "TANH"}  # read any steps, give steps of their own
 _BINS, _VALUES = 1024, 16384
 _SHARES = tuple(np.linspace(1, 0.4, 25))
 _SWISH, _RELU6 = -3.0, 3
 _LARGEST = 2.0**30
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tensors of the int8 file that share one range.
+
+    Attributes:
+        tensors: all of them.
+        computed: those whose values are computed; the others hold values of these.
+    """
+
+    tensors: tuple[int, ...]
+    computed: tuple[int, ...]
 
 
 def fit_ranges(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.float32] | None) -> bytes:
@@ -56,13 +73,15 @@ def fit_ranges(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.
     floors = swish_inputs(pair)
     # Evenly over the set, which may be sorted by class.
     chosen = images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)]
-    seen = _histograms(pair, twin, chosen, [group[0] for group in groups], floors)
-    fitted = {group: _fitted(seen[group[0]], floors.get(group[0]), _least_step(pair, group)) for group in groups}
+    seen = _histograms(pair, twin, chosen, groups, floors)
+    fitted = {
+        group: _fitted(seen[group], floors.get(group.tensors[0]), _least_step(pair, group.tensors)) for group in groups
+    }
     exact = _answers(twin, chosen)
 
     def file(place: int) -> bytes:
         for group, ranges in fitted.items():
-            for tensor in group:
+            for tensor in group.tensors:
                 _set_range(pair.graph.tensors[tensor], *ranges[place])
         store_biases(pair)
         return pair.packed()
@@ -71,28 +90,48 @@ def fit_ranges(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.
     return min(files, key=lambda content: float(np.square(_answers(content, chosen) - exact, dtype=np.float64).sum()))
 
 
-def free_groups(pair: Pair) -> list[tuple[int, ...]]:
-    """Tensors of the int8 file whose range may be chosen; those that share one, for they share values, in one group.
-
-    The first of a group is the one that an operator computes.
-    """
+def free_groups(pair: Pair) -> list[Group]:
+    """Tensors of the int8 file whose range may be chosen; those that share one, for they share values, in one group."""
     leader: dict[int, int] = {}
-    fixed = {int(each) for each in (*pair.graph.inputs, *pair.graph.outputs)}
-    readers = pair.readers()
-    for place, op in enumerate(pair.graph.operators):
-        made = int(op.outputs[0])
-        if pair.names[place] in MOVES and not pair.rounds(place):
-            leader[made] = leader.get(int(op.inputs[0]), int(op.inputs[0]))
-        elif pair.names[place] not in _FREE:
-            fixed |= {made, *(int(each) for each in op.inputs)}
-        elif pair.names[place] in WEIGHTED and len(op.inputs) > 2 and len(readers.get(int(op.inputs[2]), ())) > 1:
-            fixed.add(int(op.inputs[0]))  # its bias is another operator's too
+
+    def led(tensor: int) -> int:
+        while tensor in leader:
+            tensor = leader[tensor]
+        return tensor
+
+    graph, readers = pair.graph, pair.readers()
+    fixed, computed = {int(each) for each in (*graph.inputs, *graph.outputs)}, set[int]()
+    for place, op in enumerate(graph.operators):
+        made, inputs = int(op.outputs[0]), [int(each) for each in op.inputs]
+        kind = pair.names[place]
+        if kind in SHARING and _shares(pair, op):
+            for each in inputs:
+                if scale_of(graph.tensors[each]) and led(each) != led(made):
+                    leader[led(made)] = led(each)
+            continue
+        computed.add(made)
+        if kind in _TABLES:
+            fixed.add(made)
+        elif kind not in _FREE:
+            fixed |= {made, *inputs}
+        elif kind in WEIGHTED and len(inputs) > 2 and len(readers.get(inputs[2], ())) > 1:
+            fixed.add(inputs[0])  # its bias is another operator's too
     groups: dict[int, list[int]] = {}
-    for op in pair.graph.operators:
-        made = int(op.outputs[0])
-        groups.setdefault(leader.get(made, made), []).append(made)
-    led = {leader.get(each, each) for each in fixed}
-    return [(first, *others) for first, (_, *others) in groups.items() if first not in led and first in groups[first]]
+    for op in graph.operators:
+        groups.setdefault(led(int(op.outputs[0])), []).append(int(op.outputs[0]))
+    left = {led(each) for each in fixed}
+    return [
+        Group(tuple(members), tuple(each for each in members if each in computed))
+        for first, members in groups.items()
+        if first not in left and first in members
+    ]
+
+
+def _shares(pair: Pair, op: Any) -> bool:
+    """Whether all that an operator moves is computed and in the steps of its result."""
+    moved = [pair.graph.tensors[each] for each in op.inputs if scale_of(pair.graph.tensors[each])]
+    steps = scale_of(pair.graph.tensors[op.outputs[0]])
+    return all(scale_of(each) == steps and constant(pair.quantised, each) is None for each in moved)
 
 
 def swish_inputs(pair: Pair) -> dict[int, float]:
@@ -126,30 +165,32 @@ _Seen = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]  # 
 
 
 def _histograms(
-    pair: Pair, twin: bytes, images: NDArray[np.float32], tensors: Sequence[int], floors: Mapping[int, float]
-) -> dict[int, _Seen]:
+    pair: Pair, twin: bytes, images: NDArray[np.float32], groups: Sequence[Group], floors: Mapping[int, float]
+) -> dict[Group, _Seen]:
     """What values the tensors take in fp32. The ends are those of the file: they hold all calibration images."""
     twins = pair.twins()
     edges = {}
-    for tensor in tensors:
-        low, high = _range_of(pair.graph.tensors[tensor])
-        edges[tensor] = np.linspace(max(low, floors.get(tensor, low)), high, _BINS + 1)
-    counts, sums = ({tensor: np.zeros(_BINS) for tensor in tensors} for _ in range(2))
+    for group in groups:
+        low, high = _range_of(pair.graph.tensors[group.tensors[0]])
+        edges[group] = np.linspace(max(low, floors.get(group.tensors[0], low)), high, _BINS + 1)
+    counts, sums = ({group: np.zeros(_BINS) for group in groups} for _ in range(2))
     picked: dict[int, NDArray[np.int64]] = {}
-    for values in watch(twin, images, [twins[tensor] for tensor in tensors]):
-        for tensor, found in zip(tensors, values, strict=True):
-            flat = found.ravel()
+    owners = {tensor: group for group in groups for tensor in group.computed}
+    for values in watch(twin, images, [twins[tensor] for tensor in owners]):
+        for (tensor, group), found in zip(owners.items(), values, strict=True):
+            flat, share = found.ravel(), 1.0
             if len(flat) > _VALUES:
+                share = len(flat) / _VALUES
                 if tensor not in picked:
                     picked[tensor] = np.random.default_rng(0).choice(len(flat), _VALUES, replace=False)
                 flat = flat[picked[tensor]]
-            low, high = edges[tensor][0], edges[tensor][-1]
+            low, high = edges[group][0], edges[group][-1]
             flat = flat.clip(low, high)
             bins = np.minimum((flat - low) * (_BINS / max(high - low, 1e-30)), _BINS - 1).astype(np.int64)
-            counts[tensor] += np.bincount(bins, minlength=_BINS)
-            sums[tensor] += np.bincount(bins, flat, minlength=_BINS)
+            counts[group] += share * np.bincount(bins, minlength=_BINS)
+            sums[group] += share * np.bincount(bins, flat, minlength=_BINS)
     # Means, not middles: where much of a map holds one value, as a plain background does, that very value counts.
-    return {tensor: (edges[tensor], counts[tensor], sums[tensor] / np.maximum(counts[tensor], 1)) for tensor in tensors}
+    return {group: (edges[group], counts[group], sums[group] / np.maximum(counts[group], 1)) for group in groups}
 
 
 def _fitted(seen: _Seen, floor: float | None, least_step: float) -> tuple[tuple[float, float], ...]:

@@ -1,7 +1,7 @@
 package org.ofaedge.demo.core;
 
 /**
- * `ofa_edge.data.preprocess.resize`, value by value: a separable triangle filter, widened when shrinking, in float64,
+ * `ofa_edge.data.pixels.resize`, value by value: a separable triangle filter, widened when shrinking, in float64,
  * rounded half up.
  *
  * <p>The weights are whole multiples of 2^-20, so every sum below is exact and its order does not matter.
