@@ -6,6 +6,7 @@ import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 
+SUPPRESSION = "TFLite_Detection_PostProcess"  # a custom operator that LiteRT has wherever it has its own
 _MODEL_ID = b"TFL3"
 _ALIGNMENT = 16  # of constants, as TFLite's schema asks
 
