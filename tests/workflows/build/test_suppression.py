@@ -1,7 +1,11 @@
 """Detectors whose artifact suppresses its boxes itself: through a build, a verification and photos."""
 
+import numpy as np
+import onnx
 import pytest
 from builds import Stages
+from heads import ANCHORS
+from onnx import TensorProto, helper, numpy_helper
 from squares import PIXELS, save_coco, save_detector, save_segmenter
 
 from ofa_edge.builds import Build
@@ -148,3 +152,62 @@ def test_it_is_not_for_a_race(detector):
     with pytest.raises(UnsupportedError, match="--suppress inside with --runtime fastest") as caught:
         plan(detector, None, runtime="fastest", target="host", device="local")
     assert "--runtime onnxruntime" in caught.value.hint
+
+
+def save_heads(path, form):
+    """A network of three scales whose raw heads are the outputs, with weights drawn at random."""
+    rng = np.random.default_rng(0)
+    channels = 64 + 2 if form == "yolov8-raw" else 3 * 7
+    nodes, outputs, values = [], [], {}
+    for stride in (8, 16, 32):
+        size = 64 // stride
+        weights = rng.normal(0, 4 / stride, (channels, 3, stride, stride))
+        values[f"w{stride}"] = weights.astype(np.float32)
+        name, shape = f"head{stride}", [1, channels, size, size]
+        nodes.append(helper.make_node("Conv", ["images", f"w{stride}"], [name], f"conv{stride}", strides=[stride] * 2))
+        if form == "yolov5-raw":  # as its own export has them
+            values[f"s{stride}"] = np.array([1, 3, 7, size, size])
+            nodes.append(helper.make_node("Reshape", [name, f"s{stride}"], [f"five{stride}"], f"apart{stride}"))
+            nodes.append(helper.make_node("Transpose", [f"five{stride}"], [f"out{stride}"], perm=[0, 1, 3, 4, 2]))
+            name, shape = f"out{stride}", [1, 3, size, size, 7]
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    graph = helper.make_graph(
+        nodes,
+        "anybody's",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 64, 64])],
+        outputs,
+        [numpy_helper.from_array(value, name) for name, value in values.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize("form", ["yolov8-raw", "yolov5-raw"])
+@pytest.mark.parametrize("suppress", ["outside", "inside"])
+def test_heads_that_are_cut_early_are_built(run, coco, tmp_path, form, suppress):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("red\ngreen\n")
+    file = save_heads(tmp_path / "h.onnx", form)
+    model = {"labels": labels, **({"anchors": ANCHORS} if form == "yolov5-raw" else {})}
+    manifest = run(
+        file, coco, tmp_path / "out", model=model, suppress=suppress, runtime="tflite", precision="int8", task="detect"
+    )
+    assert {verdict.gate: verdict.outcome for verdict in manifest.verdicts}["parity"] == "pass"
+    if suppress == "outside":
+        assert manifest.network.decoding["form"] == form
+        assert len(manifest.ladder[2].outputs) == 3
+    else:
+        assert manifest.ladder[4].boxes.share > 0.99
+        assert manifest.ladder[4].boxes.reference > 100
+
+
+def test_anchors_are_asked_for_and_refused_elsewhere(detector, coco, tmp_path):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("red\ngreen\n")
+    file = save_heads(tmp_path / "h.onnx", "yolov5-raw")
+    with pytest.raises(ConfigError, match="needs the anchors of its 3 outputs"):
+        plan(file, coco, model={"labels": labels})
+    with pytest.raises(ConfigError, match="--anchors with outputs of yolov8"):
+        plan(detector, coco, model={"anchors": ANCHORS})
+    with pytest.raises(ConfigError, match="--anchors with --task features"):
+        plan(detector, coco, task="features", model={"anchors": ANCHORS})
