@@ -259,6 +259,12 @@ class Network:
             each.name: slice(start, end) for each, start, end in zip(self.interface.outputs, starts, ends, strict=False)
         }
 
+    @property
+    def finished(self) -> Decoding | None:
+        """What reads the boxes of a detector that suppresses them itself; None of any other network."""
+        decoding = self.interface.decoding
+        return decoding if decoding is not None and decoding.form == "suppressed" else None
+
     def inputs(self, samples: Samples) -> NDArray[np.float32]:
         """Samples as it takes them, float32: see `Interface.apply`. Raises DataError where they do not fit."""
         return self.interface.apply(samples)

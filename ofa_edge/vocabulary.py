@@ -22,11 +22,23 @@ Type = Literal["fp32", "fp16", "int8", "int16"]
 
 NetworkKind = Literal["subnet", "network", "file"]
 Task = Literal["classify", "features", "detect", "segment"]
-Form = Literal["yolov5", "yolov8", "end-to-end", "detr", "rt-detr", "boxes-scores", "boxes-scores-01"]
+Form = Literal[
+    "yolov5",
+    "yolov8",
+    "end-to-end",
+    "detr",
+    "rt-detr",
+    "boxes-scores",
+    "boxes-scores-01",
+    "yolov5-raw",
+    "yolov8-raw",
+    "suppressed",
+]
 FORMS: tuple[Form, ...] = typing.get_args(Form)
 ScoreName = Literal["top-1", "mAP", "mIoU"]
 Fit = Literal["crop", "squeeze", "letterbox"]
 FITS: tuple[Fit, ...] = typing.get_args(Fit)
+Suppression = Literal["outside", "inside"]
 
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
 OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")

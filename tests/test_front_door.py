@@ -13,15 +13,16 @@ import ofa_edge as oe
 from ofa_edge import errors
 
 SIGNATURES = """
-build(target: str | Path | Target, *, supernet: str | Path | SupernetPackage = fashion-mnist, model: Union[str,
-    Path, ForwardRef(Module), ForwardRef(ExportedProgram), NoneType] = None, example: Union[ForwardRef(Tensor),
-    Sequence[int], Sequence[Tensor], NoneType] = None, labels: Sequence[str] | str | Path | None = None, task:
+build(target: str | Path | Target, *, supernet: str | Path | SupernetPackage = fashion-mnist, model: Union[str, Path,
+    ForwardRef(Module), ForwardRef(ExportedProgram), NoneType] = None, example: Union[ForwardRef(Tensor), Sequence[int],
+    Sequence[Tensor], NoneType] = None, labels: Sequence[str] | str | Path | None = None, task:
     Optional[Literal[classify, features, detect, segment]] = None, shape: Sequence[int] | Mapping[str, Sequence[int]] |
     None = None, output: str | None = None, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
     fit: Optional[Literal[crop, squeeze, letterbox]] = None, decode: Optional[Literal[yolov5, yolov8, end-to-end, detr,
-    rt-detr, boxes-scores, boxes-scores-01]] = None, untrained: bool = False, latency_ms: float | None = None,
-    precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]] = None, runtime: str | None = None, data: str |
-    Path | None = None, device: str = auto, out: str | Path | None = None, constraints: Constraints | None = None,
+    rt-detr, boxes-scores, boxes-scores-01, yolov5-raw, yolov8-raw, suppressed]] = None, anchors: Sequence[float] | None
+    = None, suppress: Optional[Literal[outside, inside]] = None, untrained: bool = False, latency_ms: float | None =
+    None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]] = None, runtime: str | None = None, data:
+    str | Path | None = None, device: str = auto, out: str | Path | None = None, constraints: Constraints | None = None,
     predictor: Literal[auto, use, macs] = auto, measure: int | None = None, refine: int = 0, tune: str = 0, tune_db:
     bool = True, sustained: bool = False, outside_key: bool = False, max_drop: str | None = None, seed: int = 0,
     on_stage: Callable[[str, bool, float | None], None] = <lambda>) -> Build

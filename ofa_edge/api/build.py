@@ -14,7 +14,7 @@ from ofa_edge.files import write_bytes
 from ofa_edge.search.ranked_by import Choice
 from ofa_edge.supernet.zoo import DEFAULT, SupernetPackage
 from ofa_edge.targets import Target
-from ofa_edge.vocabulary import Fit, Form, Precision, Task
+from ofa_edge.vocabulary import Fit, Form, Precision, Suppression, Task
 from ofa_edge.workflows.blame import IMAGES, blame_file
 from ofa_edge.workflows.build.base import BuildOptions, given_model
 from ofa_edge.workflows.build.constraints import Constraints
@@ -38,6 +38,8 @@ def build(
     std: Sequence[float] | None = None,
     fit: Fit | None = None,
     decode: Form | None = None,
+    anchors: Sequence[float] | None = None,
+    suppress: Suppression | None = None,
     untrained: bool = False,
     latency_ms: float | None = None,
     precision: Precision | None = None,
@@ -75,6 +77,8 @@ def build(
         std: likewise.
         fit: how a picture of another shape becomes `model`'s input.
         decode: of a detector: what its outputs are.
+        anchors: of heads that are cut before them: width and height of each, in pixels, the finest scale's first.
+        suppress: of a detector: `inside` puts decoding and suppression of boxes into the artifact.
         untrained: random weights for a published supernet: latency and conversion only.
         latency_ms: the budget; by default the target's share of the largest subnet's latency.
         precision: of the artifact; the target's by default.
@@ -110,6 +114,8 @@ def build(
             std=None if std is None else tuple(std),
             fit=fit,
             decode=decode,
+            anchors=None if anchors is None else tuple(anchors),
+            suppress=suppress,
         )
         options = build_options(
             target,

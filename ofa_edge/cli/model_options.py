@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ofa_edge.cli.options import Numbers
-from ofa_edge.vocabulary import FITS, FORMS, Task
+from ofa_edge.vocabulary import FITS, FORMS, Suppression, Task
 
 if TYPE_CHECKING:
     from ofa_edge.workflows.build.base import ModelOptions
@@ -33,6 +33,17 @@ _OPTIONS = (
     click.option("--mean", type=Numbers(), metavar="M,M,M", help="Of --model's pixels 0..255: (pixel - mean) / std."),
     click.option("--fit", type=click.Choice(FITS), help="How a picture of another shape becomes --model's input."),
     click.option("--decode", type=click.Choice(FORMS), help="What the outputs of --task detect are."),
+    click.option(
+        "--anchors",
+        type=Numbers(),
+        metavar="W,H,W,H,...",
+        help="Of --decode yolov5-raw: in pixels, finest scale first.",
+    ),
+    click.option(
+        "--suppress",
+        type=click.Choice(typing.get_args(Suppression)),
+        help="Where boxes of --task detect are decoded and suppressed. Default: outside the artifact.",
+    ),
     click.option("--std", type=Numbers(), metavar="S,S,S", help="Likewise. Default for 3 channels: ImageNet's."),
 )
 
@@ -48,5 +59,5 @@ def take_model(options: MutableMapping[str, Any]) -> "ModelOptions | None":
     """Take the values out of a command's options; None without `--model`. Raises ConfigError for others without it."""
     from ofa_edge.workflows.build.base import given_model
 
-    names = ("labels", "task", "shape", "output", "mean", "std", "fit", "decode")
+    names = ("labels", "task", "shape", "output", "mean", "std", "fit", "decode", "anchors", "suppress")
     return given_model(options.pop("model"), **{name: options.pop(name) for name in names})

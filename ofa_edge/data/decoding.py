@@ -1,37 +1,34 @@
 """Postprocessing of detectors described as data: from raw outputs to boxes, outside the graph.
 
 Decoding and non-maximum suppression inside a graph keep delegates from running it whole; here they cost microseconds of
-a CPU. The forms are those of the detectors that people export: YOLOv5 and its like, YOLOv8 and later, end-to-end heads
-(YOLOv10, or exported with suppression inside), DETR, RT-DETR, and boxes beside scores.
+a CPU. The forms are those of the detectors that people export: YOLOv5 and its like, YOLOv8 and later, both also cut
+before anchors or distributions are applied, end-to-end heads (YOLOv10, or exported with suppression inside), DETR,
+RT-DETR, boxes beside scores, and boxes after suppression as TFLite's own operator gives them.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.data.boxes import Corners, Detections, from_centres, suppress
+from ofa_edge.data.boxes import Detections, suppress
+from ofa_edge.data.forms import FORM_WORDS, by_scale
+from ofa_edge.data.raw_boxes import RawBoxes, read_boxes
 from ofa_edge.errors import ConfigError
 from ofa_edge.vocabulary import FORMS, Form
 
-FORM_WORDS: Mapping[Form, str] = {
-    "yolov5": "[1, N, 5 + C]: centre, size, objectness and C classes, in pixels",
-    "yolov8": "[1, 4 + C, N]: centre, size and C classes, in pixels",
-    "end-to-end": "[1, N, 6]: corners, score and class, in pixels; nothing is suppressed any more",
-    "detr": "[1, N, C + 1] logits, the last of no object, and [1, N, 4] centre and size, 0..1",
-    "rt-detr": "[1, N, C] logits and [1, N, 4] centre and size, 0..1",
-    "boxes-scores": "[1, N, 4] corners in pixels and [1, N, C] scores",
-    "boxes-scores-01": "[1, N, 4] corners, 0..1, and [1, N, C] scores",
-}
-_ENDS = 1000  # rows of 6 up to which they are finished boxes
-_PAIRS = ("detr", "rt-detr", "boxes-scores", "boxes-scores-01")  # two outputs, in either order
 _CANDIDATES = 3000  # boxes before suppression, the most certain
-_SUPPRESSED: Mapping[Form, float] = {"yolov5": 0.6, "yolov8": 0.7, "boxes-scores": 0.5, "boxes-scores-01": 0.5}
-Parts = Sequence[NDArray[np.floating]]
-Wide = Sequence[NDArray[np.float64]]
+_SUPPRESSED: Mapping[Form, float] = {
+    "yolov5": 0.6,
+    "yolov8": 0.7,
+    "boxes-scores": 0.5,
+    "boxes-scores-01": 0.5,
+    "yolov5-raw": 0.6,
+    "yolov8-raw": 0.7,
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,8 @@ class Decoding:
         least_score: of a box that is kept.
         most: boxes of an image.
         boxes: of two outputs, the place of the one that holds boxes.
+        anchors: of each scale, the finest first: width and height of each anchor, in pixels.
+        candidates: boxes before suppression, the most certain.
     """
 
     form: Form
@@ -57,6 +56,8 @@ class Decoding:
     least_score: float = 0.001
     most: int = 300
     boxes: int = 0
+    anchors: tuple[tuple[float, ...], ...] = ()
+    candidates: int = _CANDIDATES
 
     @classmethod
     def of(
@@ -66,8 +67,9 @@ class Decoding:
         classes: int,
         size: tuple[int, int],
         names: Sequence[str] = (),
+        anchors: Sequence[float] = (),
     ) -> "Decoding":
-        """The form's own rules. Raises ConfigError where the outputs are not of that form.
+        """The form's own rules. Raises ConfigError where outputs or anchors are not those of that form.
 
         Args:
             form: what the outputs are.
@@ -75,24 +77,29 @@ class Decoding:
             classes: how many there are.
             size: height and width of the input, in pixels.
             names: of each, which tell boxes from scores where shapes do not.
+            anchors: width and height of each, in pixels, the finest scale's first; as many for each scale.
         """
         sizes = tuple(tuple(map(int, each)) for each in shapes)
         boxes = [place for place, each in enumerate(sizes) if each and each[-1] == 4] or [0]
         if len(boxes) > 1:
             named = [place for place, name in enumerate(names) if "box" in name.lower()]
             boxes = named if len(named) == 1 else [boxes[0] if form.startswith("boxes") else boxes[-1]]
-        made = cls(form, sizes, classes, size, _SUPPRESSED.get(form), boxes=boxes[0])
+        iou, grouped = _SUPPRESSED.get(form), by_scale(form, sizes, anchors)
+        made = cls(form, sizes, classes, size, iou, boxes=boxes[0], anchors=grouped)
         made.require_fits()
         return made
 
     def require_fits(self) -> None:
         """Raise ConfigError where the outputs are not of the form."""
         try:
-            found = _read(self, [np.zeros(each, np.float32) for each in self.shapes])
-        except (ValueError, IndexError, StopIteration) as error:
+            found = self._read([np.zeros(each, np.float32) for each in self.shapes])
+        except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
             raise self._unfit() from error
-        if found[1].shape[1] != self.classes and self.form != "end-to-end":
+        if found.kinds is None and found.scores.shape[1] != self.classes:
             raise self._unfit()
+
+    def _read(self, parts: Sequence[NDArray[np.floating]]) -> RawBoxes:
+        return read_boxes(self, [part.astype(np.float64) for part in parts])
 
     def _unfit(self) -> ConfigError:
         words = ", ".join(str(list(each)) for each in self.shapes)
@@ -110,19 +117,32 @@ class Decoding:
         """
         ends = np.cumsum([int(np.prod(each)) for each in self.shapes])
         parts = [part.reshape(shape) for part, shape in zip(np.split(row, ends[:-1]), self.shapes, strict=True)]
-        corners, scores = _read(self, parts)
-        if self.form == "end-to-end":
-            classes = np.rint(np.nan_to_num(parts[0].reshape(-1, 6)[:, 5], nan=-1)).astype(np.int64)
-            keep = (scores[:, 0] >= self.least_score) & (classes >= 0) & (classes < self.classes)
-            found = Detections(corners[keep], scores[keep, 0], classes[keep])
+        raw = self._read(parts)
+        if raw.kinds is not None:
+            keep = (raw.scores[:, 0] >= self.least_score) & (raw.kinds >= 0) & (raw.kinds < self.classes)
+            found = Detections(raw.corners[keep], raw.scores[keep, 0], raw.kinds[keep])
         else:
-            places, classes = np.nonzero(scores >= self.least_score)
-            found = Detections(corners[places], scores[places, classes], classes)
+            places, classes = np.nonzero(raw.scores >= self.least_score)
+            found = Detections(raw.corners[places], raw.scores[places, classes], classes)
         found = found.take(np.flatnonzero(np.isfinite(found.corners).all(axis=1)))
-        found = found.take(np.argsort(-found.scores, kind="stable")[:_CANDIDATES])
+        found = found.take(np.argsort(-found.scores, kind="stable")[: self.candidates])
         if self.iou is None:
             return found.take(np.arange(min(len(found), self.most)))
         return suppress(found, self.iou, self.most)
+
+    def after_suppression(self) -> "Decoding":
+        """How boxes are read that were decoded and suppressed by these rules inside the graph."""
+        shapes = ((1, self.most, 4), (1, self.most), (1, self.most), (1,))
+        return dataclasses.replace(self, form="suppressed", shapes=shapes, iou=None, boxes=0, anchors=())
+
+    def pack(self, found: Detections) -> NDArray[np.float32]:
+        """Boxes as outputs of the form `suppressed` hold them, one behind the other: the inverse of `decode`."""
+        (height, width), count = self.size, len(found)
+        corners = np.zeros((self.most, 4))
+        corners[:count] = found.corners[:, [1, 0, 3, 2]] / np.array([height, width, height, width])
+        kinds, scores = np.zeros(self.most), np.zeros(self.most)
+        kinds[:count], scores[:count] = found.classes, found.scores
+        return np.concatenate([corners.ravel(), kinds, scores, [count]]).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
@@ -142,6 +162,8 @@ class Decoding:
                 float(value["least_score"]),
                 int(value["most"]),
                 int(value["boxes"]),
+                tuple(tuple(float(side) for side in each) for each in value.get("anchors", ())),
+                int(value.get("candidates", _CANDIDATES)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError("bad decoding", f"{type(error).__name__}: {error}", "build again") from error
@@ -149,92 +171,3 @@ class Decoding:
             raise ConfigError("bad decoding", f"no form {made.form!r}", "build again")
         made.require_fits()
         return made
-
-
-def form_of(shapes: Sequence[Sequence[int]], classes: int | None) -> Form | None:
-    """The form that outputs of these shapes have, of so many classes if that is known; None where none fits."""
-    if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] == 1:
-        _, rows, columns = shapes[0]
-        if columns == 6 and rows <= _ENDS and classes != 1:
-            return "end-to-end"
-        forms: tuple[tuple[Form, int, int], ...] = (("yolov5", columns, 5), ("yolov8", rows, 4))
-        if classes is not None:
-            return next((form for form, values, others in forms if values == others + classes), None)
-        return "yolov5" if columns < rows else "yolov8"
-    if len(shapes) == 2 and all(len(each) == 3 for each in shapes) and any(each[-1] == 4 for each in shapes):
-        columns = next((each[-1] for each in shapes if each[-1] != 4), 4)
-        return "boxes-scores" if classes in (None, columns) else "detr" if columns == (classes or 0) + 1 else None
-    return None
-
-
-def classes_of(form: Form, shapes: Sequence[Sequence[int]]) -> int | None:
-    """How many classes outputs of a form tell apart; None where their shape does not say."""
-    if form == "end-to-end":
-        return None
-    if form == "yolov8":
-        return sum(each[1] for each in shapes) - 4
-    columns = [each[-1] for each in shapes]
-    if form == "yolov5":
-        return columns[0] - 5
-    count = next((each for each in columns if each != 4), 4)
-    return count - 1 if form == "detr" else count
-
-
-def _read(decoding: Decoding, parts: Parts) -> tuple[Corners, NDArray[np.float64]]:
-    """Corners [N, 4] in pixels, and scores [N, classes]."""
-    wide = [part.astype(np.float64) for part in parts]
-    if decoding.form in _PAIRS and decoding.boxes:
-        wide.reverse()
-    corners, scores = _READERS[decoding.form](wide)
-    if corners.ndim != 2 or corners.shape[1] != 4 or len(corners) != len(scores):
-        raise ValueError("no boxes with a row of scores each")
-    if decoding.form in ("detr", "rt-detr", "boxes-scores-01"):
-        height, width = decoding.size
-        corners = corners * np.array([width, height, width, height])
-    return corners, scores
-
-
-def _yolov5(parts: Wide) -> tuple[Corners, NDArray[np.float64]]:
-    rows = np.concatenate(parts, axis=1)[0]
-    return from_centres(rows[:, :4]), rows[:, 5:] * rows[:, 4:5]
-
-
-def _yolov8(parts: Wide) -> tuple[Corners, NDArray[np.float64]]:
-    columns = np.concatenate(parts, axis=1)[0]
-    return from_centres(columns[:4].T), columns[4:].T
-
-
-def _end_to_end(parts: Wide) -> tuple[Corners, NDArray[np.float64]]:
-    (rows,) = parts
-    if rows.shape[-1] != 6:
-        raise ValueError("not rows of six")
-    rows = rows.reshape(-1, 6)
-    return rows[:, :4], rows[:, 4:5]
-
-
-def _pair(parts: Wide) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes, and the other of two outputs."""
-    first, second = (each[0] for each in parts)
-    return first, second
-
-
-def _detr(parts: Wide) -> tuple[Corners, NDArray[np.float64]]:
-    boxes, logits = _pair(parts)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return from_centres(boxes), (powers / powers.sum(axis=1, keepdims=True))[:, :-1]
-
-
-def _rt_detr(parts: Wide) -> tuple[Corners, NDArray[np.float64]]:
-    boxes, logits = _pair(parts)
-    return from_centres(boxes), 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
-
-
-_READERS: Mapping[Form, Callable[[Wide], tuple[Corners, NDArray[np.float64]]]] = {
-    "yolov5": _yolov5,
-    "yolov8": _yolov8,
-    "end-to-end": _end_to_end,
-    "detr": _detr,
-    "rt-detr": _rt_detr,
-    "boxes-scores": _pair,
-    "boxes-scores-01": _pair,
-}

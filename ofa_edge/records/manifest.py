@@ -34,7 +34,7 @@ from ofa_edge.records.network import NetworkRecord, SubnetRecord, SupernetRecord
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.records.refinement import IntervalRecord, RefinementRecord
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord
-from ofa_edge.records.scores import ScoreRecord, ScoresByClass
+from ofa_edge.records.scores import BoxesRecord, ScoreRecord, ScoresByClass
 from ofa_edge.records.search import SearchRecord, SustainedRecord
 from ofa_edge.schema import explain
 from ofa_edge.vocabulary import Label, Outcome, Precision, ScoreName, weightiest
@@ -90,6 +90,7 @@ class Tolerance(Record):
     max_abs: NotNegative | None = None
     snr_db: Finite | None = None
     accuracy_drop: Fraction | None = None  # of top-1, mAP or mIoU
+    boxes: Fraction | None = None  # least share of finished boxes that both sides have
 
 
 class DropRecord(Record):
@@ -167,6 +168,7 @@ class Rung(Record):
     top1: Fraction | None = None
     balanced: Fraction | None = None  # mean recall of the classes that have images
     score: ScoreRecord | None = None  # of a detector or a segmenter, in place of both
+    boxes: BoxesRecord | None = None  # of a detector whose boxes are finished, in place of differences
     drop: DropRecord | None = None  # of what a quantised or half-size file loses
     images: Count = 0
     tolerance: Tolerance | None = None

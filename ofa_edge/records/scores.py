@@ -24,6 +24,20 @@ class ScoreRecord(Record):
     others: dict[str, Fraction] = Field(default_factory=dict)
 
 
+class BoxesRecord(Record):
+    """Boxes after suppression beside those of the rung's reference, image by image; the least certain left out.
+
+    Attributes:
+        reference: its boxes.
+        candidate: the rung's own.
+        share: of all of them, those that the other side has too; 1 where there are none.
+    """
+
+    reference: Count
+    candidate: Count
+    share: Fraction
+
+
 class ClassScore(Record):
     """One class's own score; None where nothing of it is in the images."""
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ofa_edge.cache import CacheEntry
 from ofa_edge.cost.bytes import SizeModel
 from ofa_edge.data.dataset import Samples
+from ofa_edge.data.decoding import Decoding
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable
 from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
@@ -70,6 +71,8 @@ class Export:
         calibration: training images whose ranges an integer network takes over.
         tuning: of compiled code.
         limit: what an integer artifact may lose; only for a runtime that `mixes`.
+        inside: the network with its suppression inside, where the artifact is to have it so; only for a runtime that
+            `suppresses`. What is converted and calibrated is still `network`, whose decoding says how.
     """
 
     network: Network
@@ -78,6 +81,19 @@ class Export:
     calibration: Samples
     tuning: Tuning = Tuning()
     limit: "DropLimit | None" = None
+    inside: Network | None = None
+
+    @property
+    def outcome(self) -> Network:
+        """What the artifact answers as."""
+        return self.inside or self.network
+
+    @property
+    def decoding(self) -> Decoding:
+        """What is put inside, where anything is."""
+        decoding = self.network.interface.decoding
+        assert decoding is not None
+        return decoding
 
 
 @dataclass(frozen=True)
@@ -253,6 +269,7 @@ class Runtime(ABC):
         sizes: models of the artifact's bytes, by precision.
         app: whether the Android demo runs its artifacts.
         mixes: whether it can leave layers of an integer artifact in fp32.
+        suppresses: whether a detector's artifact can have its decoding and suppression inside.
         rounds_as_trained: whether its int8 artifacts round where `finetune --qat int8` does, and nowhere else.
         delegates: the distribution whose delegate takes over operators; None where the runtime has none.
         example: programs that run its artifacts without ofa-edge.
@@ -268,6 +285,7 @@ class Runtime(ABC):
     sizes: ClassVar[Mapping[str, SizeModel]] = MappingProxyType({})
     app: ClassVar[bool] = False
     mixes: ClassVar[bool] = False
+    suppresses: ClassVar[bool] = False
     rounds_as_trained: ClassVar[bool] = False
     delegates: ClassVar[str | None] = None
     example: ClassVar[Example] = Example()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.cache import CacheEntry
 from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, profile_pass
 from ofa_edge.device.measuring.programs import onnx_program
@@ -27,6 +28,7 @@ class OnnxRuntime(Runtime):
     artifact_name = "model.ort.onnx"
     precisions = ("fp32", "int8")
     example = own_example("onnxruntime")
+    suppresses = True
 
     def convert(self, stages: Stages, export: Export) -> Converted:
         """See `Runtime`."""
@@ -50,7 +52,20 @@ class OnnxRuntime(Runtime):
             "preprocessing": network.preprocessing.to_json() if ranges and network.preprocessing else None,
         }
         entry = stages.run("onnxruntime", inputs, ("onnx", "onnxruntime"), produce)
+        if export.inside is not None:
+            entry = self._suppressed(stages, export, entry)
         return Converted(entry, entry.path(self.artifact_name))
+
+    def _suppressed(self, stages: Stages, export: Export, raw: CacheEntry) -> CacheEntry:
+        """The file with decoding and suppression inside, which stay in fp32."""
+
+        def produce(folder: Path) -> None:
+            from ofa_edge.export.onnx.suppress import write_suppressed
+
+            write_suppressed(raw.path(self.artifact_name), folder / self.artifact_name, export.decoding)
+
+        inputs = {"model": raw.files[self.artifact_name], "decoding": export.decoding.to_json()}
+        return stages.run("onnxruntime-suppressed", inputs, ("onnx",), produce)
 
     def run_here(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> RunHere:
         """The very file."""

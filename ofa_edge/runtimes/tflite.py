@@ -74,6 +74,7 @@ class TFLite(Runtime):
     )
     app = True
     mixes = True
+    suppresses = True
     rounds_as_trained = True
     delegates = "ai-edge-litert"
     example = own_example("litert")
@@ -88,7 +89,9 @@ class TFLite(Runtime):
         bare = self._bare(stages, export)
         if export.limit is not None:
             bare = self._mixed(stages, export, export.limit, bare)
-        network = export.network
+        if export.inside is not None:
+            bare = self._suppressed(stages, export, bare)
+        network = export.outcome
         origin = network.origin
         words = numbers(export.precision).words
         description = {
@@ -196,6 +199,19 @@ class TFLite(Runtime):
             ),
             tuple(changed(each, **own) for each, own in zip(given[1], outputs, strict=True)),
         )
+
+    def _suppressed(self, stages: Stages, export: Export, raw: CacheEntry) -> CacheEntry:
+        """The file with decoding and suppression inside, which stay in fp32."""
+
+        def produce(folder: Path) -> None:
+            from ofa_edge.export.tflite.suppress import write_suppressed
+
+            write_suppressed(raw.path(_BARE), folder / _BARE, export.decoding)
+            if MIXED in raw.files:
+                copy_file(raw.path(MIXED), folder / MIXED)
+
+        inputs = {**raw.files, "decoding": export.decoding.to_json()}
+        return stages.run("tflite-suppressed", inputs, (_tensorflow(), "ai-edge-litert"), produce)
 
     def facts(self, converted: Converted) -> Facts:
         """Which layers are in fp32, where a limit asked for it."""

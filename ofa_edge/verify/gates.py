@@ -14,6 +14,7 @@ from ofa_edge.errors import (
     ThrottledError,
 )
 from ofa_edge.export.inspect.findings import Inspection
+from ofa_edge.export.tflite.flatbuffer import SUPPRESSION
 from ofa_edge.records.manifest import DeviceMeasurement, DropRecord, Inconclusive, Rung, Verdict
 from ofa_edge.shown import pasteable
 from ofa_edge.verify.accuracy import FLOOR, judge_drop
@@ -105,8 +106,9 @@ def delegation_verdict(inspection: Inspection, measurements: Sequence[DeviceMeas
         first, more = faults[0], f"; {len(faults) - 1} more" if len(faults) > 1 else ""
         return verdict("fail", first.code, f"{first.what}{more}: {pasteable('ofa-edge', 'inspect', inspection.file)}")
     for item in measurements:
-        left = item.runner.get("undelegated")
-        if isinstance(left, dict) and left:
+        said = item.runner.get("undelegated")
+        left = {name: count for name, count in said.items() if name != SUPPRESSION} if isinstance(said, dict) else {}
+        if left:  # suppression is inside where it was asked for, and nowhere delegated
             words = ", ".join(f"{name} {count}" for name, count in left.items())
             return verdict("fail", "undelegated-on-device", f"{item.name} leaves to LiteRT's own kernels: {words}")
     words = next((value for name, value in inspection.facts.items() if name.startswith("LiteRT")), "no fault")

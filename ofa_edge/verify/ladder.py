@@ -6,23 +6,27 @@ on this machine, so that what the device does is not mistaken for what the conve
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.data.decoding import Decoding
 from ofa_edge.records.manifest import Rung, Tolerance
+from ofa_edge.records.scores import BoxesRecord
 from ofa_edge.schema import changed
+from ofa_edge.verify.finished import compare_boxes
 from ofa_edge.verify.parity import compare
 from ofa_edge.verify.scoring import Scorer
 from ofa_edge.vocabulary import Precision
 
 # Two orders of magnitude above what sound builds show, far below what one wrong pad or scale does (10 to 30 dB).
-EXACT = Tolerance(snr_db=80.0, accuracy_drop=0.002)
-HALF = Tolerance(snr_db=40.0, accuracy_drop=0.005)
-QUANTISED = Tolerance(snr_db=12.0, accuracy_drop=0.015)
-DYNAMIC = Tolerance(snr_db=25.0, accuracy_drop=0.01)
+EXACT = Tolerance(snr_db=80.0, accuracy_drop=0.002, boxes=0.99)
+HALF = Tolerance(snr_db=40.0, accuracy_drop=0.005, boxes=0.97)
+QUANTISED = Tolerance(snr_db=12.0, accuracy_drop=0.015, boxes=0.6)
+DYNAMIC = Tolerance(snr_db=25.0, accuracy_drop=0.01, boxes=0.8)
 # Sums in half precision keep 11 bits of 24: sound builds show about 50 dB.
-HALF_SUMS = Tolerance(snr_db=30.0, accuracy_drop=0.005)
+HALF_SUMS = Tolerance(snr_db=30.0, accuracy_drop=0.005, boxes=0.95)
 _ON_DEVICE: dict[Precision, Tolerance] = {
     "fp32": EXACT,
     "fp16": HALF,
@@ -30,7 +34,7 @@ _ON_DEVICE: dict[Precision, Tolerance] = {
     # Scales of activations are found while running, from floats that differ in their last bits: steps may flip.
     "dynamic": HALF,
     # Whole files of integers answer alike but for single steps of the last rounding.
-    "int8": Tolerance(snr_db=25.0, accuracy_drop=0.005),
+    "int8": Tolerance(snr_db=25.0, accuracy_drop=0.005, boxes=0.9),
 }
 _CONVERTED: dict[Precision, Tolerance] = {
     "fp32": EXACT,
@@ -49,9 +53,11 @@ def conversion_tolerance(precision: Precision) -> Tolerance:
 
 def loosest(one: Tolerance, other: Tolerance) -> Tolerance:
     """What both allow: where a first rung is less exact itself, no later one can be nearer to it."""
-    found = Tolerance(max_abs=None, snr_db=None, accuracy_drop=None)
+    found = Tolerance()
     if one.snr_db is not None and other.snr_db is not None:
         found = changed(found, snr_db=min(one.snr_db, other.snr_db))
+    if one.boxes is not None and other.boxes is not None:
+        found = changed(found, boxes=min(one.boxes, other.boxes))
     if one.accuracy_drop is not None and other.accuracy_drop is not None:
         found = changed(found, accuracy_drop=max(one.accuracy_drop, other.accuracy_drop))
     return found
@@ -92,6 +98,7 @@ def rung(
     *,
     with_drop: bool = False,
     parts: Mapping[str, slice] | None = None,
+    finished: Decoding | None = None,
 ) -> Rung:
     """Compare one stage with `reference` on the same images, and judge it.
 
@@ -102,37 +109,65 @@ def rung(
         scorer: of the images; None where accuracy would mean nothing.
         with_drop: add the drop's interval.
         parts: where each output stands in a row, by name, for a network that does not classify: each is judged.
+        finished: reads the boxes of a detector that has suppressed them itself: they are compared as sets.
     """
+    drop = None if scorer is None else scorer.drop(reference.logits, answers.logits)
+    if finished is None:
+        tolerance = changed(tolerance, boxes=None)
+        found, faults = _near(answers, reference, tolerance, parts)
+    else:
+        tolerance = Tolerance(boxes=tolerance.boxes, accuracy_drop=tolerance.accuracy_drop)
+        found, faults = _both_have(answers, reference, tolerance, finished)
+    if tolerance.accuracy_drop is not None and drop is not None and drop.low95 > tolerance.accuracy_drop:
+        faults.append(
+            f"{drop.metric} falls by {100 * drop.drop:.2f} points ({100 * drop.low95:.2f} at least, by 95 %), "
+            f"{100 * tolerance.accuracy_drop:.2f} allowed"
+        )
+    notes = [*faults, *([] if found.get("boxes") is None else [_boxes_words(found["boxes"])]), answers.note]
+    return Rung(
+        name=answers.name,
+        reference=reference.name,
+        file=answers.file,
+        size=answers.size,
+        **found,
+        **({} if scorer is None else scorer.figures(answers.logits)),
+        drop=drop if with_drop else None,
+        images=len(answers.logits),
+        tolerance=tolerance,
+        outcome="fail" if faults else "pass",
+        note="; ".join(note for note in notes if note),
+    )
+
+
+def _near(
+    answers: Answers, reference: Answers, tolerance: Tolerance, parts: Mapping[str, slice] | None
+) -> tuple[dict[str, Any], list[str]]:
+    """The fields of a rung that say how far numbers are apart, and what is too far."""
     difference, by_output = compare(reference.logits, answers.logits), dict[str, float]()
     if parts is not None:
         each = {name: compare(reference.logits[:, part], answers.logits[:, part]) for name, part in parts.items()}
         difference = replace(difference, snr_db=min(item.snr_db for item in each.values()))
         by_output = {name: item.snr_db for name, item in each.items()} if len(each) > 1 else {}
-    drop = None if scorer is None else scorer.drop(reference.logits, answers.logits)
     faults = []
     if tolerance.max_abs is not None and not difference.max_abs <= tolerance.max_abs:
         faults.append(f"max|diff| {difference.max_abs:.2e} over {tolerance.max_abs:.2e}")
     if tolerance.snr_db is not None and not difference.snr_db >= tolerance.snr_db:
         worst = f" of output '{min(by_output, key=lambda name: by_output[name])}'" if by_output else ""
         faults.append(f"SNR {difference.snr_db:.1f} dB{worst} under {tolerance.snr_db:.1f}")
-    if tolerance.accuracy_drop is not None and drop is not None and drop.low95 > tolerance.accuracy_drop:
-        faults.append(
-            f"{drop.metric} falls by {100 * drop.drop:.2f} points ({100 * drop.low95:.2f} at least, by 95 %), "
-            f"{100 * tolerance.accuracy_drop:.2f} allowed"
-        )
-    return Rung(
-        name=answers.name,
-        reference=reference.name,
-        file=answers.file,
-        size=answers.size,
-        max_abs=difference.max_abs,
-        snr_db=difference.snr_db,
-        argmax_agreement=difference.argmax_agreement if parts is None else None,
-        outputs=by_output,
-        **({} if scorer is None else scorer.figures(answers.logits)),
-        drop=drop if with_drop else None,
-        images=len(answers.logits),
-        tolerance=tolerance,
-        outcome="fail" if faults else "pass",
-        note="; ".join([*faults, *([answers.note] if answers.note else [])]),
-    )
+    fields: dict[str, Any] = {**difference.to_json(), "outputs": by_output}
+    return fields | ({} if parts is None else {"argmax_agreement": None}), faults
+
+
+def _both_have(
+    answers: Answers, reference: Answers, tolerance: Tolerance, finished: Decoding
+) -> tuple[dict[str, Any], list[str]]:
+    """The fields of a rung that say which boxes both sides have, and whether too many are missing."""
+    found = compare_boxes(reference.logits, answers.logits, finished)
+    few = tolerance.boxes is not None and found.share < tolerance.boxes
+    return {"boxes": found}, [f"under {100 * (tolerance.boxes or 0):g} % of the boxes are on both sides"] if few else []
+
+
+def _boxes_words(found: BoxesRecord) -> str:
+    if not found.reference and not found.candidate:
+        return "no box to compare"
+    return f"{100 * found.share:.2f} % of {found.reference} and {found.candidate} boxes are on both sides"

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.data.decoding import Decoding
 from ofa_edge.metrics import SNR_LIMIT_DB, PairedDrop, argmax, mcnemar_p, paired_drop
-from ofa_edge.records.manifest import DropRecord
+from ofa_edge.records.manifest import DropRecord, Tolerance
 from ofa_edge.verify.accuracy import FLOOR, judge_drop
+from ofa_edge.verify.finished import compare_boxes
 from ofa_edge.verify.gates import INSTRUCTIONS_LIMIT
 from ofa_edge.verify.ladder import Answers, first_rung
 from ofa_edge.verify.night import Decision
@@ -104,7 +106,11 @@ def score_gate(
 
 
 def answers_gate(
-    golden: NDArray[np.float32], candidate: NDArray[np.float32], fp32: NDArray[np.float32] | None, least_db: float
+    golden: NDArray[np.float32],
+    candidate: NDArray[np.float32],
+    fp32: NDArray[np.float32] | None,
+    least: Tolerance,
+    finished: Decoding | None = None,
 ) -> Decision:
     """Answers where no labels say which are right: RED unlike the candidate's own fp32 network, YELLOW unlike before.
 
@@ -112,22 +118,36 @@ def answers_gate(
         golden: answers [N, values].
         candidate: the same, to the same inputs.
         fp32: the same, of the candidate's exported network; None where it has none.
-        least_db: signal to noise that such an artifact keeps beside fp32.
+        least: what such an artifact keeps beside fp32: signal to noise, or boxes.
+        finished: reads the boxes of a detector that has suppressed them itself: they are compared as sets.
     """
     if golden.shape != candidate.shape:
         words = f"{candidate.shape[1]} values, {golden.shape[1]} before"
         return Decision(Colour.YELLOW, "answers-moved", words)
     words = "answers beside"
     if fp32 is not None and np.isfinite(fp32).all():
-        near = compare(fp32, candidate).snr_db
-        if near < least_db:
-            return Decision(Colour.RED, "unlike-fp32", f"{words} fp32's {near:.1f} dB, {least_db:.0f} allowed")
-        words = f"{words} fp32's {near:.1f} dB,"
-    near = compare(golden, candidate).snr_db if np.isfinite(golden).all() else -SNR_LIMIT_DB
-    words = f"{words} the golden's {'exact' if near >= SNR_LIMIT_DB else f'{near:.1f} dB'}"
-    if near < least_db:
+        near, told, allowed = _nearness(fp32, candidate, least, finished)
+        if not near:
+            return Decision(Colour.RED, "unlike-fp32", f"{words} fp32's {told}, {allowed} allowed")
+        words = f"{words} fp32's {told},"
+    near, told = False, f"{-SNR_LIMIT_DB:.1f} dB"
+    if np.isfinite(golden).all():
+        near, told, _ = _nearness(golden, candidate, least, finished)
+    words = f"{words} the golden's {told}"
+    if not near:
         return Decision(Colour.YELLOW, "answers-moved", f"{words}: another network")
     return Decision(Colour.GREEN, "answers-kept", words)
+
+
+def _nearness(
+    reference: NDArray[np.float32], candidate: NDArray[np.float32], least: Tolerance, finished: Decoding | None
+) -> tuple[bool, str, str]:
+    """Whether answers are near enough, how near they are, and what is asked, in words."""
+    if finished is not None:
+        share, wanted = compare_boxes(reference, candidate, finished).share, least.boxes or 0.0
+        return share >= wanted, f"{100 * share:.1f} % of boxes", f"{100 * wanted:.0f} %"
+    found, wanted = compare(reference, candidate).snr_db, -SNR_LIMIT_DB if least.snr_db is None else least.snr_db
+    return found >= wanted, "exact" if found >= SNR_LIMIT_DB else f"{found:.1f} dB", f"{wanted:.0f}"
 
 
 def _floor(found: DropRecord | PairedDrop, reference: float, p: float | None, words: str) -> Decision | None:

@@ -190,8 +190,9 @@ def _ladder(
         reference, tolerance = Answers("this machine", here), device_tolerance(precision)
     rungs: tuple[Rung, ...] = (first_rung(answers, scorer),)
     if reference is not None:
-        parts = trial.network.parts
-        rungs = (first_rung(reference, scorer), rung(answers, reference, tolerance, scorer, parts=parts))
+        network = trial.network
+        told = rung(answers, reference, tolerance, scorer, parts=network.parts, finished=network.finished)
+        rungs = (first_rung(reference, scorer), told)
     classes = classes_record(build.labels, fp32 or reference or answers, answers, images.labels)
     if fp32 is None:
         why = "the build has no fp32 network to hold it against"

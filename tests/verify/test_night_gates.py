@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 
+from ofa_edge.data.boxes import Detections
+from ofa_edge.data.decoding import Decoding
+from ofa_edge.records.manifest import Tolerance
 from ofa_edge.verify.night_gates import (
     accuracy_gate,
     answers_gate,
@@ -110,5 +113,21 @@ OTHERS = np.random.default_rng(1).normal(size=(20, 30)).astype(np.float32)
     ],
 )
 def test_answers_without_labels_are_held_to_their_own_network_first(golden, candidate, fp32, colour, code):
-    found = answers_gate(golden, candidate, fp32, 40.0)
+    found = answers_gate(golden, candidate, fp32, Tolerance(snr_db=40.0))
     assert (found.colour, found.code) == (colour, code)
+
+
+def test_finished_boxes_without_labels_are_held_to_their_own_network_as_a_set():
+    reader = Decoding.of("yolov8", [(1, 6, 40)], 2, (100, 100)).after_suppression()
+    corners = np.array([[10, 10, 50, 50], [60, 60, 90, 90]], float)
+    kinds = np.array([0, 1])
+    rows = reader.pack(Detections(corners, np.array([0.9, 0.8]), kinds))[None]
+    turned = reader.pack(Detections(corners[::-1], np.array([0.9, 0.89]), kinds[::-1]))[None]
+    other = reader.pack(Detections(corners + 30, np.array([0.9, 0.8]), kinds))[None]
+    least = Tolerance(snr_db=40.0, boxes=0.9)
+    assert answers_gate(rows, rows, rows, least, reader).code == "answers-kept"
+    near = reader.pack(Detections(corners[::-1], np.array([0.81, 0.89]), kinds[::-1]))[None]
+    assert answers_gate(rows, near, rows, least, reader).code == "answers-kept"  # in another order
+    assert answers_gate(rows, other, rows, least, reader).code == "unlike-fp32"
+    assert answers_gate(rows, other, other, least, reader).code == "answers-moved"
+    assert answers_gate(rows, turned, rows, least, reader).reason.endswith("50.0 % of boxes, 90 % allowed")

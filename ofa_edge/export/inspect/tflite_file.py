@@ -10,7 +10,7 @@ from ofa_edge.export.inspect.litert import Delegation, ask_litert, version
 from ofa_edge.export.inspect.tflite_model import QUANTISED, Model, Tensor, read_model
 from ofa_edge.export.inspect.tflite_rules import apply_rules
 
-_SAID = {"int8-hard-swish", "hybrid-depthwise"}  # faults that say already that nobody takes the operator
+_SAID = {"int8-hard-swish", "hybrid-depthwise", "suppression-inside"}  # they say already that nobody takes the operator
 
 
 def inspect_tflite(path: Path, profile: bool = False) -> Inspection:

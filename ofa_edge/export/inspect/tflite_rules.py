@@ -10,6 +10,7 @@ import numpy as np
 from ofa_edge.export.inspect.findings import Finding, Severity
 from ofa_edge.export.inspect.tflite_model import QUANTISED, Model, Operator
 from ofa_edge.export.onnx.graph import Node, is_plain_depthwise
+from ofa_edge.export.tflite.flatbuffer import SUPPRESSION
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
 from ofa_edge.export.tflite.tf_ops.convolutions import same
 
@@ -119,7 +120,9 @@ def transposes(model: Model) -> Iterator[Finding]:
 def unknown_operators(model: Model) -> Iterator[Finding]:
     """Custom operators run only where the program that loads the file registers them."""
     for name in dict.fromkeys(
-        op.name for op in _operators(model) if op.name.startswith("custom ") or op.name == "unknown"
+        op.name
+        for op in _operators(model)
+        if (op.name.startswith("custom ") and op.name != f"custom {SUPPRESSION}") or op.name == "unknown"
     ):
         yield from _one(
             "custom-operator",
@@ -128,6 +131,18 @@ def unknown_operators(model: Model) -> Iterator[Finding]:
             "write the network without it",
             [op for op in _operators(model) if op.name == name],
         )
+
+
+def suppression_inside(model: Model) -> Iterator[Finding]:
+    """LiteRT has the operator itself, no delegate takes it."""
+    yield from _one(
+        "suppression-inside",
+        "warning",
+        f"{SUPPRESSION}: boxes are chosen inside the file. LiteRT's own kernel does it, on one thread; no delegate "
+        "takes it, and a GPU or NPU hands all boxes and scores back for it",
+        "build without --suppress inside: boxes are then chosen outside (ofa_edge.data.decoding)",
+        [op for op in _operators(model) if op.name == f"custom {SUPPRESSION}"],
+    )
 
 
 def control_flow(model: Model) -> Iterator[Finding]:
@@ -170,6 +185,7 @@ RULES: tuple[Rule, ...] = (
     per_tensor_weights,
     transposes,
     unknown_operators,
+    suppression_inside,
     control_flow,
     dynamic_shapes,
     float_borders,

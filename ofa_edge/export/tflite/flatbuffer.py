@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
 """What reading the tables of a damaged flatbuffer raises."""
+SUPPRESSION = "TFLite_Detection_PostProcess"  # a custom operator that LiteRT has wherever it has its own
 _MODEL_ID = b"TFL3"
 _ALIGNMENT = 16  # of constants, as TFLite's schema asks
 

@@ -31,6 +31,7 @@ from ofa_edge.records.race import RaceRecord
 from ofa_edge.records.scores import ScoresByClass
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.runtimes import Artifact, Converted, Facts
+from ofa_edge.schema import changed
 from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
 from ofa_edge.verify.ladder import EXACT, Answers
 from ofa_edge.verify.statistics import statistics_verdict
@@ -72,6 +73,7 @@ class Start:
         refined: how the latency model was corrected, if it was.
         changes: what was done to a given file.
         assumed: what a given file does not say.
+        inside: the network with its suppression inside, where the artifact is to have it so.
     """
 
     network: Network
@@ -84,6 +86,7 @@ class Start:
     refined: Refined | None = None
     changes: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+    inside: Network | None = None
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,28 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Built:
-    """What was made: the network, the artifact of it, and what goes with them."""
+    """What was made: the network, the artifact of it, and what goes with them.
+
+    Attributes:
+        network: what the artifact answers as.
+        converted: the artifact's file, as its stage left it.
+        artifact: what devices run.
+        facts: of its making.
+        inspection: what a delegate does with it.
+        bare: the same without suppression, where that is inside.
+    """
 
     network: Network
     converted: Converted
     artifact: Artifact
     facts: Facts
     inspection: Inspection | None
+    bare: Converted | None = None
+
+    @property
+    def raw(self) -> Converted:
+        """What gives raw outputs."""
+        return self.bare or self.converted
 
     @functools.cached_property
     def interface(self) -> InterfaceRecord:
@@ -135,7 +153,7 @@ def manifest_of(
 ) -> Manifest:
     """The whole account of a build; `outputs` are the files that are in its folder by now."""
     network = built.network
-    prediction = plan.predict(network)
+    prediction = _prediction(plan, start)
     supernet, subnet = _cut_from(plan, network)
     return Manifest(
         version=__version__,
@@ -173,6 +191,14 @@ def manifest_of(
         quantisation=ladder.quantisation,
         interface=built.interface,
     )
+
+
+def _prediction(plan: Plan, start: Start) -> LatencyPrediction | None:
+    """Of the network as it is converted: what suppression takes depends on what is found, and no model knows it."""
+    found = plan.predict(start.network)
+    if found is None or start.inside is None:
+        return found
+    return changed(found, outside=(*found.outside, "decoding and suppression inside the artifact are not in it"))
 
 
 def _cut_from(plan: Plan, network: Network) -> tuple[SupernetRecord | None, SubnetRecord | None]:

@@ -20,7 +20,7 @@ from ofa_edge.runtimes import FASTEST, DropLimit, Runtime, Tuning, require
 from ofa_edge.search.ranked_by import Choice
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import Target, load_target
-from ofa_edge.vocabulary import Fit, Form, Precision, Task
+from ofa_edge.vocabulary import Fit, Form, Precision, Suppression, Task
 from ofa_edge.workflows.build.constraints import Constraints
 from ofa_edge.workflows.build.contenders import Contenders, contenders_for, require_one_question
 from ofa_edge.workflows.build.images import BuildData
@@ -40,6 +40,8 @@ class ModelOptions:
         mean, std: by channel, of pixels 0..255.
         fit: how a picture of another shape becomes the input.
         decode: what a detector's outputs are.
+        anchors: of heads that are cut before them: width and height of each, in pixels, the finest scale's first.
+        suppress: where a detector's boxes are decoded and suppressed; outside by default.
     """
 
     file: Path
@@ -51,6 +53,8 @@ class ModelOptions:
     std: tuple[float, ...] | None = None
     fit: Fit | None = None
     decode: Form | None = None
+    anchors: tuple[float, ...] | None = None
+    suppress: Suppression | None = None
 
 
 def given_model(file: Path | None, **values: Any) -> ModelOptions | None:

@@ -6,7 +6,9 @@ Nothing here asks where the network came from; `build` and `model_build` make wh
 import json
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +48,7 @@ from ofa_edge.workflows.build.leave import leave
 from ofa_edge.workflows.build.on_device import Trial, check_tunable, run_on_device
 from ofa_edge.workflows.build.quantisation import quantisation_of
 from ofa_edge.workflows.build.stages import StageRunner
+from ofa_edge.workflows.build.suppression import suppressed_rungs
 
 REPORT = "report.html"
 INSPECTION = "inspection.json"
@@ -81,7 +84,7 @@ def finish(runner: StageRunner, plan: Plan, start: Start, command: Sequence[str]
 
     ran = None
     if plan.export.contenders is None:
-        built = _convert(runner, plan, stages.export_of(plan, network))
+        built = _convert(runner, plan, stages.export_of(plan, network), start.inside)
         ladder = climb(plan, built)
     else:
         plan, built, ladder, ran = _keep(runner, plan, start, race(runner, plan, network), climb)
@@ -100,9 +103,12 @@ def finish(runner: StageRunner, plan: Plan, start: Start, command: Sequence[str]
     return manifest
 
 
-def _convert(runner: StageRunner, plan: Plan, export: Export) -> Built:
+def _convert(runner: StageRunner, plan: Plan, export: Export, inside: Network | None) -> Built:
     """The artifact and what goes with it: a program that runs it, facts of its making."""
-    return _built(runner, export.network, *stages.to_artifact(runner, plan, export))
+    bare, artifact = stages.to_artifact(runner, plan, export)
+    if inside is None:
+        return _built(runner, export.network, bare, artifact)
+    return replace(_built(runner, inside, *stages.to_artifact(runner, plan, replace(export, inside=inside))), bare=bare)
 
 
 def _built(runner: StageRunner, network: Network, converted: Converted, artifact: Artifact) -> Built:
@@ -152,28 +158,34 @@ def _inspection(runner: StageRunner, artifact: Artifact) -> Inspection | None:
 
 def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start: Start) -> Ladder:
     """Run every stage's result on the test images and compare."""
-    test, network, first = plan.data.test, built.network, start.first
+    test, network, first = plan.data.test, export.network, start.first
     scorer = scorer_for(network, plan.data.test_labels, plan.data.truth)
-    precision, parts = export.precision, network.parts
-    size = network.onnx.stat().st_size
-    exported = Answers("onnx", stages.run_onnx(runner, network, test), file=MODEL, size=size)
-    here = plan.export.runtime.run_here(runner, export, built.converted, test)
-    made, *others = (_answers(each, built.artifact, first.logits.shape) for each in here.answers)
+    precision, beside = export.precision, _beside(network)
+    exported = Answers("onnx", stages.run_onnx(runner, network, test))
+    if built.bare is None:  # else it is not what the folder gets
+        exported = replace(exported, file=MODEL, size=network.onnx.stat().st_size)
+    here = plan.export.runtime.run_here(runner, export, built.raw, test)
+    made, *others = (_answers(each, built, first.logits.shape) for each in here.answers)
     converted = loosest(start.exported, conversion_tolerance(precision))
     rungs = [
         first_rung(first, scorer),
         *(rung(each, first, EXACT, scorer) for each in start.between),
-        rung(exported, first, start.exported, scorer, parts=parts),
+        rung(exported, first, start.exported, scorer, **beside),
         *_as_trained(made, start, built, converted, scorer),
-        rung(made, first, converted, scorer, with_drop=not numbers(precision).exact, parts=parts),
+        rung(made, first, converted, scorer, with_drop=not numbers(precision).exact, **beside),
         *(_sample(each, found.rows, first, precision) for each, found in zip(others, here.answers[1:], strict=True)),
     ]
+    if built.bare is not None:
+        network, beside = built.network, _beside(built.network)
+        scorer = scorer_for(network, plan.data.test_labels, plan.data.truth)
+        inside = suppressed_rungs(runner, export, built, test, (first, exported, made), scorer)
+        first, made, rungs = inside.first, inside.made, [*rungs, *inside.rungs]
     trial = Trial(built.artifact, network, plan.target, test)
     device, last = run_on_device(runner, plan.device.name, trial), made
     if device is not None:
         what = "emulated " + device.record.fingerprint.get("cpu", "") if device.record.kind == "emulated" else ""
         last = Answers("on device", device.logits, note=what or device.record.name)
-        rungs.append(rung(last, made, device_tolerance(precision), scorer, parts=parts))
+        rungs.append(rung(last, made, device_tolerance(precision), scorer, **beside))
     return Ladder(
         tuple(rungs),
         device,
@@ -182,8 +194,13 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
         classes_record(network.labels, first, last, plan.data.labels),
         None if scorer is None else by_class(scorer, first, last),
         0.0 if scorer is None else scorer.chance,
-        quantisation_of(built.artifact.runtime, export, built.converted, built.facts.mixed, rungs, plan.data),
+        quantisation_of(built.artifact.runtime, export, built.raw, built.facts.mixed, rungs, plan.data),
     )
+
+
+def _beside(network: Network) -> dict[str, Any]:
+    """How answers of a network are held against each other, for `rung`."""
+    return {"parts": network.parts, "finished": network.finished}
 
 
 def _as_trained(made: Answers, start: Start, built: Built, tolerance: Tolerance, scorer: Scorer | None) -> list[Rung]:
@@ -196,12 +213,13 @@ def _as_trained(made: Answers, start: Start, built: Built, tolerance: Tolerance,
     return rungs
 
 
-def _answers(found: HostAnswers, artifact: Artifact, shape: tuple[int, ...]) -> Answers:
+def _answers(found: HostAnswers, built: Built, shape: tuple[int, ...]) -> Answers:
     """The answers of a rung; the artifact's own name and size where it was the artifact that ran.
 
     Raises:
         ConversionError: a runtime, which may be somebody else's, gave no [images, classes].
     """
+    artifact = built.artifact
     path = artifact.path
     wanted = shape if found.rows is None else (len(found.rows), *shape[1:])
     if found.logits.shape != wanted:
@@ -210,7 +228,7 @@ def _answers(found: HostAnswers, artifact: Artifact, shape: tuple[int, ...]) -> 
             f"{list(found.logits.shape)} from run_here, not {list(wanted)}",
             "--runtime of another name; and report it to the runtime's package",
         )
-    if found.itself:
+    if found.itself and built.bare is None:
         return Answers(found.name, found.logits, file=path.name, size=path.stat().st_size, note=found.note)
     return Answers(found.name, found.logits, note=found.note)
 

@@ -18,6 +18,7 @@ from ofa_edge.workflows.build.account import Start
 from ofa_edge.workflows.build.finish import check_devices, finish
 from ofa_edge.workflows.build.model_plan import ModelPlan
 from ofa_edge.workflows.build.stages import OnStage, StageRunner, require_finite
+from ofa_edge.workflows.build.suppression import with_suppression
 
 CHANGES = "changes.json"
 
@@ -67,12 +68,17 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
     macs, params = _counted(entry.path(MODEL))
     origin = Origin("file", given.path.name, trained=True)
     network = Network(entry.path(MODEL), entry.files[MODEL], plan.interface, origin, macs, params, given.quantised)
+    inside = None
+    if plan.suppresses_inside:
+        inside = with_suppression(runner, network)
+        changes += ("boxes are decoded and suppressed inside the graph",)
     start = Start(
         network,
         Answers("given file", answers),
         exported=EXACT if given.exact else HALF,
         changes=changes,
         assumed=plan.assumed,
+        inside=inside,
     )
     return finish(runner, plan, start, command)
 

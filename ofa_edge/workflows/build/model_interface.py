@@ -53,8 +53,10 @@ def interface_of(given: Given, options: ModelOptions, data: Path | None, *, apar
 
 
 def _refuse_decoding(options: ModelOptions) -> None:
-    if options.decode is not None:
-        raise ConfigError(f"--decode with --task {options.task or 'classify'}", options.decode, "--task detect")
+    for name in ("decode", "anchors"):
+        value = getattr(options, name)
+        if value is not None:
+            raise ConfigError(f"--{name} with --task {options.task or 'classify'}", str(value), "--task detect")
 
 
 def _no_image(given: Given) -> str:

@@ -26,6 +26,7 @@ from ofa_edge.workflows.build.base import (
 from ofa_edge.workflows.build.images import BuildData
 from ofa_edge.workflows.build.model_images import model_data
 from ofa_edge.workflows.build.model_interface import interface_of
+from ofa_edge.workflows.build.suppression import require_suppressible
 
 _FOR_A_SEARCH = {  # options of a build that choose among subnets
     "supernet": "--supernet",
@@ -61,6 +62,11 @@ class ModelPlan(Plan):
     def dataset(self) -> str | None:
         """See `Plan`."""
         return self.data.source if self.data.judged else None
+
+    @property
+    def suppresses_inside(self) -> bool:
+        """Whether the artifact is to decode and suppress its boxes itself."""
+        return self.options.model is not None and self.options.model.suppress == "inside"
 
     def predict(self, network: Network) -> LatencyPrediction | None:
         """See `Plan`. Where the target has no model of the runtime, the nearest, so labelled."""
@@ -101,6 +107,8 @@ def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
         require_times(found.target, found.device, "compare runtimes for", "measure on", f"--runtime {FASTEST}")
     folder = options.data if options.data is not None and options.data.is_dir() else None
     known = interface_of(given, model, folder, apart=numbers(found.precision).ranges)
+    if model.suppress == "inside":
+        require_suppressible(options, found, known.interface)
     if options.data is None and not given.takes_images:
         _require_whole_numbers(given)
     if given.quantised and found.precision != "int8":

@@ -4,7 +4,8 @@ import itertools
 from pathlib import Path
 
 from ofa_edge.data.annotated import read_marked
-from ofa_edge.data.decoding import FORM_WORDS, Decoding, classes_of, form_of
+from ofa_edge.data.decoding import Decoding
+from ofa_edge.data.forms import FORM_WORDS, classes_of, form_of
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx.given import Given
 from ofa_edge.export.onnx.given_inputs import Shape
@@ -38,15 +39,17 @@ def detector(
         raise _no_form(given, shapes, labels)
     preprocessing = source.preprocessing
     assert preprocessing is not None
-    count = classes_of(form, shapes)
-    Decoding.of(form, shapes, count or 1, preprocessing.shape, given.outputs)  # whether they are of the form at all
+    anchors = options.anchors or ()
+    count = classes_of(form, shapes, len(anchors))
+    frame = preprocessing.shape
+    Decoding.of(form, shapes, count or 1, frame, given.outputs, anchors)  # whether they are of the form at all
     if labels is None:
         labels = _names(given, data, count, assumed)
     elif options.labels is None and count not in (None, len(labels)):
         labels = _numbered(count or 0)  # names in metadata need not be of classes
     if options.decode is None:
         assumed.append(f"outputs are those of {form}: {FORM_WORDS[form]}; else --decode NAME")
-    whole = Decoding.of(form, shapes, len(labels), preprocessing.shape, given.outputs)
+    whole = Decoding.of(form, shapes, len(labels), frame, given.outputs, anchors)
     pieces = pieces_of(given) if apart and not given.quantised else ()
     named = pieces or tuple(zip(given.outputs, shapes, strict=True))
     decoding = Decoding.of(form, [shape for _, shape in pieces], whole.classes, whole.size) if pieces else whole

@@ -120,9 +120,8 @@ class DeviceJob:
     def _accuracy(self, bench: Bench, duel: Duel, golden: Answered, candidate: Answered) -> None:
         scorer = duel.scorer
         if scorer is None:
-            least_db = conversion_tolerance(duel.candidate.artifact.precision).snr_db
-            assert least_db is not None
-            decision = night_gates.answers_gate(golden.logits, candidate.logits, duel.fp32, least_db)
+            least, finished = conversion_tolerance(duel.candidate.artifact.precision), duel.candidate.network.finished
+            decision = night_gates.answers_gate(golden.logits, candidate.logits, duel.fp32, least, finished)
             self.record(duel.name, "answers", decision, bench.fingerprint)
             return
         if not isinstance(scorer, TopOne):

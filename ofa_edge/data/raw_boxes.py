@@ -1,0 +1,215 @@
+"""What a detector gives, read as boxes and scores: a function for each form of outputs.
+
+Heads that are cut before their anchors or distributions are applied get them here, as YOLOv5 to v8 apply them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_edge.data.boxes import Corners, from_centres
+from ofa_edge.vocabulary import Form
+
+Wide = Sequence[NDArray[np.float64]]
+Shapes = Sequence[Sequence[int]]
+PAIRS = ("detr", "rt-detr", "boxes-scores", "boxes-scores-01")  # two outputs, in either order
+BINS = 16  # of each side's distribution in YOLOv8's heads
+SIDES = 4 * BINS
+_SHARES = ("detr", "rt-detr", "boxes-scores-01", "suppressed")  # forms whose corners are shares of the input's sides
+
+
+class Described(Protocol):
+    """What a reader has to know; `decoding.Decoding` is it."""
+
+    @property
+    def form(self) -> Form:
+        """What the outputs are."""
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input, in pixels."""
+
+    @property
+    def boxes(self) -> int:
+        """Of two outputs, the place of the one that holds boxes."""
+
+    @property
+    def anchors(self) -> tuple[tuple[float, ...], ...]:
+        """Of each scale, the finest first: width and height of each anchor, in pixels."""
+
+
+@dataclass(frozen=True)
+class RawBoxes:
+    """Boxes before any is chosen.
+
+    Attributes:
+        corners: [N, 4], in pixels of the input.
+        scores: of each class [N, C]; or one for each box [N, 1], whose class is known.
+        kinds: the class of each [N], where it is.
+    """
+
+    corners: Corners
+    scores: NDArray[np.float64]
+    kinds: NDArray[np.int64] | None = None
+
+
+def read_boxes(described: Described, parts: Wide) -> RawBoxes:
+    """All boxes of one image. Raises ValueError or IndexError where the outputs are not of the form.
+
+    Args:
+        described: what they are.
+        parts: each output, in its shape.
+    """
+    if described.form in PAIRS and described.boxes:
+        parts = parts[::-1]
+    found = _READERS[described.form](described, parts)
+    corners = found.corners
+    if corners.ndim != 2 or corners.shape[1] != 4 or len(corners) != len(found.scores):
+        raise ValueError("no boxes with a row of scores each")
+    if described.form in _SHARES:
+        height, width = described.size
+        corners = corners * np.array([width, height, width, height])
+    return RawBoxes(corners, found.scores, found.kinds)
+
+
+def scales(shapes: Shapes, size: tuple[int, int]) -> list[tuple[int, list[int]]]:
+    """The scales of heads [1, C, h, w] or [1, A, h, w, C]: pixels of a cell, the finest first, and which outputs.
+
+    Raises ValueError where a grid does not cover the input.
+    """
+    found = dict[int, list[int]]()
+    for place, shape in enumerate(shapes):
+        rows, columns = shape[2:4]
+        stride = size[0] // rows
+        if (rows * stride, columns * stride) != size or len(shape) not in (4, 5) or shape[0] != 1:
+            raise ValueError("no grid over the input")
+        found.setdefault(stride, []).append(place)
+    return sorted(found.items())
+
+
+def cells(shape: Sequence[int]) -> NDArray[np.float64]:
+    """Column and row of each cell of a grid of h rows and w columns [h * w, 2], row by row."""
+    rows, columns = shape
+    return np.stack([each.ravel() for each in np.meshgrid(np.arange(columns), np.arange(rows))], axis=1).astype(float)
+
+
+def _joined_rows(parts: Wide, columns: int) -> NDArray[np.float64]:
+    """Pieces [1, R, K] of rows of so many values, as one [N, columns]: those of a row stand one behind the other."""
+    blocks, row, width = list[NDArray[np.float64]](), list[NDArray[np.float64]](), 0
+    for part in parts:
+        row.append(part[0])
+        width += part.shape[-1]
+        if width == columns:
+            blocks.append(np.concatenate(row, axis=1))
+            row, width = [], 0
+    if row or not blocks:
+        raise ValueError(f"no rows of {columns}")
+    return np.concatenate(blocks)
+
+
+def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(values, -500, 500))))
+
+
+def _yolov5(described: Described, parts: Wide) -> RawBoxes:
+    rows = _joined_rows(parts, 5 + described.classes)
+    return RawBoxes(from_centres(rows[:, :4]), rows[:, 5:] * rows[:, 4:5])
+
+
+def _yolov8(described: Described, parts: Wide) -> RawBoxes:
+    del described
+    columns = np.concatenate(parts, axis=1)[0]
+    return RawBoxes(from_centres(columns[:4].T), columns[4:].T)
+
+
+def _yolov5_raw(described: Described, parts: Wide) -> RawBoxes:
+    found, values = list[NDArray[np.float64]](), 5 + described.classes
+    grids = scales([part.shape for part in parts], described.size)
+    for (stride, (place,)), anchors in zip(grids, described.anchors, strict=True):
+        part, sides = parts[place], np.array(anchors).reshape(-1, 1, 2)
+        rows, columns = part.shape[2:4]
+        if part.ndim == 4:
+            part = part.reshape(len(sides), values, rows, columns).transpose(0, 2, 3, 1)
+        each = _sigmoid(part.reshape(len(sides), rows * columns, values))
+        middle = (2 * each[..., :2] - 0.5 + cells((rows, columns))) * stride
+        found.append(np.concatenate([middle, (2 * each[..., 2:4]) ** 2 * sides, each[..., 4:]], axis=2))
+    joint = np.concatenate([each.reshape(-1, values) for each in found])
+    return RawBoxes(from_centres(joint[:, :4]), joint[:, 5:] * joint[:, 4:5])
+
+
+def _yolov8_raw(described: Described, parts: Wide) -> RawBoxes:
+    corners, scores = list[Corners](), list[NDArray[np.float64]]()
+    for stride, places in scales([part.shape for part in parts], described.size):
+        part = np.concatenate([parts[place] for place in in_order(places, [part.shape for part in parts])], axis=1)[0]
+        bins = part[:SIDES].reshape(4, BINS, -1)
+        powers = np.exp(bins - bins.max(axis=1, keepdims=True))
+        reach = (powers * np.arange(BINS)[:, None]).sum(axis=1) / powers.sum(axis=1)
+        middle = cells(part.shape[1:]).T + 0.5
+        corners.append(stride * np.concatenate([middle - reach[:2], middle + reach[2:]]).T)
+        scores.append(_sigmoid(part[SIDES:].reshape(len(part) - SIDES, -1)).T)
+    return RawBoxes(np.concatenate(corners), np.concatenate(scores))
+
+
+def in_order(places: Sequence[int], shapes: Shapes) -> Sequence[int]:
+    """The outputs of one scale of YOLOv8's heads, that of distributions first where there are two."""
+    return places if shapes[places[0]][1] >= SIDES else places[::-1]
+
+
+def _end_to_end(described: Described, parts: Wide) -> RawBoxes:
+    del described
+    (rows,) = parts
+    if rows.shape[-1] != 6:
+        raise ValueError("not rows of six")
+    rows = rows.reshape(-1, 6)
+    return RawBoxes(rows[:, :4], rows[:, 4:5], _kinds(rows[:, 5]))
+
+
+def _suppressed(described: Described, parts: Wide) -> RawBoxes:
+    del described
+    boxes, kinds, scores, count = (part[0] for part in parts)
+    if boxes.shape != (len(kinds), 4) or scores.shape != kinds.shape or np.size(count) != 1:
+        raise ValueError("no boxes, classes, scores and count")
+    most = int(np.clip(np.rint(np.nan_to_num(count)), 0, len(boxes)))
+    return RawBoxes(boxes[:most, [1, 0, 3, 2]], scores[:most, None], _kinds(kinds[:most]))
+
+
+def _kinds(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.rint(np.nan_to_num(values, nan=-1)).astype(np.int64)
+
+
+def _pair(described: Described, parts: Wide) -> RawBoxes:
+    del described
+    first, second = (each[0] for each in parts)
+    return RawBoxes(first, second)
+
+
+def _detr(described: Described, parts: Wide) -> RawBoxes:
+    raw = _pair(described, parts)
+    powers = np.exp(raw.scores - raw.scores.max(axis=1, keepdims=True))
+    return RawBoxes(from_centres(raw.corners), (powers / powers.sum(axis=1, keepdims=True))[:, :-1])
+
+
+def _rt_detr(described: Described, parts: Wide) -> RawBoxes:
+    raw = _pair(described, parts)
+    return RawBoxes(from_centres(raw.corners), _sigmoid(raw.scores))
+
+
+_READERS: Mapping[Form, Callable[[Described, Wide], RawBoxes]] = {
+    "yolov5": _yolov5,
+    "yolov8": _yolov8,
+    "yolov5-raw": _yolov5_raw,
+    "yolov8-raw": _yolov8_raw,
+    "end-to-end": _end_to_end,
+    "detr": _detr,
+    "rt-detr": _rt_detr,
+    "boxes-scores": _pair,
+    "boxes-scores-01": _pair,
+    "suppressed": _suppressed,
+}
