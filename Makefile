@@ -10,7 +10,7 @@ help:
 	@echo 'make apk              fetch what is missing, build the Android app with the bundled models (docs/android.md)'
 	@echo 'make test-android     fetch what is missing, run the tests of the Android app'
 	@echo 'make bench-artifacts  compare the artifacts of several tools (hours), write docs/benchmarks/artifacts.md; NETS=3: quick'
-	@echo 'make setup            only set up'
+	@echo 'make setup            only set up what make demo needs; starts no service'
 
 setup:
 	@bash scripts/setup.sh
@@ -18,7 +18,8 @@ setup:
 demo: setup
 	@$(VENV)/bin/ofa-edge build --target raspberry-pi-4
 
-test: setup
+test:
+	@bash scripts/setup.sh tests
 	@bash scripts/check.sh
 
 MINUTES ?= 10
@@ -29,7 +30,8 @@ fuzz: setup
 apk: setup
 	@$(VENV)/bin/python android_demo/tools/build_apk.py
 
-test-android: setup
+test-android:
+	@bash scripts/setup.sh tests
 	@$(VENV)/bin/python android_demo/tools/fetch_toolchain.py --tests
 	@OFA_EDGE_ANDROID_REQUIRED=1 $(VENV)/bin/pytest -n $${JOBS:-2} --dist loadfile tests/android
 

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Set up everything that `make demo` and `make test` need; a second call finds nothing to do and returns at once.
+# Set up everything that `make demo` needs; with the word "tests", what `make test` needs as well. A second call finds
+# nothing to do and returns at once. No service is started, now or at the next boot.
 # What cannot be had (no root, no Debian, no network) is left out with the reason; host builds work without it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=${VENV:-.venv}
-packages=(adb dataset-fashion-mnist g++ g++-aarch64-linux-gnu gcc openssh-client openssh-server python3-venv qemu-user qemu-user-static)
+packages=(dataset-fashion-mnist g++ g++-aarch64-linux-gnu gcc python3-venv qemu-user qemu-user-static)
+[[ ${1:-} == tests ]] && packages+=(adb openssh-client openssh-server)
+policy=${OFA_EDGE_POLICY_RC_D:-/usr/sbin/policy-rc.d}  # Debian asks this program whether a package may start its service
 stamp=$(cat constraints.txt pyproject.toml scripts/setup.sh | sha256sum | cut -d' ' -f1)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -32,10 +35,18 @@ install_packages() {
         return
     fi
     say "installing Debian packages: $missing"
+    if [[ ! -e $policy ]]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+    fi
     # shellcheck disable=SC2086  # a list of package names
     if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >&2; then
         say "left out: $missing(apt-get failed, see above); builds verify on the host only"
+    elif [[ " $missing" == *" openssh-server "* ]] && command -v systemctl >/dev/null; then
+        systemctl disable --quiet ssh.service ssh.socket >&2 || true  # the tests start one of their own, on a free port
+        say "the ssh server that came with openssh-server is off; to have it: sudo systemctl enable --now ssh"
     fi
+    if [[ $(trap -p EXIT) ]]; then rm -f "$policy" && trap - EXIT; fi
 }
 
 python=$(command -v python3.11 || command -v python3 || true)
