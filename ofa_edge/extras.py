@@ -41,16 +41,17 @@ def installed(module: str) -> bool:
         return False
 
 
-def require(extra: str, use: str) -> None:
+def require(extra: str, use: str, instead: str | None = None) -> None:
     """Raise ToolMissingError, before any work, where modules of an extra are not installed.
 
     Args:
         extra: one of EXTRAS.
         use: what needs it: "training".
+        instead: what would do without it.
     """
     for module in EXTRAS[extra].modules:
         if not installed(module):
-            raise _missing(module, f"{use} needs it", extra)
+            raise _missing(module, f"{use} needs it", extra, instead)
 
 
 def explained(error: ModuleNotFoundError) -> ToolMissingError | None:
@@ -63,5 +64,6 @@ def explained(error: ModuleNotFoundError) -> ToolMissingError | None:
     return None
 
 
-def _missing(module: str, why: str, extra: str) -> ToolMissingError:
-    return ToolMissingError(f"{module} is not installed", why, install_line(extra))
+def _missing(module: str, why: str, extra: str, instead: str | None = None) -> ToolMissingError:
+    hint = install_line(extra)
+    return ToolMissingError(f"{module} is not installed", why, f"{hint}, or {instead}" if instead else hint)

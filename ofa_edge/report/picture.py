@@ -109,7 +109,7 @@ def require_picture(path: Path) -> str:
             f"cannot draw {path.name}", "pictures are .svg or .png", pasteable("--plot", f"{path.stem}.svg")
         )
     if kind == ".png":
-        require("plot", f"{path.name} (.svg needs nothing)")
+        require("plot", path.name, pasteable("--plot", f"{path.stem}.svg"))
     return kind
 
 
