@@ -106,7 +106,7 @@ class Build:
             Output(each.name, each.shape, self.labels, each.task, each.layout, each.threshold) for each in said.outputs
         )
         space_hash = None if supernet is None else supernet.space_hash
-        origin = Origin(said.kind, said.source, said.trained, self.subnet, space_hash)
+        origin = Origin(said.kind, said.source, said.trained, self.subnet, space_hash, said.licences)
         decoding = None if said.decoding is None else Decoding.from_json(said.decoding)
         interface = Interface(inputs, outputs, decoding)
         return Network(self.folder / MODEL, said.sha256, interface, origin, said.macs, said.params)

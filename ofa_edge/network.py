@@ -6,7 +6,7 @@ or brought as a file: what they need to know is here.
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from ofa_edge.data.decoding import Decoding
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import DataError
 from ofa_edge.records.interface import InterfaceRecord, Layout, TensorRecord
+from ofa_edge.records.licences import Licences
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Subnet
 from ofa_edge.vocabulary import NetworkKind, Task
@@ -174,6 +175,7 @@ class Origin:
         trained: whether its weights are: else accuracy means nothing.
         subnet: its shape, where it is a point of a search space.
         space_hash: of that space.
+        licences: of its weights, and of the data that they were trained on.
     """
 
     kind: NetworkKind
@@ -181,6 +183,7 @@ class Origin:
     trained: bool
     subnet: Subnet | None = None
     space_hash: str | None = None
+    licences: Licences = field(default_factory=Licences)
 
     @property
     def title(self) -> str:

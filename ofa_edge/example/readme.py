@@ -47,7 +47,12 @@ def write_readme(folder: Path, manifest: Manifest, runtime: Runtime, programs: P
         parts += _java()
     if golden:
         parts += _check(golden, programs)
-    parts += ["## Where it came from", "`manifest.json` has everything that went in, and `report.html` shows it."]
+    licences = manifest.network.licences
+    parts += [
+        "## Where it came from",
+        "`manifest.json` has everything that went in, and `report.html` shows it.",
+        f"Licence of the weights: {plain(licences.weights)}; of their training data: {plain(licences.data)}.",
+    ]
     write_bytes(folder / README, ("\n\n".join(parts) + "\n").encode())
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from ofa_edge import cost
 from ofa_edge.records.base import Count, Digest, Finite, JsonObject, Record
+from ofa_edge.records.licences import Licences
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Space, Subnet
 from ofa_edge.vocabulary import NetworkKind, Task
@@ -73,6 +74,7 @@ class NetworkRecord(Record):
         params: numbers in its weights.
         inputs, outputs: its interface.
         trained: whether its weights are.
+        licences: of its weights, and of the data that they were trained on.
         dataset: what its accuracy was measured on.
         decoding: how a detector's outputs become boxes.
         ranges: that its training settled for int8 artifacts, if it was trained for them.
@@ -88,6 +90,7 @@ class NetworkRecord(Record):
     inputs: tuple[InputRecord, ...] = Field(min_length=1)
     outputs: tuple[OutputRecord, ...] = Field(min_length=1)
     trained: bool
+    licences: Licences = Licences()
     dataset: str | None = None
     decoding: JsonObject | None = None  # Decoding.to_json()
     ranges: RangesRecord | None = None

@@ -13,6 +13,7 @@ from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
 from ofa_edge.files import atomic_path, bounded_text, parse_json, read_regular, sha256_file
+from ofa_edge.records.licences import LICENCES, Licences, read_licences
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space, Subnet
@@ -91,6 +92,11 @@ class SupernetPackage:
     def weights(self) -> Path | None:
         """The file of its weights; None for an untrained one."""
         return self.folder / (WEIGHTS if self.subnet is None else NETWORK) if self.folder else None
+
+    @property
+    def licences(self) -> Licences:
+        """Those of its weights and of its data."""
+        return Licences() if self.folder is None else read_licences(self.folder / LICENCES)
 
     def preprocessing(self, size: int) -> Preprocessing:
         """What its networks expect at an input size."""

@@ -16,6 +16,7 @@ from ofa_edge import __version__, cost
 from ofa_edge.errors import ConfigError, GateError, UnsupportedError
 from ofa_edge.files import sha256_file, write_bytes, write_json
 from ofa_edge.metrics import PairedDrop, argmax, paired_drop
+from ofa_edge.records.licences import LICENCES, handed_on
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Subnet
 from ofa_edge.supernet import zoo
@@ -206,5 +207,6 @@ def write_network(
     if images is not None and "images_sha256" not in figures:
         figures = {**figures, "images_sha256": write_bytes(folder / zoo.IMAGES, images.read_bytes())}
     write_bytes(folder / zoo.LABELS, ("\n".join(package.labels) + "\n").encode())
+    write_json(folder / LICENCES, handed_on(package.licences, Path(package.name).name).model_dump(mode="json"))
     save_static(folder / zoo.NETWORK, net, header)
     write_json(folder / FACTS, {**figures, "weights_sha256": sha256_file(folder / zoo.NETWORK)})

@@ -16,6 +16,7 @@ from ofa_edge import __version__, cost
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.errors import ConfigError, OutputError
 from ofa_edge.files import canonical_json, parse_json, read_regular, sha256_bytes, sha256_file, write_bytes, write_json
+from ofa_edge.records.licences import LICENCES, handed_on
 from ofa_edge.metrics import METRICS, Metric, argmax, confusion, recalls, spearman
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
@@ -135,6 +136,8 @@ def train(
     if identity is None:
         return {}
     supernet = load_supernet(folder / zoo.WEIGHTS)
+    if start is not None and not (folder / LICENCES).is_file():
+        write_json(folder / LICENCES, handed_on(start.licences, Path(start.name).name).model_dump(mode="json"))
     _save_package_images(folder, calibration, held_out, test)
     predictor = None
     if measure.pairs >= MIN_PAIRS:  # fewer where the space has no more: a search of it goes by MACs
@@ -353,11 +356,12 @@ def export_package(run: Path, folder: Path) -> None:
         zoo.PAIRS,
         zoo.IMAGES,
         zoo.LABELS,
+        LICENCES,
         RECIPE,
         FIGURES,
         PHASES,
         LOG,
     ):
-        if name in (zoo.PREDICTOR, zoo.PAIRS) and not (run / name).is_file():
-            continue  # the space is too small for a predictor
+        if name in (zoo.PREDICTOR, zoo.PAIRS, LICENCES) and not (run / name).is_file():
+            continue  # the space is too small for a predictor; nobody said anything of licences
         write_bytes(folder / name, (run / name).read_bytes())

@@ -234,6 +234,7 @@ def _network(network: Network, dataset: str | None, start: Start) -> NetworkReco
         macs=network.macs,
         params=network.params,
         trained=network.origin.trained,
+        licences=network.origin.licences,
         ranges=network.ranges,
         dataset=dataset,
         changes=start.changes,

@@ -11,6 +11,7 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.files import write_json
 from ofa_edge.latency.onnx_operators import read_operators
 from ofa_edge.network import Network, Origin
+from ofa_edge.records.licences import said_licences
 from ofa_edge.records.manifest import Manifest
 from ofa_edge.runtimes.answers import answers_of
 from ofa_edge.verify.ladder import EXACT, HALF, Answers
@@ -66,7 +67,7 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
     entry = runner.run("prepare", made, ("onnx", "onnxsim"), produce)
     changes = tuple(json.loads(entry.path(CHANGES).read_bytes()))
     macs, params = _counted(entry.path(MODEL))
-    origin = Origin("file", given.path.name, trained=True)
+    origin = Origin("file", given.path.name, trained=True, licences=said_licences(given.metadata))
     network = Network(entry.path(MODEL), entry.files[MODEL], plan.interface, origin, macs, params, given.quantised)
     inside = None
     if plan.suppresses_inside:

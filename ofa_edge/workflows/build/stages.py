@@ -175,6 +175,7 @@ def to_network(runner: StageRunner, package: SupernetPackage, static: CacheEntry
             trained=package.trained,
             subnet=subnet,
             space_hash=package.space.hash,
+            licences=package.licences,
         ),
         macs=cost.macs(package.space, subnet),
         params=cost.params(package.space, subnet),
