@@ -16,8 +16,8 @@ from ofa_edge import __version__, cost
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.errors import ConfigError, OutputError
 from ofa_edge.files import canonical_json, parse_json, read_regular, sha256_bytes, sha256_file, write_bytes, write_json
-from ofa_edge.records.licences import LICENCES, handed_on
 from ofa_edge.metrics import METRICS, Metric, argmax, confusion, recalls, spearman
+from ofa_edge.records.licences import LICENCES, handed_on
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import subnet_logits
