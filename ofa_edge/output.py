@@ -37,6 +37,9 @@ def claim_output_folder(out: Path, last: str = MANIFEST) -> None:
         OutputError: it is a file, a link, holds files that are not ours or a link in place of one of ours, or its
             parent cannot be written.
     """
+    if not _is_text(out):
+        why = f"its bytes are {os.fsencode(out)[:200]!r}; records could not hold its name"
+        raise OutputError(f"a name that is not UTF-8: {out}", why, "choose another folder with --out")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise OutputError(f"not a folder: {out}", "a file or a link stands there", "choose another folder with --out")
     if out.is_dir() and any(out.iterdir()) and _owned(out) is None:
@@ -137,6 +140,13 @@ def _publish(staging: Path, out: Path, last: str) -> None:
             (out / name).unlink(missing_ok=True)
         write_json(out / MARKER, _marker(names))
         fsync_folder(out)
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _marker(names: list[str]) -> dict[str, Any]:

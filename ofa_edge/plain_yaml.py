@@ -33,6 +33,21 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no type
         self._most = most
         self._depth = self._nodes = 0
 
+    # PyYAML looks at every open level for each token, long before a node is composed: depth is refused while scanning.
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        self._require_shallow(self.flow_level)
+        super().fetch_flow_collection_start(token)
+
+    def add_indent(self, column: int) -> bool:
+        self._require_shallow(len(self.indents))
+        return bool(super().add_indent(column))
+
+    def _require_shallow(self, depth: int) -> None:
+        if depth > _DEEPEST:
+            what = f"a nesting of more than {_DEEPEST} is not supported"
+            raise yaml.scanner.ScannerError(None, None, what, self.get_mark())
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
         self._nodes += 1

@@ -28,7 +28,7 @@ from ofa_edge.cli.targets import targets_group
 from ofa_edge.cli.train import train_command
 from ofa_edge.cli.verify import profile_command, report_command, verify_command
 from ofa_edge.cli.zoo import zoo_group
-from ofa_edge.errors import OfaEdgeError
+from ofa_edge.errors import OfaEdgeError, UsageError
 from ofa_edge.extras import explained
 from ofa_edge.shown import pasteable, printable
 from ofa_edge.system import refused
@@ -86,6 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _main(arguments: list[str] | None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    _require_text(arguments)
     # --debug may stand anywhere: people add it at the end of the line that failed.
     ordered = ["--debug", *(item for item in arguments if item != "--debug")] if debug else arguments
     try:
@@ -125,6 +126,20 @@ def _main(arguments: list[str] | None) -> None:
         )
         sys.exit(INTERNAL)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _require_text(arguments: list[str]) -> None:
+    """Exit where an argument is no text: records and pages could not hold it after all the work."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            show_error(
+                f"an argument that is not UTF-8: {argument[:200]}",
+                f"its bytes are {os.fsencode(argument)[:200]!r}",
+                "rename the file, or reach it through a link with another name",
+            )
+            sys.exit(UsageError.exit_code)
 
 
 def show_error(what: str, why: str, hint: str) -> None:

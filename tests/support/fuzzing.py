@@ -13,6 +13,7 @@ import os
 import random
 import re
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -65,6 +66,11 @@ class Reader:
     text: bool = True
 
 
+def seeds(*texts: str) -> tuple[bytes, ...]:
+    """Texts as files."""
+    return tuple(text.encode() for text in texts)
+
+
 @dataclass
 class Finding:
     """A file that a reader did not stand, and what it did."""
@@ -111,13 +117,16 @@ class Fuzzer:
 
     def _watched(self, path: Path) -> str:
         start, memory = time.process_time(), _peak()
-        faulthandler.dump_traceback_later(_STUCK_S, exit=True)
+        faulthandler.dump_traceback_later(4 * _STUCK_S, exit=True)  # for what no signal ends
+        signal.signal(signal.SIGALRM, _stuck)
+        signal.setitimer(signal.ITIMER_REAL, _STUCK_S)
         if self.guided:
             sys.settrace(self._trace)
         try:
             what = self._tried(path)
         finally:
             sys.settrace(None)
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
             faulthandler.cancel_dump_traceback_later()
         if not what and not self.guided and time.process_time() - start > _LONGEST_S:
             what = f"slow: {time.process_time() - start:.1f} s"
@@ -131,7 +140,9 @@ class Fuzzer:
         except OfaEdgeError as error:
             self.refused += 1
             return _told_badly(error)
-        except (Exception, RecursionError) as error:
+        except StuckError:
+            return "stuck"
+        except Exception as error:
             while error.__traceback__ and error.__traceback__.tb_next:
                 error.__traceback__ = error.__traceback__.tb_next
             trace = error.__traceback__
@@ -145,6 +156,14 @@ class Fuzzer:
         if event == "line":
             self.lines.add((frame.f_code.co_filename, frame.f_lineno))
         return self._trace
+
+
+class StuckError(BaseException):
+    """A reader does not come back; no reader takes this for damage of its file."""
+
+
+def _stuck(*_: object) -> None:
+    raise StuckError
 
 
 def _peak() -> int:

@@ -5,23 +5,23 @@ import json
 import struct
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from fuzzing import Reader
+from device_readers import device_readers
+from fuzzing import Reader, seeds
 from manifests import SPACE, SUBNET, manifest
 from nights import accuracy, night, series
 from onnx_text import save_model
 from PIL import Image
 from places import ROOT
 from safetensors.numpy import save
-from scripted_device import Scripted
 from tiny_tflite import tiny_tflite
 
-from ofa_edge.device.protocol import Completed
-from ofa_edge.files import canonical_json, sha256_file
+from ofa_edge.files import canonical_json
 from ofa_edge.space import Space
 
 Read = Callable[[Path], object]
@@ -29,13 +29,17 @@ Read = Callable[[Path], object]
 
 def all_readers(scratch: Path) -> tuple[Reader, ...]:
     """All of them; `scratch` is for files that their seeds are made by."""
-    found = (*_settings(), *_records(scratch), *_models(scratch), *_images(), *_answers(), *_supernets())
+    found = (
+        *_settings(),
+        *_records(scratch),
+        *_tuning(scratch),
+        *_models(scratch),
+        *_images(),
+        *device_readers(),
+        *_supernets(),
+    )
     assert len({reader.name for reader in found}) == len(found)
     return found
-
-
-def _text(*parts: str) -> tuple[bytes, ...]:
-    return tuple(part.encode() for part in parts)
 
 
 def _files(folder: Path, pattern: str, most: int = 3) -> tuple[bytes, ...]:
@@ -102,20 +106,20 @@ def _settings() -> Iterator[Reader]:
     vectors = json.dumps({"ks": [3] * 20, "e": [4] * 20, "d": [2, 2, 2, 2, 2], "r": [24]})
     yield Reader("target", ".toml", _files(ROOT / "targets", "*.toml", 9), read_target)
     yield Reader("latency", ".json", _files(ROOT / "targets", "*.json", 2), bound)
-    yield Reader("lookup-yaml", ".yaml", _text(table, "a: 1.5\n"), read_table)
-    yield Reader("devices", ".toml", _text(DEVICES), lambda path: parse_devices_file(read_devices_text(path), path))
-    yield Reader("fleet", ".toml", _text(FLEET), load_fleet)
+    yield Reader("lookup-yaml", ".yaml", seeds(table, "a: 1.5\n"), read_table)
+    yield Reader("devices", ".toml", seeds(DEVICES), lambda path: parse_devices_file(read_devices_text(path), path))
+    yield Reader("fleet", ".toml", seeds(FLEET), load_fleet)
     recipes = _files(ROOT / "ofa_edge" / "training" / "recipes", "*.toml", 9)
     yield Reader("recipe", ".toml", recipes, lambda path: load_recipe(path, "fashion-mnist"))
-    yield Reader("labels", ".toml", _text(LABELS), _in_folder("labels.toml", labels))
-    yield Reader("labels-list", ".txt", _text("zero\none\n", "a\n"), lambda path: listed_labels(path, None))
-    yield Reader("subnet", ".json", _text(json.dumps(config), vectors), given)
+    yield Reader("labels", ".toml", seeds(LABELS), _in_folder("labels.toml", labels))
+    yield Reader("labels-list", ".txt", seeds("zero\none\n", "a\n"), lambda path: listed_labels(path, None))
+    yield Reader("subnet", ".json", seeds(json.dumps(config), vectors), given)
     yield Reader(
-        "subnet-file", ".json", _text(json.dumps({"subnet": config})), lambda path: read_subnet(str(path), SPACE)
+        "subnet-file", ".json", seeds(json.dumps({"subnet": config})), lambda path: read_subnet(str(path), SPACE)
     )
-    yield Reader("space", ".json", _text(json.dumps(SPACE.to_json())), lambda path: find_space(str(path)))
+    yield Reader("space", ".json", seeds(json.dumps(SPACE.to_json())), lambda path: find_space(str(path)))
     yield Reader("net-config", ".json", _net_configs(), lambda path: _chosen(read_net_config(path)))
-    yield Reader("run-config", ".json", _text('{"image_size": 224}', '{"image_size": [128]}'), read_image_size)
+    yield Reader("run-config", ".json", seeds('{"image_size": 224}', '{"image_size": [128]}'), read_image_size)
     package = ROOT / "ofa_edge" / "zoo" / "fashion-mnist"
     own = read_weights_file(package / "supernet.safetensors").space
     predictor = (package / "predictor.safetensors").read_bytes()
@@ -156,9 +160,11 @@ def _in_folder(name: str, read: Read) -> Read:
 def _records(scratch: Path) -> Iterator[Reader]:
     from ofa_edge.bundle.record import read_bundle
     from ofa_edge.cache import StageCache
-    from ofa_edge.export.tvm.tuning.database import Database
     from ofa_edge.output import claim_output_folder
     from ofa_edge.records.manifest import read_manifest
+    from ofa_edge.report import render_report
+    from ofa_edge.report.junit import junit_xml
+    from ofa_edge.report.nightly import render_nightly
     from ofa_edge.training.pairs import read_pairs
     from ofa_edge.workflows.calibrate.journal import Journal, Run, sampled
     from ofa_edge.workflows.nightly.history import append, read_history
@@ -184,6 +190,9 @@ def _records(scratch: Path) -> Iterator[Reader]:
 
         found = read_history(path)
         past_of(found.nights, "pi", "net", "1" * 64)
+        if found.nights:
+            render_nightly(found.nights, len(found.torn), found.damaged)
+            junit_xml(found.nights[-1])
         return found.golden("net")
 
     def cached(path: Path) -> object:
@@ -195,23 +204,42 @@ def _records(scratch: Path) -> Iterator[Reader]:
     def marker(path: Path) -> object:
         return claim_output_folder(path.parent)
 
-    def tuned(path: Path) -> object:
-        return Database(path).damage()
-
     cache = StageCache(scratch / "cache")
     made = cache.run("fuzz", {"a": 1}, lambda folder: (folder / "file").write_bytes(b"content") and None)
     index = (made.folder / "index.json").read_bytes()
     owned = json.dumps({"tool": "ofa-edge", "files": ["manifest.json", "model.tflite"]})
-    yield Reader("manifest", ".json", (manifest().model_dump_json(indent=2).encode(),), read_manifest)
+    yield Reader(
+        "manifest",
+        ".json",
+        (manifest().model_dump_json(indent=2).encode(),),
+        lambda path: render_report(read_manifest(path)),
+    )
     yield Reader("history", ".jsonl", (history.read_bytes(),), golden)
     yield Reader("journal", ".jsonl", (journal,), joined)
-    yield Reader("pairs", ".json", _text(json.dumps(pairs)), lambda path: read_pairs(path, SPACE))
+    yield Reader("pairs", ".json", seeds(json.dumps(pairs)), lambda path: read_pairs(path, SPACE))
     yield Reader(
-        "bundle", ".json", _text(json.dumps(bundle)), _in_folder("bundle.json", lambda path: read_bundle(path.parent))
+        "bundle", ".json", seeds(json.dumps(bundle)), _in_folder("bundle.json", lambda path: read_bundle(path.parent))
     )
     yield Reader("cache-index", ".json", (index,), cached)
-    yield Reader("marker", ".json", _text(owned), _in_folder("out/.ofa-edge.json", marker))
-    yield Reader("tuning", ".json", _text('{"schema": 1, "functions": {}, "networks": {}}'), tuned)
+    yield Reader("marker", ".json", seeds(owned), _in_folder("out/.ofa-edge.json", marker))
+
+
+def _tuning(scratch: Path) -> Iterator[Reader]:
+    from ofa_edge.export.tvm.schedules.knobs import Knobs
+    from ofa_edge.export.tvm.tuning.database import Database, NetworkVerdict, TunedFunction, place
+
+    target = SimpleNamespace(attrs={"mcpu": "cortex-a72", "num-cores": 4})
+    database, where = scratch / "tuning.json", place("a board", target)
+    tuning = Database(database)
+    tuning.put(where, TunedFunction("conv", Knobs(), 10.0, 9.0, 0.9, 12, False, "2026-01-01T00:00:00+00:00"))
+    tuning.put_network(where, "n", NetworkVerdict(0.9, 0.01, True, "2026-01-01T00:00:00+00:00"))
+
+    def tuned(path: Path) -> object:
+        database = Database(path)
+        damage = database.damage()
+        return damage, database.functions(where), database.network(where, "n"), database.devices(target)
+
+    yield Reader("tuning", ".json", (database.read_bytes(),), tuned)
 
 
 # -- models -----------------------------------------------------------------------------------------------------------
@@ -320,126 +348,13 @@ def _images() -> Iterator[Reader]:
     yield Reader("picture", ".png", tuple(pictures), lambda path: read_picture(path, 3, 16), text=False)
     yield Reader("npz", ".npz", tuple(arrays), lambda path: load_arrays(path, "give a .npz file"), text=False)
     yield Reader("npz-images", ".npz", tuple(arrays), lambda path: load_images(path, "test"), text=False)
-    yield Reader("coco", ".json", _text(json.dumps(coco)), _in_folder("_annotations.coco.json", boxes))
+    yield Reader("coco", ".json", seeds(json.dumps(coco)), _in_folder("_annotations.coco.json", boxes))
     yield Reader(
-        "yolo", ".txt", _text("0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.1 0.1\n"), _in_folder("labels/train/a.txt", lines)
+        "yolo", ".txt", seeds("0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.1 0.1\n"), _in_folder("labels/train/a.txt", lines)
     )
     yield Reader(
-        "yolo-names", ".yaml", _text("names: [cat, dog]\nnc: 2\n", "names: {0: cat}\n"), _in_folder("data.yaml", names)
+        "yolo-names", ".yaml", seeds("names: [cat, dog]\nnc: 2\n", "names: {0: cat}\n"), _in_folder("data.yaml", names)
     )
-
-
-# -- what devices and programs answer ---------------------------------------------------------------------------------
-
-HEADS = """==> /proc/cpuinfo <==
-processor\t: 0
-CPU implementer\t: 0x41
-CPU part\t: 0xd08
-Model\t\t: Raspberry Pi 4 Model B Rev 1.4
-
-==> /proc/sys/kernel/random/boot_id <==
-01234567-89ab-cdef-0123-456789abcdef
-
-==> /etc/os-release <==
-PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
-
-==> /proc/device-tree/model <==
-Raspberry Pi 4 Model B Rev 1.4
-"""
-APP = {
-    "tool": "org.ofaedge.demo", "schema": 1, "version": "0.1", "status": "ok", "artifact": {"sha256": ""},
-    "measurement": {"runner": {"operators": 4, "delegated_operators": 3, "version": "1", "threads": 4}},
-    "latency": {
-        "samples_ns": [[1000000, 1100000]], "load_ms": 1.5, "first_ms": 2.0, "warmup_runs": [3], "settled": True,
-    },
-}  # fmt: skip
-SESSION = {
-    "latency_ns": [1000000, 1100000], "load_ns": 5, "first_ns": 7, "settled": True, "warmup_runs": 3,
-    "watch": [[1, 40000, [1500000], [1500000]], [2, None, [1500000], [1500000]]], "runs": 2,
-    "peak_memory": 100, "memory_before": 50, "profile": [["conv", 2, 1000]],
-}  # fmt: skip
-LOOKS = (
-    "Current Battery Service state:\n  AC powered: false\n  level: 80\n  status: 2\n",
-    "Thermal Status: 0\n",
-    "throttled=0x0\n",
-    "NV Power Mode: MAXN\n0\n",
-    "==> /sys/a <==\n1500000\n==> /sys/b <==\n40000\n==> /proc/loadavg <==\n0.50 0.4 0.3 1/2 3\n",
-    "0-3,6\n",
-    "/sys/a /sys/b\n",
-)
-
-
-def _answers() -> Iterator[Reader]:
-    from ofa_edge.device.conditions.android import Android
-    from ofa_edge.device.conditions.jetson import Jetson
-    from ofa_edge.device.conditions.linux import Linux, cores_in
-    from ofa_edge.device.conditions.raspberry_pi import RaspberryPi
-    from ofa_edge.device.connections.adb_server import parse_devices
-    from ofa_edge.device.connections.fingerprint import read_fingerprint
-    from ofa_edge.device.measuring.android_app import AndroidAppProgram
-    from ofa_edge.device.measuring.programs import LiteRtProgram, last_json
-    from ofa_edge.device.measuring.session import session_from
-    from ofa_edge.device.measuring.turns import TurnsProgram
-
-    class Says(Scripted):
-        """Answers everything with one text."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-        def answer(self, argv: Sequence[str], line: str) -> tuple[int, str]:
-            return 0, self.text
-
-    def text_of(path: Path) -> str:
-        return path.read_bytes().decode("utf-8", errors="replace")
-
-    def print_of(path: Path) -> object:
-        answers = {"uname": "Linux 6.1.0-rpi7 aarch64\n", "head": text_of(path), "getprop": text_of(path)}
-        return read_fingerprint(lambda argv: Completed(tuple(argv), 0, answers[argv[0]], "", 0.1), None)
-
-    def app(path: Path) -> object:
-        program = AndroidAppProgram(path, 5)
-        report = last_json(text_of(path))
-        if isinstance(report.get("artifact"), dict):
-            report["artifact"]["sha256"] = sha256_file(path)
-        facts = program.facts(report)
-        return session_from(facts, np.zeros(5, np.float32), "") if "latency_ns" in facts else facts
-
-    def session(path: Path) -> object:
-        return session_from(last_json(text_of(path)), np.zeros(5, np.float32), "")
-
-    def looks(path: Path) -> object:
-        device: Any = Says(text_of(path))
-        cores_in(device.text)
-        return [family(device).look() for family in (Linux, Android, RaspberryPi, Jetson)]
-
-    def outputs(path: Path) -> object:
-        return LiteRtProgram(("python",), path).read_outputs(path)
-
-    def turns(path: Path) -> object:
-        device: Any = Says(text_of(path))
-        with tempfile.TemporaryDirectory() as here:
-            program = TurnsProgram(device, PurePosixPath("/tmp/w"), Path(here), 1, 100.0, ("turns",))
-            return program.time({}, ["a", "b"], 3, 10.0)
-
-    def listed(path: Path) -> object:
-        return parse_devices(text_of(path))
-
-    array = io.BytesIO()
-    np.save(array, np.zeros((2, 5), np.float32))
-    yield Reader(
-        "fingerprint",
-        ".txt",
-        _text(HEADS, f"{HEADS}[ro.build.fingerprint]: [a/b]\n[ro.product.model]: [Pixel]\n"),
-        print_of,
-    )
-    yield Reader("app-report", ".json", _text(json.dumps(APP)), app)
-    yield Reader("runner", ".json", _text(json.dumps(SESSION)), session)
-    yield Reader("conditions", ".txt", _text(*LOOKS), looks)
-    yield Reader("outputs", ".npy", (array.getvalue(),), outputs, text=False)
-    yield Reader("turns", ".json", _text('{"rounds_ns": [[10, 20], [11, 21], [12, 22]], "version": "1"}'), turns)
-    yield Reader("adb-devices", ".txt", _text("List of devices attached\n0123\tdevice\nabc\tunauthorized\n"), listed)
 
 
 # -- supernets --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.device.measuring.raw_outputs import raw_outputs
 from ofa_edge.errors import DeviceBusyError, DeviceError, DeviceRunError, ThrottledError, UnsupportedError
 from ofa_edge.files import sha256_file
 
@@ -55,7 +56,7 @@ class AndroidAppProgram:
 
     def read_outputs(self, path: Path) -> NDArray[np.float32]:
         """See `Program`."""
-        values = np.fromfile(path, "<f4").astype(np.float32, copy=False)
+        values = raw_outputs(path)
         return values.reshape(-1, self.classes) if values.size % self.classes == 0 else values
 
     def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device.measuring.android_app import AndroidAppProgram
+from ofa_edge.device.measuring.raw_outputs import raw_outputs
 from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Program, Request
 from ofa_edge.errors import DeviceRunError, UnsupportedError
+from ofa_edge.files import require_regular
 
 _RUNNERS = "ofa_edge.device.runners"
 _PASSES = "runner_passes.py"  # what the runners in Python share
@@ -147,6 +149,7 @@ class PythonProgram:
     def read_outputs(self, path: Path) -> NDArray[np.float32]:
         """See `Program`."""
         try:  # mapped, so that a header that promises more than the file holds asks for no memory
+            require_regular(path)
             logits = np.lib.format.open_memmap(path, mode="r")
             return np.array(logits)
         except Exception as error:  # a damaged header raises whatever Python's own parser does
@@ -215,7 +218,7 @@ class TvmProgram:
 
     def read_outputs(self, path: Path) -> NDArray[np.float32]:
         """See `Program`."""
-        values = np.fromfile(path, "<f4").astype(np.float32, copy=False)
+        values = raw_outputs(path)
         return values.reshape(-1, self.classes) if values.size % self.classes == 0 else values
 
     def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:

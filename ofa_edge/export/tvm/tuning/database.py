@@ -110,6 +110,9 @@ def today() -> str:
     return datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat()
 
 
+_DAMAGED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # of a record that is none
+
+
 class Database:
     """One file of records. Reading takes no lock: writes replace the file as a whole."""
 
@@ -125,20 +128,19 @@ class Database:
     def network(self, where: Place, digest: str) -> NetworkVerdict | None:
         """What was seen of a whole network (`choices_digest`), or None."""
         for each in self._of(_NETWORKS, where):
-            with contextlib.suppress(KeyError, TypeError, ValueError):
+            with contextlib.suppress(*_DAMAGED):
                 if each["network"] == digest:
-                    return NetworkVerdict(
-                        float(each["ratio"]), float(each["chance"]), bool(each["kept"]), str(each["date"])
-                    )
+                    ratio, chance = _positive(each["ratio"]), _positive(each["chance"])
+                    return NetworkVerdict(ratio, chance, bool(each["kept"]), str(each["date"]))
         return None
 
     def devices(self, target: Any) -> tuple[str, ...]:
         """Devices on which something was tuned for a target, under this TVM and these rules; the latest first."""
         latest: dict[str, str] = {}
         for each in self._read()[_FUNCTIONS].values():
-            with contextlib.suppress(KeyError, TypeError):
+            with contextlib.suppress(*_DAMAGED):
                 where = Place(**each["place"])
-                if where == place(where.device, target):
+                if isinstance(where.device, str) and where == place(where.device, target):
                     latest[where.device] = max(latest.get(where.device, ""), str(each["date"]))
         return tuple(sorted(latest, key=lambda device: (latest[device], device), reverse=True))
 
@@ -208,15 +210,23 @@ def _function(each: Mapping[str, Any]) -> TunedFunction | None:
         return TunedFunction(
             key=str(each["key"]),
             knobs=_knobs(each["knobs"]),
-            default_us=float(each["default_us"]),
-            best_us=float(each["best_us"]),
-            ratio=float(each["ratio"]),
+            default_us=_positive(each["default_us"]),
+            best_us=_positive(each["best_us"]),
+            ratio=_positive(each["ratio"]),
             tried=int(each["tried"]),
             is_default=bool(each["is_default"]),
             date=str(each["date"]),
         )
-    except (KeyError, TypeError, ValueError):
+    except _DAMAGED:
         return None
+
+
+def _positive(value: Any) -> float:
+    """A time, a ratio or a probability that can be one."""
+    number = float(value)
+    if not 0 <= number < 1e12:
+        raise ValueError(f"{number} is no figure of a tuning")
+    return number
 
 
 def _knobs(content: Mapping[str, Any]) -> Knobs:
@@ -224,7 +234,9 @@ def _knobs(content: Mapping[str, Any]) -> Knobs:
     if set(content) != set(names) or content["order"] not in _ORDERS or not isinstance(content["pack"], bool):
         raise ValueError("no knobs")
     numbers = {name: value for name, value in content.items() if name not in ("order", "pack")}
-    if not all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in numbers.values()):
+    if not all(
+        isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 20 for value in numbers.values()
+    ):
         raise ValueError("knobs must be numbers above zero")
     return Knobs(**content)
 

@@ -1,0 +1,125 @@
+"""What devices, their programs and their clients answer: readers for the fuzzer, with small valid answers."""
+
+import io
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from fuzzing import Reader, seeds
+from scripted_device import Scripted
+
+from ofa_edge.device.protocol import Completed
+from ofa_edge.files import sha256_file
+
+HEADS = """==> /proc/cpuinfo <==
+processor\t: 0
+CPU implementer\t: 0x41
+CPU part\t: 0xd08
+Model\t\t: Raspberry Pi 4 Model B Rev 1.4
+
+==> /proc/sys/kernel/random/boot_id <==
+01234567-89ab-cdef-0123-456789abcdef
+
+==> /etc/os-release <==
+PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+
+==> /proc/device-tree/model <==
+Raspberry Pi 4 Model B Rev 1.4
+"""
+APP = {
+    "tool": "org.ofaedge.demo", "schema": 1, "version": "0.1", "status": "ok", "artifact": {"sha256": ""},
+    "measurement": {"runner": {"operators": 4, "delegated_operators": 3, "version": "1", "threads": 4}},
+    "latency": {
+        "samples_ns": [[1000000, 1100000]], "load_ms": 1.5, "first_ms": 2.0, "warmup_runs": [3], "settled": True,
+    },
+}  # fmt: skip
+SESSION = {
+    "latency_ns": [1000000, 1100000], "load_ns": 5, "first_ns": 7, "settled": True, "warmup_runs": 3,
+    "watch": [[1, 40000, [1500000], [1500000]], [2, None, [1500000], [1500000]]], "runs": 2,
+    "peak_memory": 100, "memory_before": 50, "profile": [["conv", 2, 1000]],
+}  # fmt: skip
+LOOKS = (
+    "Current Battery Service state:\n  AC powered: false\n  level: 80\n  status: 2\n",
+    "Thermal Status: 0\n",
+    "throttled=0x0\n",
+    "NV Power Mode: MAXN\n0\n",
+    "==> /sys/a <==\n1500000\n==> /sys/b <==\n40000\n==> /proc/loadavg <==\n0.50 0.4 0.3 1/2 3\n",
+    "0-3,6\n",
+    "/sys/a /sys/b\n",
+)
+
+
+def device_readers() -> Iterator[Reader]:
+    from ofa_edge.device.conditions.android import Android
+    from ofa_edge.device.conditions.jetson import Jetson
+    from ofa_edge.device.conditions.linux import Linux, cores_in
+    from ofa_edge.device.conditions.raspberry_pi import RaspberryPi
+    from ofa_edge.device.connections.adb_server import parse_devices
+    from ofa_edge.device.connections.fingerprint import read_fingerprint
+    from ofa_edge.device.measuring.android_app import AndroidAppProgram
+    from ofa_edge.device.measuring.programs import LiteRtProgram, last_json
+    from ofa_edge.device.measuring.session import session_from
+    from ofa_edge.device.measuring.turns import TurnsProgram
+
+    class Says(Scripted):
+        """Answers everything with one text."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+        def answer(self, argv: Sequence[str], line: str) -> tuple[int, str]:
+            return 0, self.text
+
+    def text_of(path: Path) -> str:
+        return path.read_bytes().decode("utf-8", errors="replace")
+
+    def print_of(path: Path) -> object:
+        answers = {"uname": "Linux 6.1.0-rpi7 aarch64\n", "head": text_of(path), "getprop": text_of(path)}
+        return read_fingerprint(lambda argv: Completed(tuple(argv), 0, answers[argv[0]], "", 0.1), None)
+
+    def app(path: Path) -> object:
+        program = AndroidAppProgram(path, 5)
+        report = last_json(text_of(path))
+        if isinstance(report.get("artifact"), dict):
+            report["artifact"]["sha256"] = sha256_file(path)
+        facts = program.facts(report)
+        return session_from(facts, np.zeros(5, np.float32), "") if "latency_ns" in facts else facts
+
+    def session(path: Path) -> object:
+        return session_from(last_json(text_of(path)), np.zeros(5, np.float32), "")
+
+    def looks(path: Path) -> object:
+        device: Any = Says(text_of(path))
+        cores_in(device.text)
+        return [family(device).look() for family in (Linux, Android, RaspberryPi, Jetson)]
+
+    def outputs(path: Path) -> object:
+        return LiteRtProgram(("python",), path).read_outputs(path)
+
+    def turns(path: Path) -> object:
+        device: Any = Says(text_of(path))
+        with tempfile.TemporaryDirectory() as here:
+            program = TurnsProgram(device, PurePosixPath("/tmp/w"), Path(here), 1, 100.0, ("turns",))
+            return program.time({}, ["a", "b"], 3, 10.0)
+
+    def listed(path: Path) -> object:
+        return parse_devices(text_of(path))
+
+    array = io.BytesIO()
+    np.save(array, np.zeros((2, 5), np.float32))
+    yield Reader(
+        "fingerprint",
+        ".txt",
+        seeds(HEADS, f"{HEADS}[ro.build.fingerprint]: [a/b]\n[ro.product.model]: [Pixel]\n"),
+        print_of,
+    )
+    yield Reader("app-report", ".json", seeds(json.dumps(APP)), app)
+    yield Reader("runner", ".json", seeds(json.dumps(SESSION)), session)
+    yield Reader("conditions", ".txt", seeds(*LOOKS), looks)
+    yield Reader("outputs", ".npy", (array.getvalue(),), outputs, text=False)
+    yield Reader("turns", ".json", seeds('{"rounds_ns": [[10, 20], [11, 21], [12, 22]], "version": "1"}'), turns)
+    yield Reader("adb-devices", ".txt", seeds("List of devices attached\n0123\tdevice\nabc\tunauthorized\n"), listed)
