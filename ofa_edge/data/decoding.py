@@ -6,14 +6,14 @@ a CPU. The forms are those of the detectors that people export: YOLOv5 and its l
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.data.boxes import Corners, Detections, from_centres, suppress
+from ofa_edge.data.boxes import Detections, decoded, raw_boxes
 from ofa_edge.errors import ConfigError
 from ofa_edge.vocabulary import FORMS, Form
 
@@ -27,11 +27,7 @@ FORM_WORDS: Mapping[Form, str] = {
     "boxes-scores-01": "[1, N, 4] corners, 0..1, and [1, N, C] scores",
 }
 _ENDS = 1000  # rows of 6 up to which they are finished boxes
-_PAIRS = ("detr", "rt-detr", "boxes-scores", "boxes-scores-01")  # two outputs, in either order
-_CANDIDATES = 3000  # boxes before suppression, the most certain
 _SUPPRESSED: Mapping[Form, float] = {"yolov5": 0.6, "yolov8": 0.7, "boxes-scores": 0.5, "boxes-scores-01": 0.5}
-Parts = Sequence[NDArray[np.floating]]
-Wide = Sequence[NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,8 @@ class Decoding:
     def require_fits(self) -> None:
         """Raise ConfigError where the outputs are not of the form."""
         try:
-            found = _read(self, [np.zeros(each, np.float32) for each in self.shapes])
+            parts = [np.zeros(each, np.float32) for each in self.shapes]
+            found = raw_boxes(parts, self.form, self.size, self.boxes)
         except (ValueError, IndexError, StopIteration) as error:
             raise self._unfit() from error
         if found[1].shape[1] != self.classes and self.form != "end-to-end":
@@ -108,21 +105,7 @@ class Decoding:
         Args:
             row: the numbers of all outputs, one behind the other.
         """
-        ends = np.cumsum([int(np.prod(each)) for each in self.shapes])
-        parts = [part.reshape(shape) for part, shape in zip(np.split(row, ends[:-1]), self.shapes, strict=True)]
-        corners, scores = _read(self, parts)
-        if self.form == "end-to-end":
-            classes = np.rint(np.nan_to_num(parts[0].reshape(-1, 6)[:, 5], nan=-1)).astype(np.int64)
-            keep = (scores[:, 0] >= self.least_score) & (classes >= 0) & (classes < self.classes)
-            found = Detections(corners[keep], scores[keep, 0], classes[keep])
-        else:
-            places, classes = np.nonzero(scores >= self.least_score)
-            found = Detections(corners[places], scores[places, classes], classes)
-        found = found.take(np.flatnonzero(np.isfinite(found.corners).all(axis=1)))
-        found = found.take(np.argsort(-found.scores, kind="stable")[:_CANDIDATES])
-        if self.iou is None:
-            return found.take(np.arange(min(len(found), self.most)))
-        return suppress(found, self.iou, self.most)
+        return decoded(row, **dataclasses.asdict(self))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
@@ -178,63 +161,3 @@ def classes_of(form: Form, shapes: Sequence[Sequence[int]]) -> int | None:
         return columns[0] - 5
     count = next((each for each in columns if each != 4), 4)
     return count - 1 if form == "detr" else count
-
-
-def _read(decoding: Decoding, parts: Parts) -> tuple[Corners, NDArray[np.float64]]:
-    """Corners [N, 4] in pixels, and scores [N, classes]."""
-    wide = [part.astype(np.float64) for part in parts]
-    if decoding.form in _PAIRS and decoding.boxes:
-        wide.reverse()
-    corners, scores = _READERS[decoding.form](wide)
-    if corners.ndim != 2 or corners.shape[1] != 4 or len(corners) != len(scores):
-        raise ValueError("no boxes with a row of scores each")
-    if decoding.form in ("detr", "rt-detr", "boxes-scores-01"):
-        height, width = decoding.size
-        corners = corners * np.array([width, height, width, height])
-    return corners, scores
-
-
-def _yolov5(parts: Wide) -> tuple[Corners, NDArray[np.float64]]:
-    rows = np.concatenate(parts, axis=1)[0]
-    return from_centres(rows[:, :4]), rows[:, 5:] * rows[:, 4:5]
-
-
-def _yolov8(parts: Wide) -> tuple[Corners, NDArray[np.float64]]:
-    columns = np.concatenate(parts, axis=1)[0]
-    return from_centres(columns[:4].T), columns[4:].T
-
-
-def _end_to_end(parts: Wide) -> tuple[Corners, NDArray[np.float64]]:
-    (rows,) = parts
-    if rows.shape[-1] != 6:
-        raise ValueError("not rows of six")
-    rows = rows.reshape(-1, 6)
-    return rows[:, :4], rows[:, 4:5]
-
-
-def _pair(parts: Wide) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes, and the other of two outputs."""
-    first, second = (each[0] for each in parts)
-    return first, second
-
-
-def _detr(parts: Wide) -> tuple[Corners, NDArray[np.float64]]:
-    boxes, logits = _pair(parts)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return from_centres(boxes), (powers / powers.sum(axis=1, keepdims=True))[:, :-1]
-
-
-def _rt_detr(parts: Wide) -> tuple[Corners, NDArray[np.float64]]:
-    boxes, logits = _pair(parts)
-    return from_centres(boxes), 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
-
-
-_READERS: Mapping[Form, Callable[[Wide], tuple[Corners, NDArray[np.float64]]]] = {
-    "yolov5": _yolov5,
-    "yolov8": _yolov8,
-    "end-to-end": _end_to_end,
-    "detr": _detr,
-    "rt-detr": _rt_detr,
-    "boxes-scores": _pair,
-    "boxes-scores-01": _pair,
-}
