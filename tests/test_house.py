@@ -140,8 +140,8 @@ def test_no_runtime_is_named_outside_its_room():
     """Whoever asks which runtime one is does by a case what the runtime should do itself.
 
     `export/` has a room for each format, whose name it may say; it may not ask for one either. Nor may anybody ask for
-    a runtime that has the name of a package, which may be said. `extras.py` names the package's extras, two of which are
-    called as the runtimes that they make things for.
+    a runtime that has the name of a package, which may be said. `extras.py` names the package's extras, two of which
+    are called as the runtimes that they make things for.
     """
     packages = {re.split("[^a-z0-9-]", each)[0] for each in project()["dependencies"]}
     said = set(runtimes()) - packages

@@ -1,4 +1,9 @@
-"""Boxes as arrays: corners (x1, y1, x2, y2) in pixels of a network's input, and what overlaps what."""
+"""Boxes as arrays: corners (x1, y1, x2, y2) in pixels of a network's input, and what overlaps what.
+
+Nothing of ofa-edge is imported: builds of detectors carry this file as `example/python/boxes.py`.
+"""
+
+from __future__ import annotations  # a board's Python may be older than this project's
 
 from dataclasses import dataclass
 
@@ -25,7 +30,7 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def take(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> "Detections":
+    def take(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Detections:
         """Those of these indices, in that order."""
         return Detections(self.corners[index], self.scores[index], self.classes[index])
 

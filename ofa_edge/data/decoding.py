@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.data.boxes import Detections, suppress
+from ofa_edge.data.boxes import Detections
 from ofa_edge.data.forms import FORM_WORDS, by_scale
-from ofa_edge.data.raw_boxes import RawBoxes, read_boxes
+from ofa_edge.data.raw_boxes import decoded, read_boxes
 from ofa_edge.errors import ConfigError
 from ofa_edge.vocabulary import FORMS, Form
 
@@ -92,14 +92,11 @@ class Decoding:
     def require_fits(self) -> None:
         """Raise ConfigError where the outputs are not of the form."""
         try:
-            found = self._read([np.zeros(each, np.float32) for each in self.shapes])
+            found = read_boxes(self, [np.zeros(each) for each in self.shapes])
         except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
             raise self._unfit() from error
         if found.kinds is None and found.scores.shape[1] != self.classes:
             raise self._unfit()
-
-    def _read(self, parts: Sequence[NDArray[np.floating]]) -> RawBoxes:
-        return read_boxes(self, [part.astype(np.float64) for part in parts])
 
     def _unfit(self) -> ConfigError:
         words = ", ".join(str(list(each)) for each in self.shapes)
@@ -115,20 +112,7 @@ class Decoding:
         Args:
             row: the numbers of all outputs, one behind the other.
         """
-        ends = np.cumsum([int(np.prod(each)) for each in self.shapes])
-        parts = [part.reshape(shape) for part, shape in zip(np.split(row, ends[:-1]), self.shapes, strict=True)]
-        raw = self._read(parts)
-        if raw.kinds is not None:
-            keep = (raw.scores[:, 0] >= self.least_score) & (raw.kinds >= 0) & (raw.kinds < self.classes)
-            found = Detections(raw.corners[keep], raw.scores[keep, 0], raw.kinds[keep])
-        else:
-            places, classes = np.nonzero(raw.scores >= self.least_score)
-            found = Detections(raw.corners[places], raw.scores[places, classes], classes)
-        found = found.take(np.flatnonzero(np.isfinite(found.corners).all(axis=1)))
-        found = found.take(np.argsort(-found.scores, kind="stable")[: self.candidates])
-        if self.iou is None:
-            return found.take(np.arange(min(len(found), self.most)))
-        return suppress(found, self.iou, self.most)
+        return decoded(self, row)
 
     def after_suppression(self) -> "Decoding":
         """How boxes are read that were decoded and suppressed by these rules inside the graph."""

@@ -13,7 +13,7 @@ from PIL import ExifTags, ImageOps
 
 from ofa_edge.data.boxes import Corners
 from ofa_edge.data.picture import middle_square, opened, plain, room_for, scaled
-from ofa_edge.data.pixels import GREY, letterbox
+from ofa_edge.data.pixels import GREY, placed
 from ofa_edge.data.preprocess import Pixels
 from ofa_edge.data.reading import AS_STORED
 from ofa_edge.vocabulary import Fit
@@ -40,15 +40,7 @@ class Frame:
     @classmethod
     def of(cls, size: tuple[int, int], shape: tuple[int, int], fit: Fit) -> "Frame":
         """The frame of a picture of this width and height, in an input of this height and width."""
-        (width, height), (rows, columns) = size, shape
-        if fit == "squeeze":
-            return cls(size, (columns / width, rows / height), (0.0, 0.0), shape)
-        if fit == "crop":
-            side = min(size)
-            scale = columns / side, rows / side
-            return cls(size, scale, (-((width - side) // 2) * scale[0], -((height - side) // 2) * scale[1]), shape)
-        x, y, *inner = letterbox(size, shape)
-        return cls(size, (inner[0] / width, inner[1] / height), (float(x), float(y)), shape)
+        return cls(size, *placed(size, shape, fit), shape)
 
     @property
     def content(self) -> tuple[float, float, float, float]:

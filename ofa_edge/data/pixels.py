@@ -65,6 +65,22 @@ def letterbox(size: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int, 
     return (columns - inner[0]) // 2, (rows - inner[1]) // 2, *inner
 
 
+def placed(size: tuple[int, int], shape: tuple[int, int], fit: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Where a picture of this width and height lies in a frame of this height and width: scale and offset of x and y.
+
+    A point (x, y) of the picture lies at (x, y) * scale + offset; an offset is negative where the picture is cut off.
+    """
+    (width, height), (rows, columns) = size, shape
+    if fit == "squeeze":
+        return (columns / width, rows / height), (0.0, 0.0)
+    if fit == "crop":
+        side = min(size)
+        scale = columns / side, rows / side
+        return scale, (-((width - side) // 2) * scale[0], -((height - side) // 2) * scale[1])
+    x, y, *inner = letterbox(size, shape)
+    return (inner[0] / width, inner[1] / height), (float(x), float(y))
+
+
 def shrunk(photo: Pixels, channels: int, shape: tuple[int, int]) -> Pixels:
     """uint8 [H, W, 1 or 3] -> uint8 [*shape, channels], squeezed; a large photo is averaged over boxes first."""
     if photo.shape[0] >= BOXED * shape[0] and photo.shape[1] >= BOXED * shape[1]:

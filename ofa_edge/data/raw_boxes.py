@@ -1,17 +1,24 @@
 """What a detector gives, read as boxes and scores: a function for each form of outputs.
 
 Heads that are cut before their anchors or distributions are applied get them here, as YOLOv5 to v8 apply them.
+Builds of detectors carry this file beside `boxes.py`, the only one of ofa-edge that it imports.
 """
+
+from __future__ import annotations  # a board's Python may be older than this project's
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.data.boxes import Corners, from_centres
-from ofa_edge.vocabulary import Form
+if TYPE_CHECKING or __package__:
+    from ofa_edge.data.boxes import Corners, Detections, from_centres, suppress
+else:
+    from boxes import Corners, Detections, from_centres, suppress
+if TYPE_CHECKING:
+    from ofa_edge.vocabulary import Form
 
 Wide = Sequence[NDArray[np.float64]]
 Shapes = Sequence[Sequence[int]]
@@ -29,19 +36,39 @@ class Described(Protocol):
         """What the outputs are."""
 
     @property
+    def shapes(self) -> Shapes:
+        """Of the outputs, in their order."""
+
+    @property
     def classes(self) -> int:
         """How many there are."""
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Sequence[int]:
         """Height and width of the input, in pixels."""
+
+    @property
+    def iou(self) -> float | None:
+        """Overlap above which the less certain of two boxes of a class goes; None: nothing is suppressed."""
+
+    @property
+    def least_score(self) -> float:
+        """Of a box that is kept."""
+
+    @property
+    def most(self) -> int:
+        """Boxes of an image."""
+
+    @property
+    def candidates(self) -> int:
+        """Boxes before suppression, the most certain."""
 
     @property
     def boxes(self) -> int:
         """Of two outputs, the place of the one that holds boxes."""
 
     @property
-    def anchors(self) -> tuple[tuple[float, ...], ...]:
+    def anchors(self) -> Sequence[Sequence[float]]:
         """Of each scale, the finest first: width and height of each anchor, in pixels."""
 
 
@@ -58,6 +85,29 @@ class RawBoxes:
     corners: Corners
     scores: NDArray[np.float64]
     kinds: NDArray[np.int64] | None = None
+
+
+def decoded(described: Described, row: NDArray[np.floating]) -> Detections:
+    """The boxes of one image, the most certain first.
+
+    Args:
+        described: what its outputs are.
+        row: their numbers, one output behind the other.
+    """
+    pieces = np.split(row, np.cumsum([int(np.prod(each)) for each in described.shapes])[:-1])
+    parts = [pieces[place].reshape(tuple(shape)) for place, shape in enumerate(described.shapes)]
+    raw = read_boxes(described, [part.astype(np.float64) for part in parts])
+    if raw.kinds is not None:
+        keep = (raw.scores[:, 0] >= described.least_score) & (raw.kinds >= 0) & (raw.kinds < described.classes)
+        found = Detections(raw.corners[keep], raw.scores[keep, 0], raw.kinds[keep])
+    else:
+        places, classes = np.nonzero(raw.scores >= described.least_score)
+        found = Detections(raw.corners[places], raw.scores[places, classes], classes)
+    found = found.take(np.flatnonzero(np.isfinite(found.corners).all(axis=1)))
+    found = found.take(np.argsort(-found.scores, kind="stable")[: described.candidates])
+    if described.iou is None:
+        return found.take(np.arange(min(len(found), described.most)))
+    return suppress(found, described.iou, described.most)
 
 
 def read_boxes(described: Described, parts: Wide) -> RawBoxes:
@@ -79,7 +129,7 @@ def read_boxes(described: Described, parts: Wide) -> RawBoxes:
     return RawBoxes(corners, found.scores, found.kinds)
 
 
-def scales(shapes: Shapes, size: tuple[int, int]) -> list[tuple[int, list[int]]]:
+def scales(shapes: Shapes, size: Sequence[int]) -> list[tuple[int, list[int]]]:
     """The scales of heads [1, C, h, w] or [1, A, h, w, C]: pixels of a cell, the finest first, and which outputs.
 
     Raises ValueError where a grid does not cover the input.
@@ -88,7 +138,7 @@ def scales(shapes: Shapes, size: tuple[int, int]) -> list[tuple[int, list[int]]]
     for place, shape in enumerate(shapes):
         rows, columns = shape[2:4]
         stride = size[0] // rows
-        if (rows * stride, columns * stride) != size or len(shape) not in (4, 5) or shape[0] != 1:
+        if (rows * stride, columns * stride) != tuple(size) or len(shape) not in (4, 5) or shape[0] != 1:
             raise ValueError("no grid over the input")
         found.setdefault(stride, []).append(place)
     return sorted(found.items())
@@ -132,7 +182,9 @@ def _yolov8(described: Described, parts: Wide) -> RawBoxes:
 def _yolov5_raw(described: Described, parts: Wide) -> RawBoxes:
     found, values = list[NDArray[np.float64]](), 5 + described.classes
     grids = scales([part.shape for part in parts], described.size)
-    for (stride, (place,)), anchors in zip(grids, described.anchors, strict=True):
+    if len(grids) != len(described.anchors):
+        raise ValueError("anchors of other scales")
+    for (stride, (place,)), anchors in zip(grids, described.anchors):  # noqa: B905  (Python 3.9 knows no strict)
         part, sides = parts[place], np.array(anchors).reshape(-1, 1, 2)
         rows, columns = part.shape[2:4]
         if part.ndim == 4:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ofa_edge.data import pixels
+from ofa_edge.data import boxes, pixels, raw_boxes
 from ofa_edge.example.golden import GoldenFacts
 from ofa_edge.example.values import header
 from ofa_edge.files import copy_file, shipped_folder, write_bytes
@@ -38,7 +38,7 @@ class Programs:
             return cls(why_not="the network does not take one grey or colour image")
         given = runtime.example
         if given.python is None and given.cpp is None:
-            return cls(why_not=f"{runtime.title} has no example here")
+            return cls(why_not=f"there are no programs for runtime {runtime.name}")
         square = picture.height == picture.width and picture.fit == "crop"
         java = runtime.app and square and interface.task == "classify"
         return cls(given.python is not None, given.cpp is not None and interface.task == "classify", java)
@@ -51,7 +51,8 @@ def write_programs(
     given = runtime.example
     if programs.python and given.python is not None:
         _copy(_FILES / "python", folder / "python")
-        copy_file(Path(pixels.__file__), folder / "python" / "pixels.py")
+        for module in (pixels, boxes, raw_boxes):
+            copy_file(Path(str(module.__file__)), folder / "python" / Path(str(module.__file__)).name)
         copy_file(given.python, folder / "python" / "model.py")
     if programs.cpp and given.cpp is not None:
         _copy(_FILES / "cpp", folder / "cpp")

@@ -149,6 +149,17 @@ def test_verify_refuses_what_was_changed_since(copied, name):
         verify(copied, "local")
 
 
+def test_an_example_may_be_changed(copied):
+    with (copied / "example/python/classify.py").open("a") as file:
+        file.write("# mine\n")
+    (copied / "README.md").unlink()
+    assert Build.open(copied).interface is not None
+    with (copied / "golden/1.ppm").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(ConfigError, match=r"golden/1\.ppm was changed"):
+        Build.open(copied)
+
+
 def test_verify_refuses_what_is_no_build(copied, tmp_path):
     (copied / "manifest.json").unlink()
     with pytest.raises(ConfigError, match="no build in"):

@@ -88,7 +88,7 @@ struct OfaRuntime {
   }
 };
 
-OfaRuntime* OfaOpen(const char* model, int, std::string* error) {
+OfaRuntime* OfaOpen(const char* model, int, std::string* error) {  // this API takes its own number of threads
   auto* made = new OfaRuntime;
   if (made->Open(model, error)) return made;
   delete made;

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,8 +20,10 @@ from tiny_package import copied_package
 from ofa_edge import __version__, cost
 from ofa_edge.cli import main
 from ofa_edge.errors import BudgetError, OutputError, ToolMissingError
+from ofa_edge.export.onnx.described import described
 from ofa_edge.files import sha256_file
 from ofa_edge.output import MARKER
+from ofa_edge.records.interface import INTERFACE, InterfaceRecord
 from ofa_edge.records.manifest import Manifest, read_manifest
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
@@ -47,13 +50,17 @@ def test_the_first_build_makes_every_stage(first):
 
 def test_every_output_is_there_and_is_the_manifests(first):
     out, manifest = first
-    assert {record.path: record.role for record in manifest.outputs} == {
+    roles = {record.path: record.role for record in manifest.outputs}
+    assert {path: role for path, role in roles.items() if "/" not in path} == {
+        "README.md": "readme",
         "model.tflite": "artifact",
         "model.onnx": "onnx",
         "labels.txt": "labels",
         "model.interface.json": "interface",
         "report.html": "report",
     }
+    folders = {(path.split("/")[0], role) for path, role in roles.items() if "/" in path}
+    assert folders == {("example", "example"), ("golden", "golden")}
     for record in manifest.outputs:
         assert sha256_file(out / record.path) == record.sha256
         assert (out / record.path).stat().st_size == record.size
@@ -61,6 +68,31 @@ def test_every_output_is_there_and_is_the_manifests(first):
     assert (out / "labels.txt").read_text().split() == ["above", "below", "middle"]
     assert manifest.subnet.id in (out / "report.html").read_text()
     assert not list(out.parent.glob(".*.part"))  # no staging folder is left
+
+
+def test_the_interface_stands_beside_the_artifact_in_the_manifest_and_in_the_onnx_file(first):
+    out, manifest = first
+    assert InterfaceRecord.model_validate_json((out / INTERFACE).read_bytes()) == manifest.interface
+    inside = described(out / "model.onnx")
+    assert (inside.file, inside.inputs[0].layout) == ("model.onnx", "NCHW")
+    assert (manifest.interface.file, manifest.interface.inputs[0].layout) == ("model.tflite", "NHWC")
+    assert inside.picture == manifest.interface.picture
+    assert inside.labels == manifest.interface.labels == ("above", "below", "middle")
+
+
+def test_its_own_example_runs_and_its_readme_has_the_figures(first):
+    out, manifest = first
+    program = [sys.executable, out / "example/python/classify.py", "--check"]
+    environment = {**os.environ, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(program, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.startswith("ok: 8 images")
+    said = (out / "README.md").read_text()
+    assert f"{100 * manifest.ladder[-1].top1:.1f} %" in said
+    assert f"{manifest.prediction.ms:.3g} ms | predicted, {manifest.prediction.provenance}" in said
+    assert all(f"- {each.gate}: **{each.outcome}**" in said for each in manifest.verdicts)
+    named = set(re.findall(r"`((?:example|golden)/[\w./]+[\w])`", said))
+    assert {"example/python/classify.py", "example/cpp/ofa_classifier.h"} <= named
+    assert all((out / name).exists() for name in named)
 
 
 def test_every_input_is_the_manifests(first, workshop):

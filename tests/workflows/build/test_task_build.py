@@ -3,6 +3,9 @@
 import contextlib
 import io
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import onnxruntime
@@ -211,6 +214,20 @@ def test_run_finds_the_squares_where_they_are_in_the_picture(detected, place, co
         assert near == wanted
         assert all(0 <= each.box[0] < each.box[2] <= 128 and each.share >= 0.25 for each in answer.labels)
     assert json.dumps(found.to_json())
+    photos = [each.photo for each in found.answers[:3]]
+    for line, answer in zip(example(place / "detected", *photos), found.answers, strict=False):
+        boxes = (f"{each.name} {each.share:.3f} at {np.rint(each.box).astype(int).tolist()}" for each in answer.labels)
+        assert line == f"{answer.photo}: {'; '.join(boxes)}"
+
+
+def example(build, *photos):
+    """What the Python example of a build prints."""
+    environment = {**os.environ, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    program = [sys.executable, build / "example/python/classify.py"]
+    checked = subprocess.run([*program, "--check"], capture_output=True, text=True, env=environment, check=True)
+    assert checked.stdout.startswith("ok: 8 images")
+    done = subprocess.run([*program, *photos], capture_output=True, text=True, env=environment, check=True)
+    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize(("form", "data"), [("yolov5", save_coco), ("boxes-scores", save_yolo), ("yolov8", save_yolo)])
@@ -275,6 +292,9 @@ def test_a_segmenter_is_judged_by_miou(run, masked, tmp_path, scores, sigmoid):
     shares = {each.name: each.share for each in answer.labels}
     assert sum(shares.values()) == pytest.approx(1)
     assert shares.get("class 1", 0) == pytest.approx((mask == (1 if scores > 1 else 255)).mean(), abs=0.03)
+    (line,) = example(tmp_path / "out", photo)
+    said = dict(part.rsplit(" ", 1) for part in line.removeprefix(f"{photo}: ").split(", "))
+    assert {name: float(share) for name, share in said.items()} == pytest.approx(shares, abs=0.03)
     wanted = miou_by_hand(file, data, scores, 0.5 if sigmoid else 0.0)
     assert manifest.ladder[0].accuracy == pytest.approx(wanted, abs=0.01)
     assert 0.5 < manifest.ladder[0].accuracy < 1

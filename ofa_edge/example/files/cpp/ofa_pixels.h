@@ -33,7 +33,6 @@ struct Frame {  // of a network
 
 inline double Kernel(Filter filter, double distance) {
   const double x = std::fabs(distance);
-  if (filter == kBox) return x <= 0.5 ? 1.0 : 0.0;
   if (filter != kCubic) return std::max(0.0, 1.0 - x);
   if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
   return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0.0;
@@ -58,7 +57,11 @@ struct Weights {
       const int to = std::min(length, int(std::ceil(centre + reach)));
       std::vector<double> found;
       double sum = 0;
-      for (int k = from; k < to; ++k) sum += found.emplace_back(Kernel(filter, (k + 0.5 - centre) / widening));
+      for (int k = from; k < to; ++k) {
+        const double distance = k + 0.5 - centre;
+        const double share = std::min(1.0, std::max(0.0, (widening + 1) / 2 - std::fabs(distance)));  // of its area
+        sum += found.emplace_back(filter == kBox ? share : Kernel(filter, distance / widening));
+      }
       for (double& each : found) {
         each /= sum;
         if (filter == kTriangle) each = std::rint(each * (1 << 20)) / (1 << 20);

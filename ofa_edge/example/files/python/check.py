@@ -73,8 +73,9 @@ def main(
 
 def cause(made: dict[str, Values], found: Values, near: float, least: float) -> str:
     """The mistake whose answers these are."""
-    ranked = sorted(((snr_db(values, found), name) for name, values in made.items()), reverse=True)
-    most, name = ranked[0]
+    near_to = {name: snr_db(values, found) for name, values in made.items()}
+    name = max(near_to, key=near_to.__getitem__)
+    most = near_to[name]
     if most >= least:
         return f"{name} (its answers are these, at {most:.1f} dB)"
     if most >= max(LIKELY_DB, near + NEARER_DB):
@@ -240,14 +241,17 @@ def cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
-def box(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of the pixels that lie under one of the input."""
-    return np.where(np.abs(distance) <= 0.5, 1.0, 0.0)
+def area(length: int, size: int) -> NDArray[np.float64]:
+    """How much of each pixel of the photo lies under one of the input."""
+    scale = length / size
+    distance = np.abs(np.arange(length) + 0.5 - (np.arange(size)[:, np.newaxis] + 0.5) * scale)
+    found = np.clip((max(scale, 1.0) + 1) / 2 - distance, 0, 1)
+    return np.asarray(found / found.sum(1, keepdims=True))
 
 
 FILTERS = {
     "nearest pixel": nearest,
     "bilinear without antialiasing": spread(triangle, widened=False),
     "bicubic": spread(cubic, widened=True),
-    "box (area)": spread(box, widened=True),
+    "box (area)": area,
 }

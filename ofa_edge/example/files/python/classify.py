@@ -10,6 +10,7 @@ from __future__ import annotations  # a board's Python may be older than this pr
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ofa_edge.data.pixels import fitted, normalise
+    from ofa_edge.data.pixels import fitted, normalise, placed
+    from ofa_edge.data.raw_boxes import decoded
     from ofa_edge.example.files.python import check
     from ofa_edge.runtimes.example.litert import Model
 else:
     import check
     from model import Model
-    from pixels import fitted, normalise
+    from pixels import fitted, normalise, placed
+    from raw_boxes import decoded
 
+SHOWN = 0.25  # score of a box that is shown
 BUILD = Path(__file__).resolve().parents[2]
 INTERFACE: dict[str, Any] = json.loads((BUILD / "model.interface.json").read_text("utf-8"))
 
@@ -46,15 +50,41 @@ def read(path: str) -> NDArray[np.uint8]:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
 
 
-def words(answer: NDArray[np.float32]) -> str:
-    """What an answer says: the most certain classes; of a network that does not classify, its raw numbers."""
-    labels = INTERFACE["labels"]
-    if INTERFACE["task"] != "classify" or len(labels) != len(answer):
-        shapes = ", ".join(f"{each['name']} {each['shape']}" for each in INTERFACE["outputs"])
-        return f"raw outputs ({shapes}; `decoding` in model.interface.json): {answer[:8]} ..."
+def words(answer: NDArray[np.float32], size: tuple[int, int]) -> str:
+    """What an answer says of a photo of this width and height."""
+    labels, task = INTERFACE["labels"], INTERFACE["task"]
+    if task == "detect":
+        return "; ".join(found(answer, size)) or "nothing"
+    if task == "segment":
+        return ", ".join(f"{labels[number]} {share:.3f}" for number, share in shares_of_pixels(answer)[:5])
+    if task != "classify" or len(labels) != len(answer):
+        return f"numbers {answer[:8]} ..."
     powers = np.exp(answer.astype(np.float64) - answer.max())
     shares = answer if answer.min() >= 0 and abs(answer.sum() - 1) < 1e-3 else powers / powers.sum()
     return ", ".join(f"{labels[number]} {shares[number]:.3f}" for number in np.argsort(-shares, kind="stable")[:5])
+
+
+def found(answer: NDArray[np.float32], size: tuple[int, int]) -> list[str]:
+    """Boxes in pixels of the photo: left, top, right, bottom."""
+    how, labels = INTERFACE["inputs"][0]["picture"], INTERFACE["labels"]
+    scale, offset = placed(size, (how["height"], how["width"]), how["fit"])
+    boxes = decoded(SimpleNamespace(**INTERFACE["decoding"]), answer)
+    corners = np.clip((boxes.corners - np.tile(offset, 2)) / np.tile(scale, 2), 0, np.tile(size, 2))
+    return [
+        f"{labels[number] if number < len(labels) else number} {score:.3f} at {np.rint(corner).astype(int).tolist()}"
+        for corner, score, number in zip(corners, boxes.scores, boxes.classes)  # noqa: B905 (Python 3.9 knows no strict)
+        if score >= SHOWN
+    ]
+
+
+def shares_of_pixels(answer: NDArray[np.float32]) -> list[tuple[int, float]]:
+    """Classes by their share of the output's pixels, the largest first."""
+    output = INTERFACE["outputs"][0]
+    scores = answer.reshape(output["shape"][1:])
+    scores = scores.transpose(2, 0, 1) if output["layout"] == "NHWC" else scores
+    classes = (scores[0] > output["threshold"]).astype(int) if len(scores) == 1 else scores.argmax(axis=0)
+    numbers, counts = np.unique(classes, return_counts=True)
+    return [(int(numbers[place]), counts[place] / counts.sum()) for place in np.argsort(-counts)]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,7 +96,8 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[0] == "--check":
         return check.main(BUILD, INTERFACE, model, prepare, arguments[1:])
     for path in arguments:
-        sys.stdout.write(f"{path}: {words(model(prepare(read(path))))}\n")
+        photo = read(path)
+        sys.stdout.write(f"{path}: {words(model(prepare(photo)), photo.shape[1::-1])}\n")
     return 0
 
 
