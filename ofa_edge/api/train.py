@@ -19,9 +19,11 @@ from ofa_edge.training.recipe_files import joined, load_recipe
 from ofa_edge.training.run import Progress
 from ofa_edge.training.step import StepFunction, recipe_step
 from ofa_edge.training.transfer import METHOD, settled, transfer_recipe
+from ofa_edge.workflows.build.base import ModelOptions
 from ofa_edge.workflows.finetune import finetune as finetune_network
-from ofa_edge.workflows.finetune import finetune_recipe
+from ofa_edge.workflows.finetune import finetune_recipe, tuning_teacher
 from ofa_edge.workflows.new_head import new_head_data, new_head_epochs, tune_new_head
+from ofa_edge.workflows.teacher import given_teacher, taught
 from ofa_edge.workflows.train import train as train_supernet
 
 OnProgress = Callable[[Progress], None]
@@ -54,6 +56,11 @@ def train(
     start: str | Path | SupernetPackage | None = None,
     keep_classes: bool = False,
     resolutions: Sequence[int] | None = None,
+    teacher: str | Path | None = None,
+    teacher_labels: str | Path | None = None,
+    teacher_shape: str | None = None,
+    teacher_mean: tuple[float, ...] | None = None,
+    teacher_std: tuple[float, ...] | None = None,
     data: str | Path | None = None,
     out: str | Path | None = None,
     scale: float | None = None,
@@ -77,6 +84,11 @@ def train(
         start: the supernet whose weights the run begins with, in place of random ones; the head is new.
         keep_classes: with `start`: classes of the same name keep their rows of the head.
         resolutions: with `start`: input sizes; the supernet's by default.
+        teacher: a classifier of the same classes in an ONNX file, whose answers are learnt beside the labels.
+        teacher_labels: a text file with a class a line, in the order of its outputs.
+        teacher_shape: of its input where the file leaves sizes free, `1x3x224x224`.
+        teacher_mean: of its pixels 0..255, by channel, where the file does not say it.
+        teacher_std: likewise.
         data: the data folder; by default the usual place of the recipe's data set.
         out: the run's folder; runs/RECIPE by default.
         scale: shorten or lengthen all phases alike.
@@ -95,6 +107,7 @@ def train(
         KeyboardInterrupt: Ctrl-C, once the step at hand is saved.
     """
     check_device(device)
+    asked = _teacher(teacher, teacher_labels, teacher_shape, teacher_mean, teacher_std)
     given = {key: value for key, value in (("scale", scale), ("seed", seed)) if value is not None}
     measure = {} if pairs is None else {"measure": {"pairs": pairs}}
     overrides = {**(changes or {}), **given, **measure}
@@ -114,6 +127,7 @@ def train(
     else:
         chosen = _recipe(recipe, preset, overrides)
     dataset = load_data(chosen, None if data is None else Path(data))
+    chosen, taught_by = taught(chosen, asked, dataset)
     folder = Path("runs") / chosen.name if out is None else Path(out)
     world = World.join(device)
     try:
@@ -126,12 +140,23 @@ def train(
             accept_code=accept_code,
             step_function=step,
             start=package,
+            teacher=taught_by,
             on_step=_both(on_step, on_epoch),
             on_stage=on_stage,
         )
     finally:
         world.leave()
     return Trained(folder, figures)
+
+
+def _teacher(
+    file: str | Path | None,
+    labels: str | Path | None,
+    shape: str | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> ModelOptions | None:
+    return given_teacher(file, labels=None if labels is None else Path(labels), shape=shape, mean=mean, std=std)
 
 
 def _recipe(recipe: str | Path | Recipe, preset: str | Path | None, changes: Mapping[str, Any]) -> Recipe:
@@ -159,12 +184,19 @@ def finetune(
     data: str | Path | None = None,
     new_head: bool = False,
     keep_classes: bool = False,
+    teacher: str | Path | None = None,
+    teacher_labels: str | Path | None = None,
+    teacher_shape: str | None = None,
+    teacher_mean: tuple[float, ...] | None = None,
+    teacher_std: tuple[float, ...] | None = None,
     out: str | Path | None = None,
     qat: str | None = None,
     epochs: float | None = None,
     lr: float | None = None,
     batch: int | None = None,
     distill: float | None = None,
+    folds: int | None = None,
+    patience: float | None = None,
     seed: int = 0,
     device: str = "cpu",
     allow_drop: bool = False,
@@ -183,12 +215,21 @@ def finetune(
         data: the data folder.
         new_head: the data have other classes than the supernet: another head is trained for them.
         keep_classes: with `new_head`: classes of the same name keep their rows of it.
+        teacher: a classifier of the same classes in an ONNX file, in place of the supernet's largest net.
+        teacher_labels: a text file with a class a line, in the order of its outputs.
+        teacher_shape: of its input where the file leaves sizes free, `1x3x224x224`.
+        teacher_mean: of its pixels 0..255, by channel, where the file does not say it.
+        teacher_std: likewise.
         out: the run's folder; runs/finetune-SUBNET by default, runs/new-head-SUBNET with `new_head`.
         qat: `int8`: train what the int8 artifact computes; it takes the ranges over.
         epochs: 25 by default, as in the paper; 5 with `qat`.
         lr: learning rate for a batch of 2048; 0.24 by default, 0.01 with `qat`.
         batch: images of a step; the supernet's recipe's by default.
-        distill: weight of the largest net's predictions; 1 by default.
+        distill: weight of the teacher's or the largest net's predictions; 1 by default.
+        folds: with `new_head`: parts of a cross-validation that chooses how long is trained; 4 by default where a class
+            has under 20 images, else 0.
+        patience: stop early, after this share of the steps without a better network on held-out images; the best is
+            what is written.
         seed: of all draws.
         device: torch device.
         allow_drop: write the network whatever became of its accuracy.
@@ -202,19 +243,26 @@ def finetune(
         KeyboardInterrupt: Ctrl-C, once the step at hand is saved.
     """
     check_device(device)
+    asked = _teacher(teacher, teacher_labels, teacher_shape, teacher_mean, teacher_std)
     package = supernet if isinstance(supernet, SupernetPackage) else open_supernet(supernet)
     if isinstance(subnet, Subnet):
         chosen = package.space.check(subnet.at(resolution or subnet.resolution))
     else:
         chosen = read_subnet(str(subnet), package.space, resolution)
+    own: dict[str, Any] = {"epochs": epochs, "lr": lr, "batch": batch, "folds": folds}
+    own |= {"patience": patience, "seed": seed}
     if new_head or keep_classes:
-        if not new_head or data is None or dataset or qat or distill:
+        if not new_head or data is None or dataset or qat or (distill and asked is None):
             what = "a new head with something else" if new_head else "classes to keep and no new head"
             raise ConfigError(
-                what, "it wants a folder of images, and no dataset, qat or distill", "new_head=True, data=DIR"
+                what,
+                "it wants a folder of images, and no dataset or qat, nor distill without a teacher",
+                "new_head=True, data=DIR",
             )
         images, source = new_head_data(package, Path(data))
-        recipe = new_head_epochs(source, finetune_recipe(source, epochs=epochs, lr=lr, batch=batch, seed=seed))
+        taught_by = tuning_teacher(asked, source, images.class_names, distill)
+        own["teacher"] = taught_by and taught_by.recipe
+        recipe = new_head_epochs(source, finetune_recipe(source, **own))
         name, work = (
             "new-head",
             partial(
@@ -226,12 +274,16 @@ def finetune(
                 recipe,
                 dataset=images.name,
                 keep_classes=keep_classes,
+                teacher=taught_by,
             ),
         )
     else:
         source = training_data(package, dataset, None if data is None else Path(data))
-        recipe = finetune_recipe(source, qat=qat, epochs=epochs, lr=lr, batch=batch, distill=distill, seed=seed)
-        name, work = "finetune", partial(finetune_network, package, chosen, source, recipe, allow_drop=allow_drop)
+        taught_by = tuning_teacher(asked, source, package.labels, distill)
+        own["teacher"] = taught_by and taught_by.recipe
+        recipe = finetune_recipe(source, qat=qat, distill=distill, **own)
+        work = partial(finetune_network, package, chosen, source, recipe, teacher=taught_by, allow_drop=allow_drop)
+        name = "finetune"
     folder = Path("runs") / f"{name}-{chosen.id}" if out is None else Path(out)
     world = World.join(device)
     try:

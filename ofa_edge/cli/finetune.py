@@ -10,6 +10,7 @@ import click
 
 from ofa_edge.cli.console import ACCEPT_CODE, print_result
 from ofa_edge.cli.options import json_option
+from ofa_edge.cli.teacher_options import take_teacher, teacher_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ofa_edge.space import Subnet
     from ofa_edge.supernet.zoo import SupernetPackage
     from ofa_edge.training.package_data import TrainingData
+    from ofa_edge.workflows.build.base import ModelOptions
 
 
 @click.command("finetune")
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     "--new-head", is_flag=True, help="--data has other classes than the supernet: train another head for them."
 )
 @click.option("--keep-classes", is_flag=True, help="With --new-head: classes of the same name keep their rows of it.")
+@teacher_options
 @click.option("--qat", metavar="int8", help="Train what the int8 artifact computes; it takes the ranges over.")
 @click.option(
     "--epochs", type=click.FloatRange(min=0, min_open=True), help="Default: 25, as in the paper; 5 with --qat."
@@ -47,7 +50,21 @@ if TYPE_CHECKING:
     help="Learning rate, for a batch of 2048. Default: 0.24; 0.01 with --qat.",
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Images per step. Default: the supernet's recipe's.")
-@click.option("--distill", type=click.FloatRange(0, 1), help="Weight of the largest net's predictions. Default: 1.")
+@click.option(
+    "--distill",
+    type=click.FloatRange(0, 1),
+    help="Weight of the teacher's, or the largest net's, predictions. Default: 1.",
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(min=0),
+    help="With --new-head: choose how long by cross-validation. Default: 4 where a class has under 20 images, else 0.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(0, 1),
+    help="Stop early: write the best network on held-out images, after this share of the steps without a better one.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Default: runs/finetune-SUBNET.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
@@ -86,22 +103,25 @@ def finetune_command(
     from ofa_edge.training.distributed import World, check_device
 
     check_device(device)
+    asked = take_teacher(given)
     package = open_supernet(supernet)
     subnet = read_subnet(chosen, package.space, resolution)
     if new_head or keep_classes:
         given = {name: value for name, value in given.items() if value is not None}
-        _refuse_beside_new_head(new_head, data, {"--dataset": dataset, "--qat": given.pop("qat", None)}, given)
+        strange = {"--dataset": dataset, "--qat": given.pop("qat", None)}
+        strange |= {"--distill": given.get("distill") or None} if asked is None else {}
+        _refuse_beside_new_head(new_head, data, strange)
         assert data is not None
-        job = _new_head(package, subnet, data, keep_classes, given)
+        job = _new_head(package, subnet, data, keep_classes, asked, given)
     else:
-        job = _tuning(package, subnet, dataset, data, allow_drop, given)
+        job = _tuning(package, subnet, dataset, data, allow_drop, asked, given)
     folder = out or Path("runs") / f"{job.name}-{subnet.id}"
     if threads:
         torch.set_num_threads(threads)
     world = World.join(device)
     try:
         if world.first:
-            notes = "".join(f"{note}\n" for note in job.data.notes)
+            notes = "".join(f"{note}\n" for note in (*job.data.notes, *job.notes))
             click.echo(f"{notes}{job.words(world.size)}, in {folder}\n  {_classes(job.data)}", err=True)
         if dry_run:
             return
@@ -125,6 +145,7 @@ class _Job:
         work: trains it, given its folder and where it runs.
         words: what will be done, for so many processes.
         summary: of its figures.
+        notes: of its teacher, a sentence each.
     """
 
     name: str
@@ -132,6 +153,7 @@ class _Job:
     work: Callable[..., dict[str, Any]]
     words: Callable[[int], str]
     summary: Callable[[dict[str, Any]], str]
+    notes: tuple[str, ...] = ()
 
 
 def _tuning(
@@ -140,39 +162,48 @@ def _tuning(
     dataset: str | None,
     data: Path | None,
     allow_drop: bool,
+    asked: "ModelOptions | None",
     given: dict[str, Any],
 ) -> _Job:
     """A subnet trained further for its own classes."""
     from ofa_edge.training.package_data import training_data
-    from ofa_edge.workflows.finetune import finetune, finetune_recipe
+    from ofa_edge.workflows.finetune import finetune, finetune_recipe, tuning_teacher
 
     source = training_data(package, dataset, data)
-    recipe = finetune_recipe(source, **given)
+    teacher = tuning_teacher(asked, source, package.labels, given["distill"])
+    recipe = finetune_recipe(source, teacher=teacher and teacher.recipe, **given)
 
     def words(processes: int) -> str:
         return (
             f"fine-tune subnet {subnet.id} ({subnet.resolution} px) of '{package.name}'"
             f"{f' in {recipe.qat}' if recipe.qat else ''} for {recipe.epochs:g} epochs "
             f"of {len(source.train)} images, lr {recipe.lr * recipe.batch * processes / recipe.lr_batch:.4g}, "
-            f"distillation {recipe.distill:g}"
+            f"distillation {recipe.distill:g}{' from the teacher' if teacher else ''}"
         )
 
-    work = partial(finetune, package, subnet, source, recipe, allow_drop=allow_drop)
-    return _Job("finetune", source, work, words, _summary)
+    work = partial(finetune, package, subnet, source, recipe, teacher=teacher, allow_drop=allow_drop)
+    return _Job("finetune", source, work, words, _summary, teacher.notes if teacher else ())
 
 
 def _new_head(
-    package: "SupernetPackage", subnet: "Subnet", data: Path, keep_classes: bool, given: dict[str, Any]
+    package: "SupernetPackage",
+    subnet: "Subnet",
+    data: Path,
+    keep_classes: bool,
+    asked: "ModelOptions | None",
+    given: dict[str, Any],
 ) -> _Job:
     """A subnet with another head, for other classes."""
-    from ofa_edge.workflows.finetune import finetune_recipe
+    from ofa_edge.workflows.finetune import finetune_recipe, tuning_teacher
     from ofa_edge.workflows.new_head import new_head_data, new_head_epochs, tune_new_head
 
     images, source = new_head_data(package, data)
-    recipe = new_head_epochs(source, finetune_recipe(source, **given))
+    teacher = tuning_teacher(asked, source, images.class_names, given.get("distill"))
+    recipe = new_head_epochs(source, finetune_recipe(source, teacher=teacher and teacher.recipe, **given))
     words = (
         f"subnet {subnet.id} ({subnet.resolution} px) of '{package.name}' with another head, "
         f"{recipe.epochs:.3g} epochs of {len(source.train)} images"
+        f"{f' at most, chosen by {recipe.folds} folds' if recipe.folds else ''}"
     )
     work = partial(
         tune_new_head,
@@ -183,24 +214,30 @@ def _new_head(
         recipe,
         dataset=images.name,
         keep_classes=keep_classes,
+        teacher=teacher,
     )
-    return _Job("new-head", source, work, lambda _: words, _headed)
+    return _Job("new-head", source, work, lambda _: words, _headed, teacher.notes if teacher else ())
 
 
 def _headed(figures: dict[str, Any]) -> str:
     shares = f"top-1 {100 * figures['top1_after']:.2f} %, balanced {100 * figures['balanced_after']:.2f} %"
-    return "\n".join([*figures["changes"], f"{shares} of {figures['test_images']} test images"])
+    lines = [*figures["changes"], f"{shares} of {figures['test_images']} test images"]
+    if (found := figures.get("out_of_fold")) is not None:
+        low, high = (100 * each for each in found["top1_interval95"])
+        lines.append(
+            f"out of fold: top-1 {100 * found['top1']:.1f} % ({low:.1f} .. {high:.1f} at 95 %), balanced "
+            f"{100 * found['balanced']:.1f} % of {found['images']} training images, each answered by a network trained "
+            f"without it; {100 * found['share_of_steps']:.0f} % of the steps did best"
+        )
+    return "\n".join(lines)
 
 
-def _refuse_beside_new_head(
-    new_head: bool, data: Path | None, others: "Mapping[str, Any]", given: "Mapping[str, Any]"
-) -> None:
+def _refuse_beside_new_head(new_head: bool, data: Path | None, others: "Mapping[str, Any]") -> None:
     if not new_head:
         raise click.UsageError("--keep-classes is of --new-head")
     if data is None:
         raise click.UsageError("--new-head wants --data DIR: a folder of images of your classes")
     strange = [name for name, value in others.items() if value is not None]
-    strange += ["--distill"] if given.get("distill") else []
     if strange:
         raise click.UsageError(f"--new-head with {strange[0]}: no network knows the new classes yet; leave it out")
 

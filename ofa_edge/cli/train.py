@@ -7,6 +7,7 @@ import click
 
 from ofa_edge.cli.console import ACCEPT_CODE, print_result, table
 from ofa_edge.cli.options import json_option
+from ofa_edge.cli.teacher_options import take_teacher, teacher_options
 
 
 @click.command("train")
@@ -17,6 +18,7 @@ from ofa_edge.cli.options import json_option
 )
 @click.option("--keep-classes", is_flag=True, help="With --from: classes of the same name keep their rows of the head.")
 @click.option("--resolutions", metavar="N,N,...", help="With --from: input sizes. Default: the supernet's.")
+@teacher_options
 @click.option("--list", "list_only", is_flag=True, help="List the shipped recipes and presets.")
 @click.option("--keys", "keys_only", is_flag=True, help="Print every key of a recipe file: docs/recipe.md.")
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), help="Shorten or lengthen all phases alike.")
@@ -55,6 +57,7 @@ def train_command(
     accept_code: bool,
     dry_run: bool,
     as_json: bool,
+    **teacher: Any,
 ) -> None:
     """Train a supernet, measure subnets of it, and fit its accuracy predictor.
 
@@ -88,7 +91,8 @@ def train_command(
         raise click.UsageError("--keep-classes and --resolutions are of --from SUPERNET")
     else:
         plan = load_recipe(str(recipe), preset, overrides)
-    _train(plan, package, data, out or Path("runs") / plan.name, threads, device, accept_code, dry_run, as_json)
+    asked = take_teacher(teacher)
+    _train(plan, package, asked, data, out or Path("runs") / plan.name, threads, device, accept_code, dry_run, as_json)
 
 
 def _moved(
@@ -112,6 +116,7 @@ def _moved(
 def _train(
     plan: Any,
     package: Any,
+    asked: Any,
     data: Path | None,
     folder: Path,
     threads: int | None,
@@ -128,6 +133,7 @@ def _train(
     from ofa_edge.training.distributed import World, check_device
     from ofa_edge.training.plan import describe, plan_run
     from ofa_edge.training.transfer import begin, settled
+    from ofa_edge.workflows.teacher import taught
     from ofa_edge.workflows.train import claim_run_folder, estimate_run, train
 
     check_device(device)
@@ -138,6 +144,7 @@ def _train(
     world = World.join(device)
     try:
         plan = plan if package is None else settled(plan, package, dataset)
+        plan, teacher = taught(plan, asked, dataset)
         resolved = resolve(plan, dataset, world.size)
         plan = resolved.recipe
         begun = None
@@ -146,14 +153,15 @@ def _train(
         images = len(dataset.train) - plan.data.held_out_images
         run = plan_run(plan, plan.make_space(len(dataset.class_names)), images, world.size)
         if world.first:
-            notes = [*dataset.notes, *(begun.changes if begun else ()), *resolved.notes]
+            said = (dataset.notes, begun.changes if begun else (), teacher.notes if teacher else (), resolved.notes)
+            notes = [note for part in said for note in part]
             lines = [*notes, *class_table(resolved.counts), *describe(plan, run, images)]
             click.echo("\n".join(lines), err=True)
             click.echo(f"  run folder {folder}; a run found there is continued", err=True)
         if dry_run:
             claim_run_folder(folder, plan, dataset, dry=True, accept_code=accept_code)
             if world.size == 1:
-                click.echo(estimate_text(plan, estimate_run(plan, dataset, device)), err=True)
+                click.echo(estimate_text(plan, estimate_run(plan, dataset, device, teacher)), err=True)
             elif world.first:
                 click.echo("  not timed: several processes share the work", err=True)
             return
@@ -167,6 +175,7 @@ def _train(
                 accept_code=accept_code,
                 start=package,
                 begun=begun,
+                teacher=teacher,
                 on_step=bars.step,
                 on_stage=bars.stage,
             )

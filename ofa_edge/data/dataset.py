@@ -88,6 +88,10 @@ class Images(Samples):
         """uint8 [N, H, W, C]."""
         return self.values
 
+    def joined(self, others: "Images") -> "Images":
+        """These and others of one size, in that order."""
+        return Images(np.concatenate([self.pixels, others.pixels]), np.concatenate([self.labels, others.labels]))
+
     def resized(self, size: int) -> "Images":
         """The same images at another size."""
         return Images(resize(self.pixels, size), self.labels)

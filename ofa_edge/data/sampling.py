@@ -72,3 +72,18 @@ def stratified_split(labels: NDArray[np.int64], count: int, seed: int) -> tuple[
             chosen.append(index)
     second = np.sort(np.array(chosen, dtype=np.int64))
     return np.setdiff1d(np.arange(len(labels)), second), second
+
+
+def stratified_folds(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """The fold, 0..count - 1, of each image [N]: folds of one size to within one image, and so for each class.
+
+    Args:
+        labels: class of each image [N].
+        count: of folds, two or more.
+        seed: of the draw.
+    """
+    order = stratified_order(labels, seed)
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    folds = np.empty(len(labels), np.int64)
+    folds[by_class] = np.arange(len(labels)) % count  # classes go on where the one before ended
+    return folds

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ofa_edge.data.augment import apply, draw
 from ofa_edge.data.dataset import Images
-from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.data.preprocess import Pixels, Preprocessing
 from ofa_edge.training.balance import balanced_order
 from ofa_edge.training.distributed import World
 from ofa_edge.training.plan import steps_per_epoch
@@ -70,6 +70,11 @@ class Batches:
 
     def get(self, step: int, resolution: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """This process's images [B, C, r, r] and labels [B] of a step."""
+        pixels, rows = self.views(step, resolution, rng)
+        return self.normalised(pixels, resolution), self.labels[rows]
+
+    def views(self, step: int, resolution: int, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.int64]]:
+        """This process's augmented images of a step, uint8 [B, r, r, C], and which images of the set they are [B]."""
         epoch, index = divmod(step, self.per_epoch)
         chosen = self._order(epoch)[index * self.whole_batch : (index + 1) * self.whole_batch]
         rows, options = self.world.rows(self.batch), self.augmentation.model_dump()
@@ -77,6 +82,9 @@ class Batches:
         assert source is not None, f"no images of {resolution} px"
         channels = source.shape[3]
         drawn = draw(rng, self.whole_batch, resolution, channels, **options, fill=self.preprocessing.mean)
-        pixels = apply(source[chosen[rows]], drawn.rows(rows))
+        return apply(source[chosen[rows]], drawn.rows(rows)), chosen[rows]
+
+    def normalised(self, pixels: Pixels, resolution: int) -> Tensor:
+        """Images of a step as the networks take them: [B, C, r, r]."""
         x = torch.from_numpy(self.preprocessing.at(resolution).normalise(pixels))
-        return x.contiguous(memory_format=torch.channels_last), self.labels[chosen[rows]]
+        return x.contiguous(memory_format=torch.channels_last)

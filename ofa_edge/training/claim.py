@@ -24,6 +24,8 @@ _DECIDING = (
     "workflows/train.py",
     "workflows/finetune.py",
     "workflows/new_head.py",
+    "workflows/out_of_fold.py",
+    "workflows/teacher.py",
     "metrics.py",
 )
 

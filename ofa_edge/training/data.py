@@ -159,6 +159,10 @@ def _fitted(
         rates = f", learning rates in proportion (x {batch / recipe.batch:.3g})" if recipe.lr_batch else ""
         notes.append(f"batch {batch} in place of {recipe.batch}: there are {training} training images{rates}")
         whole["batch"] = batch
+    if recipe.patience is not None and (processes > 1 or held_out < FEW * len(data.class_names)):
+        why = "several processes" if processes > 1 else f"{held_out} held-out images are too few to choose by"
+        notes.append(f"no early stopping: {why}")
+        whole["patience"] = None
     recipe = changed(recipe, **whole)
     space = recipe.make_space(len(data.class_names))
     subnets = space.count * len(space.resolutions)

@@ -15,11 +15,13 @@ from ofa_edge.space import CLASSIFIER
 from ofa_edge.supernet.evaluate import batches
 from ofa_edge.supernet.static import StaticNet
 
-_RIDGE = 0.1  # of the mean square of a feature
+RIDGE = 0.1  # of the mean square of a feature
 _REACH = 4.0  # logits between an image's class and the mean of all, for a fit without error
 
 
-def fit_head(net: StaticNet, images: Images, preprocessing: Preprocessing, kept: Collection[int] = ()) -> None:
+def fit_head(
+    net: StaticNet, images: Images, preprocessing: Preprocessing, kept: Collection[int] = (), ridge: float = RIDGE
+) -> None:
     """Set the last layer of a calibrated network to the best linear one on these images.
 
     Args:
@@ -27,6 +29,7 @@ def fit_head(net: StaticNet, images: Images, preprocessing: Preprocessing, kept:
         images: with their labels.
         preprocessing: at the network's size.
         kept: rows that stay as they are.
+        ridge: how strongly weights are held small, in mean squares of a feature.
     """
     layer = next(each for each in net.get_submodule(CLASSIFIER).modules() if isinstance(each, nn.Linear))
     seen = list[Tensor]()
@@ -45,8 +48,8 @@ def fit_head(net: StaticNet, images: Images, preprocessing: Preprocessing, kept:
     mean = (weights[:, None] * features).sum(0) / weights.sum()
     centred, offset = features - mean, (weights[:, None] * target).sum(0) / weights.sum()
     gram = centred.T @ (weights[:, None] * centred)
-    ridge = _RIDGE * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(gram), dtype=torch.float64)
-    found = torch.linalg.solve(gram + ridge, centred.T @ (weights[:, None] * (target - offset)))
+    penalty = ridge * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(gram), dtype=torch.float64)
+    found = torch.linalg.solve(gram + penalty, centred.T @ (weights[:, None] * (target - offset)))
     rows = [number for number in range(classes) if number not in kept]
     with torch.no_grad():
         layer.weight[rows] = found.T[rows].to(layer.weight.dtype)

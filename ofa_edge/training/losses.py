@@ -12,6 +12,19 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits, targets)
 
 
+def taught_loss(logits: Tensor, answers: Tensor, temperature: float) -> Tensor:
+    """Cross entropy with a teacher's answers, both softened: the mean over samples, a scalar.
+
+    The square of the temperature keeps its gradients of one size (Hinton, Vinyals and Dean, arXiv 1503.02531).
+
+    Args:
+        logits: the student's [N, C].
+        answers: the teacher's logits [N, C].
+        temperature: that both are divided by.
+    """
+    return temperature**2 * soft_cross_entropy(logits / temperature, (answers / temperature).softmax(1))
+
+
 def alpha_divergence(logits: Tensor, targets: Tensor) -> Tensor:
     """The adaptive alpha-divergence of a student from its teacher's probabilities (AlphaNet, ICML 2021, section 3).
 

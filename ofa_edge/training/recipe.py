@@ -135,6 +135,25 @@ class StartRecipe(Strict):
     keep_classes: bool = key("classes that both have by name keep their rows of the head", False)
 
 
+class TeacherRecipe(Strict):
+    """A classifier of the same classes in a file, whose answers are learnt wherever labels are: `--teacher FILE.onnx`.
+
+    `weight`, `temperature` and `views` may be given; the rest is filled in from the file when the run begins.
+    """
+
+    weight: Annotated[float, Field(gt=0)] = key("of its answers, beside the labels", 1.0)
+    temperature: Annotated[float, Field(gt=0)] = key("that its logits and the network's are divided by", 1.0)
+    views: Literal["each", "stored"] = key(
+        "what it is asked: `each` augmented image as the network sees it, or every `stored` image once", "each"
+    )
+    file: str | None = key("name of the file; filled in", None)
+    sha256: str | None = key("of the file; filled in", None)
+    shape: tuple[Positive, ...] | None = key("of its input; filled in", None)
+    mean: tuple[float, ...] | None = key("of its pixels, by channel; filled in", None, unit="pixel values 0..255")
+    std: tuple[float, ...] | None = key("likewise; filled in", None, unit="pixel values 0..255")
+    outputs: tuple[int, ...] | None = key("number of its output for each class of the run; filled in", None)
+
+
 class AugmentRecipe(Strict):
     """See `ofa_edge.data.augment`. With `crop`, any shift comes on top."""
 
@@ -265,8 +284,15 @@ class Recipe(Strict):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = key(
         "the rate of each layer is that of the one behind it times this: the head's is the phase's", 1.0
     )
+    patience: Share | None = key(
+        "early stopping: the mean balanced accuracy of the largest and the smallest subnet on held-out images is "
+        "measured 21 times in the last phase; the best state is what is written, and the run ends where none was "
+        "better for this share of the phase. Not with under 20 held-out images a class: chance would choose",
+        None,
+    )
     amp: bool = key("convolutions in bfloat16 (autocast): for GPUs", False)
     start: StartRecipe | None = key("see [start]", None)
+    teacher: TeacherRecipe | None = key("see [teacher]", None)
     space: SpaceRecipe = key("see [space]")
     data: DataRecipe = key("see [data]")
     augment: AugmentRecipe = key("see [augment]", AugmentRecipe())
@@ -299,7 +325,7 @@ class Recipe(Strict):
             {name: value for name, value in phase.items() if (name, value) != ("train", "all")}
             for phase in facts["phases"]
         ]
-        usual = {"start": None, "layer_decay": 1.0}
+        usual = {"start": None, "teacher": None, "patience": None, "layer_decay": 1.0}
         return {name: value for name, value in facts.items() if name not in usual or value != usual[name]}
 
     def make_space(self, num_classes: int) -> Space:

@@ -5,7 +5,16 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ofa_edge.training.recipe import AugmentRecipe, DataRecipe, MeasureRecipe, Phase, Recipe, SpaceRecipe, StartRecipe
+from ofa_edge.training.recipe import (
+    AugmentRecipe,
+    DataRecipe,
+    MeasureRecipe,
+    Phase,
+    Recipe,
+    SpaceRecipe,
+    StartRecipe,
+    TeacherRecipe,
+)
 
 _TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("Top level", Recipe, "The run, its batch and its regularisation."),
@@ -13,6 +22,11 @@ _TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
         "[start]",
         StartRecipe,
         "Weights to begin with, in place of random ones: `ofa-edge train --from` fills it in.",
+    ),
+    (
+        "[teacher]",
+        TeacherRecipe,
+        "A classifier of the same classes, learnt from wherever labels are: `ofa-edge train --teacher FILE.onnx`.",
     ),
     (
         "[space]",
@@ -24,7 +38,7 @@ _TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("[measure]", MeasureRecipe, "What is measured after training. It does not decide the weights."),
     ("[[phases]]", Phase, "One table for each stretch of training, in order."),
 )
-_NESTED = ("start", "space", "data", "augment", "measure", "phases")
+_NESTED = ("start", "teacher", "space", "data", "augment", "measure", "phases")
 _TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
 _LIMITS = {"exclusiveMinimum": "> {}", "minimum": ">= {}", "exclusiveMaximum": "< {}", "maximum": "<= {}"}
 _HEAD = """# Every key of a recipe file

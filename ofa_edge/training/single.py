@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -24,8 +24,9 @@ from ofa_edge.training.losses import soft_cross_entropy
 from ofa_edge.training.optimizer import make_optimizer, set_learning_rate
 from ofa_edge.training.plan import FORWARD_BACKWARD, warmup_cosine
 from ofa_edge.training.quantised import QuantisedNet
-from ofa_edge.training.recipe import AugmentRecipe, Balance, Positive, Share
+from ofa_edge.training.recipe import AugmentRecipe, Balance, Positive, Share, TeacherRecipe
 from ofa_edge.training.run import Progress, Run
+from ofa_edge.training.teacher import Lessons, Teacher
 
 
 class SingleRecipe(Strict):
@@ -44,17 +45,26 @@ class SingleRecipe(Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 3e-5
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    distill: Share = 1.0  # weight of the teacher's predictions, where there is a teacher, beside the labels
+    distill: Share = 1.0  # weight of the supernet's largest net's predictions, where that teaches, beside the labels
+    teacher: TeacherRecipe | None = None  # a classifier in a file, in place of that net
     augment: AugmentRecipe = AugmentRecipe()
     balance: Balance = "none"  # see DataRecipe
     seed: Annotated[int, Field(ge=0)] = 0
     qat: Literal["int8"] | None = None  # train what the int8 artifact computes; batch norms are frozen then
+    patience: Share | None = None  # of the steps, without a better network on held-out images, after which it ends
+    folds: Annotated[int, Field(ge=0)] | None = None  # parts of a cross-validation that chooses the length; 0: none
     watch: Share = 0.5  # of the steps, while int8 ranges follow what is seen; they are frozen afterwards
 
     @property
     def digest(self) -> str:
         """SHA-256 of the recipe's content."""
-        return sha256_bytes(canonical_json(self.model_dump(mode="json")))
+        return sha256_bytes(canonical_json(self.deciding))
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """What decides the weights, as JSON values; keys that came later only where they are not the default."""
+        later = {name for name in ("teacher", "patience", "folds") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=later)
 
 
 class SingleTrainer:
@@ -66,7 +76,8 @@ class SingleTrainer:
         train: training images.
         preprocessing: normalisation, at any size.
         folder: where the checkpoint and the log go.
-        teacher: a calibrated network whose predictions are learnt too; it sees the images at the same resolution.
+        teacher: a calibrated network whose predictions are learnt too; it sees the images at the same resolution. Or
+            the classifier that the recipe's `teacher` names.
         device: torch device.
         world: the processes of the run, this one alone by default.
         log_every: steps between two lines of the log.
@@ -80,12 +91,15 @@ class SingleTrainer:
         preprocessing: Preprocessing,
         folder: Path,
         *,
-        teacher: StaticNet | None = None,
+        teacher: StaticNet | Teacher | None = None,
         device: str = "cpu",
         world: World | None = None,
         log_every: int | None = None,
     ) -> None:
-        self.recipe, self.world, self.device = recipe, world or World(), torch.device(device)
+        self.recipe, self.folder = recipe, folder
+        self.world, self.device = world or World(), torch.device(device)
+        self.lessons = Lessons(teacher, train) if isinstance(teacher, Teacher) else None
+        teacher = None if isinstance(teacher, Teacher) else teacher
         self.model, self.teacher = net, teacher
         self.net = net = net.net if isinstance(net, QuantisedNet) else net
         size = net.subnet.resolution
@@ -111,6 +125,21 @@ class SingleTrainer:
         if teacher and recipe.distill:
             per_image += cost.macs(teacher.space, teacher.subnet)
         self._macs_per_step = float(per_image * self.batches.whole_batch)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._run.position.step
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.steps
+
+    @property
+    def state(self) -> StaticNet | QuantisedNet:
+        """What is trained, as it is after the steps done."""
+        return self.model
 
     @property
     def expected_macs(self) -> float:
@@ -144,7 +173,9 @@ class SingleTrainer:
     def _take_step(self, position: Position) -> Progress:
         step, recipe, subnet = position.step, self.recipe, self.net.subnet
         rng = self.batches.generator(step)
-        x, labels = (part.to(self.device) for part in self.batches.get(step, subnet.resolution, rng))
+        pixels, rows = self.batches.views(step, subnet.resolution, rng)
+        x, labels = self.batches.normalised(pixels, subnet.resolution), self.batches.labels[rows]
+        x, labels = x.to(self.device), labels.to(self.device)
         whole = self.batches.whole_batch
         self._noise = Noise(int(rng.integers(2**62)), recipe.dropout, 0.0, whole, self.world.rows(recipe.batch))
         lr = self._learning_rate(step)
@@ -157,6 +188,8 @@ class SingleTrainer:
             with torch.no_grad():
                 targets = self.teacher.eval()(x).softmax(1)
             loss = loss + recipe.distill * soft_cross_entropy(logits, targets)
+        if self.lessons is not None:
+            loss = loss + self.lessons.loss(logits, self.lessons.answers(pixels, rows).to(self.device))
         loss.backward()
         self.world.average_gradients(self.net.parameters())
         accuracy = (logits.detach().argmax(1) == labels).float().mean() * 100

@@ -37,6 +37,7 @@ class TrainingStep:
         class_weights: of labels, [classes], where the recipe's balance is `loss`.
         teacher: the frozen full network, where the phase learns from it.
         noise: the random regularisation of the subnet of an index.
+        taught: logits -> how far they are from what the run's [teacher] says of these images, weighted: a scalar.
     """
 
     supernet: Supernet
@@ -49,6 +50,7 @@ class TrainingStep:
     class_weights: Tensor | None
     teacher: nn.Module | None
     noise: Callable[[int], Noise]
+    taught: Callable[[Tensor], Tensor] | None = None
     _first: Tensor | None = field(default=None, init=False)
 
     def logits(self, index: int) -> Tensor:
@@ -63,9 +65,10 @@ class TrainingStep:
         return logits
 
     def label_loss(self, index: int, logits: Tensor) -> Tensor:
-        """Cross entropy with the labels, smoothed and weighted as the recipe says: a scalar."""
+        """Cross entropy with the labels, smoothed and weighted as the recipe says, and with its [teacher]: a scalar."""
         smoothing = self.recipe.label_smoothing if self._regularised(index) else 0.0
-        return label_loss(logits, self.labels, smoothing, self.class_weights)
+        loss = label_loss(logits, self.labels, smoothing, self.class_weights)
+        return loss if self.taught is None else loss + self.taught(logits)
 
     def teacher_targets(self) -> Tensor | None:
         """The frozen teacher's probabilities [N, classes], where the phase has one."""

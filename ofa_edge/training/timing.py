@@ -19,6 +19,7 @@ from ofa_edge.supernet.evaluate import measure
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.training.plan import RunPlan
 from ofa_edge.training.recipe import Recipe
+from ofa_edge.training.teacher import Teacher
 from ofa_edge.training.trainer import Trainer
 
 STEPS = 3  # timed in each phase, after one that warms up
@@ -48,7 +49,14 @@ class Estimate:
 
 
 def estimate(
-    recipe: Recipe, space: Space, train: Images, calibration: Images, measured: int, *, device: str = "cpu"
+    recipe: Recipe,
+    space: Space,
+    train: Images,
+    calibration: Images,
+    measured: int,
+    *,
+    device: str = "cpu",
+    teacher: Teacher | None = None,
 ) -> Estimate:
     """Time a recipe on this machine, in one process. Nothing is kept of the steps.
 
@@ -59,9 +67,10 @@ def estimate(
         calibration: images that subnets are calibrated on.
         measured: images that go through a random subnet when all is measured, those of its calibration included.
         device: torch device of the training; measurements run on the CPU.
+        teacher: that the recipe's [teacher] names.
     """
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(recipe, space, train, Path(folder), device)
+        trainer = Trainer(recipe, space, train, Path(folder), device, teacher=teacher)
         timed = [_phase_seconds(trainer.time_step, trainer.plan, index) for index in range(len(trainer.plan.phases))]
         net = trainer.net.to("cpu")
     return Estimate(

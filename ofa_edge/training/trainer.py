@@ -1,7 +1,9 @@
 """The trainer of supernets: runs a recipe's phases, each step over several subnets whose gradients are summed."""
 
+import dataclasses
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,6 +28,7 @@ from ofa_edge.training.plan import PhasePlan, passes, plan_run
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.run import Progress, Run
 from ofa_edge.training.step import StepFunction, TrainingStep, recipe_step, step_identity
+from ofa_edge.training.teacher import Lessons, Teacher
 
 TEACHER = "teacher.safetensors"
 
@@ -52,6 +55,7 @@ class Trainer:
         step_function: computes the gradients of a step; by default as the recipe says. What a run is expected to cost
             is the recipe's in any case.
         start: what the run begins with, in place of random weights; of the same space, and trained in place.
+        teacher: that the recipe's [teacher] names.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Trainer:
         log_every: int | None = None,
         step_function: StepFunction = recipe_step,
         start: Supernet | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.recipe, self.space, self.folder, self.device = recipe, space, folder, torch.device(device)
         self.world, self.after_phase, self.step_function = world or World(), after_phase, step_function
@@ -88,7 +93,8 @@ class Trainer:
             for norm in self.net.residual_norms():
                 torch.nn.init.zeros_(norm.weight)
         synchronise(self.net, self.world.group)
-        self.teacher: nn.Module | None = None
+        self.lessons = None if teacher is None else Lessons(teacher, train)
+        self.teacher: nn.Module | None = None  # the frozen full network of phases that learn from it
         optimizer = make_optimizer(
             self.net, recipe.momentum, recipe.weight_decay, layer_shares(space, recipe.layer_decay)
         )
@@ -107,6 +113,11 @@ class Trainer:
     def total_steps(self) -> int:
         """Steps of the whole run."""
         return self.plan.steps
+
+    @property
+    def state(self) -> Supernet:
+        """The supernet, as it is after the steps done."""
+        return self.net
 
     @property
     def checkpoint(self) -> Path:
@@ -148,8 +159,14 @@ class Trainer:
         self._prepare(part, step)
         rng = self.batches.generator(step)
         resolution = int(rng.choice(part.resolutions()))
-        x, labels = self.batches.get(step, resolution, rng)
-        x, labels = x.to(self.device), labels.to(self.device)
+        pixels, rows = self.batches.views(step, resolution, rng)
+        x, labels = (
+            self.batches.normalised(pixels, resolution).to(self.device),
+            self.batches.labels[rows].to(self.device),
+        )
+        taught = None
+        if self.lessons is not None:
+            taught = partial(self.lessons.loss, answers=self.lessons.answers(pixels, rows).to(self.device))
         subnets = [part.subnet(choice, resolution, rng) for choice in part.phase.subnets]
         noise_seed = int(rng.integers(2**62))
 
@@ -157,7 +174,7 @@ class Trainer:
         set_learning_rate(self._run.optimizer, lr)
         self.net.train()
         self._run.optimizer.zero_grad()
-        batch = self._batch(part, step, x, labels, subnets, noise_seed)
+        batch = dataclasses.replace(self._batch(part, step, x, labels, subnets, noise_seed), taught=taught)
         losses = list(self.step_function(batch))
         self.world.average_gradients(self.net.parameters())
         clip_gradients(self.net, self.recipe.clip_norm, self.recipe.clip_value)

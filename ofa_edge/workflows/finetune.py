@@ -1,7 +1,8 @@
 """Fine-tuning: a subnet of a supernet, trained on by itself, becomes a package of one network that `build` takes."""
 
+import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +14,12 @@ from pydantic import ValidationError
 from torch import nn
 
 from ofa_edge import __version__, cost
+from ofa_edge.data.dataset import Images
+from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.data.review import FEW
 from ofa_edge.errors import ConfigError, GateError, UnsupportedError
 from ofa_edge.files import sha256_file, write_bytes, write_json
-from ofa_edge.metrics import PairedDrop, argmax, paired_drop
+from ofa_edge.metrics import PairedDrop, argmax, balanced_accuracy, paired_drop
 from ofa_edge.records.licences import LICENCES, handed_on
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Subnet
@@ -28,10 +32,16 @@ from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.claim import IDENTITY, RunIdentity, claim_run
 from ofa_edge.training.distributed import World
 from ofa_edge.training.package_data import CALIBRATION_IMAGES, TrainingData
+from ofa_edge.training.recipe import TeacherRecipe
 from ofa_edge.training.run import Progress
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
+from ofa_edge.training.stopping import facts_of as stopping_facts
+from ofa_edge.training.stopping import train_watched
+from ofa_edge.training.teacher import Teacher
 from ofa_edge.vocabulary import PRECISIONS
+from ofa_edge.workflows.build.base import ModelOptions
 from ofa_edge.workflows.int8_form import calibrated_form
+from ofa_edge.workflows.teacher import facts_of, read_teacher, require_same
 
 FACTS = zoo.FINETUNED
 QAT = "int8"
@@ -42,7 +52,7 @@ def finetune_recipe(data: TrainingData, **given: Any) -> SingleRecipe:
     """How a subnet is trained on: as its supernet was, but for what is given and not None.
 
     Raises:
-        ConfigError: a value out of its range.
+        ConfigError: a value out of its range, or early stopping by too few images.
         UnsupportedError: quantisation-aware training for another precision than int8.
     """
     given = {key: value for key, value in given.items() if value is not None}
@@ -52,12 +62,30 @@ def finetune_recipe(data: TrainingData, **given: Any) -> SingleRecipe:
             f"{QAT} is the precision whose ranges are settled before it runs: {_why_not(given['qat'])}",
             f"--qat {QAT}, or leave it out",
         )
+    classes = len(data.class_counts)
+    if "patience" in given and ("qat" in given or len(data.held_out) < FEW * classes):
+        why = f"{len(data.held_out)} held-out images of {classes} classes, and {FEW} a class are wanted to choose by"
+        raise ConfigError(
+            "cannot stop early", "--qat follows ranges to its end" if "qat" in given else why, "leave --patience out"
+        )
     values = {"batch": data.batch, **(QAT_DEFAULTS if "qat" in given else {}), **given}
     try:
         return SingleRecipe(augment=data.augment, balance=data.balance, **values)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"bad --{first['loc'][0]}", first["msg"], "ofa-edge finetune --help") from error
+
+
+def tuning_teacher(
+    options: ModelOptions | None, data: TrainingData, classes: Sequence[str], weight: float | None
+) -> Teacher | None:
+    """The teacher of a subnet's training, if one is given; `weight` of its answers, 1 by default."""
+    if options is None:
+        return None
+    if weight == 0:
+        raise ConfigError("--teacher with --distill 0", "its answers would not count", "leave one of them out")
+    recipe = TeacherRecipe() if weight is None else TeacherRecipe(weight=weight)
+    return read_teacher(options, data.train, data.test, classes, recipe)
 
 
 def _why_not(precision: str) -> str:
@@ -75,14 +103,16 @@ def finetune(
     *,
     device: str = "cpu",
     world: World | None = None,
+    teacher: Teacher | None = None,
     allow_drop: bool = False,
     accept_code: bool = False,
     on_step: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Train a subnet by itself in `folder`, which then is a package of one network for `--supernet`.
 
-    It starts from the supernet's weights, calibrated, and learns the labels and, with `recipe.distill`, the predictions
-    of the supernet's largest net. The same run (`RunIdentity`) found in the folder is continued.
+    It starts from the supernet's weights, calibrated, and learns the labels and the answers of `teacher`; without one,
+    with `recipe.distill`, the predictions of the supernet's largest net. The same run (`RunIdentity`) found in the
+    folder is continued.
 
     With `recipe.qat` its int8 form is trained and judged, before and after, in the ranges that the artifact takes over.
 
@@ -97,6 +127,7 @@ def finetune(
         folder: the run's.
         device: torch device of the training; measurements run on the CPU.
         world: the processes of the run, this one alone by default.
+        teacher: that the recipe names, if it does.
         allow_drop: write the network whatever became of its accuracy.
         accept_code: go on with a run that other code began.
         on_step: told of each step.
@@ -109,6 +140,10 @@ def finetune(
         OutputError: the folder holds another run.
     """
     world = world or World()
+    require_same(recipe.teacher, teacher)
+    require_alone(recipe, world)
+    if recipe.folds:
+        raise ConfigError("--folds without --new-head", "they choose how long a new head is trained", "leave it out")
     supernet = package.load()
     facts = run_facts(package, subnet, recipe)
     identity: dict[str, Any] = {}
@@ -126,12 +161,12 @@ def finetune(
     model = form or net
     exact = [right(net)] if world.first and form else []
     before = right(model) if world.first else None
-    teacher = None
-    if recipe.distill:
-        teacher = extract_calibrated(supernet, supernet.space.largest(subnet.resolution), calibration, sizes)
-    trainer = SingleTrainer(model, recipe, data.train, sizes, folder, teacher=teacher, device=device, world=world)
+    teaching: StaticNet | Teacher | None = teacher
+    if teacher is None and recipe.distill:
+        teaching = extract_calibrated(supernet, supernet.space.largest(subnet.resolution), calibration, sizes)
+    trainer = SingleTrainer(model, recipe, data.train, sizes, folder, teacher=teaching, device=device, world=world)
     trainer.resume()
-    trainer.run(on_step)
+    run_single(trainer, recipe, calibration, data.held_out, sizes, on_step)
     model.to("cpu")
     if before is None:
         return {}
@@ -143,6 +178,8 @@ def finetune(
         "version": __version__,
         **facts,
         IDENTITY: identity,
+        **facts_of(teacher),
+        **stopping_facts(folder, recipe.patience),
         "macs": cost.macs(package.space, subnet),
         "test_images": len(data.test),
         "top1_before": round(float(before.mean()), 4),
@@ -159,13 +196,40 @@ def finetune(
     return figures
 
 
+def run_single(
+    trainer: SingleTrainer,
+    recipe: SingleRecipe,
+    calibration: Images,
+    held_out: Images,
+    sizes: Preprocessing,
+    on_step: Callable[[Progress], None],
+) -> None:
+    """Train a network to the end of its run, or to its best on held-out images."""
+    if recipe.patience is None:
+        trainer.run(on_step)
+        return
+
+    def score(model: nn.Module) -> float:
+        net = recalibrate_bn(copy.deepcopy(trainer.net).to("cpu"), batches(calibration, sizes))
+        return balanced_accuracy(logits(net, held_out, sizes), held_out.labels)
+
+    train_watched(trainer, 0, recipe.patience, score, on_step)
+
+
+def require_alone(recipe: SingleRecipe, world: World) -> None:
+    """Raise ConfigError for several processes where images that are not trained on are to choose: one measures."""
+    if world.size > 1 and (recipe.patience is not None or recipe.folds):
+        name = "folds" if recipe.folds else "patience"
+        raise ConfigError(f"--{name} in {world.size} processes", "one process measures", "without torchrun")
+
+
 def run_facts(package: SupernetPackage, subnet: Subnet, recipe: SingleRecipe) -> dict[str, Any]:
     """What decides a run on one subnet besides its images, as JSON values."""
     return {
         "subnet": subnet.config(),
         "supernet": package.space.hash,
         "supernet_weights_sha256": sha256_file(package.weights) if package.weights else None,
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.deciding,
     }
 
 

@@ -1,22 +1,27 @@
 """One subnet of a supernet for classes of the user's own: another head, training, and a package of one network."""
 
+import copy
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ofa_edge import __version__, cost
-from ofa_edge.data.dataset import Dataset
+from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
-from ofa_edge.data.review import review_set
-from ofa_edge.errors import TrainingError
+from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.data.review import FEW, review_set
+from ofa_edge.errors import ConfigError, TrainingError
 from ofa_edge.files import sha256_file
 from ofa_edge.metrics import balanced_accuracy, top1
-from ofa_edge.space import Subnet
+from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.adapt import Kept, Pixels, adapt, adapted_space
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
@@ -25,12 +30,16 @@ from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.claim import IDENTITY, RunIdentity, claim_run
 from ofa_edge.training.distributed import World
-from ofa_edge.training.head import fit_head
+from ofa_edge.training.head import RIDGE, fit_head
 from ofa_edge.training.package_data import CALIBRATION_IMAGES, TrainingData, recipe_facts
 from ofa_edge.training.recipe import AugmentRecipe
 from ofa_edge.training.run import Progress
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
-from ofa_edge.workflows.finetune import FACTS, run_facts, write_network
+from ofa_edge.training.stopping import facts_of as stopping_facts
+from ofa_edge.training.teacher import Teacher
+from ofa_edge.workflows.finetune import FACTS, require_alone, run_facts, run_single, write_network
+from ofa_edge.workflows.out_of_fold import FOLDS, cross_validate
+from ofa_edge.workflows.teacher import facts_of, require_same
 
 _HELD_OUT_SHARE = 10  # one in so many images
 _LEAST_STEPS = 400
@@ -54,10 +63,64 @@ def new_head_data(package: SupernetPackage, folder: Path) -> tuple[Dataset, Trai
 
 
 def new_head_epochs(data: TrainingData, recipe: SingleRecipe) -> SingleRecipe:
-    """The recipe, lengthened where a small set would give few steps."""
+    """The recipe, lengthened where a small set would give few steps, cross-validated where a class has few images.
+
+    Raises:
+        ConfigError: one fold, or folds beside early stopping.
+    """
     per_epoch = max(1, len(data.train) // recipe.batch)
     epochs = max(recipe.epochs, _LEAST_STEPS / per_epoch)
-    return recipe.model_copy(update={"epochs": epochs, "distill": 0.0})
+    folds = recipe.folds
+    if folds is None:
+        folds = FOLDS if min(data.class_counts) < FEW and recipe.patience is None else 0
+    if folds == 1 or (folds and recipe.patience is not None):
+        why = "a part is answered by a network trained on the others" if folds == 1 else "both choose the length"
+        raise ConfigError(f"--folds {folds}{' with --patience' if folds > 1 else ''}", why, "--folds 4, or --folds 0")
+    return recipe.model_copy(update={"epochs": epochs, "distill": 0.0, "folds": folds})
+
+
+@dataclass
+class _Making:
+    """How a subnet gets its head and is trained (`Procedure`); what was done to its weights, in words, in `changes`."""
+
+    package: SupernetPackage
+    space: Space
+    subnet: Subnet
+    labels: tuple[str, ...]
+    keep_classes: bool
+    sizes: Preprocessing
+    recipe: SingleRecipe
+    teacher: Teacher | None
+    device: str
+    world: World
+    changes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def _old(self) -> StaticNet:
+        return self.package.load().extract(self.subnet)
+
+    def headed(self, images: Images, ridge: float) -> StaticNet:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.recipe.seed)
+            net = StaticNet(self.space, self.subnet)
+        kept = Kept.of(self.labels, self.package.labels, wanted=self.keep_classes)
+        pixels = Pixels(self.package.mean, self.package.std)
+        self.changes = adapt(self._old, net, pixels, self.space.in_channels, kept)
+        recalibrate_bn(net, batches(images.sample(CALIBRATION_IMAGES), self.sizes))
+        fit_head(net, images, self.sizes, kept.rows.keys(), ridge)
+        return net
+
+    def trainer(self, net: StaticNet, images: Images, folder: Path) -> SingleTrainer:
+        made = SingleTrainer(
+            net, self.recipe, images, self.sizes, folder, teacher=self.teacher, device=self.device, world=self.world
+        )
+        made.resume()
+        return made
+
+    def answers(self, net: StaticNet, seen: Images, images: Images) -> NDArray[np.float32]:
+        copied = copy.deepcopy(net).to("cpu")
+        recalibrate_bn(copied, batches(seen.sample(CALIBRATION_IMAGES), self.sizes))
+        return logits(copied, images, self.sizes)
 
 
 def tune_new_head(
@@ -72,25 +135,28 @@ def tune_new_head(
     keep_classes: bool = False,
     device: str = "cpu",
     world: World | None = None,
+    teacher: Teacher | None = None,
     accept_code: bool = False,
     on_step: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Give a subnet another head and train it in `folder`, which then is a package of one network for `--supernet`.
 
     The head begins as the best linear one on the training images (ridge regression on the subnet's own features), but
-    for rows that are kept. The same run found in the folder is continued.
+    for rows that are kept. With `recipe.folds` cross-validation chooses its ridge and how long is trained, and held-out
+    images are trained on as well. The same run found in the folder is continued.
 
     Args:
         package: the supernet.
         subnet: of its space.
         data: of the new classes.
         labels: their names, by number.
-        recipe: how it is trained; nothing is distilled, since no network knows the classes yet.
+        recipe: how it is trained; from the supernet nothing is distilled, since it does not know the classes yet.
         folder: the run's.
         dataset: what the data are called.
         keep_classes: classes that both have by name keep their rows of the head.
         device: torch device of the training; measurements run on the CPU.
         world: the processes of the run, this one alone by default.
+        teacher: that the recipe names, if it does.
         accept_code: go on with a run that other code began.
         on_step: told of each step.
 
@@ -102,6 +168,8 @@ def tune_new_head(
         TrainingError: the training diverged: no network is written.
     """
     world = world or World()
+    require_same(recipe.teacher, teacher)
+    require_alone(recipe, world)
     channels = int(data.train.pixels.shape[3])
     space = adapted_space(package.space, len(labels), channels)
     pixels = Pixels(package.mean, package.std)
@@ -116,17 +184,18 @@ def tune_new_head(
         own = RunIdentity.of(facts, moved.labels, data.train, data.held_out, data.test)
         identity = claim_run(folder, FACTS, facts, own, accept_code=accept_code)
     sizes = moved.preprocessing(subnet.resolution)
-    calibration = data.train.sample(CALIBRATION_IMAGES)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        net = StaticNet(space, subnet)
-    kept = Kept.of(labels, package.labels, wanted=keep_classes)
-    changes = adapt(package.load().extract(subnet), net, pixels, channels, kept)
-    recalibrate_bn(net, batches(calibration, sizes))
-    fit_head(net, data.train, sizes, kept.rows.keys())
-    trainer = SingleTrainer(net, recipe, data.train, sizes, folder, device=device, world=world)
-    trainer.resume()
-    trainer.run(on_step).to("cpu")
+    making = _Making(package, space, subnet, tuple(labels), keep_classes, sizes, recipe, teacher, device, world)
+    train, found = data.train, None
+    if recipe.folds:
+        train = train.joined(data.held_out)
+        found = cross_validate(making, train, recipe.folds, recipe.seed, folder, on_step)
+    net = making.headed(train, found.ridge if found else RIDGE)
+    trainer, calibration = making.trainer(net, train, folder), train.sample(CALIBRATION_IMAGES)
+    if found is None:
+        run_single(trainer, recipe, calibration, data.held_out, sizes, on_step)
+    else:
+        trainer.run(on_step, stop_at=round(found.share * trainer.total_steps))
+    net.to("cpu")
     if not world.first:
         return {}
     recalibrate_bn(net, batches(calibration, sizes))
@@ -137,7 +206,10 @@ def tune_new_head(
         "version": __version__,
         **facts,
         IDENTITY: identity,
-        "changes": changes,
+        **facts_of(teacher),
+        **stopping_facts(folder, recipe.patience),
+        **({} if found is None else {"out_of_fold": found.facts}),
+        "changes": making.changes,
         "macs": cost.macs(space, subnet),
         "expected_macs": trainer.expected_macs,
         "test_images": len(data.test),

@@ -20,6 +20,7 @@ from ofa_edge.metrics import METRICS, Metric, argmax, confusion, recalls, spearm
 from ofa_edge.records.licences import LICENCES, handed_on
 from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
+from ofa_edge.supernet.evaluate import measure as measure_subnet
 from ofa_edge.supernet.evaluate import subnet_logits
 from ofa_edge.supernet.header import read_weights_file
 from ofa_edge.supernet.network import Supernet
@@ -33,12 +34,17 @@ from ofa_edge.training.plan import PhasePlan
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.run import LOG, Progress
 from ofa_edge.training.step import StepFunction, recipe_step, step_identity
+from ofa_edge.training.stopping import facts_of as stopping_facts
+from ofa_edge.training.stopping import train_watched
+from ofa_edge.training.teacher import Teacher
 from ofa_edge.training.timing import Estimate, estimate
 from ofa_edge.training.trainer import Trainer
 from ofa_edge.training.transfer import Begun, begin, facts_of, settled
 from ofa_edge.workflows.accuracy_predictor import MIN_PAIRS, measure_and_fit, prior_of
+from ofa_edge.workflows.teacher import facts_of as teacher_facts
+from ofa_edge.workflows.teacher import require_same
 
-TEST_IMAGES = 2000
+TEST_IMAGES, WATCHED_IMAGES = 2000, 1000  # at most: of a test, and of each measurement during a run
 RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"
 Report = Callable[[str, int, int], None]  # stage, done, total
 
@@ -76,6 +82,7 @@ def train(
     step_function: StepFunction = recipe_step,
     start: SupernetPackage | None = None,
     begun: Begun | None = None,
+    teacher: Teacher | None = None,
     on_step: Callable[[Progress], None] = lambda _: None,
     on_stage: Report = lambda stage, done, total: None,
 ) -> dict[str, Any]:
@@ -91,6 +98,7 @@ def train(
         step_function: computes the gradients of a step, in place of what the recipe says; recorded by its source.
         start: the supernet that the recipe's [start] names.
         begun: what `begin` made of it, where a caller has that already; it is trained in place.
+        teacher: that the recipe's [teacher] names.
         on_step: told of each training step.
         on_stage: told of each measurement: stage, done, total.
 
@@ -102,6 +110,7 @@ def train(
         raise ConfigError(
             "a start without its supernet", f"[start] of '{recipe.name}'", "--from SUPERNET, or no [start]"
         )
+    require_same(recipe.teacher, teacher)
     if start is not None:
         recipe = settled(recipe, start, data)
     resolved = resolve(recipe, data, world.size)
@@ -128,9 +137,10 @@ def train(
             after_phase,
             step_function=step_function,
             start=None if begun is None else begun.net,
+            teacher=teacher,
         )
         trainer.resume()
-        supernet = trainer.run(on_step).to("cpu")
+        supernet = _trained(trainer, recipe, calibration, held_out, on_step).to("cpu")
         if identity is not None:
             save_weights(folder, supernet, recipe, data, identity)
     if identity is None:
@@ -162,6 +172,8 @@ def train(
         "run": identity.digest,
         "seed": recipe.seed,
         **facts_of(recipe, begun),
+        **teacher_facts(teacher),
+        **stopping_facts(folder, recipe.patience),
         "measure": measure.model_dump(mode="json"),
         "space_hash": space.hash,
         "weights_sha256": weights_sha256,
@@ -177,13 +189,33 @@ def train(
     return figures
 
 
-def estimate_run(recipe: Recipe, data: Dataset, device: str = "cpu") -> Estimate:
+def _trained(
+    trainer: Trainer, recipe: Recipe, calibration: Images, held_out: Images, on_step: Callable[[Progress], None]
+) -> Supernet:
+    """The supernet at the end of its run, or at its best on held-out images."""
+    if recipe.patience is None:
+        return trainer.run(on_step)
+    watched = held_out.sample(WATCHED_IMAGES)
+    space, sizes = trainer.space, recipe.preprocessing(trainer.space.resolutions[-1])
+
+    def score(net: Supernet) -> float:
+        ends = [pick(space.resolutions[-1]) for _, pick in _ends(space)]
+        return float(np.mean([measure_subnet(net, each, calibration, watched, sizes, "balanced") for each in ends]))
+
+    last = trainer.plan.phases[-1]
+    train_watched(trainer, last.start, recipe.patience, score, on_step)
+    trainer.after_phase(last, trainer.net)  # of the state that is written, wherever the run ended
+    return trainer.net
+
+
+def estimate_run(recipe: Recipe, data: Dataset, device: str = "cpu", teacher: Teacher | None = None) -> Estimate:
     """How long `train` would take on this machine, by a few timed steps of one process. Nothing is written.
 
     Args:
         recipe: resolved.
         data: the data set that it names.
         device: torch device of the training.
+        teacher: that the recipe's [teacher] names.
     """
     space, measure = recipe.make_space(len(data.class_names)), recipe.measure
     train_images, calibration, held_out, test = _parts(recipe, data)
@@ -191,7 +223,7 @@ def estimate_run(recipe: Recipe, data: Dataset, device: str = "cpu") -> Estimate
     logged = 2 * len(recipe.phases)
     measured = measure.pairs * (len(calibration) + len(held_out)) + tested * (len(calibration) + len(test))
     measured += logged * (len(calibration) + min(len(held_out), TEST_IMAGES))
-    return estimate(recipe, space, train_images, calibration, measured, device=device)
+    return estimate(recipe, space, train_images, calibration, measured, device=device, teacher=teacher)
 
 
 def _parts(recipe: Recipe, data: Dataset) -> tuple[Images, Images, Images, Images]:

@@ -4,7 +4,7 @@ ONNX Runtime is asked, not the file: what it says of its shapes may be free or m
 likely run it there, so its answers there are what everything that is made of it is held against.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,19 @@ class Given:
         Raises:
             ModelFileError: ONNX Runtime cannot run it.
         """
+        return np.concatenate([*map(self.opened(), inputs)])
+
+    def opened(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """What answers one input at a time, [...] -> [1, values], as `answers` does: for who asks again and again.
+
+        Several threads may ask at once. Raises ModelFileError, then and now.
+        """
         session = _session(self.path)
-        rows = [in_a_row(_run(session, self.path, self.outputs, self._feed(each))) for each in inputs]
-        return np.concatenate(rows).astype(np.float32)
+
+        def answer(row: NDArray[np.float32]) -> NDArray[np.float32]:
+            return in_a_row(_run(session, self.path, self.outputs, self._feed(row))).astype(np.float32)
+
+        return answer
 
     def zeros(self) -> dict[str, NDArray[Any]]:
         """A sample of nothing, as ONNX Runtime takes it."""
