@@ -1,4 +1,5 @@
 import contextlib
+import copy
 import dataclasses
 
 import pytest
@@ -19,6 +20,13 @@ def verdicts(gate, outcome):
 
 
 @pytest.mark.parametrize("quantised", [False, True])
+def framed():
+    """A network whose pictures are framed as timm does it."""
+    network = copy.deepcopy(facts()["network"])
+    network["inputs"][0]["preprocessing"]["framing"] = {"filter": "bicubic", "share": 0.9}
+    return {"network": network}
+
+
 def test_a_sound_build(tmp_path, quantised):
     build = make_build(tmp_path / "out", quantised=quantised)
     entry = check_build(build).entry
@@ -63,6 +71,7 @@ def test_a_runtime_that_the_app_does_not_have_is_refused(tmp_path):
     ("changes", "error", "words"),
     [
         ({"target": target("fp32", arch="x86_64")}, UnsupportedError, "built for x86_64"),
+        (framed(), UnsupportedError, "brings pictures into their frame in one way"),
         ({"verdicts": verdicts("parity", "fail")}, GateError, "not verified"),
         ({"verdicts": verdicts("accuracy", "fail")}, GateError, "not verified"),
         ({"verdicts": verdicts("accuracy", "inconclusive")}, GateError, "not verified"),

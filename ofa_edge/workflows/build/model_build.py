@@ -8,6 +8,7 @@ from pathlib import Path
 from ofa_edge.builds import MODEL
 from ofa_edge.cache import StageCache
 from ofa_edge.errors import ConfigError
+from ofa_edge.export.onnx.pieces import in_pieces
 from ofa_edge.files import write_json
 from ofa_edge.latency.onnx_operators import read_operators
 from ofa_edge.network import Network, Origin
@@ -43,7 +44,6 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
     given, test = plan.given, plan.data.test
     shapes = [each.given_shape for each in given.inputs]
     inputs = {"model": given.digest, "shapes": shapes, "outputs": given.outputs}
-    outputs = tuple((each.name, each.shape) for each in plan.interface.outputs)
     preprocessing = plan.interface.inputs[0].preprocessing
     answers = answers_of(
         runner,
@@ -52,14 +52,17 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
         ("onnxruntime",),
         lambda: given.answers(plan.interface.apply(test)),
     )
+    answers = in_pieces(answers, plan.pieces)
     require_finite(answers, f"{given.path.name}, on {len(test)} inputs")
 
     def produce(folder: Path) -> None:
         from ofa_edge.export.onnx.prepare import prepare
 
-        write_json(folder / CHANGES, prepare(given, folder / MODEL, outputs))
+        write_json(folder / CHANGES, prepare(given, folder / MODEL, plan.pieces))
 
-    entry = runner.run("prepare", {**inputs, "prepared": outputs}, ("onnx", "onnxsim"), produce)
+    entry = runner.run(
+        "prepare", {**inputs, "pieces": [each.to_json() for each in plan.pieces]}, ("onnx", "onnxsim"), produce
+    )
     changes = tuple(json.loads(entry.path(CHANGES).read_bytes()))
     macs, params = _counted(entry.path(MODEL))
     origin = Origin("file", given.path.name, trained=True)
