@@ -1,5 +1,4 @@
 import contextlib
-import copy
 import dataclasses
 
 import pytest
@@ -10,6 +9,7 @@ from ofa_edge.bundle.check import check_build
 from ofa_edge.errors import ConfigError, GateError, OfaEdgeError, UnsupportedError, UsageError
 from ofa_edge.files import sha256_file
 from ofa_edge.records.network import SubnetRecord, SupernetRecord
+from ofa_edge.schema import changed
 from ofa_edge.space import Subnet
 
 
@@ -19,14 +19,14 @@ def verdicts(gate, outcome):
     )
 
 
-@pytest.mark.parametrize("quantised", [False, True])
 def framed():
     """A network whose pictures are framed as timm does it."""
-    network = copy.deepcopy(facts()["network"])
-    network["inputs"][0]["preprocessing"]["framing"] = {"filter": "bicubic", "share": 0.9}
-    return {"network": network}
+    given = facts()["network"]
+    said = {**given.inputs[0].preprocessing, "framing": {"filter": "bicubic", "share": 0.9}}
+    return {"network": changed(given, inputs=(changed(given.inputs[0], preprocessing=said),))}
 
 
+@pytest.mark.parametrize("quantised", [False, True])
 def test_a_sound_build(tmp_path, quantised):
     build = make_build(tmp_path / "out", quantised=quantised)
     entry = check_build(build).entry
