@@ -38,6 +38,8 @@ FORMS: tuple[Form, ...] = typing.get_args(Form)
 ScoreName = Literal["top-1", "mAP", "mIoU"]
 Fit = Literal["crop", "squeeze", "letterbox"]
 FITS: tuple[Fit, ...] = typing.get_args(Fit)
+Filter = Literal["bilinear", "bicubic"]
+FILTERS: tuple[Filter, ...] = typing.get_args(Filter)
 Suppression = Literal["outside", "inside"]
 
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]

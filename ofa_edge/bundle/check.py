@@ -75,6 +75,13 @@ def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool
             f"{folder}: {', '.join(f'{each.name} {list(each.shape)}, {each.task}' for each in outputs)}",
             "bundle a build of one row of logits (--task classify)",
         )
+    said = manifest.network.inputs[0].preprocessing or {}
+    if "framing" in said:
+        raise UnsupportedError(
+            "the app brings pictures into their frame in one way: the middle square, by a triangle filter",
+            f"{folder}: the network was evaluated with {said['framing']}",
+            "leave out the file's pretrained_cfg (or the config.json beside it) and give --mean and --std",
+        )
     verified = _proved(folder, manifest, allow_unverified)
     artifact, listed = (_output(folder, manifest, role) for role in ("artifact", "labels"))
     model, labels = ((folder / record.path).read_bytes() for record in (artifact, listed))

@@ -93,19 +93,22 @@ def build_command(
 ) -> int:
     """Search, extract, export, convert and verify a network for one target, or those of a fleet.
 
-    With --model FILE.onnx nothing is searched for: the file's network is converted and verified.
+    With --model FILE.onnx nothing is searched for: the file's network is converted and verified, for one target or for
+    each of a fleet.
     """
     del resume  # the cache always resumes; the option exists so that the hint of an interrupted build can be pasted
     from ofa_edge.cache import StageCache, default_root
     from ofa_edge.cli.fleet import build_fleet_command, require_one
-    from ofa_edge.errors import UnsupportedError
+    from ofa_edge.cli.model_fleet import build_model_fleet_command
     from ofa_edge.workflows.build.base import BuildOptions
     from ofa_edge.workflows.build.run import plan_build, run_build
 
     constraints, model = take_constraints(options), take_model(options)
     require_one(options["target"], fleet, max_models, options["latency_ms"])
     if fleet is not None and model is not None:
-        raise UnsupportedError("--fleet with --model", "a fleet is searched for", "--target NAME --model FILE for each")
+        del options["target"]
+        given = BuildOptions(target="", constraints=constraints, model=model, **options)
+        return _exit_code(build_model_fleet_command(fleet, max_models, as_json, dry_run, given))
     if fleet is not None:
         del options["target"]
         return _exit_code(

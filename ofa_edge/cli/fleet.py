@@ -62,7 +62,7 @@ def build_fleet_command(
     if as_json:
         print_json([manifest.model_dump(mode="json") for manifest in manifests])
     else:
-        click.echo(_built(manifests, [plan.out for plan in plans]))
+        click.echo(built_text(manifests, [plan.out for plan in plans]))
     return manifests
 
 
@@ -151,24 +151,27 @@ def fleet_json(fleet: "Fleet") -> dict[str, Any]:
     }
 
 
-def _built(manifests: "list[Manifest]", folders: list[Path]) -> str:
-    rows = [["target", "subnet", "predicted ms", "top-1", "", "from cache", "folder"]]
+def built_text(manifests: "list[Manifest]", folders: list[Path]) -> str:
+    """What was built for each target, and where it is."""
+    metric = manifests[0].ladder[0].metric
+    rows = [["target", "network", "predicted ms", metric, "", "from cache", "folder"]]
     for manifest, folder in zip(manifests, folders, strict=True):
-        top1 = next((rung.top1 for rung in reversed(manifest.ladder) if rung.top1 is not None), None)
+        accuracy = next((rung.accuracy for rung in reversed(manifest.ladder) if rung.accuracy is not None), None)
         cached = sum(stage.cached for stage in manifest.stages)
         rows.append(
             [
                 manifest.target.name,
                 manifest.network_id,
                 "-" if manifest.prediction is None else f"{manifest.prediction.ms:.3g}",
-                "-" if top1 is None else f"{100 * top1:.2f}",
+                "-" if accuracy is None else f"{100 * accuracy:.2f}",
                 outcome(manifest.outcome),
                 f"{cached} of {len(manifest.stages)} stages",
                 f"{folder}/",
             ]
         )
     models = len({manifest.network_id for manifest in manifests})
+    what = "network" if manifests[0].subnet is None else "subnet"
     return (
-        f"{table(rows, right=(2, 3))}\n\n{len(manifests)} targets, {models} subnet{'' if models == 1 else 's'}\n"
+        f"{table(rows, right=(2, 3))}\n\n{len(manifests)} targets, {models} {what}{'' if models == 1 else 's'}\n"
         f"{next_step('verify', folders[0], '--device', 'NAME')}, and so on"
     )

@@ -73,7 +73,8 @@ def read_picture(path: Path, channels: int, size: int, reading: Reading = AS_STO
         full = image.width * image.height
         tiles = getattr(image, "tile", ())
         cut = image.mode not in _WIDE_MODES and any(_SIXTEEN.search(str(tile[3])) for tile in tiles)
-        image.draft(None, (4 * size, 4 * size))
+        if reading.framing is None:
+            image.draft(None, (4 * size, 4 * size))
         with room_for(image, full):
             ImageOps.exif_transpose(image, in_place=True)
             made = square_picture(image, channels, size, reading)
@@ -88,6 +89,9 @@ def is_grey(path: Path) -> bool:
 
 def square_picture(image: Image.Image, channels: int | None, size: int, reading: Reading = AS_STORED) -> Picture:
     """A Pillow image -> its central square; `channels` None: as the image has them."""
+    if reading.framing is not None:
+        image, values = plain(image, reading)
+        return Picture(scaled(reading.framing.frame(image, size), channels, (size, size), reading), values)
     image, values = plain(middle_square(image), reading)
     return Picture(scaled(image, channels, (size, size), reading), values)
 

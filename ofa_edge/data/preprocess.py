@@ -1,4 +1,7 @@
-"""Preprocessing described as data: Python, C++ and the Android app do the same arithmetic (see `data.pixels`)."""
+"""Preprocessing described as data: Python, C++ and the Android app do the same arithmetic (see `data.pixels`).
+
+Nothing depends on an image library, but for networks evaluated with one: `framing` is what timm does with Pillow.
+"""
 
 import dataclasses
 import math
@@ -9,10 +12,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.data.framing import Framing
 from ofa_edge.data.pixels import BOXED, GREY, normalise, resize
 from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.records.interface import PictureRecord
-from ofa_edge.vocabulary import FITS, Fit
+from ofa_edge.vocabulary import FILTERS, FITS, Fit
 
 Pixels = NDArray[np.uint8]
 _ORDERS: Mapping[int, Literal["RGB", "grey"]] = {1: "grey", 3: "RGB"}
@@ -29,6 +33,7 @@ class Preprocessing:
         width: in pixels, where it is not the height.
         fit: how a picture of another shape comes into that frame: its middle square, all of it squeezed, or all of it
             with grey bars (see `data.fitted`).
+        framing: of a middle square, where it is another filter or a share of it (see `data.framing`).
     """
 
     size: int
@@ -37,9 +42,16 @@ class Preprocessing:
     std: tuple[float, ...]
     width: int | None = None
     fit: Fit = "crop"
+    framing: Framing | None = None
 
     def __post_init__(self) -> None:
-        bad = len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std, default=0) <= 0
+        framed = self.framing is None or (self.fit == "crop" and self.shape[0] == self.shape[1])
+        bad = (
+            not framed
+            or len(self.mean) != self.channels
+            or len(self.std) != self.channels
+            or min(self.std, default=0) <= 0
+        )
         if bad or min(self.shape) < 1:
             raise ConfigError(
                 "bad preprocessing",
@@ -60,6 +72,8 @@ class Preprocessing:
                 f"got {images.dtype} {list(images.shape)}, wanted uint8 [N, H, W, {self.channels}]",
                 "check the number of channels of the data against the network's",
             )
+        if self.framing is not None and images.shape[1:3] != self.shape:
+            return self.normalise(self.framing.apply(images, self.size))
         return self.normalise(resize(images, *self.shape))
 
     def normalise(self, images: Pixels) -> NDArray[np.float32]:
@@ -83,10 +97,11 @@ class Preprocessing:
             fit=self.fit,
             fill=GREY if self.fit == "letterbox" else None,
             boxed=BOXED,
+            **({} if self.framing is None else dataclasses.asdict(self.framing)),
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON; the width only where it is not the height, and the fit where it is not the middle square."""
+        """As JSON; width, fit and framing only where they are not the usual ones."""
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if value is not None and value != "crop"}
 
@@ -99,7 +114,10 @@ class Preprocessing:
             size, channels, fit = int(value["size"]), int(value["channels"]), value.get("fit", "crop")
             if fit not in FITS:
                 raise ValueError(f"no fit {fit!r}")
-            return cls(size, channels, mean, std, None if width is None else int(width), fit)
+            framing = None if (said := value.get("framing")) is None else Framing(said["filter"], float(said["share"]))
+            if framing is not None and (framing.filter not in FILTERS or not 0 < framing.share <= 1):
+                raise ValueError(f"no framing {said!r}")
+            return cls(size, channels, mean, std, None if width is None else int(width), fit, framing)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError("bad preprocessing", f"{type(error).__name__}: {error}", "rebuild the file") from error
 

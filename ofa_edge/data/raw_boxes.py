@@ -174,9 +174,8 @@ def _yolov5(described: Described, parts: Wide) -> RawBoxes:
 
 
 def _yolov8(described: Described, parts: Wide) -> RawBoxes:
-    del described
-    columns = np.concatenate(parts, axis=1)[0]
-    return RawBoxes(from_centres(columns[:4].T), columns[4:].T)
+    rows = _joined_rows([part.transpose(0, 2, 1) for part in parts], 4 + described.classes)
+    return RawBoxes(from_centres(rows[:, :4]), rows[:, 4:])
 
 
 def _yolov5_raw(described: Described, parts: Wide) -> RawBoxes:

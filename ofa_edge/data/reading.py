@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.data.framing import Framing
 from ofa_edge.data.preprocess import Pixels
 from ofa_edge.errors import ConfigError, DataError
 
@@ -27,10 +28,12 @@ class Reading:
         value_range: the values of the files that become 0 and 255, those between in proportion, those beyond clipped;
             None: the whole range of the container (0..255, 0..65535).
         channel_order: "bgr" where the files hold blue first: it is turned round.
+        framing: how a picture comes into its frame, where a given network says so; no part of a recipe.
     """
 
     value_range: tuple[float, float] | None = None
     channel_order: Order = "rgb"
+    framing: Framing | None = None
 
     def __post_init__(self) -> None:
         low, high = self.value_range or (0.0, 1.0)

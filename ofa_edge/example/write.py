@@ -36,6 +36,10 @@ class Programs:
         picture = interface.picture
         if picture is None or picture.channels not in _CHANNELS:
             return cls(why_not="the network does not take one grey or colour image")
+        if picture.filter != "triangle":
+            return cls(
+                why_not=f"its photos are framed by Pillow's {picture.filter} filter, which the examples do not do"
+            )
         given = runtime.example
         if given.python is None and given.cpp is None:
             return cls(why_not=f"there are no programs for runtime {runtime.name}")

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ofa_edge.names import RelativePath
 from ofa_edge.records.base import Finite, JsonObject, Positive, Record
-from ofa_edge.vocabulary import Fit, Task
+from ofa_edge.vocabulary import Filter, Fit, Task
 
 INTERFACE = "model.interface.json"
 ONNX_KEY = "ofa_edge.interface"  # of the entry in an ONNX file's metadata
@@ -38,7 +38,9 @@ class PictureRecord(Record):
         mean, std: by channel, of pixels 0..255.
         fit: how a photo of another shape comes into the frame.
         fill: grey of the bars of a letterbox.
-        filter: that shrinks and enlarges: a triangle, widened when shrinking, rounded half up to whole pixels.
+        filter: that shrinks and enlarges: a triangle, widened when shrinking, rounded half up to whole pixels; or
+            Pillow's of that name, where a network was evaluated with it.
+        share: of a crop's side that is kept, from the middle: it is resized to `height / share` first.
         boxed: a photo of so many times the size or more is averaged over boxes to twice the size first.
     """
 
@@ -51,7 +53,8 @@ class PictureRecord(Record):
     std: tuple[Positive, ...]
     fit: Fit
     fill: Annotated[int, Field(ge=0, le=255)] | None = None
-    filter: Literal["triangle"] = "triangle"
+    filter: Literal["triangle"] | Filter = "triangle"
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
     boxed: Size = 4
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from pathlib import Path
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
 from ofa_edge.data.preprocess import Preprocessing
+from ofa_edge.data.reading import Reading
 from ofa_edge.errors import DataError, UnsupportedError
 from ofa_edge.export.inspect.tflite_model import read_model
 from ofa_edge.records.blame import BlameRecord
@@ -46,6 +47,8 @@ def blame_file(model: Path, against: Path, data: Path | None = None, images: int
     said = read_metadata(model)
     _, size, _, channels = graph.inputs[0].shape
     preprocessing = Preprocessing(size, channels, said.mean, said.std)
+    if isinstance(said.facts.get("preprocessing"), dict):
+        preprocessing = Preprocessing.from_json(said.facts["preprocessing"])
     chosen = _images(data, said.labels, preprocessing).sample(images)
     labels = chosen.labels if said.labels and said.facts.get("trained", True) else None
     return blame(pair_of(model, against), preprocessing.apply(chosen.pixels), labels)
@@ -54,7 +57,13 @@ def blame_file(model: Path, against: Path, data: Path | None = None, images: int
 def _images(folder: Path | None, labels: tuple[str, ...], preprocessing: Preprocessing) -> Images:
     """Test images with the model's own class numbers."""
     if folder is not None:
-        data = open_dataset(IMAGE_FOLDER, folder, size=preprocessing.size, channels=preprocessing.channels)
+        data = open_dataset(
+            IMAGE_FOLDER,
+            folder,
+            size=preprocessing.size,
+            channels=preprocessing.channels,
+            reading=Reading(framing=preprocessing.framing),
+        )
         return data.in_order_of(labels).test if labels else data.test
     package = zoo.open_supernet(zoo.DEFAULT)
     if package.labels != labels or package.space.in_channels != preprocessing.channels:

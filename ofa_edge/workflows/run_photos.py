@@ -13,7 +13,9 @@ from ofa_edge.builds import Build
 from ofa_edge.data.boxes import Detections
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.fitted import Frame, read_fitted
-from ofa_edge.data.picture import SUFFIXES
+from ofa_edge.data.picture import SUFFIXES, read_picture
+from ofa_edge.data.preprocess import Pixels, Preprocessing
+from ofa_edge.data.reading import Reading
 from ofa_edge.device.access import connected, held
 from ofa_edge.device.measuring.accuracy import accuracy_pass
 from ofa_edge.device.measuring.session import open_artifact
@@ -97,7 +99,7 @@ def run_photos(folder: Path, photos: Sequence[Path], device: str = "local", top:
         why = "its outputs are features" if preprocessing is not None else "its input is no image"
         raise ConfigError("a network that says nothing of photos", f"{folder}: {why}", "ofa-edge verify runs it")
     check_runs_there(build, device)
-    read = [read_fitted(path, preprocessing.channels, preprocessing.shape, preprocessing.fit) for path in files]
+    read = [_read(path, preprocessing) for path in files]
     pixels = np.stack([each for each, _ in read])
     trial = Trial.of(build, Images(pixels, np.zeros(len(files), np.int64)))
     with connected(device, build.target, "run") as connection, held(connection) as conditions:
@@ -125,12 +127,20 @@ def _files(photos: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _labels(network: Network, row: NDArray[np.float32], frame: Frame, top: int) -> tuple[Label, ...]:
-    if network.task == "detect":
+def _read(path: Path, preprocessing: Preprocessing) -> tuple[Pixels, Frame | None]:
+    """A photo in the network's frame, and where that lies; None of a classifier's own framing, which has no places."""
+    channels, framing = preprocessing.channels, preprocessing.framing
+    if framing is not None:
+        return read_picture(path, channels, preprocessing.size, Reading(framing=framing)).pixels, None
+    return read_fitted(path, channels, preprocessing.shape, preprocessing.fit)
+
+
+def _labels(network: Network, row: NDArray[np.float32], frame: Frame | None, top: int) -> tuple[Label, ...]:
+    if network.task == "detect" and frame is not None:
         decoding = network.interface.decoding
         assert decoding is not None
         return _boxes(network, decoding.decode(row), frame, top)
-    if network.task == "segment":
+    if network.task == "segment" and frame is not None:
         output = network.interface.outputs[0]
         classes = answered_classes(row, output.shape, output.layout, output.threshold, frame.shape)
         shares = np.bincount(classes[classes >= 0], minlength=len(network.labels)) / classes.size

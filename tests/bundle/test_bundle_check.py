@@ -9,6 +9,7 @@ from ofa_edge.bundle.check import check_build
 from ofa_edge.errors import ConfigError, GateError, OfaEdgeError, UnsupportedError, UsageError
 from ofa_edge.files import sha256_file
 from ofa_edge.records.network import SubnetRecord, SupernetRecord
+from ofa_edge.schema import changed
 from ofa_edge.space import Subnet
 
 
@@ -16,6 +17,13 @@ def verdicts(gate, outcome):
     return tuple(
         item.model_copy(update={"outcome": outcome}) if item.gate == gate else item for item in facts()["verdicts"]
     )
+
+
+def framed():
+    """A network whose pictures are framed as timm does it."""
+    given = facts()["network"]
+    said = {**given.inputs[0].preprocessing, "framing": {"filter": "bicubic", "share": 0.9}}
+    return {"network": changed(given, inputs=(changed(given.inputs[0], preprocessing=said),))}
 
 
 @pytest.mark.parametrize("quantised", [False, True])
@@ -63,6 +71,7 @@ def test_a_runtime_that_the_app_does_not_have_is_refused(tmp_path):
     ("changes", "error", "words"),
     [
         ({"target": target("fp32", arch="x86_64")}, UnsupportedError, "built for x86_64"),
+        (framed(), UnsupportedError, "brings pictures into their frame in one way"),
         ({"verdicts": verdicts("parity", "fail")}, GateError, "not verified"),
         ({"verdicts": verdicts("accuracy", "fail")}, GateError, "not verified"),
         ({"verdicts": verdicts("accuracy", "inconclusive")}, GateError, "not verified"),

@@ -7,6 +7,8 @@ import pytest
 from cli_errors import check_error
 from own_networks import NAMES, save_classifier, save_folder
 
+from ofa_edge.records.manifest import read_manifest
+
 TARGET = ("--target", "host", "--runtime", "onnxruntime")
 STATISTICS = ("--mean", "127.5", "--std", "127.5")
 
@@ -73,9 +75,31 @@ def test_wrong_arguments(run, network, arguments, words):
     assert not Path("out").exists()
 
 
-def test_a_fleet_is_searched_for(run, network):
-    words = check_error(run("build", "--fleet", "pixel-4=2ms,raspberry-pi-4=3ms", "--model", network))
-    assert "--fleet with --model" in words
+def test_a_fleet_gets_one_network(run, network):
+    arguments = ("build", "--fleet", "raspberry-pi-4,raspberry-pi-5=50ms", "--model", network, "--precision", "fp32")
+    arguments += ("--device", "none", *STATISTICS)
+    code, out, _ = run(*arguments, "--dry-run")
+    assert code == 0
+    assert [words in out for words in ("raspberry-pi-4", "raspberry-pi-5", "50")] == [True] * 3
+    assert not Path("out/raspberry-pi-4/manifest.json").exists()
+    code, out, _ = run(*arguments)
+    assert code == 0
+    assert "2 targets, 1 network\n" in out
+    made = [read_manifest(Path("out") / name / "manifest.json") for name in ("raspberry-pi-4", "raspberry-pi-5")]
+    assert [each.budget_ms for each in made] == [None, 50]
+    assert [each.target.name for each in made] == ["raspberry-pi-4", "raspberry-pi-5"]
+    assert made[0].network.sha256 == made[1].network.sha256
+    shared = {stage.name for stage in made[1].stages if stage.cached}
+    assert {"run-given", "prepare", "tflite-bare"} <= shared
+    words = check_error(run(*arguments, "--max-models", "2"))
+    assert "--max-models with --model" in words
+    words = check_error(run("build", "--fleet", "raspberry-pi-4", "--model", network))
+    assert "a fleet has 2 to" in words
+    words = check_error(run("build", "--fleet", "raspberry-pi-4=fast,raspberry-pi-5", "--model", network))
+    assert "'fast' is no budget for raspberry-pi-4" in words
+    two = ("build", "--fleet", "raspberry-pi-4,raspberry-pi-5", "--model", network)
+    words = check_error(run(*two, "--runtime", "fastest"))
+    assert "with --fleet" in words
 
 
 def test_what_asks_for_a_subnet_says_that_there_is_none(run, network):

@@ -23,7 +23,10 @@ PIXELS = {"mean": (0.0,), "std": (255.0,)}  # the networks take 0..1
 
 
 def save_detector(path: Path, *, form: str = "yolov8", **metadata: str) -> Path:
-    """Write the detector, its outputs in one of the forms: "yolov8", "yolov5" or "boxes-scores"."""
+    """Write the detector, its outputs in one of the forms: "yolov8", "yolov5" or "boxes-scores".
+
+    "yolov5 joined" is joined at its end as YOLOv5's own export is, here from the grid's upper and lower half.
+    """
     area = CELL * CELL
     colour = np.zeros((2, 3, CELL, CELL), np.float32)
     for number in range(2):
@@ -58,6 +61,28 @@ def save_detector(path: Path, *, form: str = "yolov8", **metadata: str) -> Path:
         values["one"] = np.ones((1, 1, cells), np.float32)
         nodes.append(helper.make_node("Concat", ["boxes", "one", "scores"], ["joint"], "joined", axis=1))
         nodes.append(helper.make_node("Transpose", ["joint"], ["output0"], "rows", perm=[0, 2, 1]))
+        outputs = {"output0": [1, cells, 7]}
+    elif form == "yolov5 joined":
+        values["one"] = np.ones((1, 1, cells), np.float32)
+        values["widths"] = np.array([2, 2], np.int64)
+        nodes.append(helper.make_node("Concat", ["one", "scores"], ["certainty"], "certainties", axis=1))
+        for name, source, size in (("b", "boxes", 4), ("c", "certainty", 3)):
+            values[f"{name}_grid"] = np.array([1, 1, size, GRID, GRID], np.int64)
+            nodes += [
+                helper.make_node("Reshape", [source, f"{name}_grid"], [f"{name}5"], f"{name}_as_grid"),
+                helper.make_node("Transpose", [f"{name}5"], [f"{name}_map"], f"{name}_last", perm=[0, 1, 3, 4, 2]),
+                helper.make_node(
+                    "Split", [f"{name}_map"], [f"{name}0", f"{name}1"], f"{name}_halves", axis=2, num_outputs=2
+                ),
+            ]
+        values["rows"] = np.array([1, cells // 2, 7], np.int64)
+        for part in "01":
+            nodes += [
+                helper.make_node("Split", [f"b{part}", "widths"], [f"xy{part}", f"wh{part}"], f"split{part}", axis=4),
+                helper.make_node("Concat", [f"xy{part}", f"wh{part}", f"c{part}"], [f"y{part}"], f"join{part}", axis=4),
+                helper.make_node("Reshape", [f"y{part}", "rows"], [f"z{part}"], f"rows{part}"),
+            ]
+        nodes.append(helper.make_node("Concat", ["z0", "z1"], ["output0"], "joined", axis=1))
         outputs = {"output0": [1, cells, 7]}
     else:
         values["half"] = np.array(0.5, np.float32)

@@ -89,19 +89,28 @@ def cut(tail: Tail, names: Sequence[str], shapes: Sequence[Shape], axis: int, en
     return found
 
 
+def _blocks(
+    tail: Tail, names: Sequence[str], shapes: Sequence[Shape], axis: int, ends: Sequence[int]
+) -> list[list[str]]:
+    """Pieces of which those of one block of boxes stand one behind the other, parted at these places of an axis."""
+    start, found = 0, list[list[str]]()
+    while start < len(names):
+        end = start + 1
+        while sum(shape[axis] for shape in shapes[start:end]) < ends[-1]:
+            end += 1
+        found.append(cut(tail, names[start:end], shapes[start:end], axis, ends))
+        start = end
+    return found
+
+
 def _yolov8(tail: Tail, names: Sequence[str], decoding: Decoding) -> tuple[str, str]:
-    boxes, scores = cut(tail, names, decoding.shapes, 1, (4, 4 + decoding.classes))
+    blocks = _blocks(tail, names, decoding.shapes, 1, (4, 4 + decoding.classes))
+    boxes, scores = (tail.concat(each, 2) for each in zip(*blocks, strict=True))
     return tail.turned(boxes), tail.turned(scores)
 
 
 def _yolov5(tail: Tail, names: Sequence[str], decoding: Decoding) -> tuple[str, str]:
-    columns, start, blocks = 5 + decoding.classes, 0, list[list[str]]()
-    while start < len(names):
-        end = start + 1
-        while sum(shape[2] for shape in decoding.shapes[start:end]) < columns:
-            end += 1
-        blocks.append(cut(tail, names[start:end], decoding.shapes[start:end], 2, (4, 5, columns)))
-        start = end
+    blocks = _blocks(tail, names, decoding.shapes, 2, (4, 5, 5 + decoding.classes))
     boxes, objects, scores = (tail.concat(each, 1) for each in zip(*blocks, strict=True))
     return boxes, tail.op("Mul", scores, objects)
 

@@ -15,10 +15,10 @@ import numpy as np
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.export import strip
 from ofa_edge.export.onnx.given import Given
-from ofa_edge.export.onnx.given_inputs import Shape, values_read
+from ofa_edge.export.onnx.given_inputs import values_read
 from ofa_edge.export.onnx.graph import input_cast
 from ofa_edge.export.onnx.load import graphs, opset_of, tensors
-from ofa_edge.export.onnx.pieces import expose_pieces
+from ofa_edge.export.onnx.pieces import Piece, expose_pieces
 from ofa_edge.export.onnx.unshare import unshare_steps
 from ofa_edge.export.process import WorkerDiedError, reported, run_worker
 from ofa_edge.files import write_bytes
@@ -31,13 +31,13 @@ _OLD = 13  # the first with axes as inputs throughout
 _HINT = "--runtime onnxruntime with another export of the network, or report it with the file"
 
 
-def prepare(given: Given, out: Path, outputs: Sequence[tuple[str, Shape]]) -> tuple[str, ...]:
+def prepare(given: Given, out: Path, pieces: Sequence[Piece] = ()) -> tuple[str, ...]:
     """Write the prepared file; what was done to get it, a few words each.
 
     Args:
         given: the file.
         out: where to write.
-        outputs: names and shapes: the file's own, or the pieces of its one output (see `pieces`).
+        pieces: of its one output, where they are to be the outputs (see `pieces`).
 
     Raises:
         ConversionError: onnxsim crashed, or made a file that ONNX refuses.
@@ -45,9 +45,10 @@ def prepare(given: Given, out: Path, outputs: Sequence[tuple[str, Shape]]) -> tu
     facts = {
         "inputs": [{"name": each.name, "given_shape": each.given_shape, "nhwc": each.nhwc} for each in given.inputs],
         "idle": {each.name: each.given_shape for each in given.all_inputs if not each.read},
-        "outputs": [name for name, _ in outputs],
-        "output_shapes": [shape for _, shape in outputs],
-        "whole": given.outputs[0] if outputs[0][0] not in given.outputs else None,
+        "outputs": [each.name for each in pieces] or given.outputs,
+        "output_shapes": [each.shape for each in pieces] or given.output_shapes,
+        "whole": given.outputs[0],
+        "pieces": [each.to_json() for each in pieces],
     }
     try:
         return tuple(run_worker(__name__, [str(given.path), str(out), json.dumps(facts)]))
@@ -61,9 +62,9 @@ def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
     import onnx
 
     model, done = onnx.load(source), list[str]()
-    if facts["whole"] is not None:
-        expose_pieces(model.graph, facts["whole"], facts["outputs"], facts["output_shapes"])
-        done.append(f"'{facts['whole']}' given in {len(facts['outputs'])} pieces, each with int8 steps of its own")
+    if facts["pieces"]:
+        expose_pieces(model.graph, facts["pieces"])
+        done.append(f"'{facts['whole']}' given in {len(facts['pieces'])} pieces, each with int8 steps of its own")
     else:
         _keep_outputs(model.graph, facts["outputs"], done)
     _raise_opset(model, done)

@@ -62,28 +62,26 @@ class Fleet:
         return self.plans[0].package.space.subnet(self.genomes[row])
 
 
-def parse_fleet(text: str) -> tuple[tuple[str, float], ...]:
+def parse_fleet(text: str, *, budgets: bool = True) -> tuple[tuple[str, float | None], ...]:
     """Targets and their budgets in milliseconds, from `NAME=20ms,NAME=40ms`; the unit may be left out.
+
+    Args:
+        text: what a user gave.
+        budgets: whether each target has to have one; else it may be left out too.
 
     Raises:
         ConfigError: another form, a budget that is none, a target twice, or too few or too many targets; names it.
     """
-    found: dict[str, float] = {}
+    found: dict[str, float | None] = {}
     for item in (part.strip() for part in text.split(",")):
         name, equals, budget = (part.strip() for part in item.rpartition("="))
-        if not equals or not name or not budget:
+        if not equals and item and not budgets:
+            name, budget = item, ""
+        elif not equals or not name or not budget:
             raise ConfigError(f"bad fleet: '{item}' is not NAME=MILLISECONDS", f"--fleet {text}", f"--fleet {_FORM}")
         if name in found:
             raise ConfigError(f"bad fleet: {name} is named twice", f"--fleet {text}", "one budget for each target")
-        try:
-            milliseconds = float(budget.removesuffix("ms").strip())
-        except ValueError:
-            milliseconds = math.nan
-        if not 0 < milliseconds < math.inf:
-            raise ConfigError(
-                f"bad fleet: '{budget}' is no budget for {name}", "milliseconds above 0 are wanted", f"{name}=20ms"
-            )
-        found[name] = milliseconds
+        found[name] = _milliseconds(name, budget) if budget else None
     if not 2 <= len(found) <= MOST_TARGETS:
         raise ConfigError(
             f"a fleet has 2 to {MOST_TARGETS} targets",
@@ -91,6 +89,37 @@ def parse_fleet(text: str) -> tuple[tuple[str, float], ...]:
             "--target NAME --latency-ms X for one; several fleets for more",
         )
     return tuple(found.items())
+
+
+def _milliseconds(name: str, budget: str) -> float:
+    try:
+        milliseconds = float(budget.removesuffix("ms").strip())
+    except ValueError:
+        milliseconds = math.nan
+    if not 0 < milliseconds < math.inf:
+        raise ConfigError(
+            f"bad fleet: '{budget}' is no budget for {name}", "milliseconds above 0 are wanted", f"{name}=20ms"
+        )
+    return milliseconds
+
+
+def options_of_each(
+    options: BuildOptions, fleet: str, targets: Sequence[tuple[str, float | None]]
+) -> tuple[BuildOptions, ...]:
+    """Those of each target's build: its name, its budget, and a folder of its name.
+
+    Raises:
+        UsageError: options that mean one target, or two targets of one name.
+    """
+    _require_fleet_options(options)
+    top = options.out or Path("out")
+    own = tuple(
+        dataclasses.replace(options, target=name, latency_ms=budget, out=top / _folder_of(name))
+        for name, budget in targets
+    )
+    if len({each.out for each in own}) < len(own):
+        raise ConfigError("two targets of the fleet have one name", f"--fleet {fleet}", "rename one of the files")
+    return own
 
 
 def plan_fleet(
@@ -107,14 +136,7 @@ def plan_fleet(
     Raises:
         UsageError: in one of its forms, naming the target.
     """
-    _require_fleet_options(options)
-    top = options.out or Path("out")
-    own = [
-        dataclasses.replace(options, target=name, latency_ms=budget, out=top / _folder_of(name))
-        for name, budget in parse_fleet(fleet)
-    ]
-    if len({each.out for each in own}) < len(own):
-        raise ConfigError("two targets of the fleet have one name", f"--fleet {fleet}", "rename one of the files")
+    own = options_of_each(options, fleet, parse_fleet(fleet))
     plans = tuple(make_plan(each, claim=claim, images=images) for each in own)
     if plans[0].package.subnet is not None:
         raise ConfigError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from ofa_edge.builds import MODEL
 from ofa_edge.cache import StageCache
 from ofa_edge.errors import ConfigError
+from ofa_edge.export.onnx.pieces import in_pieces
 from ofa_edge.files import write_json
 from ofa_edge.latency.onnx_operators import read_operators
 from ofa_edge.network import Network, Origin
@@ -44,7 +45,6 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
     given, test = plan.given, plan.data.test
     shapes = [each.given_shape for each in given.inputs]
     inputs = {"model": given.digest, "shapes": shapes, "outputs": given.outputs}
-    outputs = tuple((each.name, each.shape) for each in plan.interface.outputs)
     preprocessing = plan.interface.inputs[0].preprocessing
     answers = answers_of(
         runner,
@@ -53,17 +53,22 @@ def build_model(plan: ModelPlan, cache: StageCache, command: Sequence[str], on_s
         ("onnxruntime",),
         lambda: given.answers(plan.interface.apply(test)),
     )
+    answers = in_pieces(answers, plan.pieces)
     require_finite(answers, f"{given.path.name}, on {len(test)} inputs")
 
     def produce(folder: Path) -> None:
         from ofa_edge.export.onnx.described import describe
         from ofa_edge.export.onnx.prepare import prepare
 
-        write_json(folder / CHANGES, prepare(given, folder / MODEL, outputs))
+        write_json(folder / CHANGES, prepare(given, folder / MODEL, plan.pieces))
         describe(folder / MODEL, said)
 
     said = plan.interface.record(MODEL)
-    made = {**inputs, "prepared": outputs, "interface": said.model_dump(mode="json")}
+    made = {
+        **inputs,
+        "pieces": [each.to_json() for each in plan.pieces],
+        "interface": said.model_dump(mode="json"),
+    }
     entry = runner.run("prepare", made, ("onnx", "onnxsim"), produce)
     changes = tuple(json.loads(entry.path(CHANGES).read_bytes()))
     macs, params = _counted(entry.path(MODEL))

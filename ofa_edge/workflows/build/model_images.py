@@ -7,6 +7,7 @@ import numpy as np
 
 from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
+from ofa_edge.data.reading import Reading
 from ofa_edge.data.review import review_set
 from ofa_edge.data.sampling import stratified_split
 from ofa_edge.errors import ConfigError, DataError
@@ -68,7 +69,12 @@ def _folder(source: Input, labels: tuple[str, ...], folder: Path, seed: int) -> 
         )
     height, width = preprocessing.shape
     found = open_dataset(
-        IMAGE_FOLDER, folder, size=max(height, width), channels=preprocessing.channels, split_seed=seed
+        IMAGE_FOLDER,
+        folder,
+        size=max(height, width),
+        channels=preprocessing.channels,
+        split_seed=seed,
+        reading=Reading(framing=preprocessing.framing),
     )
     found = review_set(found, channels_given=True)
     if labels:

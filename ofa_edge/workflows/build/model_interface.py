@@ -8,20 +8,37 @@ from ofa_edge.data.open import class_folders
 from ofa_edge.data.preprocess import Preprocessing, asked_statistics
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx.given import Given
+from ofa_edge.export.onnx.pieces import Piece
 from ofa_edge.network import Input, Interface, Output
 from ofa_edge.supernet.zoo import IMAGENET_MEAN, IMAGENET_STD
 from ofa_edge.vocabulary import Fit
 from ofa_edge.workflows.build.base import ModelOptions
-from ofa_edge.workflows.build.model_metadata import ULTRALYTICS, said_labels, said_normalisation
+from ofa_edge.workflows.build.model_metadata import (
+    ULTRALYTICS,
+    TimmConfig,
+    said_framing,
+    said_labels,
+    said_normalisation,
+    timm_config,
+)
 from ofa_edge.workflows.build.model_tasks import detector, segmenter
 
 
 @dataclass(frozen=True)
 class Known:
-    """An interface, and what was assumed to have it, a sentence each."""
+    """An interface, and where it comes from.
+
+    Attributes:
+        interface: what goes in and comes out.
+        assumed: what nobody said, a sentence each.
+        pieces: of the file's one output, where they are the outputs.
+        beside: files beside the network's that said something of it.
+    """
 
     interface: Interface
     assumed: tuple[str, ...]
+    pieces: tuple[Piece, ...] = ()
+    beside: tuple[Path, ...] = ()
 
 
 def interface_of(given: Given, options: ModelOptions, data: Path | None, *, apart: bool = False) -> Known:
@@ -37,19 +54,23 @@ def interface_of(given: Given, options: ModelOptions, data: Path | None, *, apar
         ConfigError: options that contradict the file.
         DataError: labels that cannot be.
     """
-    assumed = list[str]()
-    preprocessing = _preprocessing(given, options, assumed)
+    assumed, config = list[str](), timm_config(given)
+    preprocessing = _preprocessing(given, options, config, assumed)
+    beside = (config.path,) if preprocessing is not None and config is not None and config.path is not None else ()
+    if beside:
+        assumed.append(f"{beside[0].name} beside the file is taken for its own; else move it away")
     sources = tuple(Input(each.name, each.shape, preprocessing) for each in given.inputs)
     if options.task not in ("detect", "segment"):
         _refuse_decoding(options)
-        return Known(Interface(sources, _outputs(given, options, data, assumed)), tuple(assumed))
+        return Known(Interface(sources, _outputs(given, options, data, assumed)), tuple(assumed), beside=beside)
     if preprocessing is None:
         why = _no_image(given)
         raise ConfigError(f"--task {options.task} of what is no image", why, "--task features")
     if options.task == "detect":
-        return Known(detector(given, options, data, sources[0], assumed, apart=apart), tuple(assumed))
+        interface, pieces = detector(given, options, data, sources[0], assumed, apart=apart)
+        return Known(interface, tuple(assumed), pieces, beside)
     _refuse_decoding(options)
-    return Known(segmenter(given, options, sources[0], assumed), tuple(assumed))
+    return Known(segmenter(given, options, sources[0], assumed), tuple(assumed), beside=beside)
 
 
 def _refuse_decoding(options: ModelOptions) -> None:
@@ -65,7 +86,9 @@ def _no_image(given: Given) -> str:
     return f"{given.path.name} takes {list(given.shape)}: neither 1 nor 3 channels"
 
 
-def _preprocessing(given: Given, options: ModelOptions, assumed: list[str]) -> Preprocessing | None:
+def _preprocessing(
+    given: Given, options: ModelOptions, config: TimmConfig | None, assumed: list[str]
+) -> Preprocessing | None:
     if not given.takes_images:
         if options.mean is not None or options.std is not None:
             raise ConfigError(
@@ -75,9 +98,11 @@ def _preprocessing(given: Given, options: ModelOptions, assumed: list[str]) -> P
             )
         return None
     _, channels, height, width = given.shape
-    mean, std = _normalisation(given, options, channels, assumed)
+    mean, std = _normalisation(given, options, config, channels, assumed)
     fit = options.fit or _usual_fit(given, options, assumed)
-    return Preprocessing(height, channels, mean, std, None if width == height else width, fit)
+    square = fit == "crop" and width == height and options.task not in ("detect", "segment")
+    framing = said_framing(config, assumed) if square else None
+    return Preprocessing(height, channels, mean, std, None if width == height else width, fit, framing)
 
 
 def _usual_fit(given: Given, options: ModelOptions, assumed: list[str]) -> Fit:
@@ -97,12 +122,12 @@ def _usual_fit(given: Given, options: ModelOptions, assumed: list[str]) -> Fit:
 
 
 def _normalisation(
-    given: Given, options: ModelOptions, channels: int, assumed: list[str]
+    given: Given, options: ModelOptions, config: TimmConfig | None, channels: int, assumed: list[str]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation, in pixels 0..255."""
     if options.mean is not None or options.std is not None:
         return asked_statistics(options.mean, options.std, channels)
-    said = said_normalisation(given.metadata, channels)
+    said = said_normalisation(given.metadata, config, channels)
     if said is not None:
         return said
     if given.first.dtype == "uint8":

@@ -1,24 +1,67 @@
-"""What an ONNX file says of itself in its metadata: as timm, Ultralytics and others write it."""
+"""What an ONNX file says of itself: in its metadata, as timm or Ultralytics have it, or in timm's config.json."""
 
 import ast
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ofa_edge.data.framing import Framing
 from ofa_edge.data.labels import listed_labels, told_apart
 from ofa_edge.export.onnx.given import Given
+from ofa_edge.vocabulary import FILTERS
 from ofa_edge.workflows.build.base import ModelOptions
 
 ULTRALYTICS = {"stride", "names", "imgsz"}  # what its exports say of themselves
 _LONGEST = 200_000  # characters of one entry that are read
+_SHARE, _FILTER = 0.875, "bicubic"  # timm's, where its configuration has one of the two
+
+
+@dataclass(frozen=True)
+class TimmConfig:
+    """Timm's `pretrained_cfg`; `path` of the config.json that it is in, where that lies beside the file."""
+
+    values: Mapping[str, Any]
+    path: Path | None = None
+
+
+def timm_config(given: Given) -> TimmConfig | None:
+    """In the file's metadata, else in `config.json` beside it, as the hub has it."""
+    found = _value(given.metadata.get("pretrained_cfg", ""))
+    if isinstance(found, Mapping):
+        return TimmConfig(found)
+    path = given.path.with_name("config.json")
+    try:
+        beside = _value(path.read_text("utf-8")) if path.is_file() and path.stat().st_size <= _LONGEST else None
+    except (OSError, UnicodeDecodeError):
+        return None
+    values = beside.get("pretrained_cfg") if isinstance(beside, Mapping) else None
+    return TimmConfig(values, path) if isinstance(values, Mapping) else None
+
+
+def said_framing(config: TimmConfig | None, assumed: list[str]) -> Framing | None:
+    """How timm brings pictures into the frame, where its configuration says so; what is not done is said."""
+    if config is None or not {"crop_pct", "interpolation"} & config.values.keys():
+        return None
+    share, wanted = config.values.get("crop_pct") or _SHARE, config.values.get("interpolation") or _FILTER
+    chosen = next((name for name in FILTERS if name == wanted), None)
+    mode = config.values.get("crop_mode") or "center"
+    valid = isinstance(share, int | float) and 0 < share <= 1
+    if chosen is None or not valid or mode != "center":
+        assumed.append(
+            f"pretrained_cfg asks for interpolation {wanted!r}, crop_pct {share!r} and crop_mode {mode!r}: this is not "
+            "done, the middle square goes in by a triangle filter"
+        )
+        return None
+    return Framing(chosen, float(share))
 
 
 def said_normalisation(
-    metadata: Mapping[str, str], channels: int
+    metadata: Mapping[str, str], config: TimmConfig | None, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     """By timm's `pretrained_cfg`, by entries `mean` and `std`, or as Ultralytics' exports are; None where none is."""
-    config = _value(metadata.get("pretrained_cfg", ""))
-    pairs: Mapping[str, Any] = config if isinstance(config, Mapping) else metadata
+    pairs: Mapping[str, Any] = config.values if config is not None else metadata
     mean, std = (_numbers(pairs.get(name), channels) for name in ("mean", "std"))
     if mean is not None and std is not None:
         scale = 255.0 if max(*mean, *std) <= 1 else 1.0  # of pixels 0..1, as a rule

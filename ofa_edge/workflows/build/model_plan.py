@@ -8,6 +8,7 @@ from ofa_edge.data.calibration import review_calibration
 from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.errors import ConfigError, UnsupportedError, UsageError
 from ofa_edge.export.onnx.given import Given, read_given
+from ofa_edge.export.onnx.pieces import Piece
 from ofa_edge.latency.of_file import predict_file
 from ofa_edge.network import Interface, Network
 from ofa_edge.records.manifest import CalibrationRecord, LatencyPrediction
@@ -47,11 +48,15 @@ class ModelPlan(Plan):
         given: the file.
         interface: what goes in and comes out.
         assumed: what it does not say of itself and nobody gave, a sentence each.
+        pieces: of the file's one output, where they are the outputs of the interface.
+        beside: files beside it that said something of it.
     """
 
     given: Given
     interface: Interface
     assumed: tuple[str, ...]
+    pieces: tuple[Piece, ...]
+    beside: tuple[Path, ...]
 
     @property
     def budget_ms(self) -> float | None:
@@ -84,7 +89,9 @@ class ModelPlan(Plan):
 
     def inputs(self) -> dict[str, tuple[Path, str]]:
         """See `Plan`."""
-        return target_files(self.target) | {f"model/{each.name}": (each, "network") for each in self.given.files}
+        said = {f"model/{each.name}": (each, "configuration") for each in self.beside}
+        files = {f"model/{each.name}": (each, "network") for each in self.given.files}
+        return target_files(self.target) | said | files
 
 
 def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
@@ -127,7 +134,17 @@ def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
     ranges = _ranges(known.interface, data) if numbers(found.precision).ranges else None
     export = found.export(ranges, data)
     return ModelPlan(
-        options, found.target, export, found.device, data, found.out, given, known.interface, known.assumed
+        options,
+        found.target,
+        export,
+        found.device,
+        data,
+        found.out,
+        given,
+        known.interface,
+        known.assumed,
+        known.pieces,
+        known.beside,
     )
 
 

@@ -10,17 +10,19 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx.given import Given
 from ofa_edge.export.onnx.given_inputs import Shape
 from ofa_edge.export.onnx.load import load_model
-from ofa_edge.export.onnx.pieces import pieces_of
+from ofa_edge.export.onnx.pieces import Piece, pieces_of
 from ofa_edge.network import Input, Interface, Output
-from ofa_edge.vocabulary import FORMS
+from ofa_edge.vocabulary import FORMS, Form
 from ofa_edge.workflows.build.base import ModelOptions
 from ofa_edge.workflows.build.model_metadata import said_labels
+
+_JOINED: tuple[Form, ...] = ("yolov5", "yolov8")  # boxes and scores in one
 
 
 def detector(
     given: Given, options: ModelOptions, data: Path | None, source: Input, assumed: list[str], *, apart: bool
-) -> Interface:
-    """The interface of a detector.
+) -> tuple[Interface, tuple[Piece, ...]]:
+    """The interface of a detector, and the pieces that its outputs are, where they are not the file's own.
 
     Args:
         given: the file.
@@ -50,10 +52,18 @@ def detector(
     if options.decode is None:
         assumed.append(f"outputs are those of {form}: {FORM_WORDS[form]}; else --decode NAME")
     whole = Decoding.of(form, shapes, len(labels), frame, given.outputs, anchors)
-    pieces = pieces_of(given) if apart and not given.quantised else ()
-    named = pieces or tuple(zip(given.outputs, shapes, strict=True))
-    decoding = Decoding.of(form, [shape for _, shape in pieces], whole.classes, whole.size) if pieces else whole
-    return Interface((source,), tuple(Output(name, shape, labels, "detect") for name, shape in named), decoding)
+    pieces = pieces_of(given) if apart and not given.quantised and form in _JOINED else ()
+    if not pieces:
+        named = zip(given.outputs, shapes, strict=True)
+        return _interface(source, whole, labels, tuple(named)), ()
+    decoding = Decoding.of(form, [each.shape for each in pieces], whole.classes, whole.size)
+    return _interface(source, decoding, labels, tuple((each.name, each.shape) for each in pieces)), pieces
+
+
+def _interface(
+    source: Input, decoding: Decoding, labels: tuple[str, ...], outputs: tuple[tuple[str, Shape], ...]
+) -> Interface:
+    return Interface((source,), tuple(Output(name, shape, labels, "detect") for name, shape in outputs), decoding)
 
 
 def _no_form(given: Given, shapes: tuple[Shape, ...], labels: tuple[str, ...] | None) -> ConfigError:

@@ -13,14 +13,10 @@ from ofa_edge.export.onnx.prepare import prepare
 from ofa_edge.export.onnx.run import run_onnx
 
 
-def outputs_of(given):
-    return tuple(zip(given.outputs, given.output_shapes, strict=True))
-
-
 def both(path, tmp_path, count=3):
     """The file's answers and those of the prepared one, to the same inputs, and what was changed."""
     given = read_given(path)
-    changes = prepare(given, tmp_path / "ready.onnx", outputs_of(given))
+    changes = prepare(given, tmp_path / "ready.onnx")
     inputs = np.random.default_rng(0).normal(size=(count, *given.shape[1:])).astype(np.float32)
     onnx.checker.check_model(tmp_path / "ready.onnx", full_check=True)
     return given.answers(inputs), run_onnx(tmp_path / "ready.onnx", inputs), changes
@@ -52,7 +48,7 @@ def test_preparing_twice_gives_the_same_bytes(tmp_path):
     path = save_model(tmp_path / "net.onnx", "a = Conv(input, w) logits = Relu(a)", (1, 3, 8, 8), w=(4, 3, 3, 3))
     given = read_given(path)
     for name in ("one", "two"):
-        prepare(given, tmp_path / name, outputs_of(given))
+        prepare(given, tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 

@@ -140,6 +140,19 @@ def test_int8_keeps_what_one_step_for_boxes_and_scores_would_lose(detected):
     assert outcomes(detected)["accuracy"][0] in ("pass", "unverified")
 
 
+def test_so_do_the_pieces_of_an_output_that_is_joined_row_by_row(place, run, coco, detected, tmp_path):
+    file = save_detector(tmp_path / "v5.onnx", form="yolov5 joined")
+    manifest = run(file, coco, tmp_path / "out", precision="int8", runtime="tflite")
+    half = GRID * GRID // 2
+    assert [each.shape for each in manifest.network.outputs] == [(1, half, 2), (1, half, 2), (1, half, 3)] * 2
+    rungs = {rung.name: rung for rung in manifest.ladder}
+    assert rungs["onnx"].snr_db >= 900
+    assert rungs["given file"].accuracy == pytest.approx(detected.ladder[0].accuracy, abs=1e-6)
+    assert rungs["tflite int8"].accuracy > 0.9 * rungs["given file"].accuracy
+    assert min(rungs["tflite int8"].outputs.values()) > 25
+    assert outcomes(manifest)["parity"][0] == "pass"
+
+
 def test_the_manifest_says_how_boxes_are_read(detected, place):
     network = Build.open(place / "detected").network
     decoding = network.interface.decoding
