@@ -32,7 +32,7 @@ extract(supernet: SupernetPackage | Supernet, subnet: Subnet) -> StaticNet
 finetune(subnet: Subnet | str | Path, *, supernet: str | Path | SupernetPackage = fashion-mnist, resolution: int |
     None = None, dataset: str | None = None, data: str | Path | None = None, new_head: bool = False, keep_classes: bool
     = False, out: str | Path | None = None, qat: str | None = None, epochs: float | None = None, lr: float | None =
-    None, batch: int | None = None, distill: float | None = None, seed: int = 0, device: str = cpu, allow_drop: bool =
+    None, batch: int | None = None, distill: float | None = None, seed: int = 0, on: str = cpu, allow_drop: bool =
     False, accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step: Callable[[Progress],
     None] = _silent) -> Trained
 fit_predictor(space: Space, accuracies: Mapping[Subnet, float], *, metric: Literal[top1, balanced] = top1) ->
@@ -62,7 +62,7 @@ train(recipe: str | Path | Recipe | None = None, *, preset: str | Path | None = 
     SupernetPackage | None = None, keep_classes: bool = False, resolutions: Sequence[int] | None = None, data: str |
     Path | None = None, out: str | Path | None = None, scale: float | None = None, seed: int | None = None, pairs: int |
     None = None, changes: Mapping[str, Any] | None = None, step: Callable[[TrainingStep], Sequence[Tensor]] =
-    recipe_step, device: str = cpu, accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step:
+    recipe_step, on: str = cpu, accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step:
     Callable[[Progress], None] = _silent, on_stage: Callable[[str, int, int], None] = _silent) -> Trained
 verify_build(build: Build | str | Path, device: str, *, data: str | Path | None = None, max_size: int | None = None,
     max_memory: int | None = None, release: bool = False) -> Verification
