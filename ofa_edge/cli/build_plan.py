@@ -96,13 +96,14 @@ def usual_stages(plan: "Plan", usual: Mapping[str, float]) -> dict[str, float]:
     contenders = plan.export.contenders
     ours = {each.name for each in (contenders.runtimes if contenders else (plan.export.runtime,))}
     others = {name for name in runtimes() if name not in ours}
-    supernet = isinstance(plan, SupernetPlan)
-    left_out = set() if plan.options.refine else {"candidates", "time"}
-    left_out |= {"prepare"} if supernet else {"search", "extract", "statistics", "torch", "folded"}
+    of_supernets, of_files = {"search", "extract", "statistics", "run-torch", "run-folded"}, {"prepare", "run-given"}
+    left_out = of_files if isinstance(plan, SupernetPlan) else of_supernets
+    left_out |= set() if plan.options.refine else {"candidates", "time"}
     left_out |= set() if plan.device.name != "none" else {"device"}
 
     def has(stage: str) -> bool:
-        return stage not in left_out and not any(stage == name or stage.startswith(f"{name}-") for name in others)
+        whose = stage.removeprefix("run-")
+        return stage not in left_out and not any(whose == name or whose.startswith(f"{name}-") for name in others)
 
     return {stage: seconds for stage, seconds in usual.items() if has(stage)}
 

@@ -73,7 +73,9 @@ def new_command(name: str, like: str, out: Path, description: str | None, **give
     from ofa_edge.workflows.new_target import known_figures, new_target
 
     if sys.stdin.isatty() and not wants_json():
-        given = {option: _asked(option) if value is None else value for option, value in given.items()}
+        for option, value in given.items():
+            if value is None and getattr(known_figures(**given), option, None) is None:  # a peak may follow by now
+                given[option] = _asked(option)
     figures = known_figures(**given)
     target = new_target(name, like, figures, out, description)
     lines = [f"wrote {target} and {target.with_suffix('.latency.json').name}"]
