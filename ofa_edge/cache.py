@@ -14,6 +14,7 @@ import math
 import os
 import re
 import shutil
+import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -152,6 +153,15 @@ class StageCache:
                 size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
                 found.append(StoredEntry(folder.parent.name, folder.name, folder, size, index.stat().st_mtime))
         return sorted(found, key=lambda entry: (entry.last_used, entry.key))
+
+    def usual_seconds(self) -> dict[str, float]:
+        """What the entries of each stage took to make, here: the median of each, in seconds."""
+        found: dict[str, list[float]] = {}
+        for index in self.root.glob(f"[!.]*/*/{INDEX}"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # damaged, or pruned
+                seconds = float(parse_json(read_regular(index))["produced_seconds"])
+                found.setdefault(index.parent.parent.name, []).append(seconds)
+        return {stage: statistics.median(each) for stage, each in sorted(found.items())}
 
     def prune(self, max_bytes: int = 0, unused_for: float = 0.0) -> list[StoredEntry]:
         """Remove entries, the least recently used first, until at most `max_bytes` are left; return what was removed.

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from ofa_edge.names import PlainName, RelativePath
 from ofa_edge.schema import Strict
-from ofa_edge.vocabulary import Precision
+from ofa_edge.vocabulary import Precision, numbers
 
 Architecture = Literal["aarch64", "x86_64", "armv7l"]
 
@@ -32,6 +32,11 @@ class Hardware(Strict):
     peak_gmacs_fp16: Peak | None = None
     peak_gmacs_int8: Peak | None = None
     memory_gbps: float = Field(ge=1e-3, le=100_000)  # 1e9 bytes a second
+
+    def peak_gmacs(self, precision: str) -> float:
+        """1e9 multiply-accumulates a second at a precision; as in fp32 where there is no figure of its own."""
+        own = {"fp16": self.peak_gmacs_fp16, "int8": self.peak_gmacs_int8}
+        return own.get(numbers(precision).arithmetic) or self.peak_gmacs_fp32
 
     @model_validator(mode="after")
     def _within_its_cores(self) -> Self:

@@ -35,7 +35,7 @@ finetune(subnet: Subnet | str | Path, *, supernet: str | Path | SupernetPackage 
     = False, teacher: str | Path | None = None, teacher_labels: str | Path | None = None, teacher_shape: str | None =
     None, teacher_mean: tuple[float, ...] | None = None, teacher_std: tuple[float, ...] | None = None, out: str | Path |
     None = None, qat: str | None = None, epochs: float | None = None, lr: float | None = None, batch: int | None = None,
-    distill: float | None = None, folds: int | None = None, patience: float | None = None, seed: int = 0, device: str =
+    distill: float | None = None, folds: int | None = None, patience: float | None = None, seed: int = 0, on: str =
     cpu, allow_drop: bool = False, accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step:
     Callable[[Progress], None] = _silent) -> Trained
 fit_predictor(space: Space, accuracies: Mapping[Subnet, float], *, metric: Literal[top1, balanced] = top1) ->
@@ -66,7 +66,7 @@ train(recipe: str | Path | Recipe | None = None, *, preset: str | Path | None = 
     Path | None = None, teacher_labels: str | Path | None = None, teacher_shape: str | None = None, teacher_mean:
     tuple[float, ...] | None = None, teacher_std: tuple[float, ...] | None = None, data: str | Path | None = None, out:
     str | Path | None = None, scale: float | None = None, seed: int | None = None, pairs: int | None = None, changes:
-    Mapping[str, Any] | None = None, step: Callable[[TrainingStep], Sequence[Tensor]] = recipe_step, device: str = cpu,
+    Mapping[str, Any] | None = None, step: Callable[[TrainingStep], Sequence[Tensor]] = recipe_step, on: str = cpu,
     accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step: Callable[[Progress], None] =
     _silent, on_stage: Callable[[str, int, int], None] = _silent) -> Trained
 verify_build(build: Build | str | Path, device: str, *, data: str | Path | None = None, max_size: int | None = None,

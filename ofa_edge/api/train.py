@@ -68,7 +68,7 @@ def train(
     pairs: int | None = None,
     changes: Mapping[str, Any] | None = None,
     step: StepFunction = recipe_step,
-    device: str = "cpu",
+    on: str = "cpu",
     accept_code: bool = False,
     on_epoch: OnProgress = _silent,
     on_step: OnProgress = _silent,
@@ -96,7 +96,7 @@ def train(
         pairs: subnets to measure for the predictor.
         changes: further keys of the recipe and their values, tables within tables (docs/recipe.md).
         step: computes the gradients of a step, in place of what the recipe says.
-        device: torch device.
+        on: what torch computes on, cpu or cuda.
         accept_code: go on with a run that other code began.
         on_epoch: told at the end of each epoch.
         on_step: told of each step.
@@ -106,7 +106,7 @@ def train(
         UsageError: in one of its forms.
         KeyboardInterrupt: Ctrl-C, once the step at hand is saved.
     """
-    check_device(device)
+    check_device(on)
     asked = _teacher(teacher, teacher_labels, teacher_shape, teacher_mean, teacher_std)
     given = {key: value for key, value in (("scale", scale), ("seed", seed)) if value is not None}
     measure = {} if pairs is None else {"measure": {"pairs": pairs}}
@@ -129,13 +129,13 @@ def train(
     dataset = load_data(chosen, None if data is None else Path(data))
     chosen, taught_by = taught(chosen, asked, dataset)
     folder = Path("runs") / chosen.name if out is None else Path(out)
-    world = World.join(device)
+    world = World.join(on)
     try:
         figures = train_supernet(
             resolve(chosen if package is None else settled(chosen, package, dataset), dataset, world.size).recipe,
             dataset,
             folder,
-            device=device,
+            device=on,
             world=world,
             accept_code=accept_code,
             step_function=step,
@@ -198,7 +198,7 @@ def finetune(
     folds: int | None = None,
     patience: float | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    on: str = "cpu",
     allow_drop: bool = False,
     accept_code: bool = False,
     on_epoch: OnProgress = _silent,
@@ -231,7 +231,7 @@ def finetune(
         patience: stop early, after this share of the steps without a better network on held-out images; the best is
             what is written.
         seed: of all draws.
-        device: torch device.
+        on: what torch computes on, cpu or cuda.
         allow_drop: write the network whatever became of its accuracy.
         accept_code: go on with a run that other code began.
         on_epoch: told at the end of each epoch.
@@ -242,7 +242,7 @@ def finetune(
         UsageError: in one of its forms.
         KeyboardInterrupt: Ctrl-C, once the step at hand is saved.
     """
-    check_device(device)
+    check_device(on)
     asked = _teacher(teacher, teacher_labels, teacher_shape, teacher_mean, teacher_std)
     package = supernet if isinstance(supernet, SupernetPackage) else open_supernet(supernet)
     if isinstance(subnet, Subnet):
@@ -285,10 +285,10 @@ def finetune(
         work = partial(finetune_network, package, chosen, source, recipe, teacher=taught_by, allow_drop=allow_drop)
         name = "finetune"
     folder = Path("runs") / f"{name}-{chosen.id}" if out is None else Path(out)
-    world = World.join(device)
+    world = World.join(on)
     try:
         told = _both(on_step, on_epoch)
-        figures = work(folder=folder, device=device, world=world, accept_code=accept_code, on_step=told)
+        figures = work(folder=folder, device=on, world=world, accept_code=accept_code, on_step=told)
     finally:
         world.leave()
     return Trained(folder, figures)

@@ -3,15 +3,18 @@
 import os
 import sys
 import traceback
+from typing import NamedTuple
 
 import click
 
 from ofa_edge import __version__
+from ofa_edge.cli.answer import OPTION, print_json
 from ofa_edge.cli.build import build_command
 from ofa_edge.cli.bundle import bundle_command
 from ofa_edge.cli.cache import cache_group
 from ofa_edge.cli.calibrate import calibrate_command
 from ofa_edge.cli.devices import devices_group, doctor_command
+from ofa_edge.cli.diff import diff_command
 from ofa_edge.cli.finetune import finetune_command
 from ofa_edge.cli.inspect import inspect_command
 from ofa_edge.cli.latency import latency_group
@@ -64,6 +67,7 @@ for command in (
     sustain_command,
     runner_kit_command,
     report_command,
+    diff_command,
     nightly_command,
     baseline_group,
     bundle_command,
@@ -91,41 +95,48 @@ def _main(arguments: list[str] | None) -> None:
     ordered = ["--debug", *(item for item in arguments if item != "--debug")] if debug else arguments
     try:
         code = cli.main(args=ordered, prog_name="ofa-edge", standalone_mode=False)
-    except click.exceptions.Abort:
-        _interrupted(arguments)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.UsageError as error:
-        context = error.ctx
-        usage = f"{context.command_path} {' '.join(context.command.collect_usage_pieces(context))}" if context else ""
-        what = " ".join(error.format_message().split())
-        show_error(what, f"usage: {usage}", f"{context.command_path if context else 'ofa-edge'} --help")
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _interrupted(arguments)
-    except OfaEdgeError as error:
-        if debug:
+    except (Exception, KeyboardInterrupt) as error:
+        if debug and not isinstance(error, (click.exceptions.Abort, click.ClickException, KeyboardInterrupt)):
             traceback.print_exc()
-        show_error(error.what, error.why, error.hint)
-        sys.exit(error.exit_code)
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        lacking = explained(error) if isinstance(error, ModuleNotFoundError) else None
-        if (told := lacking or refused(error)) is not None:
-            show_error(told.what, told.why, told.hint)
-            sys.exit(told.exit_code)
-        show_error(
-            f"internal error: {type(error).__name__}",
-            str(error) or "no message",
-            "the same command with --debug, and report what it prints",
-        )
-        sys.exit(INTERNAL)
+        told = _told(error, arguments)
+        show_error(told.what, told.why, told.hint)
+        if OPTION in arguments:
+            kind = type(error).__name__
+            facts = {"what": told.what, "why": told.why, "try": told.hint, "code": told.code, "kind": kind}
+            print_json({"error": facts})
+        sys.exit(told.code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+class _Told(NamedTuple):
+    """The three parts of an error, and the exit code."""
+
+    what: str
+    why: str
+    hint: str
+    code: int
+
+
+def _told(error: BaseException, arguments: list[str]) -> _Told:
+    if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+        return _interrupted(arguments)
+    if isinstance(error, click.ClickException):
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        usage = "of the command line"
+        if context is not None:
+            usage = f"usage: {context.command_path} {' '.join(context.command.collect_usage_pieces(context))}"
+        what = " ".join(error.format_message().split())
+        return _Told(what, usage, f"{context.command_path if context else 'ofa-edge'} --help", error.exit_code)
+    if isinstance(error, OfaEdgeError):
+        return _Told(error.what, error.why, error.hint, error.exit_code)
+    lacking = explained(error) if isinstance(error, ModuleNotFoundError) else None
+    if (known := lacking or refused(error)) is not None:
+        return _Told(known.what, known.why, known.hint, known.exit_code)
+    what, hint = f"internal error: {type(error).__name__}", "the same command with --debug, and report what it prints"
+    return _Told(what, str(error) or "no message", hint, INTERNAL)
 
 
 def _require_text(arguments: list[str]) -> None:
@@ -151,12 +162,8 @@ def show_error(what: str, why: str, hint: str) -> None:
     click.echo(f"  try: {hint}", err=True)
 
 
-def _interrupted(arguments: list[str]) -> None:
+def _interrupted(arguments: list[str]) -> _Told:
     command = pasteable("ofa-edge", *(item for item in arguments if item != "--resume"))
     resumable = arguments[:1] in (["build"], ["train"], ["calibrate"])
-    show_error(
-        "interrupted",
-        "finished stages were kept; nothing was left half-written",
-        f"{command}{' --resume' if resumable else ''}",
-    )
-    sys.exit(INTERRUPTED)
+    why = "finished stages were kept; nothing was left half-written"
+    return _Told("interrupted", why, f"{command}{' --resume' if resumable else ''}", INTERRUPTED)

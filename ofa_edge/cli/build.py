@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ofa_edge.cli.answer import Answer, command, wants_json
+from ofa_edge.cli.build_plan import describe, plan_facts, time_words, usual_stages
 from ofa_edge.cli.classes import class_lines, score_lines
-from ofa_edge.cli.console import StageLines, file_size, hanging, outcome, print_json, table
+from ofa_edge.cli.completion import DEVICE, RUNTIME, SUPERNET
+from ofa_edge.cli.console import StageLines, file_size, hanging, outcome, table
 from ofa_edge.cli.constraint_options import constraint_options, take_constraints
 from ofa_edge.cli.model_options import model_options, take_model
-from ofa_edge.cli.options import json_option, outside_key_option, precision_option, target_option
+from ofa_edge.cli.options import outside_key_option, precision_option, target_option
 from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
     from ofa_edge.records.manifest import Manifest
     from ofa_edge.records.race import RatioRecord
-    from ofa_edge.workflows.build.base import Plan
-    from ofa_edge.workflows.build.plan import SupernetPlan
 
 GATE_FAILED, NOT_PROVED = 1, 3
 
 
-@click.command("build")
+@command("build")
 @target_option(required=False)
 @click.option("--fleet", metavar="NAME=20ms,...", help="Several targets with their budgets, in place of --target.")
 @click.option("--max-models", type=click.IntRange(min=1), help="Subnets for the fleet, at most.")
@@ -33,6 +34,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
 @precision_option
 @click.option(
     "--runtime",
+    type=RUNTIME,
     metavar="NAME|fastest",
     help="Default: the target's; see: targets list. fastest: measure all in turn on the device, keep the fastest.",
 )
@@ -40,6 +42,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
     "--supernet",
     "--network",
     "supernet",
+    type=SUPERNET,
     default="fashion-mnist",
     show_default=True,
     metavar="NAME|DIR",
@@ -58,6 +61,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
 )
 @click.option(
     "--device",
+    type=DEVICE,
     default="auto",
     show_default=True,
     metavar="NAME",
@@ -87,10 +91,7 @@ GATE_FAILED, NOT_PROVED = 1, 3
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted build (finished stages are always reused).")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
-@json_option("Print the manifest as JSON.")
-def build_command(
-    as_json: bool, dry_run: bool, resume: bool, fleet: str | None, max_models: int | None, **options: Any
-) -> int:
+def build_command(dry_run: bool, resume: bool, fleet: str | None, max_models: int | None, **options: Any) -> Answer:
     """Search, extract, export, convert and verify a network for one target, or those of a fleet.
 
     With --model FILE.onnx nothing is searched for: the file's network is converted and verified, for one target or for
@@ -108,79 +109,30 @@ def build_command(
     if fleet is not None and model is not None:
         del options["target"]
         given = BuildOptions(target="", constraints=constraints, model=model, **options)
-        return _exit_code(build_model_fleet_command(fleet, max_models, as_json, dry_run, given))
+        return build_model_fleet_command(fleet, max_models, dry_run, given)
     if fleet is not None:
         del options["target"]
-        return _exit_code(
-            build_fleet_command(fleet, max_models, as_json, dry_run, {**options, "constraints": constraints})
-        )
+        return build_fleet_command(fleet, max_models, dry_run, {**options, "constraints": constraints})
     plan = plan_build(BuildOptions(constraints=constraints, model=model, **options))
     if dry_run:
-        click.echo(describe(plan))
-        return 0
-    if not as_json:
+        usual = usual_stages(plan, StageCache(default_root()).usual_seconds())
+        facts = {"dry_run": True, **plan_facts(plan), "estimated_seconds": usual}
+        return Answer(facts, f"{describe(plan)}\n  {time_words(usual)}")
+    quiet, cache = wants_json(), StageCache(default_root())
+    if not quiet:
         click.echo(describe(plan), err=True)
-    lines = StageLines(quiet=as_json)
+    lines = StageLines(quiet, cache.usual_seconds())
     try:
-        manifest = run_build(plan, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], lines)
+        manifest = run_build(plan, cache, ["ofa-edge", *sys.argv[1:]], lines)
     finally:
         lines.close()
-    if as_json:
-        print_json(manifest.model_dump(mode="json"))
-    else:
-        click.echo(summary(manifest, plan.out))
-    return _exit_code([manifest])
+    return Answer(manifest.model_dump(mode="json"), summary(manifest, plan.out), exit_code([manifest]))
 
 
-def _exit_code(manifests: "Sequence[Manifest]") -> int:
+def exit_code(manifests: "Sequence[Manifest]") -> int:
+    """What builds came to: a gate that failed counts most, then what was not proved."""
     outcomes = {manifest.outcome for manifest in manifests}
     return GATE_FAILED if "fail" in outcomes else NOT_PROVED if "inconclusive" in outcomes else 0
-
-
-def describe(plan: "Plan") -> str:
-    """What a build will do, said before it begins."""
-    from ofa_edge.workflows.build.model_plan import ModelPlan
-    from ofa_edge.workflows.build.plan import SupernetPlan
-
-    tuning, ranges, contenders = plan.export.tuning, plan.export.ranges, plan.export.contenders
-    where = plan.device.name if plan.device.name != "none" else f"none ({plan.device.why or 'not asked for'})"
-    runtime = plan.export.runtime.name
-    if contenders is not None:
-        runtime = f"the fastest of {', '.join(each.name for each in contenders.runtimes)};"
-    source, share, search = "", "", list[str]()
-    if isinstance(plan, ModelPlan):
-        source = f"network {plan.given.path.name}"
-        search = [f"assumed: {words}" for words in plan.assumed]
-    elif isinstance(plan, SupernetPlan):
-        source = f"supernet {plan.package.name}" + ("" if plan.package.trained else "  UNTRAINED: random weights")
-        search = _searching(plan)
-        if plan.search.relative_budget is not None:
-            share = f" ({100 * plan.search.relative_budget:.0f} % of the largest subnet's latency)"
-    budget = "no budget" if plan.budget_ms is None else f"budget {plan.budget_ms:.3g} ms{share}"
-    lines = [
-        f"build for {plan.target.name}: {runtime} {plan.export.precision}, {budget}",
-        f"{source}, {'images' if plan.data.judged else 'inputs'}: {plan.data.source}",
-        f"device {where}; output {plan.out}",
-        *search,
-        *([f"tuning for {tuning.seconds:.0f} s"] if tuning.seconds else []),
-        *(f"{name} left out: {why}" for name, why in (contenders.left_out if contenders else {}).items()),
-        *(f"note: {words}" for words in plan.data.notes),
-        *(f"warning: {words}" for words in (ranges.warnings if ranges else ())),
-    ]
-    return "\n  ".join(lines)
-
-
-def _searching(plan: "SupernetPlan") -> list[str]:
-    """What the search goes by, and what it keeps."""
-    from ofa_edge.workflows.build.search import constraint_words
-
-    search = plan.search
-    return [
-        *([] if plan.package.subnet else [f"the search {search.ranked}"]),
-        *([f"measuring up to {search.measure} candidates"] if search.ranked.measures_more else []),
-        *(f"keeping {words}" for words in constraint_words(search)),
-        *([f"refining the latency model with {plan.options.refine} candidates a round"] if plan.options.refine else []),
-    ]
 
 
 def summary(manifest: "Manifest", out: Path) -> str:

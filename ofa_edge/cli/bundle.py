@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import file_size, print_json, table
-from ofa_edge.cli.options import json_option
+from ofa_edge.cli.answer import Answer, command, wants_json
+from ofa_edge.cli.console import file_size, table
 from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ofa_edge.bundle.record import Bundle, ModelEntry
 
 
-@click.command("bundle")
+@command("bundle")
 @click.argument("builds", nargs=-1, type=click.Path(path_type=Path), metavar="[OUT]...")
 @click.option(
     "--app",
@@ -34,16 +34,14 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-unverified", is_flag=True, help="Accept a build that did not pass parity and accuracy; it is labelled so."
 )
-@json_option()
 def bundle_command(
     builds: tuple[Path, ...],
     app: Path,
     remove: tuple[str, ...],
     listing: bool,
     apk: bool,
-    as_json: bool,
     **options: Any,
-) -> int:
+) -> Answer:
     """Put built models into the Android demo app, with labels, test images and digests.
 
     OUT is the folder of a build: TFLite, verified, for an arm64 target.
@@ -58,18 +56,19 @@ def bundle_command(
         done = remove_models(app, remove)
     else:
         done = Bundled(read_bundle(app_assets(app)))
-    code, facts = 0, None
-    if not as_json:
-        click.echo(_summary(done, app))
-    if apk:
-        from ofa_edge.bundle.apk import build_apk
+    words = _summary(done, app)
+    if not apk:
+        return Answer(_json(done, None), f"{words}\n{_next(done.bundle, app)}")
+    from ofa_edge.bundle.apk import build_apk
 
-        code, facts = build_apk(app)
-    if as_json and code == 0:
-        print_json(_json(done, facts))
-    elif code == 0:
-        click.echo(_apk_summary(facts) if facts else _next(done.bundle, app))
-    return code
+    if not wants_json():
+        click.echo(words)  # an APK takes a while
+    code, facts = build_apk(app)
+    if code:  # the builder has said why, on stderr
+        builder = "the app's builder ended with an error; its words are on stderr"
+        error = {"what": "the APK was not built", "why": builder, "try": "ofa-edge bundle --apk", "code": code}
+        return Answer({"error": error}, "", code)
+    return Answer(_json(done, facts), _apk_summary(facts))
 
 
 def _check_usage(builds: tuple[Path, ...], remove: tuple[str, ...], listing: bool, apk: bool) -> None:

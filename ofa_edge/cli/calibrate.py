@@ -1,15 +1,16 @@
 """`ofa-edge calibrate`."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ofa_edge.cli.answer import Answer, command, wants_json
 from ofa_edge.cli.console import next_step, table
 from ofa_edge.cli.options import (
     device_option,
-    json_option,
     precision_option,
     runtime_option,
     supernet_option,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ofa_edge.workflows.calibrate.result import MeasuredModel
 
 
-@click.command("calibrate")
+@command("calibrate")
 @target_option(text="Target whose latency model is the prior.")
 @device_option("The board: local, or one of: devices list.")
 @click.option("--budget", default="5m", show_default=True, metavar="DURATION", help="Time on the device: 90s, 5m, 1h.")
@@ -37,21 +38,22 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the subnets that are drawn.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted calibration (samples are always reused).")
-@json_option("Print the report as JSON.")
-def calibrate_command(dry_run: bool, resume: bool, as_json: bool, **options: Any) -> int:
+def calibrate_command(dry_run: bool, resume: bool, **options: Any) -> Answer:
     """Measure a device and fit a latency model to it: a new target that every other command takes.
 
     Blocks that tell most about the supernet's networks are measured by themselves, random subnets whole; others are
     held out and say how good the model is. Files go to --out: NAME.toml (give it as --target), NAME.latency.json,
-    NAME.calibration.json (the report) and NAME.samples.jsonl (the raw samples).
+    NAME.calibration.json (the report), NAME.calibration.svg (its chart) and NAME.samples.jsonl (the raw samples).
     """
     del resume  # samples are always gone on with; the option exists so that the hint of an interrupt can be pasted
     from ofa_edge.workflows.calibrate.plan import CalibrationOptions, make_calibration_plan
 
     plan = make_calibration_plan(CalibrationOptions(**options))
-    click.echo(plan.describe(), err=as_json)
     if dry_run:
-        return 0
+        return Answer(
+            {"dry_run": True, "name": plan.name, "estimated_s": plan.estimated_s, **plan.facts()}, plan.describe()
+        )
+    click.echo(plan.describe(), err=wants_json())
     from ofa_edge.cache import StageCache, default_root
     from ofa_edge.workflows.calibrate.measure import calibrate
 
@@ -59,13 +61,9 @@ def calibrate_command(dry_run: bool, resume: bool, as_json: bool, **options: Any
         click.echo(f"  {words}", err=True)
 
     result = calibrate(plan, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], say)
-    if as_json:
-        click.echo((plan.options.out / f"{plan.name}.calibration.json").read_text())
-    else:
-        click.echo(summary(result))
-        words = ("--target", result.target, "--supernet", plan.options.supernet, "--device", plan.options.device)
-        click.echo(next_step("build", *words))
-    return 0
+    words = ("--target", result.target, "--supernet", plan.options.supernet, "--device", plan.options.device)
+    report = json.loads((plan.options.out / f"{plan.name}.calibration.json").read_text())
+    return Answer(report, f"{summary(result)}\n{next_step('build', *words)}")
 
 
 def summary(result: "MeasuredModel") -> str:
@@ -92,4 +90,6 @@ def summary(result: "MeasuredModel") -> str:
     if result.dropped:
         lines.append(click.style(f"{len(result.dropped)} runs dropped, the rest kept:", fg="yellow"))
         lines += [f"    {why}" for why in result.dropped[:10]]
-    return "\n".join([*lines, f"wrote {result.target}"])
+    return "\n".join(
+        [*lines, f"wrote {result.target}", f"chart {result.chart}: each held-out subnet, predicted and measured"]
+    )

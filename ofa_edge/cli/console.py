@@ -1,11 +1,10 @@
 """What every command prints with: progress on stderr, results on stdout, plain where there is no terminal."""
 
-import json
 import math
 import shutil
 import sys
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import click
@@ -48,7 +47,11 @@ def same_options(context: click.Context, other: click.Command, leave: Collection
     parts = []
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name not in shared or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+        if (
+            name not in shared
+            or not parameter.expose_value
+            or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE
+        ):
             continue
         value = context.params[name]
         for item in value if parameter.multiple else (value,):
@@ -101,20 +104,6 @@ def outcome(value: str) -> str:
     return click.style(value, fg=COLOURS.get(value))
 
 
-def print_json(value: Any) -> None:
-    """The result as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2, sort_keys=True))
-
-
-def print_result(text: str, facts: Any, following: Sequence[object], *, as_json: bool) -> None:
-    """How a long command ends: what it found for people and the next command, or its facts as JSON alone on stdout."""
-    if as_json:
-        print_json(facts)
-    else:
-        click.echo(text + "\n")
-    click.echo(next_step(*following), err=as_json)
-
-
 def duration(seconds: float) -> str:
     """A time in words: 40 s, 12 minutes, 3.4 hours."""
     if seconds < 90:
@@ -128,10 +117,15 @@ def file_size(size: int) -> str:
 
 
 class StageLines:
-    """One line on stderr for each stage as it ends; on a terminal, a spinner while it runs."""
+    """One line on stderr for each stage as it ends; on a terminal, a spinner while it runs.
 
-    def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet
+    Args:
+        quiet: say nothing.
+        usual: seconds that stages took before, on this machine.
+    """
+
+    def __init__(self, quiet: bool = False, usual: Mapping[str, float] | None = None) -> None:
+        self.quiet, self.usual = quiet, usual or {}
         self._status: Any = None
 
     def __call__(self, name: str, cached: bool, seconds: float | None) -> None:
@@ -148,7 +142,8 @@ class StageLines:
     def _start(self, name: str) -> None:
         from rich.console import Console
 
-        self._status = Console(file=for_bars()).status(name)
+        words = f"{name}  usually {duration(self.usual[name])}" if name in self.usual else name
+        self._status = Console(file=for_bars()).status(words)
         self._status.start()
 
     def close(self) -> None:

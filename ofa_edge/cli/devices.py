@@ -1,27 +1,28 @@
 """`ofa-edge devices add|list|probe` and `ofa-edge doctor`."""
 
+from dataclasses import asdict
+
 import click
 
-from ofa_edge.cli.console import next_step, outcome, print_json, table
-from ofa_edge.cli.options import json_option
+from ofa_edge.cli.answer import Answer, command, group
+from ofa_edge.cli.completion import DEVICE, TARGET
+from ofa_edge.cli.console import next_step, outcome, table
 
 
-@click.group("devices")
+@group("devices")
 def devices_group() -> None:
     """Devices to run on: this machine, emulated ones, and those in your devices file."""
 
 
 @devices_group.command("list")
-def list_command() -> None:
+def list_command() -> Answer:
     """List devices; the last column is the flag to paste."""
     from ofa_edge.device.registry.devices_file import BUILTIN, devices_path, load_devices
 
-    rows = [["device", "kind", ""]]
-    rows += [[name, what, f"--device {name}"] for name, what in BUILTIN.items()]
-    for name, device in load_devices().items():
-        rows.append([name, f"{device.kind} {device.where}".strip(), f"--device {name}"])
-    click.echo(table(rows))
-    click.echo(f"\nyour own: {devices_path()}")
+    own = {name: f"{device.kind} {device.where}".strip() for name, device in load_devices().items()}
+    rows = [[name, what, f"--device {name}"] for name, what in {**BUILTIN, **own}.items()]
+    facts = {"built_in": dict(BUILTIN), "own": own, "file": str(devices_path())}
+    return Answer(facts, f"{table([['device', 'kind', ''], *rows])}\n\nyour own: {devices_path()}")
 
 
 @devices_group.command("add")
@@ -40,21 +41,25 @@ def list_command() -> None:
 @click.option(
     "--option", "further", multiple=True, metavar="KEY=VALUE", help="A key for a kind that another package brings."
 )
-def add_command(name: str, kind: str, further: tuple[str, ...], **options: str | int | None) -> None:
+def add_command(name: str, kind: str, further: tuple[str, ...], **options: str | int | None) -> Answer:
     """Add a device to your devices file; the rest of the file stays as it is."""
     from ofa_edge.device.registry.devices_edit import add_device, parse_option
 
     given = {key: value for key, value in options.items() if value is not None}
     path = add_device(name, kind, given | dict(parse_option(text) for text in further))
-    click.echo(f"added to {path}")
-    click.echo(next_step("devices", "probe", name))
+    return Answer({"device": name, "file": str(path)}, f"added to {path}\n{next_step('devices', 'probe', name)}")
 
 
 @devices_group.command("probe")
-@click.argument("name")
-@click.option("--target", default="raspberry-pi-4", show_default=True, help="Whose core an emulated device takes.")
-@json_option()
-def probe_command(name: str, target: str, as_json: bool) -> None:
+@click.argument("name", type=DEVICE)
+@click.option(
+    "--target",
+    type=TARGET,
+    default="raspberry-pi-4",
+    show_default=True,
+    help="Whose core an emulated device takes.",
+)
+def probe_command(name: str, target: str) -> Answer:
     """Connect to a device and print what it says about itself."""
     from ofa_edge.device.registry.devices_file import open_connection
     from ofa_edge.errors import UnknownNameError
@@ -67,21 +72,16 @@ def probe_command(name: str, target: str, as_json: bool) -> None:
         facts = connection.fingerprint().to_json()
     finally:
         connection.close()
-    if as_json:
-        print_json(facts)
-    else:
-        click.echo(table([[key, str(value)] for key, value in facts.items() if value is not None]))
+    return Answer(facts, table([[key, str(value)] for key, value in facts.items() if value is not None]))
 
 
-@click.command("doctor")
-def doctor_command() -> int:
+@command("doctor")
+def doctor_command() -> Answer:
     """Check what this machine has, and say how to get what it lacks."""
     from ofa_edge.device.doctor import doctor_checks
 
     checks = doctor_checks()
     rows = [[outcome("pass" if check.ok else "fail"), check.name, check.detail] for check in checks]
-    click.echo(table(rows))
     missing = [check for check in checks if not check.ok and check.fix]
-    for check in missing:
-        click.echo(f"  {check.name}: {check.fix}")
-    return 1 if missing else 0
+    text = "\n".join([table(rows), *(f"  {check.name}: {check.fix}" for check in missing)])
+    return Answer({"checks": [asdict(check) for check in checks]}, text, 1 if missing else 0)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import ACCEPT_CODE, print_result
-from ofa_edge.cli.options import json_option
+from ofa_edge.cli.answer import Answer, command
+from ofa_edge.cli.completion import SUPERNET
+from ofa_edge.cli.console import ACCEPT_CODE, next_step
+from ofa_edge.cli.options import on_option, renamed
 from ofa_edge.cli.teacher_options import take_teacher, teacher_options
 
 if TYPE_CHECKING:
@@ -21,9 +23,14 @@ if TYPE_CHECKING:
     from ofa_edge.workflows.build.base import ModelOptions
 
 
-@click.command("finetune")
+@command("finetune")
 @click.option(
-    "--supernet", default="fashion-mnist", show_default=True, metavar="NAME|DIR", help="The supernet to cut it from."
+    "--supernet",
+    type=SUPERNET,
+    default="fashion-mnist",
+    show_default=True,
+    metavar="NAME|DIR",
+    help="The supernet to cut it from.",
 )
 @click.option(
     "--subnet",
@@ -68,11 +75,11 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Default: runs/finetune-SUBNET.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
-@click.option("--device", default="cpu", show_default=True, help="torch device: cpu, cuda.")
+@on_option
+@renamed("--device", "--on")
 @click.option("--allow-drop", is_flag=True, help="Accept the network even if it became worse.")
 @ACCEPT_CODE
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
-@json_option("Print the figures as JSON.")
 def finetune_command(
     supernet: str,
     chosen: str,
@@ -83,13 +90,12 @@ def finetune_command(
     keep_classes: bool,
     out: Path | None,
     threads: int | None,
-    device: str,
+    on: str,
     allow_drop: bool,
     accept_code: bool,
     dry_run: bool,
-    as_json: bool,
     **given: Any,
-) -> None:
+) -> Answer | None:
     """Train one subnet on its own and write a package that `build --supernet` takes.
 
     Run the same command again to continue an interrupted run. A network that became worse beyond chance is an error,
@@ -102,7 +108,7 @@ def finetune_command(
     from ofa_edge.supernet.zoo import open_supernet
     from ofa_edge.training.distributed import World, check_device
 
-    check_device(device)
+    check_device(on)
     asked = take_teacher(given)
     package = open_supernet(supernet)
     subnet = read_subnet(chosen, package.space, resolution)
@@ -118,21 +124,24 @@ def finetune_command(
     folder = out or Path("runs") / f"{job.name}-{subnet.id}"
     if threads:
         torch.set_num_threads(threads)
-    world = World.join(device)
+    world = World.join(on)
     try:
         if world.first:
             notes = "".join(f"{note}\n" for note in (*job.data.notes, *job.notes))
             click.echo(f"{notes}{job.words(world.size)}, in {folder}\n  {_classes(job.data)}", err=True)
         if dry_run:
-            return
+            facts = {"job": job.name, "subnet": subnet.config(), "what": job.words(world.size), "folder": str(folder)}
+            images = {"notes": list(job.data.notes), "class_counts": list(job.data.class_counts)}
+            return Answer({"dry_run": True, **images, **facts})
         with TrainingBars(quiet=not world.first) as bars:
-            figures = job.work(folder=folder, device=device, world=world, accept_code=accept_code, on_step=bars.step)
+            figures = job.work(folder=folder, device=on, world=world, accept_code=accept_code, on_step=bars.step)
     finally:
         world.leave()
-    if world.first:
-        following = ("build", "--target", "raspberry-pi-4", "--supernet", folder)
-        lines = [job.summary(figures), f"wrote {folder}/ (network.safetensors, finetune.json)"]
-        print_result("\n".join(lines), figures, following, as_json=as_json)
+    if not world.first:
+        return None
+    following = next_step("build", "--target", "raspberry-pi-4", "--supernet", folder)
+    lines = [job.summary(figures), f"wrote {folder}/ (network.safetensors, finetune.json)\n", following]
+    return Answer(figures, "\n".join(lines))
 
 
 @dataclass(frozen=True)

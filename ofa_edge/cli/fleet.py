@@ -1,17 +1,20 @@
 """`--fleet` of `ofa-edge search` and `ofa-edge build`: several targets at once."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import StageLines, next_step, outcome, print_json, table
+from ofa_edge.cli.answer import Answer, wants_json
+from ofa_edge.cli.console import StageLines, next_step, outcome, table
 
 if TYPE_CHECKING:
     from ofa_edge.records.manifest import Manifest
     from ofa_edge.search.cover import Cover
     from ofa_edge.workflows.build.fleet import Fleet
+    from ofa_edge.workflows.build.plan import SupernetPlan
 
 
 def require_one(target: str | None, fleet: str | None, max_models: int | None, latency_ms: float | None) -> None:
@@ -33,37 +36,46 @@ def require_one(target: str | None, fleet: str | None, max_models: int | None, l
 def search_fleet_command(fleet: str, max_models: int | None, evaluations: int, options: dict[str, Any]) -> "Fleet":
     """How a fleet can be served."""
     from ofa_edge.workflows.build.base import BuildOptions
-    from ofa_edge.workflows.build.fleet import plan_fleet, search_fleet
+    from ofa_edge.workflows.build.fleet import plan_fleet
 
     plans = plan_fleet(BuildOptions(target="", device="none", **options), fleet, claim=False, images=False)
-    return search_fleet(plans, max_models, evaluations)
+    return _watched(plans, max_models, evaluations)
 
 
-def build_fleet_command(
-    fleet: str, max_models: int | None, as_json: bool, dry_run: bool, options: dict[str, Any]
-) -> "list[Manifest]":
-    """Search and build a fleet; the manifests, none after a dry run."""
+def _watched(plans: "Sequence[SupernetPlan]", max_models: int | None, evaluations: int | None) -> "Fleet":
+    from ofa_edge.cli.bars import Bars
+    from ofa_edge.workflows.build.fleet import search_fleet
+
+    with Bars(quiet=wants_json() or not sys.stderr.isatty()) as bars:
+
+        def told(done: int, total: int) -> None:
+            bars.update("search", done / total, f"{done} of {total} sets of targets searched for")
+
+        return search_fleet(plans, max_models, evaluations, told)
+
+
+def build_fleet_command(fleet: str, max_models: int | None, dry_run: bool, options: dict[str, Any]) -> Answer:
+    """Search and build a fleet."""
     from ofa_edge.cache import StageCache, default_root
+    from ofa_edge.cli.build import exit_code
     from ofa_edge.workflows.build.base import BuildOptions
-    from ofa_edge.workflows.build.fleet import build_fleet, plan_fleet, search_fleet
+    from ofa_edge.workflows.build.fleet import build_fleet, plan_fleet
 
     plans = plan_fleet(BuildOptions(target="", **options), fleet)
-    found = search_fleet(plans, max_models)
+    found = _watched(plans, max_models, None)
     if found.interrupted:
         raise KeyboardInterrupt
-    click.echo(fleet_text(found), err=not dry_run)
     if dry_run:
-        return []
-    lines = StageLines(quiet=as_json)
+        return Answer({"dry_run": True, **fleet_json(found)}, fleet_text(found))
+    if not wants_json():
+        click.echo(fleet_text(found), err=True)
+    lines = StageLines(quiet=wants_json())
     try:
         manifests = build_fleet(found, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], lines)
     finally:
         lines.close()
-    if as_json:
-        print_json([manifest.model_dump(mode="json") for manifest in manifests])
-    else:
-        click.echo(built_text(manifests, [plan.out for plan in plans]))
-    return manifests
+    facts = {"builds": [manifest.model_dump(mode="json") for manifest in manifests]}
+    return Answer(facts, built_text(manifests, [plan.out for plan in plans]), exit_code(manifests))
 
 
 def fleet_text(fleet: "Fleet") -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ofa_edge.cli.console import file_size, print_json, table
-from ofa_edge.cli.options import json_option
+from ofa_edge.cli.answer import Answer, command
+from ofa_edge.cli.console import file_size, table
 from ofa_edge.cli.quantisation import blame_lines
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ WIDTH, NAME_WIDTH, NAMED, PROFILED = 100, 78, 4, 10
 FAULTY = 1
 
 
-@click.command("inspect")
+@command("inspect")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "--profile",
@@ -41,10 +41,7 @@ FAULTY = 1
 @click.option(
     "--images", type=click.IntRange(min=1), default=200, show_default=True, help="Images for --against, at most."
 )
-@json_option("Print as JSON, with every node.")
-def inspect_command(
-    model: Path, profile: bool, against: Path | None, data: Path | None, images: int, as_json: bool
-) -> int:
+def inspect_command(model: Path, profile: bool, against: Path | None, data: Path | None, images: int) -> Answer:
     """Show what a .tflite, .onnx or .so file holds, what in it is slow or inexact, and how to fix it.
 
     Works on any such file, whoever made it. Exit code 0: no fault (warnings and notes do not count); 1: at least one
@@ -57,11 +54,7 @@ def inspect_command(
         from ofa_edge.workflows.blame import blame_file
 
         found = replace(found, blame=blame_file(model, against, data, images))
-    if as_json:
-        print_json(found.to_json())
-    else:
-        click.echo(describe(found))
-    return FAULTY if found.faults else 0
+    return Answer(found.to_json(), describe(found), FAULTY if found.faults else 0)
 
 
 def describe(found: "Inspection") -> str:

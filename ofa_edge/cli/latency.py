@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from ofa_edge.cli.answer import Answer, group
+from ofa_edge.cli.completion import TARGET
 from ofa_edge.cli.console import Finite, next_step
-from ofa_edge.cli.options import precision_option, runtime_option, supernet_option, target_option
+from ofa_edge.cli.options import precision_option, renamed, runtime_option, supernet_option, target_option
 
 
-@click.group("latency")
+@group("latency")
 def latency_group() -> None:
     """Import and export latency tables of the reference."""
 
@@ -17,8 +19,9 @@ def latency_group() -> None:
 @click.argument("tables", nargs=-1, required=True, type=click.Path(path_type=Path))
 @supernet_option(required=True, text="The supernet that the tables were made for.")
 @click.option("--name", required=True, help="Name of the new target.")
-@click.option("--like", required=True, metavar="NAME", help="The target whose hardware the new one has.")
-@click.option("--device", required=True, metavar="TEXT", help="Device model that was measured, in words.")
+@click.option("--like", type=TARGET, required=True, metavar="NAME", help="The target whose hardware the new one has.")
+@click.option("--measured-on", required=True, metavar="TEXT", help="Device model that was measured, in words.")
+@renamed("--device", "--measured-on")
 @click.option("--version", "version_text", required=True, metavar="TEXT", help="Runtime and version, in words.")
 @click.option("--source", required=True, metavar="TEXT", help="Where the tables were published, or who measured them.")
 @runtime_option
@@ -43,7 +46,7 @@ def import_command(
     supernet: str,
     name: str,
     like: str,
-    device: str,
+    measured_on: str,
     version_text: str,
     source: str,
     runtime: str | None,
@@ -51,7 +54,7 @@ def import_command(
     threads: int,
     scatter: float,
     out: Path,
-) -> None:
+) -> Answer:
     """Make a target of the reference's YAML tables, one file for each resolution.
 
     Keys of OFA-MobileNetV3 and of ProxylessNAS are read. A table for another supernet is refused; a missing entry is
@@ -65,11 +68,12 @@ def import_command(
 
     base = load_target(like)
     chosen = precision or base.defaults.precision
-    key = Key(device, require(base, runtime or base.runtime.kind, chosen).name, version_text, chosen, threads)
+    key = Key(measured_on, require(base, runtime or base.runtime.kind, chosen).name, version_text, chosen, threads)
     space = open_space(supernet)
     target = write_table_target(ImportedTable(name, tables, space, key, source, scatter), like, out)
-    click.echo(f"wrote {target} and {target.with_suffix('.latency.json').name}")
-    click.echo(next_step("explain", "--target", target, "--supernet", supernet))
+    following = next_step("explain", "--target", target, "--supernet", supernet)
+    latency = target.with_suffix(".latency.json")
+    return Answer({"target": str(target), "latency": str(latency)}, f"wrote {target} and {latency.name}\n{following}")
 
 
 @latency_group.command("export")
@@ -78,7 +82,7 @@ def import_command(
 @runtime_option
 @precision_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for RESOLUTION_lookup_table.yaml.")
-def export_command(target: str, supernet: str, runtime: str | None, precision: str | None, out: Path) -> None:
+def export_command(target: str, supernet: str, runtime: str | None, precision: str | None, out: Path) -> Answer:
     """Write a target's latency model as the reference's YAML tables, one for each resolution.
 
     What a call costs whatever the network stands in the classifier's entry, so that sums are the model's medians.
@@ -94,4 +98,5 @@ def export_command(target: str, supernet: str, runtime: str | None, precision: s
     chosen = precision or known.defaults.precision
     model = load_latency_model(known, space, require(known, runtime or known.runtime.kind, chosen).name, chosen)
     written = write_tables(out, tables_of(model, space))
-    click.echo(f"wrote {len(written)} tables to {out}: {written[0].name} .. {written[-1].name}")
+    text = f"wrote {len(written)} tables to {out}: {written[0].name} .. {written[-1].name}"
+    return Answer({"tables": [str(path) for path in written]}, text)

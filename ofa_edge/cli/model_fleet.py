@@ -5,36 +5,34 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ofa_edge.cli.console import StageLines, print_json
+from ofa_edge.cli.answer import Answer, wants_json
+from ofa_edge.cli.console import StageLines
 from ofa_edge.cli.fleet import built_text
 
 if TYPE_CHECKING:
-    from ofa_edge.records.manifest import Manifest
     from ofa_edge.workflows.build.base import BuildOptions
 
 
-def build_model_fleet_command(
-    fleet: str, max_models: int | None, as_json: bool, dry_run: bool, options: "BuildOptions"
-) -> "list[Manifest]":
-    """Build a network for each target; the manifests, none after a dry run. Raises ConfigError for `--max-models`."""
+def build_model_fleet_command(fleet: str, max_models: int | None, dry_run: bool, options: "BuildOptions") -> Answer:
+    """Build a network for each target. Raises ConfigError for `--max-models`."""
     from ofa_edge.cache import StageCache, default_root
-    from ofa_edge.cli.build import describe
+    from ofa_edge.cli.build import exit_code
+    from ofa_edge.cli.build_plan import describe, plan_facts
     from ofa_edge.errors import ConfigError
     from ofa_edge.workflows.build.model_fleet import build_model_fleet, plan_model_fleet
 
     if max_models is not None:
         raise ConfigError("--max-models with --model", "it is one network on every target", "leave out --max-models")
     plans = plan_model_fleet(options, fleet)
-    click.echo("\n\n".join(describe(plan) for plan in plans), err=not dry_run)
+    words = "\n\n".join(describe(plan) for plan in plans)
     if dry_run:
-        return []
-    lines = StageLines(quiet=as_json)
+        return Answer({"dry_run": True, "builds": [plan_facts(plan) for plan in plans]}, words)
+    if not wants_json():
+        click.echo(words, err=True)
+    lines = StageLines(quiet=wants_json())
     try:
         manifests = build_model_fleet(plans, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], lines)
     finally:
         lines.close()
-    if as_json:
-        print_json([manifest.model_dump(mode="json") for manifest in manifests])
-    else:
-        click.echo(built_text(manifests, [plan.out for plan in plans]))
-    return manifests
+    facts = {"builds": [manifest.model_dump(mode="json") for manifest in manifests]}
+    return Answer(facts, built_text(manifests, [plan.out for plan in plans]), exit_code(manifests))

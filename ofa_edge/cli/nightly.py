@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ofa_edge.cli.console import file_size, print_json, table
-from ofa_edge.cli.options import json_option
+from ofa_edge.cli.answer import Answer, command, group, wants_json
+from ofa_edge.cli.console import file_size, table
+from ofa_edge.cli.options import renamed
 
 if TYPE_CHECKING:
     from ofa_edge.records.night import NightRecord
 
 REGRESSED, NOTHING_PROVED = 1, 3
 _COLOURS = {"RED": "red", "YELLOW": "yellow", "GREEN": "green", "INCONCLUSIVE": "bright_black"}
+_OLD = renamed("--fleet", "--config")
 _FLEET = click.option(
-    "--fleet",
+    "--config",
     "fleet_path",
     type=click.Path(path_type=Path),
     default=Path("fleet.toml"),
@@ -24,11 +26,11 @@ _FLEET = click.option(
 )
 
 
-@click.command("nightly")
+@command("nightly")
 @_FLEET
+@_OLD
 @click.option("--github/--no-github", default=None, help="Print annotations. Default: when GitHub Actions runs this.")
-@json_option("Print the night's record as JSON.")
-def nightly_command(fleet_path: Path, github: bool | None, as_json: bool) -> int:
+def nightly_command(fleet_path: Path, github: bool | None) -> Answer:
     """Measure the golden artifact against the candidate on every device of a fleet, and judge.
 
     Exit code 1 only on RED; 3 where nothing was proved on any device; else 0.
@@ -45,15 +47,13 @@ def nightly_command(fleet_path: Path, github: bool | None, as_json: bool) -> int
     history = read_history(fleet.history)
     write_nightly(fleet.folder / "nightly.html", history.nights, len(history.torn), history.damaged)
     write_junit(fleet.folder / "junit.xml", night)
-    if as_json:
-        print_json(night.model_dump(mode="json"))
-    else:
-        click.echo(night_table(night))
-        click.echo(f"\nwrote {fleet.folder}/ (history.jsonl, nightly.html, junit.xml)")
+    lines = [night_table(night), f"\nwrote {fleet.folder}/ (history.jsonl, nightly.html, junit.xml)"]
     if os.environ.get("GITHUB_ACTIONS") == "true" if github is None else github:
-        for line in annotations(night):
-            click.echo(line, err=as_json)
-    return {"RED": REGRESSED, "INCONCLUSIVE": NOTHING_PROVED}.get(night.colour, 0)
+        lines += annotations(night)
+        if wants_json():  # GitHub reads them on stderr too
+            click.echo("\n".join(annotations(night)), err=True)
+    code = {"RED": REGRESSED, "INCONCLUSIVE": NOTHING_PROVED}.get(night.colour, 0)
+    return Answer(night.model_dump(mode="json"), "\n".join(lines), code)
 
 
 def night_table(night: "NightRecord") -> str:
@@ -69,15 +69,15 @@ def night_table(night: "NightRecord") -> str:
     return f"{table(rows)}\n\n  {end}  {len(night.series)} gates on {len(night.devices)} devices in {seconds:.0f} s"
 
 
-@click.group("baseline")
+@group("baseline")
 def baseline_group() -> None:
     """The golden artifacts that nightly runs are judged against."""
 
 
 @baseline_group.command("show")
 @_FLEET
-@json_option()
-def show_command(fleet_path: Path, as_json: bool) -> None:
+@_OLD
+def show_command(fleet_path: Path) -> Answer:
     """Which artifact is golden, since when, and why."""
     from ofa_edge.workflows.nightly.fleet import load_fleet
     from ofa_edge.workflows.nightly.history import read_history
@@ -85,22 +85,20 @@ def show_command(fleet_path: Path, as_json: bool) -> None:
     fleet = load_fleet(fleet_path)
     history = read_history(fleet.history)
     found = {name: history.golden(name) for name in fleet.file.artifacts}
-    if as_json:
-        print_json({name: item and item.model_dump(mode="json") for name, item in found.items()})
-        return
     rows = [["artifact", "golden", "accepted", "size", "note"]]
     for name, item in found.items():
         facts = [item.sha256[:12], f"{item.at:%Y-%m-%d %H:%M}", file_size(item.size), item.note] if item else ["-"] * 4
         rows.append([name, *facts])
-    click.echo(table(rows))
+    return Answer({name: item and item.model_dump(mode="json") for name, item in found.items()}, table(rows))
 
 
 @baseline_group.command("accept")
 @click.argument("artifacts", nargs=-1)
 @_FLEET
+@_OLD
 @click.option("--all", "every", is_flag=True, help="All artifacts of the fleet.")
 @click.option("--note", default="", help="The reason; kept in the history.")
-def accept_command(artifacts: tuple[str, ...], fleet_path: Path, every: bool, note: str) -> None:
+def accept_command(artifacts: tuple[str, ...], fleet_path: Path, every: bool, note: str) -> Answer:
     """Make the artifacts now in the build folders the golden ones."""
     from ofa_edge.errors import UsageError
     from ofa_edge.workflows.nightly.fleet import load_fleet
@@ -109,6 +107,6 @@ def accept_command(artifacts: tuple[str, ...], fleet_path: Path, every: bool, no
     fleet = load_fleet(fleet_path)
     if every == bool(artifacts):
         raise UsageError("nothing to accept", "give artifacts or --all", f"one of: {', '.join(fleet.file.artifacts)}")
-    for name in fleet.file.artifacts if every else artifacts:
-        record = accept(fleet, name, note)
-        click.echo(f"  {name}: {record.sha256[:12]} is golden now ({file_size(record.size)})")
+    records = {name: accept(fleet, name, note) for name in (fleet.file.artifacts if every else artifacts)}
+    lines = [f"  {name}: {each.sha256[:12]} is golden now ({file_size(each.size)})" for name, each in records.items()]
+    return Answer({name: each.model_dump(mode="json") for name, each in records.items()}, "\n".join(lines))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import print_json, table
+from ofa_edge.cli.answer import Answer, command
+from ofa_edge.cli.console import table
 from ofa_edge.cli.options import (
-    json_option,
     outside_key_option,
     precision_option,
     runtime_option,
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 _LONGEST = 12  # lines of operators that are printed; --json has all
 
 
-@click.command("predict")
+@command("predict")
 @click.argument("file", type=click.Path(path_type=Path))
 @target_option()
 @runtime_option
 @precision_option
 @click.option("--runtime-version", metavar="TEXT", help="A version that the target's latency file knows.")
 @outside_key_option
-@json_option("Print as JSON, with every operator.")
 def predict_command(
     file: Path,
     target: str,
@@ -40,8 +39,7 @@ def predict_command(
     precision: "Precision | None",
     runtime_version: str | None,
     outside_key: bool,
-    as_json: bool,
-) -> None:
+) -> Answer:
     """Predict the latency of any ONNX network, batch 1, on a target.
 
     Nothing runs. Operators that the model does not know are named, count as the bytes that they move, and widen the
@@ -57,31 +55,20 @@ def predict_command(
         runtime_version=runtime_version,
         outside_key=outside_key,
     )
-    if as_json:
-        print_json(
-            {
-                **_facts(found),
-                "unknown_operators": list(found.unknown),
-                "operators": _rows(found.parts),
-            }
-        )
-        return
-    click.echo(_headline(str(file), found))
-    click.echo("\n" + _by_kind(found.parts))
-    for note in found.outside:
-        click.echo(f"outside its key: {note}")
+    lines = [_headline(str(file), found), "\n" + _by_kind(found.parts), *_outside(found)]
     if found.unknown:
-        click.echo(f"unknown operators, counted as bytes moved: {', '.join(found.unknown)}; the interval is wider")
+        lines.append(f"unknown operators, counted as bytes moved: {', '.join(found.unknown)}; the interval is wider")
+    operators = {"unknown_operators": list(found.unknown), "operators": _rows(found.parts)}
+    return Answer({**_facts(found), **operators}, "\n".join(lines))
 
 
-@click.command("explain")
+@command("explain")
 @click.argument("subnet", required=False)
 @target_option()
 @supernet_option()
 @runtime_option
 @precision_option
 @outside_key_option
-@json_option()
 def explain_command(
     subnet: str | None,
     target: str,
@@ -89,8 +76,7 @@ def explain_command(
     runtime: str | None,
     precision: "Precision | None",
     outside_key: bool,
-    as_json: bool,
-) -> None:
+) -> Answer:
     """Show where a subnet's milliseconds go, block by block, and where each coefficient comes from.
 
     SUBNET is `largest`, `smallest`, a configuration or a net.config (JSON, or a file of it), or the folder of a build;
@@ -102,31 +88,29 @@ def explain_command(
     chosen, space = named_subnet(subnet, supernet)
     found = predict(chosen, target, supernet=space, runtime=runtime, precision=precision, outside_key=outside_key)
     coefficients = found.coefficients
-    if as_json:
-        print_json(
-            {
-                **_facts(found),
-                "subnet": chosen.config(),
-                "parts": _rows(found.parts),
-                "coefficients": _coefficients(coefficients) if coefficients else [],
-            }
-        )
-        return
-    click.echo(_headline(f"subnet {chosen.id}", found))
+    facts = {
+        **_facts(found),
+        "subnet": chosen.config(),
+        "parts": _rows(found.parts),
+        "coefficients": _coefficients(coefficients) if coefficients else [],
+    }
     rows = [["block", "", "ms", "share", "bound by"]]
     rows += [[part.name, part.op, f"{part.ms:.3g}", f"{100 * part.share:.1f} %", part.bound] for part in found.parts]
-    click.echo("\n" + table(rows, right=(2, 3)))
+    lines = [_headline(f"subnet {chosen.id}", found), "\n" + table(rows, right=(2, 3))]
     if coefficients:
         rows = [["coefficient", "ms per unit", "sure within", "unit"]]
         rows += [
             [item["term"], f"{item['ms']:.3g}", f"x {item['factor90']:.2g}", item["unit"]]
             for item in _coefficients(coefficients)
         ]
-        click.echo("\n" + table(rows, right=(1, 2)))
-    click.echo(f"\n{found.provenance.kind}: {found.provenance.fitted_to}")
-    click.echo("sources:\n  " + "\n  ".join(found.provenance.sources or ("none",)))
-    for note in found.outside:
-        click.echo(f"outside its key: {note}")
+        lines.append("\n" + table(rows, right=(1, 2)))
+    lines.append(f"\n{found.provenance.kind}: {found.provenance.fitted_to}")
+    lines.append("sources:\n  " + "\n  ".join(found.provenance.sources or ("none",)))
+    return Answer(facts, "\n".join([*lines, *_outside(found)]))
+
+
+def _outside(found: "Prediction") -> list[str]:
+    return [f"outside its key: {note}" for note in found.outside]
 
 
 def _coefficients(coefficients: "Coefficients") -> list[dict[str, Any]]:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
-from ofa_edge.cli.console import next_step, print_json
+from ofa_edge.cli.answer import Answer, group
+from ofa_edge.cli.console import next_step, table
 from ofa_edge.cli.options import supernet_option
 
 
-@click.group("predictor")
+@group("predictor")
 def predictor_group() -> None:
     """Accuracy predictors of supernets."""
 
@@ -37,7 +38,7 @@ def predictor_train(
     seed: int,
     out: Path | None,
     threads: int | None,
-) -> None:
+) -> Answer:
     """Measure subnets of a supernet and fit its accuracy predictor.
 
     Each subnet is cut out, its batch norms re-calibrated, its top-1 measured on held-out images. Prints the error and
@@ -68,6 +69,7 @@ def predictor_train(
             seed=seed,
             on_pair=lambda done, total: bars.stage("pairs", done, total),
         )
-    print_json({"predictor": str(folder / "predictor.safetensors"), **figures})
-    if out is None:
-        click.echo(next_step("search", "--target", "raspberry-pi-4", "--supernet", folder), err=True)
+    file = folder / "predictor.safetensors"
+    rows = [[name, f"{value:.4g}" if isinstance(value, float) else str(value)] for name, value in figures.items()]
+    following = next_step("search", "--target", "raspberry-pi-4", "--supernet", folder) if out is None else ""
+    return Answer({"predictor": str(file), **figures}, f"{table(rows)}\nwrote {file}\n{following}".rstrip())

@@ -5,20 +5,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ofa_edge.cli.answer import Answer, command
 from ofa_edge.cli.classes import label
-from ofa_edge.cli.console import print_json, table
-from ofa_edge.cli.options import json_option
+from ofa_edge.cli.completion import DEVICE
+from ofa_edge.cli.console import table
 from ofa_edge.device.connections.plain_text import one_line
 
 if TYPE_CHECKING:
     from ofa_edge.workflows.run_photos import Answers
 
 
-@click.command("run")
+@command("run")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="BUILD")
 @click.argument("photos", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PHOTO...")
 @click.option(
     "--device",
+    type=DEVICE,
     default="local",
     show_default=True,
     metavar="NAME",
@@ -27,16 +29,12 @@ if TYPE_CHECKING:
 @click.option(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes, or boxes, of each photo."
 )
-@json_option("Print the answers as JSON.")
-def run_command(folder: Path, photos: tuple[Path, ...], device: str, top: int, as_json: bool) -> None:
+def run_command(folder: Path, photos: tuple[Path, ...], device: str, top: int) -> Answer:
     """Run a built network on photos: classes with probabilities, boxes, or shares of the picture, and milliseconds."""
     from ofa_edge.workflows.run_photos import run_photos
 
     found = run_photos(folder, photos, device, top)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        click.echo(_text(found))
+    return Answer(found.to_json(), _text(found))
 
 
 def _text(found: "Answers") -> str:

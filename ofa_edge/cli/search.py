@@ -1,14 +1,15 @@
 """`ofa-edge search`: the search alone, nothing measured."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import Finite, print_json, same_options, table
+from ofa_edge.cli.answer import Answer, command, wants_json
+from ofa_edge.cli.console import Finite, same_options, table
 from ofa_edge.cli.constraint_options import constraint_options, take_constraints
 from ofa_edge.cli.options import (
-    json_option,
     outside_key_option,
     precision_option,
     runtime_option,
@@ -25,7 +26,7 @@ ALTERNATIVES, DISTANCE = 8, 8
 INTERRUPTED = 130
 
 
-@click.command("search")
+@command("search")
 @target_option(required=False)
 @click.option("--fleet", metavar="NAME=20ms,...", help="Several targets with their budgets, in place of --target.")
 @click.option("--max-models", type=click.IntRange(min=1), help="Subnets for the fleet, at most.")
@@ -43,20 +44,19 @@ INTERRUPTED = 130
 )
 @click.option("--seconds", type=Finite(0, min_open=True), help="Stop after so long, with the front so far.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the front, as .svg or .png.")
-@json_option("Print as JSON, with the whole front.")
 def search_command(
-    as_json: bool,
     evaluations: int,
     seconds: float | None,
     fleet: str | None,
     max_models: int | None,
     plot: Path | None,
     **options: Any,
-) -> int:
+) -> Answer:
     """Find the front of accuracy against latency on a target, and pick from it. Accuracy is predicted; build measures.
 
     Ctrl-C ends the search with the front so far.
     """
+    from ofa_edge.cli.bars import Bars
     from ofa_edge.cli.build import build_command
     from ofa_edge.cli.fleet import fleet_json, fleet_text, require_one, search_fleet_command
     from ofa_edge.errors import ConfigError
@@ -74,23 +74,20 @@ def search_command(
             raise ConfigError("--seconds with --fleet", "a fleet has many searches", "--evaluations N, of each")
         del options["target"]
         found = search_fleet_command(fleet, max_models, evaluations, {**options, "constraints": constraints})
-        if as_json:
-            print_json(fleet_json(found))
-        else:
-            click.echo(f"{fleet_text(found)}\n{following}")
-        return INTERRUPTED if found.interrupted else 0
+        code = INTERRUPTED if found.interrupted else 0
+        return Answer(fleet_json(found), f"{fleet_text(found)}\n{following}", code)
     plan = make_plan(BuildOptions(device="none", constraints=constraints, **options), claim=False, images=False).search
-    front = predicted_search(plan, SearchOptions(evaluations=evaluations, seconds=seconds))
+    with Bars(quiet=wants_json() or not sys.stderr.isatty()) as bars:
+
+        def told(done: int) -> None:
+            bars.update("search", min(done / evaluations, 1.0), f"{done:,} of {evaluations:,} subnets evaluated")
+
+        front = predicted_search(plan, SearchOptions(evaluations=evaluations, seconds=seconds), told)
     best = chosen_candidates(plan, front, ALTERNATIVES)
     if plot is not None:
         _plot(plan, front, plot)
-    if as_json:
-        print_json(_facts(plan, front, best))
-    else:
-        click.echo(_words(plan, front, best))
-        if best:
-            click.echo(following)
-    return INTERRUPTED if front.interrupted == "interrupted" else 0
+    text = _words(plan, front, best) + (f"\n{following}" if best else "")
+    return Answer(_facts(plan, front, best), text, INTERRUPTED if front.interrupted == "interrupted" else 0)
 
 
 def _rows(plan: "SearchPlan", items: "tuple[Candidate, ...]") -> list[dict[str, Any]]:

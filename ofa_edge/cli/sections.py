@@ -2,8 +2,13 @@
 
 import click
 
+from ofa_edge.cli.answer import AnswerGroup
+
 SECTIONS = (
-    ("Networks for devices", ("build", "search", "run", "verify", "profile", "sustain", "bundle", "report", "inspect")),
+    (
+        "Networks for devices",
+        ("build", "search", "run", "verify", "profile", "sustain", "bundle", "report", "diff", "inspect"),
+    ),
     ("Latency", ("predict", "explain", "calibrate", "latency")),
     ("Supernets", ("train", "finetune", "predictor", "zoo")),
     ("Targets and devices", ("targets", "devices", "runner-kit", "doctor")),
@@ -13,7 +18,7 @@ SECTIONS = (
 _WHOLE = 400  # characters: no first sentence is longer
 
 
-class SectionedGroup(click.Group):
+class SectionedGroup(AnswerGroup):
     """A group whose help has sections."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

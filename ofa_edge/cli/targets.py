@@ -1,28 +1,29 @@
-"""`ofa-edge targets list|show|validate`."""
+"""`ofa-edge targets list|show|new|validate`."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import click
 
-from ofa_edge.cli.console import print_json, table
-from ofa_edge.cli.options import json_option
-from ofa_edge.shown import pasteable
+from ofa_edge.cli.answer import Answer, group, wants_json
+from ofa_edge.cli.completion import TARGET
+from ofa_edge.cli.console import Finite, next_step, table
 
 
-@click.group("targets")
+@group("targets")
 def targets_group() -> None:
     """The targets that networks can be built for."""
 
 
 @targets_group.command("list")
-@json_option()
-def list_command(as_json: bool) -> None:
+def list_command() -> Answer:
     """List all targets, a line for each runtime, the usual one first; the last column is to be pasted."""
     from ofa_edge.runtimes import precisions_for, runtimes_for
     from ofa_edge.targets import list_targets
 
     targets = list_targets()
-    if as_json:
-        print_json([target.facts() for target in targets])
-        return
     rows = [["target", "hardware", "runtime", "precisions", ""]]
     for target in targets:
         hardware = target.description.split(",")[0]
@@ -30,40 +31,89 @@ def list_command(as_json: bool) -> None:
             flags = f"--target {target.name}" + (f" --runtime {runtime.name}" if place else "")
             named = ["", ""] if place else [target.name, hardware]
             rows.append([*named, runtime.name, ", ".join(precisions_for(target, runtime)), flags])
-    click.echo(table(rows))
+    return Answer({"targets": [target.facts() for target in targets]}, table(rows))
 
 
 @targets_group.command("show")
-@click.argument("name")
-@json_option()
-def show_command(name: str, as_json: bool) -> None:
+@click.argument("name", type=TARGET)
+def show_command(name: str) -> Answer:
     """Show one target: its file, and where its latency model comes from."""
     from ofa_edge.latency.load import read_latency_file
     from ofa_edge.targets import load_target
 
     target = load_target(name)
     models = read_latency_file(target.latency_path).models
-    if as_json:
-        print_json({**target.facts(), "latency_models": [model.model_dump(mode="json") for model in models]})
-        return
-    click.echo(target.path.read_text().rstrip())
-    click.echo(f"\n# {target.path}\n# latency models in {target.latency_path.name}:")
+    lines = [target.path.read_text().rstrip(), f"\n# {target.path}", f"# latency models in {target.latency_path.name}:"]
     for model in models:
         key = model.key
-        click.echo(f"#   {key.runtime} {key.precision}, {key.threads} threads: {model.provenance.kind}")
-        click.echo(f"#     {model.provenance.fitted_to}")
+        lines.append(f"#   {key.runtime} {key.precision}, {key.threads} threads: {model.provenance.kind}")
+        lines.append(f"#     {model.provenance.fitted_to}")
+    facts = {**target.facts(), "latency_models": [model.model_dump(mode="json") for model in models]}
+    return Answer(facts, "\n".join(lines))
+
+
+@targets_group.command("new")
+@click.argument("name")
+@click.option("--like", required=True, type=TARGET, metavar="NAME", help="The target that is nearest to it.")
+@click.option("--cpu", help="Its core, as compilers name it: cortex-a53.")
+@click.option("--cores", type=click.IntRange(1, 1024), help="How many cores of it.")
+@click.option("--clock-ghz", type=Finite(min=0.01, max=10), help="Their clock: with --cpu and --cores gives the peak.")
+@click.option("--peak-gmacs", type=Finite(min=0.001), help="Peak of all cores in fp32, 1e9 MACs a second.")
+@click.option("--memory-gbps", type=Finite(min=0.001), help="What its memory gives, 1e9 bytes a second.")
+@click.option("--description", metavar="TEXT", help="The board in words. Default: NAME, with what is known of it.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("targets"), show_default=True, help="Folder for the files."
+)
+def new_command(name: str, like: str, out: Path, description: str | None, **given: Any) -> Answer:
+    """Make a target for another board from the one that is nearest to it.
+
+    What is not known is asked for on a terminal; what stays unknown is taken from --like, and makes predictions wide.
+    Nothing is measured: the latency model is carried over by the figures of the hardware. calibrate measures.
+    """
+    from ofa_edge.workflows.new_target import known_figures, new_target
+
+    if sys.stdin.isatty() and not wants_json():
+        for option, value in given.items():
+            if value is None and getattr(known_figures(**given), option, None) is None:  # a peak may follow by now
+                given[option] = _asked(option)
+    figures = known_figures(**given)
+    target = new_target(name, like, figures, out, description)
+    lines = [f"wrote {target} and {target.with_suffix('.latency.json').name}"]
+    if figures.unknown:
+        lines.append(f"not known, so that predictions are wide: {', '.join(figures.unknown)}")
+    lines += ["analytic: nothing was measured on it", next_step("explain", "--target", target)]
+    facts = {"target": str(target), "like": like, "known": asdict(figures), "unknown": list(figures.unknown)}
+    return Answer(facts, "\n".join(lines))
+
+
+def _asked(option: str) -> Any:
+    """A figure of the board from who sits there; None where it is not known."""
+    kinds = {"cpu": click.STRING, "cores": click.IntRange(1, 1024)}
+    words = f"{option.replace('_', ' ')} (empty: not known)"
+    text = click.prompt(words, default="", show_default=False, err=True)
+    return kinds.get(option, Finite(min=0.001)).convert(text, None, None) if text else None
 
 
 @targets_group.command("validate")
-@click.argument("path")
-def validate_command(path: str) -> None:
-    """Check a target file and its latency file."""
-    from ofa_edge.latency.load import read_latency_file
+@click.argument("path", type=TARGET)
+def validate_command(path: str) -> Answer:
+    """Check a target file and its latency file; no model may compute faster than the hardware's peak."""
+    from ofa_edge.errors import ConfigError
+    from ofa_edge.latency.plausible import beyond_peak
     from ofa_edge.runtimes import runtimes_for
     from ofa_edge.targets import load_target
 
     target = load_target(path)
     for runtime in runtimes_for(target):
         runtime.check_target(target)
-    read_latency_file(target.latency_path)
-    click.echo(f"{target.path}: ok\nnext: {pasteable('ofa-edge', 'build', '--target', path)}")
+    found = list(beyond_peak(target))
+    impossible = [words for words, certain in found if certain]
+    if impossible:
+        raise ConfigError(
+            f"{target.latency_path.name} computes faster than the hardware of {target.path.name} can",
+            "; ".join(impossible),
+            "correct peak_gmacs_... in [hardware], or the coefficients",
+        )
+    warnings = [f"{words}: one of the two is too optimistic" for words, _ in found]
+    lines = [f"{target.path}: ok", *(f"  warning: {words}" for words in warnings), next_step("build", "--target", path)]
+    return Answer({"target": target.name, "path": str(target.path), "warnings": warnings}, "\n".join(lines))

@@ -1,20 +1,27 @@
 """`ofa-edge train`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ofa_edge.cli.console import ACCEPT_CODE, print_result, table
-from ofa_edge.cli.options import json_option
+from ofa_edge.cli.answer import Answer, command
+from ofa_edge.cli.completion import PRESET, RECIPE, SUPERNET
+from ofa_edge.cli.console import ACCEPT_CODE, next_step, table
+from ofa_edge.cli.options import on_option, renamed
 from ofa_edge.cli.teacher_options import take_teacher, teacher_options
 
 
-@click.command("train")
-@click.option("--recipe", metavar="NAME|FILE", help="A shipped recipe or a TOML file.")
-@click.option("--preset", metavar="NAME|FILE", help="Space and data for a recipe that names none.")
+@command("train")
+@click.option("--recipe", type=RECIPE, metavar="NAME|FILE", help="A shipped recipe or a TOML file.")
+@click.option("--preset", type=PRESET, metavar="NAME|FILE", help="Space and data for a recipe that names none.")
 @click.option(
-    "--from", "start", metavar="NAME|DIR", help="Begin with this supernet's weights and a new head, for your classes."
+    "--from",
+    "start",
+    type=SUPERNET,
+    metavar="NAME|DIR",
+    help="Begin with this supernet's weights and a new head, for your classes.",
 )
 @click.option("--keep-classes", is_flag=True, help="With --from: classes of the same name keep their rows of the head.")
 @click.option("--resolutions", metavar="N,N,...", help="With --from: input sizes. Default: the supernet's.")
@@ -26,7 +33,8 @@ from ofa_edge.cli.teacher_options import take_teacher, teacher_options
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder, instead of the recipe's default.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder. Default: runs/RECIPE.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. Default: all.")
-@click.option("--device", default="cpu", show_default=True, help="torch device: cpu, cuda.")
+@on_option
+@renamed("--device", "--on")
 @click.option(
     "--pairs",
     type=click.IntRange(min=24),  # search.predictor.MIN_PAIRS, which is not imported here: it costs time
@@ -37,7 +45,6 @@ from ofa_edge.cli.teacher_options import take_teacher, teacher_options
 @click.option(
     "--dry-run", is_flag=True, help="Check everything; print what would be done, and how long it would take here."
 )
-@json_option("Print the figures as JSON in place of the summary.")
 def train_command(
     recipe: str | None,
     preset: str | None,
@@ -51,14 +58,13 @@ def train_command(
     data: Path | None,
     out: Path | None,
     threads: int | None,
-    device: str,
+    on: str,
     pairs: int | None,
     resume: bool,
     accept_code: bool,
     dry_run: bool,
-    as_json: bool,
     **teacher: Any,
-) -> None:
+) -> Answer | None:
     """Train a supernet, measure subnets of it, and fit its accuracy predictor.
 
     \b
@@ -72,13 +78,11 @@ def train_command(
     from ofa_edge.training.recipe_files import load_recipe
 
     if list_only:
-        click.echo(_listed())
-        return
+        return _listed()
     if keys_only:
         from ofa_edge.training.recipe_keys import recipe_page
 
-        click.echo(recipe_page(), nl=False)
-        return
+        return Answer({"page": recipe_page()}, recipe_page().rstrip("\n"))
     if recipe is None and start is None:
         raise click.UsageError("give --recipe NAME (see: ofa-edge train --list), or --from SUPERNET")
     overrides: dict[str, Any] = {key: value for key, value in (("scale", scale), ("seed", seed)) if value is not None}
@@ -92,7 +96,8 @@ def train_command(
     else:
         plan = load_recipe(str(recipe), preset, overrides)
     asked = take_teacher(teacher)
-    _train(plan, package, asked, data, out or Path("runs") / plan.name, threads, device, accept_code, dry_run, as_json)
+    folder = out or Path("runs") / plan.name
+    return _train(plan, package, asked, data, folder, threads, on, accept_code, dry_run)
 
 
 def _moved(
@@ -120,11 +125,10 @@ def _train(
     data: Path | None,
     folder: Path,
     threads: int | None,
-    device: str,
+    on: str,
     accept_code: bool,
     dry_run: bool,
-    as_json: bool,
-) -> None:
+) -> Answer | None:
     import torch
 
     from ofa_edge.cli.training_bars import TrainingBars
@@ -136,12 +140,12 @@ def _train(
     from ofa_edge.workflows.teacher import taught
     from ofa_edge.workflows.train import claim_run_folder, estimate_run, train
 
-    check_device(device)
+    check_device(on)
     with TrainingBars(quiet=not World.will_be_first()) as bars:
         dataset = load_data(plan, data, bars.reading)
     if threads:
         torch.set_num_threads(threads)
-    world = World.join(device)
+    world = World.join(on)
     try:
         plan = plan if package is None else settled(plan, package, dataset)
         plan, teacher = taught(plan, asked, dataset)
@@ -160,17 +164,20 @@ def _train(
             click.echo(f"  run folder {folder}; a run found there is continued", err=True)
         if dry_run:
             claim_run_folder(folder, plan, dataset, dry=True, accept_code=accept_code)
+            facts = {"dry_run": True, "recipe": plan.model_dump(mode="json"), "folder": str(folder)}
             if world.size == 1:
-                click.echo(estimate_text(plan, estimate_run(plan, dataset, device, teacher)), err=True)
+                estimate = estimate_run(plan, dataset, on, teacher)
+                click.echo(estimate_text(plan, estimate), err=True)
+                facts["estimated"] = {**asdict(estimate), "seconds": estimate.seconds}
             elif world.first:
                 click.echo("  not timed: several processes share the work", err=True)
-            return
+            return Answer(facts) if world.first else None
         with TrainingBars(quiet=not world.first) as bars:
             figures = train(
                 plan,
                 dataset,
                 folder,
-                device=device,
+                device=on,
                 world=world,
                 accept_code=accept_code,
                 start=package,
@@ -181,13 +188,15 @@ def _train(
             )
     finally:
         world.leave()
-    if world.first:
-        following = ("build", "--target", "raspberry-pi-4", "--supernet", folder)
-        print_result(summary(plan.name, figures, folder), figures, following, as_json=as_json)
+    if not world.first:
+        return None
+    following = next_step("build", "--target", "raspberry-pi-4", "--supernet", folder)
+    return Answer(figures, f"{summary(plan.name, figures, folder)}\n\n{following}")
 
 
-def _listed() -> str:
+def _listed() -> Answer:
     from ofa_edge.training.recipe_files import describe_presets, describe_recipes
 
-    parts = ["recipes", table(describe_recipes()), "presets, for recipes marked *", table(describe_presets())]
-    return "\n".join(parts)
+    recipes, presets = describe_recipes(), describe_presets()
+    parts = ["recipes", table(recipes), "presets, for recipes marked *", table(presets)]
+    return Answer({"recipes": dict(recipes), "presets": dict(presets)}, "\n".join(parts))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ofa_edge.cli.console import next_step, print_json, table
-from ofa_edge.cli.options import Numbers, json_option, supernet_option
+from ofa_edge.cli.answer import Answer, group
+from ofa_edge.cli.console import next_step, table
+from ofa_edge.cli.options import Numbers, supernet_option
 from ofa_edge.cli.streams import for_bars
 from ofa_edge.shown import pasteable
 
@@ -17,27 +18,28 @@ if TYPE_CHECKING:
     from ofa_edge.supernet.published import PublishedFile
 
 
-@click.group("zoo")
+@group("zoo")
 def zoo_group() -> None:
     """Supernets to take networks from."""
 
 
 @zoo_group.command("list")
 @click.option("--published", "everything", is_flag=True, help="Every published file, with its address and command.")
-@json_option("Print the published files as JSON.")
-def list_command(everything: bool, as_json: bool) -> None:
+def list_command(everything: bool) -> Answer:
     """List supernets, with the flag to paste, and where the files are that others published."""
     from dataclasses import asdict
 
     from ofa_edge.supernet.published import FILES, LICENCE
 
-    if as_json:
-        print_json({"licence": LICENCE, "files": [asdict(each) for each in FILES]})
-    elif everything:
-        click.echo("\n\n".join([*map(_published, FILES), f"licence: {LICENCE}"]))
-    else:
-        click.echo(table(_supernets()))
-        click.echo(_elsewhere())
+    head, *rows = _supernets()
+    facts = {
+        "supernets": [dict(zip((*head[:-1], "flag"), row, strict=True)) for row in rows],
+        "licence": LICENCE,
+        "files": [asdict(each) for each in FILES],
+    }
+    if everything:
+        return Answer(facts, "\n\n".join([*map(_published, FILES), f"licence: {LICENCE}"]))
+    return Answer(facts, f"{table([head, *rows])}\n{_elsewhere()}")
 
 
 def _supernets() -> list[list[str]]:
@@ -113,8 +115,7 @@ def _imports(parent: Path) -> list[list[str]]:
 )
 @click.option("--resolution", type=click.IntRange(min=8), help="Input size of a network without a run.config.")
 @click.option("--subnet", is_flag=True, help="Only print which subnet a net.config describes; --out names a JSON file.")
-@json_option("Print what was imported as JSON.")
-def import_command(subnet: bool, as_json: bool, **options: Any) -> None:
+def import_command(subnet: bool, **options: Any) -> Answer:
     """Import published weights: a supernet, a full network, or a specialised one with its net.config.
 
     SOURCE is a file, the folder of a specialised network, or one https address with --sha256.
@@ -125,20 +126,16 @@ def import_command(subnet: bool, as_json: bool, **options: Any) -> None:
     sizes = options.pop("predictor_sizes")
     plan = ImportOptions(**options, predictor_sizes=tuple(int(size) for size in sizes) if sizes else None)
     if subnet:
-        _print_subnet(import_subnet(plan), plan.out, as_json)
-        return
+        return _subnet_answer(import_subnet(plan), plan.out)
     folder, facts = import_package(plan, _Bytes() if sys.stderr.isatty() else lambda done, total: None)
-    if as_json:
-        print_json({**facts, "folder": str(folder)})
-    else:
-        click.echo(_imported(folder, facts))
+    return Answer({**facts, "folder": str(folder)}, _imported(folder, facts))
 
 
 @zoo_group.command("net-config")
 @click.argument("subnet")
 @supernet_option()
 @click.option("--out", type=click.Path(path_type=Path), help="A file for it, in place of stdout.")
-def net_config_command(subnet: str, supernet: str, out: Path | None) -> None:
+def net_config_command(subnet: str, supernet: str, out: Path | None) -> Answer:
     """Write a subnet as a net.config, from which the reference builds a network.
 
     SUBNET is `largest`, `smallest`, a configuration (JSON, or a file of it), or the folder of a build. Its input size
@@ -149,23 +146,20 @@ def net_config_command(subnet: str, supernet: str, out: Path | None) -> None:
     from ofa_edge.workflows.named_subnet import named_subnet
 
     chosen, space = named_subnet(subnet, supernet)
-    if out is None:
-        print_json(net_config(space, chosen))
-    else:
-        write_json(out, net_config(space, chosen))
+    config = net_config(space, chosen)
+    if out is not None:
+        write_json(out, config)
+    return Answer(config, "" if out else json.dumps(config, indent=2, sort_keys=True))
 
 
-def _print_subnet(found: dict[str, Any], out: Path | None, as_json: bool) -> None:
+def _subnet_answer(found: dict[str, Any], out: Path | None) -> Answer:
     from ofa_edge.files import write_json
 
     if out is not None:
         write_json(out, found["subnet"])
-    if as_json:
-        print_json(found)
-        return
     for note in found["notes"]:
         click.echo(f"note: {note}", err=True)
-    click.echo(json.dumps(found["subnet"]))
+    return Answer(found, json.dumps(found["subnet"]))
 
 
 def _imported(folder: Path, facts: dict[str, Any]) -> str:

@@ -17,7 +17,6 @@ from ofa_edge.device.registry.devices_file import (
 )
 from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
 from ofa_edge.targets import Target
-from ofa_edge.vocabulary import numbers
 
 LOCAL_DEADLINE_S = 30.0  # this machine is hot from the build itself
 
@@ -88,9 +87,7 @@ def peak_gmacs(target: Target, precision: str, fingerprint: Fingerprint, connect
     """
     if target.at_hand or not is_target(target, fingerprint, connection):
         return None
-    hardware = target.hardware
-    peaks = {"fp16": hardware.peak_gmacs_fp16, "int8": hardware.peak_gmacs_int8}
-    return peaks.get(numbers(precision).arithmetic) or hardware.peak_gmacs_fp32
+    return target.hardware.peak_gmacs(precision)
 
 
 def device_key(fingerprint: Fingerprint) -> str:

@@ -16,7 +16,7 @@ class RunsAs:
     """The one runtime, precision and number of threads that a latency file holds for.
 
     `cores` are those that the threads were kept on while measured; () for any. `tables` are what the runtime has to
-    know of the target besides (`Runtime.target_tables`).
+    know of the target besides (`Runtime.target_tables`). `further` are other precisions that may be built.
     """
 
     runtime: str
@@ -24,6 +24,7 @@ class RunsAs:
     threads: int
     cores: tuple[int, ...] = ()
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    further: tuple[str, ...] = ()
 
 
 def check_name(name: str) -> None:
@@ -40,7 +41,11 @@ def write_target(path: Path, base: Target, description: str, runs: RunsAs, laten
         ConfigError: the values contradict each other.
         OutputError: `path` cannot be written.
     """
-    runtime: dict[str, Any] = {"kind": runs.runtime, "threads": runs.threads, "precisions": [runs.precision]}
+    runtime: dict[str, Any] = {
+        "kind": runs.runtime,
+        "threads": runs.threads,
+        "precisions": [runs.precision, *runs.further],
+    }
     if runs.cores:
         runtime["cores"] = runs.cores
     tables: dict[str, dict[str, Any]] = {

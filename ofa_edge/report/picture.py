@@ -71,17 +71,24 @@ def draw(picture: Picture) -> Markup:
     blocks_top = HEAD + front.HEIGHT + KEY + 20
     height = blocks_top + subnet.HEIGHT + KEY
     parts = [
-        _style(),
-        element("rect", width=width, height=height, fill=PALETTE["card"]),
-        label(MARGIN, 28, picture.title, class_="title"),
-        label(MARGIN, 48, picture.subtitle, class_="subtitle"),
         _at(MARGIN, HEAD, chart),
         _at(MARGIN, HEAD + front.HEIGHT + 12, _key(_front_key(picture.search))),
         _at(MARGIN, blocks_top, subnet.draw_subnet(picture.space, picture.chosen)),
         _at(MARGIN, blocks_top + subnet.HEIGHT + 10, _key(_block_key(picture.space))),
     ]
+    return document(width, height, picture.title, picture.subtitle, *parts)
+
+
+def document(width: float, height: float, title: str, subtitle: str, *parts: Markup) -> Markup:
+    """A drawing as a file of its own, with its style and a title above; the first `HEAD` units are the title's."""
     box: dict[str, Attribute] = {"viewBox": f"0 0 {width:g} {height:g}", "width": width, "height": height}
-    return element("svg", *parts, xmlns="http://www.w3.org/2000/svg", class_="chart", **box)
+    frame = [
+        _style(),
+        element("rect", width=width, height=height, fill=PALETTE["card"]),
+        label(MARGIN, 28, title, class_="title"),
+        label(MARGIN, 48, subtitle, class_="subtitle"),
+    ]
+    return element("svg", *frame, *parts, xmlns="http://www.w3.org/2000/svg", class_="chart", **box)
 
 
 def write_picture(path: Path, picture: Picture) -> None:

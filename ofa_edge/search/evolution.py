@@ -73,6 +73,7 @@ def search_front(
     seed: int = 0,
     options: SearchOptions | None = None,
     stop: Callable[[], str] | None = None,
+    on_evaluated: Callable[[int], None] | None = None,
 ) -> Front:
     """Search `space` for the most accurate subnets of every latency, in one run.
 
@@ -91,13 +92,17 @@ def search_front(
         seed: same seed, same result (unless it is interrupted, or `options.seconds` runs out).
         options: how much to evaluate, and how.
         stop: asked after each step; words that it returns end the search and are its reason.
+        on_evaluated: told after each step how many subnets were evaluated, of `options.evaluations`.
 
     Raises:
         BudgetError: no subnet meets a budget in focus, or a limit, or two of them together; names the least that works.
     """
     options = options or SearchOptions()
     if part is not None:
-        return _search_part(Part(space, part), latency, accuracy, limits, focus, separable, start, seed, options, stop)
+        inside = Part(space, part)
+        return _search_part(
+            inside, latency, accuracy, limits, focus, separable, start, seed, options, stop, on_evaluated
+        )
     times = tabulate(space, latency)
     repair = BudgetRepair(space, latency, limits, times)
     if not np.isfinite(repair.fastest_ms).any():
@@ -119,7 +124,7 @@ def search_front(
         bound = found
     elif separable is not None:
         bound = separable
-    interrupted = evolution.run(times, start, stop)
+    interrupted = evolution.run(times, start, stop, on_evaluated)
     return Front(
         space,
         archive.genomes.copy(),
@@ -143,6 +148,7 @@ def _search_part(
     seed: int,
     options: SearchOptions,
     stop: Callable[[], str] | None,
+    on_evaluated: Callable[[int], None] | None,
 ) -> Front:
     """`search_front` in a part of its space."""
 
@@ -162,6 +168,7 @@ def _search_part(
         seed=seed,
         options=options,
         stop=stop,
+        on_evaluated=on_evaluated,
     )
     return replace(front, space=part.whole, genomes=part.widen(front.genomes))
 
@@ -194,7 +201,13 @@ class _Evolution:
         least = max(float(repair.fastest_ms.min()), min(LEAST_FRACTION * float(repair.largest_ms.max()), largest))
         return np.unique(np.geomspace(least, largest, self.options.budgets))
 
-    def run(self, times: AdditiveTable | None, start: Genomes | None, stop: Callable[[], str] | None) -> str:
+    def run(
+        self,
+        times: AdditiveTable | None,
+        start: Genomes | None,
+        stop: Callable[[], str] | None,
+        on_evaluated: Callable[[int], None] | None,
+    ) -> str:
         """Search until nothing more may be evaluated; why it ended before, if it did."""
         seconds = self.options.seconds
         until = np.inf if seconds is None else time.monotonic() + seconds
@@ -202,6 +215,8 @@ class _Evolution:
             for step in self._steps(times, start):
                 step()
                 self._note()
+                if on_evaluated is not None:
+                    on_evaluated(len(self.archive))
                 if self.archive.full:
                     break
                 if time.monotonic() > until:

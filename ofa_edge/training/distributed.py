@@ -115,4 +115,4 @@ def check_device(name: str) -> None:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnsupportedError(f"cannot train on device '{name}'", why, "--device cpu") from error
+        raise UnsupportedError(f"cannot train on device '{name}'", why, "--on cpu") from error

@@ -1,6 +1,7 @@
 """Where a built artifact's memory and time go on a device: the memory pass and the profile of each function."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,11 +9,26 @@ from typing import Any
 
 from ofa_edge.builds import Build
 from ofa_edge.device.access import connected, held
-from ofa_edge.device.measuring.passes import FunctionTimes, Memory, Unavailable, memory_pass
+from ofa_edge.device.measuring.passes import FunctionTime, FunctionTimes, Memory, Unavailable, memory_pass
 from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.runtimes import Runtime
 from ofa_edge.workflows.build.on_device import Trial, request_of
 from ofa_edge.workflows.verify import check_runs_there, images_of
+
+
+@dataclass(frozen=True)
+class TypeTime:
+    """Operators of one type: how many there are, their calls in an inference, and their milliseconds together."""
+
+    type: str
+    operators: int
+    calls: int
+    ms: float
+
+
+def _type_of(name: str) -> str:
+    """What is left of a name without the number that tells one operator from the next."""
+    return re.sub(r"^\d+[\s:]+|[\s_:#]*\d+$", "", name) or name
 
 
 @dataclass(frozen=True)
@@ -25,7 +41,23 @@ class Profile:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON; functions in the order in which they run."""
-        return {"device": self.device, "memory": asdict(self.memory), "functions": asdict(self.functions)}
+        return {
+            "device": self.device,
+            "memory": asdict(self.memory),
+            "functions": asdict(self.functions),
+            "by_type": [asdict(each) for each in self.by_type()],
+        }
+
+    def by_type(self) -> tuple[TypeTime, ...]:
+        """Operators of one type, or functions that differ by their number alone, as one; what takes most first."""
+        found: dict[str, list[FunctionTime]] = {}
+        for item in () if isinstance(self.functions, Unavailable) else self.functions.items:
+            found.setdefault(_type_of(item.name), []).append(item)
+        sums = [
+            TypeTime(name, len(items), sum(item.calls for item in items), sum(item.ms for item in items))
+            for name, items in found.items()
+        ]
+        return tuple(sorted(sums, key=lambda each: -each.ms))
 
 
 def profile(folder: Path, device: str, data: Path | None = None) -> Profile:

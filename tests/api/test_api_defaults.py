@@ -17,7 +17,7 @@ from ofa_edge.cli.search import search_command
 from ofa_edge.cli.train import train_command
 from ofa_edge.cli.verify import verify_command
 
-FOR_A_TERMINAL = {"as_json", "dry_run", "resume", "list_only", "keys_only", "plot", "threads"}
+FOR_A_TERMINAL = {"dry_run", "resume", "list_only", "keys_only", "plot", "threads"}
 OF_A_FLEET = {"fleet", "max_models"}
 OTHER_NAMES = {"file": "network", "chosen": "subnet", "folder": "build"}
 LIMITS = {field.name: field.default for field in dataclasses.fields(oe.Constraints)}
@@ -40,7 +40,7 @@ def test_arguments_and_defaults_are_the_commands(command: click.Command, functio
     options = {
         OTHER_NAMES.get(each.name or "", each.name): each.to_info_dict()["default"]
         for each in command.params
-        if each.name not in FOR_A_TERMINAL | OF_A_FLEET
+        if each.expose_value and each.name not in FOR_A_TERMINAL | OF_A_FLEET
     }
     for name, wanted in options.items():
         if name in LIMITS and "constraints" in arguments:

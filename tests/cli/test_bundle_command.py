@@ -109,4 +109,6 @@ def test_a_builder_that_fails_gives_its_exit_code(run, here):
     with (here / "android_demo/tools/build_apk.py").open("a") as file:
         file.write("# fail")
     status, out, _ = run("bundle", "out/pi", "--apk", "--json")
-    assert (status, out) == (4, "")
+    assert status == 4
+    assert json.loads(out)["error"]["code"] == 4
+    assert run("bundle", "out/pi", "--apk")[0] == 4

@@ -337,7 +337,7 @@ def test_targets_list_ends_in_the_flag_to_paste(run):
         row.partition("--target ")[1] + row.partition("--target ")[2] for row in rows if "--runtime" in row
     ] == flags
     status, out, _ = run("targets", "list", "--json")
-    assert [target["name"] for target in json.loads(out)] == [target.name for target in list_targets()]
+    assert [target["name"] for target in json.loads(out)["targets"]] == [target.name for target in list_targets()]
 
 
 def test_targets_show(run):

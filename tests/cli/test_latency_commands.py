@@ -85,7 +85,7 @@ def test_explain_takes_a_configuration_and_refuses_another(run):
 def test_tables_go_out_and_come_back_as_a_target(run):
     code, _, err = run("latency", "export", "--target", "pixel-4", "--supernet", PUBLISHED, "--out", "tables")
     assert code == 0, err
-    words = ("--name", "note", "--like", "pixel-4", "--device", "A phone", "--version", "TFLite", "--source", "me")
+    words = ("--name", "note", "--like", "pixel-4", "--measured-on", "A phone", "--version", "TFLite", "--source", "me")
     files = [f"tables/{size}_lookup_table.yaml" for size in (160, 192, 224)]
     arguments = ("latency", "import", *files, *words, "--out", "targets", "--supernet")
     code, _, err = run(*arguments, PUBLISHED)
@@ -106,7 +106,7 @@ def test_a_table_that_lacks_an_entry_names_it_with_the_nearest(run, tmp_path):
     key = next(key for key in content if "kernel:7" in key)
     del content[key]
     path.write_text(yaml.safe_dump(content))
-    words = ("--name", "n", "--like", "pixel-4", "--device", "d", "--version", "v", "--source", "s")
+    words = ("--name", "n", "--like", "pixel-4", "--measured-on", "d", "--version", "v", "--source", "s")
     err = check_error(run("latency", "import", path, *words, "--supernet", PUBLISHED))
     assert key in err
     assert "nearest:" in err

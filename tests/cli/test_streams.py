@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 import click
 from ofa_edge.cli import cli, main
+from ofa_edge.cli.answer import Answer
 from ofa_edge.cli.console import StageLines
 from ofa_edge.errors import GateError
 
@@ -36,7 +37,7 @@ def work(end):
     Path("done").write_text("done")
     if end == "gate":
         raise GateError("a gate", "failed", "again")
-    return 3 if end == "three" else 0
+    return Answer({}, code=3 if end == "three" else 0)
 
 main(sys.argv[1:])
 """

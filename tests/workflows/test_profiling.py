@@ -36,6 +36,18 @@ def shown(monkeypatch, found, *options):
     return done.output
 
 
+def test_operators_of_one_type_are_summed():
+    names = ("0 CONV_2D", "1 ADD", "2 CONV_2D", "fused_conv2d_add_3", "fused_conv2d_add")
+    items = tuple(FunctionTime(name, 1, ms) for name, ms in zip(names, (0.5, 0.25, 0.5, 1.0, 2.0), strict=True))
+    found = Profile("pi", Unavailable("none"), FunctionTimes(items)).by_type()
+    assert [(each.type, each.operators, each.ms) for each in found] == [
+        ("fused_conv2d_add", 2, 3.0),
+        ("CONV_2D", 2, 1.0),
+        ("ADD", 1, 0.25),
+    ]
+    assert Profile("pi", Unavailable("none"), Unavailable("none")).by_type() == ()
+
+
 def test_what_is_shown(monkeypatch):
     functions = FunctionTimes((FunctionTime("pool", 1, 0.25), FunctionTime("conv", 2, 0.75)))
     found = Profile("pi", Memory(30 * 2**20, 10 * 2**20), functions)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,7 +174,12 @@ def _require_fleet_options(options: BuildOptions) -> None:
         )
 
 
-def search_fleet(plans: Sequence[SupernetPlan], max_models: int | None = None, evaluations: int | None = None) -> Fleet:
+def search_fleet(
+    plans: Sequence[SupernetPlan],
+    max_models: int | None = None,
+    evaluations: int | None = None,
+    on_search: Callable[[int, int], None] | None = None,
+) -> Fleet:
     """Search for every set of targets that might share a subnet, and choose which do.
 
     The cover is exact over all subnets that any of the searches evaluated. Without `max_models` the fewest subnets are
@@ -186,13 +191,14 @@ def search_fleet(plans: Sequence[SupernetPlan], max_models: int | None = None, e
         plans: one for each target.
         max_models: how many subnets there may be.
         evaluations: predictor calls of each search, at most; `EVALUATIONS` of all together in any case.
+        on_search: told after each search how many are done, of how many.
 
     Raises:
         KeyboardInterrupt: Ctrl-C before every target was served.
         BudgetError: no subnet is fast enough for one of the targets, which is named, or for all of them as few models.
     """
     first = plans[0]
-    pool, interrupted = _search_groups(plans, evaluations or SearchOptions().evaluations)
+    pool, interrupted = _search_groups(plans, evaluations or SearchOptions().evaluations, on_search)
     latency = np.stack([latency_of(plan.search)(pool) for plan in plans], axis=1)
     scores = np.asarray(score_of(first.search)(pool), dtype=np.float64)
     budgets = np.array([plan.search.budget_ms for plan in plans])
@@ -214,16 +220,20 @@ def search_fleet(plans: Sequence[SupernetPlan], max_models: int | None = None, e
     return Fleet(tuple(plans), pool, latency, scores, tuple(options), chosen, tolerance, interrupted)
 
 
-def _search_groups(plans: Sequence[SupernetPlan], evaluations: int) -> tuple[Genomes, bool]:
+def _search_groups(
+    plans: Sequence[SupernetPlan], evaluations: int, on_search: Callable[[int, int], None] | None
+) -> tuple[Genomes, bool]:
     """What searches for every set of targets found worth keeping; whether Ctrl-C ended them."""
     sets = list(groups(len(plans)))
     evaluations = max(1, min(evaluations, EVALUATIONS // len(sets)))
     pool: Genomes | None = None
     interrupted = False
-    for members in sets:
+    for done, members in enumerate(sets, 1):
         pool, interrupted = _search_group([plans[index] for index in sorted(members)], pool, evaluations)
         if interrupted:
             break
+        if on_search is not None:
+            on_search(done, len(sets))
     assert pool is not None
     return pool, interrupted
 

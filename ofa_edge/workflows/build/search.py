@@ -6,7 +6,7 @@ others as limits.
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +127,11 @@ def search_inputs(plans: Sequence[SearchPlan]) -> dict[str, Any]:
     }
 
 
-def predicted_search(plan: SearchPlan, options: SearchOptions | None = None) -> Front:
+def predicted_search(
+    plan: SearchPlan, options: SearchOptions | None = None, on_evaluated: Callable[[int], None] | None = None
+) -> Front:
     """The search alone: everything in it is predicted. Raises BudgetError, or WeightsError for one given network."""
-    front = search_plans((plan,), options=options)
+    front = search_plans((plan,), options=options, on_evaluated=on_evaluated)
     _require_accuracy(plan, front)
     return front
 
@@ -139,6 +141,7 @@ def search_plans(
     score: Score | None = None,
     start: Genomes | None = None,
     options: SearchOptions | None = None,
+    on_evaluated: Callable[[int], None] | None = None,
 ) -> Front:
     """One search for all plans together: along the first one's latency, with the others' budgets as limits.
 
@@ -147,6 +150,7 @@ def search_plans(
         score: what to maximise in place of the predictor.
         start: genomes to begin with.
         options: how much to evaluate.
+        on_evaluated: told how many subnets were evaluated so far.
 
     Raises:
         BudgetError: no subnet meets the budgets.
@@ -170,6 +174,7 @@ def search_plans(
         start=start,
         seed=plan.seed,
         options=options or OPTIONS,
+        on_evaluated=on_evaluated,
     )
 
 

@@ -117,17 +117,21 @@ class CalibrationPlan:
             "items": [{"name": item.name, "role": item.role} for item in self.items],
         }
 
+    @property
+    def estimated_s(self) -> float:
+        """Seconds on the device by the target's latency model, for as many rounds as are needed at least."""
+        return float(SESSIONS * (RUN_S + sum(item.seconds for item in self.items)))
+
     def describe(self) -> str:
         """What is printed before anything is measured."""
         units, fit, held = (self.role(role) for role in ("unit", "fit", "held-out"))
-        seconds = SESSIONS * (RUN_S + sum(item.seconds for item in self.items))
         lines = [
             f"calibrate {self.target.name} on {self.options.device}: {self.runtime.name} {self.precision}, "
             f"{self.target.runtime.threads} threads, budget {self.budget_s:.0f} s on the device",
             f"  {len(units)} of the {self.units} units of '{self.space.name}' by themselves, {len(fit)} random subnets "
             f"to fit with, {len(held)} more held out",
-            f"  {SESSIONS} sessions of at least {LEAST_ROUNDS} rounds, which would take {seconds:.0f} s by the "
-            "target's latency model; the rest of the budget goes into more rounds",
+            f"  {SESSIONS} sessions of at least {LEAST_ROUNDS} rounds, estimated to take {self.estimated_s:.0f} s by "
+            "the target's latency model; the rest of the budget goes into more rounds",
         ]
         first = [f"    {item.name}  ({item.expected_ms:.3g} ms)" for item in units[:5]]
         return "\n".join([*lines, *(["  the most telling units:", *first] if first else [])])

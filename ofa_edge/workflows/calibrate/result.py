@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from ofa_edge.device.protocol import Fingerprint
 from ofa_edge.errors import DeviceError
@@ -17,6 +18,7 @@ from ofa_edge.latency.load import FittedFacts
 from ofa_edge.latency.protocol import CrossValidation, Key, Provenance
 from ofa_edge.latency.target_file import RunsAs, write_target
 from ofa_edge.metrics import spearman
+from ofa_edge.report.judged import Judged, judged_chart
 from ofa_edge.space import Subnet
 from ofa_edge.workflows.calibrate.journal import Journal, Sampled, sampled, slowed
 from ofa_edge.workflows.calibrate.plan import SESSIONS, CalibrationPlan, Item
@@ -62,6 +64,11 @@ class MeasuredModel:
     device_s: float
     target: Path
 
+    @property
+    def chart(self) -> Path:
+        """Predicted against measured latency of the held-out subnets: an SVG file."""
+        return self.target.with_suffix(".calibration.svg")
+
 
 def conclude(
     plan: CalibrationPlan, journal: Journal, fingerprint: Fingerprint, command: Sequence[str], export_s: float
@@ -104,7 +111,15 @@ def conclude(
     path = _write(plan, model)
     result = MeasuredModel(model, lines, checks, within5, within10, tuple(dropped), export_s, journal.seconds, path)
     write_json(plan.options.out / f"{plan.name}.calibration.json", report_json(plan, result, found))
+    write_bytes(result.chart, str(_chart(plan, result)).encode())
     return result
+
+
+def _chart(plan: CalibrationPlan, result: MeasuredModel) -> Markup:
+    title = f"{plan.name}: {len(result.held_out)} subnets that the fit has not seen"
+    subtitle = f"mean error {100 * result.checks.mape:.1f} %, measured on {plan.options.device}"
+    points = [Judged(each.measured_ms, each.predicted_ms, each.low90, each.high90) for each in result.held_out]
+    return judged_chart(title, subtitle, points)
 
 
 def _sample(item: Item, found: Mapping[str, Sampled]) -> NetworkSample:

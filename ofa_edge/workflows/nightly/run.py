@@ -156,7 +156,7 @@ def _duels(
             candidate = Build.open(fleet.build_folder(name))
             golden = _golden(fleet, history, name)
             if golden is None:
-                hint = pasteable("ofa-edge", "baseline", "accept", name, "--fleet", fleet.path)
+                hint = pasteable("ofa-edge", "baseline", "accept", name, "--config", fleet.path)
                 job.record(name, "run", Decision(Colour.INCONCLUSIVE, "no-baseline", f"nothing was accepted: {hint}"))
                 continue
             device_name, data = entry.device or device, fleet.data_folder(name)

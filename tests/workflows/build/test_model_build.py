@@ -15,7 +15,8 @@ from PIL import Image
 from ofa_edge.builds import Build
 from ofa_edge.bundle.check import check_build
 from ofa_edge.cache import StageCache
-from ofa_edge.cli.build import describe, summary
+from ofa_edge.cli.build import summary
+from ofa_edge.cli.build_plan import describe
 from ofa_edge.errors import ConfigError, DataError, ModelFileError, OfaEdgeError, UnsupportedError
 from ofa_edge.export.onnx.quantise import quantise
 from ofa_edge.report.page import render_report

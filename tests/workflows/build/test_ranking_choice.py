@@ -9,7 +9,8 @@ from tiny_package import copied_package, shared_package
 
 from ofa_edge.cache import StageCache
 from ofa_edge.cli import main
-from ofa_edge.cli.build import describe, headline
+from ofa_edge.cli.build import headline
+from ofa_edge.cli.build_plan import describe
 from ofa_edge.errors import WeightsError
 from ofa_edge.files import sha256_file
 from ofa_edge.search.predictor import AccuracyPredictor, FittedTo

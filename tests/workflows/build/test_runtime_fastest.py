@@ -11,7 +11,8 @@ from plain_onnx import PlainOnnx
 
 from ofa_edge.builds import Build
 from ofa_edge.cli import main
-from ofa_edge.cli.build import describe, summary
+from ofa_edge.cli.build import summary
+from ofa_edge.cli.build_plan import describe
 from ofa_edge.errors import ConfigError, DeviceBusyError, UnsupportedError
 from ofa_edge.records.build import subnet_of
 from ofa_edge.runtimes import HostAnswers, RunHere, registry

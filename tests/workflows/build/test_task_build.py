@@ -18,7 +18,8 @@ from squares import CELL, GRID, INPUT, NAMES, PIXELS, save_coco, save_detector, 
 
 from ofa_edge.builds import Build
 from ofa_edge.cache import StageCache
-from ofa_edge.cli.build import describe, summary
+from ofa_edge.cli.build import summary
+from ofa_edge.cli.build_plan import describe
 from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.report.page import render_report
 from ofa_edge.verify.night_gates import score_gate

@@ -1,0 +1,33 @@
+"""A latency file against the hardware's peak."""
+
+import pytest
+
+from ofa_edge.latency.plausible import beyond_peak
+from ofa_edge.schema import changed
+from ofa_edge.targets import list_targets, load_target
+
+TARGETS = [target.name for target in list_targets()]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_shipped_model_is_surely_faster_than_its_hardware(name):
+    assert [words for words, certain in beyond_peak(load_target(name)) if certain] == []
+
+
+def with_peak(peak: float):
+    target = load_target("raspberry-pi-4")
+    hardware = changed(target.hardware, peak_gmacs_fp32=peak, peak_gmacs_int8=None)
+    return changed(target, hardware=hardware)
+
+
+def test_a_peak_that_every_model_beats_is_told_with_both_figures():
+    found = list(beyond_peak(with_peak(2.0)))
+    assert any(certain for _, certain in found)
+    assert all("the hardware's peak is 2" in words for words, _ in found)
+    assert {words.split()[1].rstrip(",") for words, _ in found} >= {"fp32", "int8"}
+
+
+def test_a_peak_inside_the_interval_is_only_doubtful():
+    found = [certain for words, certain in beyond_peak(with_peak(15.0)) if words.startswith("tflite fp32")]
+    assert found
+    assert not any(found)
