@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 
 ROOT = Path(__file__).resolve().parents[1]
 INSIDE = "repository"  # the folder of the site that such pages are in
 LINK = re.compile(r"(?<!\!)(\]\()([^)\s#]+)(#[^)\s]*)?\)")
 FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+LONGEST = 50_000  # characters of a file that a page shows
 LANGUAGES = {".py": "python", ".toml": "toml", ".yml": "yaml", ".json": "json"}
 
 _origins: dict[str, str] = {}  # page of the site -> file of the repository, for those that are not in docs/
@@ -33,7 +34,7 @@ def on_files(files: Files, config: Any) -> Files:
                 continue
             _origins[made] = target
             content = _content(ROOT / target)
-            files.append(File.generated(config, made, content=content))
+            files.append(File.generated(config, made, content=content, inclusion=InclusionLevel.NOT_IN_NAV))
             waiting.append((made, content))
     return files
 
@@ -84,7 +85,9 @@ def _content(path: Path) -> str:
         return text
     if path.suffix == ".ipynb":
         return f"# {path.name}\n\nA notebook: open it in Jupyter, or read it in the repository.\n"
-    return f"# {path.name}\n\n````{LANGUAGES.get(path.suffix, 'text')}\n{text.rstrip()}\n````\n"
+    shown = text if len(text) <= LONGEST else text[:LONGEST].rpartition("\n")[0]
+    more = "" if len(text) <= LONGEST else f"\nThe first {len(shown):,} of {len(text):,} characters.\n"
+    return f"# {path.name}\n{more}\n````{LANGUAGES.get(path.suffix, 'text')}\n{shown.rstrip()}\n````\n"
 
 
 def _outside_fences(markdown: str, change: Any) -> str:

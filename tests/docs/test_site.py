@@ -60,4 +60,4 @@ def test_python_is_whole(site: Path) -> None:
 
 def test_every_page_is_in_the_list() -> None:
     listed = set(re.findall(r"[\w/.-]+\.md", (ROOT / "mkdocs.yml").read_text()))
-    assert listed == {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+    assert listed - {"repository/CONTRIBUTING.md"} == {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}

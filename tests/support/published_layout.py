@@ -8,7 +8,7 @@ import torch
 from ofa_edge.space import Space
 from ofa_edge.supernet.network import Supernet
 
-SPACE = Space("a quarter as wide", 0.25, 3, 10, (2, 2, 2, 2, 1, 1), (32, 48))
+SPACE = Space("a quarter as wide", 0.25, 3, 10, (2, 2, 2, 2, 1, 1), (24, 32))
 
 
 def save_checkpoint(folder: Path, space: Space = SPACE, seed: int = 0) -> Path:
