@@ -29,7 +29,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_nothing_is_loaded_from_another_host(site: Path) -> None:
     for page in site.rglob("*.html"):
-        loaded = re.findall(r"<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=\"?(https?://[^\s\">]+)", page.read_text())
+        loaded = re.findall(
+            r"<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=\"?(https?://[^\s\">]+)", page.read_text()
+        )
         assert [address for address in loaded if "rel=canonical" not in address] == [], page
     for sheet in site.rglob("*.css"):
         assert not re.search(r"url\(\"?https?:|@import \"?https?:", sheet.read_text()), sheet

@@ -44,9 +44,10 @@ def here(tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def model(here: Path) -> Path:
-    """`model.onnx`, a classifier of brightness, and `pictures` that it tells apart."""
+    """`model.onnx`, a classifier of brightness, the names of its classes, and `pictures` that it tells apart."""
     save_folder(here / "pictures", dict.fromkeys(NAMES, 60))
-    return save_classifier(here / "model.onnx", names=",".join(NAMES), **STATISTICS)
+    (here / "labels.txt").write_text("\n".join(NAMES) + "\n")
+    return save_classifier(here / "model.onnx", **STATISTICS)
 
 
 @pytest.fixture
