@@ -1,7 +1,7 @@
 """Hooks of mkdocs.yml: what pages of docs/ link to outside of docs/ comes into the site as well.
 
-On GitHub `../CONTRIBUTING.md` is a link that works. In the site that file becomes the page `repository/CONTRIBUTING.md`;
-other files become pages that show their text, and a folder stands for the README.md in it.
+On GitHub `../CONTRIBUTING.md` is a link that works. In the site that file becomes `repository/CONTRIBUTING.md`; what is
+no page of text becomes one that shows it as code, and a folder stands for the README.md in it.
 """
 
 import posixpath
