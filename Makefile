@@ -2,11 +2,12 @@
 VENV ?= .venv
 export VENV
 
-.PHONY: help setup demo test fuzz apk test-android bench-artifacts clean
+.PHONY: help setup demo test docs fuzz apk test-android bench-artifacts clean
 help:
 	@echo 'make demo             set up what is missing, build for raspberry-pi-4, verify it, open out/raspberry-pi-4/report.html'
 	@echo 'make test             set up what is missing, run lint, types, architecture and tests'
 	@echo 'make fuzz             change small files for ten minutes and read them by every reader (docs/security.md); MINUTES=1: less'
+	@echo 'make docs             build the documentation as a site into out/site'
 	@echo 'make apk              fetch what is missing, build the Android app with the bundled models (docs/android.md)'
 	@echo 'make test-android     fetch what is missing, run the tests of the Android app'
 	@echo 'make bench-artifacts  compare the artifacts of several tools (hours), write docs/benchmarks/artifacts.md; NETS=3: quick'
@@ -26,6 +27,9 @@ MINUTES ?= 10
 SEED ?= 0
 fuzz: setup
 	@PYTHONPATH=$(CURDIR) $(VENV)/bin/python tests/support/fuzzing.py --minutes $(MINUTES) --seed $(SEED)
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet && echo 'wrote out/site/index.html'
 
 apk: setup
 	@$(VENV)/bin/python android_demo/tools/build_apk.py
