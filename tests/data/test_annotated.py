@@ -87,7 +87,7 @@ def coco_of(folder):
         (lambda content: content["annotations"][0].update(image_id=99999), "an object of an unknown image"),
         (lambda content: content["annotations"][0].update(category_id=99999), "an object of an unknown category"),
         (lambda content: content["annotations"][0].update(bbox=[1, 2, -3, 4]), "a box that is none"),
-        (lambda content: content["annotations"][0].update(bbox=[1, 2, float("nan"), 4]), "a box that is none"),
+        (lambda content: content["annotations"][0].update(bbox=[1, 2, float("nan"), 4]), "cannot read the annotations"),
         (lambda content: content["annotations"][0].update(bbox="1 2 3 4"), "a box that is none"),
         (lambda content: content["annotations"][0].update(image_id=[]), "an object of an unknown image"),
         (lambda content: content["images"].append(content["images"][0]), "cannot be told from others"),
