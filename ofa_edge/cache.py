@@ -36,6 +36,7 @@ from ofa_edge.system import DENIED, FULL
 
 INDEX = "index.json"
 SCHEMA = 1
+_LARGEST_INDEX = 64_000_000  # bytes; it holds what the stage was made of
 _STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 _CODE = (".py", ".cc", ".h", ".c", ".cuh")  # what stages are made by; data and tables are inputs of their own
@@ -213,7 +214,7 @@ class StageCache:
         try:
             if folder.is_symlink():
                 raise ValueError("a link stands in its place")
-            index = parse_json(read_regular(folder / INDEX))
+            index = parse_json(read_regular(folder / INDEX, _LARGEST_INDEX))
             names = set(index["files"])
             if index["schema"] != SCHEMA or self.key(index["stage"], index["inputs"], index["version"]) != key:
                 return None, f"{INDEX}: belongs to another entry"

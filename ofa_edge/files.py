@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -21,6 +22,8 @@ from ofa_edge.system import DENIED, FULL, system_error
 
 LARGEST_TEXT = 4_000_000  # bytes of a file that is read whole as text
 _DEEPEST = 50  # tables and lists in each other
+_NO_KEY = re.compile(r"[^\w\-.\"' \t]+")
+_QUOTED_PART = re.compile(r"[\"'][ \t]*\.")
 LARGEST_MODEL = 1 << 31  # bytes of a network or of weights; neither ONNX nor TFLite has larger files
 _LARGEST_TOML = 1_000_000  # characters; the largest file of ours has a hundredth of this
 
@@ -130,6 +133,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     """A TOML file's content. Raises tomllib.TOMLDecodeError, also for what is too large or too deep to read."""
     if len(text) > _LARGEST_TOML:
         raise tomllib.TOMLDecodeError(f"{len(text)} characters, at most {_LARGEST_TOML} are read")
+    if any(_parts(line) > _DEEPEST for line in text.splitlines() if line.count(".") > _DEEPEST):
+        raise tomllib.TOMLDecodeError(f"a key of more than {_DEEPEST} parts")  # tomllib takes their square
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -146,6 +151,12 @@ def shipped_folder(name: str) -> Path:
     package = Path(__file__).resolve().parent
     installed = package / f"_{name}"
     return installed if installed.is_dir() else package.parent / name
+
+
+def _parts(line: str) -> int:
+    """How many parts the longest dotted key of a line may have, at most."""
+    bare = (sum(bool(part.strip()) for part in words.split(".")) for words in _NO_KEY.split(line))
+    return max(*bare, len(_QUOTED_PART.findall(line)))
 
 
 def fsync_folder(folder: Path) -> None:

@@ -158,3 +158,21 @@ def test_only_plain_text_files_of_a_size_are_read(tmp_path):
             bounded_text(path)
     with pytest.raises(OSError, match="2 bytes, at most 1"):
         bounded_text(tmp_path / "a", 1)
+
+
+LONG_KEYS = ("a.{}a = 1", "[a.{}a]", "[[a.{}a]]", "b = {{ a.{}a = 1 }}", 'x = [ {{ "a!".{}a = 1 }} ]')
+PARTS = ("a.", "a . ", '"a!".', "'b?' . ", "\t1.")
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("key", LONG_KEYS)
+def test_keys_of_thousands_of_parts_are_refused_before_they_take_their_square(key, part):
+    with pytest.raises(tomllib.TOMLDecodeError, match="a key of more than 50 parts"):
+        parse_toml(key.format(part * 100_000))
+    assert parse_toml(key.format(part * 10))
+
+
+def test_many_dots_that_are_no_key_are_read():
+    dots, numbers, words = "." * 200, ", ".join(["0.5"] * 300), ", ".join(["'x.y'"] * 100)
+    text = f'a = "{dots}"\nb = [{numbers}]\nc = [{words}]'
+    assert len(parse_toml(text)["b"]) == 300

@@ -223,6 +223,20 @@ def test_of_two_builds_of_one_folder_the_second_is_told_before_any_work(tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link"]  # a lock leaves nothing there
 
 
+def test_locks_of_output_folders_do_not_stay_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with reserved(tmp_path / "out"):
+        assert [path.suffix for path in (tmp_path / "state" / "ofa-edge" / "outputs").iterdir()] == [".lock"]
+    assert not list((tmp_path / "state" / "ofa-edge" / "outputs").iterdir())
+
+
+def test_where_no_lock_can_be_kept_a_build_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with reserved(tmp_path / "out"):
+        pass
+
+
 def test_another_process_is_kept_out_until_it_ends(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from ofa_edge.output import reserved\n"
     code += "with reserved(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"

@@ -6,13 +6,13 @@ labels, and how they came about. The embedded default is one; a user's own train
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.data.reading import AS_STORED, Reading
 from ofa_edge.errors import ConfigError, DataError, UnknownNameError, WeightsError
-from ofa_edge.files import atomic_path, bounded_text, parse_json, read_regular, sha256_file
+from ofa_edge.files import LARGEST_MODEL, atomic_path, bounded_text, parse_json, read_regular, sha256_file
 from ofa_edge.records.licences import LICENCES, Licences, read_licences
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.shown import pasteable
@@ -149,16 +149,28 @@ class SupernetPackage:
             )
         return images
 
+    def record(self, name: str) -> dict[str, Any] | None:
+        """What a run wrote of itself into a file beside the weights; None where there is no such file.
+
+        Raises:
+            DataError: it is damaged. What it would be held against must not pass for sound.
+        """
+        path = self.file(name)
+        if path is None:
+            return None
+        try:
+            found = parse_json(read_regular(path, LARGEST_MODEL))
+            if not isinstance(found, dict):
+                raise ValueError("it holds no table")
+        except (OSError, ValueError) as error:
+            hint = f"restore {name}, or remove it to do without what it says"
+            raise DataError(f"{name} of '{self.name}' cannot be read", f"{path}: {error}", hint) from error
+        return found
+
     def _require_own(self, path: Path) -> None:
         """Raise DataError where what the run wrote of itself names other images than those beside it."""
         for name in RECORDS:
-            record = self.file(name)
-            if record is None:
-                continue
-            try:
-                wanted = parse_json(read_regular(record)).get("images_sha256")
-            except (OSError, ValueError, AttributeError):
-                continue  # figures are for people: a build does not need them
+            wanted = (self.record(name) or {}).get("images_sha256")
             if wanted is not None and wanted != (found := sha256_file(path)):
                 raise DataError(
                     f"{path.name} is not the one that this package was written with",

@@ -9,6 +9,7 @@ published.
 """
 
 import contextlib
+import dataclasses
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 import ofa_edge.errors
 from ofa_edge.device.protocol import Completed, Connection, Fingerprint
 from ofa_edge.errors import DeviceBusyError, DeviceError, OfaEdgeError, UsageError
-from ofa_edge.files import append_json, sha256_file, write_bytes
+from ofa_edge.files import LARGEST_MODEL, append_json, parse_json, read_regular, sha256_file, write_bytes
 
 T = TypeVar("T")
 _CALLS = "calls.jsonl"
@@ -127,7 +128,10 @@ class ReplayConnection:
         """
         try:
             # What follows the last line break is a call whose writing was cut off.
-            header, *self._calls = [json.loads(line) for line in (folder / _CALLS).read_bytes().split(b"\n")[:-1]]
+            lines = read_regular(folder / _CALLS, LARGEST_MODEL).split(b"\n")[:-1]
+            header, *self._calls = [parse_json(line) for line in lines]
+            for number, call in enumerate(self._calls, 2):
+                _require_call(call, number)
             if header["schema"] != _SCHEMA:
                 raise ValueError(f"schema {header['schema']}, expected {_SCHEMA}")
             self.name, self.kind, self.python = str(header["name"]), str(header["kind"]), tuple(header["python"])
@@ -244,6 +248,23 @@ def _run(argv: Sequence[str], env: Mapping[str, str] | None, check: bool) -> dic
 
 def _pull(remote: PurePosixPath) -> dict[str, Any]:
     return {"call": "pull", "remote": str(remote)}
+
+
+def _require_call(call: Any, number: int) -> None:
+    """Raise ValueError where a line is no call with its answer."""
+    whole = isinstance(call, dict) and isinstance(call.get("call"), str) and type(call.get("lane")) is int
+    if whole and "error" in call:
+        words = call["error"] if isinstance(call["error"], dict) else {}
+        whole = all(isinstance(words.get(key), str) for key in ("class", "what", "why", "hint"))
+    elif whole:
+        answer = call.get("answer")
+        if call["call"] == "run":
+            fields = {each.name for each in dataclasses.fields(Completed)}
+            whole = isinstance(answer, dict) and set(answer) <= fields and isinstance(call.get("argv"), list)
+        elif call["call"] == "pull":
+            whole = isinstance(answer, str)
+    if not whole:
+        raise ValueError(f"line {number} of {_CALLS} is no call with its answer")
 
 
 def _text(call: Mapping[str, Any]) -> str:

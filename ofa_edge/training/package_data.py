@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from ofa_edge.data.dataset import Dataset, Images, class_counts
 from ofa_edge.data.open import IMAGE_FOLDER, class_folders
 from ofa_edge.errors import DataError
-from ofa_edge.files import parse_json, read_regular
 from ofa_edge.metrics import Metric
 from ofa_edge.supernet.own_data import open_for
 from ofa_edge.supernet.zoo import IMAGES, SupernetPackage
@@ -103,10 +102,10 @@ def package_metric(package: SupernetPackage) -> Metric:
 
 
 def recipe_facts(package: SupernetPackage) -> dict[str, Any]:
-    """The recipe that a package was trained with, as JSON values; nothing where it is not at hand."""
-    path = package.file("recipe.json")
-    try:
-        value = parse_json(read_regular(path))["recipe"] if path else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    """The recipe that a package was trained with, as JSON values; nothing where it is not at hand.
+
+    Raises:
+        DataError: its file is damaged.
+    """
+    found = (package.record("recipe.json") or {}).get("recipe", {})
+    return found if isinstance(found, dict) else {}

@@ -64,7 +64,7 @@ def _quick(monkeypatch):
 @pytest.fixture
 def fuzzer(readers, tmp_path):
     def make(name):
-        return Fuzzer(readers[name], tmp_path, random.Random(name))
+        return Fuzzer(readers[name], tmp_path, random.Random(name), longest_s=60.0)
 
     return make
 

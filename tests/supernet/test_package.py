@@ -62,8 +62,25 @@ def test_swapped_images_are_told(folder, record):
     with pytest.raises(DataError, match="is not the one that this package was written with") as caught:
         open_supernet(str(folder)).images("test")
     assert record in caught.value.why
-    (folder / record).write_text("{")  # figures are for people
+    (folder / record).write_text("{")  # what cannot be held against them does not make them right
+    with pytest.raises(DataError, match="cannot be read"):
+        open_supernet(str(folder)).images("test")
+    (folder / record).unlink()
     assert len(open_supernet(str(folder)).images("test")) == 2
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "3", "null", "[" * 5000, '{"a": ' + "9" * 5000 + "}", '{"a": 1e400}', "\0"]
+)
+def test_a_damaged_record_is_said_and_an_absent_one_is_none(folder, content):
+    package = open_supernet(str(folder))
+    assert package.record(zoo.FINETUNED) is None
+    (folder / zoo.FINETUNED).write_text(content)
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        package.record(zoo.FINETUNED)
+    assert zoo.FINETUNED in caught.value.hint
+    (folder / zoo.FINETUNED).write_text('{"top1_after": 0.5}')
+    assert package.record(zoo.FINETUNED) == {"top1_after": 0.5}
 
 
 def test_the_shipped_package_names_its_images():

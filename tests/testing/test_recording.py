@@ -169,6 +169,34 @@ def test_a_record_whose_last_line_was_cut_off_keeps_the_calls_before_it(tmp_path
         replay.run(["uname", "-m"], 10)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[]",
+        "null",
+        "{}",
+        '{"call": "run"}',
+        '{"call": "run", "lane": 0, "argv": ["a"]}',
+        '{"call": "run", "lane": 0, "argv": ["a"], "answer": []}',
+        '{"call": "run", "lane": 0, "argv": 3, "answer": {}}',
+        '{"call": "run", "lane": "0", "argv": ["a"], "answer": {}}',
+        '{"call": "run", "lane": 0, "argv": ["a"], "answer": {"strange": 1}}',
+        '{"call": "pull", "lane": 0, "remote": "/a", "answer": 3}',
+        '{"call": "push", "lane": 0, "error": "lost"}',
+        '{"call": "push", "lane": 0, "error": {"class": "DeviceError"}}',
+        '{"call": "push", "lane": ' + "9" * 5000 + "}",
+        "[" * 5000,
+    ],
+)
+def test_a_line_that_is_no_call_is_refused_when_the_record_is_opened(tmp_path, device, line):
+    recording = RecordingConnection(SimConnection(device), tmp_path / "record")
+    recording.run(["uname", "-m"], 10)
+    with (tmp_path / "record" / "calls.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(UsageError, match="not a record"):
+        ReplayConnection(tmp_path / "record")
+
+
 def test_a_damaged_record_is_noticed(tmp_path, device):
     (tmp_path / "file").write_bytes(b"one")
     recording = RecordingConnection(SimConnection(device), tmp_path / "record")

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from ofa_edge.cache import CacheEntry
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.sampling import stratified, stratified_order
-from ofa_edge.errors import OfaEdgeError
-from ofa_edge.files import parse_json
+from ofa_edge.errors import DataError
 from ofa_edge.metrics import argmax, paired_drop, top1
 from ofa_edge.records.manifest import DropRecord, ExpectedRecord, StatisticsRecord
 from ofa_edge.runtimes.answers import LOGITS, load_logits, save_array
@@ -121,32 +120,37 @@ def _answers(
     return load_logits(entry), load_logits(entry, _COMPARED)
 
 
+def _unusable(package: SupernetPackage, name: str, error: Exception) -> DataError:
+    """The build would go on without its gate, and nobody would know."""
+    why = f"{package.file(name)}: {error}; the accuracy is held against what it says"
+    hint = f"restore {name}, or remove it to do without that gate"
+    return DataError(f"{name} of '{package.name}' cannot be used", why, hint)
+
+
 def _expected(judged: Judged) -> ExpectedRecord | None:
     """What the package's training says of this subnet's top-1: measured, or else predicted from what was measured.
 
     Nothing where it measured balanced accuracy: where classes are uneven the two may lie far apart either way.
     """
     package, subnet, same = judged.package, judged.subnet, not judged.data.own
-    if (facts := package.file(zoo.FINETUNED)) is not None:
+    if (facts := package.record(zoo.FINETUNED)) is not None:
         try:
-            value = parse_json(facts.read_bytes())
             return ExpectedRecord(
-                top1=value["top1_after"],
-                images=value["test_images"],
+                top1=facts["top1_after"],
+                images=facts["test_images"],
                 source="fine-tuning measured",
                 same_data=same,
             )
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        except (ValueError, KeyError) as error:  # pydantic's is a ValueError
+            raise _unusable(package, zoo.FINETUNED, error) from error
     pairs = package.file(zoo.PAIRS)
     predictor = judged.predictor
     if pairs is None or predictor is None or predictor.rmse_source != "held-out" or predictor.metric != "top1":
         return None
-    try:
-        images = int(parse_json(pairs.read_bytes())["images"])
-        known = {pair.subnet: pair.top1 for pair in read_pairs(pairs, package.space)}
-    except (OfaEdgeError, OSError, ValueError, KeyError, TypeError):
-        return None  # damaged: the predictor was fitted to it before, and says less
+    known = {pair.subnet: pair.top1 for pair in read_pairs(pairs, package.space)}
+    images = (package.record(zoo.PAIRS) or {}).get("images")
+    if type(images) is not int or images < 1:
+        raise _unusable(package, zoo.PAIRS, ValueError(f"images = {images!r:.40}"))
     if subnet in known:
         source = "the training run measured"
         return ExpectedRecord(top1=known[subnet], images=images, source=source, same_data=same)
