@@ -92,10 +92,11 @@ def train_watched(
         if point > trainer.step or point not in found:
             trainer.run(on_step, stop_at=point)
             found[point] = score(trainer.state)
-            if best_of([*checks, Check(point, found[point])]).step == point:
+            seen = [*checks, Check(point, found[point])]
+            if best_of(seen).step == point:
                 _save(best, trainer.state)
+            write_json(record, [asdict(check) for check in seen])
         checks.append(Check(point, found[point]))
-        write_json(record, [asdict(check) for check in checks])
     trainer.state.load_state_dict(_load(best))
     return checks
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Pixels
+from ofa_edge.errors import ConfigError
 from ofa_edge.training.losses import taught_loss
 from ofa_edge.training.recipe import TeacherRecipe
 
@@ -35,6 +36,20 @@ class Teacher:
     ask: Callable[[Pixels], NDArray[np.float32]]
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def facts_of(teacher: Teacher | None) -> dict[str, Any]:
+    """What a run's figures say of its teacher; nothing where it had none."""
+    if teacher is None:
+        return {}
+    return {"teacher": {**teacher.recipe.model_dump(mode="json"), **teacher.facts}}
+
+
+def require_same(recipe: TeacherRecipe | None, teacher: Teacher | None) -> None:
+    """Raise ConfigError where a recipe and a run have not the same teacher."""
+    if recipe != (None if teacher is None else teacher.recipe):
+        what = "a [teacher] without its file" if teacher is None else "a teacher that the recipe does not name"
+        raise ConfigError(what, f"[teacher] of the recipe: {recipe}", "--teacher FILE.onnx, or no [teacher]")
 
 
 class Lessons:

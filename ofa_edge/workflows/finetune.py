@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +37,12 @@ from ofa_edge.training.run import Progress
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
 from ofa_edge.training.stopping import facts_of as stopping_facts
 from ofa_edge.training.stopping import train_watched
-from ofa_edge.training.teacher import Teacher
+from ofa_edge.training.teacher import Teacher, facts_of, require_same
 from ofa_edge.vocabulary import PRECISIONS
-from ofa_edge.workflows.build.base import ModelOptions
 from ofa_edge.workflows.int8_form import calibrated_form
-from ofa_edge.workflows.teacher import facts_of, read_teacher, require_same
+
+if TYPE_CHECKING:
+    from ofa_edge.workflows.build.base import ModelOptions
 
 FACTS = zoo.FINETUNED
 QAT = "int8"
@@ -77,11 +78,13 @@ def finetune_recipe(data: TrainingData, **given: Any) -> SingleRecipe:
 
 
 def tuning_teacher(
-    options: ModelOptions | None, data: TrainingData, classes: Sequence[str], weight: float | None
+    options: "ModelOptions | None", data: TrainingData, classes: Sequence[str], weight: float | None
 ) -> Teacher | None:
     """The teacher of a subnet's training, if one is given; `weight` of its answers, 1 by default."""
     if options is None:
         return None
+    from ofa_edge.workflows.teacher import read_teacher
+
     if weight == 0:
         raise ConfigError("--teacher with --distill 0", "its answers would not count", "leave one of them out")
     recipe = TeacherRecipe() if weight is None else TeacherRecipe(weight=weight)

@@ -36,10 +36,9 @@ from ofa_edge.training.recipe import AugmentRecipe
 from ofa_edge.training.run import Progress
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
 from ofa_edge.training.stopping import facts_of as stopping_facts
-from ofa_edge.training.teacher import Teacher
+from ofa_edge.training.teacher import Teacher, facts_of, require_same
 from ofa_edge.workflows.finetune import FACTS, require_alone, run_facts, run_single, write_network
 from ofa_edge.workflows.out_of_fold import FOLDS, cross_validate
-from ofa_edge.workflows.teacher import facts_of, require_same
 
 _HELD_OUT_SHARE = 10  # one in so many images
 _LEAST_STEPS = 400

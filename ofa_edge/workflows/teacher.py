@@ -104,20 +104,6 @@ def read_teacher(
     return Teacher(settled, ask, {**found, "assumed": list(notes[: -len(found)])}, tuple(notes))
 
 
-def facts_of(teacher: Teacher | None) -> dict[str, Any]:
-    """What a run's figures say of its teacher; nothing where it had none."""
-    if teacher is None:
-        return {}
-    return {"teacher": {**teacher.recipe.model_dump(mode="json"), **teacher.facts}}
-
-
-def require_same(recipe: TeacherRecipe | None, teacher: Teacher | None) -> None:
-    """Raise ConfigError where a recipe and a run have not the same teacher."""
-    if recipe != (None if teacher is None else teacher.recipe):
-        what = "a [teacher] without its file" if teacher is None else "a teacher that the recipe does not name"
-        raise ConfigError(what, f"[teacher] of the recipe: {recipe}", "--teacher FILE.onnx, or no [teacher]")
-
-
 def _of_teacher(words: str) -> str:
     """A message about `--model` and its options, about `--teacher` and its own."""
     words = words.replace("--model", "--teacher").replace(", or --task features", "")

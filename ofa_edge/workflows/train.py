@@ -36,13 +36,12 @@ from ofa_edge.training.run import LOG, Progress
 from ofa_edge.training.step import StepFunction, recipe_step, step_identity
 from ofa_edge.training.stopping import facts_of as stopping_facts
 from ofa_edge.training.stopping import train_watched
-from ofa_edge.training.teacher import Teacher
+from ofa_edge.training.teacher import Teacher, require_same
+from ofa_edge.training.teacher import facts_of as teacher_facts
 from ofa_edge.training.timing import Estimate, estimate
 from ofa_edge.training.trainer import Trainer
 from ofa_edge.training.transfer import Begun, begin, facts_of, settled
 from ofa_edge.workflows.accuracy_predictor import MIN_PAIRS, measure_and_fit, prior_of
-from ofa_edge.workflows.teacher import facts_of as teacher_facts
-from ofa_edge.workflows.teacher import require_same
 
 TEST_IMAGES, WATCHED_IMAGES = 2000, 1000  # at most: of a test, and of each measurement during a run
 RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"
