@@ -12,7 +12,7 @@ from ofa_edge.network import Input, Interface, Output
 from ofa_edge.supernet.zoo import IMAGENET_MEAN, IMAGENET_STD
 from ofa_edge.vocabulary import Fit
 from ofa_edge.workflows.build.base import ModelOptions
-from ofa_edge.workflows.build.model_metadata import ULTRALYTICS, said_labels, said_normalisation
+from ofa_edge.workflows.build.model_metadata import ULTRALYTICS, said_interface, said_labels, said_normalisation
 from ofa_edge.workflows.build.model_tasks import detector, segmenter
 
 
@@ -80,6 +80,9 @@ def _preprocessing(given: Given, options: ModelOptions, assumed: list[str]) -> P
 
 def _usual_fit(given: Given, options: ModelOptions, assumed: list[str]) -> Fit:
     """How pictures come into the frame of such networks."""
+    own = said_interface(given.metadata)
+    if own is not None and own.picture is not None:
+        return own.picture.fit
     if options.task == "segment":
         assumed.append("pictures are squeezed into the input's shape; else --fit crop or letterbox")
         return "squeeze"

@@ -1,22 +1,37 @@
-"""What an ONNX file says of itself in its metadata: as timm, Ultralytics and others write it."""
+"""What an ONNX file says of itself in its metadata: as builds of ours, timm, Ultralytics and others write it."""
 
 import ast
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from ofa_edge.data.labels import listed_labels, told_apart
 from ofa_edge.export.onnx.given import Given
+from ofa_edge.records.interface import ONNX_KEY, InterfaceRecord
 from ofa_edge.workflows.build.base import ModelOptions
 
 ULTRALYTICS = {"stride", "names", "imgsz"}  # what its exports say of themselves
 _LONGEST = 200_000  # characters of one entry that are read
 
 
+def said_interface(metadata: Mapping[str, str]) -> InterfaceRecord | None:
+    """The interface that a build wrote into its `model.onnx`; None where there is none of this schema."""
+    text = metadata.get(ONNX_KEY, "")
+    try:
+        return InterfaceRecord.model_validate_json(text) if 0 < len(text) <= _LONGEST else None
+    except ValidationError:
+        return None
+
+
 def said_normalisation(
     metadata: Mapping[str, str], channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """By timm's `pretrained_cfg`, by entries `mean` and `std`, or as Ultralytics' exports are; None where none is."""
+    """By a build, timm's `pretrained_cfg`, `mean` and `std`, or as Ultralytics' exports are; None where none is."""
+    own = said_interface(metadata)
+    if own is not None and own.picture is not None and own.picture.channels == channels:
+        return own.picture.mean, own.picture.std
     config = _value(metadata.get("pretrained_cfg", ""))
     pairs: Mapping[str, Any] = config if isinstance(config, Mapping) else metadata
     mean, std = (_numbers(pairs.get(name), channels) for name in ("mean", "std"))
@@ -64,7 +79,10 @@ def said_labels(given: Given, options: ModelOptions, count: int | None) -> tuple
 
 
 def _said_labels(metadata: Mapping[str, str]) -> list[str] | None:
-    """By Ultralytics' `names` ({0: "person", ...}), or a list of names or lines."""
+    """By a build, Ultralytics' `names` ({0: "person", ...}), or a list of names or lines."""
+    own = said_interface(metadata)
+    if own is not None and own.labels:
+        return list(own.labels)
     for key in ("names", "labels", "classes"):
         text = metadata.get(key, "")
         found = _value(text)
