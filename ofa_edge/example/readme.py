@@ -82,10 +82,8 @@ def _figures(manifest: Manifest) -> Iterator[str]:
     rows.append(f"| size | {artifact.size:,} bytes | counted |")
     rung = next((each for each in reversed(manifest.ladder) if each.accuracy is not None), None)
     if rung is not None and rung.accuracy is not None:
-        low, dataset = 100 * rung.accuracy_low95, plain(manifest.network.dataset or "its test images")
-        how = (
-            f"measured on {dataset}, {rung.images} images, at the rung '{plain(rung.name)}'; 95 % lower end {low:.1f} %"
-        )
+        low, images = 100 * rung.accuracy_low95, plain(manifest.network.dataset or f"{rung.images} test images")
+        how = f"measured on {images}, at the rung '{plain(rung.name)}'; lower end at 95 %: {low:.1f} %"
         rows.append(f"| {rung.metric} | {100 * rung.accuracy:.1f} % | {how} |")
     for each in manifest.measurements:
         if each.latency_ms is not None:
@@ -96,7 +94,7 @@ def _figures(manifest: Manifest) -> Iterator[str]:
     if manifest.prediction is not None:
         found = manifest.prediction
         interval = f"90 % interval {found.low90:.3g} to {found.high90:.3g}"
-        how = f"predicted, {found.provenance}: {plain(found.source)}; {interval}"
+        how = f"predicted, {found.provenance}; {interval}; from: {plain(found.source)}"
         rows.append(f"| latency | {found.ms:.3g} ms | {how} |")
     yield "## Figures"
     yield "\n".join(rows)

@@ -153,7 +153,7 @@ def test_an_example_may_be_changed(copied):
     with (copied / "example/python/classify.py").open("a") as file:
         file.write("# mine\n")
     (copied / "README.md").unlink()
-    assert Build.open(copied).interface is not None
+    assert Build.open(copied).manifest.interface is not None
     with (copied / "golden/1.ppm").open("ab") as file:
         file.write(b" ")
     with pytest.raises(ConfigError, match=r"golden/1\.ppm was changed"):

@@ -17,6 +17,7 @@ from ofa_edge.workflows.build.model_metadata import (
     ULTRALYTICS,
     TimmConfig,
     said_framing,
+    said_interface,
     said_labels,
     said_normalisation,
     timm_config,
@@ -101,12 +102,15 @@ def _preprocessing(
     mean, std = _normalisation(given, options, config, channels, assumed)
     fit = options.fit or _usual_fit(given, options, assumed)
     square = fit == "crop" and width == height and options.task not in ("detect", "segment")
-    framing = said_framing(config, assumed) if square else None
+    framing = said_framing(given.metadata, config, assumed) if square else None
     return Preprocessing(height, channels, mean, std, None if width == height else width, fit, framing)
 
 
 def _usual_fit(given: Given, options: ModelOptions, assumed: list[str]) -> Fit:
     """How pictures come into the frame of such networks."""
+    own = said_interface(given.metadata)
+    if own is not None and own.picture is not None:
+        return own.picture.fit
     if options.task == "segment":
         assumed.append("pictures are squeezed into the input's shape; else --fit crop or letterbox")
         return "squeeze"

@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself: in its metadata, as timm or Ultralytics have it, or in timm's config.json."""
+"""What an ONNX file says of itself: in its metadata, as builds of ours, timm or Ultralytics have it, or in config.json."""
 
 import ast
 import json
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ofa_edge.data.framing import Framing
 from ofa_edge.data.labels import listed_labels, told_apart
 from ofa_edge.export.onnx.given import Given
+from ofa_edge.records.interface import ONNX_KEY, InterfaceRecord
 from ofa_edge.vocabulary import FILTERS
 from ofa_edge.workflows.build.base import ModelOptions
 
@@ -40,8 +43,12 @@ def timm_config(given: Given) -> TimmConfig | None:
     return TimmConfig(values, path) if isinstance(values, Mapping) else None
 
 
-def said_framing(config: TimmConfig | None, assumed: list[str]) -> Framing | None:
-    """How timm brings pictures into the frame, where its configuration says so; what is not done is said."""
+def said_framing(metadata: Mapping[str, str], config: TimmConfig | None, assumed: list[str]) -> Framing | None:
+    """How a build or timm brings pictures into the frame, where they say so; what is not done is said."""
+    own = said_interface(metadata)
+    if own is not None and own.picture is not None:
+        used = own.picture.filter
+        return None if used == "triangle" else Framing(used, own.picture.share)
     if config is None or not {"crop_pct", "interpolation"} & config.values.keys():
         return None
     share, wanted = config.values.get("crop_pct") or _SHARE, config.values.get("interpolation") or _FILTER
@@ -57,10 +64,22 @@ def said_framing(config: TimmConfig | None, assumed: list[str]) -> Framing | Non
     return Framing(chosen, float(share))
 
 
+def said_interface(metadata: Mapping[str, str]) -> InterfaceRecord | None:
+    """The interface that a build wrote into its `model.onnx`; None where there is none of this schema."""
+    text = metadata.get(ONNX_KEY, "")
+    try:
+        return InterfaceRecord.model_validate_json(text) if 0 < len(text) <= _LONGEST else None
+    except ValidationError:
+        return None
+
+
 def said_normalisation(
     metadata: Mapping[str, str], config: TimmConfig | None, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """By timm's `pretrained_cfg`, by entries `mean` and `std`, or as Ultralytics' exports are; None where none is."""
+    """By a build, timm's `pretrained_cfg`, `mean` and `std`, or as Ultralytics' exports are; None where none is."""
+    own = said_interface(metadata)
+    if own is not None and own.picture is not None and own.picture.channels == channels:
+        return own.picture.mean, own.picture.std
     pairs: Mapping[str, Any] = config.values if config is not None else metadata
     mean, std = (_numbers(pairs.get(name), channels) for name in ("mean", "std"))
     if mean is not None and std is not None:
@@ -107,7 +126,10 @@ def said_labels(given: Given, options: ModelOptions, count: int | None) -> tuple
 
 
 def _said_labels(metadata: Mapping[str, str]) -> list[str] | None:
-    """By Ultralytics' `names` ({0: "person", ...}), or a list of names or lines."""
+    """By a build, Ultralytics' `names` ({0: "person", ...}), or a list of names or lines."""
+    own = said_interface(metadata)
+    if own is not None and own.labels:
+        return list(own.labels)
     for key in ("names", "labels", "classes"):
         text = metadata.get(key, "")
         found = _value(text)
