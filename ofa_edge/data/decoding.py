@@ -1,9 +1,9 @@
 """Postprocessing of detectors described as data: from raw outputs to boxes, outside the graph.
 
-Decoding and non-maximum suppression inside a graph keep delegates from running it whole; here they cost microseconds of
-a CPU. The forms are those of the detectors that people export: YOLOv5 and its like, YOLOv8 and later, both also cut
-before anchors or distributions are applied, end-to-end heads (YOLOv10, or exported with suppression inside), DETR,
-RT-DETR, boxes beside scores, and boxes after suppression as TFLite's own operator gives them.
+Decoding and non-maximum suppression inside a graph keep delegates from running it whole. The forms are those of the
+detectors that people export: YOLOv5 and its like, YOLOv8 and later, both also cut before anchors or distributions are
+applied, end-to-end heads (YOLOv10, or exported with suppression inside), DETR, RT-DETR, boxes beside scores, and boxes
+after suppression as TFLite's own operator gives them.
 """
 
 import dataclasses

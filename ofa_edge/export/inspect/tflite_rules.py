@@ -138,8 +138,8 @@ def suppression_inside(model: Model) -> Iterator[Finding]:
     yield from _one(
         "suppression-inside",
         "warning",
-        f"{SUPPRESSION}: boxes are chosen inside the file. LiteRT's own kernel does it, on one thread; no delegate "
-        "takes it, and a GPU or NPU hands all boxes and scores back for it",
+        f"{SUPPRESSION}: boxes are chosen inside the file. LiteRT's own kernel does it; no delegate takes it, and a "
+        "GPU or NPU hands all boxes and scores back for it",
         "build without --suppress inside: boxes are then chosen outside (ofa_edge.data.decoding)",
         [op for op in _operators(model) if op.name == f"custom {SUPPRESSION}"],
     )
