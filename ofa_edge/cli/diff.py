@@ -83,6 +83,9 @@ def _operator(operator: "Operator | None") -> str:
 
 
 def _times(title: str, items: "Sequence[OperatorTime]") -> str:
+    items = [item for item in items if item.before_ms != item.after_ms]
+    if not items:
+        return f"{title}: the same in both"
     moved = sorted(items, key=lambda item: -abs((item.after_ms or 0.0) - (item.before_ms or 0.0)))
     rows = [["", "A ms", "B ms", "change"]]
     for item in moved[:SHOWN]:

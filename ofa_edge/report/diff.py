@@ -63,6 +63,8 @@ def _change(item: Figure) -> str:
     before, after = item.before, item.after
     if before is None or after is None:
         return "in one build only"
+    if before.value == after.value:
+        return "same"
     if item.unit == "share":
         words = f"{100 * (after.value - before.value):+.2f} points"
         if item.change is None:
@@ -70,8 +72,6 @@ def _change(item: Figure) -> str:
         low, high = item.change
         certain = "" if low > 0 or high < 0 else "; may be chance"
         return f"{words} ({100 * low:+.2f} .. {100 * high:+.2f}{certain})"
-    if before.value == after.value:
-        return "same"
     words = f"{100 * (after.value / before.value - 1):+.1f} %" if before.value else "from nothing"
     one, other = before.interval, after.interval
     apart = one is None or other is None or one[1] < other[0] or other[1] < one[0]
