@@ -39,7 +39,7 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
 
 
 def test_what_lies_outside_docs_is_in_it(site: Path) -> None:
-    for page in ("CONTRIBUTING", "android_demo/README", "github/workflows/nightly.yml"):
+    for page in ("CONTRIBUTING", "android_demo/index", "github/workflows/nightly.yml"):
         assert (site / "repository" / f"{page}.html").is_file()
     assert 'href="repository/CONTRIBUTING.html"' in (site / "runtimes.html").read_text()
 

@@ -70,11 +70,6 @@ def make_worse(path: Path, folder: Path) -> None:
     onnx.save(worse, folder / "worse.onnx")
 
 
-def test_own_images(here: Path) -> None:
-    save_flowers(here / "flowers")
-    follow(page("own-images"))
-
-
 @needs_emulation
 def test_own_weights(here: Path) -> None:
     save_checkpoint(here)
@@ -100,11 +95,6 @@ def test_own_board(server: Server) -> None:
             "/home/pi/litert/bin/python": sys.executable,
         },
     )
-
-
-@pytest.mark.usefixtures("model")
-def test_jetson() -> None:
-    follow(page("jetson"))
 
 
 @pytest.mark.usefixtures("model")
