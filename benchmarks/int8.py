@@ -73,11 +73,12 @@ def measured(package: SupernetPackage, subnet: Subnet, folder: Path) -> dict[str
     from ofa_edge.export.tflite.choosing import choose, time_ratio
     from ofa_edge.export.tflite.convert import convert
     from ofa_edge.export.tflite.int8_blame import pair_of
+    from ofa_edge.export.tflite.rewrites import FITTED
     from ofa_edge.export.tflite.running import answers_of
 
     onnx, inputs = exported(package, subnet, folder)
     made = {}
-    for name, skip in (("converter", ["fit_ranges"]), ("fitted", [])):
+    for name, skip in (("converter", FITTED), ("fitted", [])):
         path = folder / f"{name}.tflite"
         convert(onnx, path, "int8", inputs["calibration"], skip)
         made[name] = path.read_bytes()
@@ -161,6 +162,7 @@ def published() -> None:
     """Random weights, batch norms calibrated: nothing that training would have made smooth."""
     from ofa_edge.export.onnx.run import run_onnx
     from ofa_edge.export.tflite.convert import convert, run_tflite
+    from ofa_edge.export.tflite.rewrites import FITTED
 
     package = open_supernet("ofa_mbv3_d234_e346_k357_w1.0", untrained=True)
     subnet = package.space.subnet(package.space.sample(np.random.default_rng(0), 1, 192)[0])
@@ -168,7 +170,7 @@ def published() -> None:
     with tempfile.TemporaryDirectory() as folder:
         onnx, inputs = exported(package, subnet, Path(folder))
         exact, row["images"] = run_onnx(onnx, inputs["test"]), len(inputs["test"])
-        for name, skip in (("converter", ["fit_ranges"]), ("fitted", [])):
+        for name, skip in (("converter", FITTED), ("fitted", [])):
             path = Path(folder) / f"{name}.tflite"
             convert(onnx, path, "int8", inputs["calibration"], skip)
             row[name] = compare(exact, run_tflite(path, inputs["test"])).snr_db
@@ -191,7 +193,8 @@ def table() -> str:
         _paragraph(
             f"""{len(rows)} random subnets of the default supernet (seed 0): signal to noise of int8 beside fp32, and
             points of top-1 lost, on 2,000 test images. *Converter*: ranges that hold every value of the calibration
-            images. *Fitted*: `fit_ranges`, as builds have it. *Mixed*: the worst layers in fp32 until 30 dB were kept
+            images. *Fitted*: `fit_ranges`, as builds had it before `fit_input` and
+            `round_weights`. *Mixed*: the worst layers in fp32 until 30 dB were kept
             on 100 validation images (`--max-drop 30dB`)."""
         ),
         "",
@@ -303,7 +306,7 @@ def _of_others(row: dict[str, Any]) -> list[str]:
         "| | dB | the same answer as fp32 | bytes |",
         "|---|---|---|---|",
     ]
-    names = {"converter": "int8, converter's ranges", "fitted": "int8 as builds have it", "mixed": "`--max-drop 30dB`"}
+    names = {"converter": "int8, converter's ranges", "fitted": "int8, fitted as above", "mixed": "`--max-drop 30dB`"}
     for kind, name in names.items():
         found = row[kind]
         lines.append(f"| {name} | {found['snr_db']:.1f} | {100 * found['agreement']:.1f} % | {found['size']:,} |")
@@ -325,9 +328,9 @@ def _tried(rows: list[dict[str, Any]]) -> list[str]:
         *lines,
         "",
         _paragraph(
-            f"""Tried, and not in the product (`python benchmarks/int8_tried.py`): in the mean {said}. Equalising asks
-            for layers that a ReLU joins to a depthwise one, and these networks have few; correcting biases takes a run
-            of the file for each layer."""
+            f"""Tried (`python benchmarks/int8_tried.py`): in the mean {said}. Equalising asks
+            for layers that a ReLU joins to a depthwise one, and these networks have few; correcting biases took a run
+            of the file for each layer. What came of it is `round_weights`, which looks at each layer once."""
         ),
     ]
 

@@ -29,6 +29,7 @@ from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.choosing import choose, time_ratio
 from ofa_edge.export.tflite.convert import convert
 from ofa_edge.export.tflite.int8_blame import pair_of
+from ofa_edge.export.tflite.rewrites import FITTED
 from ofa_edge.export.tflite.running import answers_of
 from ofa_edge.files import write_json
 from ofa_edge.metrics import argmax
@@ -75,7 +76,7 @@ def measured(net: Any, inputs: dict[str, NDArray[np.float32]]) -> dict[str, Any]
         export_module(net, torch.from_numpy(inputs["test"][:1]), folder / "given.onnx")
         prepare(read_given(folder / "given.onnx"), folder / "model.onnx")
         made: dict[str, bytes] = {}
-        for kind, skip in (("converter", ["fit_ranges"]), ("fitted", [])):
+        for kind, skip in (("converter", FITTED), ("fitted", [])):
             convert(folder / "model.onnx", folder / f"{kind}.tflite", "int8", inputs["calibration"], skip)
             made[kind] = (folder / f"{kind}.tflite").read_bytes()
             print(kind, file=sys.stderr, flush=True)

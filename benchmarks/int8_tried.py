@@ -1,4 +1,4 @@
-"""Two ways to lose less in int8 that are not in the product.
+"""Two ways to lose less in int8, as they were tried.
 
     python benchmarks/int8_tried.py            # adds them to the page that `int8.py table` prints; resumes
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import convert, convert_twin
 from ofa_edge.export.tflite.pair import WEIGHTED, Pair, constant, pair_up, scale_of, set_constant
+from ofa_edge.export.tflite.rewrites import FITTED
 from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
 from ofa_edge.export.tflite.running import answers_of, dequantise, watch
 from ofa_edge.files import write_json
@@ -104,7 +105,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             onnx, inputs = int8.exported(package, subnet, folder)
-            convert(onnx, folder / "plain.tflite", "int8", inputs["calibration"], ["fit_ranges"])
+            convert(onnx, folder / "plain.tflite", "int8", inputs["calibration"], FITTED)
             convert_twin(onnx, folder / "twin.tflite")
             exact = run_onnx(onnx, inputs["test"])
             plain, twin = ((folder / f"{each}.tflite").read_bytes() for each in ("plain", "twin"))

@@ -13,7 +13,7 @@ from torch import nn
 
 from ofa_edge.export.onnx.graph import read_graph
 from ofa_edge.export.tflite.pair import Pair, open_pair
-from ofa_edge.export.tflite.rewrites import rewrite
+from ofa_edge.export.tflite.rewrites import FITTED, rewrite
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,7 @@ def made_once(folder: Path, onnx_path: Path, calibration: np.ndarray, plain: boo
                 jobs.append((onnx_path, making / path.name, settings))
             if not plain:
                 jobs.append((onnx_path, making / "twin.tflite", {"precision": "fp32", "twin_of": "int8"}))
-                unfitted = {"precision": "int8", "images": str(making / "images.npy"), "skip": ["fit_ranges"]}
+                unfitted = {"precision": "int8", "images": str(making / "images.npy"), "skip": FITTED}
                 jobs.append((onnx_path, making / "unfitted.tflite", unfitted))
             convert_together(jobs)
             making.rename(folder)

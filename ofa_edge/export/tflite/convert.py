@@ -24,7 +24,7 @@ from ofa_edge.export.onnx.part import save_part
 from ofa_edge.export.process import how_it_ended, what_to_try
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
 from ofa_edge.export.tflite.process import run_tensorflow
-from ofa_edge.export.tflite.rewrites import names
+from ofa_edge.export.tflite.rewrites import FITTED, names
 from ofa_edge.export.tflite.running import run_tflite
 from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.export.tflite.tf_ops import check_operators
@@ -163,7 +163,7 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
     Raises:
         ConversionError: see `convert`.
     """
-    ranges = {"fit_ranges"} & set(names(precision))  # no matter for times
+    fitted = set(FITTED) & set(names(precision))  # no matter for times
     with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder:
         arguments = []
         for number, (onnx_path, out) in enumerate(jobs):
@@ -174,7 +174,7 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
                 images = str(Path(folder) / f"{number}.npy")
                 shape = (50, *graph.input_shape[1:])  # calibration's models have one input
                 np.save(images, np.random.default_rng(number).standard_normal(shape, np.float32))
-            facts = {"precision": precision, "images": images, "skip": sorted(ranges)}
+            facts = {"precision": precision, "images": images, "skip": sorted(fitted)}
             arguments += [str(onnx_path), str(out), json.dumps(facts)]
         if jobs:
             _run_worker(arguments, jobs[0][1])

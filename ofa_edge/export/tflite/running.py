@@ -14,7 +14,7 @@ from ofa_edge.export.tflite.flatbuffer import pack, unpack
 from ofa_edge.export.tflite.native_log import without_lines
 from ofa_edge.records.interface import StepsRecord
 
-_LITERT_BANNER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+LITERT_BANNER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 
 
 def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDArray[np.float32]:
@@ -58,7 +58,7 @@ def started(path: Path, threads: int = 1) -> Any:
     """An interpreter of a file, ready to `invoke` on zeros."""
     from ai_edge_litert.interpreter import Interpreter
 
-    with without_lines(_LITERT_BANNER):
+    with without_lines(LITERT_BANNER):
         interpreter = Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()
     return interpreter
@@ -108,7 +108,7 @@ def watch(content: bytes, images: NDArray[np.float32], tensors: Sequence[int]) -
     graph = model.subgraphs[0]
     graph.outputs = list(dict.fromkeys([*map(int, graph.outputs), *tensors]))
     model.signatureDefs = None
-    with without_lines(_LITERT_BANNER):
+    with without_lines(LITERT_BANNER):
         interpreter = Interpreter(model_content=pack(model), num_threads=1)
         interpreter.allocate_tensors()
     for row in images:

@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself: in its metadata, as builds of ours, timm or Ultralytics have it, or in config.json."""
+"""What an ONNX file says of itself: in its metadata, as our builds, timm and Ultralytics do, or in config.json."""
 
 import ast
 import json

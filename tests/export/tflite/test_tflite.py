@@ -16,7 +16,7 @@ from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import convert, dequantise, operators, quantise, run_tflite
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
 from ofa_edge.export.tflite.native_log import without_lines
-from ofa_edge.export.tflite.rewrites import names
+from ofa_edge.export.tflite.rewrites import FITTED, names
 from ofa_edge.files import sha256_file
 from ofa_edge.verify.ladder import Answers, conversion_tolerance, rung
 from ofa_edge.verify.parity import compare
@@ -83,6 +83,7 @@ def weights_by_operator(path):
     return [(names[op.opcodeIndex], graph.tensors[op.inputs[1]]) for op in graph.operators if len(op.inputs) == 3]
 
 
+UNFITTED_APART = ("int8", " ".join((*FITTED, "share_vectors")))
 CASES = [("fp32", name) for name in names("fp32")] + [("int8", "open_hard_swish"), ("dynamic", "float_depthwise")]
 
 # No kernel of this network is larger than its map, nothing of it is in pieces.
@@ -94,7 +95,7 @@ def without(onnx_path, calibration, tmp_path_factory):
     """TinyNet converted without one rewrite: a file by (precision, rewrite)."""
     folder = tmp_path_factory.mktemp("without")
     np.save(folder / "images.npy", calibration)
-    made = {case: folder / f"{'-'.join(case)}.tflite" for case in (*CASES, ("int8", "fit_ranges share_vectors"))}
+    made = {case: folder / f"{'-'.join(case)}.tflite" for case in (*CASES, UNFITTED_APART)}
     images = {"int8": str(folder / "images.npy")}
     convert_together(
         (onnx_path, path, {"precision": precision, "skip": name.split(), "images": images.get(precision)})
@@ -283,7 +284,7 @@ def test_the_ladder_passes_with_and_without_each_rewrite(tflite_paths, without, 
 
 
 def test_shared_vectors_change_the_size_and_nothing_else(tflite_paths, without, images):
-    apart, shared = without["int8", "fit_ranges share_vectors"], tflite_paths["unfitted"]
+    apart, shared = without[UNFITTED_APART], tflite_paths["unfitted"]
     assert shared.stat().st_size < 0.95 * apart.stat().st_size
     for one, other in zip(*(unpack(path.read_bytes()).subgraphs[0].tensors for path in (shared, apart)), strict=True):
         assert one.name == other.name

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.export.onnx.graph import Graph
 from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels
+from ofa_edge.export.tflite.rewrites.fit_input import fit_input
 from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
 from ofa_edge.export.tflite.rewrites.float_depthwise import float_depthwise
 from ofa_edge.export.tflite.rewrites.hard_activations import open_hard_sigmoid, open_hard_swish
@@ -19,10 +20,14 @@ from ofa_edge.export.tflite.rewrites.join_activations import join_activations
 from ofa_edge.export.tflite.rewrites.join_branches import join_branches
 from ofa_edge.export.tflite.rewrites.join_group_norms import join_group_norms
 from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
+from ofa_edge.export.tflite.rewrites.round_weights import round_weights
 from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
 from ofa_edge.export.tflite.rewrites.sink_scales import sink_scales
 from ofa_edge.export.tflite.rewrites.split_depthwise import split_depthwise
 from ofa_edge.vocabulary import Precision, numbers
+
+FITTED = ("fit_input", "fit_ranges", "round_weights")
+"""The rewrites that look at calibration images: without them an int8 file has the converter's own numbers."""
 
 
 class Rewrite(Protocol):
@@ -76,8 +81,9 @@ def file_rewrites_for(precision: Precision, *, settled: bool = False) -> tuple[F
     return (
         # XNNPACK has no depthwise kernel for float activations and int8 weights.
         *((float_depthwise,) if (meant.weights, meant.activations) == ("int8", "fp32") else ()),
-        # The converter's ranges hold every value of every image, whatever that costs the others.
-        *((fit_ranges,) if meant.ranges and not settled else ()),
+        # The converter's ranges hold every value of every image, whatever that costs the others; then what is rounded
+        # in these ranges makes up for its own errors.
+        *((fit_input, fit_ranges, round_weights) if meant.ranges and not settled else ()),
         # Zero points of 0 for every channel of every tensor: a sixth of a small network's file.
         *((share_vectors,) if meant.weights == "int8" else ()),
     )

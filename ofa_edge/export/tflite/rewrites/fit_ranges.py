@@ -12,13 +12,14 @@ Result::
     x: -3 .. 15.4, the same integers' worth of steps over less
 
 Of each tensor the range is taken whose rounding and cutting off changes the values of the calibration images least, by
-the mean third, fourth or fifth power: between the mean square, which cuts off too readily what later layers amplify,
-and the largest error, which is the converter's own rule. Of these files, the converter's among them, that one is kept
-whose answers on the calibration images are nearest to those in fp32.
+the mean second, third, fourth or fifth power: the mean square may cut off too readily what later layers amplify, the
+largest error is the converter's own rule. Of these files, that with whole ranges among them, the one is kept whose
+answers on the calibration images are nearest to those in fp32. What is only moved, picked or put side by side has one
+range with what it came from: chosen for all of it.
 
 Only numbers in the file change: its operators and its speed are the same.
-Left as they are: the input, the logits (two that are cut off would tie), and what an operator with rules of its own
-reads or gives.
+Left as they are: the input (`fit_input`), the logits (two that are cut off would tie), and what an operator with rules
+of its own reads or gives.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,10 +35,10 @@ from ofa_edge.export.tflite.running import answers_of, watch
 POWERS = (2, 3, 4, 5)  # each a product more than the one before
 IMAGES = 100
 # What they give are values of their inputs, in the same steps.
-SHARING = MOVES | {"CONCATENATION", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR"}
+_SHARING = MOVES | {"CONCATENATION", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR"}
 _FREE = WEIGHTED | {"ADD", "SUB", "MUL", "MEAN"}
 _TABLES = {"LOGISTIC", "TANH"}  # read any steps, give steps of their own
-_BINS, _VALUES = 1024, 16384
+_BINS, _VALUES = 2048, 16384
 _SHARES = tuple(np.linspace(1, 0.4, 25))
 _SWISH, _RELU6 = -3.0, 3
 _LARGEST = 2.0**30
@@ -71,13 +72,11 @@ def fit_ranges(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.
         return converted
     groups = free_groups(pair)
     floors = swish_inputs(pair)
-    # Evenly over the set, which may be sorted by class.
-    chosen = images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)]
+    chosen = evenly(images)
     seen = _histograms(pair, twin, chosen, groups, floors)
     fitted = {
         group: _fitted(seen[group], floors.get(group.tensors[0]), _least_step(pair, group.tensors)) for group in groups
     }
-    exact = _answers(twin, chosen)
 
     def file(place: int) -> bytes:
         for group, ranges in fitted.items():
@@ -87,27 +86,17 @@ def fit_ranges(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.
         return pair.packed()
 
     files = [file(place) for place in range(len(POWERS) + 1)]
-    return min(files, key=lambda content: float(np.square(_answers(content, chosen) - exact, dtype=np.float64).sum()))
+    return nearest(files, twin, chosen)
 
 
 def free_groups(pair: Pair) -> list[Group]:
     """Tensors of the int8 file whose range may be chosen; those that share one, for they share values, in one group."""
-    leader: dict[int, int] = {}
-
-    def led(tensor: int) -> int:
-        while tensor in leader:
-            tensor = leader[tensor]
-        return tensor
-
-    graph, readers = pair.graph, pair.readers()
+    leaders, graph, readers = _leaders(pair), pair.graph, pair.readers()
     fixed, computed = {int(each) for each in (*graph.inputs, *graph.outputs)}, set[int]()
     for place, op in enumerate(graph.operators):
         made, inputs = int(op.outputs[0]), [int(each) for each in op.inputs]
         kind = pair.names[place]
-        if kind in SHARING and _shares(pair, op):
-            for each in inputs:
-                if scale_of(graph.tensors[each]) and led(each) != led(made):
-                    leader[led(made)] = led(each)
+        if _shares(pair, place):
             continue
         computed.add(made)
         if kind in _TABLES:
@@ -118,17 +107,43 @@ def free_groups(pair: Pair) -> list[Group]:
             fixed.add(inputs[0])  # its bias is another operator's too
     groups: dict[int, list[int]] = {}
     for op in graph.operators:
-        groups.setdefault(led(int(op.outputs[0])), []).append(int(op.outputs[0]))
-    left = {led(each) for each in fixed}
+        groups.setdefault(leaders(int(op.outputs[0])), []).append(int(op.outputs[0]))
+    left = {leaders(each) for each in fixed}
     return [
         Group(tuple(members), tuple(each for each in members if each in computed))
         for first, members in groups.items()
-        if first not in left and first in members
+        if first not in left
     ]
 
 
-def _shares(pair: Pair, op: Any) -> bool:
-    """Whether all that an operator moves is computed and in the steps of its result."""
+def input_group(pair: Pair) -> tuple[int, ...]:
+    """The only input of the int8 file and what else holds its values."""
+    leaders, start = _leaders(pair), int(pair.graph.inputs[0])
+    made = (int(op.outputs[0]) for op in pair.graph.operators)
+    return (start, *(each for each in made if leaders(each) == leaders(start)))
+
+
+def _leaders(pair: Pair) -> Callable[[int], int]:
+    """Gives for each tensor the one that stands for all in its range."""
+    above: dict[int, int] = {}
+
+    def led(tensor: int) -> int:
+        while tensor in above:
+            tensor = above[tensor]
+        return tensor
+
+    for place, op in enumerate(pair.graph.operators):
+        for each in map(int, op.inputs) if _shares(pair, place) else ():
+            if scale_of(pair.graph.tensors[each]) and led(each) != led(int(op.outputs[0])):
+                above[led(int(op.outputs[0]))] = led(each)
+    return led
+
+
+def _shares(pair: Pair, place: int) -> bool:
+    """Whether an operator gives values of its inputs, which are all computed and in the steps of its result."""
+    op = pair.graph.operators[place]
+    if pair.names[place] not in _SHARING:
+        return False
     moved = [pair.graph.tensors[each] for each in op.inputs if scale_of(pair.graph.tensors[each])]
     steps = scale_of(pair.graph.tensors[op.outputs[0]])
     return all(scale_of(each) == steps and constant(pair.quantised, each) is None for each in moved)
@@ -154,6 +169,17 @@ def swish_inputs(pair: Pair) -> dict[int, float]:
     return found
 
 
+def evenly(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """At most `IMAGES` of a set, evenly over it, for it may be sorted by class."""
+    return np.asarray(images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)])
+
+
+def nearest(files: Sequence[bytes], twin: bytes, images: NDArray[np.float32]) -> bytes:
+    """The file whose answers are nearest to the twin's."""
+    exact = _answers(twin, images)
+    return min(files, key=lambda content: float(np.square(_answers(content, images) - exact, dtype=np.float64).sum()))
+
+
 def _answers(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
     try:
         return answers_of(content, images)
@@ -161,36 +187,40 @@ def _answers(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]
         return np.full((1, 1), np.inf, np.float32)  # LiteRT refuses such steps side by side
 
 
-_Seen = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]  # edges of bins, counts, means
+_Seen = tuple[tuple[float, float], NDArray[np.float64], NDArray[np.float64]]  # least and largest; bins' counts, means
 
 
 def _histograms(
     pair: Pair, twin: bytes, images: NDArray[np.float32], groups: Sequence[Group], floors: Mapping[int, float]
 ) -> dict[Group, _Seen]:
-    """What values the tensors take in fp32. The ends are those of the file: they hold all calibration images."""
+    """What values the tensors take in fp32. Bins lie over the file's range, which may be far wider than the values."""
     twins = pair.twins()
-    edges = {}
+    edges, ends = {}, {}
     for group in groups:
         low, high = _range_of(pair.graph.tensors[group.tensors[0]])
-        edges[group] = np.linspace(max(low, floors.get(group.tensors[0], low)), high, _BINS + 1)
+        edges[group] = max(low, floors.get(group.tensors[0], low)), high
+        ends[group] = [np.inf, -np.inf]
     counts, sums = ({group: np.zeros(_BINS) for group in groups} for _ in range(2))
     picked: dict[int, NDArray[np.int64]] = {}
     owners = {tensor: group for group in groups for tensor in group.computed}
     for values in watch(twin, images, [twins[tensor] for tensor in owners]):
         for (tensor, group), found in zip(owners.items(), values, strict=True):
             flat, share = found.ravel(), 1.0
+            ends[group] = [min(ends[group][0], float(flat.min())), max(ends[group][1], float(flat.max()))]
             if len(flat) > _VALUES:
                 share = len(flat) / _VALUES
                 if tensor not in picked:
                     picked[tensor] = np.random.default_rng(0).choice(len(flat), _VALUES, replace=False)
                 flat = flat[picked[tensor]]
-            low, high = edges[group][0], edges[group][-1]
+            low, high = edges[group]
             flat = flat.clip(low, high)
             bins = np.minimum((flat - low) * (_BINS / max(high - low, 1e-30)), _BINS - 1).astype(np.int64)
             counts[group] += share * np.bincount(bins, minlength=_BINS)
             sums[group] += share * np.bincount(bins, flat, minlength=_BINS)
     # Means, not middles: where much of a map holds one value, as a plain background does, that very value counts.
-    return {group: (edges[group], counts[group], sums[group] / np.maximum(counts[group], 1)) for group in groups}
+    means = {group: sums[group] / np.maximum(counts[group], 1e-30) for group in groups}
+    kept = {group: tuple(np.clip(ends[group], *edges[group]).tolist()) for group in groups}
+    return {group: (kept[group], counts[group], means[group]) for group in groups}
 
 
 def _fitted(seen: _Seen, floor: float | None, least_step: float) -> tuple[tuple[float, float], ...]:
@@ -198,8 +228,8 @@ def _fitted(seen: _Seen, floor: float | None, least_step: float) -> tuple[tuple[
 
     A floor is no matter of choice: what lies below is as good as at it.
     """
-    edges, counts, means = seen
-    low, high = min(float(edges[0]), 0.0), max(float(edges[-1]), 0.0)
+    (first, last), counts, means = seen
+    low, high = min(first, 0.0), max(last, 0.0)
     used = counts > 0
     best, found = [np.inf] * len(POWERS), [(low, high)] * (len(POWERS) + 1)
     values, weights = means[used], counts[used]
