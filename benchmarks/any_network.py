@@ -96,6 +96,15 @@ NAMES = (
     "hrnet_w18_small",
     "lambda_resnet26t",
     "sequencer2d_s",
+    "tiny_vit_5m_224",
+    "mobilevitv2_050",
+    "repvgg_a0",
+    "mixnet_s",
+    "ghostnetv2_100",
+    "skresnet18",
+    "res2net50_26w_4s",
+    "ese_vovnet19b_dw",
+    "convit_tiny",
 )
 _PACKAGES = ("timm", "torch", "onnx", "onnxsim", "onnxscript", "tensorflow-cpu", "ai-edge-litert", "onnxruntime")
 
