@@ -35,7 +35,8 @@ def estimate_text(recipe: "Recipe", found: "Estimate") -> str:
     phases = zip(recipe.phases, found.phases, strict=True)
     parts = [f"{phase.name} {duration(seconds)}" for phase, seconds in phases]
     return (
-        f"  about {duration(found.seconds)} on this machine, by {found.steps} timed steps: {', '.join(parts)}; "
+        f"  about {duration(found.seconds)} on this machine, estimated by {found.steps} timed steps: "
+        f"{', '.join(parts)}; "
         f"measuring {recipe.measure.pairs} subnets for the predictor, and the test set, {duration(found.measuring)}"
     )
 

@@ -82,7 +82,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(run, here, method):
     for phase in phases[method]:
         assert f"\n  {phase}: 1 steps" in err
     assert f"run folder runs/{method}-bands" in err
-    assert "on this machine, by" in err
+    assert "on this machine, estimated by" in err
     assert sorted(here.rglob("*")) == before
 
 
@@ -133,7 +133,7 @@ def test_many_classes_are_told_by_their_ends(run, tmp_path, monkeypatch):
     assert "\n  all 13 classes " in err
     assert "fewer than 20 training images: kind00 (2), kind01 (4), kind02 (6), " in err
     assert "\n  kind05 " not in err
-    assert "about 1.7 hours on this machine, by 6 timed steps: largest 30 s, sandwich 1.5 hours; " in err
+    assert "about 1.7 hours on this machine, estimated by 6 timed steps: largest 30 s, sandwich 1.5 hours; " in err
     assert "measuring 24 subnets for the predictor, and the test set, 10 minutes" in err
 
 
