@@ -142,7 +142,7 @@ class TeacherRecipe(Strict):
     """
 
     weight: Annotated[float, Field(gt=0)] = key("of its answers, beside the labels", 1.0)
-    temperature: Annotated[float, Field(gt=0)] = key("that its logits and the network's are divided by", 1.0)
+    temperature: Annotated[float, Field(gt=0)] = key("that its logits and the network's are divided by", 4.0)
     views: Literal["each", "stored"] = key(
         "what it is asked: `each` augmented image as the network sees it, or every `stored` image once", "each"
     )

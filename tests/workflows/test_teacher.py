@@ -164,7 +164,7 @@ def moved(package, photos, teacher, tmp_path_factory):
 def test_a_moved_supernet_learns_from_it_and_says_so(moved, teacher):
     said = moved.figures["teacher"]
     assert (said["file"], said["sha256"]) == (teacher.name, sha256_file(teacher))
-    assert (said["weight"], said["temperature"]) == (1.0, 1.0)
+    assert (said["weight"], said["temperature"]) == (1.0, 4.0)
     assert said["test"]["top1"] > 0.9
     recipe = json.loads((moved.folder / "recipe.json").read_text())["recipe"]
     assert recipe["teacher"]["sha256"] == said["sha256"]
