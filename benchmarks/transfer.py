@@ -228,14 +228,14 @@ teacher's cost is not in the MACs.
 |---|---|---|---|---|
 """
 FOUND = """
-`netaug` is not better than `small` at any seed, at three times its cost, and `aware` not better than `moved` at its one:
-neither is an option of the product. (`netaug` needs none: it is `subnets = ["smallest", "random"]` in a phase of a
-recipe.) A teacher made the moved supernet better at its one seed; the smallest probe at one of two seeds at temperature
-1 and at both at 4, which is the default of `[teacher]`. Asked of stored images it taught as well as asked of each view:
-`views = "stored"` spares the time, and these views, mirrored and moved by two pixels, say nothing about harder ones.
-Two seeds are few. TOFA (arXiv 2303.15485) learns from many unlabelled images beside few labelled ones. This package
-takes no unlabelled images, so that was not tried; what it has besides, in-place distillation from the largest subnet, is
-in every move.
+`netaug` is not better than `small` at any seed, at three times its cost, and `aware` not better than `moved` at its
+one: neither is an option of the product. (`netaug` needs none: it is `subnets = ["smallest", "random"]` in a phase of
+a recipe.) A teacher made the moved supernet better at its one seed; the smallest probe at one of two seeds at
+temperature 1 and at all three at 4, which is the default of `[teacher]`. Asked of stored images it taught as well as
+asked of each view: `views = "stored"` spares the time, and these views, mirrored and moved by two pixels, say nothing
+about harder ones. Three seeds are few. TOFA (arXiv 2303.15485) learns from many unlabelled images beside few labelled
+ones. This package takes no unlabelled images, so that was not tried; what it has besides, in-place distillation from
+the largest subnet, is in every move.
 """
 
 

@@ -58,8 +58,6 @@ def prepared(way: str, recipe: Recipe, data: Dataset, folder: Path) -> tuple[Rec
     assert given is not None
     how = TeacherRecipe(**{"temperature": 1.0, **_TEACHER.get(way, {})})
     teacher = read_teacher(given, data.train, data.test, data.class_names, how)
-        given, data.train, data.test, data.class_names, TeacherRecipe(**{"temperature": 1.0, **_TEACHER.get(way, {})})
-    )
     return changed(recipe, teacher=teacher.recipe), recipe_step, teacher
 
 
