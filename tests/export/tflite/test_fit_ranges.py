@@ -87,7 +87,7 @@ def test_values_that_are_moved_keep_one_range(after, twin):
     assert pads
     for op in pads:
         assert scale_of(pair.graph.tensors[op.inputs[0]]) == scale_of(pair.graph.tensors[op.outputs[0]])
-    grouped = [tensor for group in free_groups(pair) for tensor in group]
+    grouped = [tensor for group in free_groups(pair) for tensor in group.tensors]
     assert len(grouped) == len(set(grouped))
 
 
