@@ -163,7 +163,12 @@ def _facts(out: Path, folder: Path, reason: str | None) -> dict[str, Any]:
         return {"reason": f"LiteRT refuses its file: {' '.join(str(error).split())[:160]}"}
     found = compare(np.load(folder / "reference.npy"), rows)
     used = operators(out)
-    facts = {"size": out.stat().st_size, "snr_db": round(found.snr_db, 1), "operators": len(used)}
+    facts = {
+        "digest": sha256_file(out),
+        "size": out.stat().st_size,
+        "snr_db": round(found.snr_db, 1),
+        "operators": len(used),
+    }
     return {**facts, "transposes": used.count("TRANSPOSE")}
 
 

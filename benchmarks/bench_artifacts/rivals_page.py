@@ -36,6 +36,9 @@ def page(known: dict[str, Any]) -> str:
         vectors = ", ".join(known["processor"]["vectors"])
         load = f"load while it was timed: {min(loads):g} to {max(loads):g}, of which about 1 is the benchmark itself"
         lines.append(f"\nTimed on {known['processor']['cpu']} with {vectors}; {load}.")
+    changed = [f"{name} ({tool})" for name, facts in found.items() for tool in _converted_since(facts)]
+    if changed:
+        lines.append(f"\nTimed, and not yet again since a new conversion gave other numbers: {', '.join(changed)}.")
     for precision, goal in GOALS.items():
         lines += ["", f"## {precision}", *_summary(found, precision, goal), "", *_ratios(found, precision)]
         lines += ["", *_facts(found, precision)]
@@ -46,6 +49,12 @@ def page(known: dict[str, Any]) -> str:
                 missing.setdefault(f"{tool}: {each['reason']}", []).append(name)
     reasons = [f"- {reason} ({', '.join(names)})" for reason, names in sorted(missing.items())]
     return "\n".join([*lines, "", *(["## Not converted\n", *reasons, ""] if reasons else [])])
+
+
+def _converted_since(facts: dict[str, Any]) -> list[str]:
+    """The tools whose files are others than those that were timed."""
+    digests = {tool: each["digest"] for tool, each in facts["tools"].items() if "digest" in each}
+    return [tool for tool, digest in digests.items() if facts.get("timed", {}).get(tool, digest) != digest]
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
@@ -128,6 +137,6 @@ def _facts(found: dict[str, Any], precision: str) -> list[str]:
         cells = [f"{one['snr_db']:.1f}" if "snr_db" in one else "no" if one else "" for one in each]
         cells += [str(one.get("operators", "")) for one in each]
         cells += [f"{one['size'] / 1e6:.3g}" if "size" in one else "" for one in each]
-        cells += [f"{one['cpu_s']:.0f}" if "size" in one else "" for one in each]
+        cells += [f"{one['cpu_s']:.0f}" if "size" in one and "cpu_s" in one else "" for one in each]
         rows.append([name, *cells])
     return _table(heads, rows)

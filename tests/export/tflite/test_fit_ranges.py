@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from onnx_text import save_model
 
 from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.tflite.convert import convert, convert_twin
 from ofa_edge.export.tflite.flatbuffer import unpack
 from ofa_edge.export.tflite.pair import WEIGHTED, constant, pair_up, scale_of
+from ofa_edge.export.tflite.rewrites import FITTED
 from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges, free_groups, swish_inputs
 from ofa_edge.export.tflite.running import answers_of, watch
 from ofa_edge.verify.parity import compare
@@ -87,8 +90,29 @@ def test_values_that_are_moved_keep_one_range(after, twin):
     assert pads
     for op in pads:
         assert scale_of(pair.graph.tensors[op.inputs[0]]) == scale_of(pair.graph.tensors[op.outputs[0]])
-    grouped = [tensor for group in free_groups(pair) for tensor in group]
+    grouped = [tensor for group in free_groups(pair) for tensor in group.tensors]
     assert len(grouped) == len(set(grouped))
+
+
+def test_what_is_pooled_or_put_side_by_side_has_one_range_that_is_free(tmp_path):
+    """LiteRT refuses a concatenation whose inputs have other steps than its result."""
+    body = """
+        a = Conv<pads=[1,1,1,1]>(input, wa) b = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a)
+        c = Conv<strides=[2,2]>(input, wc) d = Concat<axis=1>(b, c) logits = Conv(d, we)
+    """
+    sizes = {"wa": (4, 3, 3, 3), "wc": (4, 3, 2, 2), "we": (2, 8, 1, 1)}
+    path = save_model(tmp_path / "model.onnx", body, (1, 3, 12, 12), **sizes)
+    seen = np.random.default_rng(0).normal(size=(32, 3, 12, 12)).astype(np.float32)
+    convert(path, tmp_path / "before.tflite", "int8", seen, FITTED)
+    convert_twin(path, tmp_path / "twin.tflite")
+    old, plain = ((tmp_path / name).read_bytes() for name in ("before.tflite", "twin.tflite"))
+    pair = pair_up(fit_ranges(old, lambda: plain, seen), plain)
+    kinds = {int(op.outputs[0]): pair.names[place] for place, op in enumerate(pair.graph.operators)}
+    group = next(each for each in free_groups(pair) if "CONCATENATION" in map(kinds.get, each.tensors))
+    assert sorted(map(kinds.get, group.tensors)) == ["CONCATENATION", "CONV_2D", "CONV_2D", "MAX_POOL_2D"]
+    assert [kinds[each] for each in group.computed] == ["CONV_2D", "CONV_2D"]
+    assert len({scale_of(pair.graph.tensors[each]) for each in group.tensors}) == 1
+    assert np.isfinite(answers_of(pair.packed(), seen[:1])).all()
 
 
 def test_without_images_or_a_twin_nothing_changes(before, twin, calibration, plain_paths):
