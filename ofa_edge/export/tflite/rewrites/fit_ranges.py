@@ -219,7 +219,11 @@ def _histograms(
             sums[group] += share * np.bincount(bins, flat, minlength=_BINS)
     # Means, not middles: where much of a map holds one value, as a plain background does, that very value counts.
     means = {group: sums[group] / np.maximum(counts[group], 1e-30) for group in groups}
-    kept = {group: tuple(np.clip(ends[group], *edges[group]).tolist()) for group in groups}
+    # What is always 0 keeps its range: a step of 0 is none.
+    kept = {
+        group: tuple(np.clip(ends[group], *edges[group]).tolist()) if any(ends[group]) else edges[group]
+        for group in groups
+    }
     return {group: (kept[group], counts[group], means[group]) for group in groups}
 
 

@@ -52,9 +52,12 @@ def round_weights(converted: bytes, plain: Callable[[], bytes], images: NDArray[
     layers = [Sums(pair, place) for place in range(len(pair.names)) if summing(pair, place) and _owns_bias(pair, place)]
     wanted = _means(pair, chosen, layers)
     replay = Replay(pair.quantised, chosen)
-    for layer in layers:
-        replay.run_to(layer.place)
-        _round(pair, layer, replay.values(layer.source), wanted[layer.place])
+    try:
+        for layer in layers:
+            replay.run_to(layer.place)
+            _round(pair, layer, replay.values(layer.source), wanted[layer.place])
+    except (RuntimeError, ValueError):
+        return converted  # LiteRT refuses it: why is told when the whole file is run
     return nearest([pair.packed(), converted], twin, chosen)
 
 
