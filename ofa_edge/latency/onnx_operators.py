@@ -254,6 +254,8 @@ class _Reader:
         name = self.inputs(node)[0]
         out = self.shape(node.output[0])
         shape = self.shape(name)
+        if not shape or not out:
+            raise _unreadable(self.path, f"{node.op_type} '{node.name}' takes {list(shape)} and gives {list(out)}")
         positions = prod(out[:-1])
         return Operator("dense", shape[-1], out[-1], positions, positions, in_width=1, out_width=1)
 

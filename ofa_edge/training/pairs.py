@@ -118,10 +118,10 @@ def read_pairs(file: Path, space: Space) -> list[Pair]:
     if hash_ != space.hash:
         raise SpaceMismatchError(
             "pairs of another search space",
-            f"{file}: {hash_[:12]}, wanted {space.hash[:12]}",
+            f"{file}: {str(hash_)[:12]}, wanted {space.hash[:12]}",
             "remove the file to measure again",
         )
-    if metric not in METRICS or not isinstance(rows, list):
+    if not isinstance(metric, str) or metric not in METRICS or not isinstance(rows, list):
         raise DataError("damaged pairs", f"{file}: metric = {metric!r:.40}", "remove the file to measure again")
     return [_pair(row, metric, space, file) for row in rows]
 
