@@ -13,7 +13,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "an
 CODE = re.compile(r"^```.*?\n(.*?)^```|^    ( *\S[^\n]*)$|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?<![\w./-])ofa-edge[ \t]+([a-z][\w-]*[^\n]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-OF_OTHERS = {"--no-deps", "--no-compile", "--es", "--ei", "--ez"}  # of pip and of Android's am
+OF_OTHERS = {"--check", "--no-deps", "--no-compile", "--es", "--ei", "--ez"}  # of examples, of pip, of Android's am
 
 
 def options(command: click.Command) -> set[str]:
