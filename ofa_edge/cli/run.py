@@ -1,5 +1,6 @@
 """`ofa-edge run`."""
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @command("run")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="BUILD")
-@click.argument("photos", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PHOTO...")
+@click.argument("photos", type=click.Path(path_type=Path), nargs=-1, metavar="[PHOTO]...")
 @click.option(
     "--device",
     type=DEVICE,
@@ -29,11 +30,26 @@ if TYPE_CHECKING:
 @click.option(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes, or boxes, of each photo."
 )
-def run_command(folder: Path, photos: tuple[Path, ...], device: str, top: int) -> Answer:
+@click.option(
+    "--camera",
+    type=click.IntRange(min=0),
+    is_flag=False,
+    flag_value=0,
+    metavar="[NUMBER]",
+    help="Take the photo with a camera of this machine (OpenCV has to be installed).",
+)
+def run_command(folder: Path, photos: tuple[Path, ...], device: str, top: int, camera: int | None) -> Answer:
     """Run a built network on photos: classes with probabilities, boxes, or shares of the picture, and milliseconds."""
+    from ofa_edge.workflows.camera import take_photo
     from ofa_edge.workflows.run_photos import run_photos
 
-    found = run_photos(folder, photos, device, top)
+    if bool(photos) == (camera is not None):
+        raise click.UsageError("give photos, or --camera")
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-") as taken:
+        if camera is not None:
+            photos = (Path(taken) / "camera.png",)
+            take_photo(camera, photos[0])
+        found = run_photos(folder, photos, device, top)
     return Answer(found.to_json(), _text(found))
 
 
