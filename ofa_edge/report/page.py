@@ -17,7 +17,7 @@ from ofa_edge.report.confusion import LETTERS, confusion_chart, shortened
 from ofa_edge.report.front import Chosen, front_chart
 from ofa_edge.report.predicted import predicted_chart
 from ofa_edge.report.subnet import subnet_drawing
-from ofa_edge.report.terms import TERMS, term
+from ofa_edge.report.terms import legend, term
 from ofa_edge.vocabulary import Label
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def render_report(manifest: Manifest) -> str:
         worst_classes=[] if classes is None else lowest_recall(classes),
         on_target=not any(item.code == "not-the-target" for item in manifest.verdicts),
         term=term,
-        terms=TERMS,
+        terms=legend(manifest.ladder[0].metric, classes is not None and classes.uneven),
         measured=next((item for item in reversed(manifest.measurements) if item.latency_ms), None),
     )
 

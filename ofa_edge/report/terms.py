@@ -21,6 +21,15 @@ TERMS = {
 }
 
 
+_OF_ACCURACY = ("same top-1", "top-1", "balanced", "mAP", "mIoU")
+
+
+def legend(metric: str, uneven: bool) -> dict[str, str]:
+    """The words of a page that shows this metric, and the balanced one where classes are uneven."""
+    shown = {metric, *(["same top-1"] if metric == "top-1" else []), *(["balanced"] if uneven else [])}
+    return {name: meaning for name, meaning in TERMS.items() if name not in _OF_ACCURACY or name in shown}
+
+
 def term(name: str, shown: str | None = None) -> Markup:
     """A word with its meaning behind it, if it has one; `shown` where it stands in other letters."""
     if name not in TERMS:
