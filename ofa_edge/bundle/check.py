@@ -66,7 +66,9 @@ def check_build(folder: Path, name: str | None = None, *, allow_unverified: bool
         )
     if target.arch != APP_ARCH:
         raise UnsupportedError(
-            f"built for {target.arch}", f"{folder}: the app's runtime is for {APP_ARCH} (arm64-v8a)", again
+            f"built for {target.arch}",
+            f"{folder}: the app's runtime is for {APP_ARCH} (arm64-v8a)",
+            "ofa-edge build --target pixel-4, or another of an arm64 board: ofa-edge targets list",
         )
     outputs = manifest.network.outputs
     if len(outputs) != 1 or outputs[0].task != "classify":
