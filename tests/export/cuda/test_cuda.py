@@ -137,7 +137,7 @@ def test_missing_nvrtc_is_told_first(net, tmp_path, monkeypatch):
     monkeypatch.setattr(nvrtc, "package_folders", lambda name: [])
     with pytest.raises(ToolMissingError, match="NVRTC") as caught:
         cuda.compile_cuda(net, tmp_path / "x.so", JETSON_NANO)
-    assert "pip install nvidia-cuda-nvrtc-cu12" in caught.value.hint
+    assert "ofa-edge[cuda]" in caught.value.hint
 
 
 def test_missing_headers_are_told(monkeypatch):
