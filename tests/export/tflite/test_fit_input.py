@@ -10,17 +10,6 @@ from ofa_edge.export.tflite.running import run_tflite
 STEP, OFFSET = 1 / 57, 118
 
 
-@pytest.fixture(scope="module")
-def twin(tflite_paths):
-    return tflite_paths["int8"].with_name("twin.tflite").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def before(tflite_paths):
-    """The int8 file with the converter's own numbers."""
-    return tflite_paths["unfitted"].read_bytes()
-
-
 def of_pixels(images, largest):
     """Pictures whose pixels are whole numbers from 0 to `largest`, normalised."""
     least, most = images.min(), images.max()

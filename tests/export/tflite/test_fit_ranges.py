@@ -15,17 +15,6 @@ from ofa_edge.verify.parity import compare
 
 
 @pytest.fixture(scope="module")
-def twin(tflite_paths):
-    return tflite_paths["int8"].with_name("twin.tflite").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def before(tflite_paths):
-    """The int8 file with the converter's own ranges."""
-    return tflite_paths["unfitted"].read_bytes()
-
-
-@pytest.fixture(scope="module")
 def after(before, twin, calibration):
     return fit_ranges(before, lambda: twin, calibration)
 
