@@ -10,6 +10,7 @@ from ofa_edge.errors import UnsupportedError
 from ofa_edge.latency.analytic import TERMS
 from ofa_edge.latency.load import AnalyticFacts, AnalyticFile, read_latency_file
 from ofa_edge.schema import validated
+from ofa_edge.shown import pasteable
 from ofa_edge.target_schema import Hardware
 from ofa_edge.targets import Target
 
@@ -126,7 +127,7 @@ def _carried(model: AnalyticFacts, target: Target, new: Board, figures: Figures)
     provenance = dataclasses.asdict(model.provenance) | {"kind": "analytic", "fitted_to": words, "cross_validation": ()}
     return facts | {
         "key": dataclasses.asdict(model.key) | new.key,
-        "provenance": provenance | {"command": f"ofa-edge targets new --like {target.name}"},
+        "provenance": provenance | {"command": pasteable("ofa-edge", "targets", "new", "--like", target.name)},
         "coefficients": {term: float(model.coefficients[term] * factors[place]) for place, term in enumerate(TERMS)},
         "log_covariance": tuple(tuple(map(float, row)) for row in covariance),
     }

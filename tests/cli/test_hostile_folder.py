@@ -13,15 +13,15 @@ from readers import all_readers
 
 _EACH = 9  # changed files of a reader, beside hostile values
 HERE = ("--target", "raspberry-pi-4")
-TABLE = {"name": "mine", "like": "raspberry-pi-4", "device": "a board", "version": "tflite 2", "source": "a table"}
+TABLE = {"name": "mine", "like": "raspberry-pi-4", "measured-on": "a board", "version": "tflite 2", "source": "a table"}
 TABLE["supernet"] = "ofa_mbv3_d234_e346_k357_w1.0"
 COMMANDS = {
     "target": lambda path: ("targets", "validate", beside_targets(path, "mine.toml") / "mine.toml"),
     "latency": lambda path: ("targets", "show", beside_targets(path, "host.latency.json") / "host.toml"),
     "lookup-yaml": lambda path: ("latency", "import", path, *(f"--{key}={word}" for key, word in TABLE.items())),
     "devices": lambda path: ("devices", "list", *as_devices(path)),
-    "fleet": lambda path: ("baseline", "show", "--fleet", path),
-    "history": lambda path: ("baseline", "show", "--fleet", fleet(path)),
+    "fleet": lambda path: ("baseline", "show", "--config", path),
+    "history": lambda path: ("baseline", "show", "--config", fleet(path)),
     "recipe": lambda path: ("train", "--recipe", path, "--preset", "fashion-mnist", "--dry-run"),
     "manifest": lambda path: ("report", alone(path, "out", "manifest.json")),
     "bundle": lambda path: ("bundle", "--list", "--app", app(path)),
