@@ -90,10 +90,10 @@ def main(arguments: list[str] | None = None) -> None:
 def _main(arguments: list[str] | None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
-    _require_text(arguments)
     # --debug may stand anywhere: people add it at the end of the line that failed.
     ordered = ["--debug", *(item for item in arguments if item != "--debug")] if debug else arguments
     try:
+        _require_text(arguments)
         code = cli.main(args=ordered, prog_name="ofa-edge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -140,17 +140,16 @@ def _told(error: BaseException, arguments: list[str]) -> _Told:
 
 
 def _require_text(arguments: list[str]) -> None:
-    """Exit where an argument is no text: records and pages could not hold it after all the work."""
+    """Raise UsageError where an argument is no text: records and pages could not hold it after all the work."""
     for argument in arguments:
         try:
             argument.encode()
-        except UnicodeEncodeError:
-            show_error(
-                f"an argument that is not UTF-8: {argument[:200]}",
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"an argument that is not UTF-8: {printable(argument[:200])}",
                 f"its bytes are {os.fsencode(argument)[:200]!r}",
                 "rename the file, or reach it through a link with another name",
-            )
-            sys.exit(UsageError.exit_code)
+            ) from error
 
 
 def show_error(what: str, why: str, hint: str) -> None:

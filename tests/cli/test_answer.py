@@ -37,6 +37,15 @@ def test_every_command_answers_in_json_errors_too(run, path):
     assert err.splitlines()[-1] == f"  try: {error['try']}"
 
 
+def test_an_argument_that_is_no_text_is_refused_in_json_too(run):
+    code, out, err = run("inspect", "a\udcff.onnx", OPTION)
+    assert code == 2
+    error = json.loads(out)["error"]
+    assert "not UTF-8" in error["what"]
+    assert r"a\xff.onnx" in error["why"]
+    assert err.isascii()
+
+
 @pytest.mark.parametrize(
     ("arguments", "keys"),
     [
