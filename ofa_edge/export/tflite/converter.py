@@ -1,5 +1,6 @@
 """TensorFlow's converter: a graph of ours in, the bytes of a TFLite file out. Runs inside the worker's process."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,9 +52,10 @@ def convert_graph(graph: Graph, settings: Settings) -> bytes:
         values = [node.output for node in graph.nodes]
         twin = convert_graph(graph, Settings("fp32", twin_of=settings.precision))
         content = take_ranges(pair_up(content, twin, values, values), graph, settings.ranges)
+    plain_file = functools.cache(lambda: _run_converter(tf, module, Settings("fp32"), shapes))  # several look at it
     for each in file_rewrites_for(settings.precision, settled=settings.ranges is not None):
         if each.__name__ not in settings.skip:
-            content = each(content, lambda: _run_converter(tf, module, Settings("fp32"), shapes), images)
+            content = each(content, plain_file, images)
     return content if len(shapes) == 1 else with_names(content, tuple(graph.inputs))
 
 
