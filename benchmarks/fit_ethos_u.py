@@ -6,6 +6,7 @@ Needs the extras train and ethos-u. Deterministic; two minutes on one core.
 """
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ofa_edge.cache import StageCache, default_root
 from ofa_edge.cost import operators
 from ofa_edge.files import write_bytes
 from ofa_edge.latency.analytic import TERMS, Lowering, amounts
+from ofa_edge.latency.silicon import ETHOS_U, Silicon
 from ofa_edge.metrics import spearman
 from ofa_edge.runtimes import runtime_named
 from ofa_edge.supernet import zoo
@@ -88,6 +90,7 @@ def write(target: Target, terms: NDArray[np.float64], ms: NDArray[np.float64], c
                 }
             ],
         },
+        "silicon": dataclasses.asdict(Silicon.of(ETHOS_U)),
         "coefficients": {term: float(f"{value:.6g}") for term, value in zip(TERMS, found, strict=True)},
         "log_covariance": (UNSURE**2 * np.eye(len(TERMS))).round(6).tolist(),
         "log_scatter": round(scatter, 4),

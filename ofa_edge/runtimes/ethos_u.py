@@ -16,8 +16,6 @@ from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.extras import install_line, installed
 from ofa_edge.files import copy_file, write_json
-from ofa_edge.latency.protocol import LatencyModel
-from ofa_edge.latency.silicon import ETHOS_U, OnSilicon, Silicon
 from ofa_edge.records.npu import NpuRecord
 from ofa_edge.runtimes.answers import answers_of
 from ofa_edge.runtimes.base import (
@@ -33,7 +31,6 @@ from ofa_edge.runtimes.base import (
     Turns,
 )
 from ofa_edge.runtimes.tflite_stage import BARE, bare_tflite, tensorflow
-from ofa_edge.space import Space
 from ofa_edge.target_schema import Npu
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision
@@ -75,13 +72,6 @@ class EthosU(Runtime):
         npu, own = _npu(target), target.path.parent / _npu(target).config
         tables = {"npu": npu.model_dump(exclude_none=True)}
         return tables | ({"npu": {**tables["npu"], "config": str(own)}} if own.is_file() else {})
-
-    def latency_model(
-        self, target: Target, space: Space, precision: Precision, *, outside_key: bool = False
-    ) -> LatencyModel:
-        """See `Runtime`. Targets' files hold Vela's milliseconds; silicon takes longer."""
-        model = super().latency_model(target, space, precision, outside_key=outside_key)
-        return OnSilicon(model, Silicon.of(ETHOS_U))
 
     def why_not_emulated(self, target: Target) -> str:
         """See `Runtime`."""

@@ -176,7 +176,7 @@ def _operators(space: Space, piece: Piece) -> tuple[Operator, ...]:
 def _make(space: Space, wanted: Sequence[Piece], making: Making, folder: Path) -> list[Path]:
     outs, jobs = [folder / f"{number}{making.turns.suffix}" for number in range(len(wanted))], []
     for piece, out in zip(wanted, outs, strict=True):
-        content = making.turns.draw(_parts(space, piece))
+        content = making.turns.draw(parts_of(space, piece))
         if content is not None:
             write_bytes(out, content)
             continue
@@ -191,7 +191,7 @@ def _make(space: Space, wanted: Sequence[Piece], making: Making, folder: Path) -
     return outs
 
 
-def _parts(space: Space, piece: Piece) -> list[tuple[Operator, ...]]:
+def parts_of(space: Space, piece: Piece) -> list[tuple[Operator, ...]]:
     """A piece's operators: stem, blocks in order, head, or the one of them that it is."""
     if piece.part != "whole":
         return [_operators(space, piece)]
