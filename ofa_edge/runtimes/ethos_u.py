@@ -172,11 +172,11 @@ class EthosUTurns(Turns):
         versions = {tensorflow(): metadata.version(tensorflow())}
         return {"versions": versions, "rewrites": rewrites, "drawn": "where all operators can be"}
 
-    def draw(self, parts: Sequence[Sequence[Operator]]) -> bytes | None:
+    def draw(self, network: Sequence[Operator]) -> bytes | None:
         """See `Turns`. Cycles depend on shapes; a converted network has the same within a fraction of a percent."""
         from ofa_edge.export.vela.drawn import drawn
 
-        return drawn(parts)
+        return drawn(network)
 
     def make(self, jobs: Sequence[tuple[Path, Path]], target: Target, precision: Precision) -> None:
         """See `Turns`."""

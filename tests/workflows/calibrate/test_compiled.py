@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ofa_edge.cache import StageCache
-from ofa_edge.cost import Operator, macs
+from ofa_edge.cost import Operator, macs, operators
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.export.vela.compile import compile_int8
 from ofa_edge.export.vela.drawn import drawn
@@ -17,7 +17,7 @@ from ofa_edge.supernet import zoo
 from ofa_edge.targets import load_target, read_target
 from ofa_edge.workflows.calibrate.compiled import calibrate_compiled, cycles_of
 from ofa_edge.workflows.calibrate.plan import CalibrationOptions, make_calibration_plan
-from ofa_edge.workflows.calibrate.unit_models import Making, Piece, export_pieces, parts_of
+from ofa_edge.workflows.calibrate.unit_models import Making, Piece, export_pieces
 
 pytest.importorskip("ethosu.vela", reason="the extra ethos-u is not installed")
 TARGET = load_target("ethos-u55-128")
@@ -70,7 +70,7 @@ def test_what_is_drawn_has_the_macs_of_the_network(tmp_path):
     space = zoo.open_space(zoo.DEFAULT)
     subnet = space.subnet(space.sample(np.random.default_rng(5), 1)[0])
     path = tmp_path / "drawn.tflite"
-    path.write_bytes(drawn(parts_of(space, Piece(subnet, "whole"))))
+    path.write_bytes(drawn(operators(space, subnet)))
     found = compile_int8(path, VelaSystem(TARGET.npu, TARGET.path.parent))
     pools = sum(layer.macs for layer in found.layers if layer.op == "Mean")  # Vela counts them, we do not
     assert found.macs - pools == macs(space, subnet)
@@ -79,5 +79,5 @@ def test_what_is_drawn_has_the_macs_of_the_network(tmp_path):
 def test_what_cannot_be_drawn_is_left_to_the_converter():
     grouped = Operator("conv", 8, 8, 4, 4, 3, groups=2)
     pooled = Operator("pool", 8, 8, 8, 4, 3, 2)
-    assert drawn([(grouped,)]) is None
-    assert drawn([(pooled,)]) is None
+    assert drawn([grouped]) is None
+    assert drawn([pooled]) is None
