@@ -13,6 +13,7 @@ import hashlib
 import math
 import os
 import re
+import secrets
 import shutil
 import statistics
 import time
@@ -231,8 +232,11 @@ class StageCache:
 
     def _make(self, stage: str, key: str, facts: dict[str, Any], produce: Produce) -> dict[str, Any]:
         """Make an entry under its lock: all or nothing."""
-        partial, folder = self.root / ".partial" / key, self._folder(stage, key)
-        _remove(partial)  # left by a process that was killed: we hold its lock now
+        folder = self._folder(stage, key)
+        for left in (self.root / ".partial").glob(f"{key}*"):  # by a process that was killed: we hold its lock now
+            _remove(left)
+        # A name of its own each time: a worker that outlives a killed process must not write into the next one's.
+        partial = self.root / ".partial" / f"{key}.{secrets.token_hex(6)}"
         try:
             partial.mkdir(parents=True)
             start = time.perf_counter()
