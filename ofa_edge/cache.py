@@ -30,6 +30,7 @@ from ofa_edge.files import (
     parse_json,
     pretty_json,
     read_regular,
+    require_own,
     sha256_bytes,
     sha256_file,
 )
@@ -197,7 +198,7 @@ class StageCache:
         """Hold the lock of one key across processes and threads; with `wait` false raises filelock.Timeout."""
         from filelock import FileLock
 
-        folder = self.root / ".locks"
+        folder = require_own(self.root) / ".locks"
         with _disk_errors("lock", self.root):
             folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder / f"{key}.lock")

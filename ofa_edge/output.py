@@ -22,7 +22,7 @@ from typing import Any
 from platformdirs import user_state_path
 
 from ofa_edge.errors import OutputError
-from ofa_edge.files import fsync_folder, parse_json, read_regular, sha256_bytes, write_json
+from ofa_edge.files import fsync_folder, parse_json, read_regular, require_own, sha256_bytes, write_json
 from ofa_edge.names import relative_path
 from ofa_edge.system import FULL
 
@@ -71,12 +71,12 @@ def reserved(out: Path) -> Iterator[None]:
     """Keep other processes of this user on this machine out of an output folder, from before any work to its end.
 
     Raises:
-        OutputError: another one is at work for it.
+        OutputError: another one is at work for it, or the folder of locks is not ours.
     """
     from filelock import FileLock, Timeout
 
     name = sha256_bytes(os.fsencode(out.expanduser().resolve()))[:20]
-    lock = FileLock(user_state_path("ofa-edge") / "outputs" / f"{name}.lock", timeout=0)
+    lock = FileLock(require_own(user_state_path("ofa-edge") / "outputs") / f"{name}.lock", timeout=0)
     with contextlib.ExitStack() as stack:
         try:
             Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)

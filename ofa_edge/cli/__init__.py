@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 @contextlib.contextmanager
 def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """SIGTERM interrupts the work as Ctrl-C does: leases are given back, programs on devices and folders are removed."""
+    """SIGTERM interrupts the work as Ctrl-C does: leases are given back, programs and folders on devices removed."""
     before = signal.getsignal(signal.SIGTERM)
     if before != signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
         yield

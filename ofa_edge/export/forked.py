@@ -2,8 +2,8 @@
 
 A worker begins in the state that the import left and keeps its memory and its crashes to itself, as one that is started
 anew does, without the seconds that a start takes. As a program, `python -m ofa_edge.export.forked PACKAGE`, this is the
-process that forks: a request a line on stdin, an exit code a line on stdout. It ends, and its worker with it, when stdin
-does, which is also when whoever asked is killed; or after two minutes with nothing to do.
+process that forks: a request a line on stdin, an exit code a line on stdout. It ends, and its worker with it, when
+stdin does, which is also when whoever asked is killed; or after two minutes with nothing to do.
 """
 
 import atexit

@@ -115,7 +115,9 @@ def test_interrupted_it_leaves_no_worker(place):
 
 def test_killed_it_leaves_no_worker(place):
     """Not even one that is at work: it would write into what the next process makes."""
-    asks = "from ofa_edge.export import forked; import sys; forked.run_forked('heavy', 'light_worker', sys.argv[1:], {})"
+    asks = (
+        "from ofa_edge.export import forked; import sys; forked.run_forked('heavy', 'light_worker', sys.argv[1:], {})"
+    )
     variables = {**own_environment(), "ASKED": "yes"}
     done = subprocess.run([sys.executable, "-c", asks, "kill", place / "pid"], env=variables, check=False)
     assert done.returncode == -signal.SIGKILL
