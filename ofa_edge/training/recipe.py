@@ -133,6 +133,12 @@ class StartRecipe(Strict):
     supernet: str = key("name or folder of the supernet")
     weights: str | None = key("SHA-256 of its weights; filled in when the run begins", None)
     keep_classes: bool = key("classes that both have by name keep their rows of the head", False)
+    ridge: Annotated[float, Field(gt=0)] | None = key(
+        "the new head begins as the best linear one on features of subnets of all kinds, of augmented images (ridge "
+        "regression); how strongly its weights are held small. Left out: at random",
+        None,
+        unit="mean squares of a feature",
+    )
 
 
 class TeacherRecipe(Strict):

@@ -30,9 +30,9 @@ from ofa_edge.training.claim import IDENTITY, RunIdentity, claim_run
 from ofa_edge.training.data import resolve
 from ofa_edge.training.distributed import World
 from ofa_edge.training.package_data import CALIBRATION_IMAGES, VALIDATION_IMAGES
-from ofa_edge.training.plan import PhasePlan
+from ofa_edge.training.plan import HEAD_SUBNETS, PhasePlan, head_views
 from ofa_edge.training.recipe import Recipe
-from ofa_edge.training.run import LOG, Progress
+from ofa_edge.training.run import CHECKPOINT, LOG, Progress
 from ofa_edge.training.step import StepFunction, recipe_step, step_identity
 from ofa_edge.training.stopping import facts_of as stopping_facts
 from ofa_edge.training.stopping import train_watched
@@ -40,7 +40,7 @@ from ofa_edge.training.teacher import Teacher, require_same
 from ofa_edge.training.teacher import facts_of as teacher_facts
 from ofa_edge.training.timing import Estimate, estimate
 from ofa_edge.training.trainer import Trainer
-from ofa_edge.training.transfer import Begun, begin, facts_of, settled
+from ofa_edge.training.transfer import Begun, begin, facts_of, fit_new_head, settled
 from ofa_edge.workflows.accuracy_predictor import MIN_PAIRS, measure_and_fit, prior_of
 
 TEST_IMAGES, WATCHED_IMAGES = 2000, 1000  # at most: of a test, and of each measurement during a run
@@ -125,6 +125,8 @@ def train(
     if start is not None and begun is None:
         begun = begin(recipe, start, space, data.class_names)
     if not _is_trained(folder, identity):
+        if begun is not None and not (folder / CHECKPOINT).is_file():
+            fit_new_head(begun, recipe, train_images, calibration)
         after_phase = _PhaseLog(folder / PHASES, recipe, calibration, held_out.sample(TEST_IMAGES))
         trainer = Trainer(
             recipe,
@@ -222,6 +224,8 @@ def estimate_run(recipe: Recipe, data: Dataset, device: str = "cpu", teacher: Te
     logged = 2 * len(recipe.phases)
     measured = measure.pairs * (len(calibration) + len(held_out)) + tested * (len(calibration) + len(test))
     measured += logged * (len(calibration) + min(len(held_out), TEST_IMAGES))
+    if recipe.start is not None and recipe.start.ridge is not None:
+        measured += HEAD_SUBNETS * (len(calibration) + head_views(len(train_images)))
     return estimate(recipe, space, train_images, calibration, measured, device=device, teacher=teacher)
 
 
