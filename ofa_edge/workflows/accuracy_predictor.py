@@ -57,17 +57,21 @@ def measure_and_fit(
     """
     subnets = sample_subnets(supernet.space, count, seed)
     pairs = measure_pairs(supernet, subnets, calibration, images, preprocessing, file, on_pair, metric)
-    predictor = fit_predictor(supernet.space, pairs, metric, prior)
+    predictor = fit_predictor(supernet.space, pairs, metric, prior, len(images))
     return predictor.of(FittedTo(weights_sha256, images.digest)) if weights_sha256 else predictor
 
 
 def fit_predictor(
-    space: Space, pairs: list[Pair], metric: Metric = "top1", prior: AccuracyPredictor | None = None
+    space: Space,
+    pairs: list[Pair],
+    metric: Metric = "top1",
+    prior: AccuracyPredictor | None = None,
+    images: int | None = None,
 ) -> AccuracyPredictor:
-    """Fit the accuracy predictor of a space to pairs measured by `metric`."""
+    """Fit the accuracy predictor of a space to pairs measured by `metric` on so many images."""
     genomes = space.genome(pair.subnet for pair in pairs)
     top1 = np.array([pair.top1 for pair in pairs])
-    return replace(AccuracyPredictor.fit(space, genomes, top1, prior=prior), metric=metric)
+    return replace(AccuracyPredictor.fit(space, genomes, top1, prior=prior, images=images), metric=metric)
 
 
 def prior_of(package: SupernetPackage, metric: Metric) -> AccuracyPredictor | None:
