@@ -34,7 +34,7 @@ from ofa_edge.output import MANIFEST, MARKER
 from ofa_edge.workflows.build.finish import REPORT
 
 LONG = ("search", "tflite-bare")  # stages
-_WARM_SHARE = 0.4  # of the computing is there to be disturbed where those are made
+_WARM_SHARE = 0.25  # of the computing is there to be disturbed where those are made
 _INSIDE = "OFA_EDGE_DISTURBING"
 _PRELOADED = ["torch._dynamo", "onnxruntime", "onnxsim", "ai_edge_litert.interpreter", "ofa_edge.cli", "tiny_package"]
 _PRELOADED += ["builds", "disturbing"]

@@ -21,7 +21,7 @@ from ofa_edge.errors import ConversionError, DataError, UnknownNameError, Unsupp
 from ofa_edge.export.onnx.graph import Graph, PartRefusedError, read_graph
 from ofa_edge.export.onnx.lifted import lift
 from ofa_edge.export.onnx.part import save_part
-from ofa_edge.export.process import how_it_ended, what_to_try
+from ofa_edge.export.process import disk_error, how_it_ended, what_to_try
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
 from ofa_edge.export.tflite.process import run_tensorflow
 from ofa_edge.export.tflite.rewrites import FITTED, names
@@ -224,6 +224,8 @@ def _run_worker(arguments: list[str], part: Path) -> None:
     try:
         raise PartRefusedError(**json.loads(done.stdout))
     except (json.JSONDecodeError, TypeError):
+        if full := disk_error(done.stderr):
+            raise full from None
         if done.returncode < 0 and part.is_file() and part.stat().st_size:
             check_scales(part)  # LiteRT was running what was written
         raise ConversionError(
