@@ -2,7 +2,7 @@
 VENV ?= .venv
 export VENV
 
-.PHONY: help setup demo test docs fuzz apk test-android bench-artifacts clean
+.PHONY: help setup demo test docs fuzz apk test-android bench-artifacts records clean
 help:
 	@echo 'make demo             set up what is missing, build for raspberry-pi-4, verify it, open out/raspberry-pi-4/report.html'
 	@echo 'make test             set up what is missing, run lint, types, architecture and tests'
@@ -11,6 +11,7 @@ help:
 	@echo 'make apk              fetch what is missing, build the Android app with the bundled models (docs/android.md)'
 	@echo 'make test-android     fetch what is missing, run the tests of the Android app'
 	@echo 'make bench-artifacts  compare the artifacts of several tools (hours), write docs/benchmarks/artifacts.md; NETS=3: quick'
+	@echo 'make records          say which recorded figures are older than the code that they measure'
 	@echo 'make setup            only set up what make demo needs; starts no service'
 
 setup:
@@ -45,6 +46,9 @@ bench-artifacts: setup
 		$(VENV)/bin/python benchmarks/artifacts.py $$step --nets $(NETS) || exit 1; done
 	@mkdir -p runs docs/benchmarks
 	@$(VENV)/bin/python benchmarks/artifacts.py table > runs/artifacts.md && mv runs/artifacts.md docs/benchmarks/artifacts.md
+
+records:
+	@python3 benchmarks/records.py
 
 clean:
 	rm -rf out build dist android_demo/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
