@@ -147,7 +147,7 @@ def begin(recipe: Recipe, package: SupernetPackage, space: Space, labels: Sequen
     return Begun(net, tuple(changes), frozenset(kept.rows))
 
 
-def fit_new_head(begun: Begun, recipe: Recipe, images: Images, calibration: Images) -> None:
+def fit_new_head(begun: Begun, recipe: Recipe, images: Images, calibration: Images, ridge: float | None = None) -> None:
     """Set the rows of the head that are new as the recipe's [start] says; where it says nothing, they are random.
 
     Args:
@@ -155,15 +155,17 @@ def fit_new_head(begun: Begun, recipe: Recipe, images: Images, calibration: Imag
         recipe: of the run; has a start.
         images: that are trained on.
         calibration: those of them that subnets are calibrated on.
+        ridge: in place of the recipe's.
     """
     assert recipe.start is not None
-    if recipe.start.ridge is None or len(begun.kept) == begun.net.space.num_classes:
+    ridge = recipe.start.ridge if ridge is None else ridge
+    if ridge is None or len(begun.kept) == begun.net.space.num_classes:
         return
     images = images.sample(recipe.data.limit, recipe.data.split_seed)
     sizes = begun.net.space.resolutions
     pixels = recipe.preprocessing(sizes[-1])
     views = Batches(images, sizes, pixels, recipe.augment, min(recipe.batch, len(images)), recipe.seed, World())
-    fit_shared_head(begun.net, views, calibration, begun.kept, recipe.start.ridge)
+    fit_shared_head(begun.net, views, calibration, begun.kept, ridge)
 
 
 def facts_of(recipe: Recipe, begun: Begun | None) -> dict[str, Any]:
