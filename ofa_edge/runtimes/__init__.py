@@ -3,6 +3,7 @@
 from ofa_edge.runtimes.base import (
     Artifact,
     Converted,
+    CycleAccount,
     DropLimit,
     Export,
     Facts,
@@ -29,6 +30,7 @@ __all__ = [
     "FASTEST",
     "Artifact",
     "Converted",
+    "CycleAccount",
     "DropLimit",
     "Export",
     "Facts",
