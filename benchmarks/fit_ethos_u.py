@@ -6,17 +6,20 @@ Needs the extras train and ethos-u. Deterministic; two minutes on one core.
 """
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from ofa_edge.cache import StageCache, default_root
 from ofa_edge.cost import operators
 from ofa_edge.files import write_bytes
-from ofa_edge.latency.analytic import TERMS, Lowering, amounts
+from ofa_edge.latency.analytic import TERMS
+from ofa_edge.latency.cycles import CycleFit, fit_cycles
+from ofa_edge.latency.protocol import Z50, Z90
+from ofa_edge.latency.silicon import ETHOS_U, Silicon
 from ofa_edge.metrics import spearman
 from ofa_edge.runtimes import runtime_named
 from ofa_edge.supernet import zoo
@@ -25,9 +28,6 @@ from ofa_edge.workflows.calibrate.unit_models import Making, Piece, export_piece
 
 TARGETS = ("ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u85-256")
 NETWORKS, HELD_OUT = 30, 15
-LOWERING = Lowering(activation_bytes=1, weight_bytes=1)
-UNSURE = 0.2  # of ln(coefficient): networks of other spaces lean on other shares of the terms
-LEAST_SCATTER = 0.02
 
 
 def main() -> None:
@@ -39,25 +39,21 @@ def main() -> None:
     space = zoo.open_space(zoo.DEFAULT)
     subnets = [space.subnet(each) for each in space.sample(np.random.default_rng(0), NETWORKS + HELD_OUT)]
     runtime, cache = runtime_named("ethos-u"), StageCache(default_root())
-    terms = np.array([amounts(operators(space, each), LOWERING) for each in subnets])
-    terms[:, -1] = 1.0
+    networks = [operators(space, each) for each in subnets]
     for name in options.targets:
         target = load_target(name)
         making = Making(runtime, "int8", target)
         paths = export_pieces(space, [Piece(each, "whole") for each in subnets], making, cache)
         account = runtime.cycle_account(target)
         ms = np.array([1e3 * account.cycles(path) / account.clock_hz for path in paths])
-        write(target, terms, ms, account.name, options.out)
+        write(target, fit_cycles(networks, ms, HELD_OUT), ms[NETWORKS:], account.name, options.out)
 
 
-def write(target: Target, terms: NDArray[np.float64], ms: NDArray[np.float64], compiler: str, out: Path) -> None:
-    """Fit one target: least squares of relative errors, no coefficient below 0."""
-    found, _ = nnls(terms[:NETWORKS] / ms[:NETWORKS, None], np.ones(NETWORKS))
-    likely, seen = terms[NETWORKS:] @ found, ms[NETWORKS:]
-    errors = np.log(seen / likely)
-    scatter = max(LEAST_SCATTER, float(np.std(errors)))
-    inside = {share: float(np.mean(np.abs(errors) <= reach * scatter)) for share, reach in ((50, 0.6745), (90, 1.6449))}
-    mape = float(np.mean(np.abs(likely / seen - 1)))
+def write(target: Target, fit: CycleFit, seen: NDArray[np.float64], compiler: str, out: Path) -> None:
+    """Print how good a target's fit is, and write it."""
+    found, mape = fit.coefficients, fit.mape
+    reaches = ((50, Z50), (90, Z90))
+    inside = {share: float(np.mean(np.abs(fit.errors) <= reach * found.log_scatter)) for share, reach in reaches}
     print(f"{target.name:15} {len(seen)} subnets held out: mean error {100 * mape:.1f} %, {compiler}")
     model = {
         "key": {
@@ -81,22 +77,20 @@ def write(target: Target, terms: NDArray[np.float64], ms: NDArray[np.float64], c
                     "held_out": "random subnets of the same space, compiled and not fitted to",
                     "networks": len(seen),
                     "mape": round(mape, 4),
-                    "bias": round(float(np.median(errors)), 4),
-                    "spearman": round(spearman(likely, seen), 4),
+                    "bias": round(float(np.median(fit.errors)), 4),
+                    "spearman": round(spearman(fit.likely, seen), 4),
                     "coverage50": round(inside[50], 4),
                     "coverage90": round(inside[90], 4),
                 }
             ],
         },
-        "coefficients": {term: float(f"{value:.6g}") for term, value in zip(TERMS, found, strict=True)},
-        "log_covariance": (UNSURE**2 * np.eye(len(TERMS))).round(6).tolist(),
-        "log_scatter": round(scatter, 4),
-        "reach50": 0.6745,
-        "reach90": 1.6449,
-        "activation_bytes": 1,
-        "weight_bytes": 1,
-        "depthwise_taps": None,
-        "hard_swish": 1,
+        "silicon": dataclasses.asdict(Silicon.of(ETHOS_U)),
+        "coefficients": {term: float(f"{value:.6g}") for term, value in zip(TERMS, found.ms, strict=True)},
+        "log_covariance": found.log_covariance.round(6).tolist(),
+        "log_scatter": round(found.log_scatter, 4),
+        "reach50": round(found.reach50, 4),
+        "reach90": round(found.reach90, 4),
+        **dataclasses.asdict(found.lowering),
     }
     content = {"schema": 2, "kind": "analytic", "space": None, "models": [model]}
     write_bytes(out / target.latency_path.name, (json.dumps(content, indent=1) + "\n").encode())

@@ -4,10 +4,14 @@ A compiler counts the accelerator's own cycles: not the CPU beside it, not other
 that were both compiled and measured say how much that is; there are few, so the interval is wide.
 """
 
+import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from ofa_edge.latency.protocol import Z90, Interval, LatencyModel, Share
 from ofa_edge.space import Genomes, Subnet
@@ -43,8 +47,8 @@ class Silicon:
         doubt: standard deviation of its logarithm, for a network that is not among the pairs.
     """
 
-    factor: float
-    doubt: float
+    factor: Annotated[float, Field(gt=0, le=1e3)]  # bounds hold where a file gives the values
+    doubt: Annotated[float, Field(ge=0, le=10)]
 
     @classmethod
     def of(cls, pairs: tuple[Pair, ...]) -> "Silicon":
@@ -55,7 +59,15 @@ class Silicon:
 
     def interval(self, ms: float) -> Interval:
         """Of a network whose cycles are known."""
-        return Interval(ms, ms, ms, ms, ms).scaled(self.factor).widened(self.doubt).at(())
+        return self.of_interval(Interval(ms, ms, ms, ms, ms)).at(())
+
+    def of_interval(self, interval: Interval) -> Interval:
+        """Of a compiler's milliseconds that are themselves predicted."""
+        return interval.scaled(self.factor).widened(self.doubt)
+
+    def of_parts(self, parts: Sequence[Share]) -> tuple[Share, ...]:
+        """The parts of a network, each taking longer."""
+        return tuple(dataclasses.replace(part, ms=part.ms * self.factor) for part in parts)
 
 
 class OnSilicon:
@@ -67,15 +79,12 @@ class OnSilicon:
 
     def predict(self, subnet: Subnet) -> Interval:
         """Latency of one subnet, in milliseconds."""
-        return self.model.predict(subnet).scaled(self.silicon.factor).widened(self.silicon.doubt).at(())
+        return self.silicon.of_interval(self.model.predict(subnet)).at(())
 
     def predict_many(self, genomes: Genomes) -> Interval:
         """Latency of N genomes [N, genome_length], in milliseconds: arrays [N]."""
-        return self.model.predict_many(genomes).scaled(self.silicon.factor).widened(self.silicon.doubt)
+        return self.silicon.of_interval(self.model.predict_many(genomes))
 
     def parts(self, subnet: Subnet) -> tuple[Share, ...]:
         """Those of the model, each taking longer."""
-        factor = self.silicon.factor
-        return tuple(
-            Share(part.name, part.op, part.ms * factor, part.share, part.bound) for part in self.model.parts(subnet)
-        )
+        return self.silicon.of_parts(self.model.parts(subnet))

@@ -93,9 +93,9 @@ class Turns(ABC):
     def make(self, jobs: Sequence[tuple[Path, Path]], target: Target, precision: Precision) -> None:
         """Convert each ONNX model to the file beside it. Raises ConversionError."""
 
-    def draw(self, parts: Sequence[Sequence[Operator]]) -> bytes | None:
-        """A network's model by its operators alone (stem, blocks in order, head); None: `make` has to convert it."""
-        del parts
+    def draw(self, network: Sequence[Operator]) -> bytes | None:
+        """The model of a network, or of a part of one, by its operators alone; None: `make` has to convert it."""
+        del network
         return None
 
     @abstractmethod

@@ -16,14 +16,11 @@ from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.extras import install_line, installed
 from ofa_edge.files import copy_file, write_json
-from ofa_edge.latency.protocol import LatencyModel
-from ofa_edge.latency.silicon import ETHOS_U, OnSilicon, Silicon
 from ofa_edge.records.npu import NpuRecord
 from ofa_edge.runtimes.answers import answers_of
 from ofa_edge.runtimes.base import CycleAccount, Runtime, Timer, Turns
 from ofa_edge.runtimes.tflite_stage import BARE, bare_tflite, tensorflow
 from ofa_edge.runtimes.values import Converted, Export, Facts, HostAnswers, RunHere, Stages
-from ofa_edge.space import Space
 from ofa_edge.target_schema import Npu
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision
@@ -65,13 +62,6 @@ class EthosU(Runtime):
         npu, own = _npu(target), target.path.parent / _npu(target).config
         tables = {"npu": npu.model_dump(exclude_none=True)}
         return tables | ({"npu": {**tables["npu"], "config": str(own)}} if own.is_file() else {})
-
-    def latency_model(
-        self, target: Target, space: Space, precision: Precision, *, outside_key: bool = False
-    ) -> LatencyModel:
-        """See `Runtime`. Targets' files hold Vela's milliseconds; silicon takes longer."""
-        model = super().latency_model(target, space, precision, outside_key=outside_key)
-        return OnSilicon(model, Silicon.of(ETHOS_U))
 
     def why_not_emulated(self, target: Target) -> str:
         """See `Runtime`."""
@@ -172,11 +162,11 @@ class EthosUTurns(Turns):
         versions = {tensorflow(): metadata.version(tensorflow())}
         return {"versions": versions, "rewrites": rewrites, "drawn": "where all operators can be"}
 
-    def draw(self, parts: Sequence[Sequence[Operator]]) -> bytes | None:
+    def draw(self, network: Sequence[Operator]) -> bytes | None:
         """See `Turns`. Cycles depend on shapes; a converted network has the same within a fraction of a percent."""
         from ofa_edge.export.vela.drawn import drawn
 
-        return drawn(parts)
+        return drawn(network)
 
     def make(self, jobs: Sequence[tuple[Path, Path]], target: Target, precision: Precision) -> None:
         """See `Turns`."""

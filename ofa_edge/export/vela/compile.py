@@ -41,6 +41,7 @@ class Compiled:
         macs: multiply-accumulates.
         clock_hz: that the cycles are of.
         read, written, moved: bytes by memory.
+        offchip_gbps: 1e9 bytes a second of the memory behind SRAM, at most.
         sram_bytes, storage_bytes: taken: SRAM; flash and DRAM.
         layers: all operators, those on the CPU too.
     """
@@ -52,6 +53,7 @@ class Compiled:
     read: Mapping[str, int]
     written: Mapping[str, int]
     moved: Mapping[str, int]
+    offchip_gbps: float
     sram_bytes: int
     storage_bytes: int
     layers: tuple[Layer, ...]
@@ -128,6 +130,7 @@ def _read(summary: str, layers: str) -> Compiled:
         read=moved("read"),
         written=moved("write"),
         moved={_MEMORIES[each]: count(f"{each}_total_bytes") for each in sorted(used)},
+        offchip_gbps=max((float(row[f"{each}_bandwidth"]) for each in used - {"sram"}), default=0.0) * 2**30 / 1e9,
         sram_bytes=kib("sram_memory_used"),
         storage_bytes=sum(kib(f"{each}_memory_used") for each in _MEMORIES if each != "sram"),
         layers=tuple(_layers(layers)),

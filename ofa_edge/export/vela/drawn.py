@@ -16,35 +16,16 @@ from ofa_edge.export.tflite.flatbuffer import pack
 
 _SCALE = 0.04  # of every map; nothing is ever run
 
-Part = Sequence[Operator]
 
-
-def drawn(parts: Sequence[Part]) -> bytes | None:
-    """The file of a network; None for operators that are no MBConv network's.
-
-    Args:
-        parts: stem, blocks in order and head: an addition adds the input of its part, or of its depthwise convolution.
-    """
+def drawn(network: Sequence[Operator]) -> bytes | None:
+    """The file of a network, or of a part of one, from its operators in order; None for those of other than MBConv."""
     writer = _Writer()
-    first = parts[0][0]
-    source = writer.map(first.in_channels, first.in_size)
-    writer.graph.inputs = [source]
-    value = source
-    for part in parts:
-        found = _drawn_part(writer, part, value)
-        if found is None:
-            return None
-        value = found
-    writer.graph.outputs = [value]
-    return writer.bytes()
-
-
-def _drawn_part(writer: "_Writer", part: Part, given: int) -> int | None:
-    value, beside, gate = given, given, given
-    for place, operator in enumerate(part):
+    value = writer.map(network[0].in_channels, network[0].in_size)
+    writer.graph.inputs = [value]
+    residuals, gate = [value], value  # maps that an addition may take up: none inside a block
+    for place, operator in enumerate(network):
         kind, size = operator.kind, (operator.out_channels, operator.out_size)
-        if kind == "depthwise" and writer.size(value) == size and all(each.kind != "pool" for each in part[place:]):
-            beside = value  # of a separable layer inside a stem; a block's own input is as large as its output
+        inside = kind in ("depthwise", "scale")
         if kind == "pool":
             if operator.out_size != 1:
                 return None
@@ -52,20 +33,24 @@ def _drawn_part(writer: "_Writer", part: Part, given: int) -> int | None:
         elif kind in ("conv", "pointwise", "depthwise", "dense"):
             if operator.groups > 1:
                 return None
-            final = kind == "dense" and place == len(part) - 1 and len(part) > 1 and operator.biased
-            value = writer.dense(value, operator) if final else writer.convolve(value, operator)
+            last = kind == "dense" and place == len(network) - 1 and place > 0
+            value = writer.dense(value, operator) if last else writer.convolve(value, operator)
         elif kind == "h_swish":
+            inside = network[place - 1].kind == "depthwise"
             value = writer.swish(value)
         elif kind == "scale":
             value = writer.pair("MUL", gate, value, size)
         elif kind == "add":
-            other = given if writer.size(given) == size else beside
-            if writer.size(other) != size:
+            other = next((each for each in reversed(residuals[:-1]) if writer.size(each) == size), None)
+            if other is None:
                 return None
             value = writer.pair("ADD", other, value, size)
         else:
             return None
-    return value
+        if not inside:
+            residuals.append(value)
+    writer.graph.outputs = [value]
+    return writer.bytes()
 
 
 class _Writer:

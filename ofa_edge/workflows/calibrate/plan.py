@@ -192,7 +192,7 @@ def make_calibration_plan(options: CalibrationOptions) -> CalibrationPlan:
     account = runtime.cycle_account(target)
     _check_device(options.device, target, account)
     space = zoo.open_space(options.supernet)
-    model = load_latency_model(target, space, runtime.name, precision, outside_key=True)
+    model = load_latency_model(target, space, runtime.name, precision, outside_key=True, silicon=False)
     prior = prior_of(model)
     table = UnitTable(space)
     count = len(table.units) - 1

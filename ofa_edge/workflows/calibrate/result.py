@@ -14,11 +14,12 @@ from ofa_edge.device.protocol import Fingerprint
 from ofa_edge.errors import DeviceError
 from ofa_edge.files import write_bytes, write_json
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, UnitSample, fit_fitted
-from ofa_edge.latency.load import FittedFacts
+from ofa_edge.latency.load import FittedFacts, find_facts
 from ofa_edge.latency.protocol import CrossValidation, Key, Provenance
 from ofa_edge.latency.target_file import RunsAs, write_target
 from ofa_edge.metrics import spearman
 from ofa_edge.report.judged import Judged, judged_chart
+from ofa_edge.schema import changed
 from ofa_edge.space import Subnet
 from ofa_edge.vocabulary import ProvenanceKind
 from ofa_edge.workflows.calibrate.journal import Journal, Sampled, sampled, slowed
@@ -223,7 +224,8 @@ def figures(lines: Sequence[HeldOut]) -> tuple[CrossValidation, float, float]:
 def _write(plan: CalibrationPlan, model: FittedModel) -> Path:
     """The latency file, then the target file that names it."""
     folder = plan.options.out
-    facts = FittedFacts.of(model).model_dump(mode="json")
+    own = find_facts(plan.target, plan.runtime.name, plan.precision, outside_key=True)[0]
+    facts = changed(FittedFacts.of(model), silicon=own.silicon).model_dump(mode="json")
     space = plan.space
     content = {"schema": 2, "kind": "fitted", "space": space.hash, "resolutions": space.resolutions, "models": [facts]}
     latency = folder / f"{plan.name}.latency.json"

@@ -154,7 +154,7 @@ def export_pieces(
 
 def _facts(space: Space, piece: Piece) -> dict[str, Any]:
     """What shapes a piece: not where it stands."""
-    made = operators(space, piece.subnet) if piece.part == "whole" else _operators(space, piece)
+    made = operators_of(space, piece)
     part = "block" if isinstance(piece.part, int) else piece.part
     return {"part": part, "operators": [asdict(each) for each in made], "family": space.family}
 
@@ -176,7 +176,7 @@ def _operators(space: Space, piece: Piece) -> tuple[Operator, ...]:
 def _make(space: Space, wanted: Sequence[Piece], making: Making, folder: Path) -> list[Path]:
     outs, jobs = [folder / f"{number}{making.turns.suffix}" for number in range(len(wanted))], []
     for piece, out in zip(wanted, outs, strict=True):
-        content = making.turns.draw(_parts(space, piece))
+        content = making.turns.draw(operators_of(space, piece))
         if content is not None:
             write_bytes(out, content)
             continue
@@ -191,12 +191,9 @@ def _make(space: Space, wanted: Sequence[Piece], making: Making, folder: Path) -
     return outs
 
 
-def _parts(space: Space, piece: Piece) -> list[tuple[Operator, ...]]:
-    """A piece's operators: stem, blocks in order, head, or the one of them that it is."""
-    if piece.part != "whole":
-        return [_operators(space, piece)]
-    count = len(space.active_blocks(piece.subnet))
-    return [_operators(space, Piece(piece.subnet, part)) for part in ("stem", *range(count), "head")]
+def operators_of(space: Space, piece: Piece) -> tuple[Operator, ...]:
+    """A piece's operators, in order."""
+    return operators(space, piece.subnet) if piece.part == "whole" else _operators(space, piece)
 
 
 def _copy(path: Path, out: Path) -> None:
