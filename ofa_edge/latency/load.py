@@ -248,8 +248,9 @@ def load_latency_model(
             f"{path}: space {file.space[:12]}; '{space.name}' is {space.hash[:12]}",
             "use the supernet that the file was made for, or a latency file without a space",
         )
-    model = found.bind(space)
-    model = OutsideKey(model, tuple(outside.values()), doubt_of(outside)) if outside else model
+    model: LatencyModel = found.bind(space)
+    if outside:
+        model = OutsideKey(model, tuple(outside.values()), doubt_of(outside))
     _require_possible(model, target, space, precision)
     return model
 
