@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from ofa_edge.errors import DeviceRunError
 from ofa_edge.system import refused, system_error
 
 
@@ -21,6 +22,15 @@ from ofa_edge.system import refused, system_error
         (errno.ELOOP, "circle"),
     ],
 )
+@pytest.mark.parametrize("words", ["I/O error: No space left on device (os error 28)", "File too large (os error 27)"])
+def test_a_full_disk_that_a_library_tells_in_words(words):
+    told = refused(RuntimeError(words))
+    assert told is not None
+    assert told.what.startswith(("disk full", "a file larger"))
+    assert refused(RuntimeError("something else")) is None
+    assert refused(DeviceRunError("disk full on pi", words, "free some space there")) is None
+
+
 def test_an_error_number_has_its_own_words(number, words):
     told = system_error(OSError(number, os.strerror(number), "/some/where/file"))
     assert words in told.what

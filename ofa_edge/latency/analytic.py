@@ -142,7 +142,10 @@ class Coefficients:
         `doubt` is a standard deviation of ln(latency) for what the terms do not know.
         """
         total = contributions.sum(axis=-1)
-        shares = contributions / total[..., None]  # the derivative of ln(total) by each log coefficient
+        some = total[..., None] > 0  # nothing where every rate is 0: what takes no time has no shares
+        shares = np.divide(
+            contributions, total[..., None], out=np.zeros_like(contributions), where=some
+        )  # the derivative of ln(total) by each log coefficient
         variance = (shares @ self.log_covariance * shares).sum(axis=-1) + self.log_scatter**2 + doubt**2
         deviation = np.sqrt(variance)
         factor50, factor90 = np.exp(self.reach50 * deviation), np.exp(self.reach90 * deviation)

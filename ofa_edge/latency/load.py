@@ -263,7 +263,8 @@ def load_latency_model(
     model: LatencyModel = found.bind(space)
     if found.silicon is not None and silicon:
         model = OnSilicon(model, found.silicon)
-    model = OutsideKey(model, tuple(outside.values()), doubt_of(outside)) if outside else model
+    if outside:
+        model = OutsideKey(model, tuple(outside.values()), doubt_of(outside))
     _require_possible(model, target, space, precision)
     return model
 

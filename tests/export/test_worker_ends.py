@@ -10,8 +10,9 @@ import types
 
 import pytest
 
-from ofa_edge.export.process import WorkerDiedError, disk_error, how_it_ended, run_worker, what_to_try
+from ofa_edge.export.process import WorkerDiedError, how_it_ended, run_worker, what_to_try
 from ofa_edge.export.tflite.converter import saved
+from ofa_edge.system import disk_error
 
 
 def done(code, stderr=""):

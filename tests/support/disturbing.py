@@ -3,11 +3,12 @@
     python tests/support/disturbing.py [--moments 20] [--sizes 20] [--seed 0]
 
 Each trial disturbs `ofa-edge build` of a tiny supernet once, runs the same command again and compares what it leaves
-with what an undisturbed build left. Every fourth begins with an empty cache, the others with its longest stages made. A disk
-is a tmpfs, in a mount namespace of our own, with the cache, the output and the folder for temporary files on it.
+with what an undisturbed build left. Every fourth begins with an empty cache, the others with its longest stages made. A
+disk is a tmpfs, in a mount namespace of our own, with the cache, the output and the folder for temporary files on it.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -98,10 +99,12 @@ def strike(pid: int, number: int, cpu_s: float, ended: Callable[[], bool]) -> No
 
     By computing time, for that is the same on a busy machine: the moments lie over the whole length of a build.
     """
-    while not ended() and computed_s(pid) < cpu_s:
+    while not ended():
+        if computed_s(pid) >= cpu_s:
+            with contextlib.suppress(ProcessLookupError):  # no group of its own yet, or it has just ended
+                return os.killpg(pid, number)
         time.sleep(_LOOK_S)
-    if not ended():
-        os.killpg(pid, number)
+    return None
 
 
 def computed_s(pid: int) -> float:

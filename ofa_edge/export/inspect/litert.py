@@ -10,7 +10,8 @@ from importlib import metadata
 from pathlib import Path
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.process import disk_error, how_it_ended, own_environment, what_to_try
+from ofa_edge.export.process import how_it_ended, own_environment, what_to_try
+from ofa_edge.system import disk_error
 
 _TIMEOUT_S = 600
 WORKER = ("-m", "ofa_edge.export.inspect.litert_worker")

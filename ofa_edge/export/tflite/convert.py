@@ -21,7 +21,7 @@ from ofa_edge.errors import ConversionError, DataError, UnknownNameError, Unsupp
 from ofa_edge.export.onnx.graph import Graph, PartRefusedError, read_graph
 from ofa_edge.export.onnx.lifted import lift
 from ofa_edge.export.onnx.part import save_part
-from ofa_edge.export.process import disk_error, how_it_ended, what_to_try
+from ofa_edge.export.process import how_it_ended, what_to_try
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack
 from ofa_edge.export.tflite.process import run_tensorflow
 from ofa_edge.export.tflite.rewrites import FITTED, names
@@ -30,6 +30,7 @@ from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.export.tflite.tf_ops import check_operators
 from ofa_edge.files import atomic_path
 from ofa_edge.records.ranges import RangesRecord
+from ofa_edge.system import disk_error
 from ofa_edge.vocabulary import PRECISIONS, Precision, numbers
 
 __all__ = ["convert", "convert_many", "convert_twin", "dequantise", "operators", "quantise", "run_tflite"]

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.graph import Graph, Node
 from ofa_edge.export.onnx.run import parted
-from ofa_edge.export.process import disk_error
 from ofa_edge.export.tflite.flatbuffer import pack, unpack
 from ofa_edge.export.tflite.pair import pair_up
 from ofa_edge.export.tflite.rewrites import file_rewrites_for
 from ofa_edge.export.tflite.rewrites.take_ranges import take_ranges
 from ofa_edge.export.tflite.tf_ops import axes_of, build, build_all, build_nodes
 from ofa_edge.export.tflite.tf_ops.values import Value, ordered, plain
+from ofa_edge.system import disk_error
 from ofa_edge.vocabulary import Precision, numbers
 
 
