@@ -25,6 +25,7 @@ EXTRAS: Mapping[str, Extra] = MappingProxyType(
         "tflite": Extra(("tensorflow",), "making TFLite artifacts"),
         "tvm": Extra(("tvm",), "making TVM artifacts"),
         "cuda": Extra(("nvidia.cuda_nvrtc", "nvidia.cuda_runtime", "nvidia.cuda_cccl"), "kernels for Jetsons"),
+        "ethos-u": Extra(("ethosu.vela",), "making artifacts for Arm Ethos-U accelerators"),
         "plot": Extra(("resvg_py",), "pictures as PNG"),
     }
 )

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from ofa_edge.cost import macs
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.files import bounded_text, parse_json
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
@@ -248,7 +249,26 @@ def load_latency_model(
             "use the supernet that the file was made for, or a latency file without a space",
         )
     model = found.bind(space)
-    return OutsideKey(model, tuple(outside.values()), doubt_of(outside)) if outside else model
+    model = OutsideKey(model, tuple(outside.values()), doubt_of(outside)) if outside else model
+    _require_possible(model, target, space, precision)
+    return model
+
+
+def _require_possible(model: LatencyModel, target: Target, space: Space, precision: str) -> None:
+    """Raise ConfigError where even the slow end of a prediction is beyond what the target's hardware computes.
+
+    A rate of 0, or one that lost its digits, would make every subnet fit every budget.
+    """
+    subnet, peak = space.largest(), target.hardware.peak_gmacs(precision)
+    found, floor_ms = model.predict(subnet), macs(space, subnet) / (1.5 * peak * 1e9) * 1e3
+    if not float(found.high90) >= floor_ms:
+        raise ConfigError(
+            f"the latency model of {target.name} predicts the impossible",
+            f"{target.latency_path}: {float(found.ms):.3g} ms for the largest subnet of '{space.name}' "
+            f"({float(found.high90):.3g} at the slow end of 90 %); at 1.5 times the hardware's peak, {peak:g} G MAC/s, "
+            f"it takes {floor_ms:.3g} ms",
+            f"{pasteable('ofa-edge', 'targets', 'validate', target.path)}; correct the peak, or the latency file",
+        )
 
 
 # Standard deviations of ln(latency) by what differs; a factor of 2 either way is 0.69.

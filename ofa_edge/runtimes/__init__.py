@@ -1,6 +1,6 @@
 """Runtimes: one object each, in a file of its own. Nobody outside this room asks which runtime one is."""
 
-from ofa_edge.runtimes.base import Artifact, Runtime, Timer, Turns
+from ofa_edge.runtimes.base import Artifact, CycleAccount, Runtime, Timer, Turns
 from ofa_edge.runtimes.registry import (
     FASTEST,
     broken_runtimes,
@@ -17,6 +17,7 @@ __all__ = [
     "FASTEST",
     "Artifact",
     "Converted",
+    "CycleAccount",
     "DropLimit",
     "Export",
     "Facts",

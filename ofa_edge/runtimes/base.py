@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.cost import Operator
 from ofa_edge.cost.bytes import SizeModel
 from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable
@@ -92,6 +93,11 @@ class Turns(ABC):
     def make(self, jobs: Sequence[tuple[Path, Path]], target: Target, precision: Precision) -> None:
         """Convert each ONNX model to the file beside it. Raises ConversionError."""
 
+    def draw(self, parts: Sequence[Sequence[Operator]]) -> bytes | None:
+        """A network's model by its operators alone (stem, blocks in order, head); None: `make` has to convert it."""
+        del parts
+        return None
+
     @abstractmethod
     def open(self, connection: Connection, target: Target, sample_us: float) -> AbstractContextManager[Timer]:
         """The timing program on a device; a turn takes so many microseconds at least."""
@@ -100,6 +106,19 @@ class Turns(ABC):
         """How the program is told of one model, from its place on the device and the shape of its input."""
         del shape
         return place
+
+
+class CycleAccount(Protocol):
+    """A compiler that knows the cycles of what it compiles; they are its estimate, and always the same."""
+
+    name: str  # with its version
+    clock_hz: float
+
+    def facts(self) -> dict[str, Any]:
+        """What cycles depend on besides the model."""
+
+    def cycles(self, model: Path) -> int:
+        """Of one inference of a model of `turns`. Raises ConversionError."""
 
 
 class Runtime(ABC):
@@ -205,6 +224,11 @@ class Runtime(ABC):
     @property
     def turns(self) -> Turns | None:
         """How models of it are timed in turn; None where it cannot be calibrated."""
+        return None
+
+    def cycle_account(self, target: Target) -> CycleAccount | None:
+        """The compiler that gives the cycles of models of `turns` itself; None where a device has to be timed."""
+        del target
         return None
 
     # -- making -----------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from ofa_edge.data.dataset import Samples
 from ofa_edge.data.decoding import Decoding
 from ofa_edge.network import Network
 from ofa_edge.records.mixed import MixedRecord
+from ofa_edge.records.npu import NpuRecord
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord, TuningRecord
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Allowed, Precision
@@ -114,6 +115,7 @@ class Facts:
     schedules: SchedulesRecord | None = None
     kernels: tuple[KernelRecord, ...] = ()
     mixed: MixedRecord | None = None
+    npu: NpuRecord | None = None
 
 
 @dataclass(frozen=True)

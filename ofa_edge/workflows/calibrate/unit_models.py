@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ofa_edge.cache import StageCache, code_version
-from ofa_edge.cost import operators
+from ofa_edge.cost import Operator, operators
+from ofa_edge.files import write_bytes
 from ofa_edge.latency.units import UnitTable
 from ofa_edge.runtimes import Runtime, Turns
 from ofa_edge.space import Genomes, Space, Subnet
@@ -158,7 +159,7 @@ def _facts(space: Space, piece: Piece) -> dict[str, Any]:
     return {"part": part, "operators": [asdict(each) for each in made], "family": space.family}
 
 
-def _operators(space: Space, piece: Piece) -> tuple[Any, ...]:
+def _operators(space: Space, piece: Piece) -> tuple[Operator, ...]:
     from ofa_edge.cost import block_input_size, block_operators, head_operators, stem_operators
 
     subnet, widths = piece.subnet, space.active_widths(piece.subnet.widths)
@@ -173,17 +174,29 @@ def _operators(space: Space, piece: Piece) -> tuple[Any, ...]:
 
 
 def _make(space: Space, wanted: Sequence[Piece], making: Making, folder: Path) -> list[Path]:
-    from ofa_edge.export.onnx.export import export_onnx
-    from ofa_edge.export.onnx.fold import fold_batch_norm
+    outs, jobs = [folder / f"{number}{making.turns.suffix}" for number in range(len(wanted))], []
+    for piece, out in zip(wanted, outs, strict=True):
+        content = making.turns.draw(_parts(space, piece))
+        if content is not None:
+            write_bytes(out, content)
+            continue
+        from ofa_edge.export.onnx.export import export_onnx
+        from ofa_edge.export.onnx.fold import fold_batch_norm
 
-    jobs = []
-    for number, piece in enumerate(wanted):
         net, shape = module_of(space, piece)
-        onnx = folder / f"{number}.onnx"
-        export_onnx(fold_batch_norm(net), shape, onnx)
-        jobs.append((onnx, folder / f"{number}{making.turns.suffix}"))
-    making.turns.make(jobs, making.target, making.precision)
-    return [out for _, out in jobs]
+        export_onnx(fold_batch_norm(net), shape, out.with_suffix(".onnx"))
+        jobs.append((out.with_suffix(".onnx"), out))
+    if jobs:
+        making.turns.make(jobs, making.target, making.precision)
+    return outs
+
+
+def _parts(space: Space, piece: Piece) -> list[tuple[Operator, ...]]:
+    """A piece's operators: stem, blocks in order, head, or the one of them that it is."""
+    if piece.part != "whole":
+        return [_operators(space, piece)]
+    count = len(space.active_blocks(piece.subnet))
+    return [_operators(space, Piece(piece.subnet, part)) for part in ("stem", *range(count), "head")]
 
 
 def _copy(path: Path, out: Path) -> None:
