@@ -18,6 +18,7 @@ from ofa_edge.latency.entries import LONGEST_MS, Entry
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSample
 from ofa_edge.latency.posterior import Widths
 from ofa_edge.latency.protocol import Key, LatencyModel, OutsideKey, Provenance
+from ofa_edge.latency.silicon import OnSilicon, Silicon
 from ofa_edge.latency.table import TableModel
 from ofa_edge.schema import Strict, validated
 from ofa_edge.shown import pasteable
@@ -80,6 +81,7 @@ class AnalyticFacts(CoefficientFacts):
 
     key: Key
     provenance: Provenance
+    silicon: Silicon | None = None  # where the milliseconds are a compiler's
 
     def bind(self, space: Space) -> AnalyticModel:
         """The model over one space."""
@@ -91,6 +93,7 @@ class TableFacts(Strict):
 
     key: Key
     provenance: Provenance
+    silicon: Silicon | None = None
     tables: dict[Annotated[str, Field(pattern="^[1-9][0-9]*$")], dict[str, Entry]] = Field(min_length=1)
     log_scatter: float = Field(gt=0, le=_WIDEST)
 
@@ -113,6 +116,7 @@ class FittedFacts(Strict):
 
     key: Key
     provenance: Provenance
+    silicon: Silicon | None = None
     prior: CoefficientFacts
     units: tuple[UnitSample, ...]
     networks: tuple[NetworkSampleFacts, ...]
@@ -222,7 +226,14 @@ def read_latency_file(path: Path) -> LatencyFile:
 
 
 def load_latency_model(
-    target: Target, space: Space, runtime: str, precision: str, version: str | None = None, *, outside_key: bool = False
+    target: Target,
+    space: Space,
+    runtime: str,
+    precision: str,
+    version: str | None = None,
+    *,
+    outside_key: bool = False,
+    silicon: bool = True,
 ) -> LatencyModel:
     """The latency model of a target for one space, runtime and precision.
 
@@ -233,6 +244,7 @@ def load_latency_model(
         precision: of the artifact; a variant has the model of its base.
         version: another runtime version that the file knows; by default the first, which is what `build` produces for.
         outside_key: where no model holds, take the nearest, widened and labelled.
+        silicon: of a compiler's milliseconds, what silicon takes of them; False: as the compiler has them.
 
     Raises:
         UnsupportedError: the target cannot run this, or its file has no such model.
@@ -249,6 +261,8 @@ def load_latency_model(
             "use the supernet that the file was made for, or a latency file without a space",
         )
     model: LatencyModel = found.bind(space)
+    if found.silicon is not None and silicon:
+        model = OnSilicon(model, found.silicon)
     if outside:
         model = OutsideKey(model, tuple(outside.values()), doubt_of(outside))
     _require_possible(model, target, space, precision)

@@ -64,9 +64,12 @@ def predict_file(
             "ofa-edge predict --target with an analytic model; see: ofa-edge targets list",
         )
     found = predict_network(read_operators(file), facts.read())
+    interval, parts = found.interval, found.parts
+    if facts.silicon is not None:
+        interval, parts = facts.silicon.of_interval(interval).at(()), facts.silicon.of_parts(parts)
     return FilePrediction(
-        interval=found.interval.widened(doubt_of(outside)).at(()) if outside else found.interval,
-        parts=found.parts,
+        interval=interval.widened(doubt_of(outside)).at(()) if outside else interval,
+        parts=parts,
         key=facts.key,
         provenance=facts.provenance,
         outside=tuple(outside.values()),

@@ -64,9 +64,12 @@ def test_every_model_says_where_it_comes_from(name: str) -> None:
     for model in read_latency_file(load_target(name).latency_path).models:
         assert len(model.provenance.fitted_to) > 60
         assert model.provenance.sources
-        assert model.provenance.command.startswith("python benchmarks/fit_latency.py")
+        estimated = model.provenance.kind == "estimated"
+        script = "fit_ethos_u.py" if estimated else "fit_latency.py"
+        assert model.provenance.command.startswith(f"python benchmarks/{script}")
         # A runtime that nobody measured has nothing to be checked against, and does not borrow another's figures.
-        assert bool(model.provenance.cross_validation) == (model.key.runtime == "tflite")
+        assert bool(model.provenance.cross_validation) == (estimated or model.key.runtime == "tflite")
+        assert (model.silicon is not None) == estimated
         for check in model.provenance.cross_validation:
             assert check.coverage90 >= check.coverage50
 

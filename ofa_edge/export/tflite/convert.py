@@ -152,7 +152,7 @@ def convert_twin(onnx_path: Path, out: Path, precision: Precision = "int8") -> N
         _run_worker([str(onnx_path), str(part), json.dumps({"precision": "fp32", "twin_of": precision})], part)
 
 
-def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> None:
+def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision, skip: Collection[str] = ()) -> None:
     """Convert many small models to be timed, in one process: TensorFlow takes longer to start than to convert one.
 
     As `convert`, but int8 ranges are set on random images, so answers mean nothing and times are what they are.
@@ -160,11 +160,12 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
     Args:
         jobs: ONNX model and file to write, each.
         precision: as of `convert`.
+        skip: likewise.
 
     Raises:
         ConversionError: see `convert`.
     """
-    fitted = set(FITTED) & set(names(precision))  # no matter for times
+    skipped = {*skip, *FITTED} & set(names(precision))  # what fits ranges is no matter for times
     with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder:
         arguments = []
         for number, (onnx_path, out) in enumerate(jobs):
@@ -175,7 +176,7 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
                 images = str(Path(folder) / f"{number}.npy")
                 shape = (50, *graph.input_shape[1:])  # calibration's models have one input
                 np.save(images, np.random.default_rng(number).standard_normal(shape, np.float32))
-            facts = {"precision": precision, "images": images, "skip": sorted(fitted)}
+            facts = {"precision": precision, "images": images, "skip": sorted(skipped)}
             arguments += [str(onnx_path), str(out), json.dumps(facts)]
         if jobs:
             _run_worker(arguments, jobs[0][1])
