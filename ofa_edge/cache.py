@@ -13,6 +13,7 @@ import hashlib
 import math
 import os
 import re
+import secrets
 import shutil
 import statistics
 import time
@@ -22,17 +23,18 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge import __version__
-from ofa_edge.errors import OutputError
+from ofa_edge.errors import OfaEdgeError, OutputError
 from ofa_edge.files import (
     canonical_json,
     fsync_folder,
     parse_json,
     pretty_json,
     read_regular,
+    require_own,
     sha256_bytes,
     sha256_file,
 )
-from ofa_edge.system import DENIED, FULL
+from ofa_edge.system import DENIED, FULL, disk_error
 
 INDEX = "index.json"
 SCHEMA = 1
@@ -196,7 +198,7 @@ class StageCache:
         """Hold the lock of one key across processes and threads; with `wait` false raises filelock.Timeout."""
         from filelock import FileLock
 
-        folder = self.root / ".locks"
+        folder = require_own(self.root) / ".locks"
         with _disk_errors("lock", self.root):
             folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder / f"{key}.lock")
@@ -231,8 +233,11 @@ class StageCache:
 
     def _make(self, stage: str, key: str, facts: dict[str, Any], produce: Produce) -> dict[str, Any]:
         """Make an entry under its lock: all or nothing."""
-        partial, folder = self.root / ".partial" / key, self._folder(stage, key)
-        _remove(partial)  # left by a process that was killed: we hold its lock now
+        folder = self._folder(stage, key)
+        for left in (self.root / ".partial").glob(f"{key}*"):  # by a process that was killed: we hold its lock now
+            _remove(left)
+        # A name of its own each time: a worker that outlives a killed process must not write into the next one's.
+        partial = self.root / ".partial" / f"{key}.{secrets.token_hex(6)}"
         try:
             partial.mkdir(parents=True)
             start = time.perf_counter()
@@ -337,4 +342,4 @@ def _disk_cause(error: BaseException, root: Path) -> OSError | None:
         if isinstance(cause, OSError) and cause.errno in DENIED and str(cause.filename).startswith(str(root)):
             return cause
         cause = cause.__cause__
-    return None
+    return None if isinstance(error, OfaEdgeError) else disk_error(str(error))  # of a library not written in Python

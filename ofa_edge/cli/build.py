@@ -89,6 +89,12 @@ GATE_FAILED, NOT_PROVED = 1, 3
     metavar="POINTS|dB",
     help="What int8 may lose: 0.5 (points of top-1) or 25dB; the fewest layers that keep it so stay in fp32.",
 )
+@click.option(
+    "--photos/--no-photos",
+    default=True,
+    help="Whether the folder may hold some of the test images: those answered worst in the report, and in golden/ "
+    "(default); or made-up images only.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted build (finished stages are always reused).")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 def build_command(dry_run: bool, resume: bool, fleet: str | None, max_models: int | None, **options: Any) -> Answer:

@@ -18,19 +18,9 @@ from ofa_edge.extras import install_line, installed
 from ofa_edge.files import copy_file, write_json
 from ofa_edge.records.npu import NpuRecord
 from ofa_edge.runtimes.answers import answers_of
-from ofa_edge.runtimes.base import (
-    Converted,
-    CycleAccount,
-    Export,
-    Facts,
-    HostAnswers,
-    RunHere,
-    Runtime,
-    Stages,
-    Timer,
-    Turns,
-)
+from ofa_edge.runtimes.base import CycleAccount, Runtime, Timer, Turns
 from ofa_edge.runtimes.tflite_stage import BARE, bare_tflite, tensorflow
+from ofa_edge.runtimes.values import Converted, Export, Facts, HostAnswers, RunHere, Stages
 from ofa_edge.target_schema import Npu
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision

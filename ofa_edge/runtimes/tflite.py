@@ -28,20 +28,9 @@ from ofa_edge.network import Network, Tensors
 from ofa_edge.records.blame import BlameRecord
 from ofa_edge.records.mixed import MixedRecord
 from ofa_edge.runtimes.answers import answers_of
-from ofa_edge.runtimes.base import (
-    Converted,
-    DropLimit,
-    Export,
-    Facts,
-    HostAnswers,
-    RunHere,
-    Runtime,
-    Stages,
-    Timer,
-    Turns,
-    own_example,
-)
+from ofa_edge.runtimes.base import Runtime, Timer, Turns
 from ofa_edge.runtimes.tflite_stage import BARE, bare_tflite, tensorflow
+from ofa_edge.runtimes.values import Converted, DropLimit, Export, Facts, HostAnswers, RunHere, Stages, own_example
 from ofa_edge.schema import changed
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision, numbers

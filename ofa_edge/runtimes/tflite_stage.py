@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ofa_edge.cache import CacheEntry, failures_folder
 from ofa_edge.runtimes.answers import installed
-from ofa_edge.runtimes.base import Export, Stages
+from ofa_edge.runtimes.values import Export, Stages
 from ofa_edge.vocabulary import numbers
 
 BARE = "bare.tflite"

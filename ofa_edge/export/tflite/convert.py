@@ -30,6 +30,7 @@ from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.export.tflite.tf_ops import check_operators
 from ofa_edge.files import atomic_path
 from ofa_edge.records.ranges import RangesRecord
+from ofa_edge.system import disk_error
 from ofa_edge.vocabulary import PRECISIONS, Precision, numbers
 
 __all__ = ["convert", "convert_many", "convert_twin", "dequantise", "operators", "quantise", "run_tflite"]
@@ -225,6 +226,8 @@ def _run_worker(arguments: list[str], part: Path) -> None:
     try:
         raise PartRefusedError(**json.loads(done.stdout))
     except (json.JSONDecodeError, TypeError):
+        if full := disk_error(done.stderr):
+            raise full from None
         if done.returncode < 0 and part.is_file() and part.stat().st_size:
             check_scales(part)  # LiteRT was running what was written
         raise ConversionError(

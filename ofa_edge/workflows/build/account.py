@@ -35,6 +35,7 @@ from ofa_edge.schema import changed
 from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
 from ofa_edge.verify.ladder import EXACT, Answers
 from ofa_edge.verify.npu_gates import npu_verdicts
+from ofa_edge.verify.scoring.base import BadAnswer
 from ofa_edge.verify.statistics import statistics_verdict
 from ofa_edge.vocabulary import UNMEASURED, Label
 from ofa_edge.workflows.build.base import Plan, own_images
@@ -102,6 +103,7 @@ class Ladder:
     scores: ScoresByClass | None = None
     chance: float = 0.0  # accuracy that proves nothing
     quantisation: QuantisationRecord | None = None  # of an int8 artifact, where it was looked into
+    worst: tuple[BadAnswer, ...] = ()  # of the artifact
 
 
 @dataclass(frozen=True)
