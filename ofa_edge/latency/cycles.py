@@ -12,6 +12,7 @@ from ofa_edge.latency.protocol import Z50, Z90
 
 LOWERING = Lowering(activation_bytes=1, weight_bytes=1)
 UNSURE = 0.2  # of ln(coefficient): networks of other spaces lean on other shares of the terms
+_ARITHMETIC = ("conv", "pointwise", "depthwise", "wide_depthwise")
 LEAST_SCATTER = 0.02  # of ln(cycles)
 
 
@@ -35,20 +36,25 @@ class CycleFit:
         return float(np.mean(np.abs(np.exp(-self.errors) - 1)))
 
 
-def fit_cycles(networks: Sequence[Sequence[Operator]], ms: NDArray[np.float64], held_out: int) -> CycleFit:
-    """Least squares of relative errors, no coefficient below 0.
+def fit_cycles(
+    networks: Sequence[Sequence[Operator]], ms: NDArray[np.float64], held_out: int, peak_gmacs: float
+) -> CycleFit:
+    """Least squares of relative errors; no coefficient is below 0, and none of arithmetic below what the array can do.
 
     Args:
         networks: operators of each.
         ms: milliseconds of their cycles: [N].
         held_out: how many of the last are not fitted to.
+        peak_gmacs: 1e9 MACs a second, at most.
     """
     from scipy.optimize import nnls
 
     terms = np.array([amounts(each, LOWERING) for each in networks])
     terms[:, -1] = 1.0
     count = len(ms) - held_out
-    found, _ = nnls(terms[:count] / ms[:count, None], np.ones(count))
+    least = np.array([1 / peak_gmacs if term in _ARITHMETIC else 0.0 for term in TERMS])
+    scaled = terms[:count] / ms[:count, None]
+    found = least + nnls(scaled, 1 - scaled @ least)[0]
     likely = terms[count:] @ found
     errors = np.log(ms[count:] / likely)
     scatter = max(LEAST_SCATTER, float(np.std(errors)))

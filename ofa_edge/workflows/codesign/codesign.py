@@ -118,7 +118,9 @@ def cycle_model(
     making = Making(runtime, "int8", target)
     paths = export_pieces(space, [Piece(each, "whole") for each in subnets], making, cache)
     ms = np.array([1e3 * cycles_of(account, path, cache) / account.clock_hz for path in paths])
-    fit = fit_cycles([operators(space, each) for each in subnets], ms, HELD_OUT)
+    fit = fit_cycles(
+        [operators(space, each) for each in subnets], ms, HELD_OUT, accelerator.macs_per_cycle * account.clock_hz / 1e9
+    )
     key = Key(accelerator.name, runtime.name, account.name, "int8", 1)
     provenance = Provenance("estimated", f"{account.name}'s cycles of {networks} subnets", (account.name,), "codesign")
     return AnalyticModel(space, fit.coefficients, key, provenance), fit.mape
