@@ -130,6 +130,7 @@ def build_here(package: str, place: str) -> None:
     from ofa_edge.cli import main
 
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts in the background
     shorten_search(pytest.MonkeyPatch())
     os.chdir(place)
     main(["build", "--target", "raspberry-pi-4", "--supernet", package, "--device", "none", "--out", "out"])
