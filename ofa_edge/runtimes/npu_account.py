@@ -52,19 +52,25 @@ def account(
         storage_limit=npu.storage_bytes,
         peak=max(on_npu, key=lambda layer: layer.memory_bytes).name if on_npu else "",
         cpu_operators=tuple(f"{layer.op} '{layer.name}'" for layer in compiled.layers if not layer.on_npu),
-        layers=tuple(
-            NpuLayer(
-                name=layer.name,
-                op=layer.op,
-                cycles=layer.cycles,
-                macs=layer.macs,
-                utilisation=min(1.0, layer.macs / (layer.cycles * macs)) if layer.cycles else 0.0,
-                memory_bytes=layer.memory_bytes,
-            )
-            for layer in on_npu
-        ),
+        layers=layer_records(compiled, macs),
         estimated=IntervalRecord.model_validate(interval.to_json()),
         kernels=None if images is None else _kernels(source, images),
+    )
+
+
+def layer_records(compiled: Compiled, macs: int) -> tuple[NpuLayer, ...]:
+    """The operators on an accelerator of so many MACs a cycle, in order."""
+    return tuple(
+        NpuLayer(
+            name=layer.name,
+            op=layer.op,
+            cycles=layer.cycles,
+            macs=layer.macs,
+            utilisation=min(1.0, layer.macs / (layer.cycles * macs)) if layer.cycles else 0.0,
+            memory_bytes=layer.memory_bytes,
+        )
+        for layer in compiled.layers
+        if layer.on_npu
     )
 
 
