@@ -13,6 +13,7 @@ import hashlib
 import math
 import os
 import re
+import secrets
 import shutil
 import statistics
 import time
@@ -29,6 +30,7 @@ from ofa_edge.files import (
     parse_json,
     pretty_json,
     read_regular,
+    require_own,
     sha256_bytes,
     sha256_file,
 )
@@ -196,7 +198,7 @@ class StageCache:
         """Hold the lock of one key across processes and threads; with `wait` false raises filelock.Timeout."""
         from filelock import FileLock
 
-        folder = self.root / ".locks"
+        folder = require_own(self.root) / ".locks"
         with _disk_errors("lock", self.root):
             folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder / f"{key}.lock")
@@ -231,8 +233,11 @@ class StageCache:
 
     def _make(self, stage: str, key: str, facts: dict[str, Any], produce: Produce) -> dict[str, Any]:
         """Make an entry under its lock: all or nothing."""
-        partial, folder = self.root / ".partial" / key, self._folder(stage, key)
-        _remove(partial)  # left by a process that was killed: we hold its lock now
+        folder = self._folder(stage, key)
+        for left in (self.root / ".partial").glob(f"{key}*"):  # by a process that was killed: we hold its lock now
+            _remove(left)
+        # A name of its own each time: a worker that outlives a killed process must not write into the next one's.
+        partial = self.root / ".partial" / f"{key}.{secrets.token_hex(6)}"
         try:
             partial.mkdir(parents=True)
             start = time.perf_counter()

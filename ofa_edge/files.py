@@ -218,11 +218,33 @@ def private_folder(folder: Path) -> None:
     Raises:
         OutputError: it cannot be made or is not ours.
     """
+    require_own(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
     except OSError as error:
         raise _output_error(folder, error) from error
+
+
+def require_own(folder: Path) -> Path:
+    """`folder`, where what lies in it is believed or run: ours or the system's, and not for everybody to write into.
+
+    Raises:
+        OutputError: somebody else could have put anything there.
+    """
+    try:
+        found = folder.stat()
+    except OSError:  # there is none yet, or whoever uses it will say what is wrong
+        return folder
+    owner, everybody = found.st_uid not in (0, os.geteuid()), stat.S_IMODE(found.st_mode) & stat.S_IWOTH
+    if owner or everybody:
+        why = f"it belongs to user {found.st_uid}, not to {os.geteuid()}" if owner else "everybody may write into it"
+        raise OutputError(
+            f"not a folder of your own: {folder}",
+            f"{why}, and what lies there is believed: nothing was read or written",
+            "choose another folder, or make it yours alone with chown and chmod",
+        )
+    return folder
 
 
 def copy_file(source: Path, target: Path) -> None:

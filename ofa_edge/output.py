@@ -1,7 +1,8 @@
 """The output folder: claimed before any work, filled all at once, and never at the cost of somebody else's files.
 
 A build writes into a staging folder beside its output folder. Only when everything is there are the files moved in, the
-manifest last, so that an interrupted or failed build leaves the result of the build before it as it was.
+manifest last, so that an interrupted or failed build leaves the result of the build before it as it was. What a killed
+build left is removed by the next one of the same folder.
 A small marker names the files that are ours; whatever else lies in the folder is left alone.
 
 A folder, its marker included, may have been made by somebody else to do harm: nothing below it that is a link is ever
@@ -11,6 +12,7 @@ followed, written over or removed, and a marker that names anything but files in
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,12 +22,14 @@ from typing import Any
 from platformdirs import user_state_path
 
 from ofa_edge.errors import OutputError
-from ofa_edge.files import fsync_folder, parse_json, read_regular, sha256_bytes, write_json
+from ofa_edge.files import fsync_folder, parse_json, read_regular, require_own, sha256_bytes, write_json
 from ofa_edge.names import relative_path
 from ofa_edge.system import FULL
 
 MANIFEST = "manifest.json"  # published last: a folder that has one is complete
 MARKER = ".ofa-edge.json"
+_STAGING = ".part"
+_HALF = re.compile(re.escape(f".{MARKER}.") + r"[0-9a-f]{12}\.part")  # see `files.atomic_path`
 
 
 def claim_output_folder(out: Path, last: str = MANIFEST) -> None:
@@ -42,7 +46,7 @@ def claim_output_folder(out: Path, last: str = MANIFEST) -> None:
         raise OutputError(f"a name that is not UTF-8: {out}", why, "choose another folder with --out")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise OutputError(f"not a folder: {out}", "a file or a link stands there", "choose another folder with --out")
-    if out.is_dir() and any(out.iterdir()) and _owned(out) is None:
+    if out.is_dir() and not all(map(_half_a_marker, out.iterdir())) and _owned(out) is None:
         raise OutputError(
             f"not an output folder of ofa-edge: {out}",
             f"it is not empty and has no {MARKER} that names files inside it; nothing was overwritten",
@@ -67,12 +71,12 @@ def reserved(out: Path) -> Iterator[None]:
     """Keep other processes of this user on this machine out of an output folder, from before any work to its end.
 
     Raises:
-        OutputError: another one is at work for it.
+        OutputError: another one is at work for it, or the folder of locks is not ours.
     """
     from filelock import FileLock, Timeout
 
     name = sha256_bytes(os.fsencode(out.expanduser().resolve()))[:20]
-    lock = FileLock(user_state_path("ofa-edge") / "outputs" / f"{name}.lock", timeout=0)
+    lock = FileLock(require_own(user_state_path("ofa-edge") / "outputs") / f"{name}.lock", timeout=0)
     with contextlib.ExitStack() as stack:
         try:
             Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
@@ -100,11 +104,14 @@ def output_folder(out: Path, last: str = MANIFEST) -> Iterator[Path]:
     staging: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
-        yield staging
-        if not (staging / last).is_file():
-            raise ValueError(f"the build wrote no {last}")
-        _publish(staging, out, last)
+        _remove_left_by_killed(out)
+        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=_STAGING, dir=out.parent))
+        with locked_folder(staging):
+            write_json(staging / MARKER, _marker([]))  # under the lock: a marked folder that nobody holds is left over
+            yield staging
+            if not (staging / last).is_file():
+                raise ValueError(f"the build wrote no {last}")
+            _publish(staging, out, last)
     except OSError as error:
         if staging is not None and error.errno not in FULL:
             raise
@@ -118,12 +125,25 @@ def output_folder(out: Path, last: str = MANIFEST) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
 
 
+def _remove_left_by_killed(out: Path) -> None:
+    """Remove the staging folders of builds of `out` that were killed: marked as ours, and held by nobody."""
+    known = re.compile(re.escape(f".{out.name}.") + r"[a-z0-9_]{8}" + re.escape(_STAGING))
+    for path in out.parent.iterdir():
+        if not known.fullmatch(path.name) or path.is_symlink() or _owned(path) is None:
+            continue
+        with contextlib.suppress(OSError), locked_folder(path, wait=False):  # held: that build is still at work
+            shutil.rmtree(path)
+
+
 def _publish(staging: Path, out: Path, last: str) -> None:
     """Move the staged files into `out`: the old manifest goes first, the new one comes last."""
     out.mkdir(exist_ok=True)
-    names = sorted(path.relative_to(staging).as_posix() for path in staging.rglob("*") if not path.is_dir())
+    written = (path.relative_to(staging).as_posix() for path in staging.rglob("*") if not path.is_dir())
+    names = sorted(name for name in written if name != MARKER)
     with locked_folder(out):
         claim_output_folder(out, last)
+        for left in filter(_half_a_marker, out.iterdir()):
+            left.unlink()
         old = _owned(out) or []
         foreign = [name for name in names if file_inside(out, name).exists() and name not in old]
         if foreign:
@@ -148,6 +168,11 @@ def _is_text(path: Path) -> bool:
         return bool(str(path).encode())
     except UnicodeEncodeError:
         return False
+
+
+def _half_a_marker(path: Path) -> bool:
+    """Whether a file is a marker in the writing, which a killed build leaves."""
+    return _HALF.fullmatch(path.name) is not None
 
 
 def _marker(names: list[str]) -> dict[str, Any]:
@@ -204,11 +229,14 @@ def _leads_elsewhere(path: Path, what: str) -> OutputError:
 
 
 @contextlib.contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Hold `folder` against another process that writes into it; leaves no lock file behind."""
-    handle = os.open(folder, os.O_RDONLY)
+def locked_folder(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Hold `folder` against another process that writes into it; leaves no lock file behind.
+
+    Without `wait` raises OSError where it is held.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(handle)

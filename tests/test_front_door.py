@@ -24,8 +24,8 @@ build(target: str | Path | Target, *, supernet: str | Path | SupernetPackage = f
     None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]] = None, runtime: str | None = None, data:
     str | Path | None = None, device: str = auto, out: str | Path | None = None, constraints: Constraints | None = None,
     predictor: Literal[auto, use, macs] = auto, measure: int | None = None, refine: int = 0, tune: str = 0, tune_db:
-    bool = True, sustained: bool = False, outside_key: bool = False, max_drop: str | None = None, seed: int = 0,
-    on_stage: Callable[[str, bool, float | None], None] = <lambda>) -> Build
+    bool = True, sustained: bool = False, outside_key: bool = False, max_drop: str | None = None, photos:
+    bool = True, seed: int = 0, on_stage: Callable[[str, bool, float | None], None] = <lambda>) -> Build
 calibrate(net: StaticNet, package: SupernetPackage, images: Images | None = None) -> StaticNet
 evaluate(net: StaticNet, package: SupernetPackage, images: Images | None = None, *, metric: Literal[top1, balanced]
     = top1) -> float
@@ -50,6 +50,8 @@ open_supernet(name_or_path: str | Path, *, untrained: bool = False) -> SupernetP
 predict(network: Subnet | str | Path, target: str | Path | Target, *, supernet: str | Path | SupernetPackage | Space
     = fashion-mnist, runtime: str | None = None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]]
     = None, shape: str | None = None, runtime_version: str | None = None, outside_key: bool = False) -> Prediction
+run(build: Build | str | Path, photos: str | Path | Sequence[str | Path], *, device: str = local, top: int = 5) ->
+    Answers
 sample(space: Space, count: int, *, seed: int = 0, resolution: int | None = None) -> list[Subnet]
 search_fleet(budgets: Mapping[str, float], *, supernet: str | Path | SupernetPackage = fashion-mnist, untrained:
     bool = False, max_models: int | None = None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]]

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,42 @@ def test_a_second_build_replaces_the_first(tmp_path: Path) -> None:
     build(out, {"model_int8.tflite": "2", "labels.txt": "b"})
     assert content(out) == {"model_int8.tflite": "2", "labels.txt": "b", MANIFEST: "{}"}
     assert [path.name for path in out.parent.iterdir()] == ["pixel-4"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ofa_edge.output import output_folder
+with output_folder(Path(sys.argv[1])) as staging:
+    (staging / "half").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for foreign in (".out.abcdefgh.part", ".output.abcdefgh.part"):
+        (tmp_path / foreign).mkdir()
+        (tmp_path / foreign / "mine").write_text("not a build's")
+    before = set(tmp_path.iterdir())
+    assert subprocess.run([sys.executable, "-c", KILLED, str(out)], check=False).returncode == -signal.SIGKILL
+    assert len(set(tmp_path.iterdir()) - before) == 1
+    build(out, {"labels.txt": "a"})
+    assert set(tmp_path.iterdir()) - before == {out}
+
+
+def test_a_build_that_is_alive_keeps_its_staging_folder(tmp_path: Path) -> None:
+    with output_folder(tmp_path / "out") as staging:
+        build(tmp_path / "out", {"labels.txt": "a"})
+        (staging / MANIFEST).write_text('{"second": 2}')
+    assert content(tmp_path / "out") == {MANIFEST: '{"second": 2}'}
+
+
+def test_killed_while_the_first_marker_was_written(tmp_path: Path) -> None:
+    half = tmp_path / f".{MARKER}.0123456789ab.part"
+    half.write_text('{"tool')
+    build(tmp_path, {"labels.txt": "a"})
+    assert content(tmp_path) == {"labels.txt": "a", MANIFEST: "{}"}
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:

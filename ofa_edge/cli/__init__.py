@@ -1,8 +1,12 @@
 """The command line: parse and print. Heavy imports stay inside the commands, so that `--help` answers at once."""
 
+import contextlib
 import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import click
@@ -83,8 +87,22 @@ for command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: run a command, turn errors into three lines and an exit code."""
-    with guarded_streams():
+    with guarded_streams(), _ended_as_by_ctrl_c():
         _main(arguments)
+
+
+@contextlib.contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM interrupts the work as Ctrl-C does: leases are given back, programs and folders on devices removed."""
+    before = signal.getsignal(signal.SIGTERM)
+    if before != signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _main(arguments: list[str] | None) -> None:

@@ -2,8 +2,8 @@
 
 A worker begins in the state that the import left and keeps its memory and its crashes to itself, as one that is started
 anew does, without the seconds that a start takes. As a program, `python -m ofa_edge.export.forked PACKAGE`, this is the
-process that forks: a request a line on stdin, an exit code a line on stdout. It ends when stdin does, or after
-two minutes with nothing to do.
+process that forks: a request a line on stdin, an exit code a line on stdout. It ends, and its worker with it, when
+stdin does, which is also when whoever asked is killed; or after two minutes with nothing to do.
 """
 
 import atexit
@@ -131,8 +131,19 @@ def main(package: str) -> int:
         process = os.fork()
         if not process:
             _become(request)
-        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+        print(_awaited(process), flush=True)
     return 0
+
+
+def _awaited(process: int) -> int:
+    """A worker's exit code. It is killed where nobody waits for it any more."""
+    with contextlib.suppress(OSError, AttributeError):  # a kernel before 5.3 shows no process as a file
+        ended = os.pidfd_open(process)
+        ready, _, _ = select.select([ended, sys.stdin], [], [])
+        if ended not in ready:  # none asks before it has its answer, so stdin is at its end
+            os.kill(process, signal.SIGKILL)
+        os.close(ended)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def _become(request: dict[str, Any]) -> None:

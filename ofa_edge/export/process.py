@@ -4,11 +4,13 @@ A worker is a module that ends with `sys.exit(reported(work))`. It ends with exi
 last line of its output, or with 1 and the three parts of a ConversionError there.
 """
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +21,7 @@ from ofa_edge.errors import ConversionError
 
 _TAIL = 4000  # letters of what a process said last
 _DISK = "free some space, also in the folder for temporary files (TMPDIR), then run the same command again"
+_FULL = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded", errno.EFBIG: "File too large"}
 _ENDS = (  # signal, what the system says, what to try
     (0, ("No space left on device", "Disk quota exceeded"), _DISK),
     (signal.SIGXFSZ, ("File too large",), "raise the limit on file sizes (ulimit -f), then run the same command again"),
@@ -105,6 +108,12 @@ def what_to_try(done: "subprocess.CompletedProcess[str]", otherwise: str) -> str
         if (number and done.returncode == -number) or any(word in said for word in words):
             return hint
     return otherwise
+
+
+def disk_error(said: str) -> OSError | None:
+    """The error of a full disk that a program's words tell of: they are all that is left of its number."""
+    number = next((number for number, words in _FULL.items() if words in said), None)
+    return None if number is None else OSError(number, os.strerror(number), tempfile.gettempdir())
 
 
 def reported(work: Callable[[], Any]) -> int:

@@ -11,13 +11,16 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from ofa_edge.cost import macs
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.files import bounded_text, parse_json
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
+from ofa_edge.latency.completed import complete
 from ofa_edge.latency.entries import LONGEST_MS, Entry
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSample
 from ofa_edge.latency.posterior import Widths
 from ofa_edge.latency.protocol import Key, LatencyModel, OutsideKey, Provenance, ScaledLatency
+from ofa_edge.latency.silicon import OnSilicon, Silicon
 from ofa_edge.latency.table import TableModel
 from ofa_edge.schema import Strict, validated
 from ofa_edge.shown import pasteable
@@ -31,7 +34,6 @@ _FURTHEST = 1000.0  # standard deviations
 _SPREAD = ("conv", "pointwise", "depthwise", "wide_depthwise", "grouped", "windows", "elementwise")
 THREAD_POWERS = dict.fromkeys(_SPREAD, -0.85) | dict.fromkeys(("activations", "spilled", "weights"), -0.4)
 _WHOLE_POWER = -0.75  # of a measured block or network
-_NEAREST, _UNSURE = "depthwise", 0.7  # whose rate stands for that of grouped convolutions, within a factor of 2
 _LARGEST = 64_000_000  # bytes; a table of the reference has a tenth of it
 
 
@@ -89,6 +91,7 @@ class AnalyticFacts(CoefficientFacts):
 
     key: Key
     provenance: Provenance
+    silicon: Silicon | None = None  # where the milliseconds are a compiler's
     thread_powers: dict[str, Annotated[float, Field(ge=-3, le=3)]] = Field(default_factory=dict)  # missing: usual
     thread_doubt: float = Field(default=0.3, ge=0, le=_WIDEST)
 
@@ -109,6 +112,7 @@ class TableFacts(Strict):
 
     key: Key
     provenance: Provenance
+    silicon: Silicon | None = None
     tables: dict[Annotated[str, Field(pattern="^[1-9][0-9]*$")], dict[str, Entry]] = Field(min_length=1)
     log_scatter: float = Field(gt=0, le=_WIDEST)
 
@@ -131,6 +135,7 @@ class FittedFacts(Strict):
 
     key: Key
     provenance: Provenance
+    silicon: Silicon | None = None
     prior: CoefficientFacts
     units: tuple[UnitSample, ...]
     networks: tuple[NetworkSampleFacts, ...]
@@ -236,32 +241,21 @@ def read_latency_file(path: Path) -> LatencyFile:
         raise ConfigError(f"cannot read latency file {path.name}", f"{path}: {error}", hint) from error
     kind = content.get("kind") if isinstance(content, dict) else None
     for model in models if isinstance(models := isinstance(content, dict) and content.get("models"), list) else ():
-        _add_grouped(model)
-        _add_grouped(model.get("prior") if isinstance(model, dict) else None)
+        complete(model)
+        complete(model.get("prior") if isinstance(model, dict) else None)
     schema = _FILES.get(str(kind), AnalyticFile)
     return validated(schema, content, f"latency file {path.name}", path, hint)
 
 
-def _add_grouped(facts: Any) -> None:
-    """Complete, in place, coefficients older than the term `grouped`: by the depthwise rate, and not sure of it."""
-    given = facts.get("coefficients") if isinstance(facts, dict) else None
-    if not isinstance(given, dict) or set(TERMS) - set(given) != {"grouped"}:
-        return
-    before = [term for term in TERMS if term != "grouped"]
-    try:
-        matrix = np.array(facts.get("log_covariance"), dtype=np.float64).reshape(len(before), len(before))
-    except (TypeError, ValueError):
-        return  # the schema says what is wrong with it
-    order = [before.index(_NEAREST if term == "grouped" else term) for term in TERMS]
-    matrix = matrix[np.ix_(order, order)]
-    place = TERMS.index("grouped")
-    matrix[place, place] += _UNSURE**2
-    facts["coefficients"] = given | {"grouped": given[_NEAREST]}
-    facts["log_covariance"] = matrix.tolist()
-
-
 def load_latency_model(
-    target: Target, space: Space, runtime: str, precision: str, version: str | None = None, *, outside_key: bool = False
+    target: Target,
+    space: Space,
+    runtime: str,
+    precision: str,
+    version: str | None = None,
+    *,
+    outside_key: bool = False,
+    silicon: bool = True,
 ) -> LatencyModel:
     """The latency model of a target for one space, runtime and precision.
 
@@ -272,6 +266,7 @@ def load_latency_model(
         precision: of the artifact; a variant has the model of its base.
         version: another runtime version that the file knows; by default the first, which is what `build` produces for.
         outside_key: where no model holds, take the nearest, widened and labelled.
+        silicon: of a compiler's milliseconds, what silicon takes of them; False: as the compiler has them.
 
     Raises:
         UnsupportedError: the target cannot run this, or its file has no such model.
@@ -290,7 +285,28 @@ def load_latency_model(
     model: LatencyModel = found.bind(space)
     if "threads" in outside and not isinstance(found, AnalyticFacts):
         model = ScaledLatency(model, (target.runtime.threads / found.key.threads) ** _WHOLE_POWER)
-    return OutsideKey(model, tuple(outside.values()), doubt) if outside else model
+    if found.silicon is not None and silicon:
+        model = OnSilicon(model, found.silicon)
+    model = OutsideKey(model, tuple(outside.values()), doubt) if outside else model
+    _require_possible(model, target, space, precision)
+    return model
+
+
+def _require_possible(model: LatencyModel, target: Target, space: Space, precision: str) -> None:
+    """Raise ConfigError where even the slow end of a prediction is beyond what the target's hardware computes.
+
+    A rate of 0, or one that lost its digits, would make every subnet fit every budget.
+    """
+    subnet, peak = space.largest(), target.hardware.peak_gmacs(precision)
+    found, floor_ms = model.predict(subnet), macs(space, subnet) / (1.5 * peak * 1e9) * 1e3
+    if not float(found.high90) >= floor_ms:
+        raise ConfigError(
+            f"the latency model of {target.name} predicts the impossible",
+            f"{target.latency_path}: {float(found.ms):.3g} ms for the largest subnet of '{space.name}' "
+            f"({float(found.high90):.3g} at the slow end of 90 %); at 1.5 times the hardware's peak, {peak:g} G MAC/s, "
+            f"it takes {floor_ms:.3g} ms",
+            f"{pasteable('ofa-edge', 'targets', 'validate', target.path)}; correct the peak, or the latency file",
+        )
 
 
 # Standard deviations of ln(latency) by what differs; a factor of 2 either way is 0.69. Threads move the median.

@@ -80,9 +80,12 @@ def predict_read(
             "ofa-edge predict --target with an analytic model; see: ofa-edge targets list",
         )
     found = predict_network(network, facts.read())
+    interval, parts = found.interval, found.parts
+    if facts.silicon is not None:
+        interval, parts = facts.silicon.of_interval(interval).at(()), facts.silicon.of_parts(parts)
     return FilePrediction(
-        interval=found.interval.widened(doubt).at(()) if outside else found.interval,
-        parts=found.parts,
+        interval=interval.widened(doubt).at(()) if outside else interval,
+        parts=parts,
         key=facts.key,
         provenance=facts.provenance,
         outside=tuple(outside.values()),

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ with Path(__file__).with_suffix(".starts").open("a") as file:
 seen = []
 """
 WORKER = """
-import heavy, os, signal, sys, time
+import heavy, os, psutil, signal, sys, time
 from pathlib import Path
 
 def main(arguments):
@@ -35,6 +36,10 @@ def main(arguments):
     if what == "interrupt":
         Path(rest[0]).write_text(str(os.getpid()))
         os.kill(int(rest[1]), signal.SIGINT)
+        time.sleep(600)
+    if what == "kill":
+        Path(rest[0]).write_text(str(os.getpid()))
+        os.kill(psutil.Process(os.getppid()).ppid(), signal.SIGKILL)
         time.sleep(600)
     return 3 if what == "fail" else 0
 
@@ -106,6 +111,20 @@ def test_interrupted_it_leaves_no_worker(place):
         left = psutil.Process(worker)
         assert left.status() == psutil.STATUS_ZOMBIE or not psutil.wait_procs([left], timeout=30)[1]
     assert run("go").returncode == 0
+
+
+def test_killed_it_leaves_no_worker(place):
+    """Not even one that is at work: it would write into what the next process makes."""
+    asks = (
+        "from ofa_edge.export import forked; import sys; forked.run_forked('heavy', 'light_worker', sys.argv[1:], {})"
+    )
+    variables = {**own_environment(), "ASKED": "yes"}
+    done = subprocess.run([sys.executable, "-c", asks, "kill", place / "pid"], env=variables, check=False)
+    assert done.returncode == -signal.SIGKILL
+    worker = int((place / "pid").read_text())
+    if psutil.pid_exists(worker):
+        left = psutil.Process(worker)
+        assert left.status() == psutil.STATUS_ZOMBIE or not psutil.wait_procs([left], timeout=30)[1]
 
 
 def test_two_at_once_do_not_wait_for_each_other(place):

@@ -103,6 +103,26 @@ def test_killed_in_the_middle_of_a_run(start, disk, tmp_path):
     assert len(cleaned_at_the_next_start(server, device, disk)) == 1
 
 
+def test_another_host_key_in_the_middle(start, disk, tmp_path):
+    """Between two commands of one session another machine stands at the address: nothing more is sent to it."""
+    server, device = start()
+    source = tmp_path / "source"
+    source.write_text("secret weights")
+    with device.workdir() as work:
+        device.run(["true"], 10)
+        server.kill()
+        server.change_key()
+        server.start()
+        with pytest.raises(DeviceLostError, match="bench-0 shows another host key") as caught:
+            device.push(source, work / "source")
+        assert "another device answers" in caught.value.why
+        assert "ssh" in caught.value.hint
+        assert list((disk / work.name).iterdir()) == []
+    server.kill()
+    server.change_key_back()
+    assert [path.name for path in cleaned_at_the_next_start(server, device, disk)] == [work.name]
+
+
 def _mounts() -> bool:
     """Whether we may mount in a namespace of our own."""
     argv = [UNSHARE or "", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]

@@ -63,9 +63,12 @@ def test_every_model_says_where_it_comes_from(name: str) -> None:
     for model in read_latency_file(load_target(name).latency_path).models:
         assert len(model.provenance.fitted_to) > 60
         assert model.provenance.sources
-        assert model.provenance.command.startswith("python benchmarks/fit_latency.py")
+        estimated = model.provenance.kind == "estimated"
+        script = "fit_ethos_u.py" if estimated else "fit_latency.py"
+        assert model.provenance.command.startswith(f"python benchmarks/{script}")
         # A runtime that nobody measured has nothing to be checked against, and does not borrow another's figures.
-        assert bool(model.provenance.cross_validation) == (model.key.runtime == "tflite")
+        assert bool(model.provenance.cross_validation) == (estimated or model.key.runtime == "tflite")
+        assert (model.silicon is not None) == estimated
         for check in model.provenance.cross_validation:
             assert check.coverage90 >= check.coverage50
 
@@ -283,7 +286,7 @@ def test_a_model_used_outside_its_key_is_wider_and_says_so(copied: Target) -> No
     before, after = known.predict(subnet), found.predict(subnet)
     assert 1.5 < float(after.ms) / float(before.ms) < 4  # one thread in place of four
     widths = [np.log(float(item.high90) / float(item.ms)) for item in (before, after)]
-    assert widths[1] > 1.05 * widths[0]
+    assert widths[1] > 1.02 * widths[0]
     many = found.predict_many(IMAGENET.genome([subnet]))
     assert many.at(0).high90 == pytest.approx(after.high90)
 

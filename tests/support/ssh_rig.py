@@ -59,6 +59,17 @@ class Server:
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self._wait()
 
+    def change_key(self):
+        """Show another host key from the next start on, as another machine at this address does."""
+        for name in ("host", "host.pub"):
+            (self.folder / name).rename(self.folder / f"before-{name}")
+        self._keygen("host")
+
+    def change_key_back(self):
+        """The key that is known again."""
+        for name in ("host", "host.pub"):
+            (self.folder / f"before-{name}").replace(self.folder / name)
+
     def _keygen(self, name: str) -> None:
         argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)]
         subprocess.run(argv, check=True)

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import resource
 import shutil
 import signal
 import stat
@@ -37,6 +38,7 @@ _KILLED_THERE = 137  # of timeout(1), when only SIGKILL ended the program
 _ATTEMPTS = 3
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _LOOK_S = 0.5  # between looks at how much was said
+_MOST_WRITTEN = 1 << 31  # bytes of a file that comes from a device
 _MOST_SAID = 64 << 20  # bytes; a runner with thousands of samples says some hundred thousand
 _TAIL = 2000  # characters of stderr in an error message
 
@@ -126,13 +128,15 @@ class ProcessConnection(ABC):
                     raise
                 code = None
             if max(os.fstat(file.fileno()).st_size for file in said) > _MOST_SAID:
-                raise DeviceRunError(
-                    f"{self.name} does not stop talking",
-                    f"more than {_MOST_SAID >> 20} MiB of output; it was stopped there",
-                    "is it the program and the device that you mean? ofa-edge doctor",
-                )
+                raise self._endless(f"more than {_MOST_SAID >> 20} MiB of output")
+            if code == -signal.SIGXFSZ:
+                raise self._endless(f"more than {_MOST_WRITTEN >> 20} MiB in one file")
             if code is not None:
                 return code
+
+    def _endless(self, why: str) -> DeviceRunError:
+        hint = "is it the program and the device that you mean? ofa-edge doctor"
+        return DeviceRunError(f"{self.name} does not stop talking", f"{why}; it was stopped there", hint)
 
     def _spawn(
         self, command: Sequence[str], environment: Mapping[str, str], out: IO[bytes], err: IO[bytes]
@@ -148,6 +152,7 @@ class ProcessConnection(ABC):
                     start_new_session=True,  # so that a limit or Ctrl-C ends it and its children
                 )
                 self._running.add(process)
+            _limit_files(process)
         except OSError as error:
             raise DeviceRunError(
                 f"cannot start {command[0]} for {self.name}", f"{error.strerror}", "ofa-edge doctor"
@@ -329,6 +334,14 @@ def copy_here(source: PurePosixPath | Path, target: PurePosixPath | Path, device
         shutil.copyfile(source, target)
     except OSError as error:
         raise DeviceRunError(f"cannot copy {source.name} on {device}", f"{error}", "free some space there") from error
+
+
+def _limit_files(process: subprocess.Popen[bytes]) -> None:
+    """Let a process write no file beyond all bounds here: what it writes may be what a device sends."""
+    with contextlib.suppress(AttributeError, OSError):  # not Linux; it has ended
+        _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        soft = _MOST_WRITTEN if hard == resource.RLIM_INFINITY else min(_MOST_WRITTEN, hard)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -25,6 +25,7 @@ from ofa_edge.shown import pasteable
 _CONNECT_S = 10
 _TRANSFER_TIMEOUT_S = 300.0
 _STAY = '"$@"; exit $?'
+_ANOTHER_KEY = "REMOTE HOST IDENTIFICATION HAS CHANGED"
 _SSH_FAILED = 255  # ssh's own exit status when it is ssh that failed
 _HOST = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]*")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -137,6 +138,9 @@ class SshConnection(ProcessConnection):
     def _lost(self, completed: Completed) -> DeviceLostError:
         said = completed.stderr.strip()[-500:] or "ssh gave no reason"
         hint = pasteable("ssh", self.address.target, "true")
+        if _ANOTHER_KEY in completed.stderr:
+            why = "its host key is not the one that is known: it was installed anew, or another device answers there"
+            return DeviceLostError(f"{self.name} shows another host key", why, f"find out which, then: {hint}")
         if "Host key verification failed" in said or "No matching host key" in said:
             hint = f"check the device's host key, then accept it once by hand: {hint}"
         return DeviceLostError(f"no connection to {self.name}", said, hint)
@@ -148,7 +152,7 @@ class SshConnection(ProcessConnection):
         self._copy(self.address.remote(remote), str(local.resolve()))
 
     def _copy(self, source: str, destination: str) -> None:
-        argv = ("scp", "-q", *self._options, "--", source, destination)
+        argv = ("scp", *self._options, "--", source, destination)
         completed = self._execute(argv, os.environ, _TRANSFER_TIMEOUT_S, argv)
         if completed.returncode == _SSH_FAILED or "lost connection" in completed.stderr.lower():
             raise self._lost(completed)

@@ -7,7 +7,6 @@ are left alone.
 
 import contextlib
 import fcntl
-import os
 import re
 import secrets
 import time
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
+
+from ofa_edge.files import open_regular, read_regular, require_own
 
 _FOLDER = re.compile(r"ofa-edge\.([0-9a-f]{12})\.[A-Za-z0-9_.-]+")
 _REMEMBERED_S = 30 * 24 * 3600.0
@@ -67,12 +68,12 @@ def abandoned(device: str) -> frozenset[str]:
     """Tokens of folders on the device of this name whose owner is gone. Those of long ago are forgotten."""
     found = []
     for path in sorted(_folder().glob("*")):
-        with contextlib.suppress(FileNotFoundError):  # another process may clean up as well
+        with contextlib.suppress(OSError):  # another process may clean up as well; what is no file is none of ours
             if not _is_free(path):
                 continue
             if time.time() - path.stat().st_mtime > _REMEMBERED_S:
                 path.unlink()
-            elif path.read_text(encoding="utf-8") == device:
+            elif read_regular(path) == device.encode():
                 found.append(path.name)
     return frozenset(found)
 
@@ -83,15 +84,13 @@ def forget(token: str) -> None:
 
 
 def _folder() -> Path:
-    return user_cache_path("ofa-edge") / "workdirs"
+    return require_own(user_cache_path("ofa-edge") / "workdirs")
 
 
 def _is_free(path: Path) -> bool:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(handle)
+    with open_regular(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
     return True

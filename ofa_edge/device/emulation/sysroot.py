@@ -23,7 +23,7 @@ from ofa_edge.device.connections.cores import EmulatedCore, emulated_core
 from ofa_edge.device.connections.fingerprint import MARKER
 from ofa_edge.device.emulation.debian import fetch_packages, missing_tool, run_tool, unpack
 from ofa_edge.errors import DeviceError, OfaEdgeError, OutputError, ToolMissingError
-from ofa_edge.files import canonical_json, sha256_bytes, write_bytes, write_json
+from ofa_edge.files import canonical_json, require_own, sha256_bytes, write_bytes, write_json
 
 SITE = "opt/ofa-edge/site"  # where the wheels lie
 _RECORD = "ofa-edge-sysroot.json"  # written last: a folder without it is not a sysroot
@@ -81,8 +81,8 @@ def current_spec(system: bool = False) -> SysrootSpec:
 
 
 def cache_folder() -> Path:
-    """Where sysroots and compiled plugins are kept."""
-    return user_cache_path("ofa-edge")
+    """Where sysroots and compiled plugins are kept. Raises OutputError where it is not ours: they are run."""
+    return require_own(user_cache_path("ofa-edge"))
 
 
 def sysroot_path(system: bool = False) -> Path:

@@ -24,7 +24,7 @@ from ofa_edge.device.conditions.identity import serial_number
 from ofa_edge.device.connections.process import run_error
 from ofa_edge.device.protocol import Completed, Connection
 from ofa_edge.errors import DeviceBusyError, OfaEdgeError, OutputError
-from ofa_edge.files import read_regular, sha256_bytes, write_json
+from ofa_edge.files import read_regular, require_own, sha256_bytes, write_json
 from ofa_edge.schema import Strict
 
 BEAT_S = 10.0
@@ -128,7 +128,7 @@ def hold(connection: Connection) -> Iterator[Lease]:
 
     Raises:
         DeviceBusyError: somebody else holds it, who is named; reason "leased".
-        OutputError: the folder of leases cannot be written.
+        OutputError: the folder of leases cannot be written, or is not ours.
         DeviceError: the device was lost.
     """
     path = leases_folder() / f"{lease_key(connection)}.json"
@@ -266,7 +266,7 @@ def _guard(path: Path) -> Iterator[None]:
     """Held for the moment of one read and write, never for a run. Raises DeviceBusyError or OutputError."""
     hint = f"end what holds it, or name another folder in {LEASES_VARIABLE}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        require_own(path.parent).mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock"), timeout=_GUARD_S):
             yield
     except Timeout as error:

@@ -209,6 +209,14 @@ def test_a_long_answer_that_ends_too_late_is_one_as_well(local):
         local.run([PYTHON, "-c", "import sys; sys.stdout.write('x' * (70 << 20))"], 600)
 
 
+def test_a_file_without_end_is_stopped_and_named(local, tmp_path, monkeypatch):
+    monkeypatch.setattr("ofa_edge.device.connections.process._MOST_WRITTEN", 10_000_000)
+    with pytest.raises(DeviceRunError, match="does not stop talking") as caught:
+        local.run(["dd", "if=/dev/zero", f"of={tmp_path / 'endless'}", "bs=1M"], 600)
+    assert "in one file" in caught.value.why
+    assert (tmp_path / "endless").stat().st_size == 10_000_000
+
+
 @pytest.mark.parametrize("kind", ["folder", "link", "dangling"])
 def test_what_is_pulled_is_a_file_or_an_error(tmp_path, kind):
     class Other(LocalConnection):
