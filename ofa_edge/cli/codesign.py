@@ -18,10 +18,8 @@ RECORD = "codesign.json"
 @command("codesign")
 @click.option(
     "--accelerators",
-    default="ethos-u",
-    show_default=True,
     metavar="FILE",
-    help="A TOML file with [accelerators.NAME] tables, as a target's [npu]; or ethos-u: all of Arm's.",
+    help="A TOML file with [accelerators.NAME] tables, as a target's [npu]. Default: all of Arm's Ethos-U.",
 )
 @click.option("--latency-ms", type=Finite(min=0, min_open=True), required=True, help="Of the compiler's cycles.")
 @click.option("--macs", type=click.IntRange(min=1), help="Most MACs a cycle.")
@@ -39,7 +37,7 @@ RECORD = "codesign.json"
     show_default=True,
     help="Folder for the page.",
 )
-def codesign_command(accelerators: str, macs: int | None, sram: int | None, out: Path, **options: Any) -> Answer:
+def codesign_command(accelerators: str | None, macs: int | None, sram: int | None, out: Path, **options: Any) -> Answer:
     """Search networks and accelerators together: pairs on one front of accuracy, latency and hardware.
 
     Accuracy is predicted, cycles are those of the accelerator's compiler; the pairs of the report are compiled in full.
@@ -52,7 +50,6 @@ def codesign_command(accelerators: str, macs: int | None, sram: int | None, out:
     from ofa_edge.workflows.codesign.accelerators import read_accelerators
     from ofa_edge.workflows.codesign.codesign import CodesignOptions, codesign
 
-    extras.require("ethos-u", "co-design")
     extras.require("train", "co-design")
     claim_output_folder(out, RECORD)
     given = read_accelerators(accelerators, macs, sram)

@@ -13,7 +13,6 @@ from ofa_edge.schema import Strict, changed, validated
 from ofa_edge.target_schema import Npu
 from ofa_edge.targets import Target, load_target
 
-SERIES = "ethos-u"
 _PROTOTYPE = "ethos-u55-128"  # whose runtime compiles for all of them
 _EMBEDDED = ("Ethos_U55_High_End_Embedded", "Shared_Sram", 4 << 20)
 _CACHED = 384 << 10  # bytes of SRAM in the memory mode of the same name
@@ -47,11 +46,14 @@ class Accelerator:
         return int(self.npu.accelerator.rpartition("-")[2])
 
 
-def read_accelerators(given: str, most_macs: int | None = None, most_sram: int | None = None) -> list[Accelerator]:
-    """The accelerators of a file, or all of "ethos-u", within limits.
+def read_accelerators(
+    given: str | None, most_macs: int | None = None, most_sram: int | None = None
+) -> list[Accelerator]:
+    """The accelerators of a file, or all of Arm's, within limits.
 
     Args:
-        given: a TOML file with a table `[accelerators.NAME]` for each, as a target's `[npu]`; or "ethos-u".
+        given: a TOML file with a table `[accelerators.NAME]` for each, as a target's `[npu]`; None, or the name of the
+            runtime that compiles for them: all of Arm's.
         most_macs: a cycle.
         most_sram: bytes.
 
@@ -59,7 +61,7 @@ def read_accelerators(given: str, most_macs: int | None = None, most_sram: int |
         ConfigError: the file cannot be read or does not fit its schema, or no accelerator is within the limits.
     """
     base = load_target(_PROTOTYPE)
-    if given == SERIES:
+    if given is None or given == base.runtime.kind:
         found = {
             f"ethos-{name}": Npu(
                 accelerator=f"ethos-{name}",
@@ -95,7 +97,9 @@ def _read(path: Path) -> dict[str, Npu]:
         raw = parse_toml(bounded_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
-            f"cannot read accelerators from {path.name}", f"{path}: {error}", f"--accelerators {SERIES}, or a TOML file"
+            f"cannot read accelerators from {path.name}",
+            f"{path}: {error}",
+            "--accelerators with a TOML file; all of Arm's without it",
         ) from error
     hint = "each [accelerators.NAME] has the keys of [npu]: ofa-edge targets show ethos-u55-128"
     return dict(validated(_File, raw, f"accelerators file {path.name}", path, hint).accelerators)

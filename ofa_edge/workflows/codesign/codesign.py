@@ -81,6 +81,7 @@ def codesign(options: CodesignOptions, given: Sequence[Accelerator], cache: Stag
     if reference not in names:
         raise ConfigError(f"no accelerator '{reference}'", f"there are: {', '.join(names)}", "--reference NAME")
     for each in given:
+        runtime_named(each.target.runtime.kind).require_tools(each.target)
         VelaSystem(each.npu, each.target.path.parent).check()
     space = package.space
     models, mape = {}, {}
@@ -110,7 +111,7 @@ def cycle_model(
     space: Space, accelerator: Accelerator, cache: StageCache, seed: int, networks: int = NETWORKS
 ) -> tuple[AnalyticModel, float]:
     """A latency model of a space on an accelerator, and its mean error over the networks held out."""
-    runtime, target = runtime_named("ethos-u"), accelerator.target
+    runtime, target = runtime_named(accelerator.target.runtime.kind), accelerator.target
     account = runtime.cycle_account(target)
     assert account is not None
     subnets = [space.subnet(each) for each in space.sample(np.random.default_rng(seed), networks + HELD_OUT)]
