@@ -49,7 +49,7 @@ load_target(name_or_path: str | Path) -> Target
 open_supernet(name_or_path: str | Path, *, untrained: bool = False) -> SupernetPackage
 predict(network: Subnet | str | Path, target: str | Path | Target, *, supernet: str | Path | SupernetPackage | Space
     = fashion-mnist, runtime: str | None = None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]]
-    = None, runtime_version: str | None = None, outside_key: bool = False) -> Prediction
+    = None, shape: str | None = None, runtime_version: str | None = None, outside_key: bool = False) -> Prediction
 run(build: Build | str | Path, photos: str | Path | Sequence[str | Path], *, device: str = local, top: int = 5) ->
     Answers
 sample(space: Space, count: int, *, seed: int = 0, resolution: int | None = None) -> list[Subnet]

@@ -127,7 +127,7 @@ def build_command(dry_run: bool, resume: bool, fleet: str | None, max_models: in
     quiet, cache = wants_json(), StageCache(default_root())
     if not quiet:
         click.echo(describe(plan), err=True)
-    lines = StageLines(quiet, cache.usual_seconds())
+    lines = StageLines(quiet, usual_stages(plan, cache.usual_seconds()))
     try:
         manifest = run_build(plan, cache, ["ofa-edge", *sys.argv[1:]], lines)
     finally:
@@ -150,6 +150,7 @@ def summary(manifest: "Manifest", out: Path) -> str:
         _ladder(manifest),
         *_classes(manifest),
         *_quantisation(manifest),
+        *_npu(manifest),
         _verdicts(manifest),
     ]
     return "\n\n".join([*parts, _where(manifest, out), _next(manifest, out)])
@@ -290,6 +291,12 @@ def _quantisation(manifest: "Manifest") -> list[str]:
     from ofa_edge.cli.quantisation import quantisation_lines
 
     return [] if manifest.quantisation is None else [quantisation_lines(manifest.quantisation)]
+
+
+def _npu(manifest: "Manifest") -> list[str]:
+    from ofa_edge.cli.npu import npu_lines
+
+    return [] if manifest.npu is None else [npu_lines(manifest.npu)]
 
 
 def _verdicts(manifest: "Manifest") -> str:

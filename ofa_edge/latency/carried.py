@@ -14,7 +14,7 @@ from ofa_edge.shown import pasteable
 from ofa_edge.target_schema import Hardware
 from ofa_edge.targets import Target
 
-_ARITHMETIC = ("conv", "pointwise", "depthwise", "wide_depthwise", "windows", "elementwise")
+_ARITHMETIC = ("conv", "pointwise", "depthwise", "wide_depthwise", "grouped", "windows", "elementwise")
 _MEMORY = ("activations", "spilled", "weights")
 
 # Standard deviations of ln(milliseconds). 0.35: cores reach different shares of their peaks, by 1.4 either way (what

@@ -132,7 +132,7 @@ Taken = NDArray[np.int64]  # the class that each image is taken for by each netw
 
 
 def _taken(procedure: Procedure[Net], net: Net, seen: Images, images: Images) -> Taken:
-    return procedure.answers(net, seen, images).argmax(2)
+    return np.asarray(procedure.answers(net, seen, images).argmax(2))
 
 
 def _answered(

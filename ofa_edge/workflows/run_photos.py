@@ -121,8 +121,10 @@ def _files(photos: Sequence[Path]) -> list[Path]:
     for path in photos:
         inside = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
         if not inside or not inside[0].is_file():
+            folders = sorted(each.name for each in path.iterdir() if each.is_dir()) if path.is_dir() else []
             what = "no photos" if path.is_dir() else "no such photo"
-            raise DataError(what, str(path), f"give image files ({', '.join(sorted(SUFFIXES))}), or a folder of them")
+            why = f"{path}: {', '.join(folders[:3])} and whatever else is in it are folders" if folders else str(path)
+            raise DataError(what, why, f"give image files ({', '.join(sorted(SUFFIXES))}), or a folder of them")
         found += inside
     return found
 

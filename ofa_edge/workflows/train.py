@@ -132,7 +132,7 @@ def train(
         found = move.validated(train_images, folder, on_step)
     if not _is_trained(folder, identity):
         if begun is not None and not (folder / CHECKPOINT).is_file():
-            fit_new_head(begun, recipe, train_images, calibration, None if found is None else found.ridge)
+            fit_new_head(begun, recipe, train_images, calibration, found.ridge if found else None)
         after_phase = PhaseLog(folder / PHASES, recipe, calibration, held_out.sample(TEST_IMAGES))
         trainer = Trainer(
             recipe,

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from data_readers import data_readers
 from device_readers import device_readers
 from fuzzing import Reader, seeds
 from manifests import SPACE, SUBNET, manifest
@@ -37,6 +38,7 @@ def all_readers(scratch: Path) -> tuple[Reader, ...]:
         *_images(),
         *device_readers(),
         *_supernets(),
+        *data_readers(_in_folder),
     )
     assert len({reader.name for reader in found}) == len(found)
     return found
