@@ -237,9 +237,9 @@ MACs.
 |---|---|---|---|---|
 """
 FOUND = """
-`quick` has a head in closed form and 80 steps in place of 400. It costs a quarter of `moved`, as much as three to four
-subnets alone, and lost 2 points to it at the one seed that all three have with one source. Each of its probes was within
-half a point of its own tuning alone there, or above it.
+`quick` has a head in closed form and 80 steps in place of 400. It costs a quarter of `moved`, as much as three or four
+subnets alone, and lost 2 points to it at the one seed that all three have with one source. Each of its probes was above
+its own tuning alone there, or less than half a point below it.
 
 `netaug` is not better than `small` at any seed, at three times its cost, and `aware` not better than `moved` at its
 one: neither is an option of the product. (`netaug` needs none: it is `subnets = ["smallest", "random"]` in a phase of
