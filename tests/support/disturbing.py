@@ -299,7 +299,7 @@ def on_a_disk(bench: Bench, place: Place, kept: Collection[str], room: int) -> t
         _mount("-o", f"remount,size={used + max(room, 4096)}", str(place.folder))
         return bench.starved(place, lambda: _mount("-o", f"remount,{_ENOUGH}", str(place.folder)))
     finally:
-        subprocess.run(["umount", str(place.folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(place.folder)], check=True)  # a worker may just be ending
 
 
 def _mount(*arguments: str) -> None:
