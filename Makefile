@@ -11,7 +11,7 @@ help:
 	@echo 'make docs             build the documentation as a site into out/site'
 	@echo 'make apk              fetch what is missing, build the Android app with the bundled models (docs/android.md)'
 	@echo 'make test-android     fetch what is missing, run the tests of the Android app'
-	@echo 'make bench-artifacts  compare the artifacts of several tools (hours), write docs/benchmarks/artifacts.md; NETS=3: quick'
+	@echo 'make bench-artifacts  compare the artifacts of several tools (hours), write docs/benchmarks/artifacts.md and rivals.md; NETS=3: fewer'
 	@echo 'make records          say which recorded figures are older than the code that they measure'
 	@echo 'make setup            only set up what make demo needs; starts no service'
 
@@ -50,6 +50,10 @@ bench-artifacts: setup
 		$(VENV)/bin/python benchmarks/artifacts.py $$step --nets $(NETS) || exit 1; done
 	@mkdir -p runs docs/benchmarks
 	@$(VENV)/bin/python benchmarks/artifacts.py table > runs/artifacts.md && mv runs/artifacts.md docs/benchmarks/artifacts.md
+	@$(VENV)/bin/python -c 'import timm' || { echo 'the networks of others are left out: install timm, and the torchvision that fits'; exit 1; }
+	@for step in convert time count; do \
+		$(VENV)/bin/python benchmarks/rivals.py $$step --work runs/bench-artifacts || exit 1; done
+	@$(VENV)/bin/python benchmarks/rivals.py table > runs/rivals.md && mv runs/rivals.md docs/benchmarks/rivals.md
 
 records:
 	@python3 benchmarks/records.py

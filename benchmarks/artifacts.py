@@ -7,10 +7,10 @@
     python benchmarks/artifacts.py record     # what was found, into benchmarks/artifacts_results
     python benchmarks/artifacts.py table > docs/benchmarks/artifacts.md
 
-`make bench-artifacts` runs them all; NETS=3 takes three networks of each supernet. The work folder (by default
-runs/bench-artifacts) holds all models, and the environments of litert-torch and onnx2tf, which `convert` installs there
-from pinned versions (5 GB). `convert`, `check` and `count` do not mind a busy machine; `measure` does, and the page
-says how busy it was.
+`make bench-artifacts` runs them all, then `rivals.py`, whose networks are those of others; NETS=3 takes three networks
+of each supernet. The work folder (by default runs/bench-artifacts) holds all models, and the environments of
+litert-torch and onnx2tf, which `convert` installs there from pinned versions (5 GB). `convert`, `check` and `count` do
+not mind a busy machine; `measure` does, and the page says how busy it was.
 """
 
 import argparse

@@ -342,6 +342,11 @@ class Checks:
         near = [item for name, part in found.items() if _kin(name) == _kin(setting) for item in part]
         return Width.of(near, by_family=True) if len(near) >= ENOUGH else self.common[held_out]
 
+    def width_for(self, entry: Entry) -> Width:
+        """That of its setting; at least a Gaussian's where an assumption was added that no residual knows of."""
+        width = self.width_of(entry.setting, entry.checks)
+        return Width(max(width.half, Z50), max(width.most, Z90)) if entry.carried else width
+
     def summary(self, words: str, residuals: Sequence[Residual], held_out: str) -> CrossValidation:
         """Each prediction within the interval of its own model."""
         widths = {name: self.width_of(name, held_out) for name in {item.setting for item in residuals}}
@@ -384,7 +389,7 @@ def fit_entries(
             entry,
             estimate,
             lowering_of(study, entry),
-            width=checks.width_of(entry.setting, entry.checks),
+            width=checks.width_for(entry),
             misfit=study.full.misfit,
             powers=study.full.thread_powers(study.data.settings[entry.setting]),
             checks=checks.of(entry),

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import convert, convert_twin
+from ofa_edge.export.tflite.fitting import fit
 from ofa_edge.export.tflite.pair import WEIGHTED, Pair, constant, pair_up, scale_of, set_constant
 from ofa_edge.export.tflite.rewrites import FITTED
 from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
@@ -109,12 +110,12 @@ def main() -> None:
             convert_twin(onnx, folder / "twin.tflite")
             exact = run_onnx(onnx, inputs["test"])
             plain, twin = ((folder / f"{each}.tflite").read_bytes() for each in ("plain", "twin"))
-        fitted = fit_ranges(plain, lambda twin=twin: twin, inputs["calibration"])
+        fitted = fit(plain, lambda twin=twin: twin, inputs["calibration"], [fit_ranges])
         images = inputs["calibration"][:IMAGES]
         equal, its_twin = equalised(pair_up(plain, twin), images)
         made = {
             "fitted": fitted,
-            "equalised": fit_ranges(equal, lambda its_twin=its_twin: its_twin, inputs["calibration"]),
+            "equalised": fit(equal, lambda its_twin=its_twin: its_twin, inputs["calibration"], [fit_ranges]),
             "corrected": corrected(pair_up(fitted, twin), images),
         }
         row = {each: compare(exact, answers_of(content, inputs["test"])).snr_db for each, content in made.items()}

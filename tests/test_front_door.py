@@ -64,13 +64,13 @@ search_front(target: str | Path | Target, *, supernet: str | Path | SupernetPack
     evaluations: int = 20000, seconds: float | None = None) -> SearchResult
 to_net_config(space: Space, subnet: Subnet) -> dict[str, Any]
 train(recipe: str | Path | Recipe | None = None, *, preset: str | Path | None = None, start: str | Path |
-    SupernetPackage | None = None, keep_classes: bool = False, resolutions: Sequence[int] | None = None, teacher: str |
-    Path | None = None, teacher_labels: str | Path | None = None, teacher_shape: str | None = None, teacher_mean:
-    tuple[float, ...] | None = None, teacher_std: tuple[float, ...] | None = None, data: str | Path | None = None, out:
-    str | Path | None = None, scale: float | None = None, seed: int | None = None, pairs: int | None = None, changes:
-    Mapping[str, Any] | None = None, step: Callable[[TrainingStep], Sequence[Tensor]] = recipe_step, on: str = cpu,
-    accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step: Callable[[Progress], None] =
-    _silent, on_stage: Callable[[str, int, int], None] = _silent) -> Trained
+    SupernetPackage | None = None, keep_classes: bool = False, resolutions: Sequence[int] | None = None, folds: int |
+    None = None, teacher: str | Path | None = None, teacher_labels: str | Path | None = None, teacher_shape: str | None
+    = None, teacher_mean: tuple[float, ...] | None = None, teacher_std: tuple[float, ...] | None = None, data: str |
+    Path | None = None, out: str | Path | None = None, scale: float | None = None, seed: int | None = None, pairs: int |
+    None = None, changes: Mapping[str, Any] | None = None, step: Callable[[TrainingStep], Sequence[Tensor]] =
+    recipe_step, on: str = cpu, accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step:
+    Callable[[Progress], None] = _silent, on_stage: Callable[[str, int, int], None] = _silent) -> Trained
 verify_build(build: Build | str | Path, device: str, *, data: str | Path | None = None, max_size: int | None = None,
     max_memory: int | None = None, release: bool = False) -> Verification
 """

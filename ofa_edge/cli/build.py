@@ -127,7 +127,7 @@ def build_command(dry_run: bool, resume: bool, fleet: str | None, max_models: in
     quiet, cache = wants_json(), StageCache(default_root())
     if not quiet:
         click.echo(describe(plan), err=True)
-    lines = StageLines(quiet, cache.usual_seconds())
+    lines = StageLines(quiet, usual_stages(plan, cache.usual_seconds()))
     try:
         manifest = run_build(plan, cache, ["ofa-edge", *sys.argv[1:]], lines)
     finally:

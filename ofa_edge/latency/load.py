@@ -15,6 +15,7 @@ from ofa_edge.cost import macs
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.files import bounded_text, parse_json
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
+from ofa_edge.latency.completed import complete
 from ofa_edge.latency.entries import LONGEST_MS, Entry
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSample
 from ofa_edge.latency.posterior import Widths
@@ -33,7 +34,6 @@ _FURTHEST = 1000.0  # standard deviations
 _SPREAD = ("conv", "pointwise", "depthwise", "wide_depthwise", "grouped", "windows", "elementwise")
 THREAD_POWERS = dict.fromkeys(_SPREAD, -0.85) | dict.fromkeys(("activations", "spilled", "weights"), -0.4)
 _WHOLE_POWER = -0.75  # of a measured block or network
-_NEAREST, _UNSURE = "depthwise", 0.7  # whose rate stands for that of grouped convolutions, within a factor of 2
 _LARGEST = 64_000_000  # bytes; a table of the reference has a tenth of it
 
 
@@ -241,28 +241,10 @@ def read_latency_file(path: Path) -> LatencyFile:
         raise ConfigError(f"cannot read latency file {path.name}", f"{path}: {error}", hint) from error
     kind = content.get("kind") if isinstance(content, dict) else None
     for model in models if isinstance(models := isinstance(content, dict) and content.get("models"), list) else ():
-        _add_grouped(model)
-        _add_grouped(model.get("prior") if isinstance(model, dict) else None)
+        complete(model)
+        complete(model.get("prior") if isinstance(model, dict) else None)
     schema = _FILES.get(str(kind), AnalyticFile)
     return validated(schema, content, f"latency file {path.name}", path, hint)
-
-
-def _add_grouped(facts: Any) -> None:
-    """Complete, in place, coefficients older than the term `grouped`: by the depthwise rate, and not sure of it."""
-    given = facts.get("coefficients") if isinstance(facts, dict) else None
-    if not isinstance(given, dict) or set(TERMS) - set(given) != {"grouped"}:
-        return
-    before = [term for term in TERMS if term != "grouped"]
-    try:
-        matrix = np.array(facts.get("log_covariance"), dtype=np.float64).reshape(len(before), len(before))
-    except (TypeError, ValueError):
-        return  # the schema says what is wrong with it
-    order = [before.index(_NEAREST if term == "grouped" else term) for term in TERMS]
-    matrix = matrix[np.ix_(order, order)]
-    place = TERMS.index("grouped")
-    matrix[place, place] += _UNSURE**2
-    facts["coefficients"] = given | {"grouped": given[_NEAREST]}
-    facts["log_covariance"] = matrix.tolist()
 
 
 def load_latency_model(
@@ -301,12 +283,11 @@ def load_latency_model(
             "use the supernet that the file was made for, or a latency file without a space",
         )
     model: LatencyModel = found.bind(space)
-    if found.silicon is not None and silicon:
-        model = OnSilicon(model, found.silicon)
     if "threads" in outside and not isinstance(found, AnalyticFacts):
         model = ScaledLatency(model, (target.runtime.threads / found.key.threads) ** _WHOLE_POWER)
-    if outside:
-        model = OutsideKey(model, tuple(outside.values()), doubt)
+    if found.silicon is not None and silicon:
+        model = OnSilicon(model, found.silicon)
+    model = OutsideKey(model, tuple(outside.values()), doubt) if outside else model
     _require_possible(model, target, space, precision)
     return model
 

@@ -204,6 +204,9 @@ def describe(recipe: Recipe, run: RunPlan, images: int) -> list[str]:
         f"{recipe.data.held_out_images} held out, {run.steps_per_epoch} steps of {run.batch} an epoch, "
         f"{run.steps} steps and {run.macs / 1e12:.3g} T MACs in all"
     ]
+    if run.head_macs:
+        share = 100 * run.head_macs / run.macs
+        lines.append(f"  head: in closed form, on features of {HEAD_SUBNETS} subnets; {share:.0f} % of the cost")
     return lines + [_described(part, run) for part in run.phases]
 
 

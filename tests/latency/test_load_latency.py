@@ -286,7 +286,7 @@ def test_a_model_used_outside_its_key_is_wider_and_says_so(copied: Target) -> No
     before, after = known.predict(subnet), found.predict(subnet)
     assert 1.5 < float(after.ms) / float(before.ms) < 4  # one thread in place of four
     widths = [np.log(float(item.high90) / float(item.ms)) for item in (before, after)]
-    assert widths[1] > 1.05 * widths[0]
+    assert widths[1] > 1.02 * widths[0]
     many = found.predict_many(IMAGENET.genome([subnet]))
     assert many.at(0).high90 == pytest.approx(after.high90)
 

@@ -39,7 +39,7 @@ _WARM_SHARE = 0.25  # of the computing is there to be disturbed where those are 
 _INSIDE = "OFA_EDGE_DISTURBING"
 _PRELOADED = ["torch._dynamo", "onnxruntime", "onnxsim", "ai_edge_litert.interpreter", "ofa_edge.cli", "tiny_package"]
 _PRELOADED += ["builds", "disturbing"]
-_NOT_OURS = (".ses",)  # ONNX Runtime's telemetry keeps it where temporary files go
+_NOT_OURS = (".ses", "__autograph_generated_file")  # ONNX Runtime's and TensorFlow's, where temporary files go
 _LOOK_S = 0.01
 _ENOUGH = "size=2g"
 _WAIT_S = 1200.0
@@ -130,6 +130,7 @@ def build_here(package: str, place: str) -> None:
     from ofa_edge.cli import main
 
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts in the background
     shorten_search(pytest.MonkeyPatch())
     os.chdir(place)
     main(["build", "--target", "raspberry-pi-4", "--supernet", package, "--device", "none", "--out", "out"])
@@ -179,7 +180,7 @@ class Bench:
         if code not in (0, -signal.SIGKILL if number == signal.SIGKILL else 130):
             faults.append(f"exit code {code}: {words(place)}")
         if number != signal.SIGKILL:
-            remains = (path.name for path in (place.folder / "tmp").iterdir() if path.name not in _NOT_OURS)
+            remains = (path.name for path in (place.folder / "tmp").iterdir() if not path.name.startswith(_NOT_OURS))
             faults += [f"after {signal.Signals(number).name}: {name}" for name in (*debris(place), *remains)]
         return code, faults + self.finish(place)
 
@@ -298,7 +299,7 @@ def on_a_disk(bench: Bench, place: Place, kept: Collection[str], room: int) -> t
         _mount("-o", f"remount,size={used + max(room, 4096)}", str(place.folder))
         return bench.starved(place, lambda: _mount("-o", f"remount,{_ENOUGH}", str(place.folder)))
     finally:
-        subprocess.run(["umount", str(place.folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(place.folder)], check=True)  # a worker may just be ending
 
 
 def _mount(*arguments: str) -> None:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.graph import Graph, Node
 from ofa_edge.export.onnx.run import parted
+from ofa_edge.export.tflite.fitting import fit
 from ofa_edge.export.tflite.flatbuffer import pack, unpack
 from ofa_edge.export.tflite.pair import pair_up
-from ofa_edge.export.tflite.rewrites import file_rewrites_for
+from ofa_edge.export.tflite.rewrites import file_rewrites_for, fits_for
 from ofa_edge.export.tflite.rewrites.take_ranges import take_ranges
 from ofa_edge.export.tflite.tf_ops import axes_of, build, build_all, build_nodes
 from ofa_edge.export.tflite.tf_ops.values import Value, ordered, plain
@@ -55,9 +56,11 @@ def convert_graph(graph: Graph, settings: Settings) -> bytes:
         twin = convert_graph(graph, Settings("fp32", twin_of=settings.precision))
         content = take_ranges(pair_up(content, twin, values, values), graph, settings.ranges)
     plain_file = functools.cache(lambda: _run_converter(tf, module, Settings("fp32"), shapes))  # several look at it
-    for each in file_rewrites_for(settings.precision, settled=settings.ranges is not None):
+    fits = fits_for(settings.precision, settled=settings.ranges is not None)
+    content = fit(content, plain_file, images, [each for each in fits if each.__name__ not in settings.skip])
+    for each in file_rewrites_for(settings.precision):
         if each.__name__ not in settings.skip:
-            content = each(content, plain_file, images)
+            content = each(content, plain_file)
     return content if len(shapes) == 1 else with_names(content, tuple(graph.inputs))
 
 

@@ -175,9 +175,14 @@ def _partners(left: Any, right: Any) -> tuple[int, ...] | None:
     the same operator on partners' results, of the same shape; of several, the one whose constants lie nearest.
     """
     graph, twin = left.subgraphs[0], right.subgraphs[0]
-    kinds, free = _kinds(right), dict.fromkeys(range(len(twin.operators)))
+    kinds, free = _kinds(right), dict.fromkeys(range(len(twin.operators)))  # before copies are added
     found, twins = [], _inputs(graph, twin)
     for kind, op in zip(_kinds(left), graph.operators, strict=True):
+        if kind == "QUANTIZE":  # from int8 to int8: in real numbers it does nothing
+            source = twins[int(op.inputs[0])]
+            twins[int(op.outputs[0])] = source
+            found.append(_add_copy(right, source))
+            continue
         inputs = [_input(left, twins, int(each)) for each in op.inputs]
         fits = {}
         for place in free:
@@ -192,6 +197,23 @@ def _partners(left: Any, right: Any) -> tuple[int, ...] | None:
         twins[int(op.outputs[0])] = int(twin.operators[best].outputs[0])
         found.append(best)
     return tuple(found) if not free else None
+
+
+def _add_copy(model: Any, source: int) -> int:
+    """Let a file copy a tensor as its last operator, into one of the same name; that operator's place."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph, code, op = model.subgraphs[0], schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RESHAPE
+    code.version = 1
+    options, made = schema.ReshapeOptionsT(), copy.copy(graph.tensors[source])
+    options.newShape = [int(each) for each in made.shape]
+    op.builtinOptionsType, op.builtinOptions = schema.BuiltinOptions.ReshapeOptions, options
+    op.opcodeIndex, op.inputs, op.outputs = len(model.operatorCodes), [source], [len(graph.tensors)]
+    model.operatorCodes.append(code)
+    graph.tensors.append(made)
+    graph.operators.append(op)
+    return len(graph.operators) - 1
 
 
 def _inputs(graph: Any, twin: Any) -> dict[int, int]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ofa_edge.export.tflite.fitting import fit
 from ofa_edge.export.tflite.pair import pair_up, scale_of
 from ofa_edge.export.tflite.rewrites.fit_input import fit_input
 from ofa_edge.export.tflite.running import run_tflite
@@ -25,20 +26,20 @@ def input_of(content, twin):
 def test_pixels_keep_their_own_step(before, twin, calibration, largest):
     """243: no picture has all brightnesses, and steps that end at the brightest would be finer than a pixel's."""
     values = of_pixels(calibration, largest)
-    fitted = fit_input(before, lambda: twin, values)
+    (fitted,) = fit_input(pair_up(before, twin), values)
     scale, zero = input_of(fitted, twin)
     assert scale == pytest.approx(STEP, rel=2e-4)
     assert -128 - zero <= np.rint(values.min() / scale)
     assert np.rint(values.max() / scale) <= 127 - zero
-    assert fit_input(before, lambda: twin, values) == fitted
+    assert fit_input(pair_up(before, twin), values) == [fitted]
 
 
 def test_without_images_or_a_twin_nothing_changes(before, twin, calibration, plain_paths):
-    assert fit_input(before, lambda: twin, None) == before
-    assert fit_input(before, plain_paths["fp32"].read_bytes, calibration) == before
+    assert fit(before, lambda: twin, None, [fit_input]) == before
+    assert fit(before, plain_paths["fp32"].read_bytes, calibration, [fit_input]) == before
 
 
 def test_the_file_still_answers(before, twin, calibration, images, tmp_path):
     path = tmp_path / "fitted.tflite"
-    path.write_bytes(fit_input(before, lambda: twin, of_pixels(calibration, 255)))
+    path.write_bytes(fit(before, lambda: twin, of_pixels(calibration, 255), [fit_input]))
     assert np.isfinite(run_tflite(path, images[:1])).all()

@@ -6,6 +6,7 @@ from onnx_text import save_model
 
 from ofa_edge.export.onnx.graph import read_graph
 from ofa_edge.export.tflite.convert import convert, convert_twin
+from ofa_edge.export.tflite.fitting import fit
 from ofa_edge.export.tflite.flatbuffer import unpack
 from ofa_edge.export.tflite.pair import WEIGHTED, constant, pair_up, scale_of
 from ofa_edge.export.tflite.rewrites import FITTED
@@ -16,7 +17,7 @@ from ofa_edge.verify.parity import compare
 
 @pytest.fixture(scope="module")
 def after(before, twin, calibration):
-    return fit_ranges(before, lambda: twin, calibration)
+    return fit(before, lambda: twin, calibration, [fit_ranges])
 
 
 def range_of(tensor):
@@ -28,7 +29,7 @@ def test_less_is_lost(before, after, twin, images, calibration):
     exact = answers_of(twin, images)
     gained = compare(exact, answers_of(after, images)).snr_db - compare(exact, answers_of(before, images)).snr_db
     assert gained > 1
-    again = fit_ranges(before, lambda: twin, calibration)
+    again = fit(before, lambda: twin, calibration, [fit_ranges])
     assert again == after
 
 
@@ -58,6 +59,28 @@ def test_biases_are_the_same_numbers_in_other_steps(after, twin):
         )
         exact = constant(pair.plain, pair.twin.tensors[pair.twin.operators[place].inputs[2]])
         assert np.abs(constant(pair.quantised, stored) * steps - exact).max() <= 0.51 * steps.max()
+
+
+def test_each_power_loses_least_by_its_own_measure(before, twin, calibration):
+    pair = pair_up(before, twin)
+    twins, groups = pair.twins(), free_groups(pair)
+    tensors = [group.computed[0] for group in groups if len(group.computed) == 1]
+    steps = []
+    for content in fit_ranges(pair, calibration)[:2]:
+        graph = pair_up(content, twin).graph
+        steps.append([scale_of(graph.tensors[each]) for each in tensors])
+    floors, lost = swish_inputs(pair), np.zeros((2, 2, len(tensors)))  # power, file, tensor
+    for values in watch(twin, calibration, [twins[each] for each in tensors]):
+        for at, (tensor, value) in enumerate(zip(tensors, values, strict=True)):
+            exact = np.maximum(value, floors.get(tensor, -np.inf))
+            for file in range(2):
+                scale, zero = steps[file][at]
+                gaps = np.abs((np.rint(value / scale) + zero).clip(-128, 127) * scale - zero * scale - exact)
+                lost[:, file, at] += (gaps**2).sum(), (gaps**3).sum()
+    chosen = np.asarray(steps[0])[:, 0] != np.asarray(steps[1])[:, 0]
+    assert chosen.sum() > 3
+    assert (lost[0, 0] <= 1.02 * lost[0, 1])[chosen].all()
+    assert (lost[1, 1] <= 1.02 * lost[1, 0])[chosen].all()
 
 
 def test_what_a_hard_swish_reads_begins_at_minus_3(before, after, twin, onnx_path):
@@ -95,7 +118,7 @@ def test_what_is_pooled_or_put_side_by_side_has_one_range_that_is_free(tmp_path)
     convert(path, tmp_path / "before.tflite", "int8", seen, FITTED)
     convert_twin(path, tmp_path / "twin.tflite")
     old, plain = ((tmp_path / name).read_bytes() for name in ("before.tflite", "twin.tflite"))
-    pair = pair_up(fit_ranges(old, lambda: plain, seen), plain)
+    pair = pair_up(fit(old, lambda: plain, seen, [fit_ranges]), plain)
     kinds = {int(op.outputs[0]): pair.names[place] for place, op in enumerate(pair.graph.operators)}
     group = next(each for each in free_groups(pair) if "CONCATENATION" in map(kinds.get, each.tensors))
     assert sorted(map(kinds.get, group.tensors)) == ["CONCATENATION", "CONV_2D", "CONV_2D", "MAX_POOL_2D"]
@@ -105,9 +128,9 @@ def test_what_is_pooled_or_put_side_by_side_has_one_range_that_is_free(tmp_path)
 
 
 def test_without_images_or_a_twin_nothing_changes(before, twin, calibration, plain_paths):
-    assert fit_ranges(before, lambda: twin, None) == before
+    assert fit(before, lambda: twin, None, [fit_ranges]) == before
     other = plain_paths["fp32"].read_bytes()
-    assert fit_ranges(before, lambda: other, calibration) == before
+    assert fit(before, lambda: other, calibration, [fit_ranges]) == before
 
 
 def test_watching_changes_no_value(twin, images):

@@ -7,7 +7,7 @@ from onnx_text import save_graph, save_model
 from ofa_edge.export.onnx.graph import read_graph
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import convert, run_tflite
-from ofa_edge.export.tflite.rewrites import file_rewrites_for, names, rewrite, rewrites_for
+from ofa_edge.export.tflite.rewrites import file_rewrites_for, fits_for, names, rewrite, rewrites_for
 from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.tflite.rewrites.fit_input import fit_input
 from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
@@ -17,6 +17,7 @@ from ofa_edge.export.tflite.rewrites.join_activations import join_activations
 from ofa_edge.export.tflite.rewrites.join_branches import join_branches
 from ofa_edge.export.tflite.rewrites.join_group_norms import join_group_norms
 from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
+from ofa_edge.export.tflite.rewrites.own_steps import own_steps
 from ofa_edge.export.tflite.rewrites.round_weights import round_weights
 from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
 from ofa_edge.export.tflite.rewrites.sink_scales import sink_scales
@@ -52,7 +53,9 @@ def test_the_order_is_what_it_says():
     assert rewrites_for("dynamic") == rewrites_for("fp16") == rewrites_for("fp32")
     assert file_rewrites_for("fp32") == file_rewrites_for("fp16") == ()
     assert file_rewrites_for("dynamic") == (float_depthwise, share_vectors)
-    assert file_rewrites_for("int8") == (fit_input, fit_ranges, round_weights, share_vectors)
+    assert file_rewrites_for("int8") == (share_vectors,)
+    assert fits_for("int8") == (fit_input, own_steps, fit_ranges, round_weights)
+    assert fits_for("int8", settled=True) == fits_for("dynamic") == ()
     assert names("dynamic")[-2:] == ("float_depthwise", "share_vectors")
     assert rewrites_for("fp32") == (
         join_branches,

@@ -1,16 +1,14 @@
 """Rewrites on the way to TFLite: each exact in real arithmetic, each one file, in one visible order per precision.
 
 Most rewrite the graph before TensorFlow sees it (`rewrites_for`). What the converter has no setting for is rewritten in
-the file that it gives (`file_rewrites_for`).
+the file that it gives: fitted to images (`fits_for`), then what needs none (`file_rewrites_for`).
 """
 
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ofa_edge.export.onnx.graph import Graph
+from ofa_edge.export.tflite.fitting import Fit
 from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.tflite.rewrites.fit_input import fit_input
 from ofa_edge.export.tflite.rewrites.fit_ranges import fit_ranges
@@ -20,14 +18,18 @@ from ofa_edge.export.tflite.rewrites.join_activations import join_activations
 from ofa_edge.export.tflite.rewrites.join_branches import join_branches
 from ofa_edge.export.tflite.rewrites.join_group_norms import join_group_norms
 from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
+from ofa_edge.export.tflite.rewrites.own_steps import own_steps
 from ofa_edge.export.tflite.rewrites.round_weights import round_weights
 from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
 from ofa_edge.export.tflite.rewrites.sink_scales import sink_scales
 from ofa_edge.export.tflite.rewrites.split_depthwise import split_depthwise
 from ofa_edge.vocabulary import Precision, numbers
 
-FITTED = ("fit_input", "fit_ranges", "round_weights")
-"""The rewrites that look at calibration images: without them an int8 file has the converter's own numbers."""
+FITS: tuple[Fit, ...] = (fit_input, own_steps, fit_ranges, round_weights)
+"""What looks at calibration images, in order: the converter's ranges hold every value of every image, whatever that
+costs the others; what is rounded in the ranges that are left makes up for its own errors."""
+FITTED = tuple(each.__name__ for each in FITS)
+"""Their names: without them an int8 file has the converter's own numbers."""
 
 
 class Rewrite(Protocol):
@@ -40,14 +42,11 @@ class Rewrite(Protocol):
 
 
 class FileRewrite(Protocol):
-    """A function from a converted file to another, with a name.
-
-    It may look at the same network in fp32 and at the calibration images, [N, C, H, W] normalised, where there are any.
-    """
+    """A function from a converted file to another, with a name. It may look at the same network in fp32."""
 
     __name__: str
 
-    def __call__(self, converted: bytes, plain: Callable[[], bytes], images: NDArray[np.float32] | None, /) -> bytes:
+    def __call__(self, converted: bytes, plain: Callable[[], bytes], /) -> bytes:
         """Rewrite a TFLite file."""
 
 
@@ -71,28 +70,27 @@ def rewrites_for(precision: Precision) -> tuple[Rewrite, ...]:
     )
 
 
-def file_rewrites_for(precision: Precision, *, settled: bool = False) -> tuple[FileRewrite, ...]:
-    """The rewrites of the converted file, in order, and why each is there.
+def fits_for(precision: Precision, *, settled: bool = False) -> tuple[Fit, ...]:
+    """What is fitted to images, in order, before the rewrites of the file; `settled`: training settled the ranges."""
+    return FITS if numbers(precision).ranges and not settled else ()
 
-    `settled`: training settled the ranges (`take_ranges`). All else is as for other networks: training rounds what
-    these rewrites make.
-    """
+
+def file_rewrites_for(precision: Precision) -> tuple[FileRewrite, ...]:
+    """The rewrites of the converted file, in order, and why each is there."""
     meant = numbers(precision)
     return (
         # XNNPACK has no depthwise kernel for float activations and int8 weights.
         *((float_depthwise,) if (meant.weights, meant.activations) == ("int8", "fp32") else ()),
-        # The converter's ranges hold every value of every image, whatever that costs the others; then what is rounded
-        # in these ranges makes up for its own errors.
-        *((fit_input, fit_ranges, round_weights) if meant.ranges and not settled else ()),
         # Zero points of 0 for every channel of every tensor: a sixth of a small network's file.
         *((share_vectors,) if meant.weights == "int8" else ()),
     )
 
 
 def names(precision: Precision, *, settled: bool = False) -> tuple[str, ...]:
-    """The names of a precision's rewrites, in order, those of the file last; `settled`: see `file_rewrites_for`."""
-    before = tuple(each.__name__ for each in rewrites_for(precision))
-    return before + tuple(each.__name__ for each in file_rewrites_for(precision, settled=settled))
+    """The names of a precision's rewrites, in order, those of the file last; `settled`: see `fits_for`."""
+    fits = fits_for(precision, settled=settled)
+    named: tuple[Rewrite | Fit | FileRewrite, ...] = (*rewrites_for(precision), *fits, *file_rewrites_for(precision))
+    return tuple(each.__name__ for each in named)
 
 
 def rewrite(graph: Graph, precision: Precision, skip: Collection[str] = ()) -> Graph:

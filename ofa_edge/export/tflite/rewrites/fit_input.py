@@ -9,13 +9,13 @@ The steps are those that change the sums of the first layers least on the calibr
 numbers in the file change. Left as it is: an input that others than such layers read, and one of several.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.tflite.pair import Pair, pair_up
-from ofa_edge.export.tflite.rewrites.fit_ranges import evenly, input_group, store_biases
+from ofa_edge.export.tflite.pair import Pair
+from ofa_edge.export.tflite.rewrites.fit_ranges import input_group, store_biases
 from ofa_edge.export.tflite.running import laid_out, watch
 from ofa_edge.export.tflite.sums import Sums, sample, summing
 
@@ -24,29 +24,19 @@ _LEAST = 0.75  # of the step that holds all values; and the other way about, whe
 _COARSE, _FINE = 0.001, 0.0001  # the beat of two grids over 255 steps is a quarter of a step, a fortieth
 
 
-def fit_input(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.float32] | None) -> bytes:
-    """Fit the input's steps of an int8 file.
-
-    Args:
-        converted: the int8 file.
-        plain: gives the same graph converted to fp32.
-        images: calibration images [N, C, H, W], normalised; without them the file is left as it is.
-    """
-    if images is None:
-        return converted
-    pair = pair_up(converted, plain())
-    if pair is None or len(pair.graph.inputs) != 1 or images.ndim != 4:
-        return converted
+def fit_input(pair: Pair, images: NDArray[np.float32]) -> list[bytes]:
+    """Fit the input's steps of an int8 file: see `fitting.Fit`."""
+    if len(pair.graph.inputs) != 1 or images.ndim != 4:
+        return []
     group = input_group(pair)
     places = sorted({place for each in group for place in pair.readers().get(each, ())} - _movers(pair, group))
     if not places or not all(summing(pair, place) and _owns(pair, place) for place in places):
-        return converted
-    chosen = evenly(images)
+        return []
     layers = [Sums(pair, place) for place in places]
-    rows = [_rows(pair, layer, chosen) for layer in layers]
+    rows = [_rows(pair, layer, images) for layer in layers]
     low, high = min(float(images.min()), 0.0), max(float(images.max()), 0.0)
     if high <= low:
-        return converted
+        return []
 
     def lost(step: float, below: int) -> float:
         return sum(_lost(layer, each, step, below) for layer, each in zip(layers, rows, strict=True))
@@ -63,7 +53,7 @@ def fit_input(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.f
         stored = pair.graph.tensors[each].quantization
         stored.scale, stored.zeroPoint = np.asarray([step], np.float32), np.asarray([below - 128], np.int64)
     store_biases(pair)
-    return pair.packed()
+    return [pair.packed()]
 
 
 def _movers(pair: Pair, group: tuple[int, ...]) -> set[int]:

@@ -13,9 +13,8 @@ Result::
 
 Of each tensor the range is taken whose rounding and cutting off changes the values of the calibration images least, by
 the mean second, third, fourth or fifth power: the mean square may cut off too readily what later layers amplify, the
-largest error is the converter's own rule. Of these files, that with whole ranges among them, the one is kept whose
-answers on the calibration images are nearest to those in fp32. What is only moved, picked or put side by side has one
-range with what it came from: chosen for all of it.
+largest error is the converter's own rule. Each of these gives a file to choose from, whole ranges another. What is
+only moved, picked or put side by side has one range with what it came from: chosen for all of it.
 
 Only numbers in the file change: its operators and its speed are the same.
 Left as they are: the input (`fit_input`), the logits (two that are cut off would tie), and what an operator with rules
@@ -29,14 +28,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.tflite.pair import MOVES, WEIGHTED, Pair, constant, dequantised, pair_up, scale_of, set_constant
-from ofa_edge.export.tflite.running import answers_of, watch
+from ofa_edge.export.tflite.pair import MOVES, WEIGHTED, Pair, constant, dequantised, scale_of, set_constant
+from ofa_edge.export.tflite.running import watch
 
 POWERS = (2, 3, 4, 5)  # each a product more than the one before
-IMAGES = 100
 # What they give are values of their inputs, in the same steps.
 _SHARING = MOVES | {"CONCATENATION", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR"}
-_FREE = WEIGHTED | {"ADD", "SUB", "MUL", "MEAN"}
+FREE = WEIGHTED | {"ADD", "SUB", "MUL", "MEAN", "QUANTIZE"}
 _TABLES = {"LOGISTIC", "TANH"}  # read any steps, give steps of their own
 _BINS, _VALUES = 2048, 16384
 _SHARES = tuple(np.linspace(1, 0.4, 25))
@@ -57,23 +55,11 @@ class Group:
     computed: tuple[int, ...]
 
 
-def fit_ranges(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.float32] | None) -> bytes:
-    """Fit the ranges of an int8 file.
-
-    Args:
-        converted: the int8 file.
-        plain: gives the same graph converted to fp32.
-        images: calibration images [N, C, H, W], normalised; without them the file is left as it is.
-    """
-    if images is None:
-        return converted
-    pair = pair_up(converted, twin := plain())
-    if pair is None:
-        return converted
+def fit_ranges(pair: Pair, images: NDArray[np.float32]) -> list[bytes]:
+    """Fit the ranges of an int8 file: by each of `POWERS`, and whole ones (`fitting.Fit`)."""
     groups = free_groups(pair)
     floors = swish_inputs(pair)
-    chosen = evenly(images)
-    seen = _histograms(pair, twin, chosen, groups, floors)
+    seen = _histograms(pair, images, groups, floors)
     fitted = {
         group: _fitted(seen[group], floors.get(group.tensors[0]), _least_step(pair, group.tensors)) for group in groups
     }
@@ -81,12 +67,11 @@ def fit_ranges(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.
     def file(place: int) -> bytes:
         for group, ranges in fitted.items():
             for tensor in group.tensors:
-                _set_range(pair.graph.tensors[tensor], *ranges[place])
+                set_range(pair.graph.tensors[tensor], *ranges[place])
         store_biases(pair)
         return pair.packed()
 
-    files = [file(place) for place in range(len(POWERS) + 1)]
-    return nearest(files, twin, chosen)
+    return [file(place) for place in range(len(POWERS) + 1)]
 
 
 def free_groups(pair: Pair) -> list[Group]:
@@ -96,12 +81,12 @@ def free_groups(pair: Pair) -> list[Group]:
     for place, op in enumerate(graph.operators):
         made, inputs = int(op.outputs[0]), [int(each) for each in op.inputs]
         kind = pair.names[place]
-        if _shares(pair, place):
+        if shares(pair, place):
             continue
         computed.add(made)
         if kind in _TABLES:
             fixed.add(made)
-        elif kind not in _FREE:
+        elif kind not in FREE:
             fixed |= {made, *inputs}
         elif kind in WEIGHTED and len(inputs) > 2 and len(readers.get(inputs[2], ())) > 1:
             fixed.add(inputs[0])  # its bias is another operator's too
@@ -133,13 +118,13 @@ def _leaders(pair: Pair) -> Callable[[int], int]:
         return tensor
 
     for place, op in enumerate(pair.graph.operators):
-        for each in map(int, op.inputs) if _shares(pair, place) else ():
+        for each in map(int, op.inputs) if shares(pair, place) else ():
             if scale_of(pair.graph.tensors[each]) and led(each) != led(int(op.outputs[0])):
                 above[led(int(op.outputs[0]))] = led(each)
     return led
 
 
-def _shares(pair: Pair, place: int) -> bool:
+def shares(pair: Pair, place: int) -> bool:
     """Whether an operator gives values of its inputs, which are all computed and in the steps of its result."""
     op = pair.graph.operators[place]
     if pair.names[place] not in _SHARING:
@@ -169,41 +154,23 @@ def swish_inputs(pair: Pair) -> dict[int, float]:
     return found
 
 
-def evenly(images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """At most `IMAGES` of a set, evenly over it, for it may be sorted by class."""
-    return np.asarray(images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)])
-
-
-def nearest(files: Sequence[bytes], twin: bytes, images: NDArray[np.float32]) -> bytes:
-    """The file whose answers are nearest to the twin's."""
-    exact = _answers(twin, images)
-    return min(files, key=lambda content: float(np.square(_answers(content, images) - exact, dtype=np.float64).sum()))
-
-
-def _answers(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    try:
-        return answers_of(content, images)
-    except (RuntimeError, ValueError):
-        return np.full((1, 1), np.inf, np.float32)  # LiteRT refuses such steps side by side
-
-
 _Seen = tuple[tuple[float, float], NDArray[np.float64], NDArray[np.float64]]  # least and largest; bins' counts, means
 
 
 def _histograms(
-    pair: Pair, twin: bytes, images: NDArray[np.float32], groups: Sequence[Group], floors: Mapping[int, float]
+    pair: Pair, images: NDArray[np.float32], groups: Sequence[Group], floors: Mapping[int, float]
 ) -> dict[Group, _Seen]:
     """What values the tensors take in fp32. Bins lie over the file's range, which may be far wider than the values."""
     twins = pair.twins()
     edges, ends = {}, {}
     for group in groups:
-        low, high = _range_of(pair.graph.tensors[group.tensors[0]])
+        low, high = range_of(pair.graph.tensors[group.tensors[0]])
         edges[group] = max(low, floors.get(group.tensors[0], low)), high
         ends[group] = [np.inf, -np.inf]
     counts, sums = ({group: np.zeros(_BINS) for group in groups} for _ in range(2))
     picked: dict[int, NDArray[np.int64]] = {}
     owners = {tensor: group for group in groups for tensor in group.computed}
-    for values in watch(twin, images, [twins[tensor] for tensor in owners]):
+    for values in watch(pair.packed_twin(), images, [twins[tensor] for tensor in owners]):
         for (tensor, group), found in zip(owners.items(), values, strict=True):
             flat, share = found.ravel(), 1.0
             ends[group] = [min(ends[group][0], float(flat.min())), max(ends[group][1], float(flat.max()))]
@@ -244,9 +211,9 @@ def _fitted(seen: _Seen, floor: float | None, least_step: float) -> tuple[tuple[
                 continue
             steps = np.rint(values / step).clip(np.rint(low * share_low / step), np.rint(high * share_high / step))
             gaps = np.abs(steps * step - values)
-            lost_by = gaps * gaps
+            lost_by = gaps
             for place in range(len(POWERS)):
-                lost_by *= gaps
+                lost_by = lost_by * gaps
                 lost = float(weights @ lost_by)
                 if lost < best[place] * (1 - 1e-6):
                     best[place], found[place] = lost, (low * share_low, high * share_high)
@@ -289,14 +256,15 @@ def _bias_of(pair: Pair, place: int) -> tuple[NDArray[np.float64] | None, NDArra
     return None if values is None else values.ravel().astype(np.float64), scales
 
 
-def _range_of(tensor: Any) -> tuple[float, float]:
+def range_of(tensor: Any) -> tuple[float, float]:
+    """The least and the largest value that a tensor with one scale can hold."""
     found = scale_of(tensor)
     assert found is not None
     scale, zero = found
     return (-128 - zero) * scale, (127 - zero) * scale
 
 
-def _set_range(tensor: Any, low: float, high: float) -> None:
+def set_range(tensor: Any, low: float, high: float) -> None:
     """Steps over a range, 0 on one of them."""
     scale = np.float32((high - low) / 255)
     tensor.quantization.scale = np.asarray([scale], np.float32)

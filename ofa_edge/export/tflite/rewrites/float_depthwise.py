@@ -21,15 +21,13 @@ from typing import Any
 from ofa_edge.export.tflite.flatbuffer import operator_names, pack, unpack
 
 
-def float_depthwise(converted: bytes, plain: Callable[[], bytes], images: object = None) -> bytes:
+def float_depthwise(converted: bytes, plain: Callable[[], bytes]) -> bytes:
     """Put the float weights of `plain` into the depthwise convolutions of `converted`.
 
     Args:
         converted: a dynamic-range TFLite file.
         plain: gives the same network converted to fp32: the same operators, with the same names of their results.
-        images: not looked at.
     """
-    del images
     model, source = unpack(converted), unpack(plain())
     graph, original = model.subgraphs[0], source.subgraphs[0]
     weights = {original.tensors[op.outputs[0]].name: op.inputs[1] for op in _depthwise(source)}

@@ -14,18 +14,17 @@ Result::
                                      mean is right
 
 Layer after layer, on what the int8 file itself reads on the calibration images. Only integers change: operators, steps
-and speed are the same. The file is kept as it was where its answers on those images are the nearer ones.
+and speed are the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.tflite.pair import Pair, pair_up, scale_of, set_constant
+from ofa_edge.export.tflite.pair import Pair, scale_of, set_constant
 from ofa_edge.export.tflite.replay import Replay
-from ofa_edge.export.tflite.rewrites.fit_ranges import evenly, nearest
 from ofa_edge.export.tflite.running import watch
 from ofa_edge.export.tflite.sums import Sums, sample, summing
 
@@ -35,30 +34,18 @@ _DAMPING = 0.01
 _LARGEST = 2**30
 
 
-def round_weights(converted: bytes, plain: Callable[[], bytes], images: NDArray[np.float32] | None) -> bytes:
-    """Round the weights of an int8 file anew.
-
-    Args:
-        converted: the int8 file, its ranges final.
-        plain: gives the same graph converted to fp32.
-        images: calibration images [N, C, H, W], normalised; without them the file is left as it is.
-    """
-    if images is None:
-        return converted
-    pair = pair_up(converted, twin := plain())
-    if pair is None:
-        return converted
-    chosen = evenly(images)
+def round_weights(pair: Pair, images: NDArray[np.float32]) -> list[bytes]:
+    """Round the weights of an int8 file anew, whose ranges are final: see `fitting.Fit`."""
     layers = [Sums(pair, place) for place in range(len(pair.names)) if summing(pair, place) and _owns_bias(pair, place)]
-    wanted = _means(pair, chosen, layers)
-    replay = Replay(pair.quantised, chosen)
+    wanted = _means(pair, images, layers)
+    replay = Replay(pair.quantised, images)
     try:
         for layer in layers:
             replay.run_to(layer.place)
             _round(pair, layer, replay.values(layer.source), wanted[layer.place])
     except (RuntimeError, ValueError):
-        return converted  # LiteRT refuses it: why is told when the whole file is run
-    return nearest([pair.packed(), converted], twin, chosen)
+        return []  # LiteRT refuses it: why is told when the whole file is run
+    return [pair.packed()]
 
 
 def _owns_bias(pair: Pair, place: int) -> bool:
@@ -90,7 +77,7 @@ def _round(pair: Pair, layer: Sums, values: Sequence[NDArray[Any]], wanted: NDAr
     op = pair.graph.operators[layer.place]
     scale, zero = scale_of(pair.graph.tensors[layer.source]) or (1.0, 0)
     moved = [value.astype(np.float32) - zero for value in values]
-    integers = _rounded(layer, sample(layer, moved, max(_ROWS, 4 * min(layer.weights.shape[2], _BLOCK))))
+    integers = _rounded(layer, sample(layer, moved, max(_ROWS, 4 * min(layer.weights.shape[2], _BLOCK))), len(moved))
     found = np.stack([layer.mean(value) for value in moved]) * scale
     own = np.einsum("goi,gi->go", layer.weights - integers * layer.scales[..., None], found.mean(0))
     before = _shrunk(np.einsum("goi,ngi->ngo", layer.weights, wanted - found))
@@ -112,8 +99,8 @@ def _shrunk(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(mean * sure / np.maximum(sure + chance, 1e-30), np.float64)
 
 
-def _rounded(layer: Sums, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Integers for the weights, by patches [groups, N, inputs] of whole numbers.
+def _rounded(layer: Sums, rows: NDArray[np.float32], images: int) -> NDArray[np.float64]:
+    """Integers for the weights, by patches [groups, N, inputs] of whole numbers, as many of each image.
 
     More inputs than `_BLOCK` are taken in parts: a large layer has too few patches to tell how all go together.
     """
@@ -127,20 +114,44 @@ def _rounded(layer: Sums, rows: NDArray[np.float32]) -> NDArray[np.float64]:
             moments += few.transpose(0, 2, 1) @ few
         mean = part.mean(1, dtype=np.float64)  # which the bias makes up for
         moments = moments / part.shape[1] - mean[:, :, None] * mean[:, None, :]
-        parts.append(_best(steps, moments, part.shape[1]))
+        parts.append(_best(steps, moments, _chance(part - mean[:, None], moments, images)))
     return np.concatenate(parts, axis=2)
 
 
-def _best(weights: NDArray[np.float64], moments: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+def _chance(rows: NDArray[np.float64], moments: NDArray[np.float64], images: int) -> float:
+    """The share of what goes together in these patches that other images would not show (Ledoit and Wolf, 2004).
+
+    By how far the images disagree about it: patches of one image are much alike, and count as one sample.
+
+    Args:
+        rows: patches about their mean [groups, N, inputs], one image's behind the other's.
+        moments: of all of them, [groups, inputs, inputs].
+        images: how many.
+    """
+
+    def together(found: NDArray[np.float64], own: NDArray[np.float64]) -> float:
+        return float(np.square(found).sum() - np.square(own).sum())
+
+    whole = together(moments, np.einsum("gii->gi", moments))
+    if images < 2 or whole <= 0:
+        return 1.0
+    each = 0.0
+    for some in np.split(rows, images, axis=1):
+        wide = some.shape[1] < some.shape[2]  # both products have the same squares: the smaller one
+        product = some @ some.transpose(0, 2, 1) if wide else some.transpose(0, 2, 1) @ some
+        each += together(product / some.shape[1], np.square(some).mean(1))
+    return float(np.clip((each / images - whole) / (images - 1) / whole, 0, 1))
+
+
+def _best(weights: NDArray[np.float64], moments: NDArray[np.float64], chance: float) -> NDArray[np.float64]:
     """Integers near weights in steps [groups, outputs, inputs], whose errors make up for each other.
 
     Args:
         weights: real numbers.
         moments: of inputs, about their mean, [groups, inputs, inputs].
-        count: patches they were found on: what goes together in few is believed less.
+        chance: the share of what goes together that is not believed.
     """
     size, own = moments.shape[-1], np.einsum("gii->gi", moments).copy()
-    chance = size / (size + count)
     moments = moments * (1 - chance)
     diagonal = np.einsum("gii->gi", moments)
     diagonal += own * chance + np.maximum(own.mean(1, keepdims=True), 1e-12) * _DAMPING

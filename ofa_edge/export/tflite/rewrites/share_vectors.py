@@ -20,13 +20,12 @@ from collections.abc import Callable
 from ofa_edge.export.tflite.flatbuffer import pack, unpack
 
 
-def share_vectors(converted: bytes, plain: Callable[[], bytes], images: object = None) -> bytes:
+def share_vectors(converted: bytes, plain: Callable[[], bytes]) -> bytes:
     """Write the same model with equal vectors shared.
 
     Args:
         converted: any TFLite file.
         plain: not looked at.
-        images: not looked at.
     """
-    del plain, images
+    del plain
     return pack(unpack(converted))
