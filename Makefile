@@ -2,11 +2,12 @@
 VENV ?= .venv
 export VENV
 
-.PHONY: help setup demo test docs fuzz apk test-android bench-artifacts records clean
+.PHONY: help setup demo test docs fuzz disturb apk test-android bench-artifacts records clean
 help:
 	@echo 'make demo             set up what is missing, build for raspberry-pi-4, verify it, open out/raspberry-pi-4/report.html'
 	@echo 'make test             set up what is missing, run lint, types, architecture and tests'
 	@echo 'make fuzz             change small files for ten minutes and read them by every reader (docs/security.md); MINUTES=1: less'
+	@echo 'make disturb          kill builds at 20 moments, fill their disk at 20 sizes, run them again (docs/security.md)'
 	@echo 'make docs             build the documentation as a site into out/site'
 	@echo 'make apk              fetch what is missing, build the Android app with the bundled models (docs/android.md)'
 	@echo 'make test-android     fetch what is missing, run the tests of the Android app'
@@ -28,6 +29,9 @@ MINUTES ?= 10
 SEED ?= 0
 fuzz: setup
 	@PYTHONPATH=$(CURDIR) $(VENV)/bin/python tests/support/fuzzing.py --minutes $(MINUTES) --seed $(SEED)
+
+disturb: setup
+	@PYTHONPATH=$(CURDIR) $(VENV)/bin/python tests/support/disturbing.py --seed $(SEED)
 
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet && echo 'wrote out/site/index.html'

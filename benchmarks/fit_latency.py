@@ -1,9 +1,10 @@
 """Fit the latency models of the built-in targets to published measurements, check them, and write their files.
 
-    python benchmarks/fit_latency.py FOLDER [--out targets]
+    python benchmarks/fit_latency.py FOLDER ... [--out targets]
 
-FOLDER holds the measurements (standard_nets.csv, raspberry_pi_4_mlperf_v1.0.csv, ncnn.csv, hwnasbench.json,
-nasbench201_device_latency.csv, lut_ofa_note10_pixel1.csv). Deterministic; a few minutes on one core.
+The folders hold the measurements: standard_nets.csv, raspberry_pi_4_mlperf_v1.0.csv, ncnn.csv, hwnasbench.json,
+nasbench201_device_latency.csv, lut_ofa_note10_pixel1.csv, phones_tflite_2_10.csv, raspberry_pi_tflite_2_18.csv and
+jetson_tensorrt.csv. One that is missing is said, and the fit is by the others. Deterministic; minutes on one core.
 """
 
 import argparse
@@ -17,31 +18,63 @@ from pathlib import Path
 
 import numpy as np
 from fit_many_devices import Estimate, Fit, Observation, Prior, Setting, fit
-from latency_data import CPU_LOWERING, GPU_LOWERING, Data, block_tables, cells, cpu, gpu, jetsons, ncnn, standard_cpu
-from latency_entries import CPU_ENTRIES, GPU_ENTRIES, Entry
+from latency_data import (
+    CPU_LOWERING,
+    GPU_LOWERING,
+    Data,
+    Folders,
+    block_tables,
+    boards,
+    cells,
+    cpu,
+    gpu,
+    jetsons,
+    ncnn,
+    phones,
+    rewritten,
+    standard_cpu,
+)
+from latency_entries import CPU_ENTRIES, GPU_ENTRIES, XNNPACK, Entry
 from numpy.typing import NDArray
 
 from ofa_edge.files import write_bytes
 from ofa_edge.latency.analytic import TERMS, Lowering
 from ofa_edge.latency.protocol import Z50, Z90, CrossValidation
 
-COMMAND = "python benchmarks/fit_latency.py FOLDER"
-LEAST_SCATTER = 0.05  # of ln(measured / predicted): nobody's published figures are repeatable to better
-ENOUGH = 8  # held-out networks from which a setting's own calibration means something
+COMMAND = "python benchmarks/fit_latency.py FOLDER ..."
+LEAST_HALF, LEAST_MOST = 0.1, 0.3  # deviations: no interval is narrower
+ENOUGH = 10  # held-out networks from which a setting's own calibration means something
+NEARER = 1.1  # within this factor is another version of the same runtime on the same device
+ASSUMED = {"host": 1.5}  # targets whose hardware is assumed: arithmetic within this factor
 
 # Multiples of the hardware's peak cost (see latency_data.cpu_base), and how sure of them before any data.
-WIDTHS = np.array([0.6, 0.6, 0.6, 0.6, 1.2, 0.7, 0.8, 0.8, 0.8, 0.8, 0.5])
-LOOSE = np.array([1, 1, 1, 1, 2, 1, 1, 1, 1, 0.7, 0.7])  # dispatch and call: large networks hardly show them
+WIDTHS = np.array([0.6, 0.6, 0.6, 0.6, 1.0, 1.2, 0.7, 0.8, 0.8, 0.8, 0.8, 0.5])
+LOOSE = np.array([1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 0.7, 0.7])  # dispatch and call: large networks hardly show them
+THREADS = np.array([-0.85] * 7 + [-0.4] * 3 + [0.0, 0.0])  # powers, before any data: latency by number of threads
 CARRIED = {"tvm-cpu": (0.8, 1.5), "ort-fp32": (1.0, 2.0), "ort-int8": (1.0, 3.0)}  # of XNNPACK, within this factor
-CPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.45, 1 / 0.15, 1 / 0.15, 25, 4, 0.3, 0.7, 0.7, 1, 1]), WIDTHS, LOOSE)
+CPU_PRIOR = Prior(
+    np.log([1 / 0.45, 1 / 0.45, 1 / 0.15, 1 / 0.15, 1 / 0.1, 25, 4, 0.3, 0.7, 0.7, 1, 1]),
+    WIDTHS,
+    LOOSE,
+    threads=THREADS,
+)
 # A GPU's published families have two to eight networks: a misfit of each would take up what tells the terms apart.
-GPU_LEVELS = Prior(WIDTHS, WIDTHS).levels | {"stack_misfit": 0.01, "setting_misfit": 0.01}
-GPU_PRIOR = Prior(np.log([1 / 0.45, 1 / 0.35, 1 / 0.05, 1 / 0.05, 10, 4, 1, 0.2, 1, 1, 1]), WIDTHS, LOOSE, GPU_LEVELS)
+GPU_LEVELS = Prior(WIDTHS, WIDTHS).levels | {"stack_misfit": 0.01, "setting_misfit": 0.01, "core": 0.01}
+# A GPU's dispatch takes as long in any precision, and differs from device to device more than its arithmetic.
+GPU_LOOSE = np.where(np.isin(TERMS, ("operators", "call")), 1.5, LOOSE)
+STEADY = np.where(np.isin(TERMS, ("operators", "call")), 0.05, 1.0)
+GPU_PRIOR = Prior(
+    np.log([1 / 0.45, 1 / 0.35, 1 / 0.05, 1 / 0.05, 1 / 0.05, 10, 4, 1, 0.2, 1, 1, 1]),
+    WIDTHS,
+    GPU_LOOSE,
+    GPU_LEVELS,
+    by_precision=STEADY,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
-    """One held-out prediction: ln(measured / predicted), and the deviation that the coefficients' errors give it."""
+    """One held-out prediction: ln(measured / predicted), and its deviation: coefficients and misfits of families."""
 
     setting: str
     family: str
@@ -49,9 +82,10 @@ class Residual:
     deviation: float
     ms: float
 
-    def z(self, scatter: float) -> float:
-        """Size of the error in deviations, of the coefficients and of the network's own scatter."""
-        return abs(self.error) / float(np.hypot(self.deviation, scatter))
+    @property
+    def z(self) -> float:
+        """Size of the error in deviations."""
+        return abs(self.error) / self.deviation
 
 
 Kept = Callable[[Setting, Observation], bool]
@@ -80,6 +114,7 @@ class Study:
         found = []
         for item in held:
             predicted, deviation = estimate.predict(item.amounts)
+            deviation = float(np.hypot(deviation, result.misfit))
             found.append(Residual(name, item.family, float(np.log(item.ms)) - predicted, deviation, item.ms))
         return found
 
@@ -107,40 +142,37 @@ def leave_devices_out(study: Study, names: Sequence[str]) -> dict[str, list[Resi
     return found
 
 
-def quantile(residuals: Sequence[Residual], share: float, scatter: float) -> float:
-    """Quantile of z with every family of every setting weighing the same, however many sizes it has."""
-    counts = Counter((item.setting, item.family) for item in residuals)
-    order = sorted(residuals, key=lambda item: item.z(scatter))
-    weight = np.cumsum([1 / counts[item.setting, item.family] for item in order])
-    return order[int(np.searchsorted(weight, share * weight[-1]))].z(scatter)
-
-
 @dataclasses.dataclass(frozen=True)
 class Width:
-    """What makes intervals cover held-out networks as often as they say.
+    """Half-widths of the 50 % and the 90 % interval in deviations, by what held-out networks need (conformal).
 
-    `scatter` is what networks that were not fitted stray beyond the coefficients' own errors. With it, `half` and
-    `most` are the half-widths of the 50 % and 90 % intervals in deviations; never below a Gaussian's.
+    Lei et al., Distribution-free predictive inference for regression (JASA 2018): whatever the form of the model, as
+    many new families lie within them as held-out ones do.
     """
 
-    scatter: float
     half: float = Z50
     most: float = Z90
 
     @classmethod
-    def of(cls, residuals: Sequence[Residual], least: float = LEAST_SCATTER) -> "Width":
-        """The least scatter that makes the 90 % interval honest, then the reach of the 50 % one."""
-        grid = np.arange(least, 1.0, 0.005)
-        scatter = next((float(s) for s in grid if quantile(residuals, 0.9, float(s)) <= Z90), float(grid[-1]))
-        return cls(scatter, max(Z50, quantile(residuals, 0.5, scatter)))
+    def of(cls, residuals: Sequence[Residual], *, by_family: bool) -> "Width":
+        """Quantiles of z; `by_family`: every family of every setting weighs the same, however many sizes it has."""
+        counts = Counter((item.setting, item.family) for item in residuals)
+        order = sorted(residuals, key=lambda item: item.z)
+        weight = np.cumsum([1 / counts[item.setting, item.family] if by_family else 1.0 for item in order])
+
+        def at(share: float) -> float:
+            return order[min(int(np.searchsorted(weight, share * weight[-1])), len(order) - 1)].z
+
+        half, most = max(LEAST_HALF, at(0.525)), max(LEAST_MOST, at(0.905))
+        return cls(half, max(most, 1.05 * half))
 
 
-def summary(held_out: str, residuals: Sequence[Residual], width: Width) -> CrossValidation:
-    """Figures of merit of held-out predictions, with intervals of the given width."""
+def summary(held_out: str, residuals: Sequence[Residual], width: Callable[[Residual], Width]) -> CrossValidation:
+    """Figures of merit of held-out predictions, with the intervals that their models have."""
     from scipy.stats import spearmanr
 
     error = np.array([item.error for item in residuals])
-    z = np.array([item.z(width.scatter) for item in residuals])
+    within = np.array([[item.z <= width(item).half, item.z <= width(item).most] for item in residuals])
     measured = np.array([item.ms for item in residuals])
     predicted = measured / np.exp(error)
     rank = float(spearmanr(measured, predicted).statistic) if len(error) > 3 else None
@@ -150,8 +182,8 @@ def summary(held_out: str, residuals: Sequence[Residual], width: Width) -> Cross
         mape=round(float(np.mean(np.abs(predicted / measured - 1))), 4),
         bias=round(float(np.median(error)), 4),
         spearman=None if rank is None else round(rank, 4),
-        coverage50=round(float(np.mean(z <= width.half)), 4),
-        coverage90=round(float(np.mean(z <= width.most)), 4),
+        coverage50=round(float(np.mean(within[:, 0])), 4),
+        coverage90=round(float(np.mean(within[:, 1])), 4),
     )
 
 
@@ -164,6 +196,8 @@ def model_json(
     lowering: Lowering,
     *,
     width: Width,
+    misfit: float,
+    powers: tuple[NDArray[np.float64], float],
     checks: Sequence[CrossValidation],
 ) -> dict[str, object]:
     """One model of a latency file."""
@@ -187,9 +221,11 @@ def model_json(
         },
         "coefficients": {term: float(f"{np.exp(v):.6g}") for term, v in zip(TERMS, estimate.log_ms, strict=True)},
         "log_covariance": [[round(float(v), 8) for v in row] for row in estimate.log_covariance],
-        "log_scatter": round(width.scatter, 4),
+        "log_scatter": round(misfit, 4),
         "reach50": round(width.half, 4),
         "reach90": round(width.most, 4),
+        "thread_powers": {term: round(float(v), 4) for term, v in zip(TERMS, powers[0], strict=True)},
+        "thread_doubt": round(powers[1], 4),
         **dataclasses.asdict(lowering),
     }
 
@@ -201,12 +237,13 @@ def write(out: Path, target: str, models: Sequence[object]) -> None:
     write_bytes(out / f"{target}.latency.json", (text + "\n").encode())
 
 
-def show(title: str, check: CrossValidation, width: Width) -> None:
+def show(title: str, check: CrossValidation) -> None:
     """One line of the table."""
     rank = "   -" if check.spearman is None else f"{check.spearman:.2f}"
     print(
-        f"| {title:58s} | {check.held_out:8s} | {check.networks:4d} | {check.mape:5.1%} | {check.bias:+5.2f} "
-        f"| {rank} | {check.coverage50:4.0%} | {check.coverage90:4.0%} | {width.scatter:4.2f} | {width.half:4.2f} |"
+        f"| {title:44s} | {check.held_out:8s} | {check.networks:4d} | {check.mape:5.1%} | {check.bias:+5.2f} "
+        f"| {rank} | {check.coverage50:4.0%} | {check.coverage90:4.0%} |",
+        flush=True,
     )
 
 
@@ -225,10 +262,10 @@ def between(first: Estimate, second: Estimate) -> Estimate:
 # -- the whole -------------------------------------------------------------------------------------------------------
 
 
-def studies(folder: Path) -> tuple[Study, Study]:
+def studies(folder: Folders) -> tuple[Study, Study]:
     """The joint fits: CPUs, and GPUs."""
     on_cpu, on_gpu = Data(), Data()
-    for read in (standard_cpu, ncnn, block_tables, cells):
+    for read in (standard_cpu, phones, boards, ncnn, block_tables, cells):
         read(on_cpu, folder)
     jetsons(on_gpu, folder)
     for entry in CPU_ENTRIES:
@@ -245,6 +282,9 @@ def estimate_for(study: Study, entry: Entry) -> Estimate:
     settings = study.data.settings
     estimate = study.full.estimate(settings[entry.setting])
     everywhere = np.ones(len(TERMS))
+    if entry.version == XNNPACK:
+        within = NEARER if entry.near else ASSUMED.get(entry.target, 1.0)
+        return shifted(estimate, 0.0 * everywhere, np.log(within) * everywhere)
     if entry.carried in CARRIED:
         # These run depthwise kernels of every size alike.
         log_ms = estimate.log_ms.copy()
@@ -263,37 +303,63 @@ def estimate_for(study: Study, entry: Entry) -> Estimate:
 def lowering_of(study: Study, entry: Entry) -> Lowering:
     """What the runtime makes of a network; one that has no measurements runs it as it is."""
     if not entry.carried:
-        return study.data.lowering[entry.setting]
+        lowering = study.data.lowering[entry.setting]
+        return rewritten(lowering, entry.precision) if entry.version == XNNPACK else lowering
     return (CPU_LOWERING if entry.carried.startswith("ort") else GPU_LOWERING)[entry.precision]
 
 
-class Checks:
-    """Cross-validation of the settings of some back ends, and the widening that it calls for."""
+def group_of(name: str) -> str:
+    """Settings of one device, back end and precision: a line of the table, whatever the cores and threads."""
+    soc, backend, precision, *rest = name.split("/")
+    parts = "/".join(rest[1:])
+    return "/".join(
+        part for part in (soc.partition("-")[0] if "@2.1" in backend else soc, backend, precision, parts) if part
+    )
 
-    def __init__(self, study: Study, backends: Sequence[str]) -> None:
-        self.backends = tuple(backends)
-        names = [name for name, s in study.data.settings.items() if s.backend in backends and study.own(name)]
+
+def _kin(name: str) -> tuple[str, str, str]:
+    """What a setting has in common with those of other versions and threads: SoC, stack and precision."""
+    soc, backend, precision, *_ = name.split("/")
+    return soc, backend.partition("@")[0], precision
+
+
+class Checks:
+    """Cross-validation of the settings of some stacks, and the widths that it calls for."""
+
+    def __init__(self, study: Study, stacks: Sequence[str]) -> None:
+        self.stacks = tuple(stacks)
+        names = [name for name, s in study.data.settings.items() if s.stack in stacks and study.own(name)]
         self.residuals = {"families": leave_families_out(study, names), "devices": leave_devices_out(study, names)}
         self.pooled = {key: [item for part in found.values() for item in part] for key, found in self.residuals.items()}
-        self.width = Width.of(self.pooled["families"])
+        self.common = {key: Width.of(found, by_family=True) for key, found in self.pooled.items()}
+
+    def width_of(self, setting: str, held_out: str) -> Width:
+        """That of its own held-out networks where there are enough; else its device's and stack's; else the pool's."""
+        found = self.residuals[held_out]
+        own = found.get(setting, [])
+        if len(own) >= ENOUGH:
+            return Width.of(own, by_family=False)
+        near = [item for name, part in found.items() if _kin(name) == _kin(setting) for item in part]
+        return Width.of(near, by_family=True) if len(near) >= ENOUGH else self.common[held_out]
+
+    def width_for(self, entry: Entry) -> Width:
+        """That of its setting; at least a Gaussian's where an assumption was added that no residual knows of."""
+        width = self.width_of(entry.setting, entry.checks)
+        return Width(max(width.half, Z50), max(width.most, Z90)) if entry.carried else width
+
+    def summary(self, words: str, residuals: Sequence[Residual], held_out: str) -> CrossValidation:
+        """Each prediction within the interval of its own model."""
+        widths = {name: self.width_of(name, held_out) for name in {item.setting for item in residuals}}
+        return summary(words, residuals, lambda item: widths[item.setting])
 
     def show(self) -> None:
-        """The table's lines, one for each setting, then one for all."""
+        """The table's lines, one for each group, then one for all."""
         for key, found in self.residuals.items():
-            for name, residuals in (*found.items(), (f"all {', '.join(self.backends)}", self.pooled[key])):
-                show(name, summary(key, residuals, self.width), self.width)
-
-    def own(self, entry: Entry) -> list[Residual]:
-        """Held-out predictions of an entry's own setting; none where it has no measurements."""
-        return self.residuals[entry.checks].get(entry.setting, []) if entry.checks == "families" else []
-
-    def width_of(self, entry: Entry) -> Width:
-        """The pool's; a model with enough networks of its own to show that it needs more gets more."""
-        own = self.own(entry)
-        if len(own) < ENOUGH:
-            return self.width
-        wider = Width.of(own, self.width.scatter)
-        return Width(wider.scatter, max(self.width.half, wider.half))
+            groups: dict[str, list[Residual]] = {}
+            for name, residuals in found.items():
+                groups.setdefault(group_of(name), []).extend(residuals)
+            for name, residuals in (*groups.items(), (f"all {', '.join(self.stacks)}", self.pooled[key])):
+                show(name, self.summary(key, residuals, key))
 
     def of(self, entry: Entry) -> list[CrossValidation]:
         """What stands in an entry's provenance: its own setting's figures where it has measurements, and the pool's.
@@ -303,28 +369,29 @@ class Checks:
         if entry.carried:
             return []
         words = {"families": "a network family, on all devices", "devices": "a device, in this runtime"}[entry.checks]
-        width = self.width_of(entry)
-        own = self.own(entry)
-        pool = f"{words}; pooled over {', '.join(self.backends)}"
-        found = [summary(f"{words}; this model", own, width)] if own else []
-        return [*found, summary(pool, self.pooled[entry.checks], width)]
+        own = self.residuals[entry.checks].get(entry.setting, []) if entry.checks == "families" else []
+        pool = f"{words}; pooled over {', '.join(self.stacks)}"
+        found = [self.summary(f"{words}; this model", own, entry.checks)] if own else []
+        return [*found, self.summary(pool, self.pooled[entry.checks], entry.checks)]
 
 
 def fit_entries(
     study: Study, entries: Sequence[Entry], pools: Sequence[Sequence[str]], out: dict[str, list[object]]
 ) -> None:
-    """Cross-validate by pools of back ends, and collect the models of one study."""
-    every = [Checks(study, backends) for backends in pools]
+    """Cross-validate by pools of stacks, and collect the models of one study."""
+    every = [Checks(study, stacks) for stacks in pools]
     for checks in every:
         checks.show()
     for entry in entries:
-        checks = next(item for item in every if study.data.settings[entry.setting].backend in item.backends)
+        checks = next(item for item in every if study.data.settings[entry.setting].stack in item.stacks)
         estimate = estimate_for(study, entry)
         model = model_json(
             entry,
             estimate,
             lowering_of(study, entry),
-            width=checks.width_of(entry),
+            width=checks.width_for(entry),
+            misfit=study.full.misfit,
+            powers=study.full.thread_powers(study.data.settings[entry.setting]),
             checks=checks.of(entry),
         )
         out.setdefault(entry.target, []).append(model)
@@ -333,12 +400,12 @@ def fit_entries(
 def main(arguments: Sequence[str]) -> None:
     """Fit everything and write the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "targets")
     options = parser.parse_args(arguments)
-    on_cpu, on_gpu = studies(options.folder)
-    print("| setting | held out | networks | MAPE | bias | Spearman | in 50 % | in 90 % | scatter | reach 50 |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    on_cpu, on_gpu = studies(Folders(tuple(options.folders)))
+    print("| settings | held out | networks | MAPE | bias | Spearman | in 50 % | in 90 % |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
     models: dict[str, list[object]] = {}
     fit_entries(on_cpu, CPU_ENTRIES, (("xnnpack",), ("tflite",)), models)
     fit_entries(on_gpu, GPU_ENTRIES, (("tensorrt", "pytorch"),), models)

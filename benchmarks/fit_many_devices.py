@@ -2,19 +2,24 @@
 
 The logarithms of a setting's coefficients (a setting is a device, back end, precision and number of threads) are a sum:
 
-    theta = ln(base) + stack + backend + precision + device + setting
+    theta = ln(base) + stack + backend + precision + core + device + setting
+            + ln(threads) * (threads + device's threads)
 
-`base` is what the hardware's peaks alone would give; `stack` (XNNPACK, TFLite's own kernels, ncnn, ...), `backend` (a
-variant of a stack) and `precision` are vectors over the terms; `device` is one number: how far the device falls short
-of its peaks, whatever runs on it; `setting` is a number and a vector. Runtimes share nothing but the device. Each part
-has a Gaussian prior around 0 whose width is learned from the data (empirical Bayes). What comes out is the maximum a
-posteriori with its Laplace covariance: a setting with many measurements follows them, one with two leans on its back
-end's and its device's others, and one with none is a carried-over estimate with a wide interval.
+`base` is what one thread would take at the hardware's peaks; `stack` (XNNPACK, TFLite's own kernels, ncnn, ...),
+`backend` (a version of a stack) and `precision` are vectors over the terms; `core` is a vector of a kind of core in one
+stack, `device` one number: how far the device falls short of its peaks, whatever runs on it; `setting` is a number,
+and a vector that it shares with other numbers of threads. `threads` is how a stack's terms change with the number of
+threads, and a device has a share of its own in it.
+Runtimes share nothing but the device. Each part has a Gaussian prior around 0 (around the mean given, for stack and
+threads) whose width is learned from the data (empirical Bayes). What comes out is the maximum a posteriori with its
+Laplace covariance: a setting with many measurements follows them, one with two leans on its back end's and its device's
+others, and one with none is a carried-over estimate with a wide interval.
 
 No sum over operators is right for every network, and the sizes of one family are wrong together: a stack's and a
 setting's misfit of a family are numbers of their own, estimated beside the coefficients (random effects: Laird, Ware,
 Biometrics 1982) and 0 for a family that was not seen. So forty sizes of one family tell much about how latency grows
-with size, and about its level no more than one family can.
+with size, and about its level no more than one family can. A setting's misfits are in no other row of the normal
+equations, so they are eliminated from them first (Schur complement).
 """
 
 import dataclasses
@@ -23,6 +28,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 
 from ofa_edge.latency.analytic import TERMS
 
@@ -32,7 +38,7 @@ _NOISE = 0.10  # standard deviation of ln(measured / model) of one network, besi
 _DEGREES = 5.0  # of Student's t, which keeps single wrong measurements from bending the fit
 _MAX_STEPS = 100
 _HALVINGS = 20  # of a step that does not help
-_TOLERANCE = 1e-4  # of the negative log posterior
+_TOLERANCE = 1e-2  # of the negative log posterior
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,10 @@ class Setting:
     stack: str
     backend: str
     precision: str
-    base: Floats  # milliseconds per unit of each term, from hardware figures: [T]
+    base: Floats  # milliseconds per unit of each term on one thread, from hardware figures: [T]
+    threads: int = 1
+    core: str = ""  # what kind; cores of one kind share what their stack makes of them
+    kernels: str = ""  # whose kernels of other precisions than fp32; the stack's by default
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,8 @@ class Observation:
 class Prior:
     """Prior of the logarithms: mean and width of a stack's vector [T], and one width for each level below.
 
-    `loose` scales a level's width by term [T]: 1 but for terms that whole networks alone cannot tell apart.
+    `loose` scales a level's width by term [T]: 1 but for terms that whole networks alone cannot tell apart. `threads`
+    is the mean power of the number of threads [T]; `by_precision` scales the width of a precision's vector [T].
     """
 
     mean: Floats
@@ -73,64 +83,81 @@ class Prior:
             "backend": 0.4,
             "backend_scale": 0.3,
             "precision": 0.4,
+            "core": 0.3,
             "device": 0.3,
             "setting": 0.2,
             "setting_scale": 0.2,
+            "threads": 0.2,
+            "device_threads": 0.1,
             "stack_misfit": 0.1,
             "setting_misfit": 0.1,
         }
     )
+    threads: Floats = field(default_factory=lambda: np.zeros(len(TERMS)))
+    by_precision: Floats = field(default_factory=lambda: np.ones(len(TERMS)))
 
 
 class Layout:
     """Which parameters shape which setting: theta of setting s = ln(base) + matrix(s) @ parameters.
 
-    Behind the coefficients' parameters stand the misfits of the observed families, which no setting's theta has.
+    Behind the coefficients' parameters stand the misfits that a stack has of the observed families, which no setting's
+    theta has. The misfits of single settings are numbered apart: `groups` counts them.
     """
 
     def __init__(self, settings: Sequence[Setting], observations: Sequence[Observation] = ()) -> None:
         self.slots: dict[tuple[str, str], slice] = {}
         self.size = 0
         self._stacks = {setting.name: setting.stack for setting in settings}
+        self._groups: dict[tuple[str, str], int] = {}
         for setting in settings:
-            self._add(self._parts(setting))
+            for level, name, width, _ in self._parts(setting):
+                self._add(level, name, width)
         for item in observations:
-            self._add([(level, name, 1) for level, name in self._misfits(item)])
+            self._add("stack_misfit", self._misfit(item), 1)
+            self._groups.setdefault((item.setting, item.family), len(self._groups))
 
-    def _add(self, parts: Sequence[tuple[str, str, int]]) -> None:
-        for level, name, width in parts:
-            if (level, name) not in self.slots:
-                self.slots[level, name] = slice(self.size, self.size + width)
-                self.size += width
+    @property
+    def groups(self) -> int:
+        """How many pairs of a setting and a family were observed."""
+        return len(self._groups)
 
-    def _misfits(self, item: Observation) -> tuple[tuple[str, str], ...]:
-        stack = self._stacks[item.setting]
-        return ("stack_misfit", f"{stack} {item.family}"), ("setting_misfit", f"{item.setting} {item.family}")
+    def _add(self, level: str, name: str, width: int) -> None:
+        if (level, name) not in self.slots:
+            self.slots[level, name] = slice(self.size, self.size + width)
+            self.size += width
 
-    def misfits(self, item: Observation) -> list[int]:
-        """Where the parameters lie that an observation's family adds to ln(predicted)."""
-        return [self.slots[slot].start for slot in self._misfits(item)]
+    def _misfit(self, item: Observation) -> str:
+        return f"{self._stacks[item.setting]} {item.family}"
+
+    def misfits(self, item: Observation) -> tuple[int, int]:
+        """Where the parameter lies that an observation's family adds in its stack, and the number of its group."""
+        return self.slots["stack_misfit", self._misfit(item)].start, self._groups[item.setting, item.family]
 
     @staticmethod
-    def _parts(setting: Setting) -> list[tuple[str, str, int]]:
-        terms = len(TERMS)
+    def _parts(setting: Setting) -> list[tuple[str, str, int, float]]:
+        """Level, name, width and factor of what adds up to a setting's theta."""
+        terms, grown = len(TERMS), float(np.log(setting.threads))
         parts = [
-            ("stack", setting.stack, terms),
-            ("backend", setting.backend, terms),
-            ("backend_scale", setting.backend, 1),
-            ("device", setting.device, 1),
-            ("setting", setting.name, terms),
-            ("setting_scale", setting.name, 1),
+            ("stack", setting.stack, terms, 1.0),
+            ("backend", setting.backend, terms, 1.0),
+            ("backend_scale", setting.backend, 1, 1.0),
+            ("core", f"{setting.stack} {setting.core or setting.device}", terms, 1.0),
+            ("device", setting.device, 1, 1.0),
+            ("setting", f"{setting.device} {setting.backend} {setting.precision}", terms, 1.0),
+            ("setting_scale", setting.name, 1, 1.0),
         ]
         if setting.precision != "fp32":
-            parts.append(("precision", f"{setting.stack} {setting.precision}", terms))
+            parts.append(("precision", f"{setting.kernels or setting.stack} {setting.precision}", terms, 1.0))
+        if setting.threads > 1:
+            parts.append(("threads", setting.stack, terms, grown))
+            parts.append(("device_threads", setting.device, 1, grown))
         return parts
 
     def matrix(self, setting: Setting) -> Floats:
-        """[T, P]: an identity for vectors, a column of ones for scalars."""
+        """[T, P]: an identity for vectors, a column of ones for scalars, times ln(threads) where they count."""
         result = np.zeros((len(TERMS), self.size))
-        for level, name, width in self._parts(setting):
-            result[:, self.slots[level, name]] += np.eye(len(TERMS)) if width > 1 else 1.0
+        for level, name, width, factor in self._parts(setting):
+            result[:, self.slots[level, name]] += factor * (np.eye(len(TERMS)) if width > 1 else 1.0)
         return result
 
     def carry(self, parameters: Floats, other: "Layout", values: Floats) -> Floats:
@@ -146,8 +173,12 @@ class Layout:
         for (level, _), slot in self.slots.items():
             if level == "stack":
                 mean[slot], width[slot] = prior.mean, prior.width
+            elif level == "threads":
+                mean[slot], width[slot] = prior.threads, prior.levels[level]
             elif slot.stop - slot.start > 1:
                 width[slot] = prior.levels[level] * prior.loose
+                if level == "precision":
+                    width[slot] *= prior.by_precision
             else:
                 width[slot] = prior.levels[level]
         return mean, width
@@ -170,17 +201,38 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A fitted hierarchy."""
+    """A fitted hierarchy.
+
+    Attributes:
+        parameters: [P]; `covariance` is theirs, with the settings' misfits integrated out: [P, P].
+        misfits: of the settings [G], and their variances [G].
+    """
 
     layout: Layout
-    parameters: Floats  # [P]
-    covariance: Floats  # [P, P]
+    parameters: Floats
+    covariance: Floats
     prior: Prior
+    misfits: Floats
+    misfit_variances: Floats
 
     def estimate(self, setting: Setting) -> Estimate:
         """The coefficients of a setting of the layout, with data of its own or not."""
         matrix = self.layout.matrix(setting)
         return Estimate(np.log(setting.base) + matrix @ self.parameters, matrix @ self.covariance @ matrix.T)
+
+    def thread_powers(self, setting: Setting) -> tuple[Floats, float]:
+        """By which power of the number of threads each term changes [T], and the deviation that devices have of it."""
+        slots, own = self.layout.slots, self.prior.levels["device_threads"]
+        common = slots.get(("threads", setting.stack))
+        powers = self.prior.threads.copy() if common is None else self.parameters[common].copy()
+        if (device := slots.get(("device_threads", setting.device))) is not None:
+            powers += self.parameters[device]
+        return powers, float(np.hypot(own, 0.1))
+
+    @property
+    def misfit(self) -> float:
+        """Standard deviation of ln(latency) by which a family that was not seen strays, as learned."""
+        return float(np.hypot(self.prior.levels["stack_misfit"], self.prior.levels["setting_misfit"]))
 
 
 def fit(
@@ -205,22 +257,23 @@ def fit(
     begin = layout.prior(prior)[0]
     if start is not None:
         begin = layout.carry(begin, start.layout, start.parameters)
-    result = design.solve(layout, prior, begin)
+    result = design.solve(layout, prior, begin, np.zeros(layout.groups))
     for _ in range(learn):
         prior = _learned(result, levels)
-        result = design.solve(layout, prior, result.parameters)
+        result = design.solve(layout, prior, result.parameters, result.misfits)
     return result
 
 
 def _learned(result: Fit, start: Mapping[str, float]) -> Prior:
     """Widths of the levels from the second moments of their parameters (one step of EM), held near their start."""
     prior = result.prior
-    spread = result.layout.prior(prior)[1]
-    second = (result.parameters**2 + np.diag(result.covariance)) / spread**2  # 1 where the width is right
+    mean, spread = result.layout.prior(prior)
+    second = ((result.parameters - mean) ** 2 + np.diag(result.covariance)) / spread**2  # 1 where the width is right
+    own = (result.misfits**2 + result.misfit_variances) / prior.levels["setting_misfit"] ** 2
     levels = {}
     for level, width in start.items():
         found = [second[slot] for (name, _), slot in result.layout.slots.items() if name == level]
-        values = np.concatenate([np.empty(0), *found])
+        values = own if level == "setting_misfit" else np.concatenate([np.empty(0), *found])
         strength = 10  # pseudo-observations of the starting width
         moment = prior.levels[level] ** 2 * values.sum()
         levels[level] = float(np.sqrt((strength * width**2 + moment) / (strength + len(values))))
@@ -228,70 +281,120 @@ def _learned(result: Fit, start: Mapping[str, float]) -> Prior:
 
 
 @dataclass(frozen=True, eq=False)
-class _Design:
-    """The observations as arrays."""
+class _Rows:
+    """The observations of one setting as arrays."""
 
-    matrices: Floats  # [S, T, P]
-    index: NDArray[np.intp]  # setting of each observation [N]
+    matrix: Floats  # the columns of its matrix that are not all 0 [T, C]
+    columns: NDArray[np.intp]  # which those are, then the places of its stack's misfits [C + F]
     units: Floats  # base * amounts [N, T]
     log_ms: Floats  # [N]
-    misfits: NDArray[np.intp]  # places of its family's parameters [N, 2]
+    family: Floats  # one column for each family: 1 where it is an observation's [N, F]
+    groups: NDArray[np.intp]  # numbers of the misfits of those families [F]
+
+    def shares(self, parameters: Floats, misfits: Floats) -> tuple[Floats, Floats]:
+        """ln(measured / predicted) [N], and the share of each term [N, T]."""
+        own = parameters[self.columns]
+        spent = np.exp(self.matrix @ own[: self.matrix.shape[1]]) * self.units
+        total = spent.sum(axis=1)
+        shift = self.family @ (own[self.matrix.shape[1] :] + misfits[self.groups])
+        return self.log_ms - np.log(total) - shift, spent / total[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Normal:
+    """Normal equations of a step, the settings' misfits eliminated; and what gives their steps back."""
+
+    hessian: Floats  # [P, P]
+    gradient: Floats  # [P]
+    own: Floats  # [G]
+    pull: Floats  # [G]
+    cross: tuple[Floats, ...]  # of each setting [F, C + F]
+
+
+@dataclass(frozen=True, eq=False)
+class _Design:
+    """All observations, setting by setting: most of the whole matrix is zeros."""
+
+    rows: tuple[_Rows, ...]
 
     @classmethod
     def of(cls, layout: Layout, settings: Sequence[Setting], observations: Sequence[Observation]) -> "_Design":
-        order = {setting.name: index for index, setting in enumerate(settings)}
-        index = np.array([order[item.setting] for item in observations], dtype=np.intp)
-        return cls(
-            matrices=np.array([layout.matrix(setting) for setting in settings]),
-            index=index,
-            units=np.array([settings[order[item.setting]].base * item.amounts for item in observations]),
-            log_ms=np.log([item.ms for item in observations]),
-            misfits=np.array([layout.misfits(item) for item in observations], dtype=np.intp),
-        )
-
-    def shares(self, parameters: Floats) -> tuple[Floats, Floats]:
-        """ln(predicted) [N], and the share of each term [N, T]."""
-        spent = np.exp(self.matrices @ parameters)[self.index] * self.units
-        total = spent.sum(axis=1)
-        return np.log(total) + parameters[self.misfits].sum(axis=1), spent / total[:, None]
-
-    def jacobian(self, shares: Floats) -> Floats:
-        """Derivatives of ln(predicted) by the parameters [N, P], setting by setting: most of a matrix is zeros."""
-        result = np.zeros((len(shares), self.matrices.shape[2]))
-        for setting, matrix in enumerate(self.matrices):
-            rows = np.flatnonzero(self.index == setting)
+        made = []
+        for setting in settings:
+            items = [item for item in observations if item.setting == setting.name]
+            if not items:
+                continue
+            places = list(dict.fromkeys(layout.misfits(item) for item in items))
+            matrix = layout.matrix(setting)
             used = np.flatnonzero(matrix.any(axis=0))
-            result[np.ix_(rows, used)] = shares[rows] @ matrix[:, used]
-        np.put_along_axis(result, self.misfits, 1.0, axis=1)
-        return result
+            own = np.array([places.index(layout.misfits(item)) for item in items])
+            made.append(
+                _Rows(
+                    matrix[:, used],
+                    np.concatenate([used, [stack for stack, _ in places]]).astype(np.intp),
+                    np.array([setting.base * item.amounts for item in items]),
+                    np.log([item.ms for item in items]),
+                    np.eye(len(places))[own],
+                    np.array([group for _, group in places], dtype=np.intp),
+                )
+            )
+        return cls(tuple(made))
 
-    def loss(self, parameters: Floats, mean: Floats, width: Floats) -> float:
+    def loss(self, parameters: Floats, misfits: Floats, mean: Floats, width: Floats, misfit: float) -> float:
         """Negative logarithm of the posterior, but for a constant: Student's t for the data, a Gaussian prior."""
-        squared = ((self.log_ms - self.shares(parameters)[0]) / _NOISE) ** 2
-        data = (_DEGREES + 1) / 2 * np.log1p(squared / _DEGREES).sum()
-        return float(data + (((parameters - mean) / width) ** 2).sum() / 2)
+        squared = np.concatenate([rows.shares(parameters, misfits)[0] for rows in self.rows]) / _NOISE
+        data = (_DEGREES + 1) / 2 * np.log1p(squared**2 / _DEGREES).sum()
+        priors = (((parameters - mean) / width) ** 2).sum() + ((misfits / misfit) ** 2).sum()
+        return float(data + priors / 2)
 
-    def solve(self, layout: Layout, prior: Prior, start: Floats) -> Fit:
-        """Gauss-Newton with the weights of Student's t; a step that does not help is halved."""
+    def normal(self, parameters: Floats, misfits: Floats, mean: Floats, width: Floats, misfit: float) -> _Normal:
+        """Normal equations at a point, with the weights of Student's t."""
+        hessian = np.diag(width**-2)
+        gradient = -(parameters - mean) / width**2
+        own, pull = np.full(len(misfits), misfit**-2), -misfits / misfit**2
+        crosses = []
+        for rows in self.rows:
+            residual, shares = rows.shares(parameters, misfits)
+            jacobian = np.hstack([shares @ rows.matrix, rows.family])
+            robust = (_DEGREES + 1) / (_DEGREES + (residual / _NOISE) ** 2) / _NOISE**2
+            weighted = jacobian * robust[:, None]
+            own[rows.groups] += rows.family.T @ robust
+            pull[rows.groups] += rows.family.T @ (robust * residual)
+            cross = rows.family.T @ weighted
+            scaled = cross / own[rows.groups, None]
+            hessian[np.ix_(rows.columns, rows.columns)] += weighted.T @ jacobian - scaled.T @ cross
+            gradient[rows.columns] += weighted.T @ residual - scaled.T @ pull[rows.groups]
+            crosses.append(cross)
+        return _Normal(hessian, gradient, own, pull, tuple(crosses))
+
+    def solve(self, layout: Layout, prior: Prior, parameters: Floats, misfits: Floats) -> Fit:
+        """Gauss-Newton; a step that does not help is halved."""
         mean, width = layout.prior(prior)
-        precision = np.diag(width**-2)
-        parameters, loss = start, self.loss(start, mean, width)
+        misfit = prior.levels["setting_misfit"]
+        loss = self.loss(parameters, misfits, mean, width, misfit)
         for _ in range(_MAX_STEPS):
-            predicted, shares = self.shares(parameters)
-            residual = self.log_ms - predicted
-            jacobian = self.jacobian(shares)
-            robust = (_DEGREES + 1) / (_DEGREES + (residual / _NOISE) ** 2)
-            weighted = jacobian * (robust / _NOISE**2)[:, None]
-            hessian = weighted.T @ jacobian + precision
-            step = np.linalg.solve(hessian, weighted.T @ residual - precision @ (parameters - mean))
-            step = np.asarray(step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12)))
+            normal = self.normal(parameters, misfits, mean, width, misfit)
+            factor = cho_factor(normal.hessian, check_finite=False)
+            step = cho_solve(factor, normal.gradient, check_finite=False)
+            other = normal.pull.copy()
+            for rows, cross in zip(self.rows, normal.cross, strict=True):
+                other[rows.groups] -= cross @ step[rows.columns]
+            other /= normal.own
+            share = 1.0 / max(float(np.abs(step).max()), float(np.abs(other).max()), 1.0)
             before = loss
             for _ in range(_HALVINGS):
-                loss = self.loss(parameters + step, mean, width)
+                moved = parameters + share * step, misfits + share * other
+                loss = self.loss(*moved, mean, width, misfit)
                 if loss <= before:
                     break
-                step /= 2
-            parameters = parameters + step
+                share /= 2
+            parameters, misfits = moved
             if before - loss < _TOLERANCE:
                 break
-        return Fit(layout, parameters, np.asarray(np.linalg.inv(hessian), dtype=np.float64), prior)
+        covariance = np.asarray(cho_solve(factor, np.eye(layout.size), check_finite=False), dtype=np.float64)
+        variances = 1 / normal.own
+        for rows, cross in zip(self.rows, normal.cross, strict=True):
+            scaled = cross / normal.own[rows.groups, None]
+            within = covariance[np.ix_(rows.columns, rows.columns)]
+            variances[rows.groups] += np.einsum("gp,pq,gq->g", scaled, within, scaled)
+        return Fit(layout, parameters, covariance, prior, misfits, variances)

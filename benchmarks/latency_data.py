@@ -3,11 +3,13 @@
 import csv
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import phone_networks
 import published_nets as nets
 from fit_many_devices import Observation, Setting
 from numpy.typing import NDArray
@@ -36,58 +38,118 @@ class Data:
 
     def observe(self, setting: str, name: str, network: Sequence[Operator], ms: float, *, whole: bool = True) -> None:
         """Record one latency; the family is the part of `name` before the colon."""
-        taken = amounts(network, self.lowering[setting])
+        taken = amounts(network, replace(self.lowering[setting], depthwise_taps=None))  # published as they are
         taken[-1] = float(whole)
         self.observations.append(Observation(setting, name.partition(":")[0], name, taken, ms))
 
 
-def cpu_base(peak: float, core: float, memory: float) -> NDArray[np.float64]:
-    """Milliseconds per unit at the peaks; dispatch scales with a core's fp32 peak (12 GMAC/s: 3 microseconds)."""
+def cpu_base(dense: float, lanes: float, core: float, memory: float) -> NDArray[np.float64]:
+    """Milliseconds per unit at the peaks of one thread.
+
+    Args:
+        dense: GMAC/s of products over channels: what dot-product instructions are for.
+        lanes: GMAC/s of arithmetic value by value: depthwise kernels and elementwise operators.
+        core: GMAC/s in fp32; loops and dispatch scale with it (12 GMAC/s: 3 microseconds).
+        memory: GB/s.
+    """
     slow = 12.0 / core
-    return np.array([1 / peak] * 4 + [1 / core, 1 / peak] + [1 / memory] * 3 + [0.003 * slow, 0.03 * slow])
+    arithmetic = [1 / dense] * 2 + [1 / lanes] * 3 + [1 / core, 1 / lanes]
+    return np.array([*arithmetic, *[1 / memory] * 3, 0.003 * slow, 0.03 * slow])
 
 
 def gpu_base(peak: float, memory: float) -> NDArray[np.float64]:
     """Milliseconds per unit at the peaks; 10 microseconds a kernel, 100 a call."""
-    return np.array([1 / peak] * 6 + [1 / memory] * 3 + [0.01, 0.1])
+    return np.array([1 / peak] * 7 + [1 / memory] * 3 + [0.01, 0.1])
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(newline="") as file:
-        yield from csv.DictReader(file)
+@dataclass(frozen=True)
+class Folders:
+    """Where measurements lie: a file may be in any of the folders, or in none."""
+
+    paths: tuple[Path, ...]
+
+    def find(self, name: str) -> Path | None:
+        """The file, in the first folder that has it."""
+        return next((path / name for path in self.paths if (path / name).is_file()), None)
+
+    def rows(self, name: str) -> Iterator[dict[str, str]]:
+        """Rows of a CSV file; none where it is missing, which is said."""
+        path = self.find(name)
+        if path is None:
+            print(f"not at hand: {name}", file=sys.stderr)
+            return
+        with path.open(newline="") as file:
+            yield from csv.DictReader(file)
 
 
 # -- CPUs ------------------------------------------------------------------------------------------------------------
 
-# SoC: GMAC/s of one large core at fp32 (clock x lanes x pipes), memory GB/s by one thread and by all, int8 over fp32.
-SOCS: dict[str, tuple[float, float, float, float]] = {
-    "bcm2837": (1.4 * 4, 1.5, 2.0, 2.0),
-    "bcm2711": (1.8 * 4, 3.0, 4.0, 2.0),
-    "bcm2712": (2.4 * 8, 8.0, 10.0, 4.0),
-    "sd821": (2.15 * 4, 8.0, 12.0, 2.0),
-    "sd835": (2.35 * 4, 8.0, 14.0, 2.0),
-    "sd845": (2.8 * 4, 10.0, 15.0, 2.0),
-    "sd670": (2.0 * 4, 8.0, 10.0, 2.0),
-    "sd855": (2.525 * 8, 12.0, 17.0, 4.0),
-    "rk3399": (1.8 * 4, 3.0, 4.0, 2.0),
-    "kirin970": (2.36 * 4, 8.0, 14.0, 2.0),
-    "sd855-prime": (2.84 * 8, 12.0, 17.0, 4.0),
-    "tensor-g2": (128.8 / 4, 18.0, 25.0, 4.0),
-    "x86": (48.0, 10.0, 10.0, 2.0),
+
+@dataclass(frozen=True)
+class Core:
+    """One core of a SoC: what kind it is, and its peaks.
+
+    Attributes:
+        gmacs: 1e9 multiply-accumulates a second in fp32: clock x lanes x pipes.
+        memory: GB/s of one thread.
+        int8: how much faster products of int8 are: 4 with dot-product instructions, 2 without.
+        half: it computes in fp16.
+    """
+
+    kind: str
+    gmacs: float
+    memory: float
+    int8: float = 2.0
+    half: bool = False
+
+
+CORES: dict[str, Core] = {
+    "bcm2837": Core("a53", 1.4 * 4, 1.5),
+    "bcm2711": Core("a72", 1.8 * 4, 3.0),
+    "bcm2712": Core("a76", 2.4 * 8, 8.0, 4.0, half=True),
+    "sd821": Core("kryo", 2.15 * 4, 8.0),
+    "sd835": Core("a73", 2.35 * 4, 8.0),
+    "sd845": Core("a75", 2.8 * 4, 10.0),
+    "sd670": Core("a75", 2.0 * 4, 8.0),
+    "sd855": Core("a76", 2.525 * 8, 12.0, 4.0, half=True),  # the mean of its four large cores
+    "sd855-prime": Core("a76", 2.84 * 8, 12.0, 4.0, half=True),
+    "sd855-gold": Core("a76", 2.42 * 8, 12.0, 4.0, half=True),
+    "sd855-silver": Core("a55", 1.8 * 4, 3.0, 4.0),
+    "exynos9820": Core("m4", 2.73 * 8, 12.0, 4.0),
+    "exynos9820-mid": Core("a75", 2.31 * 4, 8.0, 4.0),
+    "exynos9820-small": Core("a55", 1.95 * 4, 3.0, 4.0),
+    "mt6765": Core("a53", 2.3 * 4, 2.0),
+    "mt6765-small": Core("a53", 1.8 * 4, 2.0),
+    "kirin960": Core("a73", 2.362 * 4, 8.0),
+    "kirin970": Core("a73", 2.36 * 4, 8.0),
+    "xavier-cpu": Core("carmel", 2.27 * 8, 15.0),
+    "rk3399": Core("a72", 1.8 * 4, 3.0),
+    "tensor-g2": Core("x1", 128.8 / 4, 18.0, 4.0),
+    "x86": Core("x86", 96.0, 12.0),
+    "n100": Core("x86", 3.4 * 8, 10.0),
 }
 
 
+def rewritten(lowering: Lowering, precision: str) -> Lowering:
+    """What is built for XNNPACK is rewritten for it; what was published was not."""
+    return replace(lowering, depthwise_taps=25, hard_swish=2 if precision == "int8" else 1)
+
+
 def cpu(data: Data, soc: str, backend: str, precision: str, threads: int, *, label: str = "") -> str:
-    """Declare a CPU setting."""
-    core, single, shared, int8 = SOCS[soc]
-    half = precision == "fp16" and soc in ("bcm2712", "sd855", "sd855-prime")  # ncnn's fp16 arithmetic
-    peak = core * threads * (int8 if precision == "int8" else 2.0 if half else 1.0)
+    """Declare a CPU setting; `backend` is a stack, and perhaps its version behind an @."""
+    core = CORES[soc]
+    half = precision == "fp16" and core.half  # ncnn's fp16 arithmetic
+    dense = core.gmacs * (core.int8 if precision == "int8" else 2.0 if half else 1.0)
+    lanes = core.gmacs * (2.0 if precision == "int8" or half else 1.0)
     lowering = Lowering(2, 2) if half else CPU_LOWERING[precision]
-    if backend == "xnnpack":  # what is built for it is rewritten for it; MobileNet V1 and V2 stay as they are
-        lowering = replace(lowering, depthwise_taps=25, hard_swish=2 if precision == "int8" else 1)
+    stack = backend.partition("@")[0]
+    if stack == "xnnpack":
+        lowering = rewritten(lowering, precision)
     name = f"{soc}/{backend}/{precision}/{threads}{label}"
-    base = cpu_base(peak, core, single if threads == 1 else shared)
-    return data.add(Setting(name, soc.removesuffix("-prime"), backend, backend, precision, base), lowering)
+    base = cpu_base(dense, lanes, core.gmacs, core.memory)
+    device = soc.removesuffix("-prime")
+    kernels = backend if backend in _OWN_INT8 else stack
+    return data.add(Setting(name, device, stack, backend, precision, base, threads, core.kind, kernels), lowering)
 
 
 def _standard(name: str) -> tuple[str, tuple[Operator, ...]] | None:
@@ -109,7 +171,7 @@ def _standard(name: str) -> tuple[str, tuple[Operator, ...]] | None:
     return None
 
 
-_PHONES = {  # device and back end of standard_nets.csv -> SoC, back end here, threads -> label
+_PHONES = {  # device and back end of standard_nets.csv -> SoC, back end here
     ("Pixel 3", "tflite-cpu"): ("sd845", "tflite"),
     ("Pixel 4", "tflite-cpu"): ("sd855", "tflite"),
     ("Pixel 1", "tflite-cpu"): ("sd821", "tflite"),
@@ -124,31 +186,77 @@ _PHONES = {  # device and back end of standard_nets.csv -> SoC, back end here, t
     ("Huawei P20 Pro", "tvm-autotvm"): ("kirin970", "autotvm"),
     ("RPi 3B", "tvm-autotvm"): ("bcm2837", "autotvm"),
 }
+_VERSIONS = {"hosted_models": "@2019", "benchmarks.md": "@2020", "research/slim": "@2018"}  # by source
 
 
-def standard_cpu(data: Data, folder: Path) -> None:
+def standard_cpu(data: Data, folder: Folders) -> None:
     """Whole networks on phones and boards: TFLite's own kernels, XNNPACK, AutoTVM."""
-    for row in _rows(folder / "standard_nets.csv"):
+    for row in folder.rows("standard_nets.csv"):
         place, network = _PHONES.get((row["device"], row["backend"])), _standard(row["net"])
         if place is None or network is None:
             continue
         soc, backend = place
+        if backend == "tflite":
+            backend += next(version for key, version in _VERSIONS.items() if key in row["source"])
         threads = int(row["threads"]) if row["threads"].isdigit() else 2 if soc == "rk3399" else 4
         label = "/arm32" if "32-bit" in row["device"] else ""
         setting = cpu(data, soc, backend, row["dtype"], threads, label=label)
         data.observe(setting, *network, float(row["latency_ms"]))
-    for row in _rows(folder / "raspberry_pi_4_mlperf_v1.0.csv"):
+    for row in folder.rows("raspberry_pi_4_mlperf_v1.0.csv"):
         precision = "fp32" if "non-quantized" in row["model"] else "int8"
         network = _standard(row["model"])
         assert network is not None, row["model"]
-        data.observe(cpu(data, "bcm2711", "tflite", precision, 4), *network, float(row["p50_ms"]))
+        data.observe(cpu(data, "bcm2711", "tflite@2.4.1", precision, 4), *network, float(row["p50_ms"]))
 
 
-def ncnn(data: Data, folder: Path) -> None:
+_CLUSTERS = {
+    ("Google Pixel 4", "1large"): "sd855-prime",
+    ("Google Pixel 4", "large1med"): "sd855",
+    ("Google Pixel 4", "med"): "sd855-gold",
+    ("Google Pixel 4", "small"): "sd855-silver",
+    ("Samsung Galaxy S10", "large"): "exynos9820",
+    ("Samsung Galaxy S10", "large2med"): "exynos9820",
+    ("Samsung Galaxy S10", "med"): "exynos9820-mid",
+    ("Samsung Galaxy S10", "small"): "exynos9820-small",
+    ("Samsung Galaxy A03s", "large"): "mt6765",
+    ("Samsung Galaxy A03s", "small"): "mt6765-small",
+}
+
+
+PHONES = "xnnpack@2.10"  # the delegate is not stated; in cross-validation XNNPACK and these phones explain each other
+_OWN_INT8 = (PHONES,)  # back ends whose int8 kernels are of another generation than their stack's
+_NOISY = 0.15  # standard deviation over mean
+
+
+def phones(data: Data, folder: Folders) -> None:
+    """77 networks on each cluster of three phones, TFLite 2.10; not the runs that vary by more than 15 %."""
+    known = phone_networks.networks()
+    for row in folder.rows("phones_tflite_2_10.csv"):
+        if float(row["std_ms"]) > _NOISY * float(row["latency_ms"]):
+            continue
+        cluster = row["core"].lstrip("0123456789")
+        soc = _CLUSTERS.get((row["device"], row["core"])) or _CLUSTERS[row["device"], cluster]
+        label = "/mixed" if cluster == "large2med" else ""
+        setting = cpu(data, soc, PHONES, row["dtype"], int(row["threads"]), label=label)
+        name = row["net"]
+        data.observe(setting, f"{phone_networks.family_of(name)}:{name}", known[name], float(row["latency_ms"]))
+
+
+def boards(data: Data, folder: Folders) -> None:
+    """EfficientDet-Lite on Raspberry Pi 4 and 5 and an N100, TFLite 2.18 with XNNPACK."""
+    socs = {"Raspberry Pi 4": "bcm2711", "Raspberry Pi 5": "bcm2712", "CHUWI LarkBox X": "n100"}
+    for row in folder.rows("raspberry_pi_tflite_2_18.csv"):
+        soc = next(value for key, value in socs.items() if row["device"].startswith(key))
+        network = nets.efficientdet_lite(row["net"].removeprefix("efficientdet_lite"))
+        setting = cpu(data, soc, "xnnpack", row["dtype"], int(row["threads"]))
+        data.observe(setting, f"efficientdet:{row['net']}", network, float(row["latency_ms"]))
+
+
+def ncnn(data: Data, folder: Folders) -> None:
     """CPUs under ncnn: another runtime, used only for how devices compare."""
     places = {"Raspberry Pi 4": "bcm2711", "Raspberry Pi 5 Broadcom BCM2712,": "bcm2712", "Qualcomm SM8150": "sd855"}
     names = {"mobilenet": "mobilenet_v1_1.0_224", "mobilenet_v2": "mobilenet_v2_1.0_224", "squeezenet": "squeezenet1_1"}
-    for row in _rows(folder / "ncnn.csv"):
+    for row in folder.rows("ncnn.csv"):
         soc = next((value for key, value in places.items() if row["device"].startswith(key)), None)
         plain = row["net"].removesuffix("_int8")
         network = _standard(names.get(plain, plain))
@@ -159,13 +267,13 @@ def ncnn(data: Data, folder: Path) -> None:
         data.observe(cpu(data, core, "ncnn", precision, int(row["threads"])), *network, float(row["min_ms"]))
 
 
-def block_tables(data: Data, folder: Path) -> None:
+def block_tables(data: Data, folder: Folders) -> None:
     """Blocks timed one by one: Note10 (the SoC of the Pixel 4) and Pixel 1, by TFLite on one core."""
     note10, pixel1 = (
-        cpu(data, "sd855-prime", "tflite", "fp32", 1),
-        cpu(data, "sd821", "tflite", "fp32", 1, label="/table"),
+        cpu(data, "sd855-prime", "tflite@2021", "fp32", 1),
+        cpu(data, "sd821", "tflite@2021", "fp32", 1, label="/table"),
     )
-    for row in _rows(folder / "lut_ofa_note10_pixel1.csv"):
+    for row in folder.rows("lut_ofa_note10_pixel1.csv"):
         first = "Note10" in row["device"]
         if first and row["resolution"] not in ("160", "192", "224"):
             continue
@@ -192,11 +300,12 @@ def _table_entry(row: dict[str, str], *, middle_given: bool) -> tuple[Operator, 
     return net.done()
 
 
-def cells(data: Data, folder: Path) -> None:
+def cells(data: Data, folder: Folders) -> None:
     """FBNet blocks and NAS-Bench-201 networks on 32x32 images: small maps, where dispatch weighs."""
-    table = json.loads((folder / "hwnasbench.json").read_text())["devices"]
-    for device, soc in (("raspi4", "bcm2711"), ("pixel3", "sd845")):
-        setting = cpu(data, soc, "tflite", "fp32", 1, label="/hwnasbench")
+    path = folder.find("hwnasbench.json")
+    table = json.loads(path.read_text())["devices"] if path else {}
+    for device, soc in (("raspi4", "bcm2711"), ("pixel3", "sd845")) if path else ():
+        setting = cpu(data, soc, "tflite@2021", "fp32", 1, label="/hwnasbench")
         for name, ms in table[device]["rel_to_skip"].items():
             found = re.fullmatch(r"ConvBlock_H(\d+)_Cin(\d+)_Cout\2_s1_k(\d)_e(\d)", name)
             if found:  # only where the skip is the identity are entries absolute
@@ -204,15 +313,15 @@ def cells(data: Data, folder: Path) -> None:
                 net = nets.Builder(channels, size).conv(channels * expand).depthwise(kernel).conv(channels).add()
                 data.observe(setting, f"fbnet_blocks:{name}", net.done(), ms, whole=False)
     columns = {
-        "raspi4_ms": cpu(data, "bcm2711", "tflite", "fp32", 1, label="/hwnasbench"),
-        "pixel3_ms": cpu(data, "sd845", "tflite", "fp32", 1, label="/hwnasbench"),
-        "cortexA76_tflite_ms": cpu(data, "sd855-prime", "tflite", "fp32", 1, label="/nnmeter"),
+        "raspi4_ms": cpu(data, "bcm2711", "tflite@2021", "fp32", 1, label="/hwnasbench"),
+        "pixel3_ms": cpu(data, "sd845", "tflite@2021", "fp32", 1, label="/hwnasbench"),
+        "cortexA76_tflite_ms": cpu(data, "sd855-prime", "tflite@2021", "fp32", 1, label="/nnmeter"),
     }
     _nasbench(data, folder, columns)
 
 
-def _nasbench(data: Data, folder: Path, columns: dict[str, str]) -> None:
-    complete = [row for row in _rows(folder / "nasbench201_device_latency.csv") if row["cortexA76_tflite_ms"]]
+def _nasbench(data: Data, folder: Folders, columns: dict[str, str]) -> None:
+    complete = [row for row in folder.rows("nasbench201_device_latency.csv") if row["cortexA76_tflite_ms"]]
     for row in complete[:: max(1, len(complete) // 60)]:
         network = nets.nasbench201(row["arch_str"])
         for column, setting in columns.items():
@@ -235,15 +344,16 @@ def gpu(data: Data, device: str, backend: str, precision: str) -> str:
     peak, memory = GPUS[device]
     base = gpu_base(peak * (2 if precision == "fp16" else 1), memory)
     return data.add(
-        Setting(f"{device}/{backend}/{precision}", device, backend, backend, precision, base), GPU_LOWERING[precision]
+        Setting(f"{device}/{backend}/{precision}", device, backend.partition("@")[0], backend, precision, base),
+        GPU_LOWERING[precision],
     )
 
 
-def jetsons(data: Data, folder: Path) -> None:
+def jetsons(data: Data, folder: Folders) -> None:
     """TensorRT and PyTorch, ncnn on Vulkan (for how devices compare), NAS-Bench-201 on a Nano."""
     devices = {"Jetson Nano": "nano", "Jetson AGX Xavier": "xavier", "Jetson TX2": "tx2"}
     backends = {"tensorrt(torch2trt)": "tensorrt", "pytorch-cuda": "pytorch", "tensorrt-2018": "tensorrt-2018"}
-    for row in _rows(folder / "standard_nets.csv"):
+    for row in folder.rows("standard_nets.csv"):
         network = _standard(row["net"])
         if row["device"] in devices and network is not None:
             setting = gpu(data, devices[row["device"]], backends[row["backend"]], row["dtype"])
@@ -256,7 +366,7 @@ def jetsons(data: Data, folder: Path) -> None:
         "NVIDIA Jetson TX2 NX": "tx2",
     }
     names = {"mobilenet": "mobilenet_v1_1.0_224", "mobilenet_v2": "mobilenet_v2_1.0_224", "squeezenet": "squeezenet1_1"}
-    for row in _rows(folder / "ncnn.csv"):
+    for row in folder.rows("ncnn.csv"):
         device = next((value for key, value in starts.items() if row["device"].startswith(key)), None)
         network = _standard(names.get(row["net"], row["net"]))
         if device and network and row["backend"] == "vulkan" and row["dtype"] != "int8" and row["threads"] == "1":

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from latency_data import PHONES
+
 SOURCES = {
     "hosted": "tensorflow/tensorflow tensorflow/lite/g3doc/guide/hosted_models.md @0406598a59",
     "benchmarks": "tensorflow/tensorflow tensorflow/lite/g3doc/performance/benchmarks.md @00f0938ae8",
@@ -13,15 +15,20 @@ SOURCES = {
     "proxyless": "ProxylessNAS mobile latency table, Pixel 1 (mit-han-lab)",
     "hwnasbench": "HayeonLee/HELP data/fbnet and data/nasbench201 (HW-NAS-Bench v1.0)",
     "nnmeter": "NAS-Bench-201 latencies on Cortex-A76, TFLite (nn-Meter)",
+    "phones": "qed-usc/mobile-ml-benchmark dataset/tflite_cnn_e2e.csv @c864a331be",
+    "boards": "NobuoTsukamoto/benchmarks tensorflow/lite/efficentdet/results @422e0a08db",
+    "tensorrt8": "NobuoTsukamoto/benchmarks tensorrt/jetson @422e0a08db",
     "ncnn": "Tencent/ncnn benchmark/README.md @a4d2ea1d44",
     "torch2trt": "NVIDIA-AI-IOT/torch2trt docs/benchmarks @4e820ae3",
     "tf2trt": "NVIDIA-AI-IOT/tf_to_trt_image_classification README.md @0aced03dc4",
     "eagle": "NAS-Bench-201 latencies on Jetson Nano (Eagle, BRP-NAS)",
 }
-_SHARED = ("xnnpack", "mlperf", "hosted", "benchmarks", "slim", "note10", "proxyless", "hwnasbench", "nnmeter")
-_GPU = ("torch2trt", "tf2trt", "eagle", "ncnn")
+_SHARED = ("phones", "boards", "xnnpack", "mlperf", "hosted", "benchmarks", "slim", "note10", "proxyless")
+_SHARED += ("hwnasbench", "nnmeter")
+_GPU = ("torch2trt", "tensorrt8", "tf2trt", "eagle", "ncnn")
 
 XNNPACK = "LiteRT 2 (XNNPACK), rewritten for it"
+MEASURED = "TensorFlow Lite 2.10 (as published)"
 OLD_PIXEL = "TensorFlow Lite 2020 (own kernels)"
 RUY = "TensorFlow Lite 2.4.1 (ruy)"
 RELAX = "TVM 0.27 (schedules of ofa-edge)"
@@ -62,14 +69,28 @@ class Entry:
     carried: Literal["", "tvm-cpu", "tvm-cuda", "ort-fp32", "ort-int8"] = ""
 
     @property
+    def near(self) -> bool:
+        """Whether another version of its runtime was measured on its device."""
+        return self.setting.split("/")[1] == PHONES and self.kind != "analytic"
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """Where the measurements were published."""
         return tuple(SOURCES[name] for name in self.source_names)
 
 
 def _cpu(
-    target: str, device: str, soc: str, *, threads: int, kind: Literal["published", "analytic"], words: str
+    target: str,
+    device: str,
+    soc: str,
+    *,
+    threads: int,
+    kind: Literal["published", "analytic"],
+    words: str,
+    by_phones: bool = False,
 ) -> list[Entry]:
+    """A target's models: by XNNPACK of TFLite 2.18, or by what was measured on phones with TFLite 2.10."""
+    near = PHONES if by_phones else "xnnpack"
     checks: Literal["families", "devices"] = "families" if kind == "published" else "devices"
     sources = (*_SHARED, "ncnn")
 
@@ -80,21 +101,25 @@ def _cpu(
         return Entry(target, device, "tflite", version, precision, threads, how, setting, fitted_to, sources, checks)
 
     entries = [
-        entry("fp32", "xnnpack", XNNPACK, words + _STRUCTURE),
-        entry("fp16", "xnnpack", XNNPACK, words + _STRUCTURE + _HALF),
-        entry("dynamic", "xnnpack", XNNPACK, words + _STRUCTURE + _DYNAMIC),
-        entry("int8", "xnnpack", XNNPACK, words + _STRUCTURE),
+        entry("fp32", near, XNNPACK, words + _STRUCTURE),
+        entry("fp16", near, XNNPACK, words + _STRUCTURE + _HALF),
+        entry("dynamic", near, XNNPACK, words + _STRUCTURE + _DYNAMIC),
+        entry("int8", near, XNNPACK, words + _STRUCTURE),
     ]
     if target == "raspberry-pi-4":
         old = (
             "TFLite 2.4.1 with ruy, {}, threads not recorded (4 cores): {} MobileNet V1 and V2 networks (MLPerf v1.0)."
         )
-        entries.append(entry("fp32", "tflite", RUY, old.format("fp32", 38)))
-        entries.append(entry("int8", "tflite", RUY, old.format("int8", 37)))
+        entries.append(entry("fp32", "tflite@2.4.1", RUY, old.format("fp32", 38)))
+        entries.append(entry("int8", "tflite@2.4.1", RUY, old.format("int8", 37)))
+    if by_phones and kind == "published":
+        old = "TFLite 2.10 on this phone, {}, 77 networks on one to four threads of each kind of core." + _STRUCTURE
+        entries.append(entry("fp32", PHONES, MEASURED, old.format("fp32")))
+        entries.append(entry("int8", PHONES, MEASURED, old.format("int8")))
     if target == "pixel-4":
-        old = "TFLite's own kernels on a Pixel 4, {}, 4 threads on big cores: {}." + _STRUCTURE
-        entries.append(entry("fp32", "tflite", OLD_PIXEL, old.format("fp32", "MobileNetV1 and SqueezeNet")))
-        entries.append(entry("int8", "tflite", OLD_PIXEL, old.format("int8", "MobileNetV1")))
+        old = "TFLite's own kernels on a Pixel 4, {}, 4 threads on big cores (2020): {}." + _STRUCTURE
+        entries.append(entry("fp32", "tflite@2020", OLD_PIXEL, old.format("fp32", "MobileNetV1 and SqueezeNet")))
+        entries.append(entry("int8", "tflite@2020", OLD_PIXEL, old.format("int8", "MobileNetV1")))
     beside = (
         "No measurement of these schedules on this device exists. XNNPACK's estimate on as many threads times 0.8, "
         "within a factor of 1.5 either way: beside rewritten TFLite on one thread, OFA-MobileNetV3 subnets took "
@@ -102,7 +127,7 @@ def _cpu(
         "(benchmarks/tvm_cpu.py). Depthwise kernels of more than 25 taps cost what smaller ones do."
     )
     half = " fp16 sums need fewer instructions, but these are the coefficients of fp32 arithmetic."
-    setting = f"{soc}/xnnpack/fp32/{threads}"
+    setting = f"{soc}/{near}/fp32/{threads}"
     for precision, fitted_to in (("fp32", beside), ("fp16", beside + half)):
         if precision == "fp32" or target in HALF_TVM:
             entries.append(
@@ -152,6 +177,9 @@ def _ort(target: str, device: str, soc: str, threads: int, sources: tuple[str, .
     ]
 
 
+_ON_PHONES = (
+    " Carried over to LiteRT 2 as it is, within a factor of 1.1 either way. Depthwise kernels of 7x7 ran whole there."
+)
 CPU_ENTRIES: tuple[Entry, ...] = (
     *_cpu(
         "raspberry-pi-4",
@@ -159,17 +187,18 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         "bcm2711",
         threads=4,
         kind="published",
-        words="XNNPACK on this board, 4 threads, 64-bit: MobileNet V1 and V2 (2022), fp32 and int8; and, for how far "
-        "the board falls short of its peaks, TFLite 2.4.1 (75 networks) and ncnn.",
+        words="XNNPACK on this board, 64-bit, fp32 and int8: EfficientDet-Lite on 1 to 4 threads (TFLite 2.18; "
+        "detection post-processing is most likely in it), MobileNet V1 and V2 on 4 (2022); and, for how far the board "
+        "falls short of its peaks, TFLite 2.4.1 (75 networks) and ncnn.",
     ),
     *_cpu(
         "raspberry-pi-5",
         "Raspberry Pi 5",
         "bcm2712",
         threads=4,
-        kind="analytic",
-        words="No TFLite figures for this board exist. XNNPACK elsewhere, carried over by the hardware's peaks and by "
-        "how ncnn compares this board with the Raspberry Pi 4.",
+        kind="published",
+        words="XNNPACK on this board: EfficientDet-Lite on 1 to 4 threads, fp32 and int8 (TFLite 2.18), detection "
+        "post-processing most likely included; and how ncnn compares this board with the Raspberry Pi 4.",
     ),
     *_cpu(
         "pixel-4",
@@ -177,9 +206,28 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         "sd855",
         threads=4,
         kind="published",
-        words="TFLite's own kernels on a Pixel 4, 4 threads on big cores (2020): MobileNetV1 and SqueezeNet fp32, "
-        "MobileNetV1 int8; the same SoC in a Galaxy Note10, one thread (288 blocks of OFA-MobileNetV3). Carried over "
-        "to XNNPACK by how far the phone falls short of its peaks, and by XNNPACK on other devices.",
+        by_phones=True,
+        words="TFLite 2.10 on a Pixel 4: 77 networks, fp32 and int8, on one to three of its large cores, four threads "
+        "by how those scale; TFLite of 2020 on 4 threads (3 figures)." + _ON_PHONES,
+    ),
+    *_cpu(
+        "galaxy-s10",
+        "Samsung Galaxy S10",
+        "exynos9820",
+        threads=2,
+        kind="published",
+        by_phones=True,
+        words="TFLite 2.10 on a Galaxy S10 (Exynos 9820): 77 networks, fp32 and int8, on its two large cores."
+        + _ON_PHONES,
+    ),
+    *_cpu(
+        "galaxy-a03s",
+        "Samsung Galaxy A03s",
+        "mt6765",
+        threads=4,
+        kind="published",
+        by_phones=True,
+        words="TFLite 2.10 on a Galaxy A03s: 77 networks, fp32 and int8, on its four faster cores." + _ON_PHONES,
     ),
     *_cpu(
         "pixel-7",
@@ -187,7 +235,9 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         "tensor-g2",
         threads=4,
         kind="analytic",
-        words="No public figures for this device exist. XNNPACK elsewhere, carried over by the hardware's peaks.",
+        by_phones=True,
+        words="No public figures for this device exist. TFLite 2.10 on three other phones, carried over by the "
+        "hardware's peaks.",
     ),
     *_cpu(
         "host",
@@ -195,7 +245,8 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         "x86",
         threads=1,
         kind="analytic",
-        words="Nothing was measured here. XNNPACK on Arm CPUs, carried over by an assumed core of 48 GMAC/s.",
+        words="Nothing was measured here. XNNPACK on an Intel N100 and on Arm CPUs, carried over by an assumed core of "
+        "96 GMAC/s, within a factor of 1.5 either way more.",
     ),
 )
 

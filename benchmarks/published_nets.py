@@ -4,6 +4,7 @@ Each function returns the operators of one inference, batch 1, BN folded, activa
 follow the papers and the reference implementations named in the docstrings. Padding is "same" throughout.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 from ofa_edge.cost import Operator, OperatorKind
@@ -256,3 +257,65 @@ def _cell(net: Builder, nodes: Sequence[Sequence[Sequence[str]]]) -> None:
             inputs += operation != "none"
         for _ in range(inputs - 1):
             net.add()
+
+
+# EfficientNet-Lite (tensorflow/tpu models/official/efficientnet/lite): expand, out, repeats, kernel, stride.
+_LITE = ((1, 16, 1, 3, 1), (6, 24, 2, 3, 2), (6, 40, 2, 5, 2), (6, 80, 3, 3, 2), (6, 112, 3, 5, 1))
+_LITE += ((6, 192, 4, 5, 2), (6, 320, 1, 3, 1))
+# EfficientDet-Lite (google/automl efficientdet/hparams_config.py): width and depth of the backbone, input, channels and
+# repeats of the feature pyramid, repeats of the heads, anchors a place.
+_DETECTORS = {
+    "0": (1.0, 1.0, 320, 64, 3, 3),
+    "1": (1.0, 1.1, 384, 88, 4, 3),
+    "2": (1.1, 1.2, 448, 112, 5, 3),
+    "3": (1.2, 1.4, 512, 160, 6, 4),
+    "3x": (1.2, 1.4, 640, 200, 6, 4),
+    "4": (1.4, 1.8, 640, 224, 7, 4),
+}
+
+
+def efficientdet_lite(version: str) -> Network:
+    """EfficientDet-Lite0 to -Lite4 of COCO (arXiv 1911.09070; google/automl): backbone, BiFPN by sums, both heads."""
+    width, depth, size, channels, cells, deep = _DETECTORS[version]
+    net = Builder(3, size).conv(32, 3, 2)
+    maps: list[tuple[int, int]] = []  # channels and size
+    for index, (expand, out, repeats, kernel, stride) in enumerate(_LITE):
+        ends = index in (0, len(_LITE) - 1)
+        if stride == 2:
+            maps.append((net.channels, net.size))
+        for block in range(repeats if ends else math.ceil(depth * repeats)):
+            net.inverted(net.channels * expand, make_divisible(out * width), kernel, stride if block == 0 else 1)
+    maps = [*maps[2:], (net.channels, net.size)]
+    _pyramid(net, maps, channels, cells)
+    sizes = [maps[0][1]]
+    for _ in range(4):
+        sizes.append(output_size(sizes[-1], 2))
+    for out in (90 * 9, 4 * 9):
+        for side in sizes:
+            net.channels, net.size = channels, side
+            for _ in range(deep):
+                net.depthwise(3).conv(channels)
+            net.depthwise(3).conv(out)
+    return net.done()
+
+
+def _pyramid(net: Builder, maps: Sequence[tuple[int, int]], channels: int, cells: int) -> None:
+    """BiFPN: inputs of three sizes, two more by pooling; each cell goes down and up once, summing two or three maps."""
+    sides = [side for _, side in maps]
+    for source, side in (*maps, *maps[1:]):  # the second and third input of the first cell are projected twice
+        net.channels, net.size = source, side
+        net.conv(channels)
+    net.channels, net.size = maps[-1]
+    net.conv(channels).pool().pool()
+    sides += [output_size(sides[-1], 2), output_size(output_size(sides[-1], 2), 2)]
+    for _ in range(cells):
+        for level in (3, 2, 1, 0):  # down: the smaller map resized, added
+            net.channels, net.size = channels, sides[level]
+            net.add().depthwise(3).conv(channels)
+        for level in (1, 2, 3, 4):  # up: the larger map pooled, added, and the input once more
+            net.channels, net.size = channels, sides[level - 1]
+            net.pool()
+            net.add()
+            if level < 4:
+                net.add()
+            net.depthwise(3).conv(channels)

@@ -1,6 +1,6 @@
 """Training steps of the supernet beside the reference's: the largest net, and four subnets with summed gradients.
 
-    python benchmarks/train_step.py [--device cuda] [--json]
+    python benchmarks/train_step.py [--on cuda] [--json]
 
 Both train OFA-MobileNetV3 from the same weights on the same batches and subnets, one thread, in turn in one process;
 the figure is the ratio of the medians. Needs the reference package: pip install --no-deps ofa==0.1.0.post202307202001
@@ -106,15 +106,15 @@ def compare(width: float, pixels: int, batch: int, device: str) -> list[dict[str
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--on", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [row for setting in SETTINGS for row in compare(*setting, options.device)]
+    rows = [row for setting in SETTINGS for row in compare(*setting, options.on)]
     if options.json:
         print(json.dumps(rows, indent=2))
         return
-    print(f"against ofa {RELEASE}, {options.device}, one thread, {ROUNDS} rounds in turn\n")
+    print(f"against ofa {RELEASE}, {options.on}, one thread, {ROUNDS} rounds in turn\n")
     print("| width | pixels | batch | step | images/s | reference | ratio | range |\n|---|---|---|---|---|---|---|---|")
     for row in rows:
         low, high = row["ratio_range"]

@@ -3,6 +3,10 @@
     python benchmarks/transfer_tried.py teacher --folder runs/transfer     # a classifier of the four classes
     python benchmarks/transfer.py run --folder runs/transfer --images 20 --way small --way netaug ...
 
+    head           `quick` without a step: the head in closed form alone
+    with_labels    `quick`, and all subnets of a step learn the labels too
+    faster         `quick` at 2.5 times its rate
+    no_largest     `quick` with the smallest and two random subnets in a step, from the labels
     small          the smallest probe alone, by the phases of a move, from the labels
     netaug         likewise, and in each step a random subnet, which contains it, learns the labels too (NetAug,
                    arXiv 2110.08890: a tiny net is trained as a part of larger ones); subnets = ["smallest", "random"]
@@ -19,6 +23,7 @@ The teacher is a small ResNet trained on 1,000 images of each of the four classe
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +42,14 @@ from ofa_edge.training.teacher import Teacher
 from ofa_edge.workflows.teacher import given_teacher, read_teacher
 
 ALONE = ("small", "netaug", "taught", "taught_stored", "taught_warm")
-WAYS = (*ALONE, "aware", "moved_taught")
+_CHANGED: dict[str, dict[str, Any]] = {
+    "head": {},
+    "with_labels": {"labels": True},
+    "faster": {"lr": 0.1},
+    "no_largest": {"subnets": ("smallest", "random", "random"), "distill": "none"},
+}
+QUICK = ("quick", *_CHANGED)
+WAYS = (*_CHANGED, *ALONE, "aware", "moved_taught")
 SMALL = "k3 e3 d2"
 _TEACHER = {"taught_stored": {"views": "stored"}, "taught_warm": {"temperature": 4.0}}  # others: each view, as it is
 _POOL, _LEVELS, _SIZE, _EPOCHS, _BATCH = 4096, 8, 24, 24, 64
@@ -45,6 +57,9 @@ _POOL, _LEVELS, _SIZE, _EPOCHS, _BATCH = 4096, 8, 24, 24, 64
 
 def prepared(way: str, recipe: Recipe, data: Dataset, folder: Path) -> tuple[Recipe, StepFunction, Teacher | None]:
     """A way's recipe, its step and its teacher."""
+    if way in _CHANGED:
+        phases = tuple(changed(phase, **_CHANGED[way]) for phase in recipe.phases)
+        return changed(recipe, phases=phases), recipe_step, None
     space = recipe.make_space(len(data.class_names))
     if way == "aware":
         return recipe, complexity_aware(space, recipe.seed), None

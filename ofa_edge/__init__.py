@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # what they and editors see; at run time the table below says
     from ofa_edge import cost as cost
     from ofa_edge.api.build import build as build
     from ofa_edge.api.build import inspect as inspect
+    from ofa_edge.api.build import run as run
     from ofa_edge.api.build import verify_build as verify_build
     from ofa_edge.api.networks import calibrate as calibrate
     from ofa_edge.api.networks import evaluate as evaluate
@@ -71,7 +72,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
-    "ofa_edge.api.build": ("build", "inspect", "verify_build"),
+    "ofa_edge.api.build": ("build", "inspect", "run", "verify_build"),
     "ofa_edge.api.networks": ("calibrate", "evaluate", "extract", "from_net_config", "sample", "to_net_config"),
     "ofa_edge.api.predict": ("Prediction", "predict"),
     "ofa_edge.api.predictor": ("fit_predictor",),
@@ -164,6 +165,7 @@ __all__ = [
     "load_target",
     "open_supernet",
     "predict",
+    "run",
     "sample",
     "search_fleet",
     "search_front",

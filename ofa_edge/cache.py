@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge import __version__
-from ofa_edge.errors import OutputError
+from ofa_edge.errors import OfaEdgeError, OutputError
 from ofa_edge.files import (
     canonical_json,
     fsync_folder,
@@ -34,7 +34,7 @@ from ofa_edge.files import (
     sha256_bytes,
     sha256_file,
 )
-from ofa_edge.system import DENIED, FULL
+from ofa_edge.system import DENIED, FULL, disk_error
 
 INDEX = "index.json"
 SCHEMA = 1
@@ -342,4 +342,4 @@ def _disk_cause(error: BaseException, root: Path) -> OSError | None:
         if isinstance(cause, OSError) and cause.errno in DENIED and str(cause.filename).startswith(str(root)):
             return cause
         cause = cause.__cause__
-    return None
+    return None if isinstance(error, OfaEdgeError) else disk_error(str(error))  # of a library not written in Python

@@ -3,6 +3,8 @@
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import MappingProxyType
 
 from ofa_edge.errors import ToolMissingError
@@ -23,6 +25,7 @@ EXTRAS: Mapping[str, Extra] = MappingProxyType(
         "tflite": Extra(("tensorflow",), "making TFLite artifacts"),
         "tvm": Extra(("tvm",), "making TVM artifacts"),
         "cuda": Extra(("nvidia.cuda_nvrtc", "nvidia.cuda_runtime", "nvidia.cuda_cccl"), "kernels for Jetsons"),
+        "ethos-u": Extra(("ethosu.vela",), "making artifacts for Arm Ethos-U accelerators"),
         "plot": Extra(("resvg_py",), "pictures as PNG"),
     }
 )
@@ -35,10 +38,20 @@ def install_line(extra: str) -> str:
 
 def installed(module: str) -> bool:
     """Whether a module can be found, its parents too."""
+    return _spec(module) is not None
+
+
+def package_folders(package: str) -> list[Path]:
+    """Folders of a Python package; none where it is not installed."""
+    spec = _spec(package)
+    return [] if spec is None else [Path(folder) for folder in spec.submodule_search_locations or ()]
+
+
+def _spec(module: str) -> ModuleSpec | None:
     try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
+        return importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # a parent
+        return None
 
 
 def require(extra: str, use: str, instead: str | None = None) -> None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 SNR_LIMIT_DB = 999.0
 """Stands for infinity: JSON has none."""
 
+_SUM = 1e-3  # probabilities add up to 1 within this
+
 
 def power(values: NDArray[np.floating]) -> float:
     """The sum of squares, in float64."""
@@ -62,6 +64,15 @@ METRIC_NAMES: dict[Metric, str] = {"top1": "top-1", "balanced": "balanced accura
 def argmax(logits: NDArray[np.floating]) -> NDArray[np.int64]:
     """Place of the largest logit of each row; -1 where the row has a NaN, which agrees with nothing."""
     return np.where(np.isnan(logits).any(axis=1), -1, logits.argmax(axis=1)).astype(np.int64)
+
+
+def probabilities(row: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of the classes, from the logits of an image; a network that ends in a softmax gives them itself."""
+    values = row.astype(np.float64)
+    if values.min() >= 0 and abs(values.sum() - 1) < _SUM:
+        return values
+    powers = np.exp(values - values.max())
+    return np.asarray(powers / powers.sum())
 
 
 def mad(values: NDArray[np.float64]) -> float:

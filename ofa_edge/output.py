@@ -83,7 +83,7 @@ def reserved(out: Path) -> Iterator[None]:
             stack.enter_context(lock)
             stack.callback(Path(lock.lock_file).unlink, missing_ok=True)  # while held: none of them stay behind
         except Timeout as error:
-            why = "another build writes there; of two that end in one folder only the last would be seen"
+            why = "another command writes there; of two that end in one place only the last would be seen"
             raise OutputError(f"in use: {out}", why, "wait until it has ended, or choose another folder") from error
         except OSError:  # nowhere to keep a lock: the files are moved in under one all the same
             pass

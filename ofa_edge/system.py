@@ -1,11 +1,17 @@
 """What the operating system refused, told by its error number in one place."""
 
 import errno
+import os
 from pathlib import Path
 
-from ofa_edge.errors import OutputError
+from ofa_edge.errors import OfaEdgeError, OutputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_WORDS = {  # as the system says them in every program
+    errno.ENOSPC: "No space left on device",
+    errno.EDQUOT: "Disk quota exceeded",
+    errno.EFBIG: "File too large",
+}
 DENIED = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 _WORDS = {  # what happened, what to try
@@ -47,8 +53,17 @@ def system_error(error: OSError, where: object = None, *, hint: str = "") -> Out
     return OutputError(f"{what}{name}", why if place is None else f"{place}: {why}", hint or own_hint)
 
 
+def disk_error(said: str) -> OSError | None:
+    """The error of a full disk that a program's or a library's words tell of, where they are all that is left of it."""
+    number = next((number for number, words in _FULL_WORDS.items() if words in said), None)
+    return None if number is None else OSError(number, os.strerror(number))
+
+
 def refused(error: BaseException) -> OutputError | None:
     """The same for any error; None where it was not the system that refused."""
     if isinstance(error, MemoryError):
         return system_error(OSError(errno.ENOMEM, str(error) or "an allocation was refused"))
-    return system_error(error) if isinstance(error, OSError) and error.errno in _WORDS else None
+    if isinstance(error, OSError):
+        return system_error(error) if error.errno in _WORDS else None
+    full = None if isinstance(error, OfaEdgeError) else disk_error(str(error))  # of a library not written in Python
+    return None if full is None else system_error(full)

@@ -10,7 +10,7 @@ from ofa_edge.names import PlainName, RelativePath
 from ofa_edge.schema import Strict
 from ofa_edge.vocabulary import Precision, numbers
 
-Architecture = Literal["aarch64", "x86_64", "armv7l"]
+Architecture = Literal["aarch64", "x86_64", "armv7l", "armv8.1-m"]
 
 
 # What a figure of a device can be. Peaks decide which latencies are believed: an endless one would let any pass.
@@ -70,6 +70,17 @@ class PluginOptions(Strict):
     precisions: tuple[Precision, ...] | None = Field(default=None, min_length=1)  # default: those of [runtime]
     unsupported: dict[Precision, str] = Field(default_factory=dict)  # precision -> why not
     options: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Npu(Strict):
+    """An accelerator beside the CPU, as its own compiler is told of it."""
+
+    accelerator: str = Field(min_length=1)  # "ethos-u55-128": the number is MACs a cycle
+    config: str = Field(min_length=1)  # the compiler's configuration: a file beside the target's, or one of its own
+    system_config: str = Field(min_length=1)  # a section of it: clock and bandwidths
+    memory_mode: str = Field(min_length=1)  # likewise: what lies where
+    sram_bytes: Annotated[int, Field(ge=1, lt=1 << 40)]  # that a network may use
+    storage_bytes: Annotated[int, Field(ge=1, lt=1 << 50)] | None = None  # of flash or DRAM; None: not limited
 
 
 class Runtime(Strict):
@@ -170,6 +181,7 @@ class TargetFile(Strict):
     defaults: Defaults
     search: SearchLimits = Field(default_factory=SearchLimits)
     latency_model: LatencyModelFile
+    npu: Npu | None = None
     emulation: Emulation | None = None
     identity: Identity | None = None  # default: the CPU by its name
     sustained: Sustained | None = None

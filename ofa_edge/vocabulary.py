@@ -44,8 +44,14 @@ Suppression = Literal["outside", "inside"]
 
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
 OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")
-# `analytic`: the latency model was not measured on this target; `outside-key`: it holds for something else.
-Label = Literal["untrained", "emulated", "analytic", "outside-key"]
+# Where the numbers of a latency model come from. `measured`: on this hardware, by us. `published`: fitted to others'
+# measurements of it. `estimated`: by the hardware's own compiler, unconfirmed by hardware of ours. `analytic`: carried
+# over by hardware figures.
+ProvenanceKind = Literal["measured", "published", "estimated", "analytic"]
+# `estimated`, `analytic`: as above; `outside-key`: the latency model holds for something else.
+Label = Literal["untrained", "emulated", "estimated", "analytic", "outside-key"]
+UNMEASURED: tuple[Label, ...] = ("estimated", "analytic")
+"""Labels of builds whose predicted latency stands on no measurement of the target: kinds of provenance."""
 
 _MIXED = re.compile(r"w(8|16)a(8|16)")
 _BYTES = {"fp32": 4, "fp16": 2, "int8": 1, "int16": 2}
@@ -174,6 +180,13 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "other-pixels": "the calibration images have other pixel statistics than the training data",
         "all-delegated": "every operator runs on fast kernels",
         "undelegated-on-device": "the device's delegate left operators",
+        "all-on-npu": "the accelerator runs every operator",
+        "operators-on-cpu": "the accelerator's compiler left operators to the CPU",
+        "fits": "it needs no more memory than there is",
+        "does-not-fit": "it needs more memory than there is",
+        "bit-exact": "two sets of kernels give the same bits",
+        "not-bit-exact": "two sets of kernels give other bits",
+        "no-such-kernels": "the kernels to compare with are not installed",
         "within-budget": "measured on the target's own hardware, and fast enough",
         "over-budget": "measured on the target's own hardware, and too slow",
         "not-the-target": "measured on another machine than the target",

@@ -13,7 +13,7 @@ from png import blank_png
 from tiny_package import shared_package
 
 from ofa_edge.errors import ToolMissingError
-from ofa_edge.extras import EXTRAS, explained, require
+from ofa_edge.extras import EXTRAS, explained, installed, require
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 
@@ -66,6 +66,8 @@ def test_every_extra_brings_what_is_said():
     for name, extra in EXTRAS.items():
         named = {re.match(r"[\w-]+", line)[0].lower() for line in brought[name]}
         for module in extra.modules:
+            if not installed(module):
+                continue  # nothing says which package would bring it
             owners = {owner.lower().replace("_", "-") for owner in packages[module.partition(".")[0]]}
             assert named & owners, (name, module)
     whole = re.search(r"\[(.*)\]", brought["all"][0])[1].split(",")

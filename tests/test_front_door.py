@@ -24,8 +24,8 @@ build(target: str | Path | Target, *, supernet: str | Path | SupernetPackage = f
     None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]] = None, runtime: str | None = None, data:
     str | Path | None = None, device: str = auto, out: str | Path | None = None, constraints: Constraints | None = None,
     predictor: Literal[auto, use, macs] = auto, measure: int | None = None, refine: int = 0, tune: str = 0, tune_db:
-    bool = True, sustained: bool = False, outside_key: bool = False, max_drop: str | None = None, seed: int = 0,
-    on_stage: Callable[[str, bool, float | None], None] = <lambda>) -> Build
+    bool = True, sustained: bool = False, outside_key: bool = False, max_drop: str | None = None, photos:
+    bool = True, seed: int = 0, on_stage: Callable[[str, bool, float | None], None] = <lambda>) -> Build
 calibrate(net: StaticNet, package: SupernetPackage, images: Images | None = None) -> StaticNet
 evaluate(net: StaticNet, package: SupernetPackage, images: Images | None = None, *, metric: Literal[top1, balanced]
     = top1) -> float
@@ -49,7 +49,9 @@ load_target(name_or_path: str | Path) -> Target
 open_supernet(name_or_path: str | Path, *, untrained: bool = False) -> SupernetPackage
 predict(network: Subnet | str | Path, target: str | Path | Target, *, supernet: str | Path | SupernetPackage | Space
     = fashion-mnist, runtime: str | None = None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]]
-    = None, runtime_version: str | None = None, outside_key: bool = False) -> Prediction
+    = None, shape: str | None = None, runtime_version: str | None = None, outside_key: bool = False) -> Prediction
+run(build: Build | str | Path, photos: str | Path | Sequence[str | Path], *, device: str = local, top: int = 5) ->
+    Answers
 sample(space: Space, count: int, *, seed: int = 0, resolution: int | None = None) -> list[Subnet]
 search_fleet(budgets: Mapping[str, float], *, supernet: str | Path | SupernetPackage = fashion-mnist, untrained:
     bool = False, max_models: int | None = None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]]
@@ -62,13 +64,13 @@ search_front(target: str | Path | Target, *, supernet: str | Path | SupernetPack
     evaluations: int = 20000, seconds: float | None = None) -> SearchResult
 to_net_config(space: Space, subnet: Subnet) -> dict[str, Any]
 train(recipe: str | Path | Recipe | None = None, *, preset: str | Path | None = None, start: str | Path |
-    SupernetPackage | None = None, keep_classes: bool = False, resolutions: Sequence[int] | None = None, teacher: str |
-    Path | None = None, teacher_labels: str | Path | None = None, teacher_shape: str | None = None, teacher_mean:
-    tuple[float, ...] | None = None, teacher_std: tuple[float, ...] | None = None, data: str | Path | None = None, out:
-    str | Path | None = None, scale: float | None = None, seed: int | None = None, pairs: int | None = None, changes:
-    Mapping[str, Any] | None = None, step: Callable[[TrainingStep], Sequence[Tensor]] = recipe_step, on: str = cpu,
-    accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step: Callable[[Progress], None] =
-    _silent, on_stage: Callable[[str, int, int], None] = _silent) -> Trained
+    SupernetPackage | None = None, keep_classes: bool = False, resolutions: Sequence[int] | None = None, folds: int |
+    None = None, teacher: str | Path | None = None, teacher_labels: str | Path | None = None, teacher_shape: str | None
+    = None, teacher_mean: tuple[float, ...] | None = None, teacher_std: tuple[float, ...] | None = None, data: str |
+    Path | None = None, out: str | Path | None = None, scale: float | None = None, seed: int | None = None, pairs: int |
+    None = None, changes: Mapping[str, Any] | None = None, step: Callable[[TrainingStep], Sequence[Tensor]] =
+    recipe_step, on: str = cpu, accept_code: bool = False, on_epoch: Callable[[Progress], None] = _silent, on_step:
+    Callable[[Progress], None] = _silent, on_stage: Callable[[str, int, int], None] = _silent) -> Trained
 verify_build(build: Build | str | Path, device: str, *, data: str | Path | None = None, max_size: int | None = None,
     max_memory: int | None = None, release: bool = False) -> Verification
 """

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from ofa_edge.errors import DeviceRunError
 from ofa_edge.system import refused, system_error
 
 
@@ -40,3 +41,12 @@ def test_only_the_systems_refusals_are():
     assert "memory" in refused(MemoryError()).what
     assert refused(BrokenPipeError(errno.EPIPE, "x")) is None
     assert refused(ValueError("a fault of ours")) is None
+
+
+@pytest.mark.parametrize("words", ["I/O error: No space left on device (os error 28)", "File too large (os error 27)"])
+def test_a_full_disk_that_a_library_tells_in_words(words):
+    told = refused(RuntimeError(words))
+    assert told is not None
+    assert told.what.startswith(("disk full", "a file larger"))
+    assert refused(RuntimeError("something else")) is None
+    assert refused(DeviceRunError("disk full on pi", words, "free some space there")) is None

@@ -14,7 +14,11 @@ from ofa_edge.targets import (
     read_target,
 )
 
-SHIPPED = ["host", "jetson-nano", "jetson-orin-nano", "pixel-4", "pixel-7", "raspberry-pi-4", "raspberry-pi-5"]
+SHIPPED = [
+    *(f"ethos-{each}" for each in ("u55-128", "u55-256", "u65-256", "u85-256")),
+    *("galaxy-a03s", "galaxy-s10"),
+    *("host", "jetson-nano", "jetson-orin-nano", "pixel-4", "pixel-7", "raspberry-pi-4", "raspberry-pi-5"),
+]
 PI4 = (builtin_folder() / "raspberry-pi-4.toml").read_text()
 
 
@@ -259,6 +263,9 @@ def point(value: object) -> SimpleNamespace:
         ("pixel-4", "Pixel 4a", "kryo-4xx-gold", False),
         ("pixel-4", "Pixel 4", "cortex-a76", False),  # what its cores are built on is not what they say
         ("pixel-7", "Pixel 7", "cortex-x1", True),
+        ("galaxy-s10", "SM-G973F", "exynos-m4", True),
+        ("galaxy-s10", "SM-G973U", "kryo-4xx-gold", False),  # the Snapdragon's
+        ("galaxy-a03s", "SM-A037F", "cortex-a53", True),
         ("raspberry-pi-4", "Raspberry Pi 4 Model B Rev 1.4", "cortex-a72", True),
         ("raspberry-pi-4", "Some A72 board", "cortex-a72", False),
         ("raspberry-pi-5", "Raspberry Pi 5 Model B Rev 1.0", "cortex-a76", True),

@@ -1,4 +1,4 @@
-"""Builds: made, verified on a device, and model files inspected."""
+"""Builds: made, verified on a device, run on photos; and model files inspected."""
 
 import dataclasses
 import tempfile
@@ -20,6 +20,7 @@ from ofa_edge.workflows.build.base import BuildOptions, given_model
 from ofa_edge.workflows.build.constraints import Constraints
 from ofa_edge.workflows.build.run import plan_build, run_build
 from ofa_edge.workflows.build.stages import OnStage
+from ofa_edge.workflows.run_photos import Answers, run_photos
 from ofa_edge.workflows.verify import Limits, Verification
 from ofa_edge.workflows.verify import verify as verify_folder
 
@@ -56,6 +57,7 @@ def build(
     sustained: bool = False,
     outside_key: bool = False,
     max_drop: str | None = None,
+    photos: bool = True,
     seed: int = 0,
     on_stage: OnStage = lambda name, cached, seconds: None,
 ) -> Build:
@@ -96,6 +98,7 @@ def build(
         sustained: by the target's speed when it is warm.
         outside_key: where no latency model holds, take the nearest.
         max_drop: what int8 may lose: points of top-1 ("0.5") or "25dB"; the fewest layers that keep it so stay in fp32.
+        photos: whether the folder may hold some of the test images, in the report and in golden/.
         seed: of the search.
         on_stage: told when a stage starts (seconds: None) and ends: name, whether it was cached, seconds.
 
@@ -137,6 +140,7 @@ def build(
             sustained=sustained,
             outside_key=outside_key,
             max_drop=max_drop,
+            photos=photos,
             seed=seed,
         )
         plan = plan_build(options)
@@ -192,6 +196,27 @@ def verify_build(
     folder = build.folder if isinstance(build, Build) else Path(build)
     limits = Limits(max_size, max_memory)
     return verify_folder(folder, device, None if data is None else Path(data), limits, release)
+
+
+def run(
+    build: Build | str | Path, photos: str | Path | Sequence[str | Path], *, device: str = "local", top: int = 5
+) -> Answers:
+    """Run a built network on photos: for each photo, classes with probabilities, boxes, or shares of the picture.
+
+    Args:
+        build: or its folder.
+        photos: an image file, a folder of them, or several.
+        device: `local`, `emulated`, or a device of yours.
+        top: how many classes of each photo, or boxes in it.
+
+    Raises:
+        ConfigError: no build, one that takes no images, or one whose outputs have no meaning.
+        DataError: no photos, or one that cannot be read.
+        DeviceError: the device was lost, is taken, or its program failed.
+    """
+    folder = build.folder if isinstance(build, Build) else Path(build)
+    paths = [photos] if isinstance(photos, str | Path) else photos
+    return run_photos(folder, [Path(each) for each in paths], device, top)
 
 
 def inspect(

@@ -56,6 +56,7 @@ def train(
     start: str | Path | SupernetPackage | None = None,
     keep_classes: bool = False,
     resolutions: Sequence[int] | None = None,
+    folds: int | None = None,
     teacher: str | Path | None = None,
     teacher_labels: str | Path | None = None,
     teacher_shape: str | None = None,
@@ -84,6 +85,7 @@ def train(
         start: the supernet whose weights the run begins with, in place of random ones; the head is new.
         keep_classes: with `start`: classes of the same name keep their rows of the head.
         resolutions: with `start`: input sizes; the supernet's by default.
+        folds: with `start` and under 20 images in a class: parts of a cross-validation; the recipe's by default.
         teacher: a classifier of the same classes in an ONNX file, whose answers are learnt beside the labels.
         teacher_labels: a text file with a class a line, in the order of its outputs.
         teacher_shape: of its input where the file leaves sizes free, `1x3x224x224`.
@@ -108,7 +110,8 @@ def train(
     """
     check_device(on)
     asked = _teacher(teacher, teacher_labels, teacher_shape, teacher_mean, teacher_std)
-    given = {key: value for key, value in (("scale", scale), ("seed", seed)) if value is not None}
+    named = (("scale", scale), ("seed", seed), ("folds", folds))
+    given = {key: value for key, value in named if value is not None}
     measure = {} if pairs is None else {"measure": {"pairs": pairs}}
     overrides = {**(changes or {}), **given, **measure}
     package = None

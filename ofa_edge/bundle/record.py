@@ -15,7 +15,7 @@ from ofa_edge.files import pretty_json, read_regular
 from ofa_edge.names import RelativePath
 from ofa_edge.records.base import Count, Digest, Fraction, NotNegative, Positive, Record
 from ofa_edge.schema import explain
-from ofa_edge.vocabulary import Precision
+from ofa_edge.vocabulary import Precision, ProvenanceKind
 
 BUNDLE = "bundle.json"  # written last
 _LARGEST = 64_000_000  # bytes
@@ -38,7 +38,7 @@ class Predicted(Record):
     ms: Positive
     low90: NotNegative
     high90: Positive
-    provenance: Literal["measured", "published", "analytic"]
+    provenance: ProvenanceKind
 
 
 class Measured(Record):

@@ -17,6 +17,7 @@ from ofa_edge.cli.build import build_command
 from ofa_edge.cli.bundle import bundle_command
 from ofa_edge.cli.cache import cache_group
 from ofa_edge.cli.calibrate import calibrate_command
+from ofa_edge.cli.codesign import codesign_command
 from ofa_edge.cli.devices import devices_group, doctor_command
 from ofa_edge.cli.diff import diff_command
 from ofa_edge.cli.finetune import finetune_command
@@ -71,6 +72,7 @@ for command in (
     sustain_command,
     runner_kit_command,
     report_command,
+    codesign_command,
     diff_command,
     nightly_command,
     baseline_group,

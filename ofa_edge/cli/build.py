@@ -89,6 +89,12 @@ GATE_FAILED, NOT_PROVED = 1, 3
     metavar="POINTS|dB",
     help="What int8 may lose: 0.5 (points of top-1) or 25dB; the fewest layers that keep it so stay in fp32.",
 )
+@click.option(
+    "--photos/--no-photos",
+    default=True,
+    help="Whether the folder may hold some of the test images: those answered worst in the report, and in golden/ "
+    "(default); or made-up images only.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted build (finished stages are always reused).")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 def build_command(dry_run: bool, resume: bool, fleet: str | None, max_models: int | None, **options: Any) -> Answer:
@@ -121,7 +127,7 @@ def build_command(dry_run: bool, resume: bool, fleet: str | None, max_models: in
     quiet, cache = wants_json(), StageCache(default_root())
     if not quiet:
         click.echo(describe(plan), err=True)
-    lines = StageLines(quiet, cache.usual_seconds())
+    lines = StageLines(quiet, usual_stages(plan, cache.usual_seconds()))
     try:
         manifest = run_build(plan, cache, ["ofa-edge", *sys.argv[1:]], lines)
     finally:
@@ -144,6 +150,7 @@ def summary(manifest: "Manifest", out: Path) -> str:
         _ladder(manifest),
         *_classes(manifest),
         *_quantisation(manifest),
+        *_npu(manifest),
         _verdicts(manifest),
     ]
     return "\n\n".join([*parts, _where(manifest, out), _next(manifest, out)])
@@ -284,6 +291,12 @@ def _quantisation(manifest: "Manifest") -> list[str]:
     from ofa_edge.cli.quantisation import quantisation_lines
 
     return [] if manifest.quantisation is None else [quantisation_lines(manifest.quantisation)]
+
+
+def _npu(manifest: "Manifest") -> list[str]:
+    from ofa_edge.cli.npu import npu_lines
+
+    return [] if manifest.npu is None else [npu_lines(manifest.npu)]
 
 
 def _verdicts(manifest: "Manifest") -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ofa_edge.cli.answer import Answer, command, wants_json
+from ofa_edge.cli.completion import DEVICE
 from ofa_edge.cli.console import next_step, table
 from ofa_edge.cli.options import (
-    device_option,
     precision_option,
     runtime_option,
     supernet_option,
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 @command("calibrate")
 @target_option(text="Target whose latency model is the prior.")
-@device_option("The board: local, or one of: devices list.")
+@click.option(
+    "--device",
+    type=DEVICE,
+    default="none",
+    metavar="NAME",
+    help="The board: local, or one of: devices list. None where the target's compiler tells cycles itself.",
+)
 @click.option("--budget", default="5m", show_default=True, metavar="DURATION", help="Time on the device: 90s, 5m, 1h.")
 @supernet_option(text="Whose subnets.")
 @precision_option
@@ -55,12 +61,14 @@ def calibrate_command(dry_run: bool, resume: bool, **options: Any) -> Answer:
         )
     click.echo(plan.describe(), err=wants_json())
     from ofa_edge.cache import StageCache, default_root
+    from ofa_edge.workflows.calibrate.compiled import calibrate_compiled
     from ofa_edge.workflows.calibrate.measure import calibrate
 
     def say(words: str) -> None:
         click.echo(f"  {words}", err=True)
 
-    result = calibrate(plan, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], say)
+    find = calibrate if plan.account is None else calibrate_compiled
+    result = find(plan, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], say)
     words = ("--target", result.target, "--supernet", plan.options.supernet, "--device", plan.options.device)
     report = json.loads((plan.options.out / f"{plan.name}.calibration.json").read_text())
     return Answer(report, f"{summary(result)}\n{next_step('build', *words)}")
@@ -85,7 +93,7 @@ def summary(result: "MeasuredModel") -> str:
         f"{measured} of {units} units measured by themselves, {len(model.networks)} subnets whole; "
         f"{len(model.extrapolated)} units extrapolated",
         *(f"    {name}" for name in model.extrapolated[:5]),
-        f"{result.device_s:.0f} s on the device, {result.export_s:.0f} s of export",
+        f"{result.device_s:.0f} s {result.effort}, {result.export_s:.0f} s of export",
     ]
     if result.dropped:
         lines.append(click.style(f"{len(result.dropped)} runs dropped, the rest kept:", fg="yellow"))

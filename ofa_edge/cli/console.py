@@ -121,15 +121,17 @@ class StageLines:
 
     Args:
         quiet: say nothing.
-        usual: seconds that stages took before, on this machine.
+        usual: seconds that the stages of such a build took before, on this machine.
     """
 
     def __init__(self, quiet: bool = False, usual: Mapping[str, float] | None = None) -> None:
-        self.quiet, self.usual = quiet, usual or {}
+        self.quiet, self.usual, self._waiting = quiet, usual or {}, dict(usual or {})
         self._status: Any = None
 
     def __call__(self, name: str, cached: bool, seconds: float | None) -> None:
         """A stage starts (`seconds` is None) or ends."""
+        if seconds is not None:
+            self._waiting.pop(name, None)
         if self.quiet:
             return
         if seconds is None:
@@ -142,9 +144,16 @@ class StageLines:
     def _start(self, name: str) -> None:
         from rich.console import Console
 
-        words = f"{name}  usually {duration(self.usual[name])}" if name in self.usual else name
-        self._status = Console(file=for_bars()).status(words)
+        self._status = Console(file=for_bars()).status(self.expected(name))
         self._status.start()
+
+    def expected(self, name: str) -> str:
+        """A stage that begins, with its usual time and that of all that is left, as far as earlier builds tell."""
+        if name not in self.usual:
+            return name
+        own, left = self.usual[name], sum(self._waiting.values())
+        more = f", about {duration(left)} to the end" if left > own else ""
+        return f"{name}  usually {duration(own)}{more}"
 
     def close(self) -> None:
         """Stop the spinner."""

@@ -1,7 +1,8 @@
 """`--fleet` of `ofa-edge search` and `ofa-edge build`: several targets at once."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,15 @@ from ofa_edge.cli.answer import Answer, wants_json
 from ofa_edge.cli.console import StageLines, next_step, outcome, table
 
 if TYPE_CHECKING:
+    from ofa_edge.cache import StageCache
     from ofa_edge.records.manifest import Manifest
     from ofa_edge.search.cover import Cover
+    from ofa_edge.workflows.build.base import Plan
     from ofa_edge.workflows.build.fleet import Fleet
     from ofa_edge.workflows.build.plan import SupernetPlan
+    from ofa_edge.workflows.build.stages import OnStage
+
+    BuildAll = Callable[[StageCache, Sequence[str], OnStage], list[Manifest]]
 
 
 def require_one(target: str | None, fleet: str | None, max_models: int | None, latency_ms: float | None) -> None:
@@ -56,8 +62,6 @@ def _watched(plans: "Sequence[SupernetPlan]", max_models: int | None, evaluation
 
 def build_fleet_command(fleet: str, max_models: int | None, dry_run: bool, options: dict[str, Any]) -> Answer:
     """Search and build a fleet."""
-    from ofa_edge.cache import StageCache, default_root
-    from ofa_edge.cli.build import exit_code
     from ofa_edge.workflows.build.base import BuildOptions
     from ofa_edge.workflows.build.fleet import build_fleet, plan_fleet
 
@@ -67,11 +71,26 @@ def build_fleet_command(fleet: str, max_models: int | None, dry_run: bool, optio
         raise KeyboardInterrupt
     if dry_run:
         return Answer({"dry_run": True, **fleet_json(found)}, fleet_text(found))
+    return build_all(fleet_text(found), plans, partial(build_fleet, found))
+
+
+def build_all(words: str, plans: "Sequence[Plan]", build: "BuildAll") -> Answer:
+    """Build what is planned, for several targets.
+
+    Args:
+        words: what will be done.
+        plans: of the targets.
+        build: does it.
+    """
+    from ofa_edge.cache import StageCache, default_root
+    from ofa_edge.cli.build import exit_code
+
+    cache = StageCache(default_root())
     if not wants_json():
-        click.echo(fleet_text(found), err=True)
+        click.echo(words, err=True)
     lines = StageLines(quiet=wants_json())
     try:
-        manifests = build_fleet(found, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], lines)
+        manifests = build(cache, ["ofa-edge", *sys.argv[1:]], lines)
     finally:
         lines.close()
     facts = {"builds": [manifest.model_dump(mode="json") for manifest in manifests]}

@@ -1,13 +1,10 @@
 """`--fleet` of `ofa-edge build --model`: one network for several targets."""
 
-import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
-import click
-
-from ofa_edge.cli.answer import Answer, wants_json
-from ofa_edge.cli.console import StageLines
-from ofa_edge.cli.fleet import built_text
+from ofa_edge.cli.answer import Answer
+from ofa_edge.cli.fleet import build_all
 
 if TYPE_CHECKING:
     from ofa_edge.workflows.build.base import BuildOptions
@@ -15,8 +12,6 @@ if TYPE_CHECKING:
 
 def build_model_fleet_command(fleet: str, max_models: int | None, dry_run: bool, options: "BuildOptions") -> Answer:
     """Build a network for each target. Raises ConfigError for `--max-models`."""
-    from ofa_edge.cache import StageCache, default_root
-    from ofa_edge.cli.build import exit_code
     from ofa_edge.cli.build_plan import describe, plan_facts
     from ofa_edge.errors import ConfigError
     from ofa_edge.workflows.build.model_fleet import build_model_fleet, plan_model_fleet
@@ -27,12 +22,4 @@ def build_model_fleet_command(fleet: str, max_models: int | None, dry_run: bool,
     words = "\n\n".join(describe(plan) for plan in plans)
     if dry_run:
         return Answer({"dry_run": True, "builds": [plan_facts(plan) for plan in plans]}, words)
-    if not wants_json():
-        click.echo(words, err=True)
-    lines = StageLines(quiet=wants_json())
-    try:
-        manifests = build_model_fleet(plans, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], lines)
-    finally:
-        lines.close()
-    facts = {"builds": [manifest.model_dump(mode="json") for manifest in manifests]}
-    return Answer(facts, built_text(manifests, [plan.out for plan in plans]), exit_code(manifests))
+    return build_all(words, plans, partial(build_model_fleet, plans))

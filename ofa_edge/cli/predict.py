@@ -30,6 +30,13 @@ _LONGEST = 12  # lines of operators that are printed; --json has all
 @target_option()
 @runtime_option
 @precision_option
+@click.option(
+    "--shape",
+    metavar="1x3x224x224",
+    multiple=True,
+    callback=lambda _, __, given: ",".join(given) or None,
+    help="Of the input, where the file leaves sizes free. Of several, for each: NAME=1x3x224x224.",
+)
 @click.option("--runtime-version", metavar="TEXT", help="A version that the target's latency file knows.")
 @outside_key_option
 def predict_command(
@@ -37,13 +44,14 @@ def predict_command(
     target: str,
     runtime: str | None,
     precision: "Precision | None",
+    shape: str | None,
     runtime_version: str | None,
     outside_key: bool,
 ) -> Answer:
     """Predict the latency of any ONNX network, batch 1, on a target.
 
-    Nothing runs. Operators that the model does not know are named, count as the bytes that they move, and widen the
-    interval.
+    Nothing runs. Operators that the model does not know are named, count as elementwise ones and as products with their
+    weights, and widen the interval.
     """
     from ofa_edge.api.predict import predict
 
@@ -52,12 +60,13 @@ def predict_command(
         target,
         runtime=runtime,
         precision=precision,
+        shape=shape,
         runtime_version=runtime_version,
         outside_key=outside_key,
     )
     lines = [_headline(str(file), found), "\n" + _by_kind(found.parts), *_outside(found)]
     if found.unknown:
-        lines.append(f"unknown operators, counted as bytes moved: {', '.join(found.unknown)}; the interval is wider")
+        lines.append(f"unknown operators, whose time is a guess: {', '.join(found.unknown)}; the interval is wider")
     operators = {"unknown_operators": list(found.unknown), "operators": _rows(found.parts)}
     return Answer({**_facts(found), **operators}, "\n".join(lines))
 

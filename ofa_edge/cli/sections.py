@@ -7,7 +7,7 @@ from ofa_edge.cli.answer import AnswerGroup
 SECTIONS = (
     (
         "Networks for devices",
-        ("build", "search", "run", "verify", "profile", "sustain", "bundle", "report", "diff", "inspect"),
+        ("build", "search", "codesign", "run", "verify", "profile", "sustain", "bundle", "report", "diff", "inspect"),
     ),
     ("Latency", ("predict", "explain", "calibrate", "latency")),
     ("Supernets", ("train", "finetune", "predictor", "zoo")),

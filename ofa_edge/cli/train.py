@@ -25,6 +25,11 @@ from ofa_edge.cli.teacher_options import take_teacher, teacher_options
 )
 @click.option("--keep-classes", is_flag=True, help="With --from: classes of the same name keep their rows of the head.")
 @click.option("--resolutions", metavar="N,N,...", help="With --from: input sizes. Default: the supernet's.")
+@click.option(
+    "--folds",
+    type=click.IntRange(min=0),
+    help="With --from and under 20 images in a class: cross-validate in so many parts. Default: the recipe's, 0.",
+)
 @teacher_options
 @click.option("--list", "list_only", is_flag=True, help="List the shipped recipes and presets.")
 @click.option("--keys", "keys_only", is_flag=True, help="Print every key of a recipe file: docs/recipe.md.")
@@ -51,6 +56,7 @@ def train_command(
     start: str | None,
     keep_classes: bool,
     resolutions: str | None,
+    folds: int | None,
     list_only: bool,
     keys_only: bool,
     scale: float | None,
@@ -85,7 +91,8 @@ def train_command(
         return Answer({"page": recipe_page()}, recipe_page().rstrip("\n"))
     if recipe is None and start is None:
         raise click.UsageError("give --recipe NAME (see: ofa-edge train --list), or --from SUPERNET")
-    overrides: dict[str, Any] = {key: value for key, value in (("scale", scale), ("seed", seed)) if value is not None}
+    given = (("scale", scale), ("seed", seed), ("folds", folds))
+    overrides: dict[str, Any] = {key: value for key, value in given if value is not None}
     if pairs is not None:
         overrides["measure"] = {"pairs": pairs}
     package = None

@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 
 from ofa_edge.space import BlockSpec, Genomes, Layer, LayerSpec, Space, Subnet, output_size, squeeze_width
 
-OperatorKind = Literal["conv", "pointwise", "depthwise", "dense", "pool", "scale", "add", "h_swish", "move"]
+OperatorKind = Literal[
+    "conv", "transposed", "pointwise", "depthwise", "dense", "product", "pool", "scale", "add", "h_swish", "move"
+]
 
 
 @dataclass(frozen=True)
 class Operator:
     """One operator as a runtime sees it after BN folding, batch 1. Activations other than hard-swish are fused.
 
-    Kernels and maps are square where no width is given. `move` copies values and computes nothing.
+    Kernels and maps are square where no width is given; a volume's height is all its rows. `transposed` is a
+    convolution whose kernel lies over the output, `product` one of two computed values. `move` copies values and
+    computes nothing.
     """
 
     kind: OperatorKind
@@ -35,7 +39,8 @@ class Operator:
     in_width: int | None = None  # of a map that is not square, as of the next two
     out_width: int | None = None
     kernel_width: int | None = None
-    groups: int = 1  # of `conv`; a depthwise convolution is a kind of its own
+    groups: int = 1  # of `conv` and `transposed`; a depthwise convolution is a kind of its own
+    batch: int = 1  # products of matrices, of a `product`
 
     @property
     def taps(self) -> int:
@@ -48,14 +53,21 @@ class Operator:
         return self.out_size * (self.out_size if self.out_width is None else self.out_width)
 
     @property
+    def windows(self) -> int:
+        """Taps of the kernel over all its places, whatever the channels."""
+        return self.taps * (self.in_positions if self.kind == "transposed" else self.positions)
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""
-        return self.weights * self.positions
+        if self.kind == "product":
+            return self.batch * self.in_channels * self.out_channels * self.positions
+        return self.weights * (self.in_positions if self.kind == "transposed" else self.positions)
 
     @property
     def weights(self) -> int:
         """Weights, biases not counted."""
-        if self.kind in ("conv", "pointwise", "dense"):
+        if self.kind in ("conv", "transposed", "pointwise", "dense"):
             return self.taps * self.in_channels * self.out_channels // self.groups
         return self.taps * self.out_channels if self.kind == "depthwise" else 0
 
@@ -65,15 +77,21 @@ class Operator:
         return self.weights + self.out_channels * (2 * self.normalised + self.biased)
 
     @property
+    def in_positions(self) -> int:
+        """Values of the input, one channel."""
+        return self.in_size * (self.in_size if self.in_width is None else self.in_width)
+
+    @property
     def in_elements(self) -> int:
-        """Input values read (both inputs of an addition)."""
-        width = self.in_size if self.in_width is None else self.in_width
-        return self.in_channels * self.in_size * width * (2 if self.kind == "add" else 1)
+        """Input values read (both inputs of an addition or a product)."""
+        if self.kind == "product":
+            return self.batch * self.in_channels * (self.in_positions + self.out_channels)
+        return self.in_channels * self.in_positions * (2 if self.kind == "add" else 1)
 
     @property
     def out_elements(self) -> int:
         """Output values written."""
-        return self.out_channels * self.positions
+        return self.batch * self.out_channels * self.positions
 
 
 def layer_operators(spec: LayerSpec, in_size: int) -> tuple[Operator, ...]:

@@ -108,6 +108,7 @@ class Dataset:
         class_names: by class number.
         notes: what the reader did that a user may want to know (files left out, a split made), a sentence each.
         values: what the files hold, where they were read as pictures.
+        test_names: of the test images, where they have any: files, as they lie in the folder.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Dataset:
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     values: Values | None = None
+    test_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part, images in (("training", self.train), ("test", self.test)):

@@ -15,6 +15,7 @@ from ofa_edge.data.memory import require_memory
 from ofa_edge.data.reading import AS_STORED, Reading, Values
 from ofa_edge.errors import DataError
 from ofa_edge.files import sha256_bytes
+from ofa_edge.shown import printable
 
 Progress = Callable[[int, int], None]  # images read, images in all
 
@@ -100,7 +101,8 @@ def load_image_folder(
     _require_unchanged(folder, before, _state(train_folder, test_folder))
     found.require_readable()
     values = Values.of_set(found.values, str(folder))
-    return Dataset(folder.name or folder.resolve().name, parts[0], parts[1], labels, notes, values)
+    test_names = tuple(printable(str(path.relative_to(folder))) for files in test.files for path in files)
+    return Dataset(folder.name or folder.resolve().name, parts[0], parts[1], labels, notes, values, test_names)
 
 
 def _may_be_grey(path: Path) -> bool:

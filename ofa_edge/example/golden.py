@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.data.dataset import Images
-from ofa_edge.data.pixels import fitted, normalise, resize
+from ofa_edge.data.pixels import fitted, normalise, resize, to_channels
 from ofa_edge.data.preprocess import Pixels, Preprocessing
 from ofa_edge.files import write_bytes, write_json
 
@@ -41,7 +41,12 @@ class Golden:
         chosen = images.pixels[np.unique(np.linspace(0, len(images) - 1, _COUNT).astype(int))]
         photos = tuple(photo(each, max(preprocessing.shape), place % 2 == 1) for place, each in enumerate(chosen))
         frame, how = preprocessing.shape, preprocessing
-        pixels = np.stack([fitted(each, frame, how.fit, how.channels) for each in photos])
+        if how.framing is None:
+            pixels = np.stack([fitted(each, frame, how.fit, how.channels) for each in photos])
+        else:
+            pixels = np.stack(
+                [to_channels(how.framing.apply(each[np.newaxis], how.size)[0], how.channels) for each in photos]
+            )
         return cls(photos, normalise(pixels, how.mean, how.std))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ofa_edge.data import boxes, pixels, raw_boxes
+from ofa_edge.data import boxes, framing, pixels, raw_boxes
 from ofa_edge.example.golden import GoldenFacts
 from ofa_edge.example.values import header
 from ofa_edge.files import copy_file, shipped_folder, write_bytes
@@ -36,11 +36,10 @@ class Programs:
         picture = interface.picture
         if picture is None or picture.channels not in _CHANNELS:
             return cls(why_not="the network does not take one grey or colour image")
-        if picture.filter != "triangle":
-            return cls(
-                why_not=f"its photos are framed by Pillow's {picture.filter} filter, which the examples do not do"
-            )
         given = runtime.example
+        if picture.filter != "triangle":
+            why = f"its photos are framed by Pillow's {picture.filter} filter, which only Python has"
+            return cls(given.python is not None, why_not="" if given.python is not None else why)
         if given.python is None and given.cpp is None:
             return cls(why_not=f"there are no programs for runtime {runtime.name}")
         square = picture.height == picture.width and picture.fit == "crop"
@@ -55,7 +54,7 @@ def write_programs(
     given = runtime.example
     if programs.python and given.python is not None:
         _copy(_FILES / "python", folder / "python")
-        for module in (pixels, boxes, raw_boxes):
+        for module in (pixels, framing, boxes, raw_boxes):
             copy_file(Path(str(module.__file__)), folder / "python" / Path(str(module.__file__)).name)
         copy_file(given.python, folder / "python" / "model.py")
     if programs.cpp and given.cpp is not None:

@@ -41,6 +41,7 @@ UNITS: Mapping[str, str] = MappingProxyType(
         "pointwise": "million MACs of 1x1 convolutions",
         "depthwise": "million MACs of depthwise convolutions of at most 25 taps",
         "wide_depthwise": "million MACs of depthwise convolutions of more than 25 taps that run whole: slow kernels",
+        "grouped": "million MACs of convolutions over groups of channels: kernels that few runtimes have",
         "windows": "million taps of k x k kernels over all positions, whatever the channels: the loops around them",
         "elementwise": "million elements through hard-swish, scale, add and pool",
         "activations": "million bytes of activations read and written",
@@ -51,7 +52,13 @@ UNITS: Mapping[str, str] = MappingProxyType(
     }
 )
 TERMS = tuple(UNITS)
-_ARITHMETIC = {"conv": "conv", "pointwise": "pointwise", "dense": "pointwise"}
+_ARITHMETIC = {
+    "conv": "conv",
+    "transposed": "conv",
+    "pointwise": "pointwise",
+    "dense": "pointwise",
+    "product": "pointwise",
+}
 _WIDE_TAPS = 25
 _CACHE = 1 << 19  # bytes of an operator's maps and weights that stay near a core: half a Cortex-A72's second level
 
@@ -93,8 +100,8 @@ def amounts(part: Iterable[Operator], lowering: Lowering) -> Floats:
     for operator in part:
         elements = operator.in_elements + operator.out_elements
         operators = 1
-        if operator.kind in ("conv", "depthwise"):
-            total["windows"] += operator.taps * operator.positions
+        if operator.kind in ("conv", "transposed", "depthwise"):
+            total["windows"] += operator.windows
         if operator.kind == "depthwise":
             whole = lowering.depthwise_taps is None and operator.taps > _WIDE_TAPS
             total["wide_depthwise" if whole else "depthwise"] += operator.macs
@@ -103,7 +110,7 @@ def amounts(part: Iterable[Operator], lowering: Lowering) -> Floats:
             total["elementwise"] += additions * operator.out_elements
             operators += 2 * additions
         elif operator.kind in _ARITHMETIC:
-            total[_ARITHMETIC[operator.kind]] += operator.macs
+            total["grouped" if operator.groups > 1 else _ARITHMETIC[operator.kind]] += operator.macs
         elif operator.kind != "move":
             operators = lowering.hard_swish if operator.kind == "h_swish" else 1
             elements *= operators
@@ -142,7 +149,10 @@ class Coefficients:
         `doubt` is a standard deviation of ln(latency) for what the terms do not know.
         """
         total = contributions.sum(axis=-1)
-        shares = contributions / total[..., None]  # the derivative of ln(total) by each log coefficient
+        some = total[..., None] > 0  # nothing where every rate is 0: what takes no time has no shares
+        shares = np.divide(
+            contributions, total[..., None], out=np.zeros_like(contributions), where=some
+        )  # the derivative of ln(total) by each log coefficient
         variance = (shares @ self.log_covariance * shares).sum(axis=-1) + self.log_scatter**2 + doubt**2
         deviation = np.sqrt(variance)
         factor50, factor90 = np.exp(self.reach50 * deviation), np.exp(self.reach90 * deviation)

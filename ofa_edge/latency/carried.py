@@ -9,12 +9,13 @@ import numpy as np
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.latency.analytic import TERMS
 from ofa_edge.latency.load import AnalyticFacts, AnalyticFile, read_latency_file
+from ofa_edge.latency.protocol import Z50, Z90
 from ofa_edge.schema import validated
 from ofa_edge.shown import pasteable
 from ofa_edge.target_schema import Hardware
 from ofa_edge.targets import Target
 
-_ARITHMETIC = ("conv", "pointwise", "depthwise", "wide_depthwise", "windows", "elementwise")
+_ARITHMETIC = ("conv", "pointwise", "depthwise", "wide_depthwise", "grouped", "windows", "elementwise")
 _MEMORY = ("activations", "spilled", "weights")
 
 # Standard deviations of ln(milliseconds). 0.35: cores reach different shares of their peaks, by 1.4 either way (what
@@ -130,4 +131,7 @@ def _carried(model: AnalyticFacts, target: Target, new: Board, figures: Figures)
         "provenance": provenance | {"command": pasteable("ofa-edge", "targets", "new", "--like", target.name)},
         "coefficients": {term: float(model.coefficients[term] * factors[place]) for place, term in enumerate(TERMS)},
         "log_covariance": tuple(tuple(map(float, row)) for row in covariance),
+        # What held-out networks needed there was measured there: what was added here is a Gaussian's.
+        "reach50": max(model.reach50, Z50),
+        "reach90": max(model.reach90, Z90),
     }

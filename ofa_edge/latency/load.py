@@ -3,20 +3,24 @@
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from ofa_edge.cost import macs
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.files import bounded_text, parse_json
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering
+from ofa_edge.latency.completed import complete
 from ofa_edge.latency.entries import LONGEST_MS, Entry
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, Reach, UnitSample
 from ofa_edge.latency.posterior import Widths
-from ofa_edge.latency.protocol import Key, LatencyModel, OutsideKey, Provenance
+from ofa_edge.latency.protocol import Key, LatencyModel, OutsideKey, Provenance, ScaledLatency
+from ofa_edge.latency.silicon import OnSilicon, Silicon
 from ofa_edge.latency.table import TableModel
 from ofa_edge.schema import Strict, validated
 from ofa_edge.shown import pasteable
@@ -26,6 +30,10 @@ from ofa_edge.vocabulary import numbers
 
 _WIDEST = 10.0  # standard deviation of ln(latency): a factor of 22,000
 _FURTHEST = 1000.0  # standard deviations
+# By which power of the number of threads a term's time changes where a file does not say: what CPUs do as a rule.
+_SPREAD = ("conv", "pointwise", "depthwise", "wide_depthwise", "grouped", "windows", "elementwise")
+THREAD_POWERS = dict.fromkeys(_SPREAD, -0.85) | dict.fromkeys(("activations", "spilled", "weights"), -0.4)
+_WHOLE_POWER = -0.75  # of a measured block or network
 _LARGEST = 64_000_000  # bytes; a table of the reference has a tenth of it
 
 
@@ -35,8 +43,8 @@ class CoefficientFacts(Strict):
     coefficients: dict[str, float]  # milliseconds per unit of each term
     log_covariance: tuple[tuple[float, ...], ...]
     log_scatter: float = Field(ge=0, le=_WIDEST)
-    reach50: float = Field(ge=0.67, le=_FURTHEST)
-    reach90: float = Field(ge=1.64, le=_FURTHEST)
+    reach50: float = Field(ge=0.1, le=_FURTHEST)
+    reach90: float = Field(ge=0.3, le=_FURTHEST)
     activation_bytes: Literal[1, 2, 4]
     weight_bytes: Literal[1, 2, 4]
     depthwise_taps: int | None = Field(default=None, ge=1, lt=1 << 31)  # see `Lowering`, as of the next
@@ -75,10 +83,24 @@ class CoefficientFacts(Strict):
 
 
 class AnalyticFacts(CoefficientFacts):
-    """One analytic model of a latency file."""
+    """One analytic model of a latency file.
+
+    Each term takes (threads / the key's threads) ** `thread_powers` times as long on another number of threads, within
+    a deviation of `thread_doubt` for each e-fold.
+    """
 
     key: Key
     provenance: Provenance
+    silicon: Silicon | None = None  # where the milliseconds are a compiler's
+    thread_powers: dict[str, Annotated[float, Field(ge=-3, le=3)]] = Field(default_factory=dict)  # missing: usual
+    thread_doubt: float = Field(default=0.3, ge=0, le=_WIDEST)
+
+    def on_threads(self, threads: int) -> Self:
+        """The same model on another number of threads, as sure as its own coefficients."""
+        ratio = threads / self.key.threads
+        powers = THREAD_POWERS | self.thread_powers
+        moved = {term: ms * ratio ** powers.get(term, 0.0) for term, ms in self.coefficients.items()}
+        return self.model_copy(update={"coefficients": moved})
 
     def bind(self, space: Space) -> AnalyticModel:
         """The model over one space."""
@@ -90,6 +112,7 @@ class TableFacts(Strict):
 
     key: Key
     provenance: Provenance
+    silicon: Silicon | None = None
     tables: dict[Annotated[str, Field(pattern="^[1-9][0-9]*$")], dict[str, Entry]] = Field(min_length=1)
     log_scatter: float = Field(gt=0, le=_WIDEST)
 
@@ -112,6 +135,7 @@ class FittedFacts(Strict):
 
     key: Key
     provenance: Provenance
+    silicon: Silicon | None = None
     prior: CoefficientFacts
     units: tuple[UnitSample, ...]
     networks: tuple[NetworkSampleFacts, ...]
@@ -216,12 +240,22 @@ def read_latency_file(path: Path) -> LatencyFile:
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"cannot read latency file {path.name}", f"{path}: {error}", hint) from error
     kind = content.get("kind") if isinstance(content, dict) else None
+    for model in models if isinstance(models := isinstance(content, dict) and content.get("models"), list) else ():
+        complete(model)
+        complete(model.get("prior") if isinstance(model, dict) else None)
     schema = _FILES.get(str(kind), AnalyticFile)
     return validated(schema, content, f"latency file {path.name}", path, hint)
 
 
 def load_latency_model(
-    target: Target, space: Space, runtime: str, precision: str, version: str | None = None, *, outside_key: bool = False
+    target: Target,
+    space: Space,
+    runtime: str,
+    precision: str,
+    version: str | None = None,
+    *,
+    outside_key: bool = False,
+    silicon: bool = True,
 ) -> LatencyModel:
     """The latency model of a target for one space, runtime and precision.
 
@@ -232,6 +266,7 @@ def load_latency_model(
         precision: of the artifact; a variant has the model of its base.
         version: another runtime version that the file knows; by default the first, which is what `build` produces for.
         outside_key: where no model holds, take the nearest, widened and labelled.
+        silicon: of a compiler's milliseconds, what silicon takes of them; False: as the compiler has them.
 
     Raises:
         UnsupportedError: the target cannot run this, or its file has no such model.
@@ -239,7 +274,7 @@ def load_latency_model(
         ConfigError: the file is damaged, lacks entries, or holds for another number of threads.
     """
     path = target.latency_path
-    found, outside = find_facts(target, runtime, precision, version, outside_key=outside_key)
+    found, outside, doubt = find_facts(target, runtime, precision, version, outside_key=outside_key)
     file = read_latency_file(path)
     if file.space not in (None, space.hash, space.hash_at(file.resolutions or space.resolutions)):
         raise SpaceMismatchError(
@@ -247,25 +282,65 @@ def load_latency_model(
             f"{path}: space {file.space[:12]}; '{space.name}' is {space.hash[:12]}",
             "use the supernet that the file was made for, or a latency file without a space",
         )
-    model = found.bind(space)
-    return OutsideKey(model, tuple(outside.values()), doubt_of(outside)) if outside else model
+    model: LatencyModel = found.bind(space)
+    if "threads" in outside and not isinstance(found, AnalyticFacts):
+        model = ScaledLatency(model, (target.runtime.threads / found.key.threads) ** _WHOLE_POWER)
+    if found.silicon is not None and silicon:
+        model = OnSilicon(model, found.silicon)
+    model = OutsideKey(model, tuple(outside.values()), doubt) if outside else model
+    _require_possible(model, target, space, precision)
+    return model
 
 
-# Standard deviations of ln(latency) by what differs; a factor of 2 either way is 0.69.
-_DOUBTS = {"runtime": math.log(3), "precision": math.log(2), "version": math.log(1.5), "threads": math.log(2)}
+def _require_possible(model: LatencyModel, target: Target, space: Space, precision: str) -> None:
+    """Raise ConfigError where even the slow end of a prediction is beyond what the target's hardware computes.
+
+    A rate of 0, or one that lost its digits, would make every subnet fit every budget.
+    """
+    subnet, peak = space.largest(), target.hardware.peak_gmacs(precision)
+    found, floor_ms = model.predict(subnet), macs(space, subnet) / (1.5 * peak * 1e9) * 1e3
+    if not float(found.high90) >= floor_ms:
+        raise ConfigError(
+            f"the latency model of {target.name} predicts the impossible",
+            f"{target.latency_path}: {float(found.ms):.3g} ms for the largest subnet of '{space.name}' "
+            f"({float(found.high90):.3g} at the slow end of 90 %); at 1.5 times the hardware's peak, {peak:g} G MAC/s, "
+            f"it takes {floor_ms:.3g} ms",
+            f"{pasteable('ofa-edge', 'targets', 'validate', target.path)}; correct the peak, or the latency file",
+        )
 
 
-def doubt_of(outside: dict[str, str]) -> float:
+# Standard deviations of ln(latency) by what differs; a factor of 2 either way is 0.69. Threads move the median.
+_DOUBTS = {"runtime": math.log(3), "device": math.log(3), "precision": math.log(2), "version": math.log(1.5)}
+
+
+def _doubt_of(outside: Iterable[str], model: ModelFacts, threads: int) -> float:
     """Standard deviation of ln(latency) that these differences add."""
-    return math.hypot(*(_DOUBTS[part] for part in outside))
+    spread = model.thread_doubt if isinstance(model, AnalyticFacts) else 0.3
+    by_threads = spread * abs(math.log(threads / model.key.threads))
+    return math.hypot(*(by_threads if part == "threads" else _DOUBTS[part] for part in outside))
+
+
+def _same_device(target: Target, device: str) -> bool:
+    """Whether a key's device can be the target's: its description names it, or its models do."""
+    own = f" {_plain(device.partition(' / ')[0].partition('(')[0])} "
+    patterns = target.identity.models if target.identity is not None else ()
+    names = [f" {_plain(pattern.partition('*')[0])} " for pattern in patterns]
+    return own in f" {_plain(target.description)} " or any(name in own or own in name for name in names)
+
+
+def _plain(words: str) -> str:
+    return " ".join(re.findall(r"[a-z0-9]+", words.lower()))
 
 
 def find_facts(
     target: Target, runtime: str, precision: str, version: str | None = None, *, outside_key: bool = False
-) -> tuple[ModelFacts, dict[str, str]]:
-    """The model of a target's file that holds, and how its key differs from what is asked: part -> words.
+) -> tuple[ModelFacts, dict[str, str], float]:
+    """The model of a target's file that holds, how its key differs from what is asked, and what that adds in doubt.
 
-    Nothing differs unless `outside_key` allows it. Raises: see `load_latency_model`.
+    Nothing differs unless `outside_key` allows it. The differences are sentences, by the part of the key; the doubt is
+    a standard deviation of ln(latency). An analytic model comes for the number of threads that is asked for.
+
+    Raises: see `load_latency_model`.
     """
     path = target.latency_path
     models: Sequence[ModelFacts] = read_latency_file(path).models
@@ -274,25 +349,38 @@ def find_facts(
 
     def differences(model: ModelFacts) -> dict[str, str]:
         pairs: list[tuple[str, Any, Any]] = [(part, want, getattr(model.key, part)) for part, want in asked.items()]
-        return {
+        found = {
             part: f"{part} {want} is asked for, the model holds for {has}"
             for part, want, has in pairs
             if want is not None and want != has
         }
+        if not _same_device(target, model.key.device):
+            found["device"] = f"the device is {target.description}, the model holds for {model.key.device}"
+        return found
 
     ranked = [(differences(model), model) for model in models]
     if outside_key:
-        outside, nearest = min(ranked, key=lambda pair: doubt_of(pair[0]) if pair[0] else 0.0)
-        return nearest, outside
+        outside, nearest = min(ranked, key=lambda pair: _doubt_of(pair[0], pair[1], threads) if pair[0] else 0.0)
+        doubt = _doubt_of(outside, nearest, threads)
+        if "threads" in outside and isinstance(nearest, AnalyticFacts):
+            nearest = nearest.on_threads(threads)
+        return nearest, outside, doubt
     for outside, model in ranked:
         if not outside:
-            return model, {}
+            return model, {}, 0.0
     for outside, model in ranked:
         if set(outside) == {"threads"}:
             raise ConfigError(
                 f"latency file {path.name} holds for another number of threads",
                 f"{path}: {model.key.threads} threads; {target.path.name} says runtime.threads = {threads}",
                 f"set runtime.threads = {model.key.threads}, name another latency file, or --outside-key",
+            )
+        if set(outside) == {"device"}:
+            raise ConfigError(
+                f"latency file {path.name} holds for another device",
+                f"{path}: key.device = '{model.key.device}'; {target.path.name} is '{target.description}'",
+                "name that device's own latency file, name the device in the target's description or [identity] models "
+                "if it is the same, or --outside-key",
             )
     known = ", ".join(f"{model.key.runtime} {model.key.precision} ({model.key.version})" for model in models)
     raise UnsupportedError(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ofa_edge.latency.fitted import FittedModel
 
 _HINT = "give a table as the reference writes them: key: {count: 100, mean: 1.2, std: 0.1}"
+_COMPUTES = ("Conv", "expanded_conv")  # pooling and the classifier take microseconds, which some tables round to 0
 _OWN_SHARE = 0.5  # of a space's entries: a table that has fewer was made for another one
 
 
@@ -70,6 +71,12 @@ def _entry(key: str, value: Any, path: Path) -> Entry:
             f"{path.name}: a latency that is not a number of milliseconds",
             f"{path}: {key}: mean = {facts.get('mean')!r}",
             "measure that block again",
+        )
+    if mean == 0 and key.startswith(_COMPUTES):
+        raise ConfigError(
+            f"{path.name}: a block that takes no time",
+            f"{path}: {key}: mean = 0: it computes something, so it was not measured, or rounded away",
+            "measure that block again, in milliseconds with three digits",
         )
     variance, count = _number(facts.get("var")), _number(facts.get("count"))
     std = _number(facts.get("std"))

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.errors import UnsupportedError
-from ofa_edge.latency.load import AnalyticFacts, doubt_of, find_facts
+from ofa_edge.latency.load import AnalyticFacts, find_facts
 from ofa_edge.latency.network import predict_network
-from ofa_edge.latency.onnx_operators import read_operators
+from ofa_edge.latency.onnx_operators import OnnxNetwork, read_operators
 from ofa_edge.latency.protocol import Interval, Key, Provenance, Share
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision
@@ -22,7 +22,7 @@ class FilePrediction:
         key: what the model's numbers hold for.
         provenance: where they come from.
         outside: how the question lies outside the key, a sentence each; the interval is wider for it.
-        unknown: operators that the model does not know, counted as the bytes that they move.
+        unknown: operators that the model does not know.
     """
 
     interval: Interval
@@ -42,10 +42,27 @@ def predict_file(
     *,
     outside_key: bool = False,
 ) -> FilePrediction:
+    """Predict the network in a file, every shape known. Arguments and errors: see `predict_read`.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    return predict_read(read_operators(file), target, runtime, precision, version, outside_key=outside_key)
+
+
+def predict_read(
+    network: OnnxNetwork,
+    target: Target,
+    runtime: str,
+    precision: Precision,
+    version: str | None = None,
+    *,
+    outside_key: bool = False,
+) -> FilePrediction:
     """Predict.
 
     Args:
-        file: an ONNX file of one image a call, every shape known.
+        network: of one image a call.
         target: whose latency file is asked.
         runtime: by name.
         precision: of the artifact.
@@ -54,19 +71,21 @@ def predict_file(
 
     Raises:
         UnsupportedError: no model of the target takes such a network.
-        ConfigError: the file cannot be read.
     """
-    facts, outside = find_facts(target, runtime, precision, version, outside_key=outside_key)
+    facts, outside, doubt = find_facts(target, runtime, precision, version, outside_key=outside_key)
     if not isinstance(facts, AnalyticFacts):
         raise UnsupportedError(
             f"the latency model of {target.name} is a table",
             "it holds the blocks of one space, and nothing about other networks",
             "ofa-edge predict --target with an analytic model; see: ofa-edge targets list",
         )
-    found = predict_network(read_operators(file), facts.read())
+    found = predict_network(network, facts.read())
+    interval, parts = found.interval, found.parts
+    if facts.silicon is not None:
+        interval, parts = facts.silicon.of_interval(interval).at(()), facts.silicon.of_parts(parts)
     return FilePrediction(
-        interval=found.interval.widened(doubt_of(outside)).at(()) if outside else found.interval,
-        parts=found.parts,
+        interval=interval.widened(doubt).at(()) if outside else interval,
+        parts=parts,
         key=facts.key,
         provenance=facts.provenance,
         outside=tuple(outside.values()),

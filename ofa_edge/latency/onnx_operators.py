@@ -1,38 +1,42 @@
 """Any ONNX network as a list of operators, as a runtime runs it: batch norms folded, plain activations fused.
 
-An operator without a counterpart here is named, and counts as the bytes that it moves.
+An operator without a counterpart here is named, and counts as an elementwise one and as products with its weights.
+What no published measurement has in it carries a doubt: how far its own share of the time may be off.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ofa_edge.cost import Operator, OperatorKind
 from ofa_edge.errors import ConfigError
 from ofa_edge.files import LARGEST_MODEL, read_regular
+from ofa_edge.latency.onnx_kinds import (
+    BINARY,
+    COMPUTED,
+    CONVOLUTIONS,
+    DILATED,
+    DOUBTS,
+    FREE,
+    FUSED,
+    GATES,
+    GROUPED,
+    LONGEST_GATE,
+    LOOPED,
+    OTHER_RANK,
+    PLAIN,
+    PRODUCTS,
+    RECURRENT,
+    SIGMOIDS,
+    STRANGE,
+    WEIGHTED,
+)
+from ofa_edge.latency.onnx_shapes import Shape, with_shapes
 
 if TYPE_CHECKING:
     import onnx
-
-Shape = tuple[int, ...]
-
-_FUSED = {"Relu", "Clip"}  # run inside the operator in front of them
-_FREE = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast", "Constant", "Shape"}
-_FREE |= {"QuantizeLinear", "DequantizeLinear"}  # precision is the target's business
-_MOVES = {"Concat", "Pad", "Transpose", "Slice", "Split", "Gather", "Expand", "DepthToSpace", "SpaceToDepth", "Resize"}
-_POOLS = {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "LRN"}
-_BINARY = {"Add", "Sum", "Sub", "Mul", "Div", "Max", "Min"}
-_UNARY = {"HardSigmoid", "Sigmoid", "Tanh", "LeakyRelu", "PRelu", "Elu", "Softmax", "LogSoftmax"}
-_UNARY |= {"BatchNormalization", "Exp", "Sqrt", "Erf", "Gelu", "Mish", "Softplus", "Abs", "Neg"}
-_PLAIN: Mapping[OperatorKind, set[str]] = MappingProxyType(
-    {"pool": _POOLS, "move": _MOVES, "h_swish": {"HardSwish"}, "scale": _UNARY}
-)
-_SIGMOIDS = {"HardSigmoid", "Sigmoid"}
-_GATES = {"HardSigmoid", "Add", "Clip", "Relu", "Mul", "Div"}  # what a hard-swish is spelt with, gate side
-_LONGEST_GATE = 8  # nodes; exporters take three or four
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class NamedOperator:
     op: str
     operator: Operator
     known: bool = True
+    doubt: float = 0.0  # standard deviation of the logarithm of what it takes, beside what the coefficients know
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class OnnxNetwork:
 
     input_shape: Shape
     operators: tuple[NamedOperator, ...]
+    stored: Literal["fp32", "fp16", "int8"] = "fp32"  # how the file has its weights or computes
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -58,8 +64,12 @@ class OnnxNetwork:
         return tuple(dict.fromkeys(item.op for item in self.operators if not item.known))
 
 
-def read_operators(path: Path) -> OnnxNetwork:
+def read_operators(path: Path, shapes: Mapping[str, Shape] | None = None) -> OnnxNetwork:
     """Read an ONNX file of one image a call.
+
+    Args:
+        path: the file.
+        shapes: of inputs by name, where the file leaves them free; "" is the first input.
 
     Raises:
         ConfigError: no ONNX file, more than one image a call, nodes that wait for each other, or shapes that cannot be
@@ -69,8 +79,8 @@ def read_operators(path: Path) -> OnnxNetwork:
 
     try:
         model = onnx.load_model_from_string(read_regular(path, LARGEST_MODEL))
-        _one_image(model, path)
-        model = onnx.shape_inference.infer_shapes(model, strict_mode=False, data_prop=True)
+        stored = _stored(model.graph)
+        model = with_shapes(model, path, shapes)
     except (OSError, ValueError, onnx.onnx_cpp2py_export.shape_inference.InferenceError) as error:
         raise _unreadable(path, str(error)) from error
     except Exception as error:  # protobuf's own classes, which differ between its versions
@@ -83,7 +93,21 @@ def read_operators(path: Path) -> OnnxNetwork:
         inside = ", ".join(sorted({node.op_type for node in model.graph.node} & {"If", "Loop", "Scan"}))
         why = f"its operators stand in the bodies of {inside}: which of them run is known only while running"
         raise _unreadable(path, why if inside else "it holds no operator")
-    return OnnxNetwork(reader.shape(reader.input), operators)
+    return OnnxNetwork(reader.shape(reader.input), operators, stored)
+
+
+def _stored(graph: "onnx.GraphProto") -> Literal["fp32", "fp16", "int8"]:
+    """In which numbers a file computes: int8 where anything is quantised, fp16 where most weights are halves."""
+    import onnx
+
+    quantised = ("QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QGemm")
+    if any(node.op_type in quantised or node.op_type.startswith("QLinear") for node in graph.node):
+        return "int8"
+    sizes = {onnx.TensorProto.FLOAT: 0, onnx.TensorProto.FLOAT16: 0}
+    for tensor in graph.initializer:
+        if tensor.data_type in sizes:
+            sizes[tensor.data_type] += prod(tensor.dims)
+    return "fp16" if sizes[onnx.TensorProto.FLOAT16] > sizes[onnx.TensorProto.FLOAT] else "fp32"
 
 
 def _unreadable(path: Path, why: str) -> ConfigError:
@@ -118,24 +142,6 @@ def _ordered(graph: "onnx.GraphProto", path: Path) -> "list[onnx.NodeProto]":
     return [graph.node[number] for number in order]
 
 
-def _one_image(model: "onnx.ModelProto", path: Path) -> None:
-    """Set a free batch size to 1; refuse another one."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    for value in model.graph.input:
-        dims = value.type.tensor_type.shape.dim
-        if value.name in constants or (len(dims) < 2 and all(dim.dim_value for dim in dims)):
-            continue  # a number or a few go in as they are
-        if not dims[0].dim_value:
-            dims[0].dim_value = 1
-        shape = tuple(dim.dim_value for dim in dims)
-        if shape[0] != 1 or min(shape) < 1:
-            raise ConfigError(
-                f"{path.name} takes an input of shape {shape}",
-                f"'{value.name}': a prediction is for one image of fixed size (0 is a free size)",
-                "export the network with batch 1 and a fixed height and width",
-            )
-
-
 class _Reader:
     def __init__(self, graph: "onnx.GraphProto", path: Path) -> None:
         self.graph, self.path = graph, path
@@ -161,17 +167,33 @@ class _Reader:
                 self.maker[output] = node
         for node in self.nodes:
             if node.op_type == "Mul":
-                self.skipped.update(self.hard_gate(node))
+                self.skipped.update(self.gate(node))
         found = []
         for number, node in enumerate(self.nodes):
             output = node.output[0]
-            if output in self.constants or output in self.skipped or node.op_type in _FREE:
+            if output in self.constants or output in self.skipped or node.op_type in FREE:
                 continue
             item = self.one(node)
             if item is not None:
                 operator, known = item
-                found.append(NamedOperator(node.name or f"#{number}", node.op_type, operator, known))
+                doubt = self.doubt(node, operator) if known else STRANGE
+                found.append(NamedOperator(node.name or f"#{number}", node.op_type, operator, known, doubt))
         return tuple(found)
+
+    def doubt(self, node: "onnx.NodeProto", operator: Operator) -> float:
+        """How unsure the time of a known operator is, beside the coefficients."""
+        kind, found = node.op_type, [DOUBTS.get(node.op_type, 0.0)]
+        if kind in CONVOLUTIONS:
+            facts = self.attributes(node)
+            found += [GROUPED * (operator.groups > 1), OTHER_RANK * (len(self.shape(node.output[0])) != 4)]
+            found.append(DILATED * (max(facts.get("dilations", (1,)) or (1,)) > 1))
+        if operator.kind == "product":
+            found.append(COMPUTED)
+        if kind in RECURRENT:
+            found.append(LOOPED)
+        if kind == "Mul" and operator.kind == "scale" and self.gate(node):
+            found.append(DOUBTS["Gelu"])
+        return max(found)
 
     def shape(self, name: str) -> Shape:
         shape = self.shapes.get(name)
@@ -199,16 +221,54 @@ class _Reader:
     def one(self, node: "onnx.NodeProto") -> tuple[Operator, bool] | None:
         """The operator that a node becomes, and whether it is known; None where it costs nothing by itself."""
         kind = node.op_type
-        if kind == "Conv" or (kind in ("Gemm", "MatMul") and len(self.inputs(node)) == 1):
-            return (self.convolution(node) if kind == "Conv" else self.dense(node)), True
-        if kind in _FUSED or (kind == "BatchNormalization" and self.follows(node, "Conv", "Gemm", "MatMul")):
+        if kind in CONVOLUTIONS:
+            return self.convolution(node, CONVOLUTIONS[kind]), True
+        if kind in PRODUCTS:
+            weighted = self.weight(node, PRODUCTS[kind]) or self.weight(node, 0)
+            return (self.dense(node, PRODUCTS[kind]) if weighted else self.product(node)), True
+        if kind in RECURRENT:
+            return self.recurrent(node), True
+        if kind in FUSED or (kind == "BatchNormalization" and self.follows(node, *WEIGHTED)) or self.squeezed(node):
             return None
-        if kind in _SIGMOIDS and self.map(node.output[0])[1:] == (1, 1):
-            return None  # the gate of a squeeze: one value a channel, and no model counts it
-        if kind in _BINARY:
+        if kind in BINARY:
             return self.binary(node)
-        known = next((name for name, kinds in _PLAIN.items() if kind in kinds), None)
-        return self.plain(known or "move", node), known is not None
+        known = next((name for name, kinds in PLAIN.items() if kind in kinds), None)
+        return (self.plain(known, node), True) if known else (self.strange(node), False)
+
+    def squeezed(self, node: "onnx.NodeProto") -> bool:
+        """Whether it is the gate of a squeeze: one value a channel, and no model counts it."""
+        return node.op_type in SIGMOIDS and self.map(node.output[0])[1:] == (1, 1)
+
+    def weight(self, node: "onnx.NodeProto", place: int) -> bool:
+        """Whether an input is a constant."""
+        return len(node.input) > place and node.input[place] in self.constants
+
+    def strange(self, node: "onnx.NodeProto") -> Operator:
+        """An unknown operator: elementwise, or a product of what it takes with the largest constant that it has."""
+        constants = [name for name in node.input if name in self.constants and len(self.shapes.get(name, ())) > 1]
+        if not constants:
+            return self.plain("scale", node)
+        largest = max(constants, key=lambda name: prod(self.shapes[name]))
+        out = max(1, self.shapes[largest][0])
+        positions = max(1, prod(self.shape(node.output[0])) // out)
+        return Operator("dense", prod(self.shapes[largest]) // out, out, positions, positions, in_width=1, out_width=1)
+
+    def product(self, node: "onnx.NodeProto") -> Operator:
+        """A product of two computed values, [..., M, K] and [..., K, N]."""
+        names = self.inputs(node)
+        out, first = self.shape(node.output[0]), self.shape(names[0])
+        if len(out) < 2 or len(first) < 2:
+            raise _unreadable(self.path, f"{node.op_type} '{node.name}' takes {list(first)} and gives {list(out)}")
+        facts = self.attributes(node) if node.op_type == "Gemm" else {}
+        inner, rows = first[-2 if facts.get("transA") else -1], out[-2]
+        return Operator("product", inner, out[-1], rows, rows, in_width=1, out_width=1, batch=prod(out[:-2]))
+
+    def recurrent(self, node: "onnx.NodeProto") -> Operator:
+        """A recurrent layer, [steps, batch, features]: a product with all of its weights for every step."""
+        steps = self.shape(node.input[0])[0]
+        sizes = [prod(self.shape(name)) for name in node.input[1 : 1 + RECURRENT[node.op_type]]]
+        features = self.shape(node.input[0])[-1]
+        return Operator("dense", features, max(1, sum(sizes) // features), steps, steps, in_width=1, out_width=1)
 
     def follows(self, node: "onnx.NodeProto", *kinds: str) -> bool:
         names = self.inputs(node)
@@ -217,31 +277,47 @@ class _Reader:
     def binary(self, node: "onnx.NodeProto") -> tuple[Operator, bool] | None:
         names = self.inputs(node)
         if len(names) < 2:  # with a constant: a bias or a scale of what is in front, or an operator of its own
-            return None if self.follows(node, "Conv", "Gemm", "MatMul") else (self.plain("scale", node), True)
-        if self.hard_gate(node):
-            return self.plain("h_swish", node), True
+            return None if self.follows(node, *WEIGHTED) or self._halves(names) else (self.plain("scale", node), True)
+        if chain := self.gate(node):
+            soft = any(self.maker[name].op_type == "Erf" for name in chain)
+            return self.plain("scale" if soft else "h_swish", node), True
         whole = all(self.shape(name) == self.shape(node.output[0]) for name in names)
         return self.plain("add" if whole else "scale", node), True
 
-    def hard_gate(self, node: "onnx.NodeProto") -> tuple[str, ...]:
-        """Where a product is x times a hard gate of x itself (hard-swish spelt out): the values of the gate."""
+    def gate(self, node: "onnx.NodeProto") -> tuple[str, ...]:
+        """Where a product is x times a gate of x itself (hard-swish or GELU spelt out): the values of the gate."""
         names = self.inputs(node)
         for gate, value in (names[::-1], names) if len(names) == 2 else ():
+            value, halved = self._unscaled(value)  # noqa: PLW2901 - GELU halves either side
             chain: list[str] = []
-            clipped = False
-            while len(chain) < _LONGEST_GATE and self._is_gate(gate) and gate != value:
+            shaped = False
+            while len(chain) < LONGEST_GATE and self._is_gate(gate) and gate != value:
                 chain.append(gate)
-                clipped |= self.maker[gate].op_type in ("Clip", "HardSigmoid", "Relu")
+                shaped |= self.maker[gate].op_type in ("Clip", "HardSigmoid", "Relu", "Erf")
                 before = self.inputs(self.maker[gate])
                 if len(before) != 1:
                     break
                 gate = before[0]  # noqa: PLW2901 - one step up the chain
-            if chain and clipped and gate == value:
-                return tuple(chain)
+            if chain and shaped and gate == value:
+                return (*chain, *halved)
         return ()
 
+    def _halves(self, names: list[str]) -> bool:
+        """Whether the one computed input is a GELU spelt out, which a constant halves."""
+        maker = self.maker.get(names[0]) if names else None
+        if maker is None or maker.op_type != "Mul":
+            return False
+        return any(self.maker[name].op_type == "Erf" for name in self.gate(maker))
+
+    def _unscaled(self, name: str) -> tuple[str, tuple[str, ...]]:
+        """What a constant was multiplied with to give a value, where that is what made it; and the value left out."""
+        maker = self.maker.get(name)
+        if maker is not None and maker.op_type == "Mul" and len(self.inputs(maker)) == 1:
+            return self.inputs(maker)[0], (name,)
+        return name, ()
+
     def _is_gate(self, name: str) -> bool:
-        return name in self.maker and self.maker[name].op_type in _GATES
+        return name in self.maker and self.maker[name].op_type in GATES
 
     def plain(self, kind: OperatorKind, node: "onnx.NodeProto") -> Operator:
         names = self.inputs(node) or [node.output[0]]
@@ -250,14 +326,22 @@ class _Reader:
         out_channels, out_height, out_width = self.map(node.output[0])
         return Operator(kind, channels, out_channels, height, out_height, in_width=width, out_width=out_width)
 
-    def dense(self, node: "onnx.NodeProto") -> Operator:
-        name = self.inputs(node)[0]
+    def dense(self, node: "onnx.NodeProto", place: int) -> Operator:
+        """A product with weights, on either side."""
+        facts = self.attributes(node) if node.op_type == "Gemm" else {}
         out = self.shape(node.output[0])
-        shape = self.shape(name)
+        right = self.weight(node, place)
+        shape = self.shape(node.input[0 if right else place])
         if not shape or not out:
             raise _unreadable(self.path, f"{node.op_type} '{node.name}' takes {list(shape)} and gives {list(out)}")
+        if not right:  # [M, K] weights times [..., K, N]
+            inner = shape[-1 if facts.get("transB") else -2] if len(shape) > 1 else shape[0]
+            positions = prod(out[:-2]) * out[-1] if len(out) > 1 else 1
+            features = out[-2] if len(out) > 1 else out[0]
+            return Operator("dense", inner, features, positions, positions, in_width=1, out_width=1)
+        inner = shape[-2 if facts.get("transA") and len(shape) > 1 else -1]
         positions = prod(out[:-1])
-        return Operator("dense", shape[-1], out[-1], positions, positions, in_width=1, out_width=1)
+        return Operator("dense", inner, out[-1], positions, positions, in_width=1, out_width=1)
 
     def attributes(self, node: "onnx.NodeProto") -> Mapping[str, Any]:
         """By name; of the types that the operator's own schema says."""
@@ -270,27 +354,35 @@ class _Reader:
                 raise _unreadable(self.path, f"{node.op_type} '{node.name}': its attribute '{each.name}' is none of it")
         return {each.name: read(each) for each in node.attribute}
 
-    def convolution(self, node: "onnx.NodeProto") -> Operator:
+    def volume(self, name: str) -> tuple[int, int, int]:
+        """Channels, rows and width of a map of one to three dimensions; a volume's rows are those of all slices."""
+        shape = self.shape(name)
+        if not 3 <= len(shape) <= 5:
+            raise _unreadable(self.path, f"'{name}' is no map: {list(shape)}")
+        return shape[1], prod(shape[2:-1]), shape[-1]
+
+    def convolution(self, node: "onnx.NodeProto", place: int) -> Operator:
         facts = self.attributes(node)
-        channels, height, width = self.map(node.input[0])
-        out_channels, out_height, out_width = self.map(node.output[0])
-        kernel = self.shape(node.input[1])[2:]
+        channels, height, width = self.volume(node.input[0])
+        out_channels, out_height, out_width = self.volume(node.output[0])
+        kernel = self.shape(node.input[place])[2:]
         groups, strides = int(facts.get("group", 1)), tuple(facts.get("strides", (1,)))
         if not 1 <= len(kernel) <= 3 or groups < 1 or channels % groups or not strides or min(strides) < 1:
-            why = f"Conv '{node.name}': kernel {list(kernel)}, strides {list(strides)}, group {groups} of {channels}"
-            raise _unreadable(self.path, f"{why} channels")
-        depthwise = groups == channels > 1
+            why = f"{node.op_type} '{node.name}': kernel {list(kernel)}, strides {list(strides)}, group {groups} of"
+            raise _unreadable(self.path, f"{why} {channels} channels")
+        transposed = node.op_type == "ConvTranspose"
+        depthwise = groups == channels > 1 and not transposed
         kind: OperatorKind = "depthwise" if depthwise else "pointwise" if prod(kernel) == 1 else "conv"
         return Operator(
-            kind,
+            "transposed" if transposed else kind,
             channels,
             out_channels,
             height,
             out_height,
-            kernel[0],
+            prod(kernel[:-1]),
             strides[0],
             in_width=width,
             out_width=out_width,
-            kernel_width=prod(kernel[1:]),
+            kernel_width=kernel[-1],
             groups=1 if depthwise else groups,
         )

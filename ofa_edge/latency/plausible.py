@@ -35,7 +35,10 @@ def _too_fast(facts: CoefficientFacts, key: Key, hardware: Hardware) -> Iterator
         ms = facts.coefficients[term]
         place = TERMS.index(term)
         reach = math.exp(Z90 * math.sqrt(max(facts.log_covariance[place][place], 0.0)))
-        if ms > 0 and 1 / ms > peak:
+        if ms == 0:
+            words = f"{key.runtime} {key.precision}, {key.threads} threads: {term} takes no time at all"
+            yield f"{words}, and the hardware's peak is {peak:.4g} G MAC/s", True
+        elif 1 / ms > peak:
             slow = 1 / (ms * reach)
             words = (
                 f"{key.runtime} {key.precision}, {key.threads} threads: {term} at {1 / ms:.4g} G MAC/s "

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ofa_edge.space import Genomes, Subnet
+from ofa_edge.vocabulary import ProvenanceKind
 
 ModelKind = Literal["analytic", "table", "fitted"]
-ProvenanceKind = Literal["measured", "published", "analytic"]
 Milliseconds = float | NDArray[np.float64]
 # Half-widths of the central 50 % and 90 % of a Gaussian, in standard deviations.
 Z50, Z90 = 0.674490, 1.644854
@@ -106,8 +106,9 @@ class Provenance:
     """Where a model's numbers come from.
 
     `measured`: on this device model with this runtime, by us. `published`: fitted to other people's measurements of
-    this device model with this runtime, perhaps in another version: `fitted_to` says which. `analytic`: nobody's
-    measurements of this device model with this runtime were at hand; carried over from others by hardware figures.
+    this device model with this runtime, perhaps in another version: `fitted_to` says which. `estimated`: by the
+    compiler of this device model. `analytic`: nobody's measurements of this device model with this runtime were at
+    hand; carried over from others by hardware figures.
     """
 
     kind: ProvenanceKind

@@ -31,13 +31,14 @@ from ofa_edge.records.classes import ClassesRecord
 from ofa_edge.records.interface import InterfaceRecord
 from ofa_edge.records.mixed import QuantisationRecord
 from ofa_edge.records.network import NetworkRecord, SubnetRecord, SupernetRecord
+from ofa_edge.records.npu import NpuRecord
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.records.refinement import IntervalRecord, RefinementRecord
 from ofa_edge.records.schedules import KernelRecord, SchedulesRecord
 from ofa_edge.records.scores import BoxesRecord, ScoreRecord, ScoresByClass
 from ofa_edge.records.search import SearchRecord, SustainedRecord
 from ofa_edge.schema import explain
-from ofa_edge.vocabulary import Label, Outcome, Precision, ScoreName, weightiest
+from ofa_edge.vocabulary import UNMEASURED, Label, Outcome, Precision, ProvenanceKind, ScoreName, weightiest
 
 OWN_IMAGES = "own images"
 """Role of the sets of images that a build took from `--data`; their digests are of pixels and labels, not of files."""
@@ -78,7 +79,7 @@ class LatencyPrediction(IntervalRecord):
     """What the target's latency model says: milliseconds with 50 % and 90 % intervals."""
 
     kind: Literal["analytic", "table", "fitted"]
-    provenance: Literal["measured", "published", "analytic"]
+    provenance: ProvenanceKind
     source: str
     outside: tuple[str, ...] = ()  # in which parts the model's key does not hold; the interval is wider for it
     parts: tuple[PartRecord, ...] = ()  # stem, blocks, head and call in order
@@ -239,7 +240,19 @@ class DeviceMeasurement(Record):
 class Verdict(Record):
     """The end of one gate: an outcome, a reason code for programs, and the reason in words."""
 
-    gate: Literal["statistics", "parity", "accuracy", "delegation", "latency", "size", "memory", "instructions"]
+    gate: Literal[
+        "statistics",
+        "parity",
+        "accuracy",
+        "delegation",
+        "kernels",
+        "sram",
+        "storage",
+        "latency",
+        "size",
+        "memory",
+        "instructions",
+    ]
     outcome: Outcome
     code: ReasonCode
     reason: str
@@ -291,6 +304,7 @@ class Manifest(Record):
     quantisation: QuantisationRecord | None = None  # of an int8 artifact, layer by layer
     interface: InterfaceRecord | None = None  # of the artifact; None in builds of earlier versions
     race: RaceRecord | None = None  # where the runtime was chosen by measuring
+    npu: NpuRecord | None = None  # of an artifact for an accelerator
 
     @property
     def network_id(self) -> str:
@@ -312,8 +326,11 @@ class Manifest(Record):
         if emulated != ("emulated" in self.labels):
             raise ValueError("the label 'emulated' must be there exactly when an emulated device was used")
         predicted = self.prediction
-        if (predicted is not None and predicted.provenance == "analytic") != ("analytic" in self.labels):
-            raise ValueError("the label 'analytic' must be there exactly when the prediction's provenance is analytic")
+        for label in UNMEASURED:
+            if (predicted is not None and predicted.provenance == label) != (label in self.labels):
+                raise ValueError(
+                    f"the label '{label}' must be there exactly when the prediction's provenance is {label}"
+                )
         if (predicted is not None and bool(predicted.outside)) != ("outside-key" in self.labels):
             raise ValueError("the label 'outside-key' must be there exactly when the latency model's key does not hold")
         measured = any(measurement.latency_ms for measurement in self.measurements)

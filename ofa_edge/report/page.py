@@ -1,6 +1,6 @@
 """From a manifest to `report.html`: one self-contained file, no scripts, nothing fetched."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ofa_edge.report.front import Chosen, front_chart
 from ofa_edge.report.predicted import predicted_chart
 from ofa_edge.report.subnet import subnet_drawing
 from ofa_edge.report.terms import legend, term
+from ofa_edge.report.worst import WorstPhoto, thumbnails
 from ofa_edge.vocabulary import Label
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ LABEL_MEANINGS: dict[Label, str] = {
     "untrained": "The weights are random. Speed and conversion are real; accuracy means nothing and is not shown.",
     "emulated": "The device was emulated. That proves answers and accuracy; it cannot prove a latency.",
     "outside-key": "The latency model holds for something else than was built; its interval is wider for it.",
+    "estimated": "The latency is the account of the accelerator's own compiler. No hardware of ours confirmed it.",
     "analytic": "The latency model was not fitted to measurements of this target. Its milliseconds are an estimate.",
 }
 
 
-def render_report(manifest: Manifest) -> str:
-    """The report as HTML. Every text of the manifest is escaped."""
+def render_report(manifest: Manifest, worst: Sequence[WorstPhoto] = ()) -> str:
+    """The report as HTML, with the photos that are answered worst. Every text is escaped."""
     jinja = environment()
     jinja.filters.update(_filters())
     classes = manifest.classes
@@ -63,6 +65,8 @@ def render_report(manifest: Manifest) -> str:
         on_target=not any(item.code == "not-the-target" for item in manifest.verdicts),
         term=term,
         terms=legend(manifest.ladder[0].metric, classes is not None and classes.uneven),
+        metric_name=manifest.ladder[0].metric,
+        worst=thumbnails(worst),
         measured=next((item for item in reversed(manifest.measurements) if item.latency_ms), None),
     )
 
@@ -88,9 +92,9 @@ def environment() -> "jinja2.Environment":
     )
 
 
-def write_report(path: Path, manifest: Manifest) -> str:
+def write_report(path: Path, manifest: Manifest, worst: Sequence[WorstPhoto] = ()) -> str:
     """Write the report atomically; return its SHA-256. Raises OutputError."""
-    return write_bytes(path, render_report(manifest).encode())
+    return write_bytes(path, render_report(manifest, worst).encode())
 
 
 def not_verified(manifest: Manifest) -> list[tuple[str, str]]:

@@ -1,19 +1,6 @@
 """Runtimes: one object each, in a file of its own. Nobody outside this room asks which runtime one is."""
 
-from ofa_edge.runtimes.base import (
-    Artifact,
-    Converted,
-    DropLimit,
-    Export,
-    Facts,
-    HostAnswers,
-    RunHere,
-    Runtime,
-    Stages,
-    Timer,
-    Tuning,
-    Turns,
-)
+from ofa_edge.runtimes.base import Artifact, CycleAccount, Runtime, Timer, Turns
 from ofa_edge.runtimes.registry import (
     FASTEST,
     broken_runtimes,
@@ -24,11 +11,13 @@ from ofa_edge.runtimes.registry import (
     runtimes,
     runtimes_for,
 )
+from ofa_edge.runtimes.values import Converted, DropLimit, Export, Facts, HostAnswers, RunHere, Stages, Tuning
 
 __all__ = [
     "FASTEST",
     "Artifact",
     "Converted",
+    "CycleAccount",
     "DropLimit",
     "Export",
     "Facts",

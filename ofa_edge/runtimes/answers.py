@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.cache import CacheEntry
 from ofa_edge.files import write_bytes
-from ofa_edge.runtimes.base import Stages
+from ofa_edge.runtimes.values import Stages
 
 LOGITS = "logits.npy"
 

@@ -5,20 +5,19 @@ A runtime of your own derives from `Runtime` and is named by an entry point of t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.cache import CacheEntry
+from ofa_edge.cost import Operator
 from ofa_edge.cost.bytes import SizeModel
 from ofa_edge.data.dataset import Samples
-from ofa_edge.data.decoding import Decoding
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable
 from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
@@ -29,100 +28,11 @@ from ofa_edge.files import sha256_file
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.network import Network, Tensors
 from ofa_edge.records.blame import BlameRecord
-from ofa_edge.records.mixed import MixedRecord
-from ofa_edge.records.schedules import KernelRecord, SchedulesRecord, TuningRecord
+from ofa_edge.runtimes.values import Converted, Example, Export, Facts, RunHere, Stages
 from ofa_edge.space import Space
 from ofa_edge.target_schema import PluginOptions, TvmOptions
 from ofa_edge.targets import Target
-from ofa_edge.vocabulary import Allowed, Precision
-
-T = TypeVar("T")
-
-
-class Stages(Protocol):
-    """Where work is done once: results by their inputs, in the cache."""
-
-    def run(
-        self, name: str, inputs: Mapping[str, Any], packages: tuple[str, ...], produce: Callable[[Path], None]
-    ) -> CacheEntry:
-        """The entry of a stage. The key covers inputs, and the versions of packages and of our code."""
-
-    def timed(self, name: str, work: Callable[[], T]) -> tuple[T, float]:
-        """Do what no cache can keep, because it measures; the result, and its seconds."""
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """How long to tune on which device, and whether to use what earlier tuning found."""
-
-    seconds: float = 0.0
-    use_known: bool = True
-    device: str = "none"
-
-
-@dataclass(frozen=True)
-class Export:
-    """A network, and what it is to become.
-
-    Attributes:
-        network: what is converted.
-        target: what it is converted for.
-        precision: of the artifact.
-        calibration: training images whose ranges an integer network takes over.
-        tuning: of compiled code.
-        limit: what an integer artifact may lose; only for a runtime that `mixes`.
-        inside: the network with its suppression inside, where the artifact is to have it so; only for a runtime that
-            `suppresses`. What is converted and calibrated is still `network`, whose decoding says how.
-    """
-
-    network: Network
-    target: Target
-    precision: Precision
-    calibration: Samples
-    tuning: Tuning = Tuning()
-    limit: "DropLimit | None" = None
-    inside: Network | None = None
-
-    @property
-    def outcome(self) -> Network:
-        """What the artifact answers as."""
-        return self.inside or self.network
-
-    @property
-    def decoding(self) -> Decoding:
-        """What is put inside, where anything is."""
-        decoding = self.network.interface.decoding
-        assert decoding is not None
-        return decoding
-
-
-@dataclass(frozen=True)
-class DropLimit:
-    """What an integer artifact may lose, and the images that layers are chosen by: none that it is judged on.
-
-    Attributes:
-        allowed: drop or dB.
-        images: to choose by.
-        labelled: whether their labels mean anything.
-    """
-
-    allowed: Allowed
-    images: Samples
-    labelled: bool
-
-
-@dataclass(frozen=True)
-class Converted:
-    """The artifact's file, as a stage of the cache made it; `tuning`: what tuning had to do with it."""
-
-    entry: CacheEntry
-    path: Path
-    tuning: TuningRecord | None = None
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the file, as the cache has it."""
-        return self.entry.files[self.path.name]
+from ofa_edge.vocabulary import Precision
 
 
 @dataclass(frozen=True)
@@ -145,43 +55,6 @@ class Artifact:
     def sha256(self) -> str:
         """Of the model file as it is now."""
         return sha256_file(self.path)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the making of an artifact leaves besides the artifact: further files, and what the manifest says."""
-
-    files: tuple[Path, ...] = ()
-    schedules: SchedulesRecord | None = None
-    kernels: tuple[KernelRecord, ...] = ()
-    mixed: MixedRecord | None = None
-
-
-@dataclass(frozen=True)
-class HostAnswers:
-    """What ran on this machine in the artifact's place, or as the artifact.
-
-    Attributes:
-        name: of the rung.
-        logits: [N, classes].
-        itself: whether the very file ran that devices get.
-        rows: which images it was run on, where that was a sample: positions among the test images.
-        note: what it was, where it was not the artifact.
-    """
-
-    name: str
-    logits: NDArray[np.float32]
-    itself: bool = False
-    rows: NDArray[np.int64] | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class RunHere:
-    """All that ran on this machine, the first on all images; and what could not be run, in words."""
-
-    answers: tuple[HostAnswers, ...]
-    skipped: tuple[str, ...] = ()
 
 
 class Timer(Protocol):
@@ -220,6 +93,11 @@ class Turns(ABC):
     def make(self, jobs: Sequence[tuple[Path, Path]], target: Target, precision: Precision) -> None:
         """Convert each ONNX model to the file beside it. Raises ConversionError."""
 
+    def draw(self, network: Sequence[Operator]) -> bytes | None:
+        """The model of a network, or of a part of one, by its operators alone; None: `make` has to convert it."""
+        del network
+        return None
+
     @abstractmethod
     def open(self, connection: Connection, target: Target, sample_us: float) -> AbstractContextManager[Timer]:
         """The timing program on a device; a turn takes so many microseconds at least."""
@@ -230,29 +108,17 @@ class Turns(ABC):
         return place
 
 
-@dataclass(frozen=True)
-class Example:
-    """Files that run an artifact without ofa-edge; `ofa_edge.example` copies them beside those that all runtimes share.
+class CycleAccount(Protocol):
+    """A compiler that knows the cycles of what it compiles; they are its estimate, and always the same."""
 
-    Attributes:
-        python: has a class `Model` as that of `runtimes/example/litert.py`.
-        cpp: what `ofa_runtime.h` declares, in C++.
-        make: a part of its Makefile, which sets RUNTIME_FLAGS and RUNTIME_LIBRARIES.
-    """
+    name: str  # with its version
+    clock_hz: float
 
-    python: Path | None = None
-    cpp: Path | None = None
-    make: Path | None = None
+    def facts(self) -> dict[str, Any]:
+        """What cycles depend on besides the model."""
 
-
-_EXAMPLES = Path(__file__).with_name("example")
-
-
-def own_example(name: str, *, python: bool = True) -> Example:
-    """That of a runtime of ours: files of this name."""
-    of = (_EXAMPLES / f"{name}.{suffix}" for suffix in ("py", "cc", "mk"))
-    own, cpp, make = of
-    return Example(own if python else None, cpp, make)
+    def cycles(self, model: Path) -> int:
+        """Of one inference of a model of `turns`. Raises ConversionError."""
 
 
 class Runtime(ABC):
@@ -358,6 +224,11 @@ class Runtime(ABC):
     @property
     def turns(self) -> Turns | None:
         """How models of it are timed in turn; None where it cannot be calibrated."""
+        return None
+
+    def cycle_account(self, target: Target) -> CycleAccount | None:
+        """The compiler that gives the cycles of models of `turns` itself; None where a device has to be timed."""
+        del target
         return None
 
     # -- making -----------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.files import copy_file
 from ofa_edge.runtimes.answers import answers_of
-from ofa_edge.runtimes.base import Converted, Export, HostAnswers, RunHere, Runtime, Stages, own_example
+from ofa_edge.runtimes.base import Runtime
+from ofa_edge.runtimes.values import Converted, Export, HostAnswers, RunHere, Stages, own_example
 from ofa_edge.vocabulary import numbers
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from ofa_edge.errors import ConfigError, UnknownNameError, UnsupportedError
 from ofa_edge.runtimes.base import Runtime
+from ofa_edge.runtimes.ethos_u import EthosU
 from ofa_edge.runtimes.onnxruntime import OnnxRuntime
 from ofa_edge.runtimes.tflite import TFLite
 from ofa_edge.runtimes.tvm import Tvm
@@ -18,7 +19,7 @@ from ofa_edge.vocabulary import Precision, numbers
 
 ENTRY_POINTS = "ofa_edge.runtimes"
 FASTEST = "fastest"  # after --runtime: none by itself, but whichever a build measures to be so
-OWN: tuple[Callable[[], Runtime], ...] = (TFLite, Tvm, TvmCuda, OnnxRuntime)
+OWN: tuple[Callable[[], Runtime], ...] = (TFLite, Tvm, TvmCuda, OnnxRuntime, EthosU)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge import __version__
-from ofa_edge.cache import CacheEntry, failures_folder
+from ofa_edge.cache import CacheEntry
 from ofa_edge.cost.bytes import SizeModel
 from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, no_profile, operators_pass
@@ -27,25 +27,14 @@ from ofa_edge.files import copy_file, write_bytes, write_json
 from ofa_edge.network import Network, Tensors
 from ofa_edge.records.blame import BlameRecord
 from ofa_edge.records.mixed import MixedRecord
-from ofa_edge.runtimes.answers import answers_of, installed
-from ofa_edge.runtimes.base import (
-    Converted,
-    DropLimit,
-    Export,
-    Facts,
-    HostAnswers,
-    RunHere,
-    Runtime,
-    Stages,
-    Timer,
-    Turns,
-    own_example,
-)
+from ofa_edge.runtimes.answers import answers_of
+from ofa_edge.runtimes.base import Runtime, Timer, Turns
+from ofa_edge.runtimes.tflite_stage import BARE, bare_tflite, tensorflow
+from ofa_edge.runtimes.values import Converted, DropLimit, Export, Facts, HostAnswers, RunHere, Stages, own_example
 from ofa_edge.schema import changed
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision, numbers
 
-_BARE = "bare.tflite"
 MIXED = "mixed.json"
 
 
@@ -86,7 +75,7 @@ class TFLite(Runtime):
 
     def convert(self, stages: Stages, export: Export) -> Converted:
         """Convert, then add metadata: the metadata name the target, the slow conversion is the same for a fleet."""
-        bare = self._bare(stages, export)
+        bare = bare_tflite(stages, export)
         if export.limit is not None:
             bare = self._mixed(stages, export, export.limit, bare)
         if export.inside is not None:
@@ -111,7 +100,7 @@ class TFLite(Runtime):
             from ofa_edge.export.tflite.metadata import write_metadata
 
             write_metadata(
-                bare.path(_BARE),
+                bare.path(BARE),
                 folder / self.artifact_name,
                 network.preprocessing,
                 labels,
@@ -124,7 +113,7 @@ class TFLite(Runtime):
                 copy_file(bare.path(MIXED), folder / MIXED)
 
         inputs = {
-            "bare": bare.files[_BARE],
+            "bare": bare.files[BARE],
             "mixed": bare.files.get(MIXED),  # an account, also where nothing had to be left in fp32
             "labels": list(labels),
             "facts": facts,
@@ -135,36 +124,6 @@ class TFLite(Runtime):
         entry = stages.run("tflite", inputs, ("tflite-support",), produce)
         return Converted(entry, entry.path(self.artifact_name))
 
-    def _bare(self, stages: Stages, export: Export) -> CacheEntry:
-        """The file without metadata."""
-        from ofa_edge.export.tflite.rewrites import names
-
-        network, meant = export.network, numbers(export.precision)
-        images = meant.ranges and network.ranges is None
-
-        def produce(folder: Path) -> None:
-            from ofa_edge.export.tflite.convert import convert
-
-            convert(
-                network.onnx,
-                folder / _BARE,
-                export.precision,
-                network.inputs(export.calibration) if images else None,
-                preprocessing=network.preprocessing,
-                ranges=network.ranges,
-                keep_failure=failures_folder() / f"{network.digest[:12]}-{export.precision}.onnx",
-            )
-
-        inputs = {
-            "model": network.digest,
-            "precision": export.precision,
-            "rewrites": names(export.precision, settled=meant.ranges and network.ranges is not None),
-            "calibration": export.calibration.digest if images else None,
-            "ranges": network.ranges.digest if meant.ranges and network.ranges else None,
-            "preprocessing": network.preprocessing and network.preprocessing.to_json(),
-        }
-        return stages.run("tflite-bare", inputs, (_tensorflow(),), produce)
-
     def _mixed(self, stages: Stages, export: Export, limit: DropLimit, bare: CacheEntry) -> CacheEntry:
         """The int8 file with the fewest layers in fp32 that keep a limit."""
 
@@ -173,13 +132,13 @@ class TFLite(Runtime):
             from ofa_edge.export.tflite.int8_blame import pair_of
 
             images, labels = export.network.inputs(limit.images), limit.images.labels
-            pair = pair_of(bare.path(_BARE), export.network.onnx)
+            pair = pair_of(bare.path(BARE), export.network.onnx)
             content, record = choose(pair, images, labels if limit.labelled else None, limit.allowed)
-            write_bytes(folder / _BARE, content)
+            write_bytes(folder / BARE, content)
             write_json(folder / MIXED, record.model_dump(mode="json"))
 
         inputs = {
-            "bare": bare.files[_BARE],
+            "bare": bare.files[BARE],
             "model": export.network.digest,
             "asked": limit.allowed.words,
             "images": limit.images.digest,
@@ -206,12 +165,12 @@ class TFLite(Runtime):
         def produce(folder: Path) -> None:
             from ofa_edge.export.tflite.suppress import write_suppressed
 
-            write_suppressed(raw.path(_BARE), folder / _BARE, export.decoding)
+            write_suppressed(raw.path(BARE), folder / BARE, export.decoding)
             if MIXED in raw.files:
                 copy_file(raw.path(MIXED), folder / MIXED)
 
         inputs = {**raw.files, "decoding": export.decoding.to_json()}
-        return stages.run("tflite-suppressed", inputs, (_tensorflow(), "ai-edge-litert"), produce)
+        return stages.run("tflite-suppressed", inputs, (tensorflow(), "ai-edge-litert"), produce)
 
     def facts(self, converted: Converted) -> Facts:
         """Which layers are in fp32, where a limit asked for it."""
@@ -288,7 +247,7 @@ class TFLiteTurns(Turns):
         from ofa_edge.export.tflite.rewrites import names
 
         del target
-        return {"versions": {_tensorflow(): metadata.version(_tensorflow())}, "rewrites": list(names(precision))}
+        return {"versions": {tensorflow(): metadata.version(tensorflow())}, "rewrites": list(names(precision))}
 
     def make(self, jobs: Sequence[tuple[Path, Path]], target: Target, precision: Precision) -> None:
         """See `Turns`."""
@@ -306,7 +265,3 @@ def _facts(export: Export) -> dict[str, Any]:
     """What the file says of itself, for programs."""
     preprocessing = export.network.preprocessing
     return {**export.network.origin.facts(), "preprocessing": preprocessing and preprocessing.to_json()}
-
-
-def _tensorflow() -> str:
-    return "tensorflow-cpu" if installed("tensorflow-cpu") else "tensorflow"

@@ -31,8 +31,8 @@ from ofa_edge.export.tvm.tuning.tuner import Bench, tune, weigh
 from ofa_edge.export.tvm.tuning.turns import MAIN, Turn, argument
 from ofa_edge.files import write_bytes
 from ofa_edge.records.schedules import TunedFunctionRecord, TuningRecord
-from ofa_edge.runtimes.base import Converted, Export, Stages
 from ofa_edge.runtimes.tvm_family import TvmRuntime, tvm_target
+from ofa_edge.runtimes.values import Converted, Export, Stages
 
 NETWORK_ROUNDS = 41
 _NETWORK_LIMIT_S = 60.0

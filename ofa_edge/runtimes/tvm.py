@@ -17,8 +17,9 @@ from ofa_edge.device.measuring.turns import open_turns
 from ofa_edge.device.protocol import Connection
 from ofa_edge.files import sha256_file
 from ofa_edge.records.schedules import SchedulesRecord
-from ofa_edge.runtimes.base import Converted, Export, Facts, RunHere, Stages, Timer, Turns, own_example
+from ofa_edge.runtimes.base import Timer, Turns
 from ofa_edge.runtimes.tvm_family import FACTS, TvmRuntime, tvm_target
+from ofa_edge.runtimes.values import Converted, Export, Facts, RunHere, Stages, own_example
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision
 

@@ -15,8 +15,8 @@ from ofa_edge.device.runners.build import RUNNER
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.records.schedules import KernelRecord
 from ofa_edge.runtimes.answers import answers_of
-from ofa_edge.runtimes.base import Converted, Export, Facts, HostAnswers, RunHere, Stages
 from ofa_edge.runtimes.tvm_family import FACTS, TvmRuntime, tvm_target
+from ofa_edge.runtimes.values import Converted, Export, Facts, HostAnswers, RunHere, Stages
 from ofa_edge.targets import Target, machine_architecture
 
 KERNELS = "kernels.cu"

@@ -23,7 +23,8 @@ from ofa_edge.errors import ConfigError, ToolMissingError
 from ofa_edge.extras import install_line
 from ofa_edge.files import write_bytes
 from ofa_edge.runtimes.answers import answers_of, installed
-from ofa_edge.runtimes.base import Converted, Export, HostAnswers, Runtime, Stages
+from ofa_edge.runtimes.base import Runtime
+from ofa_edge.runtimes.values import Converted, Export, HostAnswers, Stages
 from ofa_edge.target_schema import TvmOptions
 from ofa_edge.targets import Target, machine_architecture
 

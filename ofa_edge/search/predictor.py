@@ -6,6 +6,7 @@ different widths had the lowest error, below MLPs and Gaussian processes (benchm
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,7 @@ Floats = NDArray[np.float64]
 FORMAT = "ofa-edge accuracy predictor 1"
 FOLDS = 8
 MIN_PAIRS = 3 * FOLDS
+_SLOPE_SD = 0.5  # of the share of a prior's differences that new pairs show, about 1 before they are seen
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,15 @@ class HeldOut:
     folds: int
     ranking: Ranking | None = None  # None: the file was written before this was looked at
     macs: MacsLine | None = None  # what MACs alone say of the same pairs; None likewise
+    images: int | None = None  # behind each measured accuracy; None: nobody said
+    prior_kendall: float | None = None  # of a prior that is part of the fit, on its own pairs, where it earned its use
 
     @property
     def numbers(self) -> list[float]:
         """All figures that must be finite."""
         nested = [asdict(part).values() for part in (self.ranking, self.macs) if part is not None]
-        return [self.rmse, self.kendall, self.spearman, *(value for part in nested for value in part)]
+        own = [self.rmse, self.kendall, self.spearman, self.prior_kendall or 0.0]
+        return [*own, *(value for part in nested for value in part)]
 
     @classmethod
     def of_facts(cls, facts: dict[str, Any]) -> "HeldOut":
@@ -135,12 +140,14 @@ class AccuracyPredictor:
         accuracy: Floats,
         seed: int = 0,
         prior: "AccuracyPredictor | None" = None,
+        images: int | None = None,
     ) -> "AccuracyPredictor":
         """Fit to measured pairs.
 
-        A prior is a predictor of the same space before its weights were trained for other classes: its prediction is
-        scaled to the new pairs, and the regression is of what is left. It is kept only where that predicts held-out
-        pairs better.
+        A prior is a predictor of the same space before its weights were trained for other classes. Its prediction is
+        scaled to the new pairs, by as much as their noise allows: pairs of a few images leave it as it is. What that
+        leaves is regressed, and then the prior dropped, only where the pairs say so: where held-out ones are predicted
+        better by more than the standard error of that.
 
         Args:
             space: the search space.
@@ -148,6 +155,7 @@ class AccuracyPredictor:
             accuracy: measured top-1 of each, fractions of 1: [N].
             seed: of the split into folds. It moves the error estimate a little, and the predictions not at all.
             prior: what was known before.
+            images: behind each accuracy; None: so many that it is exact.
 
         Raises:
             DataError: too few pairs, or accuracies that are not fractions.
@@ -158,11 +166,20 @@ class AccuracyPredictor:
         values = features(genomes)
         fold = np.random.default_rng(seed).permutation(len(accuracy)) % FOLDS
         known = None if prior is None or len(prior.weights) != values.shape[1] else prior.weights
-        tried = [
-            _cross_validated(values, accuracy, fold, features.detailed, each)
-            for each in ((None,) if known is None else (None, known))
-        ]
-        predicted, model = min(tried, key=lambda found: float(np.mean((found[0] - accuracy) ** 2)))
+        noise = float((accuracy * (1 - accuracy)).mean()) / images if images else 0.0
+        alone: _Fit = functools.partial(fit_linear, first_group=features.detailed)
+        tried = [alone]
+        if known is not None:
+            scaled: _Fit = functools.partial(_scaled, prior=known, noise=noise)
+            tried = [scaled, functools.partial(_corrected, scaled=scaled, rest=alone), alone]
+        chosen = tried[0]
+        predicted, model = _cross_validated(chosen, values, accuracy, fold)
+        for fit in tried[1:]:
+            other = _cross_validated(fit, values, accuracy, fold)
+            gained = (predicted - accuracy) ** 2 - (other[0] - accuracy) ** 2
+            if gained.mean() > gained.std(ddof=1) / np.sqrt(len(gained)):
+                chosen, (predicted, model) = fit, other
+        ranked = None if prior is None or chosen is alone else prior.held_out.ranking
         macs = features.macs(genomes).astype(np.float64)
         held_out = HeldOut(
             rmse=float(np.sqrt(np.mean((predicted - accuracy) ** 2))),
@@ -172,6 +189,10 @@ class AccuracyPredictor:
             folds=FOLDS,
             ranking=rank(predicted, macs, accuracy),
             macs=MacsLine.fit(macs, accuracy, fold),
+            images=images,
+            prior_kendall=prior.held_out.kendall
+            if prior is not None and ranked is not None and ranked.earned
+            else None,
         )
         return cls(space, model.weights, model.bias, held_out)
 
@@ -215,27 +236,34 @@ class AccuracyPredictor:
         return cls(space, weights, float(bias[0]), held_out, metric, fitted_to)
 
 
+_Fit = Callable[[Floats, Floats], LinearModel]  # features [N, F], accuracy [N]
+
+
 def _cross_validated(
-    values: Floats, accuracy: Floats, fold: NDArray[np.integer], detailed: int, prior: Floats | None
+    fit: _Fit, values: Floats, accuracy: Floats, fold: NDArray[np.integer]
 ) -> tuple[Floats, LinearModel]:
     """What fits say of the pairs that they did not see, and the fit to all of them."""
     predicted = np.empty(len(accuracy))
     for index in range(FOLDS):
-        part = _fit(values[fold != index], accuracy[fold != index], detailed, prior)
+        part = fit(values[fold != index], accuracy[fold != index])
         predicted[fold == index] = values[fold == index] @ part.weights + part.bias
-    return predicted, _fit(values, accuracy, detailed, prior)
+    return predicted, fit(values, accuracy)
 
 
-def _fit(values: Floats, accuracy: Floats, detailed: int, prior: Floats | None) -> LinearModel:
-    """A linear fit; with a prior, of what its prediction, scaled to these pairs, leaves."""
-    if prior is None:
-        return fit_linear(values, accuracy, detailed)
+def _scaled(values: Floats, accuracy: Floats, prior: Floats, noise: float) -> LinearModel:
+    """A prior's prediction, scaled to pairs whose accuracies have a noise of that variance."""
     said = values @ prior
-    spread = float(((said - said.mean()) ** 2).sum())
-    # Ranks may not turn round: a slope below 0 says that the prior knows nothing of these pairs.
-    slope = max(float(((said - said.mean()) * accuracy).sum()) / spread, 0.0) if spread else 0.0
-    left = fit_linear(values, accuracy - slope * said, detailed)
-    return LinearModel(left.weights + slope * prior, left.bias)
+    spread, held = float(((said - said.mean()) ** 2).sum()), noise / _SLOPE_SD**2
+    # The mean of the slope's posterior. Ranks may not turn round: below 0 the prior knows nothing of these pairs.
+    slope = max((float(((said - said.mean()) * accuracy).sum()) + held) / (spread + held), 0.0) if spread else 0.0
+    return LinearModel(slope * prior, float(accuracy.mean() - slope * said.mean()))
+
+
+def _corrected(values: Floats, accuracy: Floats, scaled: _Fit, rest: _Fit) -> LinearModel:
+    """Likewise, and a fit of what that leaves."""
+    first = scaled(values, accuracy)
+    left = rest(values, accuracy - values @ first.weights)
+    return LinearModel(left.weights + first.weights, left.bias)
 
 
 def _check_pairs(space: Space, genomes: Genomes, accuracy: Floats) -> None:

@@ -34,6 +34,9 @@ class RankedBy:
 def ranked_by(predictor: Predictor | None, choice: Choice = "auto") -> RankedBy:
     """Decide it, by the rule of `ranking.Ranking.earned`.
 
+    Where pairs are too noisy to tell, a predictor that leans on that of the supernet which its own was moved from is
+    used as well: that one earned it, by this rule, on its own pairs.
+
     Args:
         predictor: the supernet's, if it has one.
         choice: `auto` goes by the rule, `use` by the predictor and `macs` by MACs whatever the rule says. A published
@@ -54,7 +57,12 @@ def ranked_by(predictor: Predictor | None, choice: Choice = "auto") -> RankedBy:
     why = _words(held_out)
     if choice == "use":
         return RankedBy("predictor", f"--predictor use; {why}", predictor)
-    if choice == "auto" and (held_out.ranking.earned if held_out.ranking is not None else held_out.kendall > 0):
+    earned = held_out.ranking.earned if held_out.ranking is not None else held_out.kendall > 0
+    stands_in = not earned and _prior_stands(held_out)
+    if stands_in:
+        own = f"{held_out.prior_kendall:.2f} on its own"
+        why += f"; that of the supernet which this one was moved from stands in: {own}"
+    if choice == "auto" and (earned or stands_in):
         return RankedBy("predictor", why, predictor)
     if predictor.macs is None:
         raise ConfigError(
@@ -65,10 +73,17 @@ def ranked_by(predictor: Predictor | None, choice: Choice = "auto") -> RankedBy:
     return RankedBy("macs", f"--predictor macs; {why}" if choice == "macs" else why, predictor.macs, True)
 
 
+def _prior_stands(held_out: HeldOut) -> bool:
+    """Whether a ranking that was earned before is not contradicted by pairs that cannot tell."""
+    known = held_out.ranking
+    return held_out.prior_kendall is not None and known is not None and known.kendall_low95 <= 0 < known.kendall_high95
+
+
 def _words(held_out: HeldOut) -> str:
     """How well the predictor ranks, beside MACs, in words."""
     known = held_out.ranking
-    tau = f"the predictor's Kendall's tau on {held_out.pairs} held-out subnets is {held_out.kendall:.2f}"
+    images = "" if held_out.images is None else f", {held_out.images} images each,"
+    tau = f"the predictor's Kendall's tau on {held_out.pairs} held-out subnets{images} is {held_out.kendall:.2f}"
     if known is None:
         return f"{tau}; how MACs rank them is not known"
     words = f"{tau} ({known.kendall_low95:.2f} .. {known.kendall_high95:.2f} at 95 %), that of MACs "

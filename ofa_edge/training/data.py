@@ -18,7 +18,7 @@ from ofa_edge.data.dataset import Dataset
 from ofa_edge.data.open import IMAGE_FOLDER, class_folders, open_dataset
 from ofa_edge.data.review import FEW, Expected, review_set
 from ofa_edge.data.sampling import stratified, stratified_split
-from ofa_edge.errors import DataError
+from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.schema import changed
 from ofa_edge.training.recipe import Recipe
 
@@ -163,6 +163,7 @@ def _fitted(
         why = "several processes" if processes > 1 else f"{held_out} held-out images are too few to choose by"
         notes.append(f"no early stopping: {why}")
         whole["patience"] = None
+    whole |= _folds(changed(recipe, **whole), data, kept, processes, notes)
     recipe = changed(recipe, **whole)
     space = recipe.make_space(len(data.class_names))
     subnets = space.count * len(space.resolutions)
@@ -170,6 +171,22 @@ def _fitted(
         notes.append(f"{subnets} subnets are measured in place of {recipe.measure.pairs}: the space has no more")
         recipe = changed(recipe, measure=changed(recipe.measure, pairs=subnets))
     return recipe
+
+
+def _folds(recipe: Recipe, data: Dataset, kept: NDArray[np.int64], processes: int, notes: list[str]) -> dict[str, Any]:
+    """No cross-validation where it has nothing to say, or cannot be; the changed keys."""
+    if not recipe.folds:
+        return {}
+    fewest = int(np.bincount(data.train.labels[kept], minlength=len(data.class_names)).min())
+    if recipe.start is None or recipe.folds == 1:
+        why = "a part is answered by networks trained on the others" if recipe.start else "they are of [start], --from"
+        raise ConfigError(f"folds = {recipe.folds}", why, "folds = 4 with --from, or folds = 0")
+    if processes > 1 or fewest >= FEW or recipe.patience is not None or fewest < 2:
+        why = "several processes" if processes > 1 else f"{fewest} training images of the smallest class"
+        notes.append(f"no cross-validation: {why}")
+        return {"folds": 0}
+    notes.append(f"cross-validated in {recipe.folds} folds, each of which costs as much as the run")
+    return {}
 
 
 def _split(recipe: Recipe, data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

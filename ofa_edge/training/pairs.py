@@ -11,13 +11,22 @@ import numpy as np
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConfigError, DataError, SpaceMismatchError
-from ofa_edge.files import LARGEST_MODEL, parse_json, read_regular, write_json
+from ofa_edge.files import LARGEST_MODEL, parse_json, read_regular, sha256_bytes, write_json
 from ofa_edge.metrics import METRICS, Metric
 from ofa_edge.space import Space, Subnet
-from ofa_edge.supernet.evaluate import measure
+from ofa_edge.supernet.evaluate import subnet_logits
 from ofa_edge.supernet.network import Supernet
 
 _CORNER_SIZES = 8  # resolutions whose largest and smallest subnets are in every sample
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A supernet, the images that its subnets are calibrated on, and those that they answer."""
+
+    supernet: Supernet
+    calibration: Images
+    images: Images
 
 
 @dataclass(frozen=True)
@@ -57,24 +66,49 @@ def measure_pairs(
     on_pair: Callable[[int, int], None] = lambda done, total: None,
     metric: Metric = "top1",
 ) -> list[Pair]:
-    """Measure each subnet after calibration, by `metric`.
+    """`measure_examined` of one supernet."""
+    return measure_examined([Examined(supernet, calibration, images)], subnets, preprocessing, file, on_pair, metric)
+
+
+def measure_examined(
+    examined: Sequence[Examined],
+    subnets: Sequence[Subnet],
+    preprocessing: Preprocessing,
+    file: Path,
+    on_pair: Callable[[int, int], None] = lambda done, total: None,
+    metric: Metric = "top1",
+) -> list[Pair]:
+    """Measure each subnet after calibration, by `metric` over the images of all supernets, which are of one space.
 
     What `file` already holds is not measured again where the same weights and images stood behind it, and the metric.
     A file that does not say what did is replaced, if it is of this space.
     """
-    source, known = measured_on(supernet, calibration, images), {}
+    space = examined[0].supernet.space
+    images = sum(len(each.images) for each in examined)
+    source, known = _digest_of(examined), {}
     if file.exists() and (found := _source(file))[0] in (None, source):
-        pairs = read_pairs(file, supernet.space)
+        pairs = read_pairs(file, space)
         known = {pair.subnet: pair for pair in pairs} if found == (source, metric) else {}
     for done, subnet in enumerate(subnets, start=1):
         if subnet not in known:
             # Rounded here, as in the file, so that a resumed run fits the same predictor to the byte.
-            accuracy = round(measure(supernet, subnet, calibration, images, preprocessing, metric), 6)
+            accuracy = round(_accuracy(examined, subnet, preprocessing, metric), 6)
             known[subnet] = Pair(subnet, accuracy)
             if done % 10 == 0 or done == len(subnets):
-                write_pairs(file, supernet.space, list(known.values()), len(images), source, metric)
+                write_pairs(file, space, list(known.values()), images, source, metric)
         on_pair(done, len(subnets))
     return [known[subnet] for subnet in subnets]
+
+
+def _accuracy(examined: Sequence[Examined], subnet: Subnet, preprocessing: Preprocessing, metric: Metric) -> float:
+    answers = [subnet_logits(each.supernet, subnet, each.calibration, each.images, preprocessing) for each in examined]
+    return METRICS[metric](np.concatenate(answers), np.concatenate([each.images.labels for each in examined]))
+
+
+def _digest_of(examined: Sequence[Examined]) -> str:
+    """What pairs are measured on; of one supernet as `measured_on` says it."""
+    digests = [measured_on(each.supernet, each.calibration, each.images) for each in examined]
+    return digests[0] if len(digests) == 1 else sha256_bytes(" ".join(digests).encode())
 
 
 def measured_on(supernet: Supernet, calibration: Images, images: Images) -> str:

@@ -17,6 +17,8 @@ from ofa_edge.space import Space, Subnet
 from ofa_edge.training.recipe import Choice, Phase, Recipe
 
 FORWARD_BACKWARD = 3
+HEAD_SUBNETS = 8  # whose features a head in closed form is fitted to
+_HEAD_VIEWS, _HEAD_IMAGES = 4, 4096  # of each image, up to so many in all
 _SAMPLES = 512  # random subnets behind an expected cost
 
 
@@ -76,11 +78,13 @@ class RunPlan:
     Attributes:
         batch: images of a step, over all processes.
         steps_per_epoch: whole batches of the training set.
+        head_macs: expected cost of a head that is fitted before the first step.
     """
 
     phases: tuple[PhasePlan, ...]
     batch: int
     steps_per_epoch: int
+    head_macs: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -90,14 +94,14 @@ class RunPlan:
     @property
     def macs(self) -> float:
         """Expected cost of the whole run."""
-        return sum(part.macs_per_image * part.steps * self.batch for part in self.phases)
+        return self.head_macs + self.macs_until(self.steps)
 
     def at(self, step: int) -> PhasePlan:
         """The phase that a step of the run is in."""
         return next(part for part in self.phases if step < part.end)
 
     def macs_until(self, step: int) -> float:
-        """Expected cost of the first `step` steps."""
+        """Expected cost of the first `step` steps, and of no head before them."""
         return sum(part.macs_per_image * self.batch * max(0, min(step, part.end) - part.start) for part in self.phases)
 
 
@@ -140,7 +144,21 @@ def plan_run(recipe: Recipe, space: Space, images: int, processes: int = 1) -> R
         trained |= _trained_expands(elastic, phase)
         phases.append(part)
         start += steps
-    return RunPlan(tuple(phases), batch, per_epoch)
+    fitted = recipe.start is not None and recipe.start.ridge is not None
+    return RunPlan(tuple(phases), batch, per_epoch, _head_macs(space, images) if fitted else 0.0)
+
+
+def head_views(images: int) -> int:
+    """Augmented images that each subnet sees while a head is fitted to training images, as many as that."""
+    return min(_HEAD_VIEWS * images, max(images, _HEAD_IMAGES))
+
+
+def _head_macs(space: Space, images: int) -> float:
+    """Expected cost of a fitted head, its subnets' calibration not counted."""
+    sampled = space.sample(np.random.default_rng(0), _SAMPLES)
+    ends = [float(cost.macs(space, end)) for end in (space.largest(), space.smallest())]
+    mean = float(cost.macs_table(space)(sampled).mean())
+    return head_views(images) * (sum(ends) + (HEAD_SUBNETS - len(ends)) * mean)
 
 
 def _trained_expands(elastic: Space, phase: Phase) -> set[float]:
@@ -186,6 +204,9 @@ def describe(recipe: Recipe, run: RunPlan, images: int) -> list[str]:
         f"{recipe.data.held_out_images} held out, {run.steps_per_epoch} steps of {run.batch} an epoch, "
         f"{run.steps} steps and {run.macs / 1e12:.3g} T MACs in all"
     ]
+    if run.head_macs:
+        share = 100 * run.head_macs / run.macs
+        lines.append(f"  head: in closed form, on features of {HEAD_SUBNETS} subnets; {share:.0f} % of the cost")
     return lines + [_described(part, run) for part in run.phases]
 
 

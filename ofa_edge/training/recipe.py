@@ -133,6 +133,12 @@ class StartRecipe(Strict):
     supernet: str = key("name or folder of the supernet")
     weights: str | None = key("SHA-256 of its weights; filled in when the run begins", None)
     keep_classes: bool = key("classes that both have by name keep their rows of the head", False)
+    ridge: Annotated[float, Field(gt=0)] | None = key(
+        "the new head begins as the best linear one on features of subnets of all kinds, of augmented images (ridge "
+        "regression); how strongly its weights are held small. Left out: at random",
+        None,
+        unit="mean squares of a feature",
+    )
 
 
 class TeacherRecipe(Strict):
@@ -290,6 +296,12 @@ class Recipe(Strict):
         "better for this share of the phase. Not with under 20 held-out images a class: chance would choose",
         None,
     )
+    folds: Annotated[int, Field(ge=0)] = key(
+        "of a run that begins with a supernet ([start]), where a class has under 20 training images and nothing stops "
+        "early: parts of a cross-validation that chooses the head's ridge and whether more than the head is trained, "
+        "and whose answers the predictor's pairs are measured by. Each part costs as much as the run. 0: none",
+        0,
+    )
     amp: bool = key("convolutions in bfloat16 (autocast): for GPUs", False)
     start: StartRecipe | None = key("see [start]", None)
     teacher: TeacherRecipe | None = key("see [teacher]", None)
@@ -325,7 +337,7 @@ class Recipe(Strict):
             {name: value for name, value in phase.items() if (name, value) != ("train", "all")}
             for phase in facts["phases"]
         ]
-        usual = {"start": None, "teacher": None, "patience": None, "layer_decay": 1.0}
+        usual = {"start": None, "teacher": None, "patience": None, "folds": 0, "layer_decay": 1.0}
         return {name: value for name, value in facts.items() if name not in usual or value != usual[name]}
 
     def make_space(self, num_classes: int) -> Space:

@@ -192,7 +192,7 @@ class Trainer:
             accuracy=facts[0],
             subnet_losses=tuple(facts[1:]),
             macs=macs,
-            expected_macs=macs + self.plan.macs - self.plan.macs_until(done),
+            expected_macs=macs + self.plan.macs_until(self.plan.steps) - self.plan.macs_until(done),
             ends_epoch=done % self.plan.steps_per_epoch == 0,
         )
 

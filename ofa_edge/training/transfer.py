@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ofa_edge.data.dataset import Dataset
+from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.open import IMAGE_FOLDER
 from ofa_edge.errors import ConfigError, DataError, WeightsError
 from ofa_edge.files import sha256_file
@@ -18,7 +18,11 @@ from ofa_edge.space import Space
 from ofa_edge.supernet.adapt import Kept, Pixels, adapt, adapted_space
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import SupernetPackage
+from ofa_edge.training.batches import Batches
+from ofa_edge.training.distributed import World
+from ofa_edge.training.head import fit_shared_head
 from ofa_edge.training.package_data import recipe_facts
+from ofa_edge.training.plan import HEAD_SUBNETS
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.recipe_files import joined, load_recipe
 
@@ -28,10 +32,17 @@ _FROM_SPACE = ("family", "width_mult", "strides", "kernels", "expands", "depths"
 
 @dataclass(frozen=True)
 class Begun:
-    """A supernet to be trained on, and what was done to the weights of the one that it comes from."""
+    """A supernet to be trained on, and what was done to the weights of the one that it comes from.
+
+    Attributes:
+        net: it.
+        changes: in words.
+        kept: classes whose rows of the head are the old ones.
+    """
 
     net: Supernet
     changes: tuple[str, ...]
+    kept: frozenset[int] = frozenset()
 
 
 def transfer_recipe(
@@ -131,7 +142,30 @@ def begin(recipe: Recipe, package: SupernetPackage, space: Space, labels: Sequen
         torch.manual_seed(recipe.seed)
         net = Supernet(space)
     changes = adapt(package.load(), net, Pixels(package.mean, package.std), space.in_channels, kept)
-    return Begun(net, tuple(changes))
+    if start.ridge is not None and len(kept.rows) < len(labels):
+        changes.append(f"new rows: linear regression on features of {HEAD_SUBNETS} subnets, ridge {start.ridge:g}")
+    return Begun(net, tuple(changes), frozenset(kept.rows))
+
+
+def fit_new_head(begun: Begun, recipe: Recipe, images: Images, calibration: Images, ridge: float | None = None) -> None:
+    """Set the rows of the head that are new as the recipe's [start] says; where it says nothing, they are random.
+
+    Args:
+        begun: its supernet is changed in place; on the CPU.
+        recipe: of the run; has a start.
+        images: that are trained on.
+        calibration: those of them that subnets are calibrated on.
+        ridge: in place of the recipe's.
+    """
+    assert recipe.start is not None
+    ridge = recipe.start.ridge if ridge is None else ridge
+    if ridge is None or len(begun.kept) == begun.net.space.num_classes:
+        return
+    images = images.sample(recipe.data.limit, recipe.data.split_seed)
+    sizes = begun.net.space.resolutions
+    pixels = recipe.preprocessing(sizes[-1])
+    views = Batches(images, sizes, pixels, recipe.augment, min(recipe.batch, len(images)), recipe.seed, World())
+    fit_shared_head(begun.net, views, calibration, begun.kept, ridge)
 
 
 def facts_of(recipe: Recipe, begun: Begun | None) -> dict[str, Any]:

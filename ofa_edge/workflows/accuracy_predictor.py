@@ -1,6 +1,7 @@
 """The accuracy predictor of a supernet: sample subnets, calibrate and measure each, fit, say how good the fit is."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.package_data import package_metric
-from ofa_edge.training.pairs import Pair, measure_pairs, sample_subnets
+from ofa_edge.training.pairs import Examined, Pair, measure_examined, sample_subnets
 
 __all__ = ["MIN_PAIRS", "PAIR_SEED", "fit_predictor", "measure_and_fit", "train_predictor"]
 
@@ -39,6 +40,7 @@ def measure_and_fit(
     on_pair: Callable[[int, int], None] = lambda done, total: None,
     metric: Metric = "top1",
     prior: AccuracyPredictor | None = None,
+    out_of_fold: Sequence[Examined] = (),
 ) -> AccuracyPredictor:
     """Measure subnets and fit a predictor to them.
 
@@ -54,20 +56,28 @@ def measure_and_fit(
         on_pair: progress: done, total.
         metric: what subnets are measured by, and the predictor predicts.
         prior: of the supernet that this one was trained from, if it was.
+        out_of_fold: supernets that were trained like this one, each without some images, which it answers: more of
+            them than are held out, and measured on in their place.
     """
     subnets = sample_subnets(supernet.space, count, seed)
-    pairs = measure_pairs(supernet, subnets, calibration, images, preprocessing, file, on_pair, metric)
-    predictor = fit_predictor(supernet.space, pairs, metric, prior)
+    examined = out_of_fold or [Examined(supernet, calibration, images)]
+    pairs = measure_examined(examined, subnets, preprocessing, file, on_pair, metric)
+    images = functools.reduce(Images.joined, [each.images for each in examined])
+    predictor = fit_predictor(supernet.space, pairs, metric, prior, len(images))
     return predictor.of(FittedTo(weights_sha256, images.digest)) if weights_sha256 else predictor
 
 
 def fit_predictor(
-    space: Space, pairs: list[Pair], metric: Metric = "top1", prior: AccuracyPredictor | None = None
+    space: Space,
+    pairs: list[Pair],
+    metric: Metric = "top1",
+    prior: AccuracyPredictor | None = None,
+    images: int | None = None,
 ) -> AccuracyPredictor:
-    """Fit the accuracy predictor of a space to pairs measured by `metric`."""
+    """Fit the accuracy predictor of a space to pairs measured by `metric` on so many images."""
     genomes = space.genome(pair.subnet for pair in pairs)
     top1 = np.array([pair.top1 for pair in pairs])
-    return replace(AccuracyPredictor.fit(space, genomes, top1, prior=prior), metric=metric)
+    return replace(AccuracyPredictor.fit(space, genomes, top1, prior=prior, images=images), metric=metric)
 
 
 def prior_of(package: SupernetPackage, metric: Metric) -> AccuracyPredictor | None:

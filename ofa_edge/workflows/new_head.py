@@ -119,7 +119,7 @@ class _Making:
     def answers(self, net: StaticNet, seen: Images, images: Images) -> NDArray[np.float32]:
         copied = copy.deepcopy(net).to("cpu")
         recalibrate_bn(copied, batches(seen.sample(CALIBRATION_IMAGES), self.sizes))
-        return logits(copied, images, self.sizes)
+        return logits(copied, images, self.sizes)[None]
 
 
 def tune_new_head(

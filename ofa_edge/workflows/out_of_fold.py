@@ -4,10 +4,10 @@ How strongly the head is regularised, and how long the network is trained, is wh
 are as many as there are training images, where a split would leave a few.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,8 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.data.sampling import stratified_folds
 from ofa_edge.files import parse_json, write_json
 from ofa_edge.metrics import confusion, recalls, wilson95
-from ofa_edge.supernet.static import StaticNet
 from ofa_edge.training.run import Progress
-from ofa_edge.training.single import SingleTrainer
+from ofa_edge.training.stopping import InStretches
 
 FOLDS = 4
 RIDGES = (0.01, 0.1, 1.0, 10.0)
@@ -41,21 +40,44 @@ class OutOfFold:
     facts: dict[str, Any]
 
 
-class Procedure(Protocol):
-    """How a network comes from images, step by step."""
+Net = TypeVar("Net")
 
-    def headed(self, images: Images, ridge: float) -> StaticNet:
-        """A network with the best linear head for these images."""
 
-    def trainer(self, net: StaticNet, images: Images, folder: Path) -> SingleTrainer:
-        """What trains it further on them, resumed."""
+class Procedure(Protocol[Net]):
+    """How a network, or a supernet, comes from images, step by step."""
 
-    def answers(self, net: StaticNet, seen: Images, images: Images) -> NDArray[np.float32]:
-        """What it says of images after calibration on those that it has seen, while its training may go on: logits."""
+    def headed(self, images: Images, ridge: float) -> Net:
+        """It with the best linear head for these images."""
+
+    def trainer(self, net: Net, images: Images, folder: Path) -> InStretches[Any]:
+        """What trains it further on them, in place, resumed."""
+
+    def answers(self, net: Net, seen: Images, images: Images) -> NDArray[np.float32]:
+        """What it says of images after calibration on those that it has seen, while its training may go on.
+
+        Logits [networks, N, classes]: of a supernet those of several subnets.
+        """
+
+
+def in_folds(images: Images, folds: int, seed: int) -> list[tuple[Images, NDArray[np.int64]]]:
+    """For each fold the images of all others, and the rows of its own."""
+    place = stratified_folds(images.labels, folds, seed)
+    return [(images.take(np.flatnonzero(place != fold)), np.flatnonzero(place == fold)) for fold in range(folds)]
+
+
+def fold_folder(folder: Path, fold: int) -> Path:
+    """Where a fold's training is."""
+    return folder / f"fold-{fold}"
 
 
 def cross_validate(
-    procedure: Procedure, images: Images, folds: int, seed: int, folder: Path, on_step: Callable[[Progress], None]
+    procedure: Procedure[Net],
+    images: Images,
+    folds: int,
+    seed: int,
+    folder: Path,
+    on_step: Callable[[Progress], None],
+    shares: Sequence[float] = SHARES,
 ) -> OutOfFold:
     """Choose the ridge and the length of a run by answers out of fold.
 
@@ -66,23 +88,33 @@ def cross_validate(
         seed: of the parts.
         folder: for what an interrupted call goes on with.
         on_step: told of each step of every fold.
+        shares: of a run's steps, in rising order, after which images are answered.
     """
-    place = stratified_folds(images.labels, folds, seed)
-    parts = [(images.take(np.flatnonzero(place != fold)), np.flatnonzero(place == fold)) for fold in range(folds)]
-    taken = np.full((len(RIDGES), len(images)), -1)
-    for train, rows in parts:
-        for index, ridge in enumerate(RIDGES):
-            net = procedure.headed(train, ridge)
-            taken[index, rows] = procedure.answers(net, train, images.take(rows)).argmax(1)
+    parts = in_folds(images, folds, seed)
+    taken = []
+    for ridge in RIDGES:
+        told = [_taken(procedure, procedure.headed(train, ridge), train, images.take(rows)) for train, rows in parts]
+        taken.append(_joined(told, parts))
     by_ridge = [_balanced(each, images.labels) for each in taken]
     ridge = RIDGES[int(np.argmax(by_ridge))]
-    later = np.full((len(SHARES), len(images)), -1)
-    for fold, (train, rows) in enumerate(parts):
-        told = _Told(on_step, f"fold {fold + 1} of {folds}")
-        later[:, rows] = _answered(procedure, ridge, train, images.take(rows), folder / f"fold-{fold}", told)
+    by_fold = [
+        _answered(
+            procedure,
+            ridge,
+            train,
+            images.take(rows),
+            fold_folder(folder, fold),
+            _Told(on_step, f"fold {fold + 1} of {folds}"),
+            shares,
+        )
+        for fold, (train, rows) in enumerate(parts)
+    ]
+    later = [_joined([each[index] for each in by_fold], parts) for index in range(len(shares))]
     by_share = [_balanced(each, images.labels) for each in later]
-    best = len(SHARES) - 1 - int(np.argmax(by_share[::-1]))  # of equal ones the longest
-    return OutOfFold(ridge, SHARES[best], _facts(later[best], images.labels, folds, ridge, by_ridge, by_share, best))
+    best = len(shares) - 1 - int(np.argmax(by_share[::-1]))  # of equal ones the longest
+    chosen = {"ridge": ridge, "share_of_steps": shares[best], "balanced": round(by_share[best], 4)}
+    tried = {"ridge": dict(zip(RIDGES, by_ridge, strict=True)), "share": dict(zip(shares, by_share, strict=True))}
+    return OutOfFold(ridge, shares[best], _facts(later[best], images.labels, folds, chosen, tried))
 
 
 @dataclass(frozen=True)
@@ -96,48 +128,67 @@ class _Told:
         self.on_step(replace(progress, phase=self.name))
 
 
+Taken = NDArray[np.int64]  # the class that each image is taken for by each network [networks, N]
+
+
+def _taken(procedure: Procedure[Net], net: Net, seen: Images, images: Images) -> Taken:
+    return np.asarray(procedure.answers(net, seen, images).argmax(2))
+
+
 def _answered(
-    procedure: Procedure, ridge: float, train: Images, others: Images, folder: Path, on_step: Callable[[Progress], None]
-) -> NDArray[np.int64]:
-    """The class that each of the other images is taken for after each share of the steps [shares, N]."""
+    procedure: Procedure[Net],
+    ridge: float,
+    train: Images,
+    others: Images,
+    folder: Path,
+    on_step: Callable[[Progress], None],
+    shares: Sequence[float],
+) -> list[Taken]:
+    """What the other images are taken for after each share of the steps."""
     file = folder / _ANSWERS
-    known: dict[str, list[int]] = parse_json(file.read_bytes()) if file.is_file() else {}
-    if len(known) < len(SHARES):
-        trainer = procedure.trainer(procedure.headed(train, ridge), train, folder)
-        for share in SHARES:
+    known: dict[str, list[list[int]]] = parse_json(file.read_bytes()) if file.is_file() else {}
+    if len(known) < len(shares):
+        net = procedure.headed(train, ridge)
+        trainer = procedure.trainer(net, train, folder)
+        for share in shares:
             step = round(share * trainer.total_steps)
             if str(share) in known and step <= trainer.step:
                 continue
             trainer.run(on_step, stop_at=step)
-            known[str(share)] = procedure.answers(trainer.net, train, others).argmax(1).tolist()
+            known[str(share)] = _taken(procedure, net, train, others).tolist()
             write_json(file, known)
-    return np.array([known[str(share)] for share in SHARES], np.int64)
+    return [np.array(known[str(share)], np.int64) for share in shares]
 
 
-def _balanced(taken: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
-    return float(np.nanmean(recalls(confusion(taken, labels, int(max(labels.max(), taken.max())) + 1))))
+def _joined(by_fold: Sequence[Taken], parts: Sequence[tuple[Images, NDArray[np.int64]]]) -> Taken:
+    """What all images are taken for, in their order."""
+    rows = np.concatenate([rows for _, rows in parts])
+    return np.concatenate(by_fold, axis=1)[:, np.argsort(rows)]
+
+
+def _balanced(taken: Taken, labels: NDArray[np.int64]) -> float:
+    """The mean of the networks' balanced accuracies."""
+    classes = int(max(labels.max(), taken.max())) + 1
+    return float(np.mean([np.nanmean(recalls(confusion(each, labels, classes))) for each in taken]))
 
 
 def _facts(
-    taken: NDArray[np.int64],
+    taken: Taken,
     labels: NDArray[np.int64],
     folds: int,
-    ridge: float,
-    by_ridge: list[float],
-    by_share: list[float],
-    best: int,
+    chosen: dict[str, float],
+    tried: dict[str, dict[float, float]],
 ) -> dict[str, Any]:
-    right = int((taken == labels).sum())
+    share = float((taken == labels).mean())
+    interval = wilson95(round(share * len(labels)), len(labels))  # several networks answer the same images
     return {
         "folds": folds,
         "images": len(labels),
-        "top1": round(right / len(labels), 4),
-        "top1_interval95": [round(each, 4) for each in wilson95(right, len(labels))],
-        "balanced": round(by_share[best], 4),
-        "ridge": ridge,
-        "share_of_steps": SHARES[best],
-        "balanced_by_ridge": {str(each): round(score, 4) for each, score in zip(RIDGES, by_ridge, strict=True)},
-        "balanced_by_share": {str(each): round(score, 4) for each, score in zip(SHARES, by_share, strict=True)},
+        "networks": len(taken),
+        "top1": round(share, 4),
+        "top1_interval95": [round(each, 4) for each in interval],
+        **chosen,
+        **{f"balanced_by_{of}": {str(each): round(score, 4) for each, score in by.items()} for of, by in tried.items()},
         "reading": "each image answered by a network trained without it; the same answers chose ridge and length, "
         "which makes them a little too good",
     }

@@ -21,6 +21,7 @@ from ofa_edge.device.measuring.accuracy import accuracy_pass
 from ofa_edge.device.measuring.session import open_artifact
 from ofa_edge.device.protocol import LatencyPlan
 from ofa_edge.errors import ConfigError, DataError
+from ofa_edge.metrics import probabilities
 from ofa_edge.network import Network
 from ofa_edge.verify.scoring.segmentation import answered_classes
 from ofa_edge.workflows.build.on_device import Trial, request_of
@@ -28,7 +29,6 @@ from ofa_edge.workflows.verify import check_runs_there
 
 _LOOK = LatencyPlan(sessions=1, min_runs=20, min_seconds=0.3, warmup_limit_seconds=1.0)
 _SHOWN = 0.25  # score of a box that is shown
-_SUM = 1e-3  # probabilities add up to 1 within this
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,10 @@ def _files(photos: Sequence[Path]) -> list[Path]:
     for path in photos:
         inside = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
         if not inside or not inside[0].is_file():
+            folders = sorted(each.name for each in path.iterdir() if each.is_dir()) if path.is_dir() else []
             what = "no photos" if path.is_dir() else "no such photo"
-            raise DataError(what, str(path), f"give image files ({', '.join(sorted(SUFFIXES))}), or a folder of them")
+            why = f"{path}: {', '.join(folders[:3])} and whatever else is in it are folders" if folders else str(path)
+            raise DataError(what, why, f"give image files ({', '.join(sorted(SUFFIXES))}), or a folder of them")
         found += inside
     return found
 
@@ -157,12 +159,3 @@ def _boxes(network: Network, found: Detections, frame: Frame, top: int) -> tuple
         Label(network.labels[number], float(score), (float(box[0]), float(box[1]), float(box[2]), float(box[3])))
         for box, score, number in zip(corners, shown.scores, shown.classes, strict=True)
     )
-
-
-def probabilities(row: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Of the classes, from logits; a network that ends in a softmax gives them itself."""
-    values = row.astype(np.float64)
-    if values.min() >= 0 and abs(values.sum() - 1) < _SUM:
-        return values
-    powers = np.exp(values - values.max())
-    return np.asarray(powers / powers.sum())

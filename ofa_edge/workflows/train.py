@@ -6,6 +6,7 @@ Every step leaves its result in the run's folder and is skipped when it is alrea
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from ofa_edge.errors import ConfigError, OutputError
 from ofa_edge.files import canonical_json, parse_json, read_regular, sha256_bytes, sha256_file, write_bytes, write_json
 from ofa_edge.metrics import METRICS, Metric, argmax, confusion, recalls, spearman
 from ofa_edge.records.licences import LICENCES, handed_on
-from ofa_edge.space import Space
 from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import measure as measure_subnet
 from ofa_edge.supernet.evaluate import subnet_logits
@@ -30,9 +30,9 @@ from ofa_edge.training.claim import IDENTITY, RunIdentity, claim_run
 from ofa_edge.training.data import resolve
 from ofa_edge.training.distributed import World
 from ofa_edge.training.package_data import CALIBRATION_IMAGES, VALIDATION_IMAGES
-from ofa_edge.training.plan import PhasePlan
+from ofa_edge.training.plan import HEAD_SUBNETS, head_views
 from ofa_edge.training.recipe import Recipe
-from ofa_edge.training.run import LOG, Progress
+from ofa_edge.training.run import CHECKPOINT, LOG, Progress
 from ofa_edge.training.step import StepFunction, recipe_step, step_identity
 from ofa_edge.training.stopping import facts_of as stopping_facts
 from ofa_edge.training.stopping import train_watched
@@ -40,8 +40,10 @@ from ofa_edge.training.teacher import Teacher, require_same
 from ofa_edge.training.teacher import facts_of as teacher_facts
 from ofa_edge.training.timing import Estimate, estimate
 from ofa_edge.training.trainer import Trainer
-from ofa_edge.training.transfer import Begun, begin, facts_of, settled
+from ofa_edge.training.transfer import Begun, begin, facts_of, fit_new_head, settled
 from ofa_edge.workflows.accuracy_predictor import MIN_PAIRS, measure_and_fit, prior_of
+from ofa_edge.workflows.move_folds import Move
+from ofa_edge.workflows.phase_log import PhaseLog, ends
 
 TEST_IMAGES, WATCHED_IMAGES = 2000, 1000  # at most: of a test, and of each measurement during a run
 RECIPE, FIGURES, PHASES = "recipe.json", "figures.json", "phases.json"
@@ -124,8 +126,14 @@ def train(
     started = time.monotonic()
     if start is not None and begun is None:
         begun = begin(recipe, start, space, data.class_names)
+    move = found = None
+    if recipe.folds and start is not None:
+        move = Move(recipe, start, space, data.class_names, device, step_function, teacher)
+        found = move.validated(train_images, folder, on_step)
     if not _is_trained(folder, identity):
-        after_phase = _PhaseLog(folder / PHASES, recipe, calibration, held_out.sample(TEST_IMAGES))
+        if begun is not None and not (folder / CHECKPOINT).is_file():
+            fit_new_head(begun, recipe, train_images, calibration, found.ridge if found else None)
+        after_phase = PhaseLog(folder / PHASES, recipe, calibration, held_out.sample(TEST_IMAGES))
         trainer = Trainer(
             recipe,
             space,
@@ -139,7 +147,8 @@ def train(
             teacher=teacher,
         )
         trainer.resume()
-        supernet = _trained(trainer, recipe, calibration, held_out, on_step).to("cpu")
+        share = 1.0 if found is None else found.share
+        supernet = _trained(trainer, recipe, calibration, held_out, on_step, share).to("cpu")
         if identity is not None:
             save_weights(folder, supernet, recipe, data, identity)
     if identity is None:
@@ -161,6 +170,7 @@ def train(
             on_pair=lambda done, total: on_stage("pairs", done, total),
             metric=measure.metric,
             prior=None if start is None else prior_of(start, measure.metric),
+            out_of_fold=move.examined(train_images, folder, found) if move and found else (),
         )
         predictor.save(folder / zoo.PREDICTOR)
     weights_sha256 = sha256_file(folder / zoo.WEIGHTS)
@@ -173,6 +183,7 @@ def train(
         **facts_of(recipe, begun),
         **teacher_facts(teacher),
         **stopping_facts(folder, recipe.patience),
+        **({} if found is None else {"out_of_fold": found.facts}),
         "measure": measure.model_dump(mode="json"),
         "space_hash": space.hash,
         "weights_sha256": weights_sha256,
@@ -189,19 +200,27 @@ def train(
 
 
 def _trained(
-    trainer: Trainer, recipe: Recipe, calibration: Images, held_out: Images, on_step: Callable[[Progress], None]
+    trainer: Trainer,
+    recipe: Recipe,
+    calibration: Images,
+    held_out: Images,
+    on_step: Callable[[Progress], None],
+    share: float,
 ) -> Supernet:
-    """The supernet at the end of its run, or at its best on held-out images."""
+    """The supernet at the end of its run, after that share of it, or at its best on held-out images."""
+    last = trainer.plan.phases[-1]
     if recipe.patience is None:
-        return trainer.run(on_step)
+        trainer.run(on_step, stop_at=round(share * trainer.total_steps))
+        if trainer.step < trainer.total_steps:
+            trainer.after_phase(last, trainer.net)
+        return trainer.net
     watched = held_out.sample(WATCHED_IMAGES)
     space, sizes = trainer.space, recipe.preprocessing(trainer.space.resolutions[-1])
 
     def score(net: Supernet) -> float:
-        ends = [pick(space.resolutions[-1]) for _, pick in _ends(space)]
-        return float(np.mean([measure_subnet(net, each, calibration, watched, sizes, "balanced") for each in ends]))
+        both = [pick(space.resolutions[-1]) for _, pick in ends(space)]
+        return float(np.mean([measure_subnet(net, each, calibration, watched, sizes, "balanced") for each in both]))
 
-    last = trainer.plan.phases[-1]
     train_watched(trainer, last.start, recipe.patience, score, on_step)
     trainer.after_phase(last, trainer.net)  # of the state that is written, wherever the run ended
     return trainer.net
@@ -222,7 +241,11 @@ def estimate_run(recipe: Recipe, data: Dataset, device: str = "cpu", teacher: Te
     logged = 2 * len(recipe.phases)
     measured = measure.pairs * (len(calibration) + len(held_out)) + tested * (len(calibration) + len(test))
     measured += logged * (len(calibration) + min(len(held_out), TEST_IMAGES))
-    return estimate(recipe, space, train_images, calibration, measured, device=device, teacher=teacher)
+    if recipe.start is not None and recipe.start.ridge is not None:
+        measured += HEAD_SUBNETS * (len(calibration) + head_views(len(train_images)))
+    found = estimate(recipe, space, train_images, calibration, measured, device=device, teacher=teacher)
+    runs = 1 + recipe.folds  # each fold takes all steps, and is measured on its own images
+    return replace(found, phases=tuple(runs * seconds for seconds in found.phases))
 
 
 def _parts(recipe: Recipe, data: Dataset) -> tuple[Images, Images, Images, Images]:
@@ -264,40 +287,6 @@ def _known_figures(folder: Path, recipe: Recipe, weights_sha256: str, identity: 
     return figures if same else {}
 
 
-class _PhaseLog:
-    """Records, after each phase, the accuracy of both ends of what was elastic in it, on held-out images."""
-
-    def __init__(self, file: Path, recipe: Recipe, calibration: Images, held_out: Images) -> None:
-        self.file, self.recipe, self.calibration, self.held_out = file, recipe, calibration, held_out
-
-    def __call__(self, part: PhasePlan, supernet: Supernet) -> None:
-        records = _records(self.file)
-        resolution = max(part.resolutions())
-        preprocessing = self.recipe.preprocessing(resolution)
-        record: dict[str, Any] = {"phase": part.phase.name, "step": part.end, "resolution": resolution}
-        for name, pick in _ends(part.space):
-            answers = subnet_logits(supernet, pick(resolution), self.calibration, self.held_out, preprocessing)
-            for metric, score in METRICS.items():
-                record.setdefault(metric, {})[name] = round(score(answers, self.held_out.labels), 4)
-        kept = [other for other in records if other["step"] < part.end]
-        write_json(self.file, [*kept, {**record, "images": len(self.held_out)}])
-
-
-def _records(file: Path) -> list[dict[str, Any]]:
-    """What earlier phases left; one that is damaged is laid aside for whoever wants to look."""
-    try:
-        records: list[dict[str, Any]] = parse_json(read_regular(file))
-        known = all(isinstance(each["step"], int) for each in records)
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError):
-        known = False
-    if not known:
-        file.replace(file.with_name(f"{file.name}.damaged"))
-        return []
-    return records
-
-
 def save_weights(folder: Path, supernet: Supernet, recipe: Recipe, data: Dataset, identity: RunIdentity) -> None:
     """Write a package's weights and labels; the header says how images are read."""
     facts = {
@@ -336,10 +325,10 @@ def _measure_test(
     """Figures on the test set: both ends of the space at every size, and the ranking of random subnets."""
     space, measure = supernet.space, recipe.measure
     preprocessing = recipe.preprocessing(space.resolutions[-1])
-    corners = {f"{name} {r}": pick(r) for r in space.resolutions for name, pick in _ends(space)}
+    corners = {f"{name} {r}": pick(r) for r in space.resolutions for name, pick in ends(space)}
     rng = np.random.default_rng(recipe.seed + 2)
     random = [space.subnet(row) for row in space.sample(rng, measure.rank_subnets, space.resolutions[-1])]
-    ends = {f"{name} {space.resolutions[-1]}" for name, _ in _ends(space)}
+    both = {f"{name} {space.resolutions[-1]}" for name, _ in ends(space)}
     total = len(corners) + len(random)
     found: dict[Metric, list[float]] = {metric: [] for metric in METRICS}
     recall = {}
@@ -348,7 +337,7 @@ def _measure_test(
         answers = subnet_logits(supernet, subnet, calibration, test, preprocessing)
         for metric, score in METRICS.items():
             found[metric].append(score(answers, test.labels))
-        if name in ends:
+        if name in both:
             recall[name] = _recall(answers, test, class_names)
         on_stage("test", done, total)
     macs = np.array([cost.macs(space, subnet) for subnet in random], dtype=np.float64)
@@ -372,10 +361,6 @@ def _recall(answers: NDArray[np.float32], test: Images, class_names: Sequence[st
     """Share of each class's images that are right; classes without images are left out."""
     found = recalls(confusion(argmax(answers), test.labels, len(class_names)))
     return {name: round(float(value), 4) for name, value in zip(class_names, found, strict=True) if not np.isnan(value)}
-
-
-def _ends(space: Space) -> tuple[tuple[str, Callable[[int], Any]], ...]:
-    return (("largest", space.largest), ("smallest", space.smallest))
 
 
 def export_package(run: Path, folder: Path) -> None:

@@ -13,11 +13,12 @@ from ofa_edge.cli.build import build_command
 from ofa_edge.cli.finetune import finetune_command
 from ofa_edge.cli.inspect import inspect_command
 from ofa_edge.cli.predict import predict_command
+from ofa_edge.cli.run import run_command
 from ofa_edge.cli.search import search_command
 from ofa_edge.cli.train import train_command
 from ofa_edge.cli.verify import verify_command
 
-FOR_A_TERMINAL = {"dry_run", "resume", "list_only", "keys_only", "plot", "threads"}
+FOR_A_TERMINAL = {"dry_run", "resume", "list_only", "keys_only", "plot", "threads", "camera"}
 OF_A_FLEET = {"fleet", "max_models"}
 OTHER_NAMES = {"file": "network", "chosen": "subnet", "folder": "build"}
 LIMITS = {field.name: field.default for field in dataclasses.fields(oe.Constraints)}
@@ -33,6 +34,7 @@ LIMITS = {field.name: field.default for field in dataclasses.fields(oe.Constrain
         (predict_command, oe.predict),
         (verify_command, oe.verify_build),
         (inspect_command, oe.inspect),
+        (run_command, oe.run),
     ],
 )
 def test_arguments_and_defaults_are_the_commands(command: click.Command, function: Callable[..., Any]) -> None:

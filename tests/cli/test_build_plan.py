@@ -4,6 +4,7 @@ import json
 
 from ofa_edge.cache import StageCache
 from ofa_edge.cli.build_plan import time_words, usual_stages
+from ofa_edge.cli.console import StageLines
 from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.plan import make_plan
 
@@ -28,6 +29,17 @@ def test_stages_of_other_builds_do_not_count(run):
     assert found == {"search": 4.0, "onnx": 2.0, "tflite": 16.0, "run-tflite": 1.0}
     words = time_words(found)
     assert words.startswith("time: about 23 s (estimated from earlier builds on this machine: tflite 16 s, search 4 s")
+
+
+def test_what_is_left_is_what_such_stages_took_and_nothing_where_none_is_known():
+    lines = StageLines(quiet=True, usual={"search": 100.0, "onnx": 5.0, "tflite": 20.0})
+    assert lines.expected("search") == "search  usually 2 minutes, about 2 minutes to the end"
+    lines("search", False, 1.0)
+    assert lines.expected("extract") == "extract"
+    assert lines.expected("onnx") == "onnx  usually 5 s, about 25 s to the end"
+    lines("onnx", True, 0.1)
+    assert lines.expected("tflite") == "tflite  usually 20 s"
+    assert StageLines(quiet=True).expected("search") == "search"
 
 
 def test_the_first_build_is_of_unknown_length():

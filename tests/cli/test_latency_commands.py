@@ -33,7 +33,7 @@ def test_predict_says_how_sure_it_is_and_names_what_it_does_not_know(run, networ
     assert code == 0, err
     assert "predicted, not measured" in out
     assert "not recorded: os_build, runtime_digest, affinity" in out
-    assert "unknown operators, counted as bytes moved: Sin" in out
+    assert "unknown operators, whose time is a guess: Sin" in out
 
 
 def test_predict_as_json_has_every_operator(run, network):
@@ -82,7 +82,7 @@ def test_explain_takes_a_configuration_and_refuses_another(run):
     assert len(found["parts"]) == 10 + 3
 
 
-def test_tables_go_out_and_come_back_as_a_target(run):
+def test_tables_go_out_and_come_back_as_a_target(run, network):
     code, _, err = run("latency", "export", "--target", "pixel-4", "--supernet", PUBLISHED, "--out", "tables")
     assert code == 0, err
     words = ("--name", "note", "--like", "pixel-4", "--measured-on", "A phone", "--version", "TFLite", "--source", "me")
@@ -96,7 +96,7 @@ def test_tables_go_out_and_come_back_as_a_target(run):
     before, after = (json.loads(text)["latency_ms"]["ms"] for text in (origin, table))
     assert after == pytest.approx(before, rel=1e-6)
     assert "another search space" in check_error(run(*arguments, "ofa_mbv3_d234_e346_k357_w1.0"))
-    assert "table" in check_error(run("predict", "x.onnx", "--target", "targets/note.toml"))
+    assert "table" in check_error(run("predict", network, "--target", "targets/note.toml"))
 
 
 def test_a_table_that_lacks_an_entry_names_it_with_the_nearest(run, tmp_path):

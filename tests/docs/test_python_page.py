@@ -61,6 +61,9 @@ def test_the_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert "goes by the accuracy predictor" in printed["A predictor of your own measurements"]
     assert "sandwich: step" in printed["Train on a folder of images"]
     assert re.search("^parity pass", printed["Build and read the verdicts"], re.M)
+    answers = [re.findall(r"\('\w+', ([\d.]+)\)", line) for line in printed["Run it on photos"].splitlines()]
+    assert [len(each) for each in answers] == [2, 2, 2]
+    assert all(1 >= float(first) >= float(second) for first, second in answers)
     assert "no subnet takes 0.01 ms" in printed["Errors"]
     assert 0.8 < names["top1"] < 1
     assert isinstance(names["build"], oe.Build)

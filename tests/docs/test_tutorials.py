@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from builds import shorten_search
 from flowers import save_flowers
 from onnx import numpy_helper
 from own_networks import NAMES, save_classifier, save_folder
@@ -18,6 +19,8 @@ from published_layout import save_checkpoint
 from ssh_rig import Server, needs_sshd
 
 from ofa_edge.device.emulation.emulated import emulation_available
+from ofa_edge.errors import ToolMissingError
+from ofa_edge.export.cuda.nvrtc import require_nvrtc
 
 TUTORIALS = ROOT / "docs" / "tutorials"
 NO_EMULATION = emulation_available("aarch64")
@@ -77,6 +80,12 @@ def test_own_weights(here: Path) -> None:
     follow(page("own-weights"))
 
 
+def test_own_images(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_flowers(here / "flowers", 20)
+    shorten_search(monkeypatch)
+    follow(page("own-images"))
+
+
 @needs_emulation
 @pytest.mark.usefixtures("model")
 def test_own_model() -> None:
@@ -95,6 +104,16 @@ def test_own_board(server: Server) -> None:
             "/home/pi/litert/bin/python": sys.executable,
         },
     )
+
+
+@pytest.mark.usefixtures("model")
+def test_jetson() -> None:
+    """Its kernels run emulated, and its runner is compiled; what needs the board is not typed."""
+    try:
+        require_nvrtc()
+    except ToolMissingError as error:
+        pytest.skip(f"{error.what}: {error.why}")
+    follow(page("jetson"))
 
 
 @pytest.mark.usefixtures("model")

@@ -1,13 +1,18 @@
 """How a process ended that said nothing of its own, and what to try."""
 
+import contextlib
 import errno
 import os
 import signal
 import subprocess
+import sys
+import types
 
 import pytest
 
 from ofa_edge.export.process import WorkerDiedError, how_it_ended, run_worker, what_to_try
+from ofa_edge.export.tflite.converter import saved
+from ofa_edge.system import disk_error
 
 
 def done(code, stderr=""):
@@ -33,6 +38,38 @@ def done(code, stderr=""):
 )
 def test_what_to_try(code, stderr, words):
     assert words in what_to_try(done(code, stderr), "other advice")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_known_by_its_words(number):
+    full = disk_error(f"Traceback ...\nOSError: [Errno {number}] {os.strerror(number)}: '/tmp/x'\n")
+    assert full is not None
+    assert full.errno == number
+    assert disk_error("ValueError: x") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (RuntimeError("RESOURCE_EXHAUSTED: /tmp/x: No space left on device"), OSError),
+        (OSError(errno.EFBIG, os.strerror(errno.EFBIG)), OSError),
+        (ValueError("cannot be saved"), ValueError),
+    ],
+)
+def test_what_tensorflow_swallows_is_raised(monkeypatch, error, raised):
+    """It tries to save a graph, and converts it by another way, to another file, where it cannot."""
+
+    def save():
+        raise error
+
+    saving = types.SimpleNamespace(save=save)
+    monkeypatch.setitem(sys.modules, "tensorflow.python.saved_model", types.SimpleNamespace(save=saving))
+    with pytest.raises(raised, match=str(error.args[-1])[-15:]), saved(), contextlib.suppress(Exception):
+        saving.save()
+    assert saving.save is save
+    saving.save = int
+    with saved():
+        assert saving.save() == 0
 
 
 def test_a_worker_that_cannot_be_started_says_how_it_ended():

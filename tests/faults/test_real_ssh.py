@@ -108,7 +108,7 @@ def test_another_host_key_in_the_middle(start, disk, tmp_path):
     server, device = start()
     source = tmp_path / "source"
     source.write_text("secret weights")
-    with pytest.raises(DeviceLostError, match="bench-0 shows another host key"), device.workdir() as work:
+    with device.workdir() as work:
         device.run(["true"], 10)
         server.kill()
         server.change_key()
@@ -118,7 +118,6 @@ def test_another_host_key_in_the_middle(start, disk, tmp_path):
         assert "another device answers" in caught.value.why
         assert "ssh" in caught.value.hint
         assert list((disk / work.name).iterdir()) == []
-        device.run(["true"], 10)
     server.kill()
     server.change_key_back()
     assert [path.name for path in cleaned_at_the_next_start(server, device, disk)] == [work.name]

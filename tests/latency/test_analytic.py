@@ -26,7 +26,7 @@ def model(**ms: float) -> AnalyticModel:
     return AnalyticModel(SPACE, coefficients(**ms), KEY, PROVENANCE)
 
 
-EVERYTHING = dict(zip(TERMS, (0.05, 0.04, 0.2, 0.25, 0.5, 0.1, 0.3, 0.2, 0.2, 0.006, 0.07), strict=True))
+EVERYTHING = dict(zip(TERMS, (0.05, 0.04, 0.2, 0.25, 0.3, 0.5, 0.1, 0.3, 0.2, 0.2, 0.006, 0.07), strict=True))
 
 
 def test_amounts_of_a_depthwise_convolution_by_hand() -> None:

@@ -8,7 +8,7 @@ from ofa_edge.latency.units import UnitTable
 from ofa_edge.space import Space
 
 SPACE = Space("fashion", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))
-MS = np.array((0.05, 0.04, 0.2, 0.25, 0.5, 0.1, 0.3, 0.2, 0.2, 0.006, 0.07))
+MS = np.array((0.05, 0.04, 0.2, 0.25, 0.3, 0.5, 0.1, 0.3, 0.2, 0.2, 0.006, 0.07))
 PRIOR = Coefficients(MS, 0.1 * np.eye(len(TERMS)) + 0.2, 0.2, Z50, Z90, Lowering(4, 4))
 TABLE = UnitTable(SPACE)
 UNITS = Units(TABLE.units, PRIOR)

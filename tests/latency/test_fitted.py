@@ -23,7 +23,7 @@ from ofa_edge.targets import load_target
 SPACE = Space("fashion", 0.25, 1, 10, (1, 2, 2, 2, 1, 1), (20, 24, 28))
 KEY = Key("a board", "tflite", "1", "fp32", 1)
 PROVENANCE = Provenance("measured", "a simulation", (), "pytest")
-MS = np.array((0.05, 0.04, 0.2, 0.25, 0.5, 0.1, 0.3, 0.2, 0.2, 0.006, 0.07))
+MS = np.array((0.05, 0.04, 0.2, 0.25, 0.3, 0.5, 0.1, 0.3, 0.2, 0.2, 0.006, 0.07))
 PRIOR = Coefficients(MS, 0.1 * np.eye(len(TERMS)) + 0.2, 0.2, Z50, Z90, Lowering(4, 4))
 
 
@@ -203,7 +203,7 @@ def _write(model: FittedModel, folder: Path, space: Space):
     latency = folder / "board.latency.json"
     facts = FittedFacts.of(model).model_dump(mode="json")
     latency.write_text(json.dumps({"schema": 2, "kind": "fitted", "space": space.hash, "models": [facts]}))
-    text = host.path.read_text().replace("host.latency.json", latency.name)
+    text = host.path.read_text().replace("host.latency.json", latency.name).replace("The machine at hand", "a board")
     (folder / "board.toml").write_text(text)
     target = load_target(str(folder / "board.toml"))
     assert read_latency_file(target.latency_path).kind == "fitted"

@@ -29,7 +29,7 @@ SPACES = pytest.mark.parametrize("space", [V3, PROXYLESS], ids=lambda space: spa
 
 
 def analytic(space: Space) -> AnalyticModel:
-    ms = np.array([0.05, 0.04, 0.2, 0.25, 0.5, 0.1, 0.3, 0.2, 0.2, 0.006, 0.07])
+    ms = np.array([0.05, 0.04, 0.2, 0.25, 0.3, 0.5, 0.1, 0.3, 0.2, 0.2, 0.006, 0.07])
     assert len(ms) == len(TERMS)
     return AnalyticModel(
         space, Coefficients(ms, 0.01 * np.eye(len(TERMS)), 0.1, Z50, Z90, Lowering(4, 4)), KEY, PROVENANCE
@@ -277,6 +277,33 @@ def test_imported_tables_are_a_target(tmp_path: Path) -> None:
     assert float(found.predict(subnet).ms) == pytest.approx(float(analytic(V3).predict(subnet).ms))
     assert found.key.unknown == ("os_build", "runtime_digest", "affinity")
     assert found.provenance.sources == ("a paper",)
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"), [(1e-3, "seconds"), (1e3, "microseconds"), (1e-6, "as fast"), (300, "from the nearest model")]
+)
+def test_tables_in_other_units_are_refused(tmp_path: Path, factor: float, said: str) -> None:
+    scaled = {
+        size: {key: dataclasses.replace(entry, mean=entry.mean * factor) for key, entry in table.items()}
+        for size, table in tables(V3).items()
+    }
+    paths = tuple(write_tables(tmp_path / "yaml", scaled))
+    with pytest.raises(ConfigError) as caught:
+        write_table_target(ImportedTable("note", paths, V3, KEY, "a paper", 0.1), "pixel-4", tmp_path / "targets")
+    assert said in caught.value.what
+    assert not (tmp_path / "targets").exists()
+
+
+@pytest.mark.parametrize("value", [0, -1.5, float("nan"), "fast"])
+def test_a_block_takes_a_time_above_zero(tmp_path: Path, value: object) -> None:
+    paths = write_tables(tmp_path, tables(V3))
+    content = yaml.safe_load(paths[0].read_text())
+    key = next(key for key in content if key.startswith("expanded_conv"))
+    content[key] = {"count": 9, "mean": value}
+    paths[0].write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError) as caught:
+        read_tables(paths, V3)
+    assert key in caught.value.why
 
 
 def test_an_imported_target_refuses_another_space(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from browser import DESK, PHONE, Look, looked_at, needs_browser
 from manifests import corrected, facts, manifest
@@ -14,8 +15,10 @@ from ofa_edge.report.aligned import Operator, aligned
 from ofa_edge.report.diff import render_diff
 from ofa_edge.report.difference import Difference, environment_rows, figures, gate_rows, network_rows, times
 from ofa_edge.report.nightly import render_nightly
+from ofa_edge.report.worst import WorstPhoto
 
 pytestmark = needs_browser
+SIDES = 28, 96, 300
 
 
 def measured_here() -> str:
@@ -41,8 +44,15 @@ def measured_here() -> str:
     )
     parts = facts()
     verdicts = (*parts["verdicts"][:2], why)
+    long = f"val/{'a class of its own, ' * 3}/{'IMG_20260101_' * 4}.jpg"
+    photos = [
+        WorstPhoto(np.zeros((side, 96, 3), np.uint8), 0.9, long, "Ankle boot", "T-shirt/top" * 4) for side in SIDES
+    ]
     return render_report(
-        manifest(measurements=(here,), labels=(), verdicts=verdicts, kernels=kernels, search=corrected(parts["search"]))
+        manifest(
+            measurements=(here,), labels=(), verdicts=verdicts, kernels=kernels, search=corrected(parts["search"])
+        ),
+        photos,
     )
 
 

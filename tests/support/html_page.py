@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 HOSTILE = "\"><script>alert(1)</script><b x='"
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "img"}
 
 
 class Page(HTMLParser):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from data_readers import data_readers
 from device_readers import device_readers
 from fuzzing import Reader, seeds
 from manifests import SPACE, SUBNET, manifest
@@ -37,6 +38,7 @@ def all_readers(scratch: Path) -> tuple[Reader, ...]:
         *_images(),
         *device_readers(),
         *_supernets(),
+        *data_readers(_in_folder),
     )
     assert len({reader.name for reader in found}) == len(found)
     return found
@@ -71,20 +73,39 @@ build = "out"
 targets = ["raspberry-pi-4"]
 deadline_minutes = 10
 """
+ACCELERATORS = """
+[accelerators.small]
+accelerator = "ethos-u55-64"
+config = "vela.ini"
+system_config = "Mine"
+memory_mode = "Mine"
+sram_bytes = 1048576
+"""
+VELA_INI = """
+[System_Config.Base]
+core_clock=500e6
+[System_Config.Mine]
+inherit=System_Config.Base
+[Memory_Mode.Mine]
+const_mem_area=Axi0
+"""
 LABELS = '0 = "zero"\n1 = "T-shirt/top"\n'
 
 
 def _settings() -> Iterator[Reader]:
     from ofa_edge.data.labels import listed_labels, read_labels
     from ofa_edge.device.registry.devices_file import parse_devices_file, read_devices_text
+    from ofa_edge.export.vela.options import VelaSystem
     from ofa_edge.latency.load import read_latency_file
     from ofa_edge.latency.lookup_yaml import read_table
     from ofa_edge.search.load_predictor import load_predictor
     from ofa_edge.supernet.given_subnet import read_subnet
     from ofa_edge.supernet.header import read_weights_file
     from ofa_edge.supernet.importing.net_config import read_image_size, read_net_config
+    from ofa_edge.target_schema import Npu
     from ofa_edge.targets import read_target
     from ofa_edge.training.recipe_files import load_recipe
+    from ofa_edge.workflows.codesign.accelerators import read_accelerators
     from ofa_edge.workflows.nightly.fleet import load_fleet
     from ofa_edge.workflows.zoo_import.sources import find_space
 
@@ -93,6 +114,12 @@ def _settings() -> Iterator[Reader]:
 
     def given(path: Path) -> object:
         return read_subnet(path.read_bytes().replace(b"\0", b"").decode("utf-8", "surrogateescape"), SPACE)  # as argv
+
+    def vela_ini(path: Path) -> object:
+        npu = Npu(
+            accelerator="ethos-u55-64", config=path.name, system_config="Mine", memory_mode="Mine", sram_bytes=1 << 20
+        )
+        return VelaSystem(npu, path.parent).check()
 
     def bound(path: Path) -> object:
         space = Space.from_json(SPACE.to_json())
@@ -104,8 +131,10 @@ def _settings() -> Iterator[Reader]:
     )
     config = SUBNET.config()
     vectors = json.dumps({"ks": [3] * 20, "e": [4] * 20, "d": [2, 2, 2, 2, 2], "r": [24]})
-    yield Reader("target", ".toml", _files(ROOT / "targets", "*.toml", 9), read_target)
-    yield Reader("latency", ".json", _files(ROOT / "targets", "*.json", 2), bound)
+    yield Reader("target", ".toml", _files(ROOT / "targets", "*.toml", 13), read_target)
+    yield Reader("latency", ".json", _files(ROOT / "targets", "*.json", 6), bound)
+    yield Reader("accelerators", ".toml", seeds(ACCELERATORS), lambda path: read_accelerators(str(path)))
+    yield Reader("vela-ini", ".ini", seeds(VELA_INI), vela_ini)
     yield Reader("lookup-yaml", ".yaml", seeds(table, "a: 1.5\n"), read_table)
     yield Reader("devices", ".toml", seeds(DEVICES), lambda path: parse_devices_file(read_devices_text(path), path))
     yield Reader("fleet", ".toml", seeds(FLEET), load_fleet)

@@ -138,7 +138,7 @@ def test_bad_recipes_name_the_key(old, new, named):
 
 
 def test_recipes_by_name():
-    assert {"ofa", "ofa-edge", "no-shrinking", "transfer"} == set(list_recipes())
+    assert {"ofa", "ofa-edge", "no-shrinking", "transfer", "transfer-quick"} == set(list_recipes())
     assert load_recipe("ofa-edge", "fashion-mnist").make_space(10).widths[0] == 8
     with pytest.raises(UnknownNameError, match="ofa-egde"):
         load_recipe("ofa-egde")

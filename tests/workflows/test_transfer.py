@@ -18,12 +18,14 @@ from ofa_edge.cli import cli
 from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.errors import ConfigError, DataError, OutputError, WeightsError
 from ofa_edge.files import sha256_file
+from ofa_edge.metrics import top1
 from ofa_edge.search.load_predictor import package_predictor
 from ofa_edge.supernet import zoo
+from ofa_edge.supernet.evaluate import subnet_logits
 from ofa_edge.supernet.zoo import open_supernet
-from ofa_edge.training.data import load_data
+from ofa_edge.training.data import load_data, resolve
 from ofa_edge.training.recipe import AugmentRecipe
-from ofa_edge.training.transfer import begin, settled, transfer_recipe
+from ofa_edge.training.transfer import begin, fit_new_head, settled, transfer_recipe
 from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.run import plan_build, run_build
 from ofa_edge.workflows.finetune import finetune_recipe
@@ -147,6 +149,18 @@ def test_the_head_alone_is_trained_first(package, photos, tmp_path):
         if "running" in key or "num_batches" in key:
             continue
         assert torch.equal(value, after[f"net.{key}"]) != key.startswith("classifier"), key
+
+
+def test_a_quick_moves_head_begins_in_closed_form(package, photos):
+    recipe = transfer_recipe(package, "transfer-quick", {**QUICK, "min_steps": 4})
+    data = load_data(recipe, photos)
+    recipe = resolve(settled(recipe, package, data), data).recipe
+    kept, held_out = data.split(recipe.data.held_out_images, recipe.data.split_seed)
+    begun = begin(recipe, package, recipe.make_space(4), data.class_names)
+    assert "linear regression on features of 8 subnets" in begun.changes[-1]
+    fit_new_head(begun, recipe, kept, kept)
+    answers = subnet_logits(begun.net, begun.net.space.largest(), kept, held_out, recipe.preprocessing(16))
+    assert top1(answers, held_out.labels) > 0.5  # before any step, of images that it was not fitted to; chance is 0.25
 
 
 def test_it_is_built_for_a_device_with_every_gate(moved, photos, tmp_path):

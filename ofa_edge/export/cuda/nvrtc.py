@@ -4,13 +4,12 @@ CUDA 12.6 is the newest release line whose NVRTC still compiles for sm_53 (Jetso
 """
 
 import ctypes
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import ConversionError, ToolMissingError
-from ofa_edge.extras import install_line
+from ofa_edge.extras import install_line, package_folders
 
 PACKAGES = ("nvidia-cuda-nvrtc-cu12", "nvidia-cuda-runtime-cu12", "nvidia-cuda-cccl-cu12")
 _LIBRARY = "libnvrtc.so.12"
@@ -61,7 +60,7 @@ def version() -> str:
 
 def _load() -> ctypes.CDLL:
     path = next(
-        (path for folder in package_folders("cuda_nvrtc") if (path := folder / "lib" / _LIBRARY).is_file()), None
+        (path for folder in package_folders("nvidia.cuda_nvrtc") if (path := folder / "lib" / _LIBRARY).is_file()), None
     )
     if path is None:
         raise _missing("NVRTC", f"{_LIBRARY} not found in the package nvidia.cuda_nvrtc")
@@ -73,20 +72,13 @@ def _load() -> ctypes.CDLL:
 
 def _headers() -> Sequence[Path]:
     """Include folders: CUDA's runtime (cuda_fp16.h) and its C++ library (cuda/std)."""
-    found = [folder / "include" for name in ("cuda_runtime", "cuda_cccl") for folder in package_folders(name)]
+    found = [
+        folder / "include" for name in ("cuda_runtime", "cuda_cccl") for folder in package_folders(f"nvidia.{name}")
+    ]
     for header in ("cuda_fp16.h", "cuda/std/cstdint"):
         if not any((folder / header).is_file() for folder in found):
             raise _missing("CUDA's headers", f"{header} not found")
     return found
-
-
-def package_folders(name: str) -> list[Path]:
-    """Folders of NVIDIA's Python package `nvidia.NAME`; none where it is not installed."""
-    try:
-        spec = importlib.util.find_spec(f"nvidia.{name}")
-    except ModuleNotFoundError:  # no package `nvidia` at all
-        spec = None
-    return [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
 
 
 def _missing(what: str, why: str) -> ToolMissingError:

@@ -38,6 +38,8 @@ def reference(
     alone = make.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     try:
         (value,) = ReferenceEvaluator(alone).run(None, dict(values))
+    except MemoryError:  # says nothing about the node: without room another file would be made
+        raise
     except Exception:  # whatever the reference has no function for: the node stays
         return None
     return np.asarray(value)

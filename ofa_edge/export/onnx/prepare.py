@@ -199,6 +199,8 @@ def _simplified(model: "onnx.ModelProto", done: list[str]) -> "onnx.ModelProto":
 
     try:
         simplified, _ = onnxsim.simplify(model)
+    except MemoryError:
+        raise
     except Exception as error:  # its own classes, protobuf's, and plain RuntimeError
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         done.append(f"not simplified: {first}")

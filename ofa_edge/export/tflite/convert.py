@@ -30,6 +30,7 @@ from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.export.tflite.tf_ops import check_operators
 from ofa_edge.files import atomic_path
 from ofa_edge.records.ranges import RangesRecord
+from ofa_edge.system import disk_error
 from ofa_edge.vocabulary import PRECISIONS, Precision, numbers
 
 __all__ = ["convert", "convert_many", "convert_twin", "dequantise", "operators", "quantise", "run_tflite"]
@@ -151,7 +152,7 @@ def convert_twin(onnx_path: Path, out: Path, precision: Precision = "int8") -> N
         _run_worker([str(onnx_path), str(part), json.dumps({"precision": "fp32", "twin_of": precision})], part)
 
 
-def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> None:
+def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision, skip: Collection[str] = ()) -> None:
     """Convert many small models to be timed, in one process: TensorFlow takes longer to start than to convert one.
 
     As `convert`, but int8 ranges are set on random images, so answers mean nothing and times are what they are.
@@ -159,11 +160,12 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
     Args:
         jobs: ONNX model and file to write, each.
         precision: as of `convert`.
+        skip: likewise.
 
     Raises:
         ConversionError: see `convert`.
     """
-    fitted = set(FITTED) & set(names(precision))  # no matter for times
+    skipped = {*skip, *FITTED} & set(names(precision))  # what fits ranges is no matter for times
     with tempfile.TemporaryDirectory(prefix="ofa-edge-tflite-") as folder:
         arguments = []
         for number, (onnx_path, out) in enumerate(jobs):
@@ -174,7 +176,7 @@ def convert_many(jobs: Sequence[tuple[Path, Path]], precision: Precision) -> Non
                 images = str(Path(folder) / f"{number}.npy")
                 shape = (50, *graph.input_shape[1:])  # calibration's models have one input
                 np.save(images, np.random.default_rng(number).standard_normal(shape, np.float32))
-            facts = {"precision": precision, "images": images, "skip": sorted(fitted)}
+            facts = {"precision": precision, "images": images, "skip": sorted(skipped)}
             arguments += [str(onnx_path), str(out), json.dumps(facts)]
         if jobs:
             _run_worker(arguments, jobs[0][1])
@@ -224,6 +226,8 @@ def _run_worker(arguments: list[str], part: Path) -> None:
     try:
         raise PartRefusedError(**json.loads(done.stdout))
     except (json.JSONDecodeError, TypeError):
+        if full := disk_error(done.stderr):
+            raise full from None
         if done.returncode < 0 and part.is_file() and part.stat().st_size:
             check_scales(part)  # LiteRT was running what was written
         raise ConversionError(

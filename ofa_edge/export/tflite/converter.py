@@ -1,5 +1,6 @@
 """TensorFlow's converter: a graph of ours in, the bytes of a TFLite file out. Runs inside the worker's process."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ofa_edge.export.tflite.rewrites import file_rewrites_for, fits_for
 from ofa_edge.export.tflite.rewrites.take_ranges import take_ranges
 from ofa_edge.export.tflite.tf_ops import axes_of, build, build_all, build_nodes
 from ofa_edge.export.tflite.tf_ops.values import Value, ordered, plain
+from ofa_edge.system import disk_error
 from ofa_edge.vocabulary import Precision, numbers
 
 
@@ -144,13 +146,40 @@ def _run_converter(
     from tensorflow.lite.python.convert_phase import ConverterError
 
     try:
-        return in_order(bytes(converter.convert()))
+        with saved():
+            return in_order(bytes(converter.convert()))
     except (ValueError, RuntimeError, ConverterError, tf.errors.OpError) as error:
         raise ConversionError(
             f"TensorFlow's converter refused the network in {settings.precision}",
             _said(str(error)) or type(error).__name__,
             "the operators named above are the place; try another --precision, or --runtime tvm",
         ) from error
+
+
+@contextlib.contextmanager
+def saved() -> Iterator[None]:
+    """Where TensorFlow cannot save the graph that it is about to convert, raise what it swallows.
+
+    It goes on by another way then, which gives another file: a full disk would decide what is built.
+    """
+    from tensorflow.python.saved_model import save as saving
+
+    real, failed = saving.save, list[Exception]()
+
+    def save(*arguments: Any, **options: Any) -> Any:
+        try:
+            return real(*arguments, **options)
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    saving.save = save
+    try:
+        yield
+    finally:
+        saving.save = real
+    if failed:
+        raise disk_error(str(failed[0])) or failed[0]
 
 
 def in_order(content: bytes) -> bytes:

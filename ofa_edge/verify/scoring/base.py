@@ -1,6 +1,7 @@
 """What a scorer is: the seam between the gates and the tasks."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -11,6 +12,29 @@ from ofa_edge.records.scores import ClassScore
 from ofa_edge.vocabulary import ScoreName
 
 Answers = NDArray[np.floating]  # [N, values]: all outputs of an image, one behind the other
+
+
+@dataclass(frozen=True)
+class BadAnswer:
+    """An image that is answered badly.
+
+    Attributes:
+        image: its number.
+        share: how probable a classifier holds its wrong answer; of others, how much of the image is right.
+        true: class number, of a classifier.
+        answered: likewise.
+    """
+
+    image: int
+    share: float
+    true: int | None = None
+    answered: int | None = None
+
+
+def least(shares: NDArray[np.float64], most: int) -> tuple[BadAnswer, ...]:
+    """The images [N] that are least right, the very worst first; neither those that are right nor those of nan."""
+    order = [int(image) for image in np.argsort(shares, kind="stable") if shares[image] < 1]
+    return tuple(BadAnswer(image, float(shares[image])) for image in order[:most])
 
 
 class Scorer(Protocol):
@@ -39,6 +63,9 @@ class Scorer(Protocol):
 
     def drop(self, reference: Answers, candidate: Answers) -> DropRecord:
         """What the candidate's score loses, with a paired 95 % interval."""
+
+    def worst(self, answers: Answers, most: int) -> tuple[BadAnswer, ...]:
+        """The images that are answered worst, the very worst first; none of those that are right."""
 
     def by_class(self, first: Answers, last: Answers) -> tuple[ClassScore, ...]:
         """The score of each class, before and after; none where `ClassesRecord` says more."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.metrics import argmax, balanced_accuracy, paired_drop, top1
+from ofa_edge.metrics import argmax, balanced_accuracy, paired_drop, probabilities, top1
 from ofa_edge.records.manifest import DropRecord
 from ofa_edge.records.scores import ClassScore
-from ofa_edge.verify.scoring.base import Answers
+from ofa_edge.verify.scoring.base import Answers, BadAnswer
 from ofa_edge.vocabulary import ScoreName
 
 
@@ -51,6 +51,18 @@ class TopOne:
     def drop(self, reference: Answers, candidate: Answers) -> DropRecord:
         """See `Scorer`; the interval is Newcombe's."""
         return DropRecord(**asdict(paired_drop(self.right(reference), self.right(candidate))))
+
+    def worst(self, answers: Answers, most: int) -> tuple[BadAnswer, ...]:
+        """See `Scorer`: the wrong answers that it is most certain of."""
+        answered = argmax(answers)
+        wrong = np.flatnonzero((answered != self.labels) & (answered >= 0))
+        share = np.array([probabilities(answers[image])[answered[image]] for image in wrong])
+        return tuple(
+            BadAnswer(
+                int(wrong[place]), float(share[place]), int(self.labels[wrong[place]]), int(answered[wrong[place]])
+            )
+            for place in np.argsort(-share, kind="stable")[:most]
+        )
 
     def by_class(self, first: Answers, last: Answers) -> tuple[ClassScore, ...]:
         """See `Scorer`."""

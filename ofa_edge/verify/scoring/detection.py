@@ -12,7 +12,7 @@ from ofa_edge.data.annotations import Boxes
 from ofa_edge.data.decoding import Decoding
 from ofa_edge.records.manifest import DropRecord
 from ofa_edge.records.scores import ClassScore, ScoreRecord
-from ofa_edge.verify.scoring.base import Answers
+from ofa_edge.verify.scoring.base import Answers, BadAnswer, least
 from ofa_edge.verify.scoring.matching import ClassMatches, average_precisions, match
 from ofa_edge.verify.scoring.resampling import class_scores, draws, drop_of, low95
 from ofa_edge.vocabulary import ScoreName
@@ -50,6 +50,16 @@ class Found:
     def own(self) -> NDArray[np.float64]:
         """Objects that are found in each image, over all thresholds [N]."""
         return np.asarray(np.sum([each.found.sum(axis=0) for each in self.matches], axis=0), np.float64)
+
+    @functools.cached_property
+    def share(self) -> NDArray[np.float64]:
+        """Share of each image's objects that is found, over all thresholds [N]; nan where there is none."""
+        objects = np.sum([each.objects for each in self.matches], axis=0)
+        steps = len(self.matches[0].found)
+        found: NDArray[np.float64] = np.divide(
+            self.own, steps * objects, out=np.full(len(objects), np.nan), where=objects > 0
+        )
+        return found
 
 
 def _mean(precisions: NDArray[np.float64]) -> float:
@@ -104,6 +114,10 @@ class MeanAveragePrecision:
     def drop(self, reference: Answers, candidate: Answers) -> DropRecord:
         """See `Scorer`. Images lose or win by the objects that are found in them."""
         return drop_of(self.metric, self.found(reference), self.found(candidate))
+
+    def worst(self, answers: Answers, most: int) -> tuple[BadAnswer, ...]:
+        """See `Scorer`."""
+        return least(self.found(answers).share, most)
 
     def by_class(self, first: Answers, last: Answers) -> tuple[ClassScore, ...]:
         """See `Scorer`."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ofa_edge.data.annotations import UNLABELLED, Masks
 from ofa_edge.records.manifest import DropRecord
 from ofa_edge.records.scores import ClassScore, ScoreRecord
-from ofa_edge.verify.scoring.base import Answers
+from ofa_edge.verify.scoring.base import Answers, BadAnswer, least
 from ofa_edge.verify.scoring.resampling import class_scores, draws, drop_of, low95
 from ofa_edge.vocabulary import ScoreName
 
@@ -123,6 +123,10 @@ class MeanIou:
     def drop(self, reference: Answers, candidate: Answers) -> DropRecord:
         """See `Scorer`. Images lose or win by the pixels that are right in them."""
         return drop_of(self.metric, self.counts(reference), self.counts(candidate))
+
+    def worst(self, answers: Answers, most: int) -> tuple[BadAnswer, ...]:
+        """See `Scorer`."""
+        return least(self.counts(answers).own, most)
 
     def by_class(self, first: Answers, last: Answers) -> tuple[ClassScore, ...]:
         """See `Scorer`."""

@@ -34,8 +34,10 @@ from ofa_edge.runtimes import Artifact, Converted, Facts
 from ofa_edge.schema import changed
 from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
 from ofa_edge.verify.ladder import EXACT, Answers
+from ofa_edge.verify.npu_gates import npu_verdicts
+from ofa_edge.verify.scoring.base import BadAnswer
 from ofa_edge.verify.statistics import statistics_verdict
-from ofa_edge.vocabulary import Label
+from ofa_edge.vocabulary import UNMEASURED, Label
 from ofa_edge.workflows.build.base import Plan, own_images
 from ofa_edge.workflows.build.on_device import DeviceResult
 from ofa_edge.workflows.build.plan import SupernetPlan
@@ -101,6 +103,7 @@ class Ladder:
     scores: ScoresByClass | None = None
     chance: float = 0.0  # accuracy that proves nothing
     quantisation: QuantisationRecord | None = None  # of an int8 artifact, where it was looked into
+    worst: tuple[BadAnswer, ...] = ()  # of the artifact
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,7 @@ def manifest_of(
         scores=ladder.scores,
         quantisation=ladder.quantisation,
         interface=built.interface,
+        npu=built.facts.npu,
     )
 
 
@@ -269,6 +273,7 @@ def verdicts_of(plan: Plan, start: Start, ladder: Ladder, built: Built) -> tuple
         parity_verdict(ladder.rungs),
         accuracy_verdict(first, artifact, ladder.drop, ladder.chance, trained=network.origin.trained),
         *([] if inspection is None else [delegation_verdict(inspection, measurements)]),
+        *([] if built.facts.npu is None else npu_verdicts(built.facts.npu)),
         latency_verdict(measurements, plan.cold_budget_ms, is_target, plan.device.why),
     )
 
@@ -279,8 +284,7 @@ def _labels(network: Network, prediction: LatencyPrediction | None, ladder: Ladd
         labels.append("untrained")
     if ladder.device is not None and ladder.device.record.kind == "emulated":
         labels.append("emulated")
-    if prediction is not None and prediction.provenance == "analytic":
-        labels.append("analytic")
+    labels += [each for each in UNMEASURED if prediction is not None and prediction.provenance == each]
     if prediction is not None and prediction.outside:
         labels.append("outside-key")
     return tuple(labels)

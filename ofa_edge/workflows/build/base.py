@@ -92,6 +92,7 @@ class BuildOptions:
     max_drop: str | None = None  # what an int8 artifact may lose
     constraints: Constraints = field(default_factory=Constraints)
     model: ModelOptions | None = None  # in place of a supernet
+    photos: bool = True  # whether the output folder may hold some of the test images
 
     def given(self) -> dict[str, Any]:
         """The values that are not defaults."""

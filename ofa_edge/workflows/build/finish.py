@@ -25,6 +25,7 @@ from ofa_edge.records.interface import INTERFACE
 from ofa_edge.records.manifest import FileRecord, Manifest, Rung, Tolerance, write_manifest
 from ofa_edge.records.race import RaceRecord
 from ofa_edge.report import write_report
+from ofa_edge.report.worst import MOST
 from ofa_edge.runtimes import Artifact, Converted, Export, HostAnswers
 from ofa_edge.schema import changed
 from ofa_edge.supernet import zoo
@@ -49,6 +50,7 @@ from ofa_edge.workflows.build.on_device import Trial, check_tunable, run_on_devi
 from ofa_edge.workflows.build.quantisation import quantisation_of
 from ofa_edge.workflows.build.stages import StageRunner
 from ofa_edge.workflows.build.suppression import suppressed_rungs
+from ofa_edge.workflows.build.worst import worst_photos
 
 REPORT = "report.html"
 INSPECTION = "inspection.json"
@@ -90,12 +92,12 @@ def finish(runner: StageRunner, plan: Plan, start: Start, command: Sequence[str]
         plan, built, ladder, ran = _keep(runner, plan, start, race(runner, plan, network), climb)
     with output_folder(plan.out) as folder:
         outputs = _place(folder, built)
-        left = leave(folder, built, plan.data)
+        left = leave(folder, built, plan.data, photos=plan.options.photos)
         outputs += left.files
         if start.refined is not None:
             outputs += [file_record(name, role, folder / name) for name, role in start.refined.files.write(folder)]
         manifest = manifest_of(plan, runner, start, ladder, command, built, ran, outputs)
-        write_report(folder / REPORT, manifest)
+        write_report(folder / REPORT, manifest, worst_photos(plan, network.labels, ladder.worst))
         left.write_readme(folder, manifest, built)
         outputs += [file_record(name, role, folder / name) for name, role in ((README, "readme"), (REPORT, "report"))]
         manifest = changed(manifest, outputs=tuple(outputs))
@@ -195,6 +197,7 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
         None if scorer is None else by_class(scorer, first, last),
         0.0 if scorer is None else scorer.chance,
         quantisation_of(built.artifact.runtime, export, built.raw, built.facts.mixed, rungs, plan.data),
+        () if scorer is None else scorer.worst(last.logits, MOST),
     )
 
 

@@ -38,6 +38,7 @@ class BuildData(Generic[S_co]):
         notes: what may be wrong with them, a sentence each.
         own: whether the user gave them.
         truth: of the test images, where it is more than a class each.
+        test_names: files of the test images, where they were read from files.
     """
 
     calibration: S_co
@@ -48,6 +49,7 @@ class BuildData(Generic[S_co]):
     notes: tuple[str, ...] = ()
     own: bool = False
     truth: Truth | None = None
+    test_names: tuple[str, ...] = ()
 
     @property
     def judged(self) -> bool:
@@ -131,7 +133,7 @@ def of_dataset(data: Dataset, folder: Path, seed: int) -> BuildData[Images]:
     if len(train) < CALIBRATION_IMAGES:  # too few for two sets: batch norm asks for no labels, choosing does
         calibration, validation = train.sample(CALIBRATION_IMAGES, seed), train.sample(None, seed)
     source = f"{folder.name}: {len(test)} test images"
-    return BuildData(calibration, validation, test, source, notes=data.notes, own=True)
+    return BuildData(calibration, validation, test, source, notes=data.notes, own=True, test_names=data.test_names)
 
 
 def synthetic_data(package: SupernetPackage) -> BuildData[Images]:

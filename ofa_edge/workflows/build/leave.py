@@ -33,13 +33,20 @@ class Left:
         write_readme(folder, manifest, built.artifact.runtime, self.programs, self.golden)
 
 
-def leave(folder: Path, built: Built, data: BuildData[Samples]) -> Left:
-    """Write golden/ and example/ into a build's folder, where its network takes an image."""
+def leave(folder: Path, built: Built, data: BuildData[Samples], *, photos: bool = True) -> Left:
+    """Write golden/ and example/ into a build's folder, where its network takes an image.
+
+    Args:
+        folder: of the build.
+        built: what was made.
+        data: that it was judged on.
+        photos: whether golden/ may be made of them.
+    """
     artifact, preprocessing = built.artifact, built.network.preprocessing
     programs = Programs.of(built.interface, artifact.runtime)
     if programs.why_not or preprocessing is None:
         return Left((), programs, "")
-    images, words = _images(data, preprocessing)
+    images, words = golden_images(data, preprocessing, photos)
     golden = Golden.of(images, preprocessing)
     found, of = _answers(artifact, built.network, golden.inputs)
     tolerance = conversion_tolerance if of == MODEL else device_tolerance
@@ -56,9 +63,9 @@ def leave(folder: Path, built: Built, data: BuildData[Samples]) -> Left:
     return Left(tuple(files), programs, words)
 
 
-def _images(data: BuildData[Samples], preprocessing: Preprocessing) -> tuple[Images, str]:
-    """What golden photos are made of, and that in words."""
-    if not isinstance(data.test, Images):  # inputs that were prepared elsewhere
+def golden_images(data: BuildData[Samples], preprocessing: Preprocessing, photos: bool) -> tuple[Images, str]:
+    """What golden photos are made of, which may be none of the data where `photos` is not set; and that in words."""
+    if not photos or not isinstance(data.test, Images):  # private, or inputs that were prepared elsewhere
         return random_images(preprocessing.shape, preprocessing.channels).test, "made of random images"
     if data.own:
         return data.test, "made of your own images, those after `--data` or `--samples`: as private as they are"

@@ -63,6 +63,8 @@ def load_arrays(path: Path, hint: str, only: Collection[str] | None = None) -> d
             if file.read(len(_ONE_ARRAY)) == _ONE_ARRAY:
                 raise DataError("not a .npz file", f"{path}: it holds one array", hint)
         return read_arrays(path, only)
+    except FileNotFoundError as error:
+        raise DataError("no such data", str(path), f"give a folder of images, or a file: {hint}") from error
     except (OSError, ValueError) as error:
         raise DataError("cannot read the inputs", f"{path}: {error}", hint) from error
 

@@ -18,6 +18,7 @@ from ofa_edge.workflows.build.base import ModelOptions
 
 ULTRALYTICS = {"stride", "names", "imgsz"}  # what its exports say of themselves
 _LONGEST = 200_000  # characters of one entry that are read
+_LARGEST_VALUE = 1e6  # of a mean or deviation of pixels; not a number, either
 _SHARE, _FILTER = 0.875, "bicubic"  # timm's, where its configuration has one of the two
 
 
@@ -82,7 +83,7 @@ def said_normalisation(
         return own.picture.mean, own.picture.std
     pairs: Mapping[str, Any] = config.values if config is not None else metadata
     mean, std = (_numbers(pairs.get(name), channels) for name in ("mean", "std"))
-    if mean is not None and std is not None:
+    if mean is not None and std is not None and min(std) > 0:
         scale = 255.0 if max(*mean, *std) <= 1 else 1.0  # of pixels 0..1, as a rule
         return _scaled(mean, scale, channels), _scaled(std, scale, channels)
     if metadata.keys() >= ULTRALYTICS:
@@ -96,7 +97,7 @@ def _numbers(value: Any, channels: int) -> tuple[float, ...] | None:
         found = [found] * channels
     if not isinstance(found, Sequence) or len(found) != channels:
         return None
-    if not all(isinstance(each, int | float) for each in found):
+    if not all(isinstance(each, int | float) and abs(each) < _LARGEST_VALUE for each in found):
         return None
     return tuple(float(each) for each in found)
 
@@ -136,7 +137,7 @@ def _said_labels(metadata: Mapping[str, str]) -> list[str] | None:
         if isinstance(found, Mapping):
             try:
                 found = [found[number] for number in sorted(found, key=int)]
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, OverflowError):
                 continue
         elif found is None and "\n" in text:
             found = text.strip().splitlines()

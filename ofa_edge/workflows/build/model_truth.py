@@ -16,6 +16,7 @@ from ofa_edge.data.mask_folder import Pair, find_masks, read_masked
 from ofa_edge.data.sampling import stratified_split
 from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.network import Interface
+from ofa_edge.shown import printable
 from ofa_edge.training.package_data import CALIBRATION_IMAGES
 from ofa_edge.workflows.build.images import BuildData
 
@@ -50,13 +51,13 @@ def truth_data(interface: Interface, folder: Path, seed: int) -> BuildData[Sampl
             found = read_pictures(files, order, preprocessing)
             return found.images, found.boxes if wanted else None
 
-        return _sets(marked.train, marked.test, read_boxes, folder, seed, most, marked.notes)
+        return _sets(marked.train, marked.test, read_boxes, lambda each: each.path, folder, seed, most, marked.notes)
     masked, notes = find_masks(folder), list[str]()
 
     def read_masks(files: Sequence[Pair], wanted: bool) -> tuple[Images, Truth | None]:
         return read_masked(files, len(output.labels), preprocessing, notes, masks=wanted)
 
-    found = _sets(masked.train, masked.test, read_masks, folder, seed, most, masked.notes)
+    found = _sets(masked.train, masked.test, read_masks, lambda pair: pair[0], folder, seed, most, masked.notes)
     return replace(found, notes=(*found.notes, *notes))
 
 
@@ -64,12 +65,16 @@ def _sets(
     train: Sequence[T],
     test: Sequence[T],
     read: Callable[[Sequence[T], bool], tuple[Images, Truth | None]],
+    path_of: Callable[[T], Path],
     folder: Path,
     seed: int,
     most: int,
     notes: Sequence[str],
 ) -> BuildData[Samples]:
-    """The sets of a build out of files; the last argument of `read` says whether what is right is wanted."""
+    """The sets of a build out of files, of which `path_of` is the image's.
+
+    The last argument of `read` says whether what is right is wanted.
+    """
     said = list(notes)
     if train is test:
         rest, chosen = _split(len(test), min(CALIBRATION_IMAGES, len(test) // 2), seed)
@@ -88,8 +93,17 @@ def _sets(
     sets = [read(files, False)[0] for files in (calibration, validation)]
     if isinstance(truth, Boxes) and not len(truth.classes):
         raise DataError("no object in any test image", str(folder), "give images with objects to be found")
-    words = f"{folder.name}: {len(images)} test images"
-    return BuildData(sets[0], sets[1], images, words, labelled=False, notes=tuple(said), own=True, truth=truth)
+    return BuildData(
+        sets[0],
+        sets[1],
+        images,
+        f"{folder.name}: {len(images)} test images",
+        labelled=False,
+        notes=tuple(said),
+        own=True,
+        truth=truth,
+        test_names=tuple(printable(str(path_of(each).relative_to(folder))) for each in test),
+    )
 
 
 def _split(count: int, chosen: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -92,6 +92,8 @@ class _RunLine(Strict):
     def _rows(self) -> Self:
         if any(len(row) != len(self.names) for row in self.ns):
             raise ValueError("ns has not one figure of each name in every round")
+        if not self.ns and not self.dropped:
+            raise ValueError("ns has no rounds, and the run was not dropped")
         return self
 
 

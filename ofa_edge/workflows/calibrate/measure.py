@@ -15,6 +15,7 @@ from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.registry.devices_file import open_connection
 from ofa_edge.errors import ConfigError, DeviceError
 from ofa_edge.latency.units import UnitTable
+from ofa_edge.output import reserved
 from ofa_edge.runtimes import Timer
 from ofa_edge.workflows.calibrate.guards import Guard, judged_by
 from ofa_edge.workflows.calibrate.journal import Journal, Run
@@ -45,6 +46,7 @@ def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], 
 
     Raises:
         DeviceBusyError: somebody else holds the device, or it cannot be prepared.
+        OutputError: another calibration writes the same files.
         DeviceError: so much was lost that nothing can be fitted; what was measured is kept.
         UnsupportedError: the device is emulated, or of another architecture.
     """
@@ -55,20 +57,22 @@ def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], 
         fingerprint = check_timeable(connection, plan.target.hardware.arch, "calibrate")
         turns = plan.runtime.turns
         assert turns is not None  # `make_calibration_plan` refuses others
-        start = time.perf_counter()
-        models = export_items(plan, cache, say)
-        export_s = time.perf_counter() - start
-        journal = Journal(plan.options.out / f"{plan.name}.samples.jsonl", _head(plan, fingerprint))
-        if journal.damaged:
-            lines = ", ".join(map(str, journal.damaged))
-            say(f"lines {lines} of {journal.path.name} cannot be read and are measured again ({journal.path}.damaged)")
-        say(f"exported {len(models)} models in {export_s:.0f} s; {journal.seconds:.0f} s measured before")
-        with held(connection) as conditions, turns.open(connection, plan.target, SAMPLE_US) as program:
+        # Before any work: who comes second is told at once, and touches neither the samples nor this machine's peace.
+        with reserved(plan.options.out / plan.name), held(connection) as conditions:
             assert conditions is not None  # `check_timeable` refuses emulated devices
-            Measuring(plan, connection, program, models, journal, judged_by(conditions), say).run()
+            start = time.perf_counter()
+            models = export_items(plan, cache, say)
+            export_s = time.perf_counter() - start
+            journal = Journal(plan.options.out / f"{plan.name}.samples.jsonl", _head(plan, fingerprint))
+            if journal.damaged:
+                lines, name = ", ".join(map(str, journal.damaged)), journal.path.name
+                say(f"lines {lines} of {name} cannot be read and are measured again ({journal.path}.damaged)")
+            say(f"exported {len(models)} models in {export_s:.0f} s; {journal.seconds:.0f} s measured before")
+            with turns.open(connection, plan.target, SAMPLE_US) as program:
+                Measuring(plan, connection, program, models, journal, judged_by(conditions), say).run()
+            return conclude(plan, journal, fingerprint, command, export_s)
     finally:
         connection.close()
-    return conclude(plan, journal, fingerprint, command, export_s)
 
 
 def export_items(plan: CalibrationPlan, cache: StageCache, say: Say) -> dict[str, Path]:

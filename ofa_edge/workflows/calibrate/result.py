@@ -14,12 +14,14 @@ from ofa_edge.device.protocol import Fingerprint
 from ofa_edge.errors import DeviceError
 from ofa_edge.files import write_bytes, write_json
 from ofa_edge.latency.fitted import FittedModel, NetworkSample, UnitSample, fit_fitted
-from ofa_edge.latency.load import FittedFacts
+from ofa_edge.latency.load import FittedFacts, find_facts
 from ofa_edge.latency.protocol import CrossValidation, Key, Provenance
 from ofa_edge.latency.target_file import RunsAs, write_target
 from ofa_edge.metrics import spearman
 from ofa_edge.report.judged import Judged, judged_chart
+from ofa_edge.schema import changed
 from ofa_edge.space import Subnet
+from ofa_edge.vocabulary import ProvenanceKind
 from ofa_edge.workflows.calibrate.journal import Journal, Sampled, sampled, slowed
 from ofa_edge.workflows.calibrate.plan import SESSIONS, CalibrationPlan, Item
 
@@ -41,6 +43,32 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What is known of a plan's items, and how.
+
+    Attributes:
+        found: by the item's name.
+        key: what it holds for.
+        kind: of provenance.
+        how: behind "N blocks and M random subnets".
+        sources: files or programs that it is of.
+        where: on what, in words.
+        dropped: runs that do not count, and why.
+        seconds: that it took; `effort`: of what.
+    """
+
+    found: Mapping[str, Sampled]
+    key: Key
+    kind: ProvenanceKind
+    how: str
+    sources: tuple[str, ...]
+    where: str
+    dropped: tuple[str, ...]
+    seconds: float
+    effort: str
+
+
+@dataclass(frozen=True)
 class MeasuredModel:
     """What came out.
 
@@ -52,6 +80,7 @@ class MeasuredModel:
         dropped: runs that do not count, and why.
         export_s, device_s: seconds.
         target: the target file that was written.
+        effort: what `device_s` was spent on, in words.
     """
 
     model: FittedModel
@@ -63,6 +92,7 @@ class MeasuredModel:
     export_s: float
     device_s: float
     target: Path
+    effort: str = "on the device"
 
     @property
     def chart(self) -> Path:
@@ -73,12 +103,33 @@ class MeasuredModel:
 def conclude(
     plan: CalibrationPlan, journal: Journal, fingerprint: Fingerprint, command: Sequence[str], export_s: float
 ) -> MeasuredModel:
-    """Fit what was measured, judge it on the held-out subnets, and write target, latency file and report.
+    """The model of what a device measured; see `concluded`."""
+    dropped = [f"session {run.session + 1}: {run.dropped}" for run in journal.runs if run.dropped]
+    dropped += [
+        f"session {run.session + 1}: everything in it was slower than in the others: a hot or busy device"
+        for run in slowed(journal.runs)
+    ]
+    evidence = Evidence(
+        found=sampled(journal.runs),
+        key=_key(plan, fingerprint, journal),
+        kind="measured",
+        how=f"measured in up to {SESSIONS} sessions ({journal.seconds:.0f} s on the device)",
+        sources=(f"{plan.name}.samples.jsonl",),
+        where=f"measured on {plan.options.device}",
+        dropped=tuple(dropped),
+        seconds=journal.seconds,
+        effort="on the device",
+    )
+    return concluded(plan, evidence, command, export_s)
+
+
+def concluded(plan: CalibrationPlan, evidence: Evidence, command: Sequence[str], export_s: float) -> MeasuredModel:
+    """Fit what was found, judge it on the held-out subnets, and write target, latency file and report.
 
     Raises:
-        DeviceError: too little was measured.
+        DeviceError: too little was found.
     """
-    found = sampled(journal.runs)
+    found = evidence.found
     fitted = [item for item in plan.role("fit") if item.name in found]
     held = [item for item in plan.role("held-out") if item.name in found]
     if len(fitted) < _LEAST_FITTED or len(held) < _LEAST_FITTED:
@@ -93,31 +144,27 @@ def conclude(
         if item.name in found
     ]
     networks = [_sample(item, found) for item in fitted]
-    key = _key(plan, fingerprint, journal)
     words = (
-        f"{len(units)} blocks and {len(networks)} random subnets of '{plan.space.name}', measured in up to {SESSIONS} "
-        f"sessions ({journal.seconds:.0f} s on the device), as corrections of the analytic model of {plan.target.name}."
+        f"{len(units)} blocks and {len(networks)} random subnets of '{plan.space.name}', {evidence.how}, as "
+        f"corrections of the analytic model of {plan.target.name}."
     )
-    provenance = Provenance("measured", words, (f"{plan.name}.samples.jsonl",), " ".join(command))
-    model = fit_fitted(plan.space, plan.prior, units, networks, key, provenance)
+    provenance = Provenance(evidence.kind, words, evidence.sources, " ".join(command))
+    model = fit_fitted(plan.space, plan.prior, units, networks, evidence.key, provenance)
     lines = _judge(plan, model, held, found)
     checks, within5, within10 = figures(lines)
     model.provenance = dataclasses.replace(provenance, cross_validation=(checks,))
-    dropped = [f"session {run.session + 1}: {run.dropped}" for run in journal.runs if run.dropped]
-    dropped += [
-        f"session {run.session + 1}: everything in it was slower than in the others: a hot or busy device"
-        for run in slowed(journal.runs)
-    ]
     path = _write(plan, model)
-    result = MeasuredModel(model, lines, checks, within5, within10, tuple(dropped), export_s, journal.seconds, path)
+    result = MeasuredModel(
+        *(model, lines, checks, within5, within10, evidence.dropped, export_s, evidence.seconds, path, evidence.effort)
+    )
     write_json(plan.options.out / f"{plan.name}.calibration.json", report_json(plan, result, found))
-    write_bytes(result.chart, str(_chart(plan, result)).encode())
+    write_bytes(result.chart, str(_chart(plan, result, evidence.where)).encode())
     return result
 
 
-def _chart(plan: CalibrationPlan, result: MeasuredModel) -> Markup:
+def _chart(plan: CalibrationPlan, result: MeasuredModel, where: str) -> Markup:
     title = f"{plan.name}: {len(result.held_out)} subnets that the fit has not seen"
-    subtitle = f"mean error {100 * result.checks.mape:.1f} %, measured on {plan.options.device}"
+    subtitle = f"mean error {100 * result.checks.mape:.1f} %, {where}"
     points = [Judged(each.measured_ms, each.predicted_ms, each.low90, each.high90) for each in result.held_out]
     return judged_chart(title, subtitle, points)
 
@@ -177,7 +224,8 @@ def figures(lines: Sequence[HeldOut]) -> tuple[CrossValidation, float, float]:
 def _write(plan: CalibrationPlan, model: FittedModel) -> Path:
     """The latency file, then the target file that names it."""
     folder = plan.options.out
-    facts = FittedFacts.of(model).model_dump(mode="json")
+    own = find_facts(plan.target, plan.runtime.name, plan.precision, outside_key=True)[0]
+    facts = changed(FittedFacts.of(model), silicon=own.silicon).model_dump(mode="json")
     space = plan.space
     content = {"schema": 2, "kind": "fitted", "space": space.hash, "resolutions": space.resolutions, "models": [facts]}
     latency = folder / f"{plan.name}.latency.json"

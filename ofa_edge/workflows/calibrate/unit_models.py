@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ofa_edge.cache import StageCache, code_version
-from ofa_edge.cost import operators
+from ofa_edge.cost import Operator, operators
+from ofa_edge.files import write_bytes
 from ofa_edge.latency.units import UnitTable
 from ofa_edge.runtimes import Runtime, Turns
 from ofa_edge.space import Genomes, Space, Subnet
@@ -153,12 +154,12 @@ def export_pieces(
 
 def _facts(space: Space, piece: Piece) -> dict[str, Any]:
     """What shapes a piece: not where it stands."""
-    made = operators(space, piece.subnet) if piece.part == "whole" else _operators(space, piece)
+    made = operators_of(space, piece)
     part = "block" if isinstance(piece.part, int) else piece.part
     return {"part": part, "operators": [asdict(each) for each in made], "family": space.family}
 
 
-def _operators(space: Space, piece: Piece) -> tuple[Any, ...]:
+def _operators(space: Space, piece: Piece) -> tuple[Operator, ...]:
     from ofa_edge.cost import block_input_size, block_operators, head_operators, stem_operators
 
     subnet, widths = piece.subnet, space.active_widths(piece.subnet.widths)
@@ -173,17 +174,26 @@ def _operators(space: Space, piece: Piece) -> tuple[Any, ...]:
 
 
 def _make(space: Space, wanted: Sequence[Piece], making: Making, folder: Path) -> list[Path]:
-    from ofa_edge.export.onnx.export import export_onnx
-    from ofa_edge.export.onnx.fold import fold_batch_norm
+    outs, jobs = [folder / f"{number}{making.turns.suffix}" for number in range(len(wanted))], []
+    for piece, out in zip(wanted, outs, strict=True):
+        content = making.turns.draw(operators_of(space, piece))
+        if content is not None:
+            write_bytes(out, content)
+            continue
+        from ofa_edge.export.onnx.export import export_onnx
+        from ofa_edge.export.onnx.fold import fold_batch_norm
 
-    jobs = []
-    for number, piece in enumerate(wanted):
         net, shape = module_of(space, piece)
-        onnx = folder / f"{number}.onnx"
-        export_onnx(fold_batch_norm(net), shape, onnx)
-        jobs.append((onnx, folder / f"{number}{making.turns.suffix}"))
-    making.turns.make(jobs, making.target, making.precision)
-    return [out for _, out in jobs]
+        export_onnx(fold_batch_norm(net), shape, out.with_suffix(".onnx"))
+        jobs.append((out.with_suffix(".onnx"), out))
+    if jobs:
+        making.turns.make(jobs, making.target, making.precision)
+    return outs
+
+
+def operators_of(space: Space, piece: Piece) -> tuple[Operator, ...]:
+    """A piece's operators, in order."""
+    return operators(space, piece.subnet) if piece.part == "whole" else _operators(space, piece)
 
 
 def _copy(path: Path, out: Path) -> None:

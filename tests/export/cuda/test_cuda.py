@@ -142,7 +142,7 @@ def test_missing_nvrtc_is_told_first(net, tmp_path, monkeypatch):
 
 def test_missing_headers_are_told(monkeypatch):
     found = nvrtc.package_folders
-    monkeypatch.setattr(nvrtc, "package_folders", lambda name: [] if name == "cuda_cccl" else found(name))
+    monkeypatch.setattr(nvrtc, "package_folders", lambda name: [] if name == "nvidia.cuda_cccl" else found(name))
     with pytest.raises(ToolMissingError, match="cuda/std/cstdint"):
         nvrtc.compile_cubin(KERNELS, "sm_53")
 

@@ -166,3 +166,13 @@ def test_detections_of_a_class_are_matched_by_certainty():
     assert first.right.shape == first.ignored.shape == (10, len(first.images))
     assert not (first.right & first.ignored).any()
     assert (first.found <= first.objects).all()
+
+
+def test_the_worst_images_are_in_order_and_have_objects():
+    truth, answers = random_case(3)
+    found = MeanAveragePrecision(truth, list("abc"), Decoding.of("end-to-end", [(1, 300, 6)], 3, (200, 200))).worst(
+        answers, 100
+    )
+    shares = [each.share for each in found]
+    assert shares == sorted(shares)
+    assert len({each.image for each in found} - set(truth.images[~truth.crowd].tolist())) == 0

@@ -10,9 +10,12 @@ import pytest
 from left import HOW, LABELS, left, only, wider
 from PIL import Image
 
+from ofa_edge.data.framing import Framing
+from ofa_edge.export.onnx.run import run_onnx
+
 PACKAGES = {"tflite": "ai-edge-litert", "onnxruntime": "onnxruntime"}
 LINE = '    return normalise(pixels[np.newaxis], how["mean"], how["std"])'
-FITTED = '    pixels = fitted(photo, (how["height"], how["width"]), how["fit"], how["channels"])'
+FITTED = "    pixels = framed(photo, how)"
 SQUARE = (
     "    from PIL import Image\n    side = min(photo.shape[:2])\n"
     "    top, first = [(length - side) // 2 for length in photo.shape[:2]]\n"
@@ -25,7 +28,7 @@ BROKEN = {
     "unit": ("normalisation is missing: pixels go in as 0..1", LINE, LINE.replace('how["mean"], how["std"]', "0, 255")),
     "nearest": ("resize filter: nearest pixel", FITTED, SQUARE.format("NEAREST")),
     "bicubic": ("resize filter: bicubic", FITTED, SQUARE.format("BICUBIC")),
-    "squeezed": ("missing crop", FITTED, FITTED.replace('how["fit"]', '"squeeze"')),
+    "squeezed": ("missing crop", FITTED, FITTED.replace("how)", '{**how, "fit": "squeeze"})')),
     "turned": ("rows and columns are swapped", LINE, LINE + ".transpose(0, 1, 3, 2)"),
 }
 STORED = {  # by the runtime that takes the layout, in its own model.py
@@ -152,10 +155,39 @@ def test_every_fit_and_a_grey_network_are_checked_too(sites, tmp_path):
         how = wider(HOW, fit=fit, **(grey if fit == "squeeze" else {}))
         build = left(tmp_path / fit, "onnxruntime", how=how)
         assert run(build, sites["onnxruntime"], "--check").returncode == 0
-        new = FITTED.replace('how["fit"]', f'"{other}"')
+        new = FITTED.replace("how)", f'{{**how, "fit": "{other}"}})')
         wrong = changed(build, tmp_path / f"{fit}-wrong", "classify.py", FITTED, new)
         done = run(wrong, sites["onnxruntime"], "--check")
         assert words in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(("filtered", "channels"), [("bicubic", 3), ("bilinear", 1)])
+def test_photos_framed_as_timm_does_are_framed_so_in_python(sites, tmp_path, filtered, channels):
+    grey = {"channels": 1, "mean": (100.0,), "std": (50.0,)} if channels == 1 else {}
+    build = left(tmp_path / "build", "onnxruntime", how=wider(HOW, framing=Framing(filtered, 0.875), **grey))
+    assert not (build / "example/cpp").exists()
+    assert run(build, sites["onnxruntime"], "--check").returncode == 0
+    # Pillow alone, as timm's transforms say it: another way to the same pixels
+    golden = json.loads((build / "golden/golden.json").read_text())
+    inputs = []
+    for name in golden["images"]:
+        with Image.open(build / "golden" / name) as photo:
+            short = 13  # floor(12 / 0.875)
+            size = [int(short * side / min(photo.size)) for side in photo.size]
+            image = photo.resize(size, Image.Resampling[filtered.upper()])
+            left_of, top = (round((side - 12) / 2) for side in size)
+            pixels = np.asarray(
+                image.crop((left_of, top, left_of + 12, top + 12)).convert("L" if grey else "RGB"), np.float32
+            )
+        inputs.append(pixels.reshape(12, 12, channels).transpose(2, 0, 1))
+    how = json.loads((build / "model.interface.json").read_text())["inputs"][0]["picture"]
+    mean, std = (np.array(how[key], np.float32).reshape(-1, 1, 1) for key in ("mean", "std"))
+    wanted = run_onnx(build / "model.ort.onnx", (np.stack(inputs) - mean) / std)
+    assert np.fromfile(build / "golden/answers.f32", "<f4").reshape(8, -1) == pytest.approx(wanted, abs=1e-4)
+    for change, words in (('"share": 1.0', "missing share"), ('"filter": "triangle"', "by a triangle")):
+        new = FITTED.replace("how)", f"{{**how, {change}}})")
+        wrong = changed(build, tmp_path / words.replace(" ", "-"), "classify.py", FITTED, new)
+        assert words in run(wrong, sites["onnxruntime"], "--check").stdout
 
 
 def test_golden_photos_are_as_the_interface_says(builds):

@@ -118,14 +118,15 @@ def emulated():
 
 
 @pytest.mark.skipif(platform.machine() == ARM, reason="this machine is one")
-@pytest.mark.parametrize(("runtime", "precision"), [kind for kind in KINDS if kind[0] != "onnxruntime"])
+@pytest.mark.parametrize(("runtime", "precision"), KINDS)
 def test_it_answers_so_on_emulated_arm64(emulated, tmp_path, runtime, precision):
     try:
         build = left(tmp_path / "build", runtime, precision, arch=ARM)
     except ToolMissingError as error:
         pytest.skip(f"{error.what}: {error.why}")
     view = Path(emulated.emulate(Path("qemu"), (), ["/bin/sh"])[4])
-    program = make(build, f"CXX={ARM}-linux-gnu-g++", f"LITERT={view / SITE / 'ai_edge_litert'}")
+    libraries = f"LITERT={view / SITE / 'ai_edge_litert'}", f"ONNXRUNTIME={view / SITE / 'onnxruntime/capi'}"
+    program = make(build, f"CXX={ARM}-linux-gnu-g++", *libraries)
     done = emulated.run([str(program), str(build), "--check"], timeout_s=300)
     assert done.stdout[:12] == "ok: 8 images", done.stdout + done.stderr
     if (build / "example/python").is_dir():

@@ -23,11 +23,13 @@ from ofa_edge.errors import (
     DeviceLostError,
     DeviceRebootedError,
     OfaEdgeError,
+    OutputError,
     ThrottledError,
     UnsupportedError,
 )
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.units import UnitTable
+from ofa_edge.output import reserved
 from ofa_edge.runtimes.tflite import TFLiteTurns
 from ofa_edge.space import Space
 from ofa_edge.targets import load_target
@@ -270,12 +272,22 @@ def test_the_device_is_leased_before_anything_is_measured(
     plan: CalibrationPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OFA_EDGE_LEASES", str(tmp_path / "leases"))
-    monkeypatch.setattr(calibrating, "export_items", lambda *_: {})
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(calibrating, "export_items", lambda *_: pytest.fail("work was done"))
     monkeypatch.setattr(TFLiteTurns, "open", lambda *_: pytest.fail("it was measured"))
     local = dataclasses.replace(plan, options=dataclasses.replace(plan.options, device="local"))
-    with hold(LocalConnection()), pytest.raises(DeviceBusyError) as caught:
+    samples = tmp_path / f"{plan.name}.samples.jsonl"
+    samples.write_text("those of the one that is at work")
+
+    def second() -> None:
         calibrating.calibrate(local, StageCache(tmp_path / "cache"), ["ofa-edge"], lambda words: None)
+
+    with hold(LocalConnection()), pytest.raises(DeviceBusyError) as caught:
+        second()
     assert caught.value.reason == "leased"
+    with reserved(tmp_path / plan.name), pytest.raises(OutputError, match="in use"):
+        second()
+    assert samples.read_text() == "those of the one that is at work"
 
 
 def test_a_device_that_does_not_come_back_ends_the_measuring(plan: CalibrationPlan) -> None:

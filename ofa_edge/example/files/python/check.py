@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ofa_edge.data.framing import framed
     from ofa_edge.data.pixels import filtered, fitted, normalise, to_channels
 
     Pixels = NDArray[np.uint8]
     Values = NDArray[np.float32]
 else:
+    from framing import framed
     from pixels import filtered, fitted, normalise, to_channels
 
 NEARER_DB = 6.0  # than to the build's answers, for a mistake that is only likely
@@ -147,15 +149,15 @@ def mistakes(photo: Pixels, interface: dict[str, Any]) -> Iterator[tuple[str, Va
     def scaled(pixels: Pixels, zero: float, one: float) -> Values:
         return normalise(pixels[np.newaxis], [zero] * channels, [one] * channels)
 
-    pixels = fitted(photo, shape, how["fit"], channels)
+    pixels = framed(photo, how)
     right = normal(pixels)
     yield "", right
-    reversed_order = normal(fitted(photo[..., ::-1], shape, how["fit"], channels))
+    reversed_order = normal(framed(photo[..., ::-1], how))
     yield "channel order: blue, green, red (BGR) where red, green, blue (RGB) is wanted", reversed_order
     if channels == 1:
         yield (
             "grey: the first channel is taken, not the luma of all three",
-            normal(fitted(photo[..., :1], shape, how["fit"], channels)),
+            normal(framed(photo[..., :1], how)),
         )
     yield "normalisation is missing: pixels go in as 0..255", scaled(pixels, 0, 1)
     yield "normalisation is missing: pixels go in as 0..1", scaled(pixels, 0, 255)
@@ -170,7 +172,15 @@ def mistakes(photo: Pixels, interface: dict[str, Any]) -> Iterator[tuple[str, Va
                 f"{'missing crop' if how['fit'] == 'crop' else 'fit'}: the photo goes in as {words}, not {how['fit']}"
             )
             yield what, normal(fitted(photo, shape, fit, channels))
-    for name, weights in FILTERS.items():
+    if how["filter"] != "triangle":
+        wanted = f"Pillow's {how['filter']}"
+        other = "bicubic" if how["filter"] == "bilinear" else "bilinear"
+        yield f"resize filter: Pillow's {other}, not {wanted}", normal(framed(photo, {**how, "filter": other}))
+        whole = normal(framed(photo, {**how, "share": 1.0}))
+        yield f"missing share: all of the middle square goes in, not the middle {how['share']:g} of its side", whole
+        triangular = normal(fitted(photo, shape, how["fit"], channels))
+        yield f"resize filter and share: all of the middle square by a triangle, not {wanted}", triangular
+    for name, weights in FILTERS.items() if how["filter"] == "triangle" else ():
         yield (
             f"resize filter: {name}, not the antialiased triangle",
             normal(fitted(photo, shape, how["fit"], channels, shrinking(weights))),

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ofa_edge.data.pixels import fitted, normalise, placed
+    from ofa_edge.data.framing import framed
+    from ofa_edge.data.pixels import normalise, placed
     from ofa_edge.data.raw_boxes import decoded
     from ofa_edge.example.files.python import check
     from ofa_edge.runtimes.example.litert import Model
 else:
     import check
+    from framing import framed
     from model import Model
-    from pixels import fitted, normalise, placed
+    from pixels import normalise, placed
     from raw_boxes import decoded
 
 SHOWN = 0.25  # score of a box that is shown
@@ -38,7 +40,7 @@ INTERFACE: dict[str, Any] = json.loads((BUILD / "model.interface.json").read_tex
 def prepare(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A photo uint8 [H, W, 3], red, green, blue -> the network's input, float32 [1, C, H, W]."""
     how = INTERFACE["inputs"][0]["picture"]
-    pixels = fitted(photo, (how["height"], how["width"]), how["fit"], how["channels"])
+    pixels = framed(photo, how)
     return normalise(pixels[np.newaxis], how["mean"], how["std"])
 
 

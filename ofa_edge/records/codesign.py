@@ -1,0 +1,85 @@
+"""What a co-design found: pairs of network and accelerator. Milliseconds are of the compiler's cycles, estimated."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ofa_edge.records.base import Count, Finite, JsonObject, NotNegative, Positive, Record
+from ofa_edge.records.npu import NpuLayer
+
+
+class PairRecord(Record):
+    """One subnet on one accelerator, by their latency model.
+
+    Attributes:
+        accelerator: its name; `macs_per_cycle` and `sram_bytes` are what it costs.
+        subnet: its id; `config`: its choices.
+        accuracy: predicted, as the predictor has it; None where that was not asked.
+        ms: predicted milliseconds; likewise.
+    """
+
+    accelerator: str
+    macs_per_cycle: Annotated[int, Field(ge=1)]
+    sram_bytes: Annotated[int, Field(ge=1)]
+    subnet: str
+    config: JsonObject
+    accuracy: Finite | None = None
+    ms: Positive | None = None
+
+
+class FinalistRecord(Record):
+    """A pair, compiled in full.
+
+    Attributes:
+        role: what it stands for, in words.
+        pair: with its prediction.
+        macs: of one inference.
+        cycles: of one inference; `ms`: at the accelerator's clock.
+        utilisation: of its multipliers.
+        intensity: operations (two for each multiply-accumulate) for each byte to or from what is not SRAM.
+        gops: 1e9 operations a second; `roof_gops`: with every multiplier at work.
+        offchip_gbps: 1e9 bytes a second of what is not SRAM, at most.
+        sram_bytes: taken.
+        layers: the compiler's own account.
+    """
+
+    role: str
+    pair: PairRecord
+    macs: Count
+    cycles: Annotated[int, Field(ge=1)]
+    ms: Positive
+    utilisation: NotNegative
+    intensity: NotNegative
+    gops: NotNegative
+    roof_gops: Positive
+    offchip_gbps: NotNegative
+    sram_bytes: Count
+    layers: tuple[NpuLayer, ...] = ()
+
+
+class CodesignRecord(Record):
+    """A co-design.
+
+    Attributes:
+        space: that was searched.
+        latency_ms: that was asked for.
+        metric: what accuracy is called.
+        compiler: with its version.
+        best: the most accurate pair within `latency_ms`; of equals that of the least hardware.
+        front: pairs that none beats in accuracy, latency and MACs a cycle.
+        finalists: the best first, then what it is held against.
+        mape: mean error of each accelerator's latency model over networks held out, as a fraction.
+        evaluated: pairs that were asked about.
+        notes: what was left out.
+    """
+
+    space: str
+    latency_ms: Positive
+    metric: str
+    compiler: str
+    best: PairRecord
+    front: tuple[PairRecord, ...]
+    finalists: tuple[FinalistRecord, ...]
+    mape: dict[str, NotNegative]
+    evaluated: Count
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Network and accelerator chosen together: pairs on one front, the finalists compiled in full."""
