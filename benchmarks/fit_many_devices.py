@@ -53,7 +53,6 @@ class Setting:
     base: Floats  # milliseconds per unit of each term on one thread, from hardware figures: [T]
     threads: int = 1
     core: str = ""  # what kind; cores of one kind share what their stack makes of them
-    kernels: str = ""  # whose kernels of other precisions than fp32; the stack's by default
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class Layout:
             ("setting_scale", setting.name, 1, 1.0),
         ]
         if setting.precision != "fp32":
-            parts.append(("precision", f"{setting.kernels or setting.stack} {setting.precision}", terms, 1.0))
+            parts.append(("precision", f"{setting.stack} {setting.precision}", terms, 1.0))
         if setting.threads > 1:
             parts.append(("threads", setting.stack, terms, grown))
             parts.append(("device_threads", setting.device, 1, grown))

@@ -69,11 +69,6 @@ class Entry:
     carried: Literal["", "tvm-cpu", "tvm-cuda", "ort-fp32", "ort-int8"] = ""
 
     @property
-    def near(self) -> bool:
-        """Whether another version of its runtime was measured on its device."""
-        return self.setting.split("/")[1] == PHONES and self.kind != "analytic"
-
-    @property
     def sources(self) -> tuple[str, ...]:
         """Where the measurements were published."""
         return tuple(SOURCES[name] for name in self.source_names)
@@ -87,24 +82,24 @@ def _cpu(
     threads: int,
     kind: Literal["published", "analytic"],
     words: str,
-    by_phones: bool = False,
+    here: bool = False,
+    phone: bool = False,
 ) -> list[Entry]:
-    """A target's models: by XNNPACK of TFLite 2.18, or by what was measured on phones with TFLite 2.10."""
-    near = PHONES if by_phones else "xnnpack"
-    checks: Literal["families", "devices"] = "families" if kind == "published" else "devices"
+    """A target's models; `here`: XNNPACK was measured on it, `phone`: TFLite 2.10 was."""
     sources = (*_SHARED, "ncnn")
 
     def entry(precision: str, backend: str, version: str, fitted_to: str) -> Entry:
         compute = "int8" if precision == "int8" else "fp32"
         how = "analytic" if precision == "dynamic" else kind
         setting = f"{soc}/{backend}/{compute}/{threads}"
+        checks: Literal["families", "devices"] = "families" if here or backend != "xnnpack" else "devices"
         return Entry(target, device, "tflite", version, precision, threads, how, setting, fitted_to, sources, checks)
 
     entries = [
-        entry("fp32", near, XNNPACK, words + _STRUCTURE),
-        entry("fp16", near, XNNPACK, words + _STRUCTURE + _HALF),
-        entry("dynamic", near, XNNPACK, words + _STRUCTURE + _DYNAMIC),
-        entry("int8", near, XNNPACK, words + _STRUCTURE),
+        entry("fp32", "xnnpack", XNNPACK, words + _STRUCTURE),
+        entry("fp16", "xnnpack", XNNPACK, words + _STRUCTURE + _HALF),
+        entry("dynamic", "xnnpack", XNNPACK, words + _STRUCTURE + _DYNAMIC),
+        entry("int8", "xnnpack", XNNPACK, words + _STRUCTURE),
     ]
     if target == "raspberry-pi-4":
         old = (
@@ -112,7 +107,7 @@ def _cpu(
         )
         entries.append(entry("fp32", "tflite@2.4.1", RUY, old.format("fp32", 38)))
         entries.append(entry("int8", "tflite@2.4.1", RUY, old.format("int8", 37)))
-    if by_phones and kind == "published":
+    if phone:
         old = "TFLite 2.10 on this phone, {}, 77 networks on one to four threads of each kind of core." + _STRUCTURE
         entries.append(entry("fp32", PHONES, MEASURED, old.format("fp32")))
         entries.append(entry("int8", PHONES, MEASURED, old.format("int8")))
@@ -127,7 +122,7 @@ def _cpu(
         "(benchmarks/tvm_cpu.py). Depthwise kernels of more than 25 taps cost what smaller ones do."
     )
     half = " fp16 sums need fewer instructions, but these are the coefficients of fp32 arithmetic."
-    setting = f"{soc}/{near}/fp32/{threads}"
+    setting = f"{soc}/xnnpack/fp32/{threads}"
     for precision, fitted_to in (("fp32", beside), ("fp16", beside + half)):
         if precision == "fp32" or target in HALF_TVM:
             entries.append(
@@ -177,9 +172,6 @@ def _ort(target: str, device: str, soc: str, threads: int, sources: tuple[str, .
     ]
 
 
-_ON_PHONES = (
-    " Carried over to LiteRT 2 as it is, within a factor of 1.1 either way. Depthwise kernels of 7x7 ran whole there."
-)
 CPU_ENTRIES: tuple[Entry, ...] = (
     *_cpu(
         "raspberry-pi-4",
@@ -187,9 +179,9 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         "bcm2711",
         threads=4,
         kind="published",
-        words="XNNPACK on this board, 64-bit, fp32 and int8: EfficientDet-Lite on 1 to 4 threads (TFLite 2.18; "
-        "detection post-processing is most likely in it), MobileNet V1 and V2 on 4 (2022); and, for how far the board "
-        "falls short of its peaks, TFLite 2.4.1 (75 networks) and ncnn.",
+        here=True,
+        words="XNNPACK on this board, 64-bit, fp32 and int8: MobileNet V1 and V2 on 4 threads (2022); and, for how far "
+        "the board falls short of its peaks, EfficientDet-Lite (TFLite 2.18), TFLite 2.4.1 (75 networks) and ncnn.",
     ),
     *_cpu(
         "raspberry-pi-5",
@@ -197,8 +189,8 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         "bcm2712",
         threads=4,
         kind="published",
-        words="XNNPACK on this board: EfficientDet-Lite on 1 to 4 threads, fp32 and int8 (TFLite 2.18), detection "
-        "post-processing most likely included; and how ncnn compares this board with the Raspberry Pi 4.",
+        words="XNNPACK on other devices, carried over by how EfficientDet-Lite (TFLite 2.18, 1 to 4 threads) and ncnn "
+        "compare this board with the Raspberry Pi 4. No classifier was measured on it.",
     ),
     *_cpu(
         "pixel-4",
@@ -206,9 +198,9 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         "sd855",
         threads=4,
         kind="published",
-        by_phones=True,
-        words="TFLite 2.10 on a Pixel 4: 77 networks, fp32 and int8, on one to three of its large cores, four threads "
-        "by how those scale; TFLite of 2020 on 4 threads (3 figures)." + _ON_PHONES,
+        phone=True,
+        words="XNNPACK on other devices, carried over by how fast this one is with TFLite 2.10: 77 networks, fp32 and "
+        "int8, on each kind of core; and with TFLite of 2020 on 4 threads (3 figures).",
     ),
     *_cpu(
         "galaxy-s10",
@@ -216,9 +208,9 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         "exynos9820",
         threads=2,
         kind="published",
-        by_phones=True,
-        words="TFLite 2.10 on a Galaxy S10 (Exynos 9820): 77 networks, fp32 and int8, on its two large cores."
-        + _ON_PHONES,
+        phone=True,
+        words="XNNPACK on other devices, carried over by how fast this one is with TFLite 2.10: 77 networks, fp32 and "
+        "int8, on its two large cores.",
     ),
     *_cpu(
         "galaxy-a03s",
@@ -226,8 +218,9 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         "mt6765",
         threads=4,
         kind="published",
-        by_phones=True,
-        words="TFLite 2.10 on a Galaxy A03s: 77 networks, fp32 and int8, on its four faster cores." + _ON_PHONES,
+        phone=True,
+        words="XNNPACK on other devices, carried over by how fast this one is with TFLite 2.10: 77 networks, fp32 and "
+        "int8, on its four faster cores.",
     ),
     *_cpu(
         "pixel-7",
@@ -235,9 +228,8 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         "tensor-g2",
         threads=4,
         kind="analytic",
-        by_phones=True,
-        words="No public figures for this device exist. TFLite 2.10 on three other phones, carried over by the "
-        "hardware's peaks.",
+        words="No public figures for this device exist. XNNPACK on other devices, carried over by the hardware's "
+        "peaks.",
     ),
     *_cpu(
         "host",
@@ -245,8 +237,8 @@ CPU_ENTRIES: tuple[Entry, ...] = (
         "x86",
         threads=1,
         kind="analytic",
-        words="Nothing was measured here. XNNPACK on an Intel N100 and on Arm CPUs, carried over by an assumed core of "
-        "96 GMAC/s, within a factor of 1.5 either way more.",
+        words="Nothing was measured here. XNNPACK on Arm CPUs, carried over by an assumed core of 96 GMAC/s, within a "
+        "factor of 1.5 either way more.",
     ),
 )
 
