@@ -92,7 +92,7 @@ def measure_examined(
     for done, subnet in enumerate(subnets, start=1):
         if subnet not in known:
             # Rounded here, as in the file, so that a resumed run fits the same predictor to the byte.
-            accuracy = round(_accuracy(examined, subnet, preprocessing, metric), 6)
+            accuracy = round(measure(examined, subnet, preprocessing, metric), 6)
             known[subnet] = Pair(subnet, accuracy)
             if done % 10 == 0 or done == len(subnets):
                 write_pairs(file, space, list(known.values()), images, source, metric)
@@ -100,7 +100,8 @@ def measure_examined(
     return [known[subnet] for subnet in subnets]
 
 
-def _accuracy(examined: Sequence[Examined], subnet: Subnet, preprocessing: Preprocessing, metric: Metric) -> float:
+def measure(examined: Sequence[Examined], subnet: Subnet, preprocessing: Preprocessing, metric: Metric) -> float:
+    """A subnet's accuracy, 0..1, over the images of all supernets."""
     answers = [subnet_logits(each.supernet, subnet, each.calibration, each.images, preprocessing) for each in examined]
     return METRICS[metric](np.concatenate(answers), np.concatenate([each.images.labels for each in examined]))
 
