@@ -126,7 +126,7 @@ def test_runtimes_are_not_mixed() -> None:
         float(analytic(target, "tflite", "fp32", version).coefficients.predict(mobilenet_v2()).ms)
         for version in (None, RUY)
     )
-    assert xnnpack < 0.96 * ruy
+    assert xnnpack < 52 < ruy
 
 
 def test_int8_pays_more_where_the_core_has_dot_products() -> None:
@@ -206,7 +206,7 @@ def _validated_with_more(model: dict[str, Any]) -> None:
 
 
 def _narrowed(model: dict[str, Any]) -> None:
-    model["reach90"] = 0.5
+    model["reach90"] = 0.05
 
 
 def _crossed(model: dict[str, Any]) -> None:
