@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 from fit_many_devices import Estimate, Fit, Observation, Prior, Setting, fit
 from latency_data import (
-    CORES,
     CPU_LOWERING,
     DETECTORS,
     GPU_LOWERING,
@@ -50,9 +49,6 @@ COMMAND = "python benchmarks/fit_latency.py FOLDER ..."
 LEAST_HALF, LEAST_MOST = 0.1, 0.3  # deviations: no interval is narrower
 ENOUGH = 10  # held-out networks from which a setting's own calibration means something
 ASSUMED = {"host": 1.5}  # targets whose hardware is assumed: arithmetic within this factor
-# XNNPACK's int8 figures are of cores without dot products. With them it would be beyond what such cores can do, and 0.7
-# of what TFLite's own kernels took on a Pixel 4: so this factor longer, within as much either way.
-DOT_PRODUCTS, PLAIN_INT8 = 1.25, 2.0
 
 # Multiples of the hardware's peak cost (see latency_data.cpu_base), and how sure of them before any data.
 WIDTHS = np.array([0.6, 0.6, 0.6, 0.6, 1.0, 1.2, 0.7, 0.8, 0.8, 0.8, 0.8, 0.5])
@@ -290,10 +286,7 @@ def estimate_for(study: Study, entry: Entry) -> Estimate:
     estimate = study.full.estimate(settings[entry.setting])
     everywhere = np.ones(len(TERMS))
     if entry.version == XNNPACK:
-        soc, _, precision, _ = entry.setting.split("/")
-        unseen = DOT_PRODUCTS if precision == "int8" and CORES[soc].int8 > PLAIN_INT8 else 1.0
-        doubt = np.hypot(np.log(ASSUMED.get(entry.target, 1.0)), np.log(unseen))
-        return shifted(estimate, np.log(unseen) * everywhere, doubt * everywhere)
+        return shifted(estimate, 0.0 * everywhere, np.log(ASSUMED.get(entry.target, 1.0)) * everywhere)
     if entry.carried in CARRIED:
         # These run depthwise kernels of every size alike.
         log_ms = estimate.log_ms.copy()

@@ -56,7 +56,7 @@ def test_the_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     for title, source in BLOCKS:
         run(title, source, names)
         printed[title] = capsys.readouterr().out
-    assert "most of it in only_convolution" in printed["Predicted latency"]
+    assert "most of it in call" in printed["Predicted latency"]
     assert "serves ['pixel-4'" in printed["The front, a budget, a fleet"]
     assert "goes by the accuracy predictor" in printed["A predictor of your own measurements"]
     assert "sandwich: step" in printed["Train on a folder of images"]

@@ -145,12 +145,12 @@ def test_the_subnet_is_the_best_measured_candidate_within_the_budget(first, work
     assert (search.budget_source, search.relative_budget) == ("relative", 0.6)
     assert search.budget_ms == pytest.approx(0.6 * search.largest_ms)
     assert search.measured_images == 60
-    assert 1 <= len(search.candidates) <= 8
+    assert 1 <= len(search.candidates) <= plan.search.measure
     best = max(candidate.expected_top1 for candidate in search.candidates)
     (chosen,) = [candidate for candidate in search.candidates if candidate.subnet == manifest.subnet.id]
     assert chosen.expected_top1 == best
     assert search.correction is not None
-    assert search.correction.measurements == len(search.candidates) <= 8
+    assert search.correction.measurements == len(search.candidates)
     assert all(candidate.latency_ms <= search.budget_ms for candidate in search.candidates)
     latencies = [point.latency_ms for point in search.front]
     assert latencies == sorted(latencies)
