@@ -140,7 +140,11 @@ class SshConnection(ProcessConnection):
         hint = pasteable("ssh", self.address.target, "true")
         if _ANOTHER_KEY in completed.stderr:
             why = "its host key is not the one that is known: it was installed anew, or another device answers there"
-            return DeviceLostError(f"{self.name} shows another host key", why, f"find out which, then: {hint}")
+            return DeviceLostError(
+                f"{self.name} shows another host key",
+                why,
+                f"find out which; ssh-keygen -R removes the old key, then by hand: {hint}",
+            )
         if "Host key verification failed" in said or "No matching host key" in said:
             hint = f"check the device's host key, then accept it once by hand: {hint}"
         return DeviceLostError(f"no connection to {self.name}", said, hint)

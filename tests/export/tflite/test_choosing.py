@@ -1,5 +1,6 @@
 """The fewest layers of an int8 file that have to stay in fp32."""
 
+import numpy as np
 import pytest
 
 from ofa_edge.export.inspect.litert import ask_litert
@@ -56,8 +57,9 @@ def test_what_cannot_be_reached_is_said(pair, images):
 
 def test_points_are_asked_of_labels(pair, images):
     exact = answers_of(probe(pair, ()), images)
-    labels = exact.argmax(1)
-    _, record = choose(pair, images, labels, Allowed(drop=0.0))
+    ranked = np.sort(exact, axis=1)
+    sure = np.argsort(ranked[:, -2] - ranked[:, -1])[:30]  # the input stays int8: it decides what is nearly a tie
+    _, record = choose(pair, images[sure], exact[sure].argmax(1), Allowed(drop=0.0))
     assert record.reached
     assert record.top1_drop == 0
     assert record.asked == "0 points of top-1"
