@@ -125,8 +125,8 @@ class AccuracyPredictor:
         return None if self.held_out.macs is None else MacsPredictor(self.space, self.held_out.macs, self.metric)
 
     def summary(self) -> dict[str, Any]:
-        """The held-out figures as JSON."""
-        return asdict(self.held_out)
+        """The held-out figures as JSON, without those that nobody knows."""
+        return {name: value for name, value in asdict(self.held_out).items() if value is not None}
 
     def of(self, fitted_to: FittedTo) -> "AccuracyPredictor":
         """The same, with what its pairs were measured with."""

@@ -43,7 +43,7 @@ class Net:
 @pytest.fixture
 def measured(monkeypatch):
     stand_in = Measured()
-    monkeypatch.setattr(pairs_module, "_accuracy", stand_in)
+    monkeypatch.setattr(pairs_module, "measure", stand_in)
     return stand_in
 
 
