@@ -314,9 +314,7 @@ def group_of(name: str) -> str:
     """Settings of one device, back end and precision: a line of the table, whatever the cores and threads."""
     soc, backend, precision, *rest = name.split("/")
     parts = "/".join(rest[1:])
-    return "/".join(
-        part for part in (soc.partition("-")[0] if "@2.1" in backend else soc, backend, precision, parts) if part
-    )
+    return "/".join(part for part in (soc, backend, precision, parts) if part)
 
 
 def _kin(name: str) -> tuple[str, str, str]:

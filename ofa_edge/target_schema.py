@@ -82,6 +82,11 @@ class Npu(Strict):
     sram_bytes: Annotated[int, Field(ge=1, lt=1 << 40)]  # that a network may use
     storage_bytes: Annotated[int, Field(ge=1, lt=1 << 50)] | None = None  # of flash or DRAM; None: not limited
 
+    @property
+    def macs_per_cycle(self) -> int:
+        """The number at the end of an accelerator's name; of a name that its compiler knows."""
+        return int(self.accelerator.rpartition("-")[2])
+
 
 class Runtime(Strict):
     """What runs the artifact, and how. Which runtimes there are is known to `ofa_edge.runtimes` alone."""

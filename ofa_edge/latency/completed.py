@@ -9,8 +9,16 @@ from ofa_edge.latency.analytic import TERMS
 _NEAREST, _UNSURE = "depthwise", 0.7  # whose rate stands for that of grouped convolutions, within a factor of 2
 
 
-def complete(facts: Any) -> None:
-    """Complete, in place, coefficients older than the term `grouped`: by the depthwise rate, and not sure of it."""
+def complete(content: Any) -> None:
+    """Complete, in place, every model of a latency file that was read and not yet checked."""
+    models = content.get("models") if isinstance(content, dict) else None
+    for model in models if isinstance(models, list) else ():
+        _complete(model)
+        _complete(model.get("prior") if isinstance(model, dict) else None)
+
+
+def _complete(facts: Any) -> None:
+    """Complete coefficients older than the term `grouped`: by the depthwise rate, and not sure of it."""
     given = facts.get("coefficients") if isinstance(facts, dict) else None
     if not isinstance(given, dict) or set(TERMS) - set(given) != {"grouped"}:
         return

@@ -240,9 +240,7 @@ def read_latency_file(path: Path) -> LatencyFile:
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"cannot read latency file {path.name}", f"{path}: {error}", hint) from error
     kind = content.get("kind") if isinstance(content, dict) else None
-    for model in models if isinstance(models := isinstance(content, dict) and content.get("models"), list) else ():
-        complete(model)
-        complete(model.get("prior") if isinstance(model, dict) else None)
+    complete(content)
     schema = _FILES.get(str(kind), AnalyticFile)
     return validated(schema, content, f"latency file {path.name}", path, hint)
 

@@ -4,6 +4,7 @@ What is chosen on a few images may fit those images alone. So a part of them is 
 and offers files, and the one is taken that is nearest to fp32 on what was held back, the file as it was among them.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -43,11 +44,13 @@ def fit(content: bytes, plain: Callable[[], bytes], images: NDArray[np.float32] 
     if images is None:
         return content
     seen, unseen = _parted(images)
+    judge = functools.cache(lambda: _Judge(plain(), unseen))  # where there is nothing to choose, nothing is run
     for each in fits:
-        pair = pair_up(content, twin := plain())
+        pair = pair_up(content, plain())
         if pair is None:
             break
-        content = _nearest((content, *each(pair, seen)), twin, unseen)
+        if offered := each(pair, seen):
+            content = min((content, *offered), key=judge().noise)  # the first of equals
     return content
 
 
@@ -60,20 +63,25 @@ def _parted(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[n
     return seen, images[np.sort(order[:held])] if held else seen
 
 
-def _nearest(files: Sequence[bytes], twin: bytes, images: NDArray[np.float32]) -> bytes:
-    """The file whose answers are nearest to the twin's, by decibels in the mean of the images; the first of equals.
+class _Judge:
+    """How far files are from their twin in fp32, by decibels in the mean of the images.
 
     Not by their noise together: one image that is far off would decide for all.
     """
-    if len(files) == 1:
-        return files[0]
-    exact = answers_of(twin, images).astype(np.float64)
 
-    def noise(content: bytes) -> float:
+    def __init__(self, twin: bytes, images: NDArray[np.float32]) -> None:
+        self._images, self._exact = images, answers_of(twin, images).astype(np.float64)
+        self._known: dict[bytes, float] = {}  # the file that a fit begins with was judged by the one before
+
+    def noise(self, content: bytes) -> float:
+        """The mean logarithm of its squared error; infinite for a file that LiteRT refuses."""
+        if content not in self._known:
+            self._known[content] = self._noise(content)
+        return self._known[content]
+
+    def _noise(self, content: bytes) -> float:
         try:
-            gaps = answers_of(content, images) - exact
+            gaps = answers_of(content, self._images) - self._exact
         except (RuntimeError, ValueError):
             return np.inf  # LiteRT refuses such steps side by side
         return float(np.log(np.square(gaps).sum(1) + 1e-30).mean())
-
-    return min(files, key=noise)

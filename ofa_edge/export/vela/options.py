@@ -48,7 +48,7 @@ class VelaSystem:
     @property
     def macs_per_cycle(self) -> int:
         """8-bit multiply-accumulates, at most."""
-        return int(self.npu.accelerator.rpartition("-")[2])
+        return self.npu.macs_per_cycle
 
     @cached_property
     def config(self) -> Path:

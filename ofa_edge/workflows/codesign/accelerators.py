@@ -43,7 +43,7 @@ class Accelerator:
     @property
     def macs_per_cycle(self) -> int:
         """What stands for its cost: multipliers take most of an array's area."""
-        return int(self.npu.accelerator.rpartition("-")[2])
+        return self.npu.macs_per_cycle
 
 
 def read_accelerators(
@@ -82,7 +82,7 @@ def read_accelerators(
         and (most_sram is None or each.npu.sram_bytes <= most_sram)
     ]
     if not chosen:
-        least = min(int(npu.accelerator.rpartition("-")[2]) for npu in found.values())
+        least = min(npu.macs_per_cycle for npu in found.values())
         smallest = min(npu.sram_bytes for npu in found.values())
         raise ConfigError(
             "no accelerator is within the limits",
