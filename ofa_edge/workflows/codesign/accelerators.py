@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from ofa_edge.errors import ConfigError
+from ofa_edge.export.vela.options import check_accelerator
 from ofa_edge.files import bounded_text, parse_toml
 from ofa_edge.names import PlainName
 from ofa_edge.schema import Strict, changed, validated
@@ -102,4 +103,7 @@ def _read(path: Path) -> dict[str, Npu]:
             "--accelerators with a TOML file; all of Arm's without it",
         ) from error
     hint = "each [accelerators.NAME] has the keys of [npu]: ofa-edge targets show ethos-u55-128"
-    return dict(validated(_File, raw, f"accelerators file {path.name}", path, hint).accelerators)
+    found = dict(validated(_File, raw, f"accelerators file {path.name}", path, hint).accelerators)
+    for npu in found.values():
+        check_accelerator(npu.accelerator, str(path))
+    return found

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ofa_edge.errors import ConfigError
+from ofa_edge.errors import ConfigError, UnknownNameError
 from ofa_edge.export.vela.options import ACCELERATORS
 from ofa_edge.workflows.codesign.accelerators import read_accelerators
 
@@ -57,6 +57,14 @@ def test_a_bad_file_is_named_with_key_and_fault(tmp_path, old, new, said):
     with pytest.raises(ConfigError, match=r"mine\.toml") as caught:
         read_accelerators(str(path))
     assert said in caught.value.why
+
+
+def test_an_accelerator_without_a_number_is_named_before_limits_ask_for_it(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(SMALL.replace("ethos-u55-64", "ethos-u55"))
+    with pytest.raises(UnknownNameError, match="ethos-u55") as caught:
+        read_accelerators(str(path), most_macs=64)
+    assert "mine.toml" in caught.value.hint
 
 
 def test_a_file_that_is_not_there(tmp_path):
