@@ -204,6 +204,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "device-rebooted": "the device restarted",
         "device-timeout": "a call ran past its limit",
         "device-run-failed": "the program on the device failed",
+        "other-model": "the program on the device ran another model than the one that was sent",
         "device-failed": "the device failed in another way",
         "device-busy": "the device is in use",
         "busy": "the phone is in use",

@@ -1,5 +1,6 @@
 """From a manifest to `report.html`: one self-contained file, no scripts, nothing fetched."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,10 +39,8 @@ LABEL_MEANINGS: dict[Label, str] = {
 
 def render_report(manifest: Manifest, worst: Sequence[WorstPhoto] = ()) -> str:
     """The report as HTML, with the photos that are answered worst. Every text is escaped."""
-    jinja = environment()
-    jinja.filters.update(_filters())
     classes = manifest.classes
-    return jinja.get_template(TEMPLATE).render(
+    return environment().get_template(TEMPLATE).render(
         manifest=manifest,
         metric=METRIC_NAMES[manifest.search.metric if manifest.search else "top1"],
         front=_front(manifest),
@@ -79,11 +78,12 @@ def _front(manifest: Manifest) -> Markup:
     return front_chart(manifest.search, Chosen(manifest.network_id, predicted.low90, predicted.high90))
 
 
+@functools.cache  # a process of many reports compiles their templates once
 def environment() -> "jinja2.Environment":
     """Templates of this folder, every value escaped."""
     import jinja2
 
-    return jinja2.Environment(
+    jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -91,6 +91,8 @@ def environment() -> "jinja2.Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    jinja.filters.update(_filters())
+    return jinja
 
 
 def write_report(path: Path, manifest: Manifest, worst: Sequence[WorstPhoto] = ()) -> str:

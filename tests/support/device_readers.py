@@ -12,7 +12,7 @@ from fuzzing import Reader, seeds
 from scripted_device import Scripted
 
 from ofa_edge.device.protocol import Completed
-from ofa_edge.files import sha256_file
+from ofa_edge.files import sha256_bytes, sha256_file
 
 HEADS = """==> /proc/cpuinfo <==
 processor\t: 0
@@ -104,7 +104,10 @@ def device_readers() -> Iterator[Reader]:
         device: Any = Says(text_of(path))
         with tempfile.TemporaryDirectory() as here:
             program = TurnsProgram(device, PurePosixPath("/tmp/w"), Path(here), 1, 100.0, ("turns",))
-            return program.time({}, ["a", "b"], 3, 10.0)
+            models = {name: Path(here) / name for name in "ab"}
+            for model in models.values():
+                model.write_text(model.name)
+            return program.time(models, [program.place(name) for name in models], 3, 10.0)
 
     def listed(path: Path) -> object:
         return parse_devices(text_of(path))
@@ -121,5 +124,6 @@ def device_readers() -> Iterator[Reader]:
     yield Reader("runner", ".json", seeds(json.dumps(SESSION)), session)
     yield Reader("conditions", ".txt", seeds(*LOOKS), looks)
     yield Reader("outputs", ".npy", (array.getvalue(),), outputs, text=False)
-    yield Reader("turns", ".json", seeds('{"rounds_ns": [[10, 20], [11, 21], [12, 22]], "version": "1"}'), turns)
+    taken = {"rounds_ns": [[10, 20], [11, 21], [12, 22]], "version": "1", "models": [*map(sha256_bytes, (b"a", b"b"))]}
+    yield Reader("turns", ".json", seeds(json.dumps(taken)), turns)
     yield Reader("adb-devices", ".txt", seeds("List of devices attached\n0123\tdevice\nabc\tunauthorized\n"), listed)
