@@ -32,6 +32,7 @@ LABEL_MEANINGS: dict[Label, str] = {
     "untrained": "The weights are random. Speed and conversion are real; accuracy means nothing and is not shown.",
     "emulated": "The device was emulated. That proves answers and accuracy; it cannot prove a latency.",
     "outside-key": "The latency model holds for something else than was built; its interval is wider for it.",
+    "modelled": "The latency is that of a described array, by a general model of such. No such hardware was measured.",
     "estimated": "The latency is the account of the accelerator's own compiler. No hardware of ours confirmed it.",
     "analytic": "The latency model was not fitted to measurements of this target. Its milliseconds are an estimate.",
 }
