@@ -145,7 +145,7 @@ def _python(
             {name: one_line(version)[:40] for name, version, reason in rows if not reason},
             {name: one_line(str(reason))[:_MOST_WORDS] for name, _, reason in rows if reason},
         )
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError):
         return None, {}, f"it answers {one_line(done.stdout)[:100]!r}"
     return python, facts, ""
 
