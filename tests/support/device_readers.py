@@ -65,6 +65,21 @@ LOOKS = (
 )
 
 
+class Says(Scripted):
+    """Answers everything with one text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def answer(self, argv: Sequence[str], line: str) -> tuple[int, str]:
+        return 0, self.text
+
+
+def text_of(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", errors="replace")
+
+
 def device_readers() -> Iterator[Reader]:
     from ofa_edge.device.conditions.android import Android
     from ofa_edge.device.conditions.jetson import Jetson
@@ -80,19 +95,6 @@ def device_readers() -> Iterator[Reader]:
     from ofa_edge.device.measuring.turns import TurnsProgram
     from ofa_edge.device.needs import Needs, lacks
     from ofa_edge.device.wheels import NUMPY
-
-    class Says(Scripted):
-        """Answers everything with one text."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-        def answer(self, argv: Sequence[str], line: str) -> tuple[int, str]:
-            return 0, self.text
-
-    def text_of(path: Path) -> str:
-        return path.read_bytes().decode("utf-8", errors="replace")
 
     def print_of(path: Path) -> object:
         answers = {"uname": "Linux 6.1.0-rpi7 aarch64\n", "head": text_of(path), "getprop": text_of(path)}
