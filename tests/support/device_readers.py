@@ -80,13 +80,18 @@ def text_of(path: Path) -> str:
     return path.read_bytes().decode("utf-8", errors="replace")
 
 
+def listed(path: Path) -> object:
+    from ofa_edge.device.connections.adb_server import parse_devices
+
+    return parse_devices(text_of(path))
+
+
 def device_readers() -> Iterator[Reader]:
     from ofa_edge.device.conditions.android import Android
     from ofa_edge.device.conditions.jetson import Jetson
     from ofa_edge.device.conditions.linux import Linux
     from ofa_edge.device.conditions.load import MOMENT, cores_in, load_of
     from ofa_edge.device.conditions.raspberry_pi import RaspberryPi
-    from ofa_edge.device.connections.adb_server import parse_devices
     from ofa_edge.device.connections.fingerprint import read_fingerprint
     from ofa_edge.device.connections.userland import read_userland
     from ofa_edge.device.measuring.android_app import AndroidAppProgram
@@ -135,9 +140,6 @@ def device_readers() -> Iterator[Reader]:
             for model in models.values():
                 model.write_text(model.name)
             return program.time(models, [program.place(name) for name in models], 3, 10.0)
-
-    def listed(path: Path) -> object:
-        return parse_devices(text_of(path))
 
     array = io.BytesIO()
     np.save(array, np.zeros((2, 5), np.float32))
