@@ -171,7 +171,7 @@ def tried(name: str, exporter: str) -> dict[str, Any]:
 
 
 def beside_float64(name: str, images: np.ndarray, answers: dict[str, np.ndarray]) -> dict[str, float]:
-    """dB of each answer beside torch's in float64: whether a conversion errs, or float32 has no more to give."""
+    """Of each answer beside torch's in float64, dB: whether a conversion errs, or float32 has no more to give."""
     net, _ = made(name)
     with torch.no_grad():
         exact = net.double()(torch.from_numpy(images).double()).numpy()
