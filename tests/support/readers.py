@@ -96,6 +96,7 @@ def _settings() -> Iterator[Reader]:
     from ofa_edge.data.labels import listed_labels, read_labels
     from ofa_edge.device.registry.devices_file import parse_devices_file, read_devices_text
     from ofa_edge.export.vela.options import VelaSystem
+    from ofa_edge.export.zigzag.description import read_engine
     from ofa_edge.latency.load import read_latency_file
     from ofa_edge.latency.lookup_yaml import read_table
     from ofa_edge.search.load_predictor import load_predictor
@@ -134,6 +135,8 @@ def _settings() -> Iterator[Reader]:
     yield Reader("target", ".toml", _files(ROOT / "targets", "*.toml", 13), read_target)
     yield Reader("latency", ".json", _files(ROOT / "targets", "*.json", 6), bound)
     yield Reader("accelerators", ".toml", seeds(ACCELERATORS), lambda path: read_accelerators(str(path)))
+    engine = (ROOT / "targets" / "zu3eg.depthwise.yaml").read_bytes()
+    yield Reader("engine", ".yaml", (engine,), read_engine)
     yield Reader("vela-ini", ".ini", seeds(VELA_INI), vela_ini)
     yield Reader("lookup-yaml", ".yaml", seeds(table, "a: 1.5\n"), read_table)
     yield Reader("devices", ".toml", seeds(DEVICES), lambda path: parse_devices_file(read_devices_text(path), path))

@@ -17,6 +17,7 @@ from ofa_edge.files import copy_file
 
 # Columns of Vela's summary: what they count, and in manifests.
 _MEMORIES = {"sram": "SRAM", "dram": "DRAM", "on_chip_flash": "on-chip flash", "off_chip_flash": "off-chip flash"}
+_OFF_CHIP = ("DRAM AC", "OnFlash AC", "OffFlash AC")  # access cycles of a layer
 _WORDS = 400  # letters of what Vela said last
 
 
@@ -30,6 +31,7 @@ class Layer:
     macs: int
     memory_bytes: int
     on_npu: bool
+    offchip_cycles: int = 0  # for which it keeps what is not SRAM busy
 
 
 @dataclass(frozen=True)
@@ -185,4 +187,5 @@ def _layers(text: str) -> Iterator[Layer]:
             macs=_count(row["MAC Count"]),
             memory_bytes=_count(row["Staging Usage"]),
             on_npu=row["Target"] == "NPU",
+            offchip_cycles=round(sum(float(row[column]) for column in _OFF_CHIP)),
         )

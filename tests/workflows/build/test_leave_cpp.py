@@ -6,11 +6,13 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx
 import pytest
-from left import LABELS, left
+from left import LABELS, emulated_gpu, left
 from onnx import numpy_helper
 
 from ofa_edge.device.emulation.emulated import emulation_available, open_emulated
@@ -44,9 +46,12 @@ def make(build: Path, *settings: str) -> Path:
     return folder / "classify"
 
 
-def check(program: Path, build: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+def check(
+    program: Path, build: Path, *arguments: object, settings: Mapping[str, str] = MappingProxyType({})
+) -> "subprocess.CompletedProcess[str]":
     command = [str(program), str(build), "--check", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, **settings}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
 
 
 @pytest.fixture(scope="module", params=KINDS, ids="-".join)
@@ -103,6 +108,24 @@ def test_another_model_is_no_mistake_of_the_preprocessing(build, program, tmp_pa
     done = check(program, other)
     assert done.returncode == 1
     assert "cause: not the preprocessing" in done.stdout
+
+
+def test_it_runs_the_kernels_of_a_gpu(tmp_path):
+    """A GPU that is emulated: the driver runs the very kernels as C++ and keeps account of what it is given."""
+    try:
+        build = left(tmp_path / "build", "tvm-cuda", "fp16")
+    except ToolMissingError as error:
+        pytest.skip(f"{error.what}: {error.why}")
+    program = make(build)
+    done = check(program, build)
+    assert done.returncode == 1
+    assert "cannot load the model: no NVIDIA driver: libcuda.so.1" in done.stderr
+    gpu = emulated_gpu(build)
+    done = check(program, build, settings=gpu)
+    assert (done.returncode, done.stdout[:12]) == (0, "ok: 8 images"), done.stdout + done.stderr
+    log = [json.loads(line) for line in Path(gpu["OFA_EDGE_CUDA_LOG"]).read_text().splitlines()]
+    assert sum(line["call"] == "cuLaunchKernel" for line in log) >= 8 * 2  # each photo by at least two kernels
+    assert log[-1] == {"call": "exit", "memory": 0, "modules": 0, "contexts": 0}  # all was given back
 
 
 @pytest.mark.parametrize("name", ["golden/1.ppm", "golden/answers.f32", "model.interface.json"])
