@@ -80,24 +80,18 @@ def text_of(path: Path) -> str:
     return path.read_bytes().decode("utf-8", errors="replace")
 
 
-def listed(path: Path) -> object:
-    from ofa_edge.device.connections.adb_server import parse_devices
-
-    return parse_devices(text_of(path))
-
-
 def device_readers() -> Iterator[Reader]:
     from ofa_edge.device.conditions.android import Android
     from ofa_edge.device.conditions.jetson import Jetson
     from ofa_edge.device.conditions.linux import Linux
     from ofa_edge.device.conditions.load import MOMENT, cores_in, load_of
     from ofa_edge.device.conditions.raspberry_pi import RaspberryPi
+    from ofa_edge.device.connections.adb_server import parse_devices
     from ofa_edge.device.connections.fingerprint import read_fingerprint
     from ofa_edge.device.connections.userland import read_userland
     from ofa_edge.device.measuring.android_app import AndroidAppProgram
     from ofa_edge.device.measuring.programs import LiteRtProgram, last_json
     from ofa_edge.device.measuring.session import session_from
-    from ofa_edge.device.measuring.turns import TurnsProgram
     from ofa_edge.device.needs import Needs, lacks
     from ofa_edge.device.wheels import NUMPY
 
@@ -132,14 +126,8 @@ def device_readers() -> Iterator[Reader]:
     def outputs(path: Path) -> object:
         return LiteRtProgram(("python",), path).read_outputs(path)
 
-    def turns(path: Path) -> object:
-        device: Any = Says(text_of(path))
-        with tempfile.TemporaryDirectory() as here:
-            program = TurnsProgram(device, PurePosixPath("/tmp/w"), Path(here), 1, 100.0, ("turns",))
-            models = {name: Path(here) / name for name in "ab"}
-            for model in models.values():
-                model.write_text(model.name)
-            return program.time(models, [program.place(name) for name in models], 3, 10.0)
+    def listed(path: Path) -> object:
+        return parse_devices(text_of(path))
 
     array = io.BytesIO()
     np.save(array, np.zeros((2, 5), np.float32))
@@ -154,6 +142,21 @@ def device_readers() -> Iterator[Reader]:
     yield Reader("conditions", ".txt", seeds(*LOOKS), looks)
     yield Reader("userland", ".txt", seeds(json.dumps(PYTHON), *SYSTEMS), userland)
     yield Reader("outputs", ".npy", (array.getvalue(),), outputs, text=False)
-    taken = {"rounds_ns": [[10, 20], [11, 21], [12, 22]], "version": "1", "models": [*map(sha256_bytes, (b"a", b"b"))]}
-    yield Reader("turns", ".json", seeds(json.dumps(taken)), turns)
+    yield _turns()
     yield Reader("adb-devices", ".txt", seeds("List of devices attached\n0123\tdevice\nabc\tunauthorized\n"), listed)
+
+
+def _turns() -> Reader:
+    from ofa_edge.device.measuring.turns import TurnsProgram
+
+    def turns(path: Path) -> object:
+        device: Any = Says(text_of(path))
+        with tempfile.TemporaryDirectory() as here:
+            program = TurnsProgram(device, PurePosixPath("/tmp/w"), Path(here), 1, 100.0, ("turns",))
+            models = {name: Path(here) / name for name in "ab"}
+            for model in models.values():
+                model.write_text(model.name)
+            return program.time(models, [program.place(name) for name in models], 3, 10.0)
+
+    taken = {"rounds_ns": [[10, 20], [11, 21], [12, 22]], "version": "1", "models": [*map(sha256_bytes, (b"a", b"b"))]}
+    return Reader("turns", ".json", seeds(json.dumps(taken)), turns)
