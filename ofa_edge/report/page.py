@@ -40,34 +40,38 @@ LABEL_MEANINGS: dict[Label, str] = {
 def render_report(manifest: Manifest, worst: Sequence[WorstPhoto] = ()) -> str:
     """The report as HTML, with the photos that are answered worst. Every text is escaped."""
     classes = manifest.classes
-    return environment().get_template(TEMPLATE).render(
-        manifest=manifest,
-        metric=METRIC_NAMES[manifest.search.metric if manifest.search else "top1"],
-        front=_front(manifest),
-        agreement=agreement_chart(manifest.search),
-        candidates_measured=manifest.search is not None
-        and any(item.measured_top1 is not None for item in manifest.search.candidates),
-        stages=stage_chart(manifest.stages),
-        parts=None if manifest.prediction is None else parts_chart(manifest.prediction.parts),
-        predicted=predicted_chart(manifest),
-        drawing=subnet_drawing(manifest),
-        not_verified=not_verified(manifest),
-        fallback=[kernel.name for kernel in manifest.kernels if not kernel.own_rule],
-        kernels=manifest.supernet.space.get("kernels", []) if manifest.supernet else [],
-        expands=manifest.supernet.space.get("expands", []) if manifest.supernet else [],
-        artifact=next((record for record in manifest.outputs if record.role == "artifact"), None),
-        accuracy=next((rung.accuracy for rung in reversed(manifest.ladder) if rung.accuracy is not None), None),
-        optimism=predictor_optimism(manifest.search),
-        confusion=confusion_chart(classes),
-        uneven=classes is not None and classes.uneven,
-        numbered_classes=[] if classes is None else list(enumerate(classes.classes)),
-        worst_classes=[] if classes is None else lowest_recall(classes),
-        on_target=not any(item.code == "not-the-target" for item in manifest.verdicts),
-        term=term,
-        terms=legend(manifest.ladder[0].metric, classes is not None and classes.uneven),
-        metric_name=manifest.ladder[0].metric,
-        worst=thumbnails(worst),
-        measured=next((item for item in reversed(manifest.measurements) if item.latency_ms), None),
+    return (
+        environment()
+        .get_template(TEMPLATE)
+        .render(
+            manifest=manifest,
+            metric=METRIC_NAMES[manifest.search.metric if manifest.search else "top1"],
+            front=_front(manifest),
+            agreement=agreement_chart(manifest.search),
+            candidates_measured=manifest.search is not None
+            and any(item.measured_top1 is not None for item in manifest.search.candidates),
+            stages=stage_chart(manifest.stages),
+            parts=None if manifest.prediction is None else parts_chart(manifest.prediction.parts),
+            predicted=predicted_chart(manifest),
+            drawing=subnet_drawing(manifest),
+            not_verified=not_verified(manifest),
+            fallback=[kernel.name for kernel in manifest.kernels if not kernel.own_rule],
+            kernels=manifest.supernet.space.get("kernels", []) if manifest.supernet else [],
+            expands=manifest.supernet.space.get("expands", []) if manifest.supernet else [],
+            artifact=next((record for record in manifest.outputs if record.role == "artifact"), None),
+            accuracy=next((rung.accuracy for rung in reversed(manifest.ladder) if rung.accuracy is not None), None),
+            optimism=predictor_optimism(manifest.search),
+            confusion=confusion_chart(classes),
+            uneven=classes is not None and classes.uneven,
+            numbered_classes=[] if classes is None else list(enumerate(classes.classes)),
+            worst_classes=[] if classes is None else lowest_recall(classes),
+            on_target=not any(item.code == "not-the-target" for item in manifest.verdicts),
+            term=term,
+            terms=legend(manifest.ladder[0].metric, classes is not None and classes.uneven),
+            metric_name=manifest.ladder[0].metric,
+            worst=thumbnails(worst),
+            measured=next((item for item in reversed(manifest.measurements) if item.latency_ms), None),
+        )
     )
 
 
