@@ -1,7 +1,9 @@
 """What holds for every test; and the order of files under xdist: a long one that starts last has nobody beside it."""
 
 import os
+import signal
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -29,6 +31,21 @@ os.environ["OFA_EDGE_LEASES"] = tempfile.mkdtemp(prefix="ofa-test-")
 os.environ["OFA_EDGE_TUNE_DB"] = f"{tempfile.mkdtemp(prefix='ofa-test-')}/tuning.json"
 # Nor the user's devices, nor the key of their names.
 os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="ofa-test-")
+
+# A shell that starts the suite in the background has it ignore Ctrl-C, which tests send: they would wait for good.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_sessions() -> Iterator[None]:
+    """What a build measures on this machine takes a moment: no test is about how well it was measured."""
+    from ofa_edge.device.protocol import LatencyPlan
+
+    short = LatencyPlan(sessions=3, min_seconds=0.0, warmup_seconds=0.0, warmup_limit_seconds=0.3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LatencyPlan, "quick", lambda: short)
+        yield
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

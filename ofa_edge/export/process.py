@@ -28,6 +28,8 @@ _ENDS = (  # signal, what the system says, what to try
         ("MemoryError", "Cannot allocate memory", "std::bad_alloc"),
         "free some memory, then run it again",
     ),
+    (signal.SIGINT, ("KeyboardInterrupt",), "somebody interrupted it: run the same command again"),
+    (signal.SIGTERM, (), "somebody ended it: run the same command again"),
     (
         signal.SIGKILL,
         (),
@@ -61,7 +63,11 @@ def run_worker(module: str, arguments: Sequence[str], environment: Mapping[str, 
         ConversionError: the worker's own.
         WorkerDiedError: it crashed, or was ended.
     """
-    done = run_module(module, arguments, environment)
+    return result_of(run_module(module, arguments, environment))
+
+
+def result_of(done: "subprocess.CompletedProcess[str]") -> Any:
+    """What a worker that ended gives; raises as `run_worker` does."""
     try:
         said = json.loads(done.stdout.splitlines()[-1])
         if done.returncode == 0:

@@ -1,5 +1,6 @@
 """From a manifest to `report.html`: one self-contained file, no scripts, nothing fetched."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from ofa_edge.report.confusion import LETTERS, confusion_chart, shortened
 from ofa_edge.report.front import Chosen, front_chart
 from ofa_edge.report.predicted import predicted_chart
 from ofa_edge.report.subnet import subnet_drawing
+from ofa_edge.report.svg import shown_text
 from ofa_edge.report.terms import legend, term
 from ofa_edge.report.worst import WorstPhoto, thumbnails
 from ofa_edge.vocabulary import Label
@@ -30,6 +32,7 @@ LABEL_MEANINGS: dict[Label, str] = {
     "untrained": "The weights are random. Speed and conversion are real; accuracy means nothing and is not shown.",
     "emulated": "The device was emulated. That proves answers and accuracy; it cannot prove a latency.",
     "outside-key": "The latency model holds for something else than was built; its interval is wider for it.",
+    "modelled": "The latency is that of a described array, by a general model of such. No such hardware was measured.",
     "estimated": "The latency is the account of the accelerator's own compiler. No hardware of ours confirmed it.",
     "analytic": "The latency model was not fitted to measurements of this target. Its milliseconds are an estimate.",
 }
@@ -37,37 +40,39 @@ LABEL_MEANINGS: dict[Label, str] = {
 
 def render_report(manifest: Manifest, worst: Sequence[WorstPhoto] = ()) -> str:
     """The report as HTML, with the photos that are answered worst. Every text is escaped."""
-    jinja = environment()
-    jinja.filters.update(_filters())
     classes = manifest.classes
-    return jinja.get_template(TEMPLATE).render(
-        manifest=manifest,
-        metric=METRIC_NAMES[manifest.search.metric if manifest.search else "top1"],
-        front=_front(manifest),
-        agreement=agreement_chart(manifest.search),
-        candidates_measured=manifest.search is not None
-        and any(item.measured_top1 is not None for item in manifest.search.candidates),
-        stages=stage_chart(manifest.stages),
-        parts=None if manifest.prediction is None else parts_chart(manifest.prediction.parts),
-        predicted=predicted_chart(manifest),
-        drawing=subnet_drawing(manifest),
-        not_verified=not_verified(manifest),
-        fallback=[kernel.name for kernel in manifest.kernels if not kernel.own_rule],
-        kernels=manifest.supernet.space.get("kernels", []) if manifest.supernet else [],
-        expands=manifest.supernet.space.get("expands", []) if manifest.supernet else [],
-        artifact=next((record for record in manifest.outputs if record.role == "artifact"), None),
-        accuracy=next((rung.accuracy for rung in reversed(manifest.ladder) if rung.accuracy is not None), None),
-        optimism=predictor_optimism(manifest.search),
-        confusion=confusion_chart(classes),
-        uneven=classes is not None and classes.uneven,
-        numbered_classes=[] if classes is None else list(enumerate(classes.classes)),
-        worst_classes=[] if classes is None else lowest_recall(classes),
-        on_target=not any(item.code == "not-the-target" for item in manifest.verdicts),
-        term=term,
-        terms=legend(manifest.ladder[0].metric, classes is not None and classes.uneven),
-        metric_name=manifest.ladder[0].metric,
-        worst=thumbnails(worst),
-        measured=next((item for item in reversed(manifest.measurements) if item.latency_ms), None),
+    return (
+        environment()
+        .get_template(TEMPLATE)
+        .render(
+            manifest=manifest,
+            metric=METRIC_NAMES[manifest.search.metric if manifest.search else "top1"],
+            front=_front(manifest),
+            agreement=agreement_chart(manifest.search),
+            candidates_measured=manifest.search is not None
+            and any(item.measured_top1 is not None for item in manifest.search.candidates),
+            stages=stage_chart(manifest.stages),
+            parts=None if manifest.prediction is None else parts_chart(manifest.prediction.parts),
+            predicted=predicted_chart(manifest),
+            drawing=subnet_drawing(manifest),
+            not_verified=not_verified(manifest),
+            fallback=[kernel.name for kernel in manifest.kernels if not kernel.own_rule],
+            kernels=manifest.supernet.space.get("kernels", []) if manifest.supernet else [],
+            expands=manifest.supernet.space.get("expands", []) if manifest.supernet else [],
+            artifact=next((record for record in manifest.outputs if record.role == "artifact"), None),
+            accuracy=next((rung.accuracy for rung in reversed(manifest.ladder) if rung.accuracy is not None), None),
+            optimism=predictor_optimism(manifest.search),
+            confusion=confusion_chart(classes),
+            uneven=classes is not None and classes.uneven,
+            numbered_classes=[] if classes is None else list(enumerate(classes.classes)),
+            worst_classes=[] if classes is None else lowest_recall(classes),
+            on_target=not any(item.code == "not-the-target" for item in manifest.verdicts),
+            term=term,
+            terms=legend(manifest.ladder[0].metric, classes is not None and classes.uneven),
+            metric_name=manifest.ladder[0].metric,
+            worst=thumbnails(worst),
+            measured=next((item for item in reversed(manifest.measurements) if item.latency_ms), None),
+        )
     )
 
 
@@ -78,18 +83,22 @@ def _front(manifest: Manifest) -> Markup:
     return front_chart(manifest.search, Chosen(manifest.network_id, predicted.low90, predicted.high90))
 
 
+@functools.cache  # a process of many reports compiles their templates once
 def environment() -> "jinja2.Environment":
-    """Templates of this folder, every value escaped."""
+    """Templates of this folder, every value escaped, and none that turns or hides what stands beside it."""
     import jinja2
 
-    return jinja2.Environment(
+    jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=shown_text,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    jinja.filters.update(_filters())
+    return jinja
 
 
 def write_report(path: Path, manifest: Manifest, worst: Sequence[WorstPhoto] = ()) -> str:

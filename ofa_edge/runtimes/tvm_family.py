@@ -26,7 +26,7 @@ from ofa_edge.extras import install_line
 from ofa_edge.files import write_bytes
 from ofa_edge.runtimes.answers import answers_of, installed
 from ofa_edge.runtimes.base import Runtime
-from ofa_edge.runtimes.values import Converted, Export, HostAnswers, Stages
+from ofa_edge.runtimes.values import Converted, Export, HostAnswers, Stages, own_example
 from ofa_edge.target_schema import TvmOptions
 from ofa_edge.targets import Target, machine_architecture
 
@@ -37,6 +37,7 @@ class TvmRuntime(Runtime):
     """A library of TVM: compiled for the target, run by `tvm_runner`."""
 
     title = "TVM"
+    example = own_example("tvm", python=False)
     packages = ("apache-tvm", "apache-tvm-ffi")
     modelled = True
     artifact_name = "model.so"

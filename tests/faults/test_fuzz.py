@@ -58,7 +58,7 @@ NAMES = (
     ),
     *("adb-devices", "weights", "package", "checkpoint"),
     *("masks", "licences", "lease", "raw-outputs", "timm-config", "onnx-metadata", "cifar-archive"),
-    *("vela-ini", "accelerators"),
+    *("vela-ini", "accelerators", "engine"),
 )
 PLACES = ("pipe", "folder", "socket", "device", "dangling link", "link to itself", "link to a pipe", "endless name")
 _TEXTS = (

@@ -12,7 +12,7 @@ from fuzzing import Reader, seeds
 from scripted_device import Scripted
 
 from ofa_edge.device.protocol import Completed
-from ofa_edge.files import sha256_file
+from ofa_edge.files import sha256_bytes, sha256_file
 
 HEADS = """==> /proc/cpuinfo <==
 processor\t: 0
@@ -65,6 +65,21 @@ LOOKS = (
 )
 
 
+class Says(Scripted):
+    """Answers everything with one text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def answer(self, argv: Sequence[str], line: str) -> tuple[int, str]:
+        return 0, self.text
+
+
+def text_of(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", errors="replace")
+
+
 def device_readers() -> Iterator[Reader]:
     from ofa_edge.device.conditions.android import Android
     from ofa_edge.device.conditions.jetson import Jetson
@@ -80,19 +95,6 @@ def device_readers() -> Iterator[Reader]:
     from ofa_edge.device.measuring.turns import TurnsProgram
     from ofa_edge.device.needs import Needs, lacks
     from ofa_edge.device.wheels import NUMPY
-
-    class Says(Scripted):
-        """Answers everything with one text."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-        def answer(self, argv: Sequence[str], line: str) -> tuple[int, str]:
-            return 0, self.text
-
-    def text_of(path: Path) -> str:
-        return path.read_bytes().decode("utf-8", errors="replace")
 
     def print_of(path: Path) -> object:
         answers = {"uname": "Linux 6.1.0-rpi7 aarch64\n", "head": text_of(path), "getprop": text_of(path)}
@@ -129,7 +131,10 @@ def device_readers() -> Iterator[Reader]:
         device: Any = Says(text_of(path))
         with tempfile.TemporaryDirectory() as here:
             program = TurnsProgram(device, PurePosixPath("/tmp/w"), Path(here), 1, 100.0, ("turns",))
-            return program.time({}, ["a", "b"], 3, 10.0)
+            models = {name: Path(here) / name for name in "ab"}
+            for model in models.values():
+                model.write_text(model.name)
+            return program.time(models, [program.place(name) for name in models], 3, 10.0)
 
     def listed(path: Path) -> object:
         return parse_devices(text_of(path))
@@ -147,5 +152,6 @@ def device_readers() -> Iterator[Reader]:
     yield Reader("conditions", ".txt", seeds(*LOOKS), looks)
     yield Reader("userland", ".txt", seeds(json.dumps(PYTHON), *SYSTEMS), userland)
     yield Reader("outputs", ".npy", (array.getvalue(),), outputs, text=False)
-    yield Reader("turns", ".json", seeds('{"rounds_ns": [[10, 20], [11, 21], [12, 22]], "version": "1"}'), turns)
+    taken = {"rounds_ns": [[10, 20], [11, 21], [12, 22]], "version": "1", "models": [*map(sha256_bytes, (b"a", b"b"))]}
+    yield Reader("turns", ".json", seeds(json.dumps(taken)), turns)
     yield Reader("adb-devices", ".txt", seeds("List of devices attached\n0123\tdevice\nabc\tunauthorized\n"), listed)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device.measuring.loadable import check_loadable
+from ofa_edge.device.measuring.model_digest import MODEL_DIGEST, require_files, require_model
 from ofa_edge.device.measuring.programs import check_logits, last_json, with_latency, with_threads
 from ofa_edge.device.measuring.raw_outputs import PROBE
 from ofa_edge.device.measuring.samples import Session, check_plausible
@@ -35,6 +36,7 @@ from ofa_edge.errors import (
     ThrottledError,
     UnsupportedError,
 )
+from ofa_edge.files import sha256_file
 
 _ARM = ("aarch64", "arm")
 _FIRST = "first"  # the file with the image that timed runs are given
@@ -54,6 +56,7 @@ class OpenArtifact:
         here: a folder on this machine.
         work: the folder on the device.
         conditions: what a latency session waits for, and is judged by; None where nothing is known of the device.
+        digest: SHA-256 of the artifact that was pushed.
     """
 
     connection: Connection
@@ -63,6 +66,7 @@ class OpenArtifact:
     here: Path
     work: PurePosixPath
     conditions: Conditions | None = None
+    digest: str = ""
 
     @property
     def emulated(self) -> bool:
@@ -122,10 +126,19 @@ class OpenArtifact:
         return session.p50_ms
 
     def run(self, argv: list[str]) -> dict[str, Any]:
-        """Run the program; the facts it prints."""
+        """Run the program; the facts it prints. Raises OtherModelError where they are not of this artifact."""
         environment = self.program.environment(self.work)
         with self.restarts_told():
-            return self.program.facts(last_json(self.connection.run(argv, self.request.timeout_s, environment).stdout))
+            return self.facts(self.connection.run(argv, self.request.timeout_s, environment).stdout)
+
+    def facts(self, stdout: str) -> dict[str, Any]:
+        """What the program printed, once it is of this artifact. Raises as `run` does."""
+        facts = self.program.facts(last_json(stdout))
+        if MODEL_DIGEST in facts:
+            require_model(self.connection, facts.pop(MODEL_DIGEST), self.digest)
+        else:
+            require_files(self.connection, self.work, self.program.files())
+        return facts
 
     def call(self, inputs: str, outputs: str) -> list[str]:
         """Arguments of a pass over the images in `inputs` (names without suffix)."""
@@ -199,7 +212,8 @@ def open_artifact(
     fingerprint = connection.fingerprint()
     program = request.program(connection, request, fingerprint)
     with tempfile.TemporaryDirectory(prefix="ofa-measure-") as here, connection.workdir() as work:
-        artifact = OpenArtifact(connection, request, fingerprint, program, Path(here), work, conditions)
+        digest = sha256_file(request.artifact)
+        artifact = OpenArtifact(connection, request, fingerprint, program, Path(here), work, conditions, digest)
         check_loadable(connection, fingerprint, program.files().values())
         for name, path in program.files().items():
             artifact.push(path, name)

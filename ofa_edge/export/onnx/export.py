@@ -12,6 +12,7 @@ from torch import nn
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.run import in_a_row, open_session
+from ofa_edge.export.onnx.strip import strip
 from ofa_edge.files import write_bytes
 from ofa_edge.metrics import power, snr_db
 
@@ -151,16 +152,3 @@ def _simplify(model: "onnx.ModelProto") -> "onnx.ModelProto":
     simplified, _ = onnxsim.simplify(model)  # its own check prints to the terminal; the parity ladder checks more
     onnx.checker.check_model(simplified, full_check=True)
     return simplified
-
-
-def strip(model: "onnx.ModelProto") -> "onnx.ModelProto":
-    """Remove what describes the run rather than the network: producer, doc strings, metadata."""
-    for field in ("producer_name", "producer_version", "doc_string", "metadata_props"):
-        model.ClearField(field)
-    graph = model.graph
-    graph.name = "main"
-    graph.ClearField("doc_string")
-    for part in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
-    return model

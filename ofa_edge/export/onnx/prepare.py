@@ -1,26 +1,27 @@
 """A given ONNX file as the one that everything is made from: float32 inputs of fixed shape, images as [1, C, H, W].
 
 It is simplified and stripped as our own exports are. Whether its answers are still the file's is for the parity ladder
-to say, which runs both. onnxsim runs in a process of its own (`python -m ofa_edge.export.onnx.prepare`).
+to say, which runs both. onnxsim runs in a process of its own, forked from one that has imported it.
 """
 
 import json
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.onnx.export import strip
+from ofa_edge.export.forked import run_forked
 from ofa_edge.export.onnx.given import Given
 from ofa_edge.export.onnx.given_inputs import values_read
 from ofa_edge.export.onnx.graph import input_cast
 from ofa_edge.export.onnx.load import graphs, opset_of, tensors
 from ofa_edge.export.onnx.pieces import Piece, expose_pieces
+from ofa_edge.export.onnx.strip import strip
 from ofa_edge.export.onnx.unshare import unshare_steps
-from ofa_edge.export.process import WorkerDiedError, reported, run_worker
+from ofa_edge.export.process import WorkerDiedError, reported, result_of
 from ofa_edge.files import write_bytes
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 OPSET = 17  # what files of opsets without today's forms of their operators are raised to
 _OLD = 13  # the first with axes as inputs throughout
+_SIMPLIFIER = "ofa_edge.export.onnx.simplifier"
 _HINT = "--runtime onnxruntime with another export of the network, or report it with the file"
 
 
@@ -51,7 +53,7 @@ def prepare(given: Given, out: Path, pieces: Sequence[Piece] = ()) -> tuple[str,
         "pieces": [each.to_json() for each in pieces],
     }
     try:
-        return tuple(run_worker(__name__, [str(given.path), str(out), json.dumps(facts)]))
+        return tuple(result_of(run_forked(_SIMPLIFIER, __name__, [str(given.path), str(out), json.dumps(facts)], {})))
     except WorkerDiedError as error:
         raise ConversionError(
             f"preparing {given.path.name} ended unexpectedly", str(error), error.hint or _HINT
@@ -195,10 +197,10 @@ def _fix_input(graph: "onnx.GraphProto", facts: dict[str, Any], whose: str, done
 
 
 def _simplified(model: "onnx.ModelProto", done: list[str]) -> "onnx.ModelProto":
-    import onnxsim
+    from ofa_edge.export.onnx.simplifier import simplify
 
     try:
-        simplified, _ = onnxsim.simplify(model)
+        simplified, _ = simplify(model)
     except MemoryError:
         raise
     except Exception as error:  # its own classes, protobuf's, and plain RuntimeError
@@ -227,10 +229,11 @@ def _fix_output(graph: "onnx.GraphProto", name: str, shape: list[int]) -> None:
     graph.node.append(helper.make_node("Cast", [inner], [name], f"{name}/cast", to=TensorProto.FLOAT))
 
 
-def _main(arguments: list[str]) -> Callable[[], list[str]]:
+def main(arguments: list[str]) -> int:
+    """A worker's: the file, where to write, and facts as JSON."""
     source, out, facts = arguments
-    return lambda: _work(Path(source), Path(out), json.loads(facts))
+    return reported(lambda: _work(Path(source), Path(out), json.loads(facts)))
 
 
 if __name__ == "__main__":
-    sys.exit(reported(_main(sys.argv[1:])))
+    sys.exit(main(sys.argv[1:]))

@@ -11,7 +11,7 @@ import numpy as np
 from ofa_edge.data.decoding import Decoding
 from ofa_edge.data.forms import FINISHED
 from ofa_edge.export.onnx.boxes import Tail, centres_and_scores
-from ofa_edge.export.onnx.export import strip
+from ofa_edge.export.onnx.strip import strip
 from ofa_edge.files import write_bytes
 
 

@@ -15,7 +15,7 @@ from ofa_edge.device.needs import require
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.registry.devices_file import open_connection
 from ofa_edge.errors import ConfigError, DeviceError
-from ofa_edge.latency.units import UnitTable
+from ofa_edge.latency.units import unit_table
 from ofa_edge.output import reserved
 from ofa_edge.runtimes import Timer
 from ofa_edge.workflows.calibrate.guards import Guard, judged_by
@@ -79,7 +79,7 @@ def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], 
 
 def export_items(plan: CalibrationPlan, cache: StageCache, say: Say) -> dict[str, Path]:
     """A model for each item of the plan."""
-    known = pieces(plan.space, UnitTable(plan.space))
+    known = pieces(plan.space, unit_table(plan.space))
     wanted = [known[item.name] if item.subnet is None else Piece(item.subnet, "whole") for item in plan.items]
     making = Making(plan.runtime, plan.precision, plan.target)
     paths = export_pieces(
@@ -167,7 +167,7 @@ class Measuring:
     def _shape(self, item: Item) -> tuple[int, ...]:
         if item.subnet is not None:
             return (1, self.plan.space.in_channels, item.subnet.resolution, item.subnet.resolution)
-        table = UnitTable(self.plan.space)
+        table = unit_table(self.plan.space)
         first = table.units[table.by_name[item.name]].operators[0]
         return (1, first.in_channels, first.in_size, first.in_size)
 
