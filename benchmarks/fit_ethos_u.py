@@ -1,8 +1,8 @@
-"""Fit the latency models of the Ethos-U targets to Vela's cycles of random subnets, and write their files.
+"""Fit the latency models of accelerators to their compilers' cycles of random subnets, and write their files.
 
     python benchmarks/fit_ethos_u.py [--out targets] [TARGET ...]
 
-Needs the extras train and ethos-u. Deterministic; a minute or two on one core.
+Needs the extras train, ethos-u and zigzag. Deterministic; Vela takes a minute or two of one core, ZigZag a few.
 """
 
 import argparse
@@ -21,12 +21,13 @@ from ofa_edge.latency.cycles import CycleFit, fit_cycles
 from ofa_edge.latency.protocol import Z50, Z90
 from ofa_edge.latency.silicon import ETHOS_U, Silicon
 from ofa_edge.metrics import spearman
-from ofa_edge.runtimes import runtime_named
+from ofa_edge.runtimes import CycleAccount, runtime_named
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import Target, load_target
 from ofa_edge.workflows.calibrate.unit_models import Making, Piece, export_pieces
 
-TARGETS = ("ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u85-256")
+TARGETS = ("ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u85-256", "zu3eg", "zu9eg")
+_SOURCES = {"ethos-u": "ethos-u-vela (PyPI), Arm/vela.ini", "zigzag": "zigzag-dse (PyPI), the engines' files"}
 NETWORKS, HELD_OUT = 20, 8
 
 
@@ -38,25 +39,28 @@ def main() -> None:
     options = parser.parse_args()
     space = zoo.open_space(zoo.DEFAULT)
     subnets = [space.subnet(each) for each in space.sample(np.random.default_rng(0), NETWORKS + HELD_OUT)]
-    runtime, cache = runtime_named("ethos-u"), StageCache(default_root())
+    cache = StageCache(default_root())
     networks = [operators(space, each) for each in subnets]
     for name in options.targets:
         target = load_target(name)
+        runtime = runtime_named(target.runtime.kind)
         making = Making(runtime, "int8", target)
         paths = export_pieces(space, [Piece(each, "whole") for each in subnets], making, cache)
         account = runtime.cycle_account(target)
-        ms = np.array([1e3 * account.cycles(path) / account.clock_hz for path in paths])
+        ms = np.array([1e3 * each.cycles / account.clock_hz for each in account.told(paths, cache)])
         write(
             target,
             fit_cycles(networks, ms, HELD_OUT, target.hardware.peak_gmacs("int8")),
             ms[NETWORKS:],
-            account.name,
+            account,
             options.out,
         )
 
 
-def write(target: Target, fit: CycleFit, seen: NDArray[np.float64], compiler: str, out: Path) -> None:
+def write(target: Target, fit: CycleFit, seen: NDArray[np.float64], account: CycleAccount, out: Path) -> None:
     """Print how good a target's fit is, and write it."""
+    compiler, kind = account.name, target.runtime.kind
+    system = f", {target.npu.system_config}, {target.npu.memory_mode}" if target.npu else ""
     found, mape = fit.coefficients, fit.mape
     reaches = ((50, Z50), (90, Z90))
     inside = {share: float(np.mean(np.abs(fit.errors) <= reach * found.log_scatter)) for share, reach in reaches}
@@ -64,8 +68,8 @@ def write(target: Target, fit: CycleFit, seen: NDArray[np.float64], compiler: st
     model = {
         "key": {
             "device": target.description,
-            "runtime": "ethos-u",
-            "version": f"{compiler}, {target.npu.system_config}, {target.npu.memory_mode}",
+            "runtime": kind,
+            "version": f"{compiler}{system}",
             "precision": "int8",
             "threads": 1,
             "os_build": None,
@@ -73,10 +77,11 @@ def write(target: Target, fit: CycleFit, seen: NDArray[np.float64], compiler: st
             "affinity": None,
         },
         "provenance": {
-            "kind": "estimated",
+            "kind": account.kind,
             "fitted_to": f"{compiler}'s cycles of {NETWORKS} random subnets of the default supernet, put into "
-            "milliseconds by the accelerator's clock. What silicon takes beyond them is added when the model is used.",
-            "sources": ["ethos-u-vela (PyPI), Arm/vela.ini"],
+            "milliseconds by the accelerator's clock."
+            + (" What silicon takes beyond them is added when the model is used." if target.npu else ""),
+            "sources": [_SOURCES[kind]],
             "command": "python benchmarks/fit_ethos_u.py",
             "cross_validation": [
                 {
@@ -90,7 +95,7 @@ def write(target: Target, fit: CycleFit, seen: NDArray[np.float64], compiler: st
                 }
             ],
         },
-        "silicon": dataclasses.asdict(Silicon.of(ETHOS_U)),
+        **({"silicon": dataclasses.asdict(Silicon.of(ETHOS_U))} if target.npu else {}),
         "coefficients": {term: float(f"{value:.6g}") for term, value in zip(TERMS, found.ms, strict=True)},
         "log_covariance": found.log_covariance.round(6).tolist(),
         "log_scatter": round(found.log_scatter, 4),

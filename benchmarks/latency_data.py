@@ -14,7 +14,7 @@ import published_nets as nets
 from fit_many_devices import Observation, Setting
 from numpy.typing import NDArray
 
-from ofa_edge.cost import Operator
+from ofa_edge.cost import Operator, well_known
 from ofa_edge.latency.analytic import Lowering, amounts
 from ofa_edge.space import squeeze_width
 
@@ -161,7 +161,7 @@ def cpu(data: Data, soc: str, backend: str, precision: str, threads: int, *, lab
 def _standard(name: str) -> tuple[str, tuple[Operator, ...]] | None:
     """A network by its published name, with its family; None where no description of it is here."""
     if found := re.fullmatch(r"mobilenet[_-]v([12])[_-]([\d.]+)[_-](\d+).*", name):
-        make = nets.mobilenet_v1 if found[1] == "1" else nets.mobilenet_v2
+        make = nets.mobilenet_v1 if found[1] == "1" else well_known.mobilenet_v2
         return f"mobilenet_v{found[1]}:{name}", make(float(found[2]), int(found[3]))
     plain = name.removesuffix("_224")
     makers: dict[str, Callable[[], tuple[Operator, ...]]] = {
@@ -268,7 +268,7 @@ def never_fitted() -> list[tuple[str, tuple[Operator, ...], float]]:
     """
     measured = {("sd821", 1): (39, 12), ("sd835", 1): (42, 14), ("sd670", 1): (44, 14), ("bcm2711", 4): (40, 15)}
     return [
-        (f"{soc}/xnnpack/fp32/{threads}", nets.mobilenet_v3(variant), float(ms))
+        (f"{soc}/xnnpack/fp32/{threads}", well_known.mobilenet_v3(variant), float(ms))
         for (soc, threads), both in measured.items()
         for variant, ms in zip(("large", "small"), both, strict=True)
     ]
@@ -309,7 +309,7 @@ def block_tables(data: Data, folder: Folders) -> None:
 def _table_entry(row: dict[str, str], *, middle_given: bool) -> tuple[Operator, ...] | None:
     shape = [int(value) for value in row["input"].split("x")]
     out = [int(value) for value in row["output"].split("x")]
-    net = nets.Builder(shape[-1], shape[0])
+    net = well_known.NetworkBuilder(shape[-1], shape[0])
     swish = row["hswish"] == "1"
     if row["op"] in ("Conv", "Conv_1", "Conv_2"):
         net.conv(out[-1], 3 if row["op"] == "Conv" else 1, 2 if row["op"] == "Conv" else 1)
@@ -332,7 +332,13 @@ def cells(data: Data, folder: Folders) -> None:
             found = re.fullmatch(r"ConvBlock_H(\d+)_Cin(\d+)_Cout\2_s1_k(\d)_e(\d)", name)
             if found:  # only where the skip is the identity are entries absolute
                 size, channels, kernel, expand = map(int, found.groups())
-                net = nets.Builder(channels, size).conv(channels * expand).depthwise(kernel).conv(channels).add()
+                net = (
+                    well_known.NetworkBuilder(channels, size)
+                    .conv(channels * expand)
+                    .depthwise(kernel)
+                    .conv(channels)
+                    .add()
+                )
                 data.observe(setting, f"fbnet_blocks:{name}", net.done(), ms, call=False)
     columns = {
         "raspi4_ms": cpu(data, "bcm2711", "tflite@2021", "fp32", 1, label="/hwnasbench"),

@@ -7,156 +7,20 @@ follow the papers and the reference implementations named in the docstrings. Pad
 import math
 from collections.abc import Callable, Sequence
 
-from ofa_edge.cost import Operator, OperatorKind
+from ofa_edge.cost.well_known import Network, NetworkBuilder
 from ofa_edge.space import make_divisible, output_size
-
-Network = tuple[Operator, ...]
-
-
-class Builder:
-    """Strings operators together, keeping track of channels and size."""
-
-    def __init__(self, channels: int, size: int) -> None:
-        self.channels = channels
-        self.size = size
-        self.operators: list[Operator] = []
-
-    def _append(self, kind: OperatorKind, out: int, kernel: int = 1, stride: int = 1, size: int | None = None) -> None:
-        size = output_size(self.size, stride) if size is None else size
-        self.operators.append(Operator(kind, self.channels, out, self.size, size, kernel, stride))
-        self.channels, self.size = out, size
-
-    def conv(self, out: int, kernel: int = 1, stride: int = 1) -> "Builder":
-        """A convolution over all channels."""
-        self._append("pointwise" if kernel == 1 else "conv", out, kernel, stride)
-        return self
-
-    def depthwise(self, kernel: int, stride: int = 1) -> "Builder":
-        """A depthwise convolution."""
-        self._append("depthwise", self.channels, kernel, stride)
-        return self
-
-    def swish(self) -> "Builder":
-        """Hard-swish."""
-        self._append("h_swish", self.channels)
-        return self
-
-    def add(self) -> "Builder":
-        """A shortcut added on."""
-        self._append("add", self.channels)
-        return self
-
-    def pool(self, stride: int = 2) -> "Builder":
-        """A local pooling."""
-        self._append("pool", self.channels, 1, stride)
-        return self
-
-    def squeeze(self, middle: int) -> "Builder":
-        """Squeeze-and-excite over the current map."""
-        channels, size = self.channels, self.size
-        self.mean().dense(middle).dense(channels)
-        self.size = size
-        self._append("scale", channels)
-        return self
-
-    def mean(self) -> "Builder":
-        """Global mean pooling."""
-        self._append("pool", self.channels, size=1)
-        return self
-
-    def dense(self, out: int) -> "Builder":
-        """A fully connected layer over the flattened map."""
-        self.channels, self.size = self.channels * self.size**2, 1
-        self._append("dense", out)
-        return self
-
-    def inverted(self, middle: int, out: int, kernel: int, stride: int, *, swish: bool = False, se: int = 0) -> None:
-        """MBConv: expand (unless already at `middle`), depthwise, squeeze-and-excite of `se` channels, project."""
-        entered = self.channels
-        if middle != entered:
-            self.conv(middle)
-            if swish:
-                self.swish()
-        self.depthwise(kernel, stride)
-        if swish:
-            self.swish()
-        if se:
-            self.squeeze(se)
-        self.conv(out)
-        if stride == 1 and entered == out:
-            self.add()
-
-    def done(self) -> Network:
-        """The operators so far."""
-        return tuple(self.operators)
 
 
 def mobilenet_v1(width: float = 1.0, size: int = 224) -> Network:
     """MobileNet (arXiv 1704.04861, table 1)."""
-    net = Builder(3, size).conv(max(8, int(32 * width)), 3, 2)
+    net = NetworkBuilder(3, size).conv(max(8, int(32 * width)), 3, 2)
     plan = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
     for out, stride in plan:
         net.depthwise(3, stride).conv(max(8, int(out * width)))
     return net.mean().dense(1001).done()
 
 
-def mobilenet_v2(width: float = 1.0, size: int = 224) -> Network:
-    """MobileNetV2 (arXiv 1801.04381, table 2)."""
-    net = Builder(3, size).conv(make_divisible(32 * width), 3, 2)
-    plan = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-    for expand, out, repeats, stride in plan:
-        for index in range(repeats):
-            net.inverted(net.channels * expand, make_divisible(out * width), 3, stride if index == 0 else 1)
-    net.conv(make_divisible(1280 * max(1.0, width)))
-    return net.mean().dense(1001).done()
-
-
-# MobileNetV3 (arXiv 1905.02244, tables 1 and 2): kernel, middle, out, squeeze, hard-swish, stride.
-_V3_LARGE = (
-    (3, 16, 16, False, False, 1),
-    (3, 64, 24, False, False, 2),
-    (3, 72, 24, False, False, 1),
-    (5, 72, 40, True, False, 2),
-    (5, 120, 40, True, False, 1),
-    (5, 120, 40, True, False, 1),
-    (3, 240, 80, False, True, 2),
-    (3, 200, 80, False, True, 1),
-    (3, 184, 80, False, True, 1),
-    (3, 184, 80, False, True, 1),
-    (3, 480, 112, True, True, 1),
-    (3, 672, 112, True, True, 1),
-    (5, 672, 160, True, True, 2),
-    (5, 960, 160, True, True, 1),
-    (5, 960, 160, True, True, 1),
-)
-_V3_SMALL = (
-    (3, 16, 16, True, False, 2),
-    (3, 72, 24, False, False, 2),
-    (3, 88, 24, False, False, 1),
-    (5, 96, 40, True, True, 2),
-    (5, 240, 40, True, True, 1),
-    (5, 240, 40, True, True, 1),
-    (5, 120, 48, True, True, 1),
-    (5, 144, 48, True, True, 1),
-    (5, 288, 96, True, True, 2),
-    (5, 576, 96, True, True, 1),
-    (5, 576, 96, True, True, 1),
-)
-
-
-def mobilenet_v3(variant: str = "large", width: float = 1.0, size: int = 224) -> Network:
-    """MobileNetV3-Large or -Small (arXiv 1905.02244, tables 1 and 2)."""
-    rows, feature = (_V3_LARGE, 1280) if variant == "large" else (_V3_SMALL, 1024)
-    net = Builder(3, size).conv(make_divisible(16 * width), 3, 2).swish()
-    for kernel, middle, out, squeeze, swish, stride in rows:
-        wide = make_divisible(middle * width)
-        se = make_divisible(wide // 4) if squeeze else 0
-        net.inverted(wide, make_divisible(out * width), kernel, stride, swish=swish, se=se)
-    net.conv(make_divisible(6 * rows[-1][2] * width)).swish().mean()
-    return net.dense(make_divisible(feature * max(1.0, width))).swish().dense(1001).done()
-
-
-def _branch(net: Builder, *outs: tuple[int, int], channels: int, size: int) -> None:
+def _branch(net: NetworkBuilder, *outs: tuple[int, int], channels: int, size: int) -> None:
     for out, kernel in outs:
         net.channels, net.size = channels, size
         net.conv(out, kernel)
@@ -165,7 +29,7 @@ def _branch(net: Builder, *outs: tuple[int, int], channels: int, size: int) -> N
 def squeezenet(version: str = "1.0", size: int = 224) -> Network:
     """SqueezeNet 1.0 and 1.1 (arXiv 1602.07360, table 1; DeepScale/SqueezeNet for 1.1)."""
     first = version == "1.0"
-    net = Builder(3, size)
+    net = NetworkBuilder(3, size)
     net.conv(96 if first else 64, 7 if first else 3, 2).pool()
     pools = (4, 8) if first else (3, 5)
     for index, squeeze in enumerate((16, 16, 32, 32, 48, 48, 64, 64), start=2):
@@ -181,7 +45,7 @@ def squeezenet(version: str = "1.0", size: int = 224) -> Network:
 def resnet(depth: int, size: int = 224) -> Network:
     """ResNet-18 to -152 (arXiv 1512.03385, table 1; stride on the 3x3 as in torchvision)."""
     plans = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-    net = Builder(3, size).conv(64, 7, 2).pool()
+    net = NetworkBuilder(3, size).conv(64, 7, 2).pool()
     for stage, repeats in enumerate(plans[depth]):
         width = 64 * 2**stage
         out = width if depth < 50 else 4 * width
@@ -205,7 +69,7 @@ def densenet(depth: int, size: int = 224) -> Network:
     """DenseNet-121, -169, -201 (growth 32) and -161 (growth 48) (arXiv 1608.06993, table 1)."""
     plans = {121: (6, 12, 24, 16), 161: (6, 12, 36, 24), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
     growth = 48 if depth == 161 else 32
-    net = Builder(3, size).conv(2 * growth, 7, 2).pool()
+    net = NetworkBuilder(3, size).conv(2 * growth, 7, 2).pool()
     for stage, layers in enumerate(plans[depth]):
         for _ in range(layers):
             entered = net.channels
@@ -220,7 +84,7 @@ def densenet(depth: int, size: int = 224) -> Network:
 def vgg(depth: int, size: int = 224) -> Network:
     """VGG-11, -13, -16, -19 (arXiv 1409.1556, table 1)."""
     plans = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
-    net = Builder(3, size)
+    net = NetworkBuilder(3, size)
     for repeats, width in zip(plans[depth], (64, 128, 256, 512, 512), strict=True):
         for _ in range(repeats):
             net.conv(width, 3)
@@ -231,7 +95,7 @@ def vgg(depth: int, size: int = 224) -> Network:
 def nasbench201(architecture: str, classes: int = 10) -> Network:
     """A NAS-Bench-201 network on 32x32 images (arXiv 2001.00326) from its string, |op~from|+|op~from|op~from|+|...|."""
     nodes = [[edge.split("~") for edge in node.strip("|").split("|")] for node in architecture.split("+")]
-    net = Builder(3, 32).conv(16, 3)
+    net = NetworkBuilder(3, 32).conv(16, 3)
     for stage, width in enumerate((16, 32, 64)):
         if stage:  # a residual block of stride 2: two 3x3, and a pooled 1x1 beside them
             entered, side = net.channels, net.size
@@ -243,7 +107,7 @@ def nasbench201(architecture: str, classes: int = 10) -> Network:
     return net.mean().dense(classes).done()
 
 
-def _cell(net: Builder, nodes: Sequence[Sequence[Sequence[str]]]) -> None:
+def _cell(net: NetworkBuilder, nodes: Sequence[Sequence[Sequence[str]]]) -> None:
     edges: dict[str, Callable[[], object]] = {
         "nor_conv_3x3": lambda: net.conv(net.channels, 3),
         "nor_conv_1x1": lambda: net.conv(net.channels),
@@ -277,7 +141,7 @@ _DETECTORS = {
 def efficientdet_lite(version: str) -> Network:
     """EfficientDet-Lite0 to -Lite4 of COCO (arXiv 1911.09070; google/automl): backbone, BiFPN by sums, both heads."""
     width, depth, size, channels, cells, deep = _DETECTORS[version]
-    net = Builder(3, size).conv(32, 3, 2)
+    net = NetworkBuilder(3, size).conv(32, 3, 2)
     maps: list[tuple[int, int]] = []  # channels and size
     for index, (expand, out, repeats, kernel, stride) in enumerate(_LITE):
         ends = index in (0, len(_LITE) - 1)
@@ -299,7 +163,7 @@ def efficientdet_lite(version: str) -> Network:
     return net.done()
 
 
-def _pyramid(net: Builder, maps: Sequence[tuple[int, int]], channels: int, cells: int) -> None:
+def _pyramid(net: NetworkBuilder, maps: Sequence[tuple[int, int]], channels: int, cells: int) -> None:
     """BiFPN: inputs of three sizes, two more by pooling; each cell goes down and up once, summing two or three maps."""
     sides = [side for _, side in maps]
     for source, side in (*maps, *maps[1:]):  # the second and third input of the first cell are projected twice

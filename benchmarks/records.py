@@ -38,6 +38,11 @@ RECORDS = (
         ("benchmarks/calibrate_results",),
         ("ofa_edge/workflows/calibrate", "ofa_edge/latency", "ofa_edge/device/measuring"),
     ),
+    Record(
+        "docs/benchmarks/codesign.md",
+        ("benchmarks/codesign_results.json",),
+        ("ofa_edge/workflows/codesign", "ofa_edge/export/vela", "ofa_edge/export/zigzag", "ofa_edge/cost"),
+    ),
     Record("docs/benchmarks/correction.md", ("benchmarks/correction_results.json",), ("ofa_edge/search",)),
     Record("docs/benchmarks/fastest.md", ("benchmarks/fastest_results",), (*_TFLITE, "ofa_edge/export/tvm")),
     Record("docs/benchmarks/gate.md", ("benchmarks/gate.json",), (*_GATE, "ofa_edge/testing")),

@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # what they and editors see; at run time the table below says
     from ofa_edge.errors import ImplausibleError as ImplausibleError
     from ofa_edge.errors import ModelFileError as ModelFileError
     from ofa_edge.errors import OfaEdgeError as OfaEdgeError
+    from ofa_edge.errors import OtherModelError as OtherModelError
     from ofa_edge.errors import OutputError as OutputError
     from ofa_edge.errors import SpaceMismatchError as SpaceMismatchError
     from ofa_edge.errors import ThrottledError as ThrottledError
@@ -95,6 +96,7 @@ _HOMES = {
         "ImplausibleError",
         "ModelFileError",
         "OfaEdgeError",
+        "OtherModelError",
         "OutputError",
         "SpaceMismatchError",
         "ThrottledError",
@@ -133,6 +135,7 @@ __all__ = [
     "ImplausibleError",
     "ModelFileError",
     "OfaEdgeError",
+    "OtherModelError",
     "OutputError",
     "Prediction",
     "Recipe",

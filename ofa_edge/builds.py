@@ -49,6 +49,10 @@ class Build:
                 f"{folder}: runtime {build.runtime.name} writes {wanted}",
                 "run ofa-edge build again",
             )
+        said = build.manifest.interface
+        if said is not None and [each.picture for each in said.inputs] != build.network.interface.pictures:
+            what = "not a build: network and interface tell two preprocessings"
+            raise ConfigError(what, f"{folder}: in manifest.json", "run ofa-edge build again")
         return build
 
     @functools.cached_property

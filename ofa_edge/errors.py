@@ -25,6 +25,7 @@ the exit code of the command line.
     |   |-- ThrottledError              it ran hot or short of power, and what it measured then counts for nothing
     |   |-- ImplausibleError            it gave a measurement that cannot be true
     |   `-- DeviceRunError              the program on the device failed
+    |       `-- OtherModelError         it ran another model than the one that was sent
     `-- ConversionError              4  export or compilation failed; names the node and the operator
 """
 
@@ -161,6 +162,10 @@ class DeviceTimeoutError(DeviceError):
 
 class DeviceRunError(DeviceError):
     """The program on the device failed."""
+
+
+class OtherModelError(DeviceRunError):
+    """The program on the device ran another model than the one that was sent: it says nothing about that one."""
 
 
 class ConversionError(OfaEdgeError):

@@ -17,7 +17,7 @@ from ofa_edge.data.dataset import Images, Samples
 from ofa_edge.data.decoding import Decoding
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import DataError
-from ofa_edge.records.interface import InterfaceRecord, Layout, TensorRecord
+from ofa_edge.records.interface import InterfaceRecord, Layout, PictureRecord, TensorRecord
 from ofa_edge.records.licences import Licences
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Subnet
@@ -154,6 +154,11 @@ class Interface:
             labels=self.outputs[0].labels,
             decoding=None if self.decoding is None else self.decoding.to_json(),
         )
+
+    @property
+    def pictures(self) -> list[PictureRecord | None]:
+        """How a photo becomes each of its inputs, where it does."""
+        return [each.tensor.picture for each in self.inputs]
 
     @property
     def tensors(self) -> "Tensors":

@@ -72,6 +72,9 @@ class PluginOptions(Strict):
     options: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+Area = Annotated[float, Field(gt=0, le=1e6)]
+
+
 class Npu(Strict):
     """An accelerator beside the CPU, as its own compiler is told of it."""
 
@@ -81,11 +84,22 @@ class Npu(Strict):
     memory_mode: str = Field(min_length=1)  # likewise: what lies where
     sram_bytes: Annotated[int, Field(ge=1, lt=1 << 40)]  # that a network may use
     storage_bytes: Annotated[int, Field(ge=1, lt=1 << 50)] | None = None  # of flash or DRAM; None: not limited
+    area_mm2: Area | None = None  # where a source gives one; None: not known
 
     @property
     def macs_per_cycle(self) -> int:
         """The number at the end of an accelerator's name; of a name that its compiler knows."""
         return int(self.accelerator.rpartition("-")[2])
+
+
+class Array(Strict):
+    """An accelerator that is only described: two engines, each in ZigZag's own YAML, in files beside the target's."""
+
+    pointwise: str = Field(min_length=1)  # of all convolutions but depthwise ones, and fully connected layers
+    depthwise: str = Field(min_length=1)
+    clock_mhz: Annotated[float, Field(ge=1e-3, le=1e5)]
+    pipelined: bool = True  # a depthwise layer and the pointwise one behind it run at once, the map between on the chip
+    area_mm2: Area | None = None
 
 
 class Runtime(Strict):
@@ -187,6 +201,7 @@ class TargetFile(Strict):
     search: SearchLimits = Field(default_factory=SearchLimits)
     latency_model: LatencyModelFile
     npu: Npu | None = None
+    array: Array | None = None
     emulation: Emulation | None = None
     identity: Identity | None = None  # default: the CPU by its name
     sustained: Sustained | None = None

@@ -45,12 +45,12 @@ Suppression = Literal["outside", "inside"]
 Outcome = Literal["pass", "fail", "unverified", "inconclusive"]
 OUTCOMES_BY_WEIGHT: tuple[Outcome, ...] = ("fail", "inconclusive", "unverified", "pass")
 # Where the numbers of a latency model come from. `measured`: on this hardware, by us. `published`: fitted to others'
-# measurements of it. `estimated`: by the hardware's own compiler, unconfirmed by hardware of ours. `analytic`: carried
-# over by hardware figures.
-ProvenanceKind = Literal["measured", "published", "estimated", "analytic"]
-# `estimated`, `analytic`: as above; `outside-key`: the latency model holds for something else.
-Label = Literal["untrained", "emulated", "estimated", "analytic", "outside-key"]
-UNMEASURED: tuple[Label, ...] = ("estimated", "analytic")
+# measurements of it. `estimated`: by the hardware's own compiler, unconfirmed by hardware of ours. `modelled`: by a
+# general model of arrays, of one that need not exist. `analytic`: carried over by hardware figures.
+ProvenanceKind = Literal["measured", "published", "estimated", "modelled", "analytic"]
+# `estimated`, `modelled`, `analytic`: as above; `outside-key`: the latency model holds for something else.
+Label = Literal["untrained", "emulated", "estimated", "modelled", "analytic", "outside-key"]
+UNMEASURED: tuple[Label, ...] = ("estimated", "modelled", "analytic")
 """Labels of builds whose predicted latency stands on no measurement of the target: kinds of provenance."""
 
 _MIXED = re.compile(r"w(8|16)a(8|16)")
@@ -204,6 +204,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "device-rebooted": "the device restarted",
         "device-timeout": "a call ran past its limit",
         "device-run-failed": "the program on the device failed",
+        "other-model": "the program on the device ran another model than the one that was sent",
         "device-failed": "the device failed in another way",
         "device-busy": "the device is in use",
         "busy": "the phone is in use",

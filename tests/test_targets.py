@@ -18,6 +18,7 @@ SHIPPED = [
     *(f"ethos-{each}" for each in ("u55-128", "u55-256", "u65-256", "u85-256")),
     *("galaxy-a03s", "galaxy-s10"),
     *("host", "jetson-nano", "jetson-orin-nano", "pixel-4", "pixel-7", "raspberry-pi-4", "raspberry-pi-5"),
+    *("zu3eg", "zu9eg"),
 ]
 PI4 = (builtin_folder() / "raspberry-pi-4.toml").read_text()
 

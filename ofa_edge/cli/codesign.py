@@ -10,7 +10,7 @@ from ofa_edge.cli.console import Finite, table
 from ofa_edge.cli.options import supernet_option
 
 if TYPE_CHECKING:
-    from ofa_edge.records.codesign import CodesignRecord
+    from ofa_edge.records.codesign import CodesignRecord, NetworkRecord
 
 RECORD = "codesign.json"
 
@@ -19,11 +19,13 @@ RECORD = "codesign.json"
 @click.option(
     "--accelerators",
     metavar="FILE",
-    help="A TOML file with [accelerators.NAME] tables, as a target's [npu]. Default: all of Arm's Ethos-U.",
+    help="A TOML file with [accelerators.NAME] tables, as a target's [npu], or [arrays.NAME], as its [array]; "
+    "or a runtime that knows some: ethos-u, zigzag. Default: ethos-u.",
 )
 @click.option("--latency-ms", type=Finite(min=0, min_open=True), required=True, help="Of the compiler's cycles.")
 @click.option("--macs", type=click.IntRange(min=1), help="Most MACs a cycle.")
 @click.option("--sram", type=click.IntRange(min=1), metavar="BYTES", help="Most SRAM.")
+@click.option("--area", type=Finite(min=0, min_open=True), metavar="MM2", help="Most area, where a file gives it.")
 @click.option("--reference", metavar="NAME", help="The accelerator to hold the best pair against. Default: the first.")
 @supernet_option(text="Whose subnets.")
 @click.option(
@@ -37,7 +39,9 @@ RECORD = "codesign.json"
     show_default=True,
     help="Folder for the page.",
 )
-def codesign_command(accelerators: str | None, macs: int | None, sram: int | None, out: Path, **options: Any) -> Answer:
+def codesign_command(
+    accelerators: str | None, macs: int | None, sram: int | None, area: float | None, out: Path, **options: Any
+) -> Answer:
     """Search networks and accelerators together: pairs on one front of accuracy, latency and hardware.
 
     Accuracy is predicted, cycles are those of the accelerator's compiler; the pairs of the report are compiled in full.
@@ -47,12 +51,12 @@ def codesign_command(accelerators: str | None, macs: int | None, sram: int | Non
     from ofa_edge.files import write_json
     from ofa_edge.output import claim_output_folder, output_folder
     from ofa_edge.report.codesign import write_codesign
-    from ofa_edge.workflows.codesign.accelerators import read_accelerators
+    from ofa_edge.workflows.codesign.accelerators import Limits, read_accelerators
     from ofa_edge.workflows.codesign.codesign import CodesignOptions, codesign
 
     extras.require("train", "co-design")
     claim_output_folder(out, RECORD)
-    given = read_accelerators(accelerators, macs, sram)
+    given = read_accelerators(accelerators, Limits(macs, sram, area))
 
     def say(words: str) -> None:
         click.echo(f"  {words}", err=True)
@@ -64,29 +68,33 @@ def codesign_command(accelerators: str | None, macs: int | None, sram: int | Non
     return Answer(found.model_dump(mode="json"), f"{summary(found)}\nwrote {out / 'codesign.html'}")
 
 
+def _row(each: "NetworkRecord", subnet: str, accuracy: str) -> list[str]:
+    return [
+        each.role,
+        each.accelerator,
+        subnet,
+        accuracy,
+        f"{each.macs / 1e6:.2f}",
+        f"{each.ms:.3g}",
+        "-" if each.energy_uj is None else f"{each.energy_uj:.3g}",
+        f"{each.gops:.3g}",
+        f"{each.intensity:.3g}",
+        f"{100 * each.utilisation:.1f} %",
+    ]
+
+
 def summary(found: "CodesignRecord") -> str:
     """The best pair, and what it is held against."""
-    rows = [["", "accelerator", "subnet", found.metric, "M MACs", "ms", "GOPS/s", "ops/byte", "utilisation"]]
+    rows = [["", "accelerator", "subnet", found.metric, "M MACs", "ms", "uJ", "GOPS/s", "ops/byte", "utilisation"]]
     for each in found.finalists:
         accuracy = each.pair.accuracy
-        rows.append(
-            [
-                each.role,
-                each.pair.accelerator,
-                each.pair.subnet,
-                "-" if accuracy is None else f"{100 * accuracy:.2f}",
-                f"{each.macs / 1e6:.2f}",
-                f"{each.ms:.3g}",
-                f"{each.gops:.3g}",
-                f"{each.intensity:.3g}",
-                f"{100 * each.utilisation:.1f} %",
-            ]
-        )
+        rows.append(_row(each, each.pair.subnet, "-" if accuracy is None else f"{100 * accuracy:.2f}"))
+    rows += [_row(each, "-", "-") for each in found.published]
     worst = max(found.mape.values())
     return "\n".join(
         [
-            f"within {found.latency_ms:g} ms of {found.compiler}'s cycles, estimated; accuracy is predicted",
-            table(rows, right=range(3, 9)),
+            f"within {found.latency_ms:g} ms of {found.compiler}'s cycles, {found.kind}; accuracy is predicted",
+            table(rows, right=range(3, 10)),
             *found.notes,
             f"{len(found.front)} pairs on the front of accuracy, latency and hardware, of {found.evaluated:,}; "
             f"latency models within {100 * worst:.1f} % on average of networks held out",

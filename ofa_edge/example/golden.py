@@ -5,7 +5,8 @@ shrunk, and framed by its own mirrored negative, so that a missing crop, another
 shows in the answers.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.pixels import fitted, normalise, resize, to_channels
 from ofa_edge.data.preprocess import Pixels, Preprocessing
-from ofa_edge.files import write_bytes, write_json
+from ofa_edge.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
+from ofa_edge.records.interface import INTERFACE
 
-GOLDEN = "golden"
+GOLDEN, ANSWERS = "golden", "answers.f32"
 _COUNT = 8
 _LARGEST = 300  # pixels of a photo's shorter side: the folder stays small beside the artifact
 _MOST_NUMBERS = 25_000  # kept of all answers together
@@ -58,11 +60,13 @@ class GoldenFacts:
         photos: how many.
         every: number of an answer that is kept: 1 for all.
         snr_db: what other answers have to keep beside these.
+        digests: SHA-256 of each file that a check stands on, by its path in the build.
     """
 
     photos: int
     every: int
     snr_db: float
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 def photo(image: Pixels, size: int, upright: bool) -> Pixels:
@@ -80,10 +84,10 @@ def photo(image: Pixels, size: int, upright: bool) -> Pixels:
 def write_golden(
     folder: Path, golden: Golden, answers: NDArray[np.float32], sha256: str, of: str, snr_db: float
 ) -> GoldenFacts:
-    """Write photos and answers.
+    """Write photos and answers, and the digests by which a check sees whether one of its files was damaged.
 
     Args:
-        folder: `golden/` of a build.
+        folder: `golden/` of a build, which has its interface already.
         golden: the photos.
         answers: [N, numbers].
         sha256: of the artifact.
@@ -93,11 +97,14 @@ def write_golden(
     names = [f"{number}.ppm" for number in range(1, len(golden.photos) + 1)]
     for name, each in zip(names, golden.photos, strict=True):
         write_bytes(folder / name, ppm(each))
-    facts = GoldenFacts(len(names), max(1, answers.size // _MOST_NUMBERS), snr_db)
-    write_bytes(folder / "answers.f32", np.ascontiguousarray(answers[:, :: facts.every], "<f4").tobytes())
-    said = {"images": names, "every": facts.every, "sha256": sha256, "answers_of": of, "snr_db": snr_db}
-    write_json(folder / "golden.json", said)
-    return facts
+    every = max(1, answers.size // _MOST_NUMBERS)
+    write_bytes(folder / ANSWERS, np.ascontiguousarray(answers[:, ::every], "<f4").tobytes())
+    paths = {f"{GOLDEN}/{name}": folder / name for name in (*names, ANSWERS)}
+    paths[INTERFACE] = folder.with_name(INTERFACE)
+    digests = {name: sha256_file(path) for name, path in paths.items()}
+    said = {"images": names, "every": every, "sha256": sha256, "answers_of": of, "snr_db": snr_db, "files": digests}
+    write_json(folder / "golden.json", {**said, "digest": sha256_bytes(canonical_json(said))})
+    return GoldenFacts(len(names), every, snr_db, digests)
 
 
 def ppm(pixels: Pixels) -> bytes:

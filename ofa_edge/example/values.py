@@ -52,6 +52,8 @@ enum {{
   kGoldenPhotos = {golden.photos},
   kGoldenEvery = {golden.every},  // number of an answer is kept
 }};
+static const char* const kGoldenFiles[][2] = {{  // that a check stands on, and their SHA-256
+{"".join(f"    {{{c_string(name)}, {c_string(digest)}}},{chr(10)}" for name, digest in golden.digests.items())}}};
 static const double kGoldenSnr = {_float(golden.snr_db)};  // dB that answers have to keep beside the golden ones
 static const float kMean[] = {{{_numbers(picture.mean)}}};
 static const float kStd[] = {{{_numbers(picture.std)}}};

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.data import boxes, framing, pixels, raw_boxes
+from ofa_edge.device import runners
 from ofa_edge.example.golden import GoldenFacts
 from ofa_edge.example.values import header
 from ofa_edge.files import copy_file, shipped_folder, write_bytes
@@ -61,6 +62,7 @@ def write_programs(
         _copy(_FILES / "cpp", folder / "cpp")
         copy_file(given.cpp, folder / "cpp" / "runtime.cc")
         write_bytes(folder / "cpp" / "ofa_interface.h", header(interface, golden).encode())
+        copy_file(Path(runners.__file__).with_name("sha256.h"), folder / "cpp" / "sha256.h")
         if given.make is not None:
             copy_file(given.make, folder / "cpp" / "runtime.mk")
     if programs.java:

@@ -28,6 +28,8 @@ _ENDS = (  # signal, what the system says, what to try
         ("MemoryError", "Cannot allocate memory", "std::bad_alloc"),
         "free some memory, then run it again",
     ),
+    (signal.SIGINT, ("KeyboardInterrupt",), "somebody interrupted it: run the same command again"),
+    (signal.SIGTERM, (), "somebody ended it: run the same command again"),
     (
         signal.SIGKILL,
         (),

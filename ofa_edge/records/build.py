@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ofa_edge import cost
 from ofa_edge.errors import ConfigError
-from ofa_edge.files import sha256_file
+from ofa_edge.files import pretty_json, read_regular, sha256_file
+from ofa_edge.records.interface import INTERFACE
 from ofa_edge.records.manifest import FileRecord, Manifest, read_manifest
 from ofa_edge.records.network import SubnetRecord, SupernetRecord
 from ofa_edge.space import Space, Subnet
@@ -46,11 +47,20 @@ def check_built(folder: Path, manifest: Manifest) -> None:
         if not path.is_file() or path.stat().st_size != record.size or sha256_file(path) != record.sha256:
             state = "was changed" if path.is_file() else "is missing"
             raise ConfigError(f"{record.path} {state}", f"{folder}: not the file of the manifest", "build again")
+    _check_interface(folder, manifest)
     listed = {record.path for record in manifest.outputs}
     for path in sorted((folder / RUNNER).rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or (not path.is_dir() and name not in listed):
             raise ConfigError(f"{name} is not of the build", f"{folder}: its manifest does not name it", "build again")
+
+
+def _check_interface(folder: Path, manifest: Manifest) -> None:
+    """What the manifest says of inputs and outputs has to be what the interface's own file says, which is whole."""
+    if manifest.interface is None or not has_output(manifest, INTERFACE):
+        return
+    if read_regular(folder / INTERFACE) != pretty_json(manifest.interface.model_dump(mode="json")):
+        raise ConfigError(f"manifest.json and {INTERFACE} differ", f"{folder}: in the interface", "build again")
 
 
 def artifact_of(manifest: Manifest) -> FileRecord:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ofa_edge.records.base import Count, Digest, Fraction, Positive, Record
+from ofa_edge.records.base import Count, Digest, Fraction, NotNegative, Positive, Record
 from ofa_edge.records.refinement import IntervalRecord
 
 
@@ -22,6 +22,7 @@ class NpuLayer(Record):
         macs: multiply-accumulates.
         utilisation: of the accelerator's MACs in these cycles.
         memory_bytes: of on-chip memory that is taken while it runs.
+        offchip_bytes: to and from what is not on-chip memory; None: not told.
     """
 
     name: str
@@ -30,6 +31,29 @@ class NpuLayer(Record):
     macs: Count
     utilisation: Fraction
     memory_bytes: Count
+    offchip_bytes: Count | None = None
+
+
+class AccountRecord(Record):
+    """What a compiler, or a model of an array, says of one network on one accelerator.
+
+    Attributes:
+        cycles: of one inference.
+        macs: multiply-accumulates.
+        offchip_bytes: to and from what is not on-chip memory.
+        offchip_gbps: 1e9 bytes a second of that, at most.
+        sram_bytes: of on-chip memory that is taken.
+        energy_uj: microjoules of one inference; None where nothing is said of it.
+        layers: in order.
+    """
+
+    cycles: Annotated[int, Field(ge=1)]
+    macs: Count
+    offchip_bytes: Count
+    offchip_gbps: NotNegative
+    sram_bytes: Count
+    energy_uj: NotNegative | None = None
+    layers: tuple[NpuLayer, ...] = ()
 
 
 class Traffic(Record):

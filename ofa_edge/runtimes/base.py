@@ -15,11 +15,13 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.cache import StageCache
 from ofa_edge.cost import Operator
 from ofa_edge.cost.bytes import SizeModel
 from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable
 from ofa_edge.device.measuring.session import OpenArtifact
+from ofa_edge.device.needs import Needs
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.errors import ToolMissingError, UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
@@ -28,11 +30,12 @@ from ofa_edge.files import sha256_file
 from ofa_edge.latency.protocol import LatencyModel
 from ofa_edge.network import Network, Tensors
 from ofa_edge.records.blame import BlameRecord
+from ofa_edge.records.npu import AccountRecord
 from ofa_edge.runtimes.values import Converted, Example, Export, Facts, RunHere, Stages
 from ofa_edge.space import Space
 from ofa_edge.target_schema import PluginOptions, TvmOptions
 from ofa_edge.targets import Target
-from ofa_edge.vocabulary import Precision
+from ofa_edge.vocabulary import Precision, ProvenanceKind
 
 
 @dataclass(frozen=True)
@@ -109,16 +112,38 @@ class Turns(ABC):
 
 
 class CycleAccount(Protocol):
-    """A compiler that knows the cycles of what it compiles; they are its estimate, and always the same."""
+    """What knows the cycles of a network on an accelerator: a compiler, or a model. They are always the same.
 
-    name: str  # with its version
+    Attributes:
+        name: with its version.
+        kind: of what it says: "estimated" by a compiler, "modelled" where no such accelerator need exist.
+        clock_hz: of the accelerator.
+    """
+
+    name: str
+    kind: ProvenanceKind
     clock_hz: float
 
     def facts(self) -> dict[str, Any]:
         """What cycles depend on besides the model."""
 
-    def cycles(self, model: Path) -> int:
-        """Of one inference of a model of `turns`. Raises ConversionError."""
+    def told(self, models: Sequence[Path], cache: StageCache) -> list[AccountRecord]:
+        """Of one inference of each model of `turns`, told once for each version. Raises ConversionError."""
+
+
+@dataclass(frozen=True)
+class ArraySize:
+    """What an accelerator costs, as far as that is known.
+
+    Attributes:
+        macs_per_cycle: multiply-accumulates, at most: multipliers take most of an array's area.
+        sram_bytes: on the chip, for a network.
+        area_mm2: None: no source gives it.
+    """
+
+    macs_per_cycle: int
+    sram_bytes: int
+    area_mm2: float | None = None
 
 
 class Runtime(ABC):
@@ -195,6 +220,10 @@ class Runtime(ABC):
             if not installed(module):
                 raise ToolMissingError(f"{module} is not installed", f"runtime {self.name} needs it", install)
 
+    def require_artifacts(self, target: Target) -> None:
+        """Raise UnsupportedError where nothing is made for such a target: it is there to be searched for."""
+        del target
+
     def latency_model(
         self, target: Target, space: Space, precision: Precision, *, outside_key: bool = False
     ) -> LatencyModel:
@@ -214,6 +243,11 @@ class Runtime(ABC):
         del target
         return None
 
+    def needs(self, target: Target, device: Fingerprint) -> Needs:
+        """What has to be on such a device to run its artifacts; what travels with them is not of it."""
+        del target, device
+        return Needs()
+
     def require_tunable(self, target: Target) -> None:
         """Raise UnsupportedError where there is nothing to tune."""
         del target
@@ -230,6 +264,15 @@ class Runtime(ABC):
         """The compiler that gives the cycles of models of `turns` itself; None where a device has to be timed."""
         del target
         return None
+
+    def array_size(self, target: Target) -> ArraySize | None:
+        """What the target's accelerator costs; None where it has none. Needs nothing installed. Raises ConfigError."""
+        del target
+        return None
+
+    def accelerators(self) -> Mapping[str, Target]:
+        """Those that a co-design may choose among where none is named; none for a runtime of CPUs."""
+        return {}
 
     # -- making -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Arm Ethos-U: int8 TFLite files that Vela compiles. Nothing runs them here; the file before Vela stands in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.cache import StageCache
 from ofa_edge.cost import Operator
 from ofa_edge.data.dataset import Samples
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.errors import ConfigError, UnsupportedError
+from ofa_edge.export.vela.options import check_accelerator
 from ofa_edge.extras import install_line, installed
-from ofa_edge.files import copy_file, write_json
-from ofa_edge.records.npu import NpuRecord
+from ofa_edge.files import copy_file, sha256_file, write_json
+from ofa_edge.records.npu import AccountRecord, NpuRecord
 from ofa_edge.runtimes.answers import answers_of
-from ofa_edge.runtimes.base import CycleAccount, Runtime, Timer, Turns
+from ofa_edge.runtimes.base import ArraySize, CycleAccount, Runtime, Timer, Turns
 from ofa_edge.runtimes.tflite_stage import BARE, bare_tflite, tensorflow
 from ofa_edge.runtimes.values import Converted, Export, Facts, HostAnswers, RunHere, Stages
+from ofa_edge.schema import changed
 from ofa_edge.target_schema import Npu
-from ofa_edge.targets import Target
-from ofa_edge.vocabulary import Precision
+from ofa_edge.targets import Target, load_target
+from ofa_edge.vocabulary import Precision, ProvenanceKind
 
 if TYPE_CHECKING:
     from ofa_edge.export.vela.options import VelaSystem
@@ -34,6 +37,14 @@ ACCOUNT = "npu.json"
 # supernet takes 26 % fewer cycles on a U55-128, 15 % on a U85-256 (docs/ethos-u.md).
 UNWANTED = ("split_depthwise", "open_hard_swish", "open_average_pool")
 _COMPARED = 32  # images, in two sets of kernels
+_PROTOTYPE = "ethos-u55-128"  # whose runtime compiles for all of them
+_EMBEDDED = ("Ethos_U55_High_End_Embedded", "Shared_Sram", 4 << 20)
+_CACHED = 384 << 10  # bytes of SRAM in the memory mode of the same name
+_SYSTEMS = {
+    **{f"55-{macs}": _EMBEDDED for macs in (32, 64, 128, 256)},
+    **{f"65-{macs}": ("Ethos_U65_High_End", "Dedicated_Sram_384KB", _CACHED) for macs in (256, 512)},
+    **{f"85-{macs}": ("Ethos_U85_SYS_DRAM_Mid", "Dedicated_Sram_384KB", _CACHED) for macs in (128, 256, 512, 1024)},
+}
 
 
 class EthosU(Runtime):
@@ -51,8 +62,6 @@ class EthosU(Runtime):
 
     def check_target(self, target: Target) -> None:
         """See `Runtime`."""
-        from ofa_edge.export.vela.options import check_accelerator
-
         check_accelerator(_npu(target).accelerator, target.path.name)
         if installed("ethosu.vela"):
             _system(target).check()
@@ -79,6 +88,21 @@ class EthosU(Runtime):
     def cycle_account(self, target: Target) -> CycleAccount:
         """See `Runtime`."""
         return VelaAccount(target)
+
+    def array_size(self, target: Target) -> ArraySize | None:
+        """See `Runtime`."""
+        npu = _npu(target)
+        check_accelerator(npu.accelerator, target.path.name)  # its name has the MACs
+        return ArraySize(npu.macs_per_cycle, npu.sram_bytes, npu.area_mm2)
+
+    def accelerators(self) -> Mapping[str, Target]:
+        """See `Runtime`: all of Arm's series, in one system each."""
+        base, found = load_target(_PROTOTYPE), {}
+        for size, (system, mode, sram) in _SYSTEMS.items():
+            name = f"{self.name}{size}"
+            npu = Npu(accelerator=name, config="Arm/vela.ini", system_config=system, memory_mode=mode, sram_bytes=sram)
+            found[name] = changed(base, name=name, npu=npu)
+        return found
 
     # -- making -------------------------------------------------------------------------------------------------------
 
@@ -183,6 +207,8 @@ class EthosUTurns(Turns):
 class VelaAccount:
     """Vela as an account of cycles; see `CycleAccount`."""
 
+    kind: ProvenanceKind = "estimated"
+
     def __init__(self, target: Target) -> None:
         from ofa_edge.export.vela.options import vela_version
 
@@ -194,11 +220,20 @@ class VelaAccount:
         """See `CycleAccount`."""
         return {**self._system.facts(), "compiler": self.name}
 
-    def cycles(self, model: Path) -> int:
+    def told(self, models: Sequence[Path], cache: StageCache) -> list[AccountRecord]:
         """See `CycleAccount`."""
-        from ofa_edge.export.vela.compile import compile_int8
+        return [self._told(each, cache) for each in models]
 
-        return compile_int8(model, self._system).cycles
+    def _told(self, model: Path, cache: StageCache) -> AccountRecord:
+        from ofa_edge.export.vela.compile import compile_int8
+        from ofa_edge.runtimes.npu_account import short_account
+
+        def produce(folder: Path) -> None:
+            found = short_account(compile_int8(model, self._system), self._system.macs_per_cycle)
+            write_json(folder / ACCOUNT, found.model_dump(mode="json"))
+
+        entry = cache.run("cycles", {"model": sha256_file(model), **self.facts()}, produce, version=2)
+        return AccountRecord.model_validate_json(entry.path(ACCOUNT).read_bytes())
 
 
 def _npu(target: Target) -> Npu:

@@ -9,7 +9,7 @@ from ofa_edge.export.vela.compile import Compiled
 from ofa_edge.export.vela.micro import unequal_values
 from ofa_edge.export.vela.options import VelaSystem, vela_version
 from ofa_edge.latency.silicon import ETHOS_U, Silicon
-from ofa_edge.records.npu import KernelsRecord, NpuLayer, NpuRecord, Traffic
+from ofa_edge.records.npu import AccountRecord, KernelsRecord, NpuLayer, NpuRecord, Traffic
 from ofa_edge.records.refinement import IntervalRecord
 
 
@@ -59,7 +59,12 @@ def account(
 
 
 def layer_records(compiled: Compiled, macs: int) -> tuple[NpuLayer, ...]:
-    """The operators on an accelerator of so many MACs a cycle, in order."""
+    """The operators on an accelerator of so many MACs a cycle, in order.
+
+    Vela tells bytes of the whole network alone: they are shared out by the cycles for which each operator keeps what is
+    not SRAM busy.
+    """
+    busy = sum(layer.offchip_cycles for layer in compiled.layers)
     return tuple(
         NpuLayer(
             name=layer.name,
@@ -68,9 +73,22 @@ def layer_records(compiled: Compiled, macs: int) -> tuple[NpuLayer, ...]:
             macs=layer.macs,
             utilisation=min(1.0, layer.macs / (layer.cycles * macs)) if layer.cycles else 0.0,
             memory_bytes=layer.memory_bytes,
+            offchip_bytes=round(compiled.offchip_bytes * layer.offchip_cycles / busy) if busy else 0,
         )
         for layer in compiled.layers
         if layer.on_npu
+    )
+
+
+def short_account(compiled: Compiled, macs: int) -> AccountRecord:
+    """What is said of a network on an accelerator of so many MACs a cycle, whatever the accelerator."""
+    return AccountRecord(
+        cycles=compiled.cycles,
+        macs=compiled.macs,
+        offchip_bytes=compiled.offchip_bytes,
+        offchip_gbps=compiled.offchip_gbps,
+        sram_bytes=compiled.sram_bytes,
+        layers=layer_records(compiled, macs),
     )
 
 

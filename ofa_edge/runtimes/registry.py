@@ -13,13 +13,14 @@ from ofa_edge.runtimes.onnxruntime import OnnxRuntime
 from ofa_edge.runtimes.tflite import TFLite
 from ofa_edge.runtimes.tvm import Tvm
 from ofa_edge.runtimes.tvm_cuda import TvmCuda
+from ofa_edge.runtimes.zigzag import ZigZag
 from ofa_edge.shown import pasteable
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision, numbers
 
 ENTRY_POINTS = "ofa_edge.runtimes"
 FASTEST = "fastest"  # after --runtime: none by itself, but whichever a build measures to be so
-OWN: tuple[Callable[[], Runtime], ...] = (TFLite, Tvm, TvmCuda, OnnxRuntime, EthosU)
+OWN: tuple[Callable[[], Runtime], ...] = (TFLite, Tvm, TvmCuda, OnnxRuntime, EthosU, ZigZag)
 
 
 @dataclass(frozen=True)

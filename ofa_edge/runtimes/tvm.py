@@ -19,7 +19,7 @@ from ofa_edge.files import sha256_file
 from ofa_edge.records.schedules import SchedulesRecord
 from ofa_edge.runtimes.base import Timer, Turns
 from ofa_edge.runtimes.tvm_family import FACTS, TvmRuntime, tvm_target
-from ofa_edge.runtimes.values import Converted, Export, Facts, RunHere, Stages, own_example
+from ofa_edge.runtimes.values import Converted, Export, Facts, RunHere, Stages
 from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision
 
@@ -29,7 +29,6 @@ class Tvm(TvmRuntime):
 
     name = "tvm"
     kind = "llvm"
-    example = own_example("tvm", python=False)
     # Printed by benchmarks/artifact_sizes.py, of 24 artifacts; a network left out of the fit is within 14.8 %.
     sizes = MappingProxyType({"fp32": SizeModel(4, 1.14, 3803.35, 0, 0, 476601, 0.113)})
 

@@ -250,6 +250,7 @@ def _run_runner(device: SimDevice, args: list[str]) -> Answer:
         "delegated_operators": 1,
         "delegate_partitions": 1,
         "undelegated": {},
+        "model_sha256": hashlib.sha256(artifact.read_bytes()).hexdigest(),
     }
     asked, seconds = images, device.truth.load_ms / 1e3 + len(images) * device.latency_ms(artifact) / 1e3
     if options.latency:

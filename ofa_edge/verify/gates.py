@@ -11,6 +11,7 @@ from ofa_edge.errors import (
     DeviceRunError,
     DeviceTimeoutError,
     ImplausibleError,
+    OtherModelError,
     ThrottledError,
 )
 from ofa_edge.export.inspect.findings import Inspection
@@ -28,6 +29,7 @@ _CODES: tuple[tuple[type[DeviceError], str], ...] = (  # the first that fits
     (DeviceRebootedError, "device-rebooted"),
     (DeviceLostError, "device-lost"),
     (DeviceTimeoutError, "device-timeout"),
+    (OtherModelError, "other-model"),
     (DeviceRunError, "device-run-failed"),
 )
 

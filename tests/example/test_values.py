@@ -50,7 +50,7 @@ def test_a_compiler_reads_the_labels_and_the_numbers_back(tmp_path):
         pytest.skip("no g++")
     how = Preprocessing(9, 3, (1 / 3, 0.0, 123.675), (1e-7, 255.0, 57.375), fit="letterbox")
     said = Interface.of_classifier(how, NASTY).record("a b.onnx")
-    (tmp_path / "ofa_interface.h").write_text(header(said, GoldenFacts(8, 1, 80.0)))
+    (tmp_path / "ofa_interface.h").write_text(header(said, GoldenFacts(8, 1, 80.0, {"golden/1.ppm": "0" * 64})))
     program = """#include <cstdio>
 #include "ofa_interface.h"
 int main() {

@@ -23,6 +23,8 @@ def done(code, stderr=""):
     ("code", "stderr", "words"),
     [
         (-signal.SIGKILL, "", "memory"),
+        (-signal.SIGTERM, "", "somebody ended it"),
+        (1, "Traceback ...\nKeyboardInterrupt", "somebody interrupted it"),
         (-signal.SIGKILL, f"OSError: [Errno 28] {os.strerror(errno.ENOSPC)}", "space"),
         (1, f"cannot write: {os.strerror(errno.ENOSPC)}\n", "space"),
         (1, f"cannot write: {os.strerror(errno.EDQUOT)}\n", "space"),

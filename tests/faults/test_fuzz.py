@@ -44,13 +44,33 @@ NAMES = (
         "cache-index",
     ),
     *("marker", "tuning", "onnx-operators", "onnx", "tflite", "tflite-metadata", "elf", "picture", "npz", "npz-images"),
-    *("coco", "yolo", "yolo-names", "fingerprint", "app-report", "runner", "conditions", "outputs", "turns"),
+    *(
+        "coco",
+        "yolo",
+        "yolo-names",
+        "fingerprint",
+        "app-report",
+        "runner",
+        "conditions",
+        "userland",
+        "outputs",
+        "turns",
+    ),
     *("adb-devices", "weights", "package", "checkpoint"),
     *("masks", "licences", "lease", "raw-outputs", "timm-config", "onnx-metadata", "cifar-archive"),
-    *("vela-ini", "accelerators"),
+    *("vela-ini", "accelerators", "engine"),
 )
 PLACES = ("pipe", "folder", "socket", "device", "dangling link", "link to itself", "link to a pipe", "endless name")
-_TEXTS = ("fingerprint", "app-report", "runner", "conditions", "turns", "adb-devices", "subnet")  # come through no file
+_TEXTS = (
+    "fingerprint",
+    "app-report",
+    "runner",
+    "conditions",
+    "userland",
+    "turns",
+    "adb-devices",
+    "subnet",
+)  # come through no file
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from published_nets import Network, mobilenet_v1, mobilenet_v2, nasbench201, squeezenet
+from published_nets import Network, mobilenet_v1, nasbench201, squeezenet
 
+from ofa_edge.cost.well_known import mobilenet_v2
 from ofa_edge.errors import ConfigError, SpaceMismatchError, UnsupportedError
 from ofa_edge.latency import load_latency_model
 from ofa_edge.latency.analytic import TERMS, AnalyticModel
@@ -63,12 +64,12 @@ def test_every_model_says_where_it_comes_from(name: str) -> None:
     for model in read_latency_file(load_target(name).latency_path).models:
         assert len(model.provenance.fitted_to) > 60
         assert model.provenance.sources
-        estimated = model.provenance.kind == "estimated"
-        script = "fit_ethos_u.py" if estimated else "fit_latency.py"
+        told = model.provenance.kind in ("estimated", "modelled")  # by a compiler, or a model of arrays
+        script = "fit_ethos_u.py" if told else "fit_latency.py"
         assert model.provenance.command.startswith(f"python benchmarks/{script}")
         # A runtime that nobody measured has nothing to be checked against, and does not borrow another's figures.
-        assert bool(model.provenance.cross_validation) == (estimated or model.key.runtime == "tflite")
-        assert (model.silicon is not None) == estimated
+        assert bool(model.provenance.cross_validation) == (told or model.key.runtime == "tflite")
+        assert (model.silicon is not None) == (model.provenance.kind == "estimated")
         for check in model.provenance.cross_validation:
             assert check.coverage90 >= check.coverage50
 
@@ -189,6 +190,10 @@ def _not_covariance(model: dict[str, Any]) -> None:
     model["log_covariance"][0][0] = -5.0
 
 
+def _not_symmetric(model: dict[str, Any]) -> None:
+    model["log_covariance"][0][1] += 0.5
+
+
 def _ragged(model: dict[str, Any]) -> None:
     model["log_covariance"].pop()
 
@@ -220,6 +225,7 @@ def _crossed(model: dict[str, Any]) -> None:
         _not_finite,
         _short,
         _not_covariance,
+        _not_symmetric,
         _ragged,
         _unknown,
         _never_validated,

@@ -14,7 +14,7 @@ from ofa_edge.vocabulary import PRECISIONS
 
 
 def test_our_own_are_there() -> None:
-    assert list(runtimes())[:5] == ["tflite", "tvm", "tvm-cuda", "onnxruntime", "ethos-u"]
+    assert list(runtimes())[:6] == ["tflite", "tvm", "tvm-cuda", "onnxruntime", "ethos-u", "zigzag"]
     assert runtime_named("tflite") is runtime_named("tflite")
 
 
@@ -132,7 +132,7 @@ def test_a_plugin_is_a_runtime_like_ours(plugins) -> None:
 )
 def test_a_plugin_that_cannot_be_used_costs_its_own_name_alone(plugins, value: str, why: str) -> None:
     plugins(own=value)
-    assert list(runtimes()) == ["tflite", "tvm", "tvm-cuda", "onnxruntime", "ethos-u"]
+    assert list(runtimes()) == ["tflite", "tvm", "tvm-cuda", "onnxruntime", "ethos-u", "zigzag"]
     with pytest.raises(ConfigError, match="cannot be used") as caught:
         runtime_named("own")
     assert why in caught.value.why

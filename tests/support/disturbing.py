@@ -3,7 +3,8 @@
     python tests/support/disturbing.py [--moments 20] [--sizes 20] [--seed 0]
 
 Each trial disturbs `ofa-edge build` of a tiny supernet once, runs the same command again and compares what it leaves
-with what an undisturbed build left. Every fourth begins with an empty cache, the others with its longest stages made. A
+with what an undisturbed build left. Signals go to the whole group, as a terminal's Ctrl-C does, or to the process alone
+that converts or inspects for it. Every fourth begins with an empty cache, the others with its longest stages made. A
 disk is a tmpfs, in a mount namespace of our own, with the cache, the output and the folder for temporary files on it.
 """
 
@@ -30,12 +31,14 @@ import pytest
 from builds import shorten_search
 from tiny_runs import ended, start
 
+from ofa_edge.errors import ConversionError
 from ofa_edge.files import sha256_bytes
 from ofa_edge.output import MANIFEST, MARKER
 from ofa_edge.workflows.build.finish import REPORT
 
 LONG = ("search", "tflite-bare")  # stages
 _WARM_SHARE = 0.25  # of the computing is there to be disturbed where those are made
+_CHILDS_SHARE = 0.6  # where only the search is: a child's work begins in it
 _INSIDE = "OFA_EDGE_DISTURBING"
 _PRELOADED = ["torch._dynamo", "onnxruntime", "onnxsim", "ai_edge_litert.interpreter", "ofa_edge.cli", "tiny_package"]
 _PRELOADED += ["builds", "disturbing"]
@@ -95,17 +98,41 @@ def debris(place: Place) -> list[str]:
     return [path.relative_to(place.folder).as_posix() for path in found]
 
 
-def strike(pid: int, number: int, cpu_s: float, ended: Callable[[], bool]) -> None:
-    """Send a signal to a process's group once it and its children have computed for so long, or never if it ends.
+@dataclass(frozen=True)
+class Blow:
+    """What strikes a build: a signal, sent to its group or to its youngest child alone; when, in seconds of computing.
 
     By computing time, for that is the same on a busy machine: the moments lie over the whole length of a build.
     """
-    while not ended():
-        if computed_s(pid) >= cpu_s:
-            with contextlib.suppress(ProcessLookupError):  # no group of its own yet, or it has just ended
-                return os.killpg(pid, number)
-        time.sleep(_LOOK_S)
-    return None
+
+    number: int
+    cpu_s: float
+    alone: bool = False
+
+    def __str__(self) -> str:
+        """For the line of a trial."""
+        return f"{signal.Signals(self.number).name}{' to a child' if self.alone else ''} after {self.cpu_s:4.1f} s"
+
+    def strike(self, pid: int, ended: Callable[[], bool]) -> bool:
+        """Strike once it and its children have computed for so long; False where it ended before."""
+        while not ended():
+            if computed_s(pid) >= self.cpu_s:
+                with contextlib.suppress(
+                    ProcessLookupError, IndexError, psutil.Error
+                ):  # no group yet, no child, or just ended
+                    if self.alone:
+                        os.kill(psutil.Process(pid).children(recursive=True)[-1].pid, self.number)
+                    else:
+                        os.killpg(pid, self.number)
+                    return True
+            time.sleep(_LOOK_S)
+        return False
+
+    def fits(self, code: int) -> bool:
+        """Whether a build may end so. One whose child was struck says so, or lets another do the work."""
+        if self.alone:
+            return code in (0, ConversionError.exit_code)
+        return code in (0, -signal.SIGKILL if self.number == signal.SIGKILL else 130)
 
 
 def computed_s(pid: int) -> float:
@@ -163,30 +190,34 @@ class Bench:
 
     def finish(self, place: Place) -> list[str]:
         """Run the same command again; what is wrong with what it leaves."""
-        said(place).unlink()
+        said(place).unlink(missing_ok=True)
         code = ended(self.start(place), _WAIT_S)
         if code != 0:
             return [f"run again it ends with {code}: {words(place)}"]
-        found = left(place.out)
-        others = [name for name in {*found, *self.wanted} if found.get(name) != self.wanted.get(name)]
-        return [f"{name} differs" for name in others] + [f"left: {name}" for name in debris(place)]
+        return self.differing(place) + [f"left: {name}" for name in debris(place)]
 
-    def killed(self, place: Place, cpu_s: float, number: int) -> tuple[int, list[str]]:
-        """How a build ended that a signal struck, and what was wrong then or after the next."""
+    def differing(self, place: Place) -> list[str]:
+        """In what a build's output there is another than the undisturbed one's."""
+        found = left(place.out)
+        return [f"{name} differs" for name in {*found, *self.wanted} if found.get(name) != self.wanted.get(name)]
+
+    def killed(self, place: Place, blow: Blow) -> tuple[int, list[str]]:
+        """How a build ended that was struck, and what was wrong then or after the next."""
         process = self.start(place)
-        strike(process.pid, number, cpu_s, lambda: not process.is_alive())
+        blow.strike(process.pid, lambda: not process.is_alive())
         code = ended(process, _WAIT_S)
-        faults = []
-        if code not in (0, -signal.SIGKILL if number == signal.SIGKILL else 130):
+        faults = [] if code else [f"at once: {fault}" for fault in self.differing(place)]
+        if not blow.fits(code) or "internal error" in words(place):
             faults.append(f"exit code {code}: {words(place)}")
-        if number != signal.SIGKILL:
+        if blow.number != signal.SIGKILL:
             remains = (path.name for path in (place.folder / "tmp").iterdir() if not path.name.startswith(_NOT_OURS))
-            faults += [f"after {signal.Signals(number).name}: {name}" for name in (*debris(place), *remains)]
+            faults += [f"after {blow}: {name}" for name in (*debris(place), *remains)]
         return code, faults + self.finish(place)
 
     def starved(self, place: Place, enlarge: Callable[[], None]) -> tuple[int, list[str]]:
         """How a build ended where there was too little room, and what was wrong then or once there was more."""
-        code, faults = ended(self.start(place), _WAIT_S), []
+        code = ended(self.start(place), _WAIT_S)
+        faults = [] if code else [f"at once: {fault}" for fault in self.differing(place)]
         if code not in (0, 2) or "internal error" in words(place) or (code and not _says_full(words(place))):
             faults.append(f"exit code {code}: {words(place)}")
         faults += [f"on a full disk: {name}" for name in debris(place)]
@@ -238,6 +269,8 @@ def main() -> int:
     if options.sizes and prefix is not None and _INSIDE not in os.environ:
         argv = [*prefix, sys.executable, __file__, *sys.argv[1:]]
         return subprocess.run(argv, env={**os.environ, _INSIDE: "1"}, check=False).returncode
+    paths = filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # the server imports by it: a build then begins at once
     multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
     ends: Counter[str] = Counter()
     bad = 0
@@ -268,17 +301,23 @@ def _train(package: Path) -> None:
 Trial = Callable[[Place], tuple[int, list[str]]]
 
 
+_BLOWS = ((signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGINT, True))
+
+
 def _trials(bench: Bench, moments: int, sizes: int, draw: random.Random) -> Iterator[tuple[str, Trial]]:
     for at in range(moments):
-        kept = LONG if at % 4 else ()
-        number = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[at // 4 % 4]
-        cpu_s = bench.cpu_s * (at // 4 + draw.random()) / (moments / 4) * (_WARM_SHARE if kept else 1)
+        number, alone = _BLOWS[(at + at // 4) % 4]  # each comes cold and warm, early and late
+        kept: tuple[str, ...] = LONG if at % 4 else ()
+        share = _WARM_SHARE if kept else 1.0
+        if alone:
+            kept, share = LONG[:1], _CHILDS_SHARE
+        blow = Blow(number, bench.cpu_s * (at // 4 + draw.random()) / (moments / 4) * share, alone)
 
-        def struck(place: Place, kept: Any = kept, number: int = number, cpu_s: float = cpu_s) -> tuple[int, list[str]]:
+        def struck(place: Place, kept: Any = kept, blow: Blow = blow) -> tuple[int, list[str]]:
             bench.warm(place, kept)
-            return bench.killed(place, cpu_s, number)
+            return bench.killed(place, blow)
 
-        yield f"{signal.Signals(number).name} after {cpu_s:4.1f} s{', warm' if kept else ''}", struck
+        yield f"{blow}{', warm' if kept else ''}", struck
     whole = bench.place.size()
     for at in range(sizes):
         kept = LONG if at % 4 else ()

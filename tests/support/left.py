@@ -61,6 +61,8 @@ def left(out: Path, runtime: str, precision: str = "fp32", how: Preprocessing = 
     path = out / given.artifact_name
     if given.artifact_name.endswith(".tflite"):
         path.write_bytes(tiny_tflite(precision == "int8", how.channels))
+    elif runtime == "tvm-cuda":
+        _compile_cuda(out, model, path, arch or platform.machine(), precision)
     elif given.artifact_name.endswith(".so"):
         _compile(out, model, path, arch or platform.machine())
     else:
@@ -83,6 +85,38 @@ def _compile(out: Path, model: Path, path: Path, arch: str) -> None:
     pi = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72", "num-cores": 1}
     compile_cpu(model, path, host_target() if arch == platform.machine() else pi)
     shutil.copytree(build_tvm_runner(arch, cache_folder()), out / "runner")
+
+
+def _compile_cuda(out: Path, model: Path, path: Path, arch: str, precision: str) -> None:
+    """For a Jetson Nano; here the same kernels with host code for this machine, and a driver that runs them as C++."""
+    from tvm_models import JETSON_NANO
+
+    from ofa_edge.device.emulation.sysroot import cache_folder
+    from ofa_edge.device.runners.build import build_tvm_runner
+    from ofa_edge.export.cuda.compile import EMULATED, compile_cuda
+    from ofa_edge.export.cuda.emulated.build import build_driver, build_kernels
+    from ofa_edge.export.cuda.worker import SOURCE
+
+    emulation = out.with_name(f"{out.name}-emulated")
+    emulation.mkdir()
+    compile_cuda(model, path, JETSON_NANO, None, precision, emulation)
+    if arch == platform.machine():
+        shutil.copy(emulation / EMULATED, path)
+    build_driver(emulation)
+    kernels = build_kernels((emulation / SOURCE).read_text(encoding="utf-8"), emulation)
+    (out.with_name(f"{out.name}-kernels")).symlink_to(kernels)
+    shutil.copytree(build_tvm_runner(arch, cache_folder(), cuda=True), out / "runner")
+
+
+def emulated_gpu(out: Path) -> dict[str, str]:
+    """Environment in which what `left` wrote for "tvm-cuda" finds a GPU that is emulated."""
+    kernels = out.with_name(f"{out.name}-kernels")
+    return {
+        "LD_LIBRARY_PATH": str(out.with_name(f"{out.name}-emulated")),
+        "OFA_EDGE_CUDA_KERNELS": str(kernels),
+        "OFA_EDGE_CUDA_ARCH": "5.3",
+        "OFA_EDGE_CUDA_LOG": str(out.with_name(f"{out.name}-log")),
+    }
 
 
 def only(folder: Path, *distributions: str) -> Path:

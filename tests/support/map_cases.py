@@ -258,6 +258,40 @@ CASES = {
             ("largest", "logits = GlobalMaxPool(s)", {}),
         )
     },
+    # Volumes: batches of maps along one axis.
+    **{
+        f"a volume, {name}": (
+            f"s = Reshape(input, to) {body}",
+            (1, 4, 6, 35),
+            {"to": np.array([1, 4, 6, 5, 7] if "ordered" not in name else [1, 6, 5, 7, 4]), **weights},
+        )
+        for name, body, weights in (
+            ("conv", "logits = Conv<pads=[1,0,2,1,1,0], strides=[2,1,2]>(s, w, b)", {"w": (6, 4, 3, 2, 3), "b": (6,)}),
+            ("by one tap", "logits = Conv<pads=[1,1,0,1,1,0]>(s, w)", {"w": (6, 4, 3, 3, 1)}),
+            ("by the middle", "logits = Conv<pads=[1,0,1,1,0,1], strides=[1,2,1]>(s, w)", {"w": (3, 4, 3, 1, 3)}),
+            ("dilated", "logits = Conv<dilations=[2,1,2], pads=[1,0,0,1,0,0]>(s, w)", {"w": (3, 4, 3, 2, 3)}),
+            ("in two groups", "logits = Conv<group=2, pads=[0,1,1,0,1,1]>(s, w, b)", {"w": (6, 2, 1, 3, 3), "b": (6,)}),
+            ("depthwise", "logits = Conv<group=4, pads=[1,1,1,1,1,1]>(s, w)", {"w": (4, 1, 3, 3, 3)}),
+            ("by name", 'logits = Conv<auto_pad="SAME_LOWER", strides=[2,2,2]>(s, w)', {"w": (6, 4, 2, 3, 4)}),
+            (
+                "ordered",
+                "t = Transpose<perm=[0,4,1,2,3]>(s) logits = Conv<pads=[1,1,1,1,1,1]>(t, w)",
+                {"w": (2, 4, 3, 3, 3)},
+            ),
+            ("two", "c = Conv(s, w) r = Relu(c) logits = Conv(r, v)", {"w": (5, 4, 2, 3, 3), "v": (2, 5, 2, 1, 1)}),
+            ("maximum", "logits = MaxPool<kernel_shape=[3,2,3], strides=[2,1,2], pads=[1,0,1,1,1,1]>(s)", {}),
+            ("maximum, up", "logits = MaxPool<kernel_shape=[2,2,2], strides=[2,2,2], ceil_mode=1>(s)", {}),
+            ("average", "logits = AveragePool<kernel_shape=[3,2,3], strides=[2,1,2], pads=[1,0,1,1,1,1]>(s)", {}),
+            (
+                "average, all counted",
+                "logits = AveragePool<kernel_shape=[3,2,3], strides=[2,1,2], pads=[1,0,1,1,1,1], "
+                "count_include_pad=1>(s)",
+                {},
+            ),
+            ("mean", "logits = GlobalAveragePool(s)", {}),
+            ("largest", "logits = GlobalMaxPool(s)", {}),
+        )
+    },
     # By matrices.
     "a cubic resize": ('logits = Resize<mode="cubic">(input, , s)', ODD, {"s": np.array([1, 1, 2, 0.7], np.float32)}),
     "a cubic resize to sizes": (

@@ -96,6 +96,7 @@ def _settings() -> Iterator[Reader]:
     from ofa_edge.data.labels import listed_labels, read_labels
     from ofa_edge.device.registry.devices_file import parse_devices_file, read_devices_text
     from ofa_edge.export.vela.options import VelaSystem
+    from ofa_edge.export.zigzag.description import read_engine
     from ofa_edge.latency.load import read_latency_file
     from ofa_edge.latency.lookup_yaml import read_table
     from ofa_edge.search.load_predictor import load_predictor
@@ -134,6 +135,8 @@ def _settings() -> Iterator[Reader]:
     yield Reader("target", ".toml", _files(ROOT / "targets", "*.toml", 13), read_target)
     yield Reader("latency", ".json", _files(ROOT / "targets", "*.json", 6), bound)
     yield Reader("accelerators", ".toml", seeds(ACCELERATORS), lambda path: read_accelerators(str(path)))
+    engine = (ROOT / "targets" / "zu3eg.depthwise.yaml").read_bytes()
+    yield Reader("engine", ".yaml", (engine,), read_engine)
     yield Reader("vela-ini", ".ini", seeds(VELA_INI), vela_ini)
     yield Reader("lookup-yaml", ".yaml", seeds(table, "a: 1.5\n"), read_table)
     yield Reader("devices", ".toml", seeds(DEVICES), lambda path: parse_devices_file(read_devices_text(path), path))
@@ -195,6 +198,7 @@ def _records(scratch: Path) -> Iterator[Reader]:
     from ofa_edge.report import render_report
     from ofa_edge.report.junit import junit_xml
     from ofa_edge.report.nightly import render_nightly
+    from ofa_edge.training.noted import read_noted, write_noted
     from ofa_edge.training.pairs import read_pairs
     from ofa_edge.workflows.calibrate.journal import Journal, Run, sampled
     from ofa_edge.workflows.nightly.history import append, read_history
@@ -244,6 +248,9 @@ def _records(scratch: Path) -> Iterator[Reader]:
         (manifest().model_dump_json(indent=2).encode(),),
         lambda path: render_report(read_manifest(path)),
     )
+    noted = scratch / "noted.json"
+    write_noted(noted, [{"step": 2, "score": 0.5}])
+    yield Reader("noted", ".json", (noted.read_bytes(),), read_noted)
     yield Reader("history", ".jsonl", (history.read_bytes(),), golden)
     yield Reader("journal", ".jsonl", (journal,), joined)
     yield Reader("pairs", ".json", seeds(json.dumps(pairs)), lambda path: read_pairs(path, SPACE))

@@ -10,9 +10,9 @@ SHAPE = (3, 6, 5)
 CLASSES = 4
 
 
-def write_net(path: Path) -> Path:
+def write_net(path: Path, seed: int = 0) -> Path:
     """One convolution, one pooling, one classifier."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     shapes = {"kernel": (8, 3, 3, 3), "matrix": (CLASSES, 8), "bias": (CLASSES,)}
     weights = [numpy_helper.from_array(random.normal(size=s).astype(np.float32), n) for n, s in shapes.items()]
     nodes = [

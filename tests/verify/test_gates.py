@@ -13,6 +13,7 @@ from ofa_edge.errors import (
     DeviceRunError,
     DeviceTimeoutError,
     ImplausibleError,
+    OtherModelError,
     ThrottledError,
 )
 from ofa_edge.export.inspect import Finding, Inspection
@@ -196,6 +197,7 @@ def test_a_device_without_latency_is_not_a_measurement():
         (DeviceRebootedError, "device-rebooted"),
         (DeviceLostError, "device-lost"),
         (DeviceTimeoutError, "device-timeout"),
+        (OtherModelError, "other-model"),
         (DeviceRunError, "device-run-failed"),
         (DeviceError, "device-failed"),
         (lambda *words: DeviceBusyError(*words, reason="leased"), "leased"),

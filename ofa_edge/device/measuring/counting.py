@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,7 +17,7 @@ from ofa_edge.device.emulation.sysroot import cache_folder
 from ofa_edge.device.measuring.programs import with_count
 from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Instructions
-from ofa_edge.errors import DeviceRunError, ToolMissingError
+from ofa_edge.errors import DeviceRunError, OtherModelError, ToolMissingError
 from ofa_edge.files import atomic_path, sha256_bytes
 
 _COMPILE_TIMEOUT_S = 120.0
@@ -62,13 +62,24 @@ def _compile(compiler: str, source: bytes, plugin: Path) -> None:
 
 
 def count_instructions(
-    connection: EmulatedConnection, argv: Sequence[str], env: dict[str, str], timeout_s: float
+    connection: EmulatedConnection,
+    argv: Sequence[str],
+    env: dict[str, str],
+    timeout_s: float,
+    check: Callable[[str], object],
 ) -> Instructions:
     """Run a program that marks its inferences (see `runner_passes.count`) and count each one's instructions.
 
+    Args:
+        connection: to the device.
+        argv: the program.
+        env: its variables.
+        timeout_s: limit.
+        check: looks at what it printed.
+
     Raises:
         ToolMissingError: see `find_counter`.
-        DeviceRunError: the program failed, or made no marks.
+        DeviceRunError: the program failed, or made no marks; and what `check` raises.
     """
     counter = find_counter()
     with tempfile.TemporaryDirectory(prefix="ofa-count-") as folder:
@@ -78,6 +89,7 @@ def count_instructions(
         completed = connection.execute(command, connection.guest_environment(env), timeout_s)
         if completed.returncode != 0:
             raise run_error(connection.name, completed)
+        check(completed.stdout)
         text = marks.read_text()
     emulator = f"{qemu_version(counter.qemu)}, cpu {connection.core.name}"
     return instructions_from_marks(text, emulator)
@@ -114,7 +126,11 @@ def instructions_from_marks(text: str, emulator: str) -> Instructions:
 
 
 def count_inference(artifact: OpenArtifact) -> tuple[Instructions | None, tuple[str, ...]]:
-    """Instructions of one inference, or why they were not counted. Nothing else depends on them."""
+    """Instructions of one inference, or why they were not counted; nothing else depends on them.
+
+    Raises:
+        OtherModelError: they are of another model.
+    """
     if not artifact.request.count_instructions:
         return None, ("instructions not counted: not asked for",)
     connection = artifact.connection
@@ -123,6 +139,8 @@ def count_inference(artifact: OpenArtifact) -> tuple[Instructions | None, tuple[
     argv = with_count(artifact.first("counted"), _COUNTED_RUNS)
     try:
         environment = artifact.program.environment(artifact.work)
-        return count_instructions(connection, argv, environment, artifact.request.timeout_s), ()
+        return count_instructions(connection, argv, environment, artifact.request.timeout_s, artifact.facts), ()
+    except OtherModelError:
+        raise
     except (ToolMissingError, DeviceRunError) as error:
         return None, (f"instructions not counted: {error.what}: {error.why}",)

@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device import runners
+from ofa_edge.device.measuring.loadable import check_loadable
+from ofa_edge.device.measuring.model_digest import require_model
 from ofa_edge.device.measuring.programs import last_json, with_threads
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.runners.build import TURNS
@@ -91,8 +94,17 @@ class TurnsProgram:
         argv = with_threads([*self.start, str(self.work / "turns.txt")], self.threads, self.cores)
         argv += [str(part) for pair in options.items() for part in pair]
         done = self.connection.run(argv, limit_s + _START_S, {"LD_LIBRARY_PATH": str(self.work)})
-        found, self.facts = _rounds(done.stdout, len(lines), self.connection.name)
+        said = _said(done.stdout, self.connection.name)
+        self._require_models(said.pop("models", None), lines)
+        found, self.facts = _rounds(said, len(lines), self.connection.name)
         return found
+
+    def _require_models(self, said: object, lines: Sequence[str]) -> None:
+        """Raise OtherModelError unless each line's turn took place in the library that it names."""
+        names = {self.place(name): digest for name, digest in self._pushed.items()}
+        told = said if isinstance(said, list) and len(said) == len(lines) else [None] * len(lines)
+        for line, digest in zip(lines, told, strict=True):
+            require_model(self.connection, digest, names[line.partition(" ")[0]])
 
     def place(self, name: str) -> str:
         """Where library `name` lies on the device, for a turn's line."""
@@ -118,9 +130,10 @@ def open_turns(connection: Connection, program: Path, threads: int, sample_us: f
         sample_us: microseconds that one turn takes at least.
     """
     with tempfile.TemporaryDirectory(prefix="ofa-turns-") as here, connection.workdir() as work:
-        for path in sorted(program.iterdir()):
-            if path.suffix != ".json":
-                connection.push(path, work / path.name)
+        files = [path for path in sorted(program.iterdir()) if path.suffix != ".json"]
+        check_loadable(connection, connection.fingerprint(), files)
+        for path in files:
+            connection.push(path, work / path.name)
         yield TurnsProgram(connection, work, Path(here), threads, sample_us, (str(work / TURNS),))
 
 
@@ -142,14 +155,18 @@ def open_litert_turns(
         yield TurnsProgram(connection, work, Path(here), threads, sample_us, start, tuple(cores))
 
 
-def _rounds(stdout: str, turns: int, device: str) -> tuple[NDArray[np.float64], dict[str, str]]:
+def _said(stdout: str, device: str) -> dict[str, Any]:
     try:
-        said = last_json(stdout)
+        return last_json(stdout)
+    except DeviceRunError as error:
+        raise DeviceRunError(f"{device} gave no times", f"it said {stdout[-200:]!r}", "run it again") from error
+
+
+def _rounds(said: dict[str, Any], turns: int, device: str) -> tuple[NDArray[np.float64], dict[str, str]]:
+    try:
         found = np.asarray(said.pop("rounds_ns"), np.float64).reshape(-1, turns)
-    except (ValueError, KeyError, TypeError, OverflowError, DeviceRunError) as error:
-        raise DeviceRunError(
-            f"{device} gave no times", f"{error}; it said {stdout[-200:]!r}", "run it again"
-        ) from error
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise DeviceRunError(f"{device} gave no times", f"{error}; it said {said!r:.200}", "run it again") from error
     if not (np.isfinite(found).all() and (found > 0).all()):
         raise DeviceRunError(f"{device} gave times that cannot be", f"{found.min()} ns at least", "run it again")
     return found, {str(name): str(value) for name, value in said.items()}

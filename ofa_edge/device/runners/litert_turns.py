@@ -8,7 +8,7 @@ Nothing of ofa-edge is imported: the file stands alone on the device, beside Num
 TURNS is a text file, the path of one model a line. Inputs are random numbers. For W seconds all models warm up; then in
 each round every model has one call to warm up and as many timed calls as fill a sample; every second round goes
 backwards, so that none always follows the same one. One line of JSON on stdout: nanoseconds of one call, a list for
-each round. After S seconds no further round begins.
+each round, and the SHA-256 of each model. After S seconds no further round begins.
 """
 
 from __future__ import annotations  # a device's Python may be older than this project's
@@ -22,6 +22,7 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import interpreter as litert
@@ -74,7 +75,12 @@ def runtime_digest() -> str:
     found = list(Path(litert.__file__).parent.glob("*.so*"))
     if not found:
         return ""
-    return hashlib.sha256(max(found, key=lambda path: path.stat().st_size).read_bytes()).hexdigest()
+    return digest(max(found, key=lambda path: path.stat().st_size))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def main() -> int:
@@ -102,7 +108,8 @@ def main() -> int:
         order = range(len(turns)) if len(rounds) % 2 == 0 else range(len(turns) - 1, -1, -1)
         taken = {index: turns[index].sample() for index in order}
         rounds.append([taken[index] for index in range(len(turns))])
-    facts = {"clock": "wall", "version": version("ai-edge-litert"), "runtime_digest": runtime_digest()}
+    facts: dict[str, Any] = {"clock": "wall", "version": version("ai-edge-litert"), "runtime_digest": runtime_digest()}
+    facts["models"] = [digest(Path(path)) for path in paths]
     print(json.dumps({**facts, "rounds_ns": rounds}))
     return 0
 

@@ -9,13 +9,14 @@ Nothing of ofa-edge is imported: the two files stand alone, beside NumPy and the
     RUNNER MODEL INPUTS.npy OUTPUTS.npy --profile N                      N runs, each operator timed, where it can be
 
 INPUTS is float32 [N, ...], each image as the runtime takes it, several inputs one behind the other; OUTPUTS float32
-[N, classes]. One line of JSON on stdout says what happened.
+[N, classes]. One line of JSON on stdout says what happened, and of which model: the SHA-256 of the loaded file.
 """
 
 from __future__ import annotations  # a device's Python may be older than this project's
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -199,6 +200,15 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def digest_of(path: str) -> str:
+    """SHA-256 of a file, read in parts: it is asked for once all figures are taken, and costs none of them."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:  # noqa: PTH123  (a string is what the command line gives)
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
 def use_wheels() -> None:
     """Let Python import from the wheels that lie beside the runner: unpacked by the first process, used by all."""
     folder = Path(__file__).parent
@@ -236,5 +246,6 @@ def main(ready: Callable[[argparse.Namespace], Model]) -> int:
     else:
         facts |= model.inside()
         np.save(options.outputs, run_all(model, images))
+    facts["model_sha256"] = digest_of(options.model)
     print(json.dumps(facts))
     return 0

@@ -19,6 +19,7 @@
 
 #define OFA_PROGRAM
 #include "old_glibc.h"
+#include "sha256.h"
 #include "watch.h"
 
 #include <sys/resource.h>
@@ -491,7 +492,8 @@ int Main(int argc, char** argv) {
   }
   model.Close();
   WriteFloats(options.outputs, logits);
-  std::cout << facts.str() << ", \"outputs\": " << count << "}" << std::endl;
+  std::cout << facts.str() << ", \"outputs\": " << count << ", \"model_sha256\": \"" << ofa::Sha256Of(options.model)
+            << "\"}" << std::endl;
   return std::cout ? 0 : 1;
 }
 

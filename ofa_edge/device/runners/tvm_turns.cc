@@ -9,10 +9,11 @@
 // In each round every turn has one call to warm up and then as many timed calls as fill a sample; every second round
 // goes backwards, so that none always follows the same one. One line of JSON on stdout: nanoseconds of one call, a list
 // for each round. With one thread they are CPU time of the thread, which other programs disturb least; with more, wall
-// time. After S seconds no further round begins. Exit status: 0 ok, 1 a call failed, 2 wrong usage.
+// time. After S seconds no further round begins. "models" is the SHA-256 of each turn's library. Exit status: 0 ok, 1 a call failed, 2 wrong usage.
 
 #define OFA_PROGRAM
 #include "old_glibc.h"
+#include "sha256.h"
 
 #include <time.h>
 #include <tvm/ffi/container/tensor.h>
@@ -173,7 +174,10 @@ class Turn {
     for (std::string word; words >> word;) tensors_.push_back(Filled(word));
     for (const ffi::Tensor& tensor : tensors_) arguments_.push_back(ffi::AnyView(tensor));
     function_ = libraries.Find(library, symbol);
+    library_ = library;
   }
+
+  const std::string& library() const { return library_; }
 
   // As many calls as fill a sample, by the second of two.
   void Settle(double sample_ns) {
@@ -198,6 +202,7 @@ class Turn {
   }
 
   clockid_t clock_;
+  std::string library_;
   std::vector<ffi::Tensor> tensors_;
   std::vector<ffi::AnyView> arguments_;
   ffi::Function function_{nullptr};
@@ -230,7 +235,14 @@ int Main(int argc, char** argv) {
     for (size_t i = 0; i < taken.size(); ++i) rounds << (i ? ", " : "") << taken[i];
     rounds << "]";
   }
-  std::cout << "{\"clock\": \"" << (options.threads == 1 ? "cpu" : "wall") << "\", \"rounds_ns\": [" << rounds.str()
+  std::map<std::string, std::string> digests;
+  std::ostringstream models;
+  for (const Turn& turn : turns) {
+    auto found = digests.find(turn.library());
+    if (found == digests.end()) found = digests.emplace(turn.library(), ofa::Sha256Of(turn.library())).first;
+    models << (models.tellp() > 0 ? ", \"" : "\"") << found->second << "\"";
+  }
+  std::cout << "{\"models\": [" << models.str() << "], \"clock\": \"" << (options.threads == 1 ? "cpu" : "wall") << "\", \"rounds_ns\": [" << rounds.str()
             << "]}" << std::endl;
   return std::cout ? 0 : 1;
 }

@@ -2,4 +2,4 @@
 PYTHON ?= python3
 HEADERS ?= $(shell $(PYTHON) -c 'import importlib.util as u; print(*("-isystem " + u.find_spec(n).submodule_search_locations[0] + "/include" for n in ("tvm", "tvm_ffi")))')
 RUNTIME_FLAGS = $(HEADERS)
-RUNTIME_LIBRARIES = -L ../../runner -Wl,--no-as-needed -ltvm_runtime -ltvm_ffi -Wl,-rpath,'$$ORIGIN/../../runner'
+RUNTIME_LIBRARIES = -L ../../runner -Wl,--no-as-needed -ltvm_runtime -ltvm_ffi -ldl -Wl,-rpath,'$$ORIGIN/../../runner'

@@ -227,6 +227,7 @@ def resolve(options: BuildOptions, *, claim: bool, make: bool = True) -> Resolve
     wanted = contenders.runtimes[0].name if contenders else options.runtime or target.runtime.kind
     runtime = require(target, wanted, precision)
     if make:
+        runtime.require_artifacts(target)
         runtime.require_tools(target)
     for each in contenders.runtimes if contenders else (runtime,):
         require_mixable(options.max_drop, each, precision)

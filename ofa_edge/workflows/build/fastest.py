@@ -17,7 +17,14 @@ from ofa_edge.device.measuring.samples import bootstrap_interval
 from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
 from ofa_edge.device.measuring.turns import check_timeable
 from ofa_edge.device.protocol import Connection, LatencyPlan
-from ofa_edge.errors import ConversionError, DeviceBusyError, DeviceRunError, UnsupportedError, UsageError
+from ofa_edge.errors import (
+    ConversionError,
+    DeviceBusyError,
+    DeviceRunError,
+    OtherModelError,
+    UnsupportedError,
+    UsageError,
+)
 from ofa_edge.metrics import holm
 from ofa_edge.network import Network
 from ofa_edge.records.race import ContenderRecord, RaceRecord, RatioRecord
@@ -122,6 +129,8 @@ def _measure(
                 request = request_of(trial, connection, latency=SESSION)
                 opened[name] = stack.enter_context(open_artifact(connection, request, conditions))
                 opened[name].session(SESSION)  # whether it runs at all; what the first use costs is in no round
+            except OtherModelError:  # says nothing about this runtime
+                raise
             except (UsageError, DeviceRunError) as error:
                 opened.pop(name, None)
                 left_out[name] = f"{error.what}: {error.why}"

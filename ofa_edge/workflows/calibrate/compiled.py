@@ -1,12 +1,9 @@
 """`ofa-edge calibrate` where the compiler tells cycles: the same plan of blocks and subnets, and no device."""
 
-import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from ofa_edge.cache import StageCache
-from ofa_edge.files import sha256_file, write_json
 from ofa_edge.latency.protocol import Key
 from ofa_edge.runtimes import CycleAccount
 from ofa_edge.workflows.calibrate.journal import Sampled
@@ -14,7 +11,6 @@ from ofa_edge.workflows.calibrate.measure import Say, export_items
 from ofa_edge.workflows.calibrate.plan import CalibrationPlan
 from ofa_edge.workflows.calibrate.result import Evidence, MeasuredModel, concluded
 
-_CYCLES = "cycles.json"
 _TELL_EVERY = 25  # models
 
 
@@ -36,15 +32,18 @@ def calibrate_compiled(plan: CalibrationPlan, cache: StageCache, command: Sequen
     models = export_items(plan, cache, say)
     compiling = time.perf_counter()
     found = {}
-    for done, (name, path) in enumerate(models.items()):
-        if done % _TELL_EVERY == 0:
-            say(f"compile: {done} of {len(models)}")
-        found[name] = Sampled(1e3 * cycles_of(account, path, cache) / account.clock_hz, 0.0, 1)
+    names = list(models)
+    for start in range(0, len(names), _TELL_EVERY):
+        say(f"compile: {start} of {len(names)}")
+        batch = names[start : start + _TELL_EVERY]
+        told = account.told([models[name] for name in batch], cache)
+        for name, each in zip(batch, told, strict=True):
+            found[name] = Sampled(1e3 * each.cycles / account.clock_hz, 0.0, 1)
     seconds = time.perf_counter() - compiling
     evidence = Evidence(
         found=found,
         key=_key(plan, account),
-        kind="estimated",
+        kind=account.kind,
         how=f"compiled by {account.name}: its cycles, put into milliseconds by the accelerator's clock",
         sources=(account.name,),
         where=f"by {account.name}",
@@ -53,16 +52,6 @@ def calibrate_compiled(plan: CalibrationPlan, cache: StageCache, command: Sequen
         effort="of compiling",
     )
     return concluded(plan, evidence, command, compiling - start)
-
-
-def cycles_of(account: CycleAccount, model: Path, cache: StageCache) -> int:
-    """A model's cycles, told once for each version and configuration of the compiler."""
-
-    def produce(folder: Path) -> None:
-        write_json(folder / _CYCLES, account.cycles(model))
-
-    entry = cache.run("cycles", {"model": sha256_file(model), **account.facts()}, produce)
-    return int(json.loads(entry.path(_CYCLES).read_bytes()))
 
 
 def _key(plan: CalibrationPlan, account: CycleAccount) -> Key:

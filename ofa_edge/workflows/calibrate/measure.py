@@ -11,6 +11,7 @@ import numpy as np
 from ofa_edge.cache import StageCache
 from ofa_edge.device.access import held
 from ofa_edge.device.measuring.turns import check_timeable
+from ofa_edge.device.needs import require
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.registry.devices_file import open_connection
 from ofa_edge.errors import ConfigError, DeviceError
@@ -55,6 +56,7 @@ def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], 
         raise ConfigError("no device to calibrate on", "--device none", "--device NAME, or local for this machine")
     try:
         fingerprint = check_timeable(connection, plan.target.hardware.arch, "calibrate")
+        require(connection, plan.runtime.needs(plan.target, fingerprint))
         turns = plan.runtime.turns
         assert turns is not None  # `make_calibration_plan` refuses others
         # Before any work: who comes second is told at once, and touches neither the samples nor this machine's peace.

@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ofa_edge.errors import DeviceError, DeviceRunError, DeviceTimeoutError, ImplausibleError, OfaEdgeError
+from ofa_edge.errors import (
+    DeviceError,
+    DeviceRunError,
+    DeviceTimeoutError,
+    ImplausibleError,
+    OfaEdgeError,
+    OtherModelError,
+)
 from ofa_edge.records.night import FlipRecord, Gate, RunRecord, SeriesRecord
 from ofa_edge.verify import night_gates
 from ofa_edge.verify.gates import inconclusive
@@ -19,7 +26,11 @@ from ofa_edge.workflows.nightly.bench import Answered, Bench, Duel
 from ofa_edge.workflows.nightly.fleet import ProtocolEntry
 
 _MOST_FLIPS = 50  # listed; all are counted
-_ITS_OWN = (DeviceTimeoutError, ImplausibleError)  # say something of one artifact: the device may serve the others
+_ITS_OWN = (
+    DeviceTimeoutError,
+    ImplausibleError,
+    OtherModelError,
+)  # say something of one artifact: the device may serve the others
 
 
 @dataclass

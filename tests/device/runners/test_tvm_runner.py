@@ -15,6 +15,7 @@ from ofa_edge.device.protocol import LatencyPlan, Request
 from ofa_edge.device.runners.build import RUNNER, build_tvm_runner
 from ofa_edge.errors import ToolMissingError
 from ofa_edge.export.tvm.compile import compile_cpu
+from ofa_edge.files import sha256_file
 from ofa_edge.verify.parity import compare
 
 CORTEX_A72 = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72", "num-cores": 4}
@@ -57,6 +58,7 @@ def test_one_pass_over_all_images(runner, model, images, expected, tmp_path):
     logits = np.fromfile(out, np.float32).reshape(-1, CLASSES)
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     assert said.pop("load_ns") > 0
+    assert said.pop("model_sha256") == sha256_file(model)
     told = {"runtime": "TVM", "version": "0.27.0.post1", "device": "cpu", "threads": 2, "outputs": len(expected)}
     assert said == told
 

@@ -15,13 +15,13 @@ from ofa_edge.export.tflite.tf_ops import BUILDERS
 
 NOT_TAKEN = {
     "only undilated 2-d pooling is mapped": (
-        *(f"averagepool_{form}" for form in ("2d_dilations", "3d_default", "3d_dilations_small")),
+        *(f"averagepool_{form}" for form in ("2d_dilations", "3d_dilations_small")),
         *(
             f"averagepool_3d_dilations_large_count_include_pad_is_{count}_ceil_mode_is_{ceil}"
             for count in (0, 1)
             for ceil in (True, False)
         ),
-        *(f"maxpool_{form}" for form in ("2d_dilations", "3d_default", "3d_dilations")),
+        *(f"maxpool_{form}" for form in ("2d_dilations", "3d_dilations")),
         *(f"maxpool_3d_dilations_use_ref_impl{size}" for size in ("", "_large")),
     ),
     "its input has 5 dimensions": ("convtranspose_3d",),

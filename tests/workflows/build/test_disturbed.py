@@ -8,7 +8,7 @@ import shutil
 import signal
 
 import pytest
-from disturbing import LONG, Bench, Place, build_here, left, said, words
+from disturbing import LONG, Bench, Blow, Place, build_here, left, said, words
 from tiny_runs import ended, start
 
 
@@ -31,11 +31,17 @@ def place(bench, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "cpu_s"),
-    [(signal.SIGKILL, 1.0), (signal.SIGTERM, 1.5), (signal.SIGINT, 0.7)],
+    "blow",
+    [
+        Blow(signal.SIGKILL, 1.0),
+        Blow(signal.SIGTERM, 1.5),
+        Blow(signal.SIGINT, 0.7),
+        Blow(signal.SIGINT, 0.1, alone=True),
+    ],
+    ids=str,
 )
-def test_a_build_that_was_killed(bench, place, number, cpu_s):
-    _, faults = bench.killed(place, cpu_s, number)
+def test_a_build_that_was_killed(bench, place, blow):
+    _, faults = bench.killed(place, blow)
     assert faults == []
 
 

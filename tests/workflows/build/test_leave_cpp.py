@@ -6,11 +6,14 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-import numpy as np
+import onnx
 import pytest
-from left import LABELS, left
+from left import LABELS, emulated_gpu, left
+from onnx import numpy_helper
 
 from ofa_edge.device.emulation.emulated import emulation_available, open_emulated
 from ofa_edge.device.emulation.sysroot import SITE
@@ -43,9 +46,12 @@ def make(build: Path, *settings: str) -> Path:
     return folder / "classify"
 
 
-def check(program: Path, build: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+def check(
+    program: Path, build: Path, *arguments: object, settings: Mapping[str, str] = MappingProxyType({})
+) -> "subprocess.CompletedProcess[str]":
     command = [str(program), str(build), "--check", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, **settings}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
 
 
 @pytest.fixture(scope="module", params=KINDS, ids="-".join)
@@ -92,13 +98,45 @@ def test_it_names_every_mistake_as_python_does(build, program, tmp_path):
 
 
 def test_another_model_is_no_mistake_of_the_preprocessing(build, program, tmp_path):
-    other = tmp_path / "other"
-    shutil.copytree(build, other, symlinks=True)
-    answers = np.fromfile(other / "golden/answers.f32", "<f4")
-    (answers[::-1] * 2).tofile(other / "golden/answers.f32")
+    if not (build / "model.ort.onnx").is_file():
+        pytest.skip("one runtime shows it, whose model is changed in a line")
+    other = shutil.copytree(build, tmp_path / "other", symlinks=True)
+    model = onnx.load(build / "model.ort.onnx")
+    weights = next(each for each in model.graph.initializer if each.name == "d")
+    weights.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(weights), "d"))
+    onnx.save(model, other / "model.ort.onnx")
     done = check(program, other)
     assert done.returncode == 1
     assert "cause: not the preprocessing" in done.stdout
+
+
+def test_it_runs_the_kernels_of_a_gpu(tmp_path):
+    """A GPU that is emulated: the driver runs the very kernels as C++ and keeps account of what it is given."""
+    try:
+        build = left(tmp_path / "build", "tvm-cuda", "fp16")
+    except ToolMissingError as error:
+        pytest.skip(f"{error.what}: {error.why}")
+    program = make(build)
+    done = check(program, build)
+    assert done.returncode == 1
+    assert "cannot load the model: no NVIDIA driver: libcuda.so.1" in done.stderr
+    gpu = emulated_gpu(build)
+    done = check(program, build, settings=gpu)
+    assert (done.returncode, done.stdout[:12]) == (0, "ok: 8 images"), done.stdout + done.stderr
+    log = [json.loads(line) for line in Path(gpu["OFA_EDGE_CUDA_LOG"]).read_text().splitlines()]
+    assert sum(line["call"] == "cuLaunchKernel" for line in log) >= 8 * 2  # each photo by at least two kernels
+    assert log[-1] == {"call": "exit", "memory": 0, "modules": 0, "contexts": 0}  # all was given back
+
+
+@pytest.mark.parametrize("name", ["golden/1.ppm", "golden/answers.f32", "model.interface.json"])
+def test_nothing_is_judged_by_a_damaged_file(build, program, tmp_path, name):
+    other = shutil.copytree(build, tmp_path / "other", symlinks=True, ignore=shutil.ignore_patterns("example"))
+    whole = (other / name).read_bytes()
+    (other / name).write_bytes(whole[:-2] + b"  ")
+    done = check(program, other)
+    assert (done.returncode, done.stdout[: 21 + len(name)]) == (3, f"nothing was checked: {name}")
+    (other / name).unlink()
+    assert check(program, other).returncode == 3
 
 
 @pytest.fixture(scope="module")

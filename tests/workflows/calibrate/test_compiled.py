@@ -15,7 +15,7 @@ from ofa_edge.latency.load import load_latency_model
 from ofa_edge.runtimes import runtime_named
 from ofa_edge.supernet import zoo
 from ofa_edge.targets import load_target, read_target
-from ofa_edge.workflows.calibrate.compiled import calibrate_compiled, cycles_of
+from ofa_edge.workflows.calibrate.compiled import calibrate_compiled
 from ofa_edge.workflows.calibrate.plan import CalibrationOptions, make_calibration_plan
 from ofa_edge.workflows.calibrate.unit_models import Making, Piece, export_pieces
 
@@ -54,10 +54,10 @@ def test_cycles_are_asked_for_once_and_again_for_another_configuration(calibrate
     before = len(list((cache.root / "cycles").iterdir()))
     item = plan.role("held-out")[0]
     (path,) = export_pieces(plan.space, [Piece(item.subnet, "whole")], Making(plan.runtime, "int8", TARGET), cache)
-    assert cycles_of(plan.account, path, cache) > 0
+    assert plan.account.told([path], cache)[0].cycles > 0
     assert len(list((cache.root / "cycles").iterdir())) == before
     other = runtime_named("ethos-u").cycle_account(load_target("ethos-u85-256"))
-    assert cycles_of(other, path, cache) < cycles_of(plan.account, path, cache)
+    assert other.told([path], cache)[0].cycles < plan.account.told([path], cache)[0].cycles
     assert len(list((cache.root / "cycles").iterdir())) == before + 1
 
 

@@ -4,7 +4,8 @@
 //   classify BUILD --check             whether the answers on golden/ are those of the build
 //   classify BUILD --check ANSWERS     the same of answers from elsewhere: one line of numbers an image
 //
-// BUILD is the build's folder. Exit status: 0 done, 1 it failed or the answers differ, 2 wrong usage.
+// BUILD is the build's folder. Exit status: 0 done, 1 it failed or the answers differ, 2 wrong usage,
+// 3 nothing can be checked: a file was damaged.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

@@ -34,7 +34,19 @@ else:
 
 SHOWN = 0.25  # score of a box that is shown
 BUILD = Path(__file__).resolve().parents[2]
-INTERFACE: dict[str, Any] = json.loads((BUILD / "model.interface.json").read_text("utf-8"))
+
+
+def interface() -> dict[str, Any]:
+    """What goes into the file and what comes out; ends the program where that cannot be read."""
+    path = BUILD / "model.interface.json"
+    try:
+        said: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"cannot read {path.name}: {error}") from None
+    return said
+
+
+INTERFACE = interface()
 
 
 def prepare(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -90,10 +102,12 @@ def shares_of_pixels(answer: NDArray[np.float32]) -> list[tuple[int, float]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 done, 1 the check failed, 2 nothing was given."""
+    """Exit status: 0 done, 1 the check failed, 2 nothing was given, 3 nothing can be checked: a file was damaged."""
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stderr.write(f"{__doc__}")
         return 2
+    if arguments[0] == "--check" and (file := check.damaged(BUILD)):
+        return check.said(f"nothing was checked: {file} is not as the build wrote it; copy it from the build again", 3)
     model = Model(str(BUILD / INTERFACE["file"]))
     if arguments[0] == "--check":
         return check.main(BUILD, INTERFACE, model, prepare, arguments[1:])

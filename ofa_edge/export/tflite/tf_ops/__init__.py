@@ -19,19 +19,20 @@ from ofa_edge.export.tflite.tf_ops.elementwise import binary, unary, variadic
 from ofa_edge.export.tflite.tf_ops.lines import of_lines_too
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Axes, Value, ordered, plain
+from ofa_edge.export.tflite.tf_ops.volumes import conv_of_volumes_too, pool_of_volumes_too
 
 BUILDERS: Mapping[str, Builder] = MappingProxyType(
     {
         "Abs": unary(lambda tf, x: tf.abs(x)),
         "Add": binary(lambda _, left, right: left + right),
-        "AveragePool": of_lines_too(pooling.average_pool),
+        "AveragePool": pool_of_volumes_too(of_lines_too(pooling.average_pool)),
         "BatchNormalization": products.batch_normalization,
         "Cast": elementwise.cast,
         "Ceil": unary(lambda tf, x: tf.math.ceil(x)),
         "Celu": elementwise.celu,
         "Clip": elementwise.clip,
         "Concat": shapes.concat,
-        "Conv": of_lines_too(convolutions.conv),
+        "Conv": conv_of_volumes_too(of_lines_too(convolutions.conv)),
         "ConvTranspose": of_lines_too(transposed.conv_transpose),
         "DepthToSpace": shapes.depth_to_space,
         "Div": binary(lambda _, left, right: left / right),
@@ -46,8 +47,8 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Gather": shapes.gather,
         "Gelu": elementwise.gelu,
         "Gemm": products.gemm,
-        "GlobalAveragePool": of_lines_too(pooling.global_average_pool),
-        "GlobalMaxPool": of_lines_too(pooling.global_max_pool),
+        "GlobalAveragePool": pooling.global_average_pool,
+        "GlobalMaxPool": pooling.global_max_pool,
         "GroupNormalization": products.group_normalization,
         "HardSigmoid": elementwise.hard_sigmoid,
         "HardSwish": elementwise.hard_swish,
@@ -59,7 +60,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "LogSoftmax": products.over_last("log_softmax"),
         "MatMul": products.matmul,
         "Max": variadic(lambda tf, left, right: tf.maximum(left, right)),
-        "MaxPool": of_lines_too(pooling.max_pool),
+        "MaxPool": pool_of_volumes_too(of_lines_too(pooling.max_pool)),
         "Mean": elementwise.mean,
         "Min": variadic(lambda tf, left, right: tf.minimum(left, right)),
         "Mish": unary(lambda tf, x: x * tf.tanh(elementwise.softplus(tf, x))),

@@ -8,14 +8,14 @@ import numpy as np
 from ofa_edge.export.tflite.tf_ops.site import Site
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value
 
-Pads = tuple[tuple[int, int], ...]  # before and behind, of height and width
+Pads = tuple[tuple[int, int], ...]  # before and behind, of each axis
 
 
 def conv(site: Site) -> Value:
     """Dense, grouped and depthwise convolutions of two dimensions."""
     weight, x = site.weight(1), site.image
     if weight.ndim != 4:
-        raise site.node.refused("only 2-d convolutions are mapped", "write it as one, with a height of 1")
+        raise site.node.refused("its weights are not of its input's dimensions", "export it again")
     strides, dilations = list(site.attribute("strides", (1, 1))), list(site.attribute("dilations", (1, 1)))
     groups, channels = site.attribute("group", 1), x.tensor.shape[3]
     pads = pads_of(site, x.tensor.shape[1:3], weight.shape[2:], strides, dilations)
@@ -58,10 +58,10 @@ def pads_of(
     """A node's own pads, by numbers or by name."""
     name = site.text("auto_pad", "NOTSET")
     if name == "VALID":
-        return (0, 0), (0, 0)
+        return ((0, 0),) * len(kernel)
     if name == "NOTSET":
-        top, left, bottom, right = site.attribute("pads", (0, 0, 0, 0))
-        return (top, bottom), (left, right)
+        pads = site.attribute("pads", (0, 0) * len(kernel))
+        return tuple(zip(pads[: len(kernel)], pads[len(kernel) :], strict=True))
     found = same(sizes, kernel, strides, dilations)
     return found if name == "SAME_UPPER" else tuple((behind, before) for before, behind in found)
 

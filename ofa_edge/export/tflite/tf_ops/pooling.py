@@ -51,13 +51,13 @@ def average_pool(site: Site) -> Value:
 
 
 def global_average_pool(site: Site) -> Value:
-    """The mean of each map."""
-    return Value(site.tf.reduce_mean(site.image.tensor, [1, 2], keepdims=True), IMAGE)
+    """The mean of each map, signal or volume."""
+    return site.like(site.tf.reduce_mean(site.x.tensor, site.x.dims(range(2, site.x.rank)), keepdims=True))
 
 
 def global_max_pool(site: Site) -> Value:
-    """The maximum of each map."""
-    return Value(site.tf.reduce_max(site.image.tensor, [1, 2], keepdims=True), IMAGE)
+    """The maximum of each map, signal or volume."""
+    return site.like(site.tf.reduce_max(site.x.tensor, site.x.dims(range(2, site.x.rank)), keepdims=True))
 
 
 def _shares(

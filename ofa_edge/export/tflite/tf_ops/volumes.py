@@ -1,0 +1,116 @@
+"""Operators of maps on volumes: [N, C, D, H, W] is a batch of maps along one axis.
+
+A convolution is the sum, over its taps along that axis, of convolutions of maps; a pooling takes one axis after the
+others. So every kernel of maps serves, also int8 and grouped ones, which TFLite's own CONV_3D is without.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ofa_edge.export.onnx.graph import Node
+from ofa_edge.export.tflite.tf_ops.convolutions import Pads, pads_of
+from ofa_edge.export.tflite.tf_ops.site import Builder, Site
+from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered
+
+_PER_AXIS = ("kernel_shape", "strides", "dilations")
+
+
+def conv_of_volumes_too(builder: Builder) -> Builder:
+    """A convolution of maps that takes volumes as well: the axis with the fewest taps is summed over."""
+
+    def build(site: Site) -> Value:
+        if site.x.rank != 5:
+            return builder(site)
+        weight = site.weight(1)
+        if weight.ndim != 5:
+            raise site.node.refused(f"its weights have {weight.ndim} dimensions, its input 5", "export it again")
+        along = int(np.argmin(weight.shape[2:]))
+        taps = weight.shape[2 + along]
+        stride, dilation = (int(site.attribute(name, (1, 1, 1))[along]) for name in ("strides", "dilations"))
+        size = site.x.shape[2 + along]
+        pads = _pads(site, weight.shape[2:])
+        line = _line(site, along, pads[along])  # [N, axis, a, b, C], padded along the axis
+        count = (size + sum(pads[along]) - (taps - 1) * dilation - 1) // stride + 1
+        node = _of_maps(site, along, pads)
+        total = None
+        for tap in range(taps):
+            begin = tap * dilation
+            maps = line[:, begin : begin + (count - 1) * stride + 1 : stride]
+            bias = site.args[2:] if tap == 0 else ()
+            maps = site.tf.reshape(maps, [-1, *maps.shape[2:]])
+            y = _built(builder, site, maps, node, weight.take(tap, 2 + along), *bias)
+            total = y if total is None else total + y
+        return _volume(site, total, along, count)
+
+    return build
+
+
+def pool_of_volumes_too(builder: Builder) -> Builder:
+    """A maximum or a mean of maps that takes volumes as well: of height and width, then of depth."""
+
+    def build(site: Site) -> Value:
+        if site.x.rank != 5:
+            return builder(site)
+        kernel = site.attribute("kernel_shape", ())
+        pads = _pads(site, kernel)
+        line = _line(site, 0, (0, 0))
+        inner = _built(builder, site, site.tf.reshape(line, [-1, *line.shape[2:]]), _of_maps(site, 0, pads))
+        depth, (rows, columns, channels) = site.x.shape[2], inner.shape[1:]
+        flat = site.tf.reshape(inner, [-1, depth, rows * columns, channels])
+        y = _built(builder, site, flat, _of_depth(site, pads[0]))
+        count = int(y.shape[1])
+        return _volume(site, site.tf.reshape(y, [-1, rows, columns, channels]), 0, count)
+
+    return build
+
+
+def _built(builder: Builder, site: Site, maps: Any, node: Node, *weights: Any) -> Any:
+    """What a function of maps makes of them, in NHWC."""
+    y = builder(Site(site.tf, node, (Value(maps, IMAGE), *weights), site.source))
+    return ordered(site.tf, y, IMAGE).tensor
+
+
+def _pads(site: Site, kernel: Sequence[int]) -> Pads:
+    """Before and behind, of depth, height and width."""
+    ones = (1,) * len(kernel)
+    strides, dilations = site.attribute("strides", ones), site.attribute("dilations", ones)
+    return pads_of(site, site.x.shape[2:], kernel, strides, dilations)
+
+
+def _line(site: Site, along: int, pads: tuple[int, int]) -> Any:
+    """[N, axis, a, b, C], with zeros before and behind along the axis."""
+    others = [2 + axis for axis in range(3) if axis != along]
+    tensor = ordered(site.tf, site.x, (0, 2 + along, *others, 1)).tensor
+    return site.tf.pad(tensor, [(0, 0), pads, *[(0, 0)] * 3]) if any(pads) else tensor
+
+
+def _of_maps(site: Site, along: int, pads: Pads) -> Node:
+    """The node as one of maps: without the axis."""
+    left = [axis for axis in range(3) if axis != along]
+    own = {name: tuple(site.node.attributes[name][axis] for axis in left) for name in _given(site)}
+    own["pads"] = tuple(pads[axis][end] for end in (0, 1) for axis in left)
+    return _changed(site, own)
+
+
+def _of_depth(site: Site, pads: tuple[int, int]) -> Node:
+    """The node as one of maps whose height is the depth, and whose width it does not see."""
+    own = {name: (site.node.attributes[name][0], 1) for name in _given(site)}
+    return _changed(site, {**own, "pads": (pads[0], 0, pads[1], 0)})
+
+
+def _given(site: Site) -> list[str]:
+    return [name for name in _PER_AXIS if name in site.node.attributes]
+
+
+def _changed(site: Site, own: Mapping[str, Any]) -> Node:
+    kept = {name: value for name, value in site.node.attributes.items() if name != "auto_pad"}
+    return replace(site.node, attributes={**kept, **own})
+
+
+def _volume(site: Site, maps: Any, along: int, count: int) -> Value:
+    """Maps [N * count, a, b, M] as a volume again."""
+    others = [2 + axis for axis in range(3) if axis != along]
+    return Value(site.tf.reshape(maps, [-1, count, *maps.shape[1:]]), (0, 2 + along, *others, 1))

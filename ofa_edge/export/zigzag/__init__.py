@@ -1,0 +1,1 @@
+"""Arrays that are only described: ZigZag's cycles and energy, layer by layer. Modelled, never measured."""
