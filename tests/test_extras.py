@@ -1,3 +1,4 @@
+import contextlib
 import importlib.metadata
 import os
 import re
@@ -17,19 +18,39 @@ from ofa_edge.extras import EXTRAS, explained, installed, require
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 
-# Runs the command line as if the named modules were not installed: none is found, none is imported.
+# Runs the command line as if the named modules were not installed, or with "only" no others than these: what is left
+# out is not found, and not imported.
 WITHOUT = """
 import importlib.abc, sys
-left_out = sys.argv[1].split(",")
+only, *named = sys.argv[1].split(",")
+named = set(named)
 class Nothing(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if any(f"{name}.".startswith(f"{each}.") for each in left_out):
+        inside = any(f"{name}.".startswith(f"{each}.") for each in named)
+        own = name.partition(".")[0] in sys.stdlib_module_names or name.startswith("_sysconfigdata")
+        if inside != bool(only) and not own:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Nothing())
 from ofa_edge.cli import main
 main(sys.argv[2:])
 """
-ALL = [module for extra in EXTRAS.values() for module in extra.modules]
+
+
+def light_modules() -> list[str]:
+    """Top-level modules of the light installation: of this package, and of what it asks for without an extra."""
+    waiting, names = [re.split(r"[^\w.-]", line)[0] for line in PROJECT["dependencies"]], set()
+    while waiting:
+        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        if name not in names:
+            names.add(name)
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # of another system
+                needed = importlib.metadata.distribution(name).requires or ()
+                waiting += [re.split(r"[^\w.-]", line)[0] for line in needed if "extra ==" not in line]
+    owners = importlib.metadata.packages_distributions()
+    light = [
+        module for module, of in owners.items() if any(re.sub(r"[-_.]+", "-", each).lower() in names for each in of)
+    ]
+    return ["ofa_edge", *light]
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +68,11 @@ def built(package, tmp_path_factory):
 
 @pytest.fixture
 def light(tmp_path):
-    """Runs a command without modules, by default without those of all extras."""
+    """Runs a command without some modules, by default with those of the light installation alone."""
 
-    def run(*arguments: object, modules: list[str] = ALL) -> tuple[int, str, str]:
-        command = [sys.executable, "-c", WITHOUT, ",".join(modules), *map(str, arguments)]
+    def run(*arguments: object, without: list[str] | None = None) -> tuple[int, str, str]:
+        named = ["only", *light_modules()] if without is None else ["", *without]
+        command = [sys.executable, "-c", WITHOUT, ",".join(named), *map(str, arguments)]
         places = {"OFA_EDGE_CACHE": str(tmp_path / "cache"), "OFA_EDGE_DEVICES": str(tmp_path / "none.toml")}
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, **places}
@@ -83,6 +105,7 @@ def test_what_a_light_installation_does(light, built, tmp_path):
         ("predict", model, "--target", "raspberry-pi-4", "--outside-key"),
         ("inspect", model),
         ("inspect", built / "model.tflite"),
+        ("bundle", built, "--app", "app", "--allow-unverified"),
         ("report", built),
         ("run", built, "photo.png"),
         ("verify", built, "--device", "local"),
@@ -117,7 +140,7 @@ def test_what_a_light_installation_does(light, built, tmp_path):
 )
 def test_a_command_names_the_extra_before_any_work(light, tmp_path, arguments, lacking, extra):
     save_classifier(tmp_path / "net.onnx")
-    code, out, error = light(*arguments, modules=[lacking])
+    code, out, error = light(*arguments, without=[lacking])
     assert code == ToolMissingError.exit_code, error
     assert f"pip install 'ofa-edge[{extra}]'" in error
     assert "not installed" in error

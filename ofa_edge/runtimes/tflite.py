@@ -107,7 +107,7 @@ class TFLite(Runtime):
         outputs = ["logits"] if classifies else [each.name for each in network.interface.outputs]
 
         def produce(folder: Path) -> None:
-            from ofa_edge.export.tflite.metadata import write_metadata
+            from ofa_edge.export.tflite.metadata_writer import write_metadata
 
             write_metadata(
                 bare.path(BARE),

@@ -8,7 +8,7 @@ from manifests import STAGES, facts, network, rungs
 from tiny_tflite import CLASSES, tiny_tflite
 
 from ofa_edge.data.preprocess import Preprocessing
-from ofa_edge.export.tflite.metadata import write_metadata
+from ofa_edge.export.tflite.metadata_writer import write_metadata
 from ofa_edge.records.manifest import FileRecord, Manifest, TargetRecord, write_manifest
 from ofa_edge.records.network import SubnetRecord, SupernetRecord
 from ofa_edge.space import Space, Subnet

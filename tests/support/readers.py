@@ -290,7 +290,8 @@ def _models(scratch: Path) -> Iterator[Reader]:
     from ofa_edge.export.inspect.tflite_rules import apply_rules
     from ofa_edge.export.onnx.graph import read_interface, read_nodes
     from ofa_edge.export.onnx.load import load_model
-    from ofa_edge.export.tflite.metadata import read_metadata, write_metadata
+    from ofa_edge.export.tflite.metadata import read_metadata
+    from ofa_edge.export.tflite.metadata_writer import write_metadata
     from ofa_edge.latency.load import AnalyticFacts, read_latency_file
     from ofa_edge.latency.network import predict_network
     from ofa_edge.latency.onnx_operators import read_operators

@@ -5,7 +5,7 @@ from tiny_tflite import CLASSES, tiny_tflite
 
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnsupportedError
-from ofa_edge.export.tflite.metadata import write_metadata
+from ofa_edge.export.tflite.metadata_writer import write_metadata
 from ofa_edge.workflows.blame import blame_file
 
 

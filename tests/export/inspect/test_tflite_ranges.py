@@ -12,7 +12,7 @@ from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.inspect.tflite_model import read_model
 from ofa_edge.export.inspect.tflite_ranges import picture_range, range_findings, real_range, worst_layers
 from ofa_edge.export.tflite.flatbuffer import operator_names, pack, unpack
-from ofa_edge.export.tflite.metadata import write_metadata
+from ofa_edge.export.tflite.metadata_writer import write_metadata
 from ofa_edge.records.interface import PictureRecord
 
 

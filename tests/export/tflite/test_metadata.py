@@ -10,7 +10,8 @@ import pytest
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError
 from ofa_edge.export.tflite.convert import operators, run_tflite
-from ofa_edge.export.tflite.metadata import Metadata, read_metadata, write_metadata
+from ofa_edge.export.tflite.metadata import Metadata, read_metadata
+from ofa_edge.export.tflite.metadata_writer import write_metadata
 from ofa_edge.files import sha256_file
 
 PREPROCESSING = Preprocessing(27, 3, (123.5, 116.25, 103.5), (58.5, 57.0, 57.5))  # exact in float32

@@ -27,7 +27,7 @@ from ofa_edge.device.connections.cores import OTHER_NAMES, PART_NAMES
 from ofa_edge.device.connections.fingerprint import cpu_name
 from ofa_edge.device.measuring.samples import Session, summarise
 from ofa_edge.export.tflite.convert import dequantise, quantise
-from ofa_edge.export.tflite.metadata import write_metadata
+from ofa_edge.export.tflite.metadata_writer import write_metadata
 from ofa_edge.files import atomic_path, write_bytes
 
 RESOURCES = Path(__file__).resolve().parent / "resources"
