@@ -33,9 +33,9 @@ def calibrate_compiled(plan: CalibrationPlan, cache: StageCache, command: Sequen
     compiling = time.perf_counter()
     found = {}
     names = list(models)
-    for start in range(0, len(names), _TELL_EVERY):
-        say(f"compile: {start} of {len(names)}")
-        batch = names[start : start + _TELL_EVERY]
+    for done in range(0, len(names), _TELL_EVERY):
+        say(f"compile: {done} of {len(names)}")
+        batch = names[done : done + _TELL_EVERY]
         told = account.told([models[name] for name in batch], cache)
         for name, each in zip(batch, told, strict=True):
             found[name] = Sampled(1e3 * each.cycles / account.clock_hz, 0.0, 1)
