@@ -6,7 +6,7 @@ export VENV
 help:
 	@echo 'make demo             set up what is missing, build for raspberry-pi-4, verify it, open out/raspberry-pi-4/report.html'
 	@echo 'make test             set up what is missing, run lint, types, architecture and tests'
-	@echo 'make fuzz             change small files for ten minutes and read them by every reader (docs/security.md); MINUTES=1: less'
+	@echo 'make fuzz             change small files for ten minutes of computing and read them by every reader (docs/security.md); MINUTES=1: less'
 	@echo 'make disturb          kill builds at 20 moments, fill their disk at 20 sizes, run them again (docs/security.md)'
 	@echo 'make docs             build the documentation as a site into out/site'
 	@echo 'make apk              fetch what is missing, build the Android app with the bundled models (docs/android.md)'

@@ -55,7 +55,10 @@ def open_regular(path: Path) -> BufferedReader:
     Raises:
         OSError: it cannot be opened, or is no plain file: a pipe would be waited for, a device never ends.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except ValueError as error:  # a name with a NUL, which no file has
+        raise FileNotFoundError(errno.ENOENT, str(error), str(path)) from error
     try:
         mode = os.fstat(handle).st_mode  # of what was opened: what the name stands for may change meanwhile
         if stat.S_ISDIR(mode):

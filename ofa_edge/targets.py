@@ -58,6 +58,11 @@ class Target(TargetFile):
         return (self.runtime.kind, *self.runtime.alternatives)
 
     @property
+    def android(self) -> bool:
+        """Whether its artifacts run on Android."""
+        return "android" in str(self.facts())
+
+    @property
     def at_hand(self) -> bool:
         """Whether it is the machine that this runs on: `host`, and what was measured for it."""
         return self.hardware.cpu == "native"

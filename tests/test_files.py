@@ -156,6 +156,8 @@ def test_only_plain_text_files_of_a_size_are_read(tmp_path):
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
         with pytest.raises(OSError, match=r"no plain file|Is a directory"):
             bounded_text(path)
+    with pytest.raises(FileNotFoundError, match="null"):
+        bounded_text(Path("a\0b"))
     with pytest.raises(OSError, match="2 bytes, at most 1"):
         bounded_text(tmp_path / "a", 1)
 

@@ -1,11 +1,10 @@
 """Predicted latency on a target: of a subnet, or of any ONNX network. Nothing runs."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ofa_edge.errors import ConfigError
-from ofa_edge.export.onnx.given_inputs import parse_shape
+from ofa_edge.export.onnx.given_inputs import named_shapes, parse_shape
 from ofa_edge.latency.analytic import AnalyticModel, Coefficients
 from ofa_edge.latency.of_file import predict_read
 from ofa_edge.latency.onnx_operators import OnnxNetwork, read_operators
@@ -91,9 +90,7 @@ def predict(
 
 
 def _shapes(shape: str | None) -> dict[str, tuple[int, ...]]:
-    parts = re.split(r",(?=[^,=]+=)", shape) if shape else []
-    named = [part.rpartition("=") for part in parts]
-    return {name.strip(): parse_shape(text) for name, _, text in named}
+    return {name: parse_shape(text) for name, text in (named_shapes(shape) if shape else {}).items()}
 
 
 def _own_precision(network: OnnxNetwork, target: Target, runtime: str | None) -> Precision:

@@ -60,19 +60,31 @@ def add_command(name: str, kind: str, further: tuple[str, ...], **options: str |
     help="Whose core an emulated device takes.",
 )
 def probe_command(name: str, target: str) -> Answer:
-    """Connect to a device and print what it says about itself."""
-    from ofa_edge.device.registry.devices_file import open_connection
-    from ofa_edge.errors import UnknownNameError
-    from ofa_edge.targets import load_target
+    """Connect to a device; print what it says about itself, what its system has, and what runtimes would lack there."""
+    from ofa_edge.workflows.probe import probe
 
-    connection = open_connection(name, load_target(target))
-    if connection is None:
-        raise UnknownNameError.of("device", name, ["local", "emulated"], "ofa-edge devices list")
-    try:
-        facts = connection.fingerprint().to_json()
-    finally:
-        connection.close()
-    return Answer(facts, table([[key, str(value)] for key, value in facts.items() if value is not None]))
+    found = probe(name, target)
+    has, python = found.has, found.has.python
+    rows = [[key, str(value)] for key, value in found.fingerprint.to_json().items() if value is not None]
+    rows += [
+        ["programs", has.programs or "not told"],
+        ["C library", has.libc or "not told"],
+        ["page size", "not told" if has.page is None else f"{has.page} bytes"],
+        ["free", "not told" if has.free is None else f"{has.free >> 20} MiB"],
+        [
+            "python",
+            f"none: {has.no_python}" if python is None else f"{'.'.join(map(str, python.version))}, {python.machine}",
+        ],
+    ]
+    modules = {} if python is None else {**python.versions, **python.missing}
+    rows += [[module, said or "there, no version told"] for module, said in modules.items()]
+    rows += [[name, words] for name, words in found.stands.items()]
+    lines = [table(rows), ""]
+    for runtime, lacks in found.lacks.items():
+        lines.append(f"{runtime}: {'lacks nothing that it needs' if not lacks else ''}".rstrip())
+        lines += [f"  {each.what}: {each.why}\n    try: {each.fix}" for each in lacks]
+    lines += [f"cannot be measured now: {each.words}\n    try: {each.hint}" for each in found.faults]
+    return Answer(found.to_json(), "\n".join(lines))
 
 
 @command("doctor")

@@ -1,11 +1,12 @@
 """A device for the length of a piece of work: connected to, its lease held, in the state that measuring needs."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ofa_edge.device.conditions import COOL_DEADLINE_S, DeviceConditions, prepared
 from ofa_edge.device.emulation import emulated
 from ofa_edge.device.measuring.lease import hold
+from ofa_edge.device.needs import Needs, require
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.registry.devices_file import (
     BUILTIN,
@@ -18,6 +19,7 @@ from ofa_edge.device.registry.devices_file import (
 from ofa_edge.errors import ConfigError, ToolMissingError, UnknownNameError, UnsupportedError
 from ofa_edge.targets import Target
 
+NeedsOf = Callable[[Target, Fingerprint], Needs]
 LOCAL_DEADLINE_S = 30.0  # this machine is hot from the build itself
 
 
@@ -40,6 +42,25 @@ def require_device(name: str, target: Target) -> None:
         raise UnsupportedError(f"{target.name} cannot be emulated", f"{target.path}: {why}", hint)
     if (why_not := emulated.emulation_available(target.hardware.arch)) is not None:
         raise ToolMissingError("no emulated device", why_not, "--device none, or ofa-edge doctor")
+
+
+def require_ready(device: str, target: Target, needs: NeedsOf) -> None:
+    """Connect to a device and raise, before any work, for what it lacks; nothing for the device "none".
+
+    Args:
+        device: its name.
+        target: whose artifacts are to run there.
+        needs: what they need, by the target and what the device says of itself (`Runtime.needs`).
+
+    Raises:
+        ToolMissingError: a Python, or a module of it.
+        UnsupportedError: it is of another machine, or its C library is too old.
+        DeviceError: it cannot be reached, or is full.
+    """
+    if device == "none":
+        return
+    with connected(device, target, "run") as connection:
+        require(connection, needs(target, connection.fingerprint()))
 
 
 @contextlib.contextmanager

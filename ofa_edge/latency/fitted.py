@@ -21,7 +21,7 @@ from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients
 from ofa_edge.latency.entries import LONGEST_MS, Milliseconds
 from ofa_edge.latency.posterior import Data, Units, Widths
 from ofa_edge.latency.protocol import Z50, Z90, Interval, Key, LatencyModel, OutsideKey, Provenance, Share
-from ofa_edge.latency.units import Operators, UnitKind, UnitTable
+from ofa_edge.latency.units import Operators, UnitKind, UnitTable, unit_table
 from ofa_edge.space import Genomes, Space, Subnet
 
 Floats = NDArray[np.float64]
@@ -98,7 +98,7 @@ class FittedModel:
         self.units, self.networks = tuple(units), tuple(networks)
         self.widths, self.reach = widths, reach
         self.key, self.provenance = key, provenance
-        self._table = UnitTable(space)
+        self._table = unit_table(space)
         self._posterior = Units(self._table.units, prior).posterior(_data(self._table, units, networks), widths)
 
     @cached_property
@@ -198,7 +198,7 @@ def fit_fitted(
     Raises:
         ConfigError: see `FittedModel`.
     """
-    table = UnitTable(space)
+    table = unit_table(space)
     data = _data(table, units, networks)
     start = start or Widths()
     shared = Units(table.units, prior)

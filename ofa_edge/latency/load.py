@@ -66,6 +66,8 @@ class CoefficientFacts(Strict):
         matrix = np.array(self.log_covariance)
         if np.abs(matrix).max() > _WIDEST**2:
             raise ValueError(f"log_covariance holds a value beyond {_WIDEST**2:g}")
+        if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-12):
+            raise ValueError("log_covariance is not a covariance: it is not symmetric")
         if np.linalg.eigvalsh((matrix + matrix.T) / 2)[0] < -1e-6:
             raise ValueError("log_covariance is not a covariance: it has a negative eigenvalue")
         return self

@@ -3,6 +3,7 @@
 A block is one unit wherever it stands: blocks of the same shape share one, as they share a measurement.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -89,6 +90,12 @@ class UnitTable:
         counts = np.zeros((len(genomes), len(self.units) + 1))
         np.add.at(counts, (np.arange(len(genomes))[:, None], rows), 1.0)
         return counts[:, :-1]
+
+
+@functools.lru_cache(maxsize=4)
+def unit_table(space: Space) -> UnitTable:
+    """The units of a space, told apart once."""
+    return UnitTable(space)
 
 
 def _core(operators: Operators) -> Operator:

@@ -69,6 +69,7 @@ class DeviceNight(Record):
     name: str
     kind: Literal["physical", "emulated"] | None = None  # None where it could not be asked
     facts: JsonObject = Field(default_factory=dict)  # what it says about itself; hosts and serials only as pseudonyms
+    conditions: dict[str, str] = Field(default_factory=dict)  # where it stood before its sessions, in words
     seconds: NotNegative
     error: str | None = None
 

@@ -18,6 +18,7 @@ from ofa_edge.report.confusion import LETTERS, confusion_chart, shortened
 from ofa_edge.report.front import Chosen, front_chart
 from ofa_edge.report.predicted import predicted_chart
 from ofa_edge.report.subnet import subnet_drawing
+from ofa_edge.report.svg import shown_text
 from ofa_edge.report.terms import legend, term
 from ofa_edge.report.worst import WorstPhoto, thumbnails
 from ofa_edge.vocabulary import Label
@@ -84,12 +85,13 @@ def _front(manifest: Manifest) -> Markup:
 
 @functools.cache  # a process of many reports compiles their templates once
 def environment() -> "jinja2.Environment":
-    """Templates of this folder, every value escaped."""
+    """Templates of this folder, every value escaped, and none that turns or hides what stands beside it."""
     import jinja2
 
     jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=shown_text,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -3,8 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup, escape
+
+from ofa_edge.shown import printable
 
 Attribute = str | float | int
 
@@ -14,8 +17,13 @@ def element(name: str, *children: str | Markup, **attributes: Attribute) -> Mark
     pairs = Markup("").join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _text(value)) for key, value in attributes.items()
     )
-    inside = Markup("").join(escape(child) for child in children)
+    inside = Markup("").join(escape(shown_text(child)) for child in children)
     return Markup("<{0}{1}>{2}</{0}>").format(name, pairs, inside)
+
+
+def shown_text(value: Any) -> Any:
+    """A text of anybody's for a page: what would turn the letters around it is written as an escape, markup is not."""
+    return printable(value, keep="\n") if type(value) is str else value
 
 
 def label(x: float, y: float, text: str, **attributes: Attribute) -> Markup:
@@ -36,7 +44,7 @@ def drawing(width: float, height: float, title: str, *children: Markup) -> Marku
 
 
 def _text(value: Attribute) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else shown_text(str(value))
 
 
 @dataclass(frozen=True)

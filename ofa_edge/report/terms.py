@@ -2,6 +2,8 @@
 
 from markupsafe import Markup, escape
 
+from ofa_edge.report.svg import shown_text
+
 TERMS = {
     "SNR": "Signal to noise: how large the outputs are beside what this step changed in them. 60 dB is a thousandth.",
     "max |diff|": "The largest difference of any one output number from the rung it is held against.",
@@ -33,5 +35,5 @@ def legend(metric: str, uneven: bool) -> dict[str, str]:
 def term(name: str, shown: str | None = None) -> Markup:
     """A word with its meaning behind it, if it has one; `shown` where it stands in other letters."""
     if name not in TERMS:
-        return escape(shown or name)
+        return escape(shown_text(shown or name))
     return Markup('<abbr title="{}">{}</abbr>').format(TERMS[name], shown or name)

@@ -21,6 +21,7 @@ from ofa_edge.cost.bytes import SizeModel
 from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable
 from ofa_edge.device.measuring.session import OpenArtifact
+from ofa_edge.device.needs import Needs
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.errors import ToolMissingError, UnsupportedError
 from ofa_edge.export.inspect.findings import Inspection
@@ -242,6 +243,11 @@ class Runtime(ABC):
         """Why this machine cannot run its artifacts for this target; None where it can."""
         del target
         return None
+
+    def needs(self, target: Target, device: Fingerprint) -> Needs:
+        """What has to be on such a device to run its artifacts; what travels with them is not of it."""
+        del target, device
+        return Needs()
 
     def require_tunable(self, target: Target) -> None:
         """Raise UnsupportedError where there is nothing to tune."""

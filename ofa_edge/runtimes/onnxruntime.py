@@ -11,12 +11,26 @@ from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, profile_pass
 from ofa_edge.device.measuring.programs import onnx_program
 from ofa_edge.device.measuring.session import OpenArtifact
+from ofa_edge.device.needs import Needs
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
+from ofa_edge.device.wheels import NUMPY, Distribution, Wheels
 from ofa_edge.files import copy_file
 from ofa_edge.runtimes.answers import answers_of
 from ofa_edge.runtimes.base import Runtime
 from ofa_edge.runtimes.values import Converted, Export, HostAnswers, RunHere, Stages, own_example
+from ofa_edge.targets import Target
 from ofa_edge.vocabulary import numbers
+
+_ONNX_RUNTIME = Distribution(
+    "onnxruntime",
+    (
+        Wheels("1.31.1", (3, 11), (3, 14), (2, 28)),
+        Wheels("1.28.0", (3, 11), (3, 14), (2, 27)),
+        Wheels("1.23.2", (3, 10), (3, 13), (2, 27)),
+        Wheels("1.19.2", (3, 9), (3, 12), (2, 27)),
+        Wheels("1.16.3", (3, 9), (3, 11), (2, 17)),
+    ),
+)
 
 
 class OnnxRuntime(Runtime):
@@ -94,6 +108,10 @@ class OnnxRuntime(Runtime):
     def program(self, connection: Connection, request: Request, device: Fingerprint) -> Program:
         """See `Runtime`."""
         return onnx_program(connection, request, device)
+
+    def needs(self, target: Target, device: Fingerprint) -> Needs:
+        """See `Runtime`: its Python package."""
+        return Needs({"numpy": NUMPY, "onnxruntime": _ONNX_RUNTIME})
 
     def profile(self, artifact: OpenArtifact) -> FunctionTimes | Unavailable:
         """By the session's own profiler, of the graph as ONNX Runtime fuses it."""

@@ -17,10 +17,12 @@ from ofa_edge.cache import CacheEntry
 from ofa_edge.cost.bytes import SizeModel
 from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, no_profile, operators_pass
-from ofa_edge.device.measuring.programs import litert_program
+from ofa_edge.device.measuring.programs import is_phone, litert_program
 from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.measuring.turns import open_litert_turns
+from ofa_edge.device.needs import Needs
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
+from ofa_edge.device.wheels import NUMPY, Distribution, Wheels
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.extras import install_line
 from ofa_edge.files import copy_file, write_bytes, write_json
@@ -36,6 +38,14 @@ from ofa_edge.targets import Target
 from ofa_edge.vocabulary import Precision, numbers
 
 MIXED = "mixed.json"
+_LITERT = Distribution(
+    "ai-edge-litert",
+    (
+        Wheels("2.3.0", (3, 10), (3, 14), (2, 27)),
+        Wheels("2.1.0", (3, 9), (3, 13), (2, 27)),
+        Wheels("1.4.0", (3, 9), (3, 12), (2, 17)),
+    ),
+)
 
 
 class TFLite(Runtime):
@@ -221,6 +231,10 @@ class TFLite(Runtime):
     def program(self, connection: Connection, request: Request, device: Fingerprint) -> Program:
         """See `Runtime`."""
         return litert_program(connection, request, device)
+
+    def needs(self, target: Target, device: Fingerprint) -> Needs:
+        """See `Runtime`: LiteRT's Python package; on a phone the demo app has its own."""
+        return Needs() if is_phone(device) else Needs({"numpy": NUMPY, "ai_edge_litert.interpreter": _LITERT})
 
     def profile(self, artifact: OpenArtifact) -> FunctionTimes | Unavailable:
         """Each operator as a file of its own: LiteRT's interpreter tells no profile."""

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from ofa_edge.data.dataset import Samples
 from ofa_edge.device.measuring.passes import FunctionTimes, Unavailable, profile_pass
-from ofa_edge.device.measuring.programs import tvm_program
+from ofa_edge.device.measuring.programs import is_phone, tvm_program
 from ofa_edge.device.measuring.session import OpenArtifact
+from ofa_edge.device.needs import Needs
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
+from ofa_edge.device.runners.build import RUNNER_GLIBC
 from ofa_edge.errors import ConfigError, ToolMissingError
 from ofa_edge.extras import install_line
 from ofa_edge.files import write_bytes
@@ -86,7 +88,7 @@ class TvmRuntime(Runtime):
 
     def why_not_emulated(self, target: Target) -> str | None:
         """See `Runtime`."""
-        if "android" in str(target.facts()):
+        if target.android:
             return "an Android library needs bionic, which the emulated device does not have"
         return None
 
@@ -160,6 +162,10 @@ class TvmRuntime(Runtime):
     def program(self, connection: Connection, request: Request, device: Fingerprint) -> Program:
         """See `Runtime`."""
         return tvm_program(connection, request, device)
+
+    def needs(self, target: Target, device: Fingerprint) -> Needs:
+        """See `Runtime`: a system of the library's machine; TVM and the runner travel with it."""
+        return Needs(machine=target.hardware.arch, glibc=None if is_phone(device) else RUNNER_GLIBC)
 
     def profile(self, artifact: OpenArtifact) -> FunctionTimes | Unavailable:
         """By the virtual machine's own instrument."""

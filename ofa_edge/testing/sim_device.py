@@ -241,6 +241,7 @@ class SimDevice:
             "/proc/uptime": f"{1000 + self.clock_s:.2f} 100.00\n",
             "/proc/loadavg": "0.05 0.04 0.01 1/100 1000\n",
             "/sys/devices/system/cpu/online": f"0-{self.truth.cores - 1}\n",
+            "/sys/devices/system/cpu/present": f"0-{self.truth.cores - 1}\n",
             f"{_CPUFREQ}/scaling_governor": "performance\n",
             f"{_CPUFREQ}/scaling_cur_freq": "600000\n" if self._throttled & _THROTTLED_NOW else "1500000\n",
             f"{_CPUFREQ}/scaling_max_freq": "1500000\n",

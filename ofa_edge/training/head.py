@@ -25,7 +25,7 @@ RIDGE = 0.1  # of the mean square of a feature
 _REACH = 4.0  # logits between an image's class and the mean of all, for a fit without error
 
 
-class _Regression:
+class Regression:
     """The normal equations of a weighted linear regression with an intercept, summed up part by part in float64."""
 
     def __init__(self, labels: Tensor, classes: int) -> None:
@@ -64,25 +64,33 @@ def fit_head(
         ridge: how strongly weights are held small, in mean squares of a feature.
     """
     layer, labels = _last_layer(net), torch.from_numpy(images.labels)
-    regression = _Regression(labels, layer.out_features)
+    regression = Regression(labels, layer.out_features)
     regression.add(_features(net, batches(images, preprocessing)), labels)
     _set_rows(layer, *regression.solve(ridge), kept)
 
 
-def fit_shared_head(
-    net: Supernet, views: Batches, calibration: Images, kept: Collection[int] = (), ridge: float = RIDGE
-) -> None:
-    """Set the last layer of a supernet to the best linear one for subnets of all kinds, on views of images.
+def set_shared_head(net: Supernet, regression: Regression, kept: Collection[int] = (), ridge: float = RIDGE) -> None:
+    """Set the last layer of a supernet to the best linear one for subnets of all kinds.
 
     Args:
-        net: changed in place; on the CPU.
-        views: augmented training images of one process, at every size of the space.
-        calibration: training images that each subnet is calibrated on.
+        net: changed in place.
+        regression: see `shared_regression`; every ridge solves the same.
         kept: rows that stay as they are.
         ridge: how strongly weights are held small, in mean squares of a feature.
     """
+    _set_rows(_last_layer(net), *regression.solve(ridge), kept)
+
+
+def shared_regression(net: Supernet, views: Batches, calibration: Images) -> Regression:
+    """The equations of a supernet's last layer, over subnets of all kinds and views of images.
+
+    Args:
+        net: on the CPU.
+        views: augmented training images of one process, at every size of the space.
+        calibration: training images that each subnet is calibrated on.
+    """
     layer = _last_layer(net)
-    regression = _Regression(views.labels, layer.out_features)
+    regression = Regression(views.labels, layer.out_features)
     steps = head_views(len(views.labels)) // views.batch
     for subnet in _fitted_to(net.space, views.seed):
         single = extract_calibrated(net, subnet, calibration, views.preprocessing)
@@ -91,7 +99,7 @@ def fit_shared_head(
             features = _features(single, [x])
             missing = layer.in_features - features.shape[1]  # of a subnet that is narrower at its end
             regression.add(nn.functional.pad(features, (0, missing)), labels)
-    _set_rows(layer, *regression.solve(ridge), kept)
+    return regression
 
 
 def _fitted_to(space: Space, seed: int) -> Iterator[Subnet]:

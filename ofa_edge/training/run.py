@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from ofa_edge.errors import OutputError, TrainingError
-from ofa_edge.files import parse_json, write_bytes
+from ofa_edge.files import LARGEST_MODEL, parse_json, read_regular, write_bytes
 from ofa_edge.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from ofa_edge.training.distributed import World, is_loss, lost
 
@@ -217,10 +217,18 @@ def _check_finite(progress: Progress) -> None:
 def _cut_log(path: Path, step: int) -> None:
     """Drop records of steps that the checkpoint does not hold: they will be taken, and logged, again."""
     if path.is_file():
-        lines = path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and parse_json(line)["step"] <= step]
+        lines = read_regular(path, LARGEST_MODEL).splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith(b"\n") and _step_of(line) <= step]
         if kept != lines:
-            write_bytes(path, "".join(kept).encode())
+            write_bytes(path, b"".join(kept))
+
+
+def _step_of(line: bytes) -> float:
+    """Of a record in the log; one that is damaged belongs to none, and is dropped."""
+    try:
+        return float(parse_json(line)["step"])
+    except (ValueError, LookupError, TypeError):
+        return math.inf
 
 
 @contextlib.contextmanager

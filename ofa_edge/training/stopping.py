@@ -12,7 +12,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
-from ofa_edge.files import atomic_path, parse_json, write_json
+from ofa_edge.files import atomic_path, require_regular
+from ofa_edge.training.noted import damaged, read_noted, write_noted
 from ofa_edge.training.run import Progress
 
 CHECKS = 20  # at most, and the state at the start
@@ -80,6 +81,9 @@ def train_watched(
 
     Returns:
         All measurements.
+
+    Raises:
+        OutputError: what an interrupted call noted is damaged.
     """
     record, best = trainer.folder / RECORD, trainer.folder / BEST
     found = _read(record) if best.is_file() else {}
@@ -95,15 +99,15 @@ def train_watched(
             seen = [*checks, Check(point, found[point])]
             if best_of(seen).step == point:
                 _save(best, trainer.state)
-            write_json(record, [asdict(check) for check in seen])
+            write_noted(record, [asdict(check) for check in seen])
         checks.append(Check(point, found[point]))
     trainer.state.load_state_dict(_load(best))
     return checks
 
 
 def _read(record: Path) -> dict[int, float]:
-    """Scores by step; none where there is no record."""
-    return {each["step"]: each["score"] for each in parse_json(record.read_bytes())} if record.is_file() else {}
+    """Scores by step; none where there is no record. Raises OutputError where it is damaged."""
+    return {each["step"]: each["score"] for each in read_noted(record) or ()}
 
 
 def _save(path: Path, net: nn.Module) -> None:
@@ -114,9 +118,14 @@ def _save(path: Path, net: nn.Module) -> None:
 
 
 def _load(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    return load_file(path)
+    try:
+        require_regular(path)
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, error) from error
 
 
 def facts_of(folder: Path, patience: float | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """From a trained supernet to other classes: what a run takes over from the package that it begins with."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.batches import Batches
 from ofa_edge.training.distributed import World
-from ofa_edge.training.head import fit_shared_head
+from ofa_edge.training.head import Regression, set_shared_head, shared_regression
 from ofa_edge.training.package_data import recipe_facts
 from ofa_edge.training.plan import HEAD_SUBNETS
 from ofa_edge.training.recipe import Recipe
@@ -147,7 +147,14 @@ def begin(recipe: Recipe, package: SupernetPackage, space: Space, labels: Sequen
     return Begun(net, tuple(changes), frozenset(kept.rows))
 
 
-def fit_new_head(begun: Begun, recipe: Recipe, images: Images, calibration: Images, ridge: float | None = None) -> None:
+def fit_new_head(
+    begun: Begun,
+    recipe: Recipe,
+    images: Images,
+    calibration: Images,
+    ridge: float | None = None,
+    known: MutableMapping[str, Regression] | None = None,
+) -> None:
     """Set the rows of the head that are new as the recipe's [start] says; where it says nothing, they are random.
 
     Args:
@@ -156,6 +163,7 @@ def fit_new_head(begun: Begun, recipe: Recipe, images: Images, calibration: Imag
         images: that are trained on.
         calibration: those of them that subnets are calibrated on.
         ridge: in place of the recipe's.
+        known: equations by the images' digest, of heads that this recipe began before; what is missing is added.
     """
     assert recipe.start is not None
     ridge = recipe.start.ridge if ridge is None else ridge
@@ -165,7 +173,10 @@ def fit_new_head(begun: Begun, recipe: Recipe, images: Images, calibration: Imag
     sizes = begun.net.space.resolutions
     pixels = recipe.preprocessing(sizes[-1])
     views = Batches(images, sizes, pixels, recipe.augment, min(recipe.batch, len(images)), recipe.seed, World())
-    fit_shared_head(begun.net, views, calibration, begun.kept, ridge)
+    known = {} if known is None else known
+    if images.digest not in known:
+        known[images.digest] = shared_regression(begun.net, views, calibration)
+    set_shared_head(begun.net, known[images.digest], begun.kept, ridge)
 
 
 def facts_of(recipe: Recipe, begun: Begun | None) -> dict[str, Any]:

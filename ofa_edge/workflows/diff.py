@@ -1,12 +1,12 @@
 """Two builds read back and held against each other, operator by operator."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ofa_edge.builds import Build
 from ofa_edge.errors import ConfigError
+from ofa_edge.files import LARGEST_MODEL, parse_json, read_regular
 from ofa_edge.report import difference
 from ofa_edge.report.aligned import Operator, OperatorChange, aligned
 from ofa_edge.report.difference import Difference, OperatorTime
@@ -91,7 +91,7 @@ def _profile(path: Path) -> dict[str, float]:
     """Milliseconds by operator of a file that `profile --json` wrote. Raises ConfigError."""
     try:
         found: dict[str, float] = {}
-        for item in json.loads(path.read_bytes())["functions"]["items"]:
+        for item in parse_json(read_regular(path, LARGEST_MODEL))["functions"]["items"]:
             found[str(item["name"])] = found.get(str(item["name"]), 0.0) + float(item["ms"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from ofa_edge.space import Space
 from ofa_edge.supernet.evaluate import subnet_logits
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import SupernetPackage
+from ofa_edge.training.head import Regression
 from ofa_edge.training.package_data import CALIBRATION_IMAGES
 from ofa_edge.training.pairs import Examined
 from ofa_edge.training.recipe import Recipe
@@ -38,11 +39,12 @@ class Move:
     device: str
     step_function: StepFunction
     teacher: Teacher | None
+    regressions: dict[str, Regression] = field(default_factory=dict)  # of the heads of each fold, for every ridge
 
     def headed(self, images: Images, ridge: float) -> Supernet:
         """The supernet with the best linear head for these images."""
         begun = begin(self.recipe, self.package, self.space, self.labels)
-        fit_new_head(begun, self.recipe, images, images.sample(CALIBRATION_IMAGES), ridge)
+        fit_new_head(begun, self.recipe, images, images.sample(CALIBRATION_IMAGES), ridge, self.regressions)
         return begun.net
 
     def trainer(self, net: Supernet, images: Images, folder: Path) -> Trainer:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.sampling import stratified_folds
-from ofa_edge.files import parse_json, write_json
 from ofa_edge.metrics import confusion, recalls, wilson95
+from ofa_edge.training.noted import read_noted, write_noted
 from ofa_edge.training.run import Progress
 from ofa_edge.training.stopping import InStretches
 
@@ -89,6 +89,9 @@ def cross_validate(
         folder: for what an interrupted call goes on with.
         on_step: told of each step of every fold.
         shares: of a run's steps, in rising order, after which images are answered.
+
+    Raises:
+        OutputError: what an interrupted call noted is damaged.
     """
     parts = in_folds(images, folds, seed)
     taken = []
@@ -146,7 +149,7 @@ def _answered(
 ) -> list[Taken]:
     """What the other images are taken for after each share of the steps."""
     file = folder / _ANSWERS
-    known: dict[str, list[list[int]]] = parse_json(file.read_bytes()) if file.is_file() else {}
+    known: dict[str, list[list[int]]] = read_noted(file) or {}
     if len(known) < len(shares):
         net = procedure.headed(train, ridge)
         trainer = procedure.trainer(net, train, folder)
@@ -156,7 +159,7 @@ def _answered(
                 continue
             trainer.run(on_step, stop_at=step)
             known[str(share)] = _taken(procedure, net, train, others).tolist()
-            write_json(file, known)
+            write_noted(file, known)
     return [np.array(known[str(share)], np.int64) for share in shares]
 
 

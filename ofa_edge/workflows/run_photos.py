@@ -117,6 +117,8 @@ def run_photos(folder: Path, photos: Sequence[Path], device: str = "local", top:
 
 def _files(photos: Sequence[Path]) -> list[Path]:
     """The files that are meant; those of a folder by name."""
+    if not photos:
+        raise DataError("no photos", "none was given", "give image files, or a folder of them")
     found = list[Path]()
     for path in photos:
         inside = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES) if path.is_dir() else [path]

@@ -6,7 +6,7 @@ from typing import Any
 
 from ofa_edge.builds import Build
 from ofa_edge.data.dataset import Samples
-from ofa_edge.device.access import require_device
+from ofa_edge.device.access import require_device, require_ready
 from ofa_edge.errors import ConfigError, DeviceError, UsageError
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import sha256_file
@@ -162,7 +162,12 @@ def _check_own_images(build: Build, images: BuildData[Samples]) -> None:
 
 
 def check_runs_there(build: Build, device: str) -> None:
-    """Raise UsageError for a device that is not there, or that is this machine and cannot run the artifact."""
+    """Raise, before any work, for a device that is not there, that cannot run the artifact, or lacks what it needs.
+
+    Raises:
+        UsageError: in one of its forms.
+        DeviceError: it cannot be reached, or is full.
+    """
     require_device(device, build.target)
     why = build.runtime.why_not_here(build.target) if device == "local" else None
     if why is not None:
@@ -171,6 +176,7 @@ def check_runs_there(build: Build, device: str) -> None:
             why,
             "--device emulated, or a device of that kind",
         )
+    require_ready(device, build.target, build.runtime.needs)
 
 
 def _ladder(

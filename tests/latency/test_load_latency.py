@@ -190,6 +190,10 @@ def _not_covariance(model: dict[str, Any]) -> None:
     model["log_covariance"][0][0] = -5.0
 
 
+def _not_symmetric(model: dict[str, Any]) -> None:
+    model["log_covariance"][0][1] += 0.5
+
+
 def _ragged(model: dict[str, Any]) -> None:
     model["log_covariance"].pop()
 
@@ -221,6 +225,7 @@ def _crossed(model: dict[str, Any]) -> None:
         _not_finite,
         _short,
         _not_covariance,
+        _not_symmetric,
         _ragged,
         _unknown,
         _never_validated,

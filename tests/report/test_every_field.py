@@ -78,7 +78,10 @@ def one_night(record: NightRecord) -> str:
 def test_a_page_has_the_same_tags_whatever_its_texts_are(record, render, least):
     count, hostile, plain = marked(record)
     assert count > least
-    assert shape(render(hostile)) == shape(render(plain))
+    page = render(hostile)
+    assert shape(page) == shape(render(plain))
+    assert "\u202e" not in page
+    assert "\x1b" not in page
 
 
 def test_junit_and_annotations_hold_any_text():

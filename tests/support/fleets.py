@@ -93,6 +93,7 @@ class FakeBench:
     instructions: tuple[int, int] | None = None
     seed: int = 0
     facts: dict = field(default_factory=lambda: {"cpu": "cortex-a72", "boot_id": "1", "serial": "SECRET99"})
+    conditions: dict = field(default_factory=lambda: {"clock ceiling": "1.20 GHz of 1.80 GHz", "not read": "load"})
     fails: dict = field(default_factory=dict)
     calls: list = field(default_factory=list)
 

@@ -198,6 +198,7 @@ def _records(scratch: Path) -> Iterator[Reader]:
     from ofa_edge.report import render_report
     from ofa_edge.report.junit import junit_xml
     from ofa_edge.report.nightly import render_nightly
+    from ofa_edge.training.noted import read_noted, write_noted
     from ofa_edge.training.pairs import read_pairs
     from ofa_edge.workflows.calibrate.journal import Journal, Run, sampled
     from ofa_edge.workflows.nightly.history import append, read_history
@@ -247,6 +248,9 @@ def _records(scratch: Path) -> Iterator[Reader]:
         (manifest().model_dump_json(indent=2).encode(),),
         lambda path: render_report(read_manifest(path)),
     )
+    noted = scratch / "noted.json"
+    write_noted(noted, [{"step": 2, "score": 0.5}])
+    yield Reader("noted", ".json", (noted.read_bytes(),), read_noted)
     yield Reader("history", ".jsonl", (history.read_bytes(),), golden)
     yield Reader("journal", ".jsonl", (journal,), joined)
     yield Reader("pairs", ".json", seeds(json.dumps(pairs)), lambda path: read_pairs(path, SPACE))

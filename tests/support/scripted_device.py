@@ -43,7 +43,7 @@ class Scripted:
             return 0, "\n".join(path for path in found if fnmatch.fnmatch(path.rsplit("/", 1)[1], pattern))
         if argv[0] == "head":
             found = [path for path in argv[3:] if path in self.files]
-            return 1, "\n".join(f"==> {path} <==\n{self.files[path]}" for path in found)
+            return 1, "\n".join(f"==> {path} <==\n{self.read(path)}" for path in found)
         if argv[0] == "cp":
             self.files[argv[2]] = self.pushed[argv[1]]
             return 0, ""
@@ -51,6 +51,11 @@ class Scripted:
         if isinstance(said, list):
             said = said.pop(0) if len(said) > 1 else said[0]
         return said if isinstance(said, tuple) else (0, said)
+
+    def read(self, path):
+        """A file's text; a list is used up read by read, its last one stays."""
+        text = self.files[path]
+        return (text.pop(0) if len(text) > 1 else text[0]) if isinstance(text, list) else text
 
 
 class Clock:

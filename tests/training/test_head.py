@@ -13,7 +13,7 @@ from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.training.batches import Batches
 from ofa_edge.training.distributed import World
-from ofa_edge.training.head import fit_head, fit_shared_head
+from ofa_edge.training.head import fit_head, set_shared_head, shared_regression
 from ofa_edge.training.plan import HEAD_SUBNETS, head_views, plan_run
 from ofa_edge.training.recipe import AugmentRecipe, StartRecipe
 
@@ -93,7 +93,7 @@ def test_a_shared_head_is_that_of_all_its_subnets_views(package, family):
             seen.append(args[0].double().numpy())
 
     hook = torch.nn.modules.module.register_module_forward_pre_hook(keep)
-    fit_shared_head(net, views, train)
+    set_shared_head(net, shared_regression(net, views, train))
     hook.remove()
     seen = [each for each in seen if len(each) == views.batch]  # calibration shows all images at once
     width, steps = last_layer(net).in_features, 8  # four views of each image, in two batches
@@ -107,7 +107,7 @@ def test_a_shared_head_is_that_of_all_its_subnets_views(package, family):
 def test_rows_that_are_kept_stay_as_they_are(package):
     net, train = package.load(), images(60, 8)
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    fit_shared_head(net, batches(train, package.space.resolutions), train, kept={1})
+    set_shared_head(net, shared_regression(net, batches(train, package.space.resolutions), train), kept={1})
     for key, value in net.state_dict().items():
         same = torch.equal(value, before[key])
         assert same == (key not in ("classifier.linear.weight", "classifier.linear.bias"))

@@ -192,8 +192,8 @@ def test_sandwich_and_ramp_stopped_and_resumed(tmp_path):
 
 
 def test_a_log_from_before_the_first_checkpoint_is_not_kept(tmp_path):
-    """A run killed before its first checkpoint starts again: its steps are in the log once."""
-    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
+    """A run killed before its first checkpoint starts again: its steps are logged once, damaged lines not at all."""
+    (tmp_path / "log.jsonl").write_bytes(b'{"step": 1}\n\xff{"step"\n["step"]\n{"step": null}\n{"st')
     trainer(shrinking(), tmp_path).run(stop_at=3)
     assert [record["step"] for record in log_of(tmp_path)] == [1, 2, 3]
 

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ofa_edge.errors import OutputError
 from ofa_edge.training.stopping import best_of, facts_of, points, train_watched
 
 
@@ -82,6 +83,24 @@ def test_a_killed_run_leaves_the_same_and_measures_nothing_twice(tmp_path):
     anew = Counter(tmp_path)
     train_watched(anew, 0, 0.2, score)
     assert (anew.taken, anew.state.weight.item()) == (20, 12.0)
+
+
+def test_no_damaged_score_chooses(tmp_path):
+    """The checkpoint is past the steps that were measured: what they scored cannot be found out again."""
+    whole = train_watched(Counter(tmp_path), 0, 0.2, rising_until(12))
+    assert [check.step for check in whole][:3] == [0, 2, 4]
+    for name in ("checks.json", "best.safetensors"):
+        content = (tmp_path / name).read_bytes()
+        changes = [content[: len(content) // 2], b"", b"[]"]
+        changes += [content.replace(b"-12", b"9"), content.replace(b'"sha256": "', b'"sha256": "0')] * (name[0] == "c")
+        for change in changes:
+            assert change != content
+            (tmp_path / name).write_bytes(change)
+            with pytest.raises(OutputError, match=f"{name} of a run is damaged") as caught:
+                train_watched(Counter(tmp_path), 0, 0.2, rising_until(12))
+            assert str(tmp_path) in caught.value.hint
+        (tmp_path / name).write_bytes(content)
+    assert train_watched(Counter(tmp_path), 0, 0.2, rising_until(12)) == whole
 
 
 def test_nothing_is_said_of_a_run_that_was_not_watched(tmp_path):

@@ -47,12 +47,20 @@ class DeviceConditions:
         self._sleep, self._clock = sleep, clock
         self._check_lease = check_lease
         self._before: Look | None = None
+        self._looks: list[Mapping[str, str]] = []  # before each session
         self._warned: set[str] = set()
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What the last look found: power, temperature, governor, mode, load, each in words."""
-        return {"family": self.family.name, **(self._before.facts if self._before else {})}
+        """Where it stood before each session: clocks, ceilings, governor, power, heat, load, each in words.
+
+        What differed from session to session stands one behind the other, and "not read" names what it does not tell.
+        """
+        names = dict.fromkeys(name for look in self._looks for name in look)
+        said = {name: list(dict.fromkeys(look[name] for look in self._looks if name in look)) for name in names}
+        unread = [name for name, words in said.items() if words == [NOT_AVAILABLE]]
+        levels = {name: " | ".join(words) for name, words in said.items()}
+        return {"family": self.family.name, **levels, **({"not read": ", ".join(unread)} if unread else {})}
 
     def before(self) -> None:
         """See `protocol.Conditions.before`."""
@@ -66,6 +74,7 @@ class DeviceConditions:
                     _LOG.warning("%s: %s", self._device, words)
             faults = self._before.faults
             if not faults:
+                self._looks.append(self._before.facts)
                 return
             lasting = [fault for fault in faults if not fault.passes]
             if lasting or self._clock() >= end:
@@ -99,7 +108,7 @@ def family_of(connection: Connection, fingerprint: Fingerprint) -> Family:
         return Android(connection)
     model = fingerprint.model.lower()
     if model.startswith("raspberry pi"):
-        return RaspberryPi(connection)
+        return RaspberryPi(connection, fingerprint.model)
     if model.startswith("nvidia ") and ("jetson" in model or "orin" in model or "xavier" in model):
         return Jetson(connection)
     return Linux(connection)

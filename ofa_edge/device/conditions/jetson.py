@@ -13,13 +13,18 @@ from dataclasses import dataclass, replace
 
 from ofa_edge.device.conditions.cpufreq import is_root
 from ofa_edge.device.conditions.linux import Linux
-from ofa_edge.device.conditions.look import Look, ask, find_files, read_files
+from ofa_edge.device.conditions.look import NOT_AVAILABLE, Fault, Look, ask, find_files, read_files
 from ofa_edge.device.connections.plain_text import whole_number
+from ofa_edge.device.connections.typed import typed
 from ofa_edge.device.protocol import Connection
 from ofa_edge.errors import DeviceBusyError, OfaEdgeError
 
 _LOG = logging.getLogger(__name__)
 _CLOCKS_S = 60.0
+_DEVFREQ = "/sys/class/devfreq"
+_GPU = re.compile(r"gpu|gm20b|gp10b|gv11b|ga10b")
+_BY_MODE = ("clock-capped", "cores-off")  # what nvpmodel decides
+_LEAST_SHARE = 0.99
 _HOT_C = 70.0  # well under where the kernel's soft throttling begins on Nano (97 C) and Orin (99 C)
 
 
@@ -32,19 +37,40 @@ class Jetson:
 
     def look(self) -> Look:
         """See `look.Family`."""
-        found = Linux(self.connection, hot_c=_HOT_C).look()
-        mode = power_mode(self._as_root(["nvpmodel", "-q"])) or "not available"
+        found = Linux(self.connection, hot_c=_HOT_C, board=True).look()
+        mode = power_mode(self._as_root(["nvpmodel", "-q"])) or NOT_AVAILABLE
         counters = read_files(self.connection, find_files(self.connection, "/sys/class/hwmon", "oc*_event_cnt"))
         counts = {path: number for path, text in counters.items() if (number := whole_number(text)) is not None}
         # jetson_clocks pins the minimum to the maximum and leaves the governor: nothing to warn about.
         warnings = tuple(words for words in found.warnings if not words.startswith("governor"))
+        gpu, gpu_faults = self._gpu()
+        hint = typed(self.connection, "sudo nvpmodel -m 0") + " is the fullest mode of most modules"
+        faults = [replace(each, hint=hint) if each.code in _BY_MODE else each for each in found.faults]
         return replace(
             found,
+            faults=(*faults, *gpu_faults),
             events={**found.events, **counts},
             settings={**found.settings, "power mode": mode},
-            facts={**found.facts, "power mode": mode, "clocks": "jetson_clocks"},
+            facts={**found.facts, "power mode": mode, "GPU ceiling": gpu, "clocks": "jetson_clocks"},
             warnings=warnings,
         )
+
+    def _gpu(self) -> tuple[str, list[Fault]]:
+        """The GPU's ceiling beside the highest of its clocks, in words, and what is to be said of it."""
+        found = [path for path in find_files(self.connection, _DEVFREQ, "max_freq") if _GPU.search(path)]
+        folders = [path.removesuffix("/max_freq") for path in found]
+        steps = [f"{folder}/available_frequencies" for folder in folders]
+        texts = read_files(self.connection, [*found, *steps])
+        for path, step in zip(found, steps, strict=True):
+            ceiling = whole_number(texts.get(path, ""))
+            most = max((number for text in texts.get(step, "").split() if (number := whole_number(text))), default=None)
+            if ceiling is None or most is None:
+                continue
+            words = f"{ceiling / 1e9:.2f} GHz of {most / 1e9:.2f} GHz"
+            hint = typed(self.connection, "sudo nvpmodel -m 0") + " is the fullest mode of most modules"
+            low = ceiling < _LEAST_SHARE * most
+            return words, [Fault("gpu-capped", f"its GPU is held below what it can be: {words}", hint)] if low else []
+        return NOT_AVAILABLE, []
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

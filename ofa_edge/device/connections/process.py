@@ -30,6 +30,7 @@ from ofa_edge.errors import (
     UsageError,
 )
 from ofa_edge.files import atomic_path, sha256_file
+from ofa_edge.shown import pasteable
 
 _LOG = logging.getLogger(__name__)
 _SMALL_TIMEOUT_S = 30.0
@@ -135,7 +136,7 @@ class ProcessConnection(ABC):
                 return code
 
     def _endless(self, why: str) -> DeviceRunError:
-        hint = "is it the program and the device that you mean? ofa-edge doctor"
+        hint = f"is it the program and the device that you mean? {_probe(self.name)}"
         return DeviceRunError(f"{self.name} does not stop talking", f"{why}; it was stopped there", hint)
 
     def _spawn(
@@ -262,7 +263,7 @@ class ProcessConnection(ABC):
         folder = PurePosixPath(made)
         # The whole name: half of one could be that of another folder, and it is going to be removed.
         if folder.parent != self.folder or not is_made_of(folder.name, token):
-            raise DeviceRunError(f"no work folder on {self.name}", f"mktemp answered {made[:300]!r}", "ofa-edge doctor")
+            raise DeviceRunError(f"no work folder on {self.name}", f"mktemp answered {made[:300]!r}", _probe(self.name))
         return folder
 
     def _remove_abandoned(self) -> None:
@@ -321,7 +322,12 @@ def run_error(device: str, completed: Completed) -> DeviceRunError:
     code = completed.returncode
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
     said = (completed.stderr.strip() or completed.stdout.strip())[-_TAIL:] or "it said nothing"
-    return DeviceRunError(f"{Path(completed.argv[0]).name} failed on {device}: {how}", said, "ofa-edge doctor")
+    return DeviceRunError(f"{Path(completed.argv[0]).name} failed on {device}: {how}", said, _probe(device))
+
+
+def _probe(device: str) -> str:
+    """What shows a device's own state: where the fault is there, nothing on this machine tells it."""
+    return pasteable("ofa-edge", "devices", "probe", device)
 
 
 def copy_here(source: PurePosixPath | Path, target: PurePosixPath | Path, device: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ofa_edge.device.measuring.android_app import AndroidAppProgram
 from ofa_edge.device.measuring.programs import with_memory, with_profile
+from ofa_edge.device.measuring.raw_outputs import PROBE
 from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.measuring.turns import open_litert_turns
 from ofa_edge.errors import DeviceRunError, ThrottledError
@@ -72,7 +73,7 @@ def memory_pass(artifact: OpenArtifact) -> Memory | Unavailable:
     try:
         peak, before = int(facts["peak_memory"]), int(facts["memory_before"])
     except (KeyError, TypeError, ValueError) as error:
-        raise DeviceRunError("the runner's memory is not readable", repr(error), "ofa-edge doctor") from error
+        raise DeviceRunError("the runner's memory is not readable", repr(error), PROBE) from error
     return Memory(peak, before) if peak > 0 else Unavailable("its kernel tells no VmHWM in /proc/self/status")
 
 
@@ -106,7 +107,7 @@ def profile_pass(artifact: OpenArtifact) -> FunctionTimes | Unavailable:
             )
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise DeviceRunError("the runner's profile is not readable", repr(error), "ofa-edge doctor") from error
+        raise DeviceRunError("the runner's profile is not readable", repr(error), PROBE) from error
 
 
 def operators_pass(artifact: OpenArtifact, operators: Mapping[str, Path]) -> FunctionTimes | Unavailable:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device.measuring.android_app import AndroidAppProgram
-from ofa_edge.device.measuring.raw_outputs import raw_outputs
+from ofa_edge.device.measuring.raw_outputs import PROBE, raw_outputs
 from ofa_edge.device.protocol import Connection, Fingerprint, LatencyPlan, Program, Request
 from ofa_edge.errors import DeviceRunError, UnsupportedError
 from ofa_edge.files import require_regular
@@ -28,13 +28,18 @@ _TVM_LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")
 _CUDA_PLUGIN = "libofa_edge_cuda.so"  # there for a library with CUDA kernels
 
 
+def is_phone(device: Fingerprint) -> bool:
+    """Whether it is a real Android device: there is no Python there."""
+    return device.build is not None and device.device_kind == "physical"
+
+
 def litert_program(connection: Connection, request: Request, device: Fingerprint) -> Program:
     """What runs a TFLite file on such a device: Android has no Python, so there the demo app does.
 
     Raises:
         UnsupportedError: named cores, which the app cannot be kept on.
     """
-    if device.build is not None and device.device_kind == "physical":
+    if is_phone(device):
         if request.cores:
             raise UnsupportedError("the demo app cannot be kept on cores", f"cores {request.cores}", "name no cores")
         if request.shapes:
@@ -46,7 +51,7 @@ def litert_program(connection: Connection, request: Request, device: Fingerprint
 
 def onnx_program(connection: Connection, request: Request, device: Fingerprint) -> Program:
     """What runs an ONNX file on such a device: ONNX Runtime's Python package. Raises UnsupportedError for a phone."""
-    if device.build is not None and device.device_kind == "physical":
+    if is_phone(device):
         raise UnsupportedError(
             f"ONNX artifacts do not run on {connection.name}", "Android has no Python", "--runtime of another kind"
         )
@@ -153,7 +158,7 @@ class PythonProgram:
             logits = np.lib.format.open_memmap(path, mode="r")
             return np.array(logits)
         except Exception as error:  # a damaged header raises whatever Python's own parser does
-            raise DeviceRunError("the device's outputs are no NumPy file", str(error), "ofa-edge doctor") from error
+            raise DeviceRunError("the device's outputs are no NumPy file", str(error), PROBE) from error
 
     def facts(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """See `Program`."""
@@ -259,7 +264,7 @@ def last_json(stdout: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict):
-        raise DeviceRunError("the runner printed no result", (lines or ["nothing"])[-1][:300], "ofa-edge doctor")
+        raise DeviceRunError("the runner printed no result", (lines or ["nothing"])[-1][:300], PROBE)
     return facts
 
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from ofa_edge.errors import DeviceRunError
 from ofa_edge.files import require_regular
 
+PROBE = "ofa-edge devices probe, with the device's name, shows what is there"
+
 
 def raw_outputs(path: Path) -> NDArray[np.float32]:
     """All values [N]. Raises DeviceRunError where there is no plain file."""
@@ -15,4 +17,8 @@ def raw_outputs(path: Path) -> NDArray[np.float32]:
         require_regular(path)
         return np.fromfile(path, "<f4").astype(np.float32, copy=False)
     except OSError as error:
-        raise DeviceRunError("the device's outputs are no file", f"{error.strerror}", "ofa-edge doctor") from error
+        raise DeviceRunError(
+            "the device's outputs are no file",
+            f"{error.strerror}",
+            "ofa-edge devices probe, with the device's name, shows what is there",
+        ) from error

@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_edge.device.measuring.loadable import check_loadable
 from ofa_edge.device.measuring.model_digest import MODEL_DIGEST, require_files, require_model
 from ofa_edge.device.measuring.programs import check_logits, last_json, with_latency, with_threads
+from ofa_edge.device.measuring.raw_outputs import PROBE
 from ofa_edge.device.measuring.samples import Session, check_plausible
-from ofa_edge.device.measuring.watch import slowed, ticks_from
+from ofa_edge.device.measuring.watch import below_ceiling, slowed, ticks_from
 from ofa_edge.device.protocol import Conditions, Connection, Fingerprint, LatencyPlan, Program, Request
 from ofa_edge.errors import (
     DataError,
@@ -36,6 +38,7 @@ from ofa_edge.errors import (
 )
 from ofa_edge.files import sha256_file
 
+_ARM = ("aarch64", "arm")
 _FIRST = "first"  # the file with the image that timed runs are given
 _MOST_NS = 10**15  # eleven days
 _SAME_RTOL, _SAME_ATOL = 1e-4, 1e-5
@@ -110,7 +113,9 @@ class OpenArtifact:
             )
         reason = None if self.conditions is None else self.conditions.after()
         self.check_boot()
-        return session_from(facts, logits, reason or "", plan.min_runs)
+        return session_from(
+            facts, logits, reason or "", plan.min_runs, turbo=not self.fingerprint.arch.startswith(_ARM)
+        )
 
     def median_ms(self, plan: LatencyPlan, expected: NDArray[np.float32] | None = None) -> float:
         """The median of one session in milliseconds, NaN where the session does not count. Raises as `session` does."""
@@ -209,6 +214,7 @@ def open_artifact(
     with tempfile.TemporaryDirectory(prefix="ofa-measure-") as here, connection.workdir() as work:
         digest = sha256_file(request.artifact)
         artifact = OpenArtifact(connection, request, fingerprint, program, Path(here), work, conditions, digest)
+        check_loadable(connection, fingerprint, program.files().values())
         for name, path in program.files().items():
             artifact.push(path, name)
         artifact.push_inputs(_FIRST, request.inputs[:1])
@@ -246,11 +252,13 @@ def _slowed_down(artifact: OpenArtifact, invalid: list[str], valid: int) -> Thro
     return ThrottledError(
         f"{artifact.connection.name} was slowed down while it was measured",
         f"{len(invalid)} of {len(invalid) + valid} sessions are invalid: {', '.join(sorted(set(invalid)))}",
-        "cool it, check its power supply, then run the same command again",
+        "cool it, check its power supply and governor, then run the same command again",
     )
 
 
-def session_from(facts: dict[str, Any], logits: NDArray[np.float32], reason: str, min_runs: int = 1) -> Session:
+def session_from(
+    facts: dict[str, Any], logits: NDArray[np.float32], reason: str, min_runs: int = 1, turbo: bool = True
+) -> Session:
     """The session that a runner's facts describe: positive whole nanoseconds, at least `min_runs` of them.
 
     Raises:
@@ -271,12 +279,13 @@ def session_from(facts: dict[str, Any], logits: NDArray[np.float32], reason: str
     ticks = ticks_from(facts)
     if facts.get("watch") and not ticks:  # nothing else sees that it was slowed down
         raise _unreadable(f"watch: {facts['watch']!r:.200}")
-    reason = reason or ("throttled" if slowed(ticks) else "")
+    low = not turbo and below_ceiling(ticks)
+    reason = reason or ("throttled" if slowed(ticks) else "clock-low" if low else "")
     return Session(tuple(samples), facts["load_ns"], facts["first_ns"], settled, warmup_runs, reason, ticks, logits)
 
 
 def _unreadable(why: str) -> DeviceRunError:
-    return DeviceRunError("the runner's latency is not readable", why, "ofa-edge doctor")
+    return DeviceRunError("the runner's latency is not readable", why, PROBE)
 
 
 def check_images(images: NDArray[np.float32]) -> None:

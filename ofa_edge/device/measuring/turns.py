@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.device import runners
+from ofa_edge.device.measuring.loadable import check_loadable
 from ofa_edge.device.measuring.model_digest import require_model
 from ofa_edge.device.measuring.programs import last_json, with_threads
 from ofa_edge.device.protocol import Connection, Fingerprint
@@ -129,9 +130,10 @@ def open_turns(connection: Connection, program: Path, threads: int, sample_us: f
         sample_us: microseconds that one turn takes at least.
     """
     with tempfile.TemporaryDirectory(prefix="ofa-turns-") as here, connection.workdir() as work:
-        for path in sorted(program.iterdir()):
-            if path.suffix != ".json":
-                connection.push(path, work / path.name)
+        files = [path for path in sorted(program.iterdir()) if path.suffix != ".json"]
+        check_loadable(connection, connection.fingerprint(), files)
+        for path in files:
+            connection.push(path, work / path.name)
         yield TurnsProgram(connection, work, Path(here), threads, sample_us, (str(work / TURNS),))
 
 

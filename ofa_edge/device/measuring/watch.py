@@ -41,6 +41,19 @@ def _tick(ms: Any, heat: Any, clocks: Any, ceilings: Any) -> Tick:
     return Tick(ms, None if heat is None else heat / 1000, tuple(clocks), tuple(ceilings))
 
 
+def below_ceiling(ticks: Sequence[Tick]) -> bool:
+    """Whether the fastest clock, beside its own ceiling, stood low for half of a session or more: a slow governor.
+
+    Of cores without turbo clocks only: those reach their ceiling when they work.
+    """
+    shares = [
+        max((now / top for now, top in zip(tick.khz, tick.ceilings_khz, strict=False) if now and top), default=None)
+        for tick in ticks
+    ]
+    known = [share for share in shares if share is not None]
+    return len(known) >= _LEAST_TICKS and statistics.median(known) < _LEAST_SHARE
+
+
 def slowed(ticks: Sequence[Tick]) -> bool:
     """Whether heat or power held the device back: a ceiling fell, or the fastest clock fell by 10 % and stayed there.
 

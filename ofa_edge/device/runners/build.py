@@ -39,6 +39,7 @@ FLAGS = (
 SHARED = ("-shared", "-fPIC")
 PLUGIN_FLAGS = (*SHARED, f"-Wl,-soname,{CUDA_PLUGIN}")
 _LIMIT_S = 900
+RUNNER_GLIBC = (2, 27)  # the newest version that the runner and its libraries ask for (docs/jetson.md)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """How CUDA kernels get into a library on a machine without a GPU: see `compile`.
 
-elf reads ELF files, stubs makes libraries that stand in for CUDA's own, nvrtc turns source into a cubin, worker is the
-child process that uses all three.
+stubs makes libraries that stand in for CUDA's own, nvrtc turns source into a cubin, worker is the
+child process that uses both.
 """

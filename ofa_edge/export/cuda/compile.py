@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ofa_edge import errors
+from ofa_edge import elf, errors
 from ofa_edge.errors import ConfigError, ConversionError, UnsupportedError
-from ofa_edge.export import elf
 from ofa_edge.export.cuda import nvrtc
 from ofa_edge.export.cuda.limits import Kernel, check
 from ofa_edge.export.cuda.resources import read_resources

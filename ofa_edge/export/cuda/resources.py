@@ -8,7 +8,7 @@ against `ptxas -v` of CUDA 12.6.85: the same for the 50 kernels of a network, fo
 import struct
 from dataclasses import dataclass
 
-from ofa_edge.export import elf
+from ofa_edge import elf
 
 _SIZED = 4  # the format whose value has its own length
 _REGISTERS, _FRAME = 0x2F, 0x11

@@ -9,8 +9,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from ofa_edge.elf import undefined_symbols
 from ofa_edge.errors import ConversionError, ToolMissingError
-from ofa_edge.export.elf import undefined_symbols
 
 _DRIVER, _RUNTIME = "libcuda.so.1", "libcudart.so.13"
 _NOT_INITIALISED = 3  # CUDA_ERROR_NOT_INITIALIZED, cudaErrorInitializationError

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ofa_edge.elf import LARGE_PAGE, Cubin, ElfError, Links, find_cubins, image, links
 from ofa_edge.errors import ModelFileError
-from ofa_edge.export.elf import Cubin, ElfError, Links, find_cubins, links
 from ofa_edge.export.inspect.findings import Finding, Inspection
 from ofa_edge.export.model_file import content_of
 
@@ -19,7 +19,7 @@ def inspect_library(path: Path) -> Inspection:
     """
     data = content_of(path)
     try:
-        found, cubins = links(data), find_cubins(data)
+        found, cubins, page = links(data), find_cubins(data), image(data).page
     except ElfError as error:
         raise ModelFileError(
             f"{path.name} is not a shared library that can be read here",
@@ -31,6 +31,7 @@ def inspect_library(path: Path) -> Inspection:
         "machine": found.machine,
         "TVM library": "yes" if _TVM_MODULE in found.symbols else "no",
         "functions": f"{len(functions)} of TVM, {len(found.symbols)} symbols in all",
+        "pages": "none" if page is None else f"up to {page:,} bytes",
         "needs": ", ".join(found.needed) or "no library by name",
         "versions": ", ".join(found.versions) or "none asked for",
     }
@@ -38,11 +39,11 @@ def inspect_library(path: Path) -> Inspection:
         kernels = sum(len(each.kernels) for each in cubins)
         facts["CUDA"] = f"{kernels} kernels for {', '.join(sorted({each.arch for each in cubins}))}"
     return Inspection(
-        path.name, "library", len(data), facts, findings=tuple(library_findings(found, cubins, data))
+        path.name, "library", len(data), facts, findings=tuple(library_findings(found, cubins, data, page))
     ).sorted()
 
 
-def library_findings(found: Links, cubins: list[Cubin], data: bytes) -> list[Finding]:
+def library_findings(found: Links, cubins: list[Cubin], data: bytes, page: int | None = None) -> list[Finding]:
     """What is to be said of a library: what it links, its CUDA binaries, its bytes."""
     findings = []
     if _TVM_MODULE not in found.symbols:
@@ -53,6 +54,9 @@ def library_findings(found: Links, cubins: list[Cubin], data: bytes) -> list[Fin
     if newest is not None and newest > _NANO_GLIBC:
         what = f"needs glibc {newest[0]}.{newest[1]}: older systems (JetPack 4: 2.27) do not load it"
         findings.append(Finding("new-glibc", "warning", what, "link it against an older sysroot"))
+    if found.machine == "aarch64" and page is not None and page < LARGE_PAGE:
+        what = f"aligned to pages of {page:,} bytes: systems with 16 KB (Android 15, Raspberry Pi 5) do not load it"
+        findings.append(Finding("small-pages", "warning", what, f"link it with -Wl,-z,max-page-size={LARGE_PAGE}"))
     if "libcuda.so.1" in found.needed or any(name.startswith("libcudart") for name in found.needed):
         what = "linked against CUDA's own libraries: it loads only where those versions are"
         findings.append(Finding("linked-cuda", "warning", what, "leave CUDA to the runtime that loads the library"))

@@ -168,7 +168,7 @@ def _asked(text: str | None, entries: Sequence[Any], values: set[str], file: str
             f"{file} has {len(read)}: {', '.join(read)}",
             " ".join(f"--shape {name}=1x3x224x224" for name in read[:1]),
         )
-    found = dict(each.rsplit("=", 1) for each in re.split(r",(?=[^,=]+=)", text))
+    found = named_shapes(text)
     for name in found:
         if name not in names:
             raise ConfigError(f"{file} has no input '{name}'", ", ".join(names), f"--shape {names[0]}=1x3x224x224")
@@ -205,6 +205,15 @@ def _shape(entry: Any, asked: str | None, file: str, *, alone: bool, read: bool)
             "export the network with batch 1, or with a free batch size",
         )
     return sizes
+
+
+def named_shapes(text: str) -> dict[str, str]:
+    """What `--shape` says of each input, by name; under "" of the only one. Raises ConfigError."""
+    parts = [each.rpartition("=") for each in re.split(r",(?=[^,=]+=)", text)]
+    found = {name.strip(): shape for name, _, shape in parts}
+    if len(found) < len(parts) or ("" in found and (len(parts) > 1 or parts[0][1])):
+        raise ConfigError("bad shape", f"--shape {text}", "--shape NAME=1x3x224x224, once for each input")
+    return found
 
 
 def parse_shape(text: str) -> Shape:

@@ -26,6 +26,7 @@ from ofa_edge.export.tflite.integers import install
 from ofa_edge.export.tflite.pair import pair_up
 from ofa_edge.export.tflite.rewrites import names, rewrite
 from ofa_edge.export.tflite.rewrites.hard_activations import clip_hard_sigmoid
+from ofa_edge.export.tflite.rewrites.take_ranges import RangesError
 from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.vocabulary import Precision
 
@@ -55,7 +56,7 @@ def _convert(onnx_path: Path, out: Path, settings: Settings) -> None:
     rewritten = rewrite(graph, settings.twin_of or settings.precision, settings.skip)
     try:
         content = convert_graph(rewritten, settings)
-    except PartRefusedError:
+    except (PartRefusedError, RangesError):
         raise
     except ConversionError as error:
         nodes = smallest_refused(rewritten, settings)

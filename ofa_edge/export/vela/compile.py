@@ -100,9 +100,34 @@ def compile_int8(network: Path, system: VelaSystem, out: Path | None = None) -> 
                 what_to_try(done, f"check [npu] in the target's file; other versions: pip install '{PACKAGE}'"),
             )
         layers = Path(folder) / f"{network.stem}_per-layer.csv"
-        found = _read(summary.read_text(), layers.read_text() if layers.is_file() else "")
+        found = read_account(summary.read_text(), layers.read_text() if layers.is_file() else "", system)
         if out is not None:
             copy_file(compiled, out)
+    return found
+
+
+def read_account(summary: str, layers: str, system: VelaSystem) -> Compiled:
+    """What Vela wrote of a network.
+
+    Args:
+        summary: its table of the whole.
+        layers: its table by operator; "" where it wrote none.
+        system: that it compiled for.
+
+    Raises:
+        ConversionError: they are of another version, or nothing of the network runs on the accelerator.
+    """
+    try:
+        found = _read(summary, layers)
+    except (LookupError, ValueError, TypeError, OverflowError, csv.Error) as error:
+        raise ConversionError(
+            f"what Vela {vela_version()} says of its work cannot be read",
+            f"{type(error).__name__}: {error}",
+            f"another version of {PACKAGE}: constraints.txt has the one that is tested",
+        ) from error
+    if found.cycles < 1 or found.clock_hz <= 0:
+        what = f"nothing of this network runs on {system.npu.accelerator}"
+        raise ConversionError(what, f"Vela counts {found.cycles} cycles", "--target with a CPU")
     return found
 
 
@@ -110,10 +135,10 @@ def _read(summary: str, layers: str) -> Compiled:
     (row,) = csv.DictReader(io.StringIO(summary))
 
     def count(column: str) -> int:
-        return round(float(row[column]))
+        return _count(row[column])
 
     def kib(column: str) -> int:
-        return round(1024 * float(row[column]))
+        return _count(row[column], 1024)
 
     used = {each for each in _MEMORIES if count(f"{each}_total_bytes")}
 
@@ -128,7 +153,7 @@ def _read(summary: str, layers: str) -> Compiled:
             **{_MEMORIES[each]: count(f"cycles_{each}_access") for each in sorted(used)},
         },
         macs=count("nn_macs"),
-        clock_hz=float(row["core_clock"]),
+        clock_hz=float(_count(row["core_clock"])),
         read=moved("read"),
         written=moved("write"),
         moved={_MEMORIES[each]: count(f"{each}_total_bytes") for each in sorted(used)},
@@ -137,6 +162,14 @@ def _read(summary: str, layers: str) -> Compiled:
         storage_bytes=sum(kib(f"{each}_memory_used") for each in _MEMORIES if each != "sram"),
         layers=tuple(_layers(layers)),
     )
+
+
+def _count(text: str, unit: int = 1) -> int:
+    """A figure of Vela's tables, in ones. Raises ValueError or OverflowError for one that counts nothing."""
+    found = round(unit * float(text))
+    if found < 0:
+        raise ValueError(f"{text} is below 0")
+    return found
 
 
 def _layers(text: str) -> Iterator[Layer]:
@@ -150,9 +183,9 @@ def _layers(text: str) -> Iterator[Layer]:
         yield Layer(
             name=row["Name"],
             op=row["Original Operator"],
-            cycles=round(float(row["Op Cycles"])),
-            macs=round(float(row["MAC Count"])),
-            memory_bytes=round(float(row["Staging Usage"])),
+            cycles=_count(row["Op Cycles"]),
+            macs=_count(row["MAC Count"]),
+            memory_bytes=_count(row["Staging Usage"]),
             on_npu=row["Target"] == "NPU",
             offchip_cycles=round(sum(float(row[column]) for column in _OFF_CHIP)),
         )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.builds import MODEL
+from ofa_edge.device.access import require_ready
 from ofa_edge.errors import ConversionError
 from ofa_edge.example.readme import README
 from ofa_edge.export.inspect.findings import Inspection
@@ -57,10 +58,13 @@ INSPECTION = "inspection.json"
 
 
 def check_devices(plan: Plan) -> None:
-    """Raise, before any work, where a device that will be measured on cannot be reached, or gives no times."""
+    """Raise, before any work, where a device cannot be reached, lacks what is needed, or gives no times."""
+    contenders = plan.export.contenders
+    for runtime in contenders.runtimes if contenders else (plan.export.runtime,):
+        require_ready(plan.device.name, plan.target, runtime.needs)
     if plan.export.tuning.seconds:
         check_tunable(plan.device.name, plan.target)
-    if plan.export.contenders is not None:
+    if contenders is not None:
         check_raceable(plan)
 
 

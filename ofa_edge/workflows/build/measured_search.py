@@ -1,5 +1,7 @@
 """The measured part of the search stage: candidates extracted, calibrated and measured, and the predictor corrected."""
 
+import functools
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +11,11 @@ from ofa_edge.search.archive import Floats, Score
 from ofa_edge.search.correction import class_shares, margins
 from ofa_edge.search.measured import MeasuredSearch, Propose, measured_search
 from ofa_edge.space import Genomes, Subnet
-from ofa_edge.workflows.build.plan import SearchPlan
+from ofa_edge.workflows.build.plan import SearchPlan, weights_digest
 
 WATCHED = (0.7, 0.8, 0.9, 1.0)  # shares of the budget at which the front is watched
+_KEPT = 512  # answers of subnets: a search with another latency model or budget measures many of the same ones
+_answers: dict[Hashable, NDArray[np.float32]] = {}  # of this process, by all that they depend on
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,23 @@ def corrected_search(plan: SearchPlan, pool: Genomes, propose: Propose, latency:
     from ofa_edge.supernet.evaluate import extract_calibrated, logits
 
     assert plan.predictor is not None
-    supernet, images, space = plan.package.load(), plan.data.validation, plan.package.space
+    images, space = plan.data.validation, plan.package.space
+    supernet = functools.cache(plan.package.load)
+
+    @functools.cache
+    def facts() -> tuple[Hashable, ...]:
+        return space, weights_digest(plan.package), plan.data.calibration.digest, images.digest
 
     def measure(genome: Genomes) -> NDArray[np.float32]:
         subnet = space.subnet(genome)
         preprocessing = plan.package.preprocessing(subnet.resolution)
-        net = extract_calibrated(supernet, subnet, plan.data.calibration, preprocessing)
-        return margins(logits(net, images, preprocessing), images.labels)
+        key = (*facts(), subnet, preprocessing)
+        if key not in _answers:
+            net = extract_calibrated(supernet(), subnet, plan.data.calibration, preprocessing)
+            for oldest in list(_answers)[: len(_answers) - _KEPT + 1]:
+                del _answers[oldest]
+            _answers[key] = margins(logits(net, images, preprocessing), images.labels)
+        return _answers[key]
 
     def heads(genomes: Genomes, scores: Floats) -> NDArray[np.intp]:
         times = latency(genomes)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ofa_edge.cache import StageCache
 from ofa_edge.latency.protocol import Key
+from ofa_edge.output import reserved
 from ofa_edge.runtimes import CycleAccount
 from ofa_edge.workflows.calibrate.journal import Sampled
 from ofa_edge.workflows.calibrate.measure import Say, export_items
@@ -25,7 +26,13 @@ def calibrate_compiled(plan: CalibrationPlan, cache: StageCache, command: Sequen
 
     Raises:
         ConversionError: a model that the runtime or the compiler does not take.
+        OutputError: another calibration writes the same files.
     """
+    with reserved(plan.options.out / plan.name):
+        return _calibrated(plan, cache, command, say)
+
+
+def _calibrated(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], say: Say) -> MeasuredModel:
     account = plan.account
     assert account is not None  # else `measure.calibrate`
     start = time.perf_counter()

@@ -11,10 +11,11 @@ import numpy as np
 from ofa_edge.cache import StageCache
 from ofa_edge.device.access import held
 from ofa_edge.device.measuring.turns import check_timeable
+from ofa_edge.device.needs import require
 from ofa_edge.device.protocol import Connection, Fingerprint
 from ofa_edge.device.registry.devices_file import open_connection
 from ofa_edge.errors import ConfigError, DeviceError
-from ofa_edge.latency.units import UnitTable
+from ofa_edge.latency.units import unit_table
 from ofa_edge.output import reserved
 from ofa_edge.runtimes import Timer
 from ofa_edge.workflows.calibrate.guards import Guard, judged_by
@@ -55,6 +56,7 @@ def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], 
         raise ConfigError("no device to calibrate on", "--device none", "--device NAME, or local for this machine")
     try:
         fingerprint = check_timeable(connection, plan.target.hardware.arch, "calibrate")
+        require(connection, plan.runtime.needs(plan.target, fingerprint))
         turns = plan.runtime.turns
         assert turns is not None  # `make_calibration_plan` refuses others
         # Before any work: who comes second is told at once, and touches neither the samples nor this machine's peace.
@@ -77,7 +79,7 @@ def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], 
 
 def export_items(plan: CalibrationPlan, cache: StageCache, say: Say) -> dict[str, Path]:
     """A model for each item of the plan."""
-    known = pieces(plan.space, UnitTable(plan.space))
+    known = pieces(plan.space, unit_table(plan.space))
     wanted = [known[item.name] if item.subnet is None else Piece(item.subnet, "whole") for item in plan.items]
     making = Making(plan.runtime, plan.precision, plan.target)
     paths = export_pieces(
@@ -165,7 +167,7 @@ class Measuring:
     def _shape(self, item: Item) -> tuple[int, ...]:
         if item.subnet is not None:
             return (1, self.plan.space.in_channels, item.subnet.resolution, item.subnet.resolution)
-        table = UnitTable(self.plan.space)
+        table = unit_table(self.plan.space)
         first = table.units[table.by_name[item.name]].operators[0]
         return (1, first.in_channels, first.in_size, first.in_size)
 

@@ -19,7 +19,7 @@ from ofa_edge.latency.fitted import prior_of
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.posterior import Units
 from ofa_edge.latency.target_file import check_name
-from ofa_edge.latency.units import UnitTable
+from ofa_edge.latency.units import UnitTable, unit_table
 from ofa_edge.runtimes import CycleAccount, Runtime, require, runtimes_for
 from ofa_edge.schema import changed
 from ofa_edge.space import Space, Subnet
@@ -194,7 +194,7 @@ def make_calibration_plan(options: CalibrationOptions) -> CalibrationPlan:
     space = zoo.open_space(options.supernet)
     model = load_latency_model(target, space, runtime.name, precision, outside_key=True, silicon=False)
     prior = prior_of(model)
-    table = UnitTable(space)
+    table = unit_table(space)
     count = len(table.units) - 1
     plan = CalibrationPlan(options, target, runtime, precision, space, prior, budget_s, (), count, account)
     check_name(plan.name)

@@ -21,6 +21,7 @@ from ofa_edge.device.measuring.accuracy import accuracy_pass
 from ofa_edge.device.measuring.counting import count_inference
 from ofa_edge.device.measuring.passes import Memory, memory_pass
 from ofa_edge.device.measuring.session import OpenArtifact, open_artifact
+from ofa_edge.device.needs import require
 from ofa_edge.device.protocol import Connection, LatencyPlan, Request
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx.run import run_onnx
@@ -97,6 +98,10 @@ class Bench(Protocol):
         """What the device says about itself."""
 
     @property
+    def conditions(self) -> Mapping[str, str]:
+        """Where the device stood before its sessions, in words; empty for an emulated one."""
+
+    @property
     def fingerprint(self) -> str:
         """A digest of the facts, without those that change at each start."""
 
@@ -157,6 +162,12 @@ class DeviceBench:
         return {key: value for key, value in self._any.fingerprint.to_json().items() if value is not None}
 
     @property
+    def conditions(self) -> Mapping[str, str]:
+        """See `Bench`."""
+        found = self._any.conditions
+        return {} if found is None else dict(found.facts)
+
+    @property
     def fingerprint(self) -> str:
         """A digest of the facts, without those that change at each start."""
         return fingerprint_digest(self.facts)
@@ -208,6 +219,8 @@ def open_bench(device: str, duels: tuple[Duel, ...], limit_s: float) -> Iterator
     """
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(connected(device, duels[0].candidate.target, "run"))
+        for side in {each.artifact.runtime: each for duel in duels for each in duel.sides}.values():
+            require(connection, side.artifact.runtime.needs(side.target, connection.fingerprint()))
         conditions = stack.enter_context(held(connection))
         sides = {}
         for duel in duels:

@@ -121,6 +121,7 @@ def _device(
     start, rules = time.monotonic(), Rules(pairs=fleet.file.protocol.pairs)
     job = DeviceJob(name, (), {}, fleet.file.protocol, start + 60 * entry.deadline_minutes, rules, hardware.sleep)
     facts: Mapping[str, object] = {}
+    levels: Mapping[str, str] = {}
     kind: DeviceKind | None = None
     error: str | None = None
     try:
@@ -130,7 +131,10 @@ def _device(
             job.pasts = {duel.name: _past(history, name, duel, rules) for duel in duels}
             with hardware.open_bench(entry.device or name, duels, 60 * entry.deadline_minutes) as bench:
                 facts, kind = bench.facts, "emulated" if bench.emulated else "physical"
-                job.run(bench)
+                try:
+                    job.run(bench)
+                finally:
+                    levels = bench.conditions
     except Exception as failure:  # the next device must have its turn
         decision = failed(failure)
         error = decision.reason
@@ -143,7 +147,9 @@ def _device(
     hide, hidden = hardware.pseudonyms.hide, hardware.pseudonyms.hide_facts(facts)
     seconds = round(time.monotonic() - start, 1)
     series = [changed(item, reason=hide(item.reason)) for item in job.series]
-    return DeviceNight(name=name, kind=kind, facts=hidden, seconds=seconds, error=error and hide(error)), series
+    told = {key: hide(value) for key, value in levels.items()}
+    error = error and hide(error)
+    return DeviceNight(name=name, kind=kind, facts=hidden, conditions=told, seconds=seconds, error=error), series
 
 
 def _duels(

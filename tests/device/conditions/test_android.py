@@ -42,7 +42,11 @@ def phone(level=80, usb="false", status=3, thermal=("0",), build=BUILD, **files)
         "dumpsys thermalservice": [THERMAL.format(value) for value in thermal],
         "getprop ro.build.fingerprint": build + "\n",
     }
-    device = Scripted(programs, {f"{POLICY}/scaling_governor": "schedutil", **files})
+    policy = {"scaling_governor": "schedutil", "scaling_cur_freq": "300000", "scaling_max_freq": "2841600"}
+    told = {f"{POLICY}/{name}": text for name, text in {**policy, "cpuinfo_max_freq": "2841600"}.items()}
+    load = {"/proc/loadavg": "0.20 0.10 0.10 1/900 1", "/sys/devices/system/cpu/online": "0-7"}
+    programs["settings get global low_power"] = "0\n"
+    device = Scripted(programs, {**told, **load, **files})
     return DeviceConditions("phone", Android(device), deadline_s=0), device
 
 
@@ -57,7 +61,9 @@ def test_a_phone_that_is_fit():
     found.before()
     assert found.after() is None
     expected = {"build": BUILD, "battery": "80 %", "thermal status": "0 (none)", "governor": "schedutil"}
-    assert found.facts == {"family": "android", **expected}
+    levels = {"battery saver": "off", "battery temperature": "28.0 C", "clock": "0.30 GHz", "load": "0.20 on 8 cores"}
+    ceiling = {"clock ceiling": "2.84 GHz of 2.84 GHz"}
+    assert found.facts == {"family": "android", **expected, **levels, **ceiling}
 
 
 @pytest.mark.parametrize(

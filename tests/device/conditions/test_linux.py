@@ -2,7 +2,8 @@ import pytest
 from scripted_device import POLICY, Scripted
 
 from ofa_edge.device.conditions import DeviceConditions
-from ofa_edge.device.conditions.linux import Linux, cores_in
+from ofa_edge.device.conditions.linux import Linux
+from ofa_edge.device.conditions.load import cores_in
 
 
 def files(load="0.10", heat="45000", ceiling="1800000"):
@@ -42,7 +43,10 @@ def test_a_ceiling_that_falls_is_throttling(ceiling, reason):
 def test_a_machine_that_tells_nothing_can_be_measured():
     look = Linux(Scripted()).look()
     assert look.faults == ()
-    assert look.facts == {"governor": "not available", "temperature": "not available"}
+    assert set(look.facts.values()) == {"not available"}
+    found = DeviceConditions("board", Linux(Scripted()))
+    found.before()
+    assert found.facts["not read"] == "governor, clock, clock ceiling, temperature, cores, load"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 
 from ofa_edge.device.measuring.session import session_from
-from ofa_edge.device.measuring.watch import Tick, slowed, ticks_from
+from ofa_edge.device.measuring.watch import Tick, below_ceiling, slowed, ticks_from
 from ofa_edge.errors import DeviceRunError
 
 
@@ -30,6 +30,23 @@ def test_slowed(found, expected):
     assert slowed(found) is expected
 
 
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (ticks([1800] * 9), False),
+        (ticks([600] * 9), True),
+        (ticks([900] * 9), True),
+        (ticks([900] * 4 + [1800] * 5), False),
+        (ticks([900] * 5), False),  # too few to tell
+        (ticks([None] * 9, [None] * 9), True),  # the other policy alone is told, at 600 of 1500
+        ([Tick(1, 50.0, (1500, 600), (1500, 1800))] * 9, False),  # a little core at its own ceiling does the work
+        ([Tick(1, 50.0, (None,), (1800,))] * 9, False),
+    ],
+)
+def test_a_clock_that_stays_low(found, expected):
+    assert below_ceiling(found) is expected
+
+
 def test_what_the_runner_prints():
     facts = {"watch": [[3, 51500, [1800], [1800]], [1004, None, [None], [1800]]]}
     assert ticks_from(facts) == (Tick(3, 51.5, (1800,), (1800,)), Tick(1004, None, (None,), (1800,)))
@@ -49,3 +66,9 @@ def test_a_session_in_which_the_clock_fell_is_invalid():
     found = session_from(facts, None, "")
     assert (found.valid, found.reason, len(found.ticks)) == (False, "throttled", 10)
     assert session_from(facts, None, "settings-changed").reason == "settings-changed"
+
+
+def test_a_session_at_a_low_clock_is_invalid_where_clocks_have_no_turbo():
+    watch = [[1000 * i, 50000, [600], [1800]] for i in range(9)]
+    assert session_from({**GOOD, "watch": watch}, None, "", turbo=False).reason == "clock-low"
+    assert session_from({**GOOD, "watch": watch}, None, "", turbo=True).valid

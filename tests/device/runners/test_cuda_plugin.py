@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from runner_net import CLASSES, SHAPE
 
+from ofa_edge import elf
 from ofa_edge.device.runners.build import CUDA_PLUGIN, RUNNER, build_tvm_runner
 from ofa_edge.errors import ToolMissingError
-from ofa_edge.export import elf
 from ofa_edge.export.cuda import compile as cuda
 from ofa_edge.export.cuda.emulated.build import build_driver, build_kernels
 from ofa_edge.export.tvm import compile as tvm

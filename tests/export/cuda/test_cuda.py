@@ -9,8 +9,8 @@ import pytest
 from places import ROOT
 from tvm_models import JETSON_NANO, mobile_net, save
 
+from ofa_edge import elf
 from ofa_edge.errors import ConfigError, ConversionError, ToolMissingError, UnsupportedError
-from ofa_edge.export import elf
 from ofa_edge.export.cuda import compile as cuda
 from ofa_edge.export.cuda import nvrtc, stubs
 from ofa_edge.export.tvm import compile as tvm

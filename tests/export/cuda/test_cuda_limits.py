@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from ofa_edge import elf
 from ofa_edge.errors import ConversionError
-from ofa_edge.export import elf
 from ofa_edge.export.cuda import nvrtc
 from ofa_edge.export.cuda.launches import Launch, read_launches
 from ofa_edge.export.cuda.limits import Kernel, check

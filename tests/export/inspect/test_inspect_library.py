@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from onnx_text import save_model
 
+from ofa_edge.elf import Links
 from ofa_edge.errors import ModelFileError
-from ofa_edge.export.elf import Links
 from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.inspect.library import library_findings
 
@@ -50,13 +50,15 @@ def test_another_library():
 
 
 def test_what_a_library_asks_of_its_system():
-    def found(versions=(), needed=(), data=b""):
-        links = Links("aarch64", needed, versions, ("__tvm_ffi__library_bin",))
-        return [(each.code, each.severity) for each in library_findings(links, [], data)]
+    def found(versions=(), needed=(), data=b"", page=65536, machine="aarch64"):
+        links = Links(machine, needed, versions, ("__tvm_ffi__library_bin",))
+        return [(each.code, each.severity) for each in library_findings(links, [], data, page)]
 
     assert found() == found(("GLIBC_2.17", "GLIBC_2.27", "GLIBC_PRIVATE", "GLIBCXX_3.4.30")) == []
     assert found(("GLIBC_2.17", "GLIBC_2.34")) == [("new-glibc", "warning")]
     assert found(needed=("libcudart.so.13",)) == [("linked-cuda", "warning")]
+    assert found(page=4096) == [("small-pages", "warning")]
+    assert found(page=16384) == found(page=None) == found(page=4096, machine="x86_64") == []
     assert found(data=b'.. extern "C" __global__ void k() ..') == [("cuda-source", "fault")]
 
 

@@ -11,7 +11,7 @@ import pytest
 from tiny_tflite import tiny_tflite
 
 from ofa_edge.errors import ConfigError, ConversionError, UnknownNameError
-from ofa_edge.export.vela.compile import compile_int8
+from ofa_edge.export.vela.compile import compile_int8, read_account
 from ofa_edge.export.vela.options import ACCELERATORS, VelaSystem
 from ofa_edge.schema import changed
 from ofa_edge.target_schema import Npu
@@ -43,16 +43,47 @@ def compiled(network):
     return compile_int8(network, system(network.parent), network.parent / "out.tflite")
 
 
-def test_the_program_run_by_hand_says_the_same(network, compiled, tmp_path):
+@pytest.fixture(scope="module")
+def by_hand(network, tmp_path_factory):
+    """What the program leaves."""
+    folder = tmp_path_factory.mktemp("by-hand")
     command = system(network.parent).command(network.name)
     assert command[0] == "vela"
-    arguments = [sys.executable, "-m", "ethosu.vela", *command[1:], "--output-dir", str(tmp_path)]
+    arguments = [sys.executable, "-m", "ethosu.vela", *command[1:], "--output-dir", str(folder)]
+    arguments += ["--verbose-performance"]
     subprocess.run(arguments, check=True, cwd=network.parent, capture_output=True)
-    (summary,) = tmp_path.glob("*_summary_*.csv")
+    return folder
+
+
+def test_the_program_run_by_hand_says_the_same(network, compiled, by_hand):
+    (summary,) = by_hand.glob("*_summary_*.csv")
     (row,) = csv.DictReader(summary.read_text().splitlines())
     assert int(row["cycles_total"]) == compiled.cycles
     assert float(row["inference_time"]) * 1e3 == pytest.approx(compiled.ms, rel=1e-3)
-    assert (tmp_path / "model.int8_vela.tflite").read_bytes() == (network.parent / "out.tflite").read_bytes()
+    assert (by_hand / "model.int8_vela.tflite").read_bytes() == (network.parent / "out.tflite").read_bytes()
+
+
+@pytest.mark.parametrize("file", ["summary", "layers"])
+def test_tables_of_another_version_are_an_error_of_ours(network, compiled, by_hand, file):
+    """Each column gone, and each value something that is no count: read, or refused in words."""
+    paths = {"summary": next(by_hand.glob("*_summary_*.csv")), "layers": next(by_hand.glob("*_per-layer.csv"))}
+    texts = {name: path.read_text() for name, path in paths.items()}
+    assert read_account(**texts, system=system(network.parent)) == compiled
+    head, *rows = texts[file].splitlines()
+    tables = ["", head, texts[file] * 2, "\0" * 20, f"{head}\n{rows[0][:-40]}\n"]
+    for place, name in enumerate(head.split(",")):
+        tables.append(texts[file].replace(name, "", 1))
+        for bad in ("", "nan", "inf", "-7", "0", "9" * 400, "x\u202e"):
+            row = rows[0].split(",")
+            row[place] = bad
+            tables.append("\n".join([head, ",".join(row), *rows[1:]]))
+    refused = 0
+    for table in tables:
+        try:
+            read_account(**{**texts, file: table}, system=system(network.parent))
+        except ConversionError as error:
+            refused += "cannot be read" in error.what or "nothing of this network runs" in error.what
+    assert refused > 20
 
 
 def test_what_it_counts_is_what_the_network_has(network, compiled):

@@ -149,6 +149,8 @@ def test_run_says_what_a_photo_shows(built, place, folder, classifier, tmp_path)
     last = found.answers[-1].labels
     assert [each.name for each in last] == [NAMES[number] for number in np.argsort(-shares)[: len(last)]]
     assert last[0].share == pytest.approx(shares.max(), abs=0.05)  # int8
+    with pytest.raises(DataError, match="no photos"):
+        run_photos(place / "out", [], "local")
     for photo, words in (
         (tmp_path, "no photos"),
         (tmp_path / "x.png", "no such photo"),

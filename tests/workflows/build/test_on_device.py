@@ -6,14 +6,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from builds import Stages
+from lacking import NO_MODULE, Board
 
 from ofa_edge.device import access
 from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.measuring.lease import hold
 from ofa_edge.device.protocol import Fingerprint, Instructions, Measurement
-from ofa_edge.errors import DeviceBusyError, DeviceLostError
+from ofa_edge.errors import DeviceBusyError, DeviceLostError, ToolMissingError
 from ofa_edge.targets import load_target
-from ofa_edge.workflows.build import on_device
+from ofa_edge.workflows.build import finish, on_device
 
 
 class FakeConnection:
@@ -50,6 +52,7 @@ def emulator(monkeypatch):
         return Measurement("emulated", to.fingerprint(), logits, {"version": "2"}, None, 12.5, counted, ("a note",))
 
     monkeypatch.setattr(access, "open_connection", lambda name, target: connection)
+    monkeypatch.setattr(finish, "require_ready", lambda *_: None)  # it has no programs to ask
     monkeypatch.setattr(on_device, "measure", measured)
     return connection, runs
 
@@ -91,6 +94,17 @@ def test_a_device_that_answers_otherwise_fails_the_build(first, own_cache, tmp_p
     verdicts = {verdict.gate: verdict for verdict in manifest.verdicts}
     assert verdicts["parity"].code == "rung-out-of-tolerance"
     assert verdicts["parity"].reason.startswith("on device: ")
+
+
+def test_what_a_device_lacks_is_told_before_any_stage(own_cache, tmp_path, monkeypatch):
+    board = Board(missing={"numpy": NO_MODULE.format("numpy")})
+    board.close = lambda: None
+    monkeypatch.setattr(access, "open_connection", lambda name, target: board)
+    stages = Stages()
+    with pytest.raises(ToolMissingError, match="pi has no numpy"):
+        own_cache.build(tmp_path / "out", stages, device="emulated")
+    assert not stages.hits
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_lost_device_leaves_no_output(first, own_cache, tmp_path, emulator, monkeypatch):

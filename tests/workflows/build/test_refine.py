@@ -20,7 +20,7 @@ from ofa_edge.report import render_report
 from ofa_edge.runtimes import Artifact
 from ofa_edge.space import Subnet
 from ofa_edge.targets import load_target
-from ofa_edge.workflows.build import on_device
+from ofa_edge.workflows.build import finish, on_device
 from ofa_edge.workflows.build import refine as refining
 from ofa_edge.workflows.build.on_device import Trial
 from ofa_edge.workflows.build.plan import make_plan
@@ -72,6 +72,7 @@ def board(monkeypatch):
     for module in (on_device, refining):  # it has no programs to ask
         monkeypatch.setattr(module, "held", lambda connection: contextlib.nullcontext())
     monkeypatch.setattr(access, "load_devices", lambda: {"board": None})
+    monkeypatch.setattr(finish, "require_ready", lambda *_: None)
     return device
 
 

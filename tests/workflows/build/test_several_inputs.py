@@ -180,6 +180,9 @@ def test_free_sizes_are_given_by_name(tmp_path):
         "between=1x3x16x16": "no input 'between'",
         "before=1x4x16x16": "--shape before=1x4x16x16 does not fit",
         "before=x": "bad shape",
+        "before=1x3x16x16,before=1x3x8x8": "bad shape",
+        "1x3x16x16,after=1x3x16x16": "bad shape",
+        "=1x3x16x16": "bad shape",
     }.items():
         with pytest.raises(ConfigError, match=f"(?s){said}"):
             planned(path, model={"shape": shape}, runtime="onnxruntime", precision="fp32")

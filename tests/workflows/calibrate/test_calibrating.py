@@ -99,10 +99,14 @@ class Simulated:
         return np.asarray(1e6 * factor * ms * np.exp(0.005 * self.rng.standard_normal((rounds, len(ms)))))
 
 
+@pytest.fixture(scope="module")
+def planned() -> CalibrationPlan:
+    return make_calibration_plan(CalibrationOptions("host", "board", "35s", networks=12, held_out=12))
+
+
 @pytest.fixture
-def plan(tmp_path: Path) -> CalibrationPlan:
-    options = CalibrationOptions("host", "board", "35s", networks=12, held_out=12, out=tmp_path)
-    return make_calibration_plan(options)
+def plan(planned: CalibrationPlan, tmp_path: Path) -> CalibrationPlan:
+    return dataclasses.replace(planned, options=dataclasses.replace(planned.options, out=tmp_path))
 
 
 def measured(

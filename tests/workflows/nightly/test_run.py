@@ -41,6 +41,13 @@ def test_a_quiet_night_is_green_and_in_the_history(fleet):
     assert read_history(fleet.history).nights == (night,)
 
 
+def test_where_the_device_stood_is_in_the_history(fleet):
+    """What is recorded holds also for a night that failed."""
+    for fails in ({}, {"run": DeviceLostError("no connection", "cut off", "again")}):
+        (device,) = night_of(fleet, fails=fails).devices
+        assert device.conditions == {"clock ceiling": "1.20 GHz of 1.80 GHz", "not read": "load"}
+
+
 def test_a_slower_candidate_is_red_after_a_pause_and_a_second_run(fleet):
     sleeps = []
     night = run_fleet(fleet, hardware=hardware({"one": FakeBench(slower=1.15)}, sleeps))

@@ -25,6 +25,10 @@ _SAME = MOVES | {"MAX_POOL_2D"}
 Steps = tuple[float, int]  # scale, zero point
 
 
+class RangesError(ConversionError):
+    """The ranges are another network's: no node of this one is to blame, and none need be looked for."""
+
+
 def take_ranges(pair: Pair | None, graph: Graph, ranges: Mapping[str, Steps]) -> bytes:
     """Give an int8 file the steps of its network's training.
 
@@ -34,7 +38,7 @@ def take_ranges(pair: Pair | None, graph: Graph, ranges: Mapping[str, Steps]) ->
         ranges: by the names of values in the network's file.
 
     Raises:
-        ConversionError: a value that the file rounds has no steps.
+        RangesError: a value that the file rounds has no steps.
     """
     if pair is None:
         raise _misfit("the converter makes other operators in int8 than in fp32")
@@ -69,8 +73,8 @@ def _store(tensor: object, steps: Steps | None, value: str) -> None:
     stored.zeroPoint = np.asarray([steps[1]], np.int64)
 
 
-def _misfit(why: str) -> ConversionError:
-    return ConversionError(
+def _misfit(why: str) -> RangesError:
+    return RangesError(
         "the ranges of the network's training do not fit its int8 file",
         why,
         "fine-tune it again with --qat, by this version of ofa-edge",

@@ -1,4 +1,4 @@
-"""What is read from ELF files, damaged and foreign ones too: sections, symbols, what a library needs, cubins inside it.
+"""What is read from ELF files, damaged and foreign ones too: machine, pages, sections, symbols, needs, cubins inside.
 
 pyelftools reads the tables. What it leaves open is closed here: tables that end beyond the file, that go round in
 circles or whose names have no end are refused, so the work is bounded by the size of the file.
@@ -14,11 +14,15 @@ from io import BytesIO
 from elftools.elf import sections as tables
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
+from elftools.elf.enums import ENUM_E_MACHINE
 from elftools.elf.gnuversions import GNUVerNeedSection
 
 _MAGIC = b"\x7fELF\x02\x01\x01"  # 64 bit, little endian, version 1
 _HEADER, _SECTION, _SYMBOL, _VERSION = 64, 64, 24, 16  # bytes of a header and of each table's rows
+LARGE_PAGE = 16384  # bytes: of Android 15 and later, and of the Raspberry Pi 5's own kernel
 _MACHINES = {"EM_386": "i386", "EM_ARM": "armv7l"}  # the others are called what the kernel calls them
+_NAMES = {number: name for name, number in ENUM_E_MACHINE.items()}
+_IDENTIFIED, _BITS = 20, {1: 32, 2: 64}  # bytes up to the machine; by EI_CLASS
 _WIDE_ABI = 8  # cubins of it (CUDA 13) keep the architecture in bits 8 to 15 of the flags, older ones in bits 0 to 7
 
 
@@ -33,6 +37,22 @@ class Section:
     name: str
     offset: int
     size: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """What decides whether a system can load a file at all.
+
+    Attributes:
+        machine: as uname says: "aarch64", "armv7l" (any 32-bit Arm), "x86_64", "i386".
+        bits: 32 or 64.
+        page: bytes of the largest memory page with which it loads: the least p_align of its PT_LOAD segments; None
+            where nothing of it is loaded.
+    """
+
+    machine: str
+    bits: int
+    page: int | None
 
 
 @dataclass(frozen=True)
@@ -66,6 +86,36 @@ def _reading() -> Iterator[None]:
         raise ElfError(f"damaged: {error}") from error
 
 
+def is_elf(start: bytes) -> bool:
+    """Whether a file that begins so is an ELF file, of whatever machine."""
+    return start.startswith(_MAGIC[:4])
+
+
+def machine_of(header: bytes) -> tuple[str, int] | None:
+    """Machine and bits by the first 20 bytes of a program, see `Image`; None where they are no ELF header."""
+    if not is_elf(header) or len(header) < _IDENTIFIED or header[4] not in _BITS or header[5] not in (1, 2):
+        return None
+    number = int.from_bytes(header[18:20], "little" if header[5] == 1 else "big")
+    return _machine(_NAMES.get(number, number)), _BITS[header[4]]
+
+
+@_reading()
+def image(data: bytes) -> Image:
+    """Machine and pages of an ELF file of 32 or 64 bits. Raises ElfError: it is none, or its headers are damaged."""
+    if not is_elf(data):
+        raise ElfError("no ELF header")
+    elf = ELFFile(BytesIO(data))
+    loaded = [each["p_align"] for each in elf.iter_segments("PT_LOAD")]
+    return Image(_machine(elf["e_machine"]), elf.elfclass, min(loaded, default=None))
+
+
+def _machine(name: str | int) -> str:
+    if isinstance(name, int):
+        return f"machine {name}"
+    plain = name.removeprefix("EM_")
+    return _MACHINES.get(name, plain if plain == "CUDA" else plain.lower())
+
+
 @_reading()
 def sections(data: bytes) -> list[Section]:
     """The sections of a 64-bit little-endian ELF file. Raises ElfError: it is none, or its tables are damaged."""
@@ -89,10 +139,9 @@ def symbol_names(data: bytes) -> list[str]:
 def links(data: bytes) -> Links:
     """What a shared library needs of the system that loads it. Raises ElfError: see `sections`."""
     elf = _open(data)
-    table, machine = _sections(elf), elf["e_machine"]
-    name = f"machine {machine}" if isinstance(machine, int) else machine.removeprefix("EM_")
+    table = _sections(elf)
     return Links(
-        _MACHINES.get(machine, name if name == "CUDA" else name.lower()),
+        _machine(elf["e_machine"]),
         tuple(_needed(table)),
         tuple(sorted(set(_versions(table)))),
         tuple(sorted({name for name, defined in _symbols(table, "SHT_DYNSYM") if name and defined})),

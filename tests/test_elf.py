@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ofa_edge.export.elf import ElfError, find_cubins, links, sections, symbol_names, undefined_symbols
+from ofa_edge.elf import ElfError, find_cubins, links, sections, symbol_names, undefined_symbols
 
 
 def _library() -> bytes:
