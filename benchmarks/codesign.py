@@ -140,10 +140,10 @@ WHY = """
   layer can start: the engines wait for each other, and the map goes off the chip and comes back. AMD's compiler of
   that time did not take such networks, so the paper has no such row.
 - *`zu9eg` is used less than `zu3eg`.* Its three cores share the rows of one image; the paper's have an image each.
-- *An Ethos-U is another machine.* On a U55-256 the ProxylessNAS space gains over MnasNet, and nothing over MobileNetV2;
-  on a U85-256 nothing is gained. Vela fuses and keeps maps in SRAM as it can, and these arrays run depthwise layers on
-  the same multipliers: the rivals' shapes fit them as well as what was searched. The space is 1.3 times as wide, so
-  that its maps leave 384 KB of SRAM sooner; that this is why the bytes are more is likely, and was not shown.
+- *An Ethos-U is another machine.* On the U55s the ProxylessNAS space gains over MnasNet and little or nothing over
+  MobileNetV2, on the U65-256 over both, on the U85-256 over neither. Vela keeps maps in SRAM as it can, and these
+  arrays run depthwise layers on the same multipliers, so that the rivals' shapes fit them better than the FPGAs'. What
+  makes the U85-256 and the U65-256 differ so much was not looked into.
 - The subnets were chosen by a fitted model among few that were compiled, so *equal* is within some percent: the columns
   of MACs and ms say how far. Nothing here was measured.
 """
