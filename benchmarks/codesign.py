@@ -140,7 +140,12 @@ WHY = """
   layer can start: the engines wait for each other, and the map goes off the chip and comes back. AMD's compiler of
   that time did not take such networks, so the paper has no such row.
 - *`zu9eg` is used less than `zu3eg`.* Its three cores share the rows of one image; the paper's have an image each.
-- Nothing here was measured, and an Ethos-U is no FPGA: its rows say whether the same search finds gains there.
+- *An Ethos-U is another machine.* On the U55s the ProxylessNAS space gains over MnasNet and little or nothing over
+  MobileNetV2, on the U65-256 over both, on the U85-256 over neither. Vela keeps maps in SRAM as it can, and these
+  arrays run depthwise layers on the same multipliers, so that the rivals' shapes fit them better than the FPGAs'. What
+  makes the U85-256 and the U65-256 differ so much was not looked into.
+- The subnets were chosen by a fitted model among few that were compiled, so *equal* is within some percent: the columns
+  of MACs and ms say how far. Nothing here was measured.
 """
 
 

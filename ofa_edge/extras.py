@@ -26,7 +26,7 @@ EXTRAS: Mapping[str, Extra] = MappingProxyType(
         "tvm": Extra(("tvm",), "making TVM artifacts"),
         "cuda": Extra(("nvidia.cuda_nvrtc", "nvidia.cuda_runtime", "nvidia.cuda_cccl"), "kernels for Jetsons"),
         "ethos-u": Extra(("ethosu.vela",), "making artifacts for Arm Ethos-U accelerators"),
-        "zigzag": Extra(("zigzag", "six"), "cycles of arrays that are only described"),
+        "zigzag": Extra(("zigzag.stages", "six"), "cycles of arrays that are only described"),
         "plot": Extra(("resvg_py",), "pictures as PNG"),
     }
 )

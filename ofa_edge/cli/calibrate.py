@@ -69,9 +69,11 @@ def calibrate_command(dry_run: bool, resume: bool, **options: Any) -> Answer:
 
     find = calibrate if plan.account is None else calibrate_compiled
     result = find(plan, StageCache(default_root()), ["ofa-edge", *sys.argv[1:]], say)
-    words = ("--target", result.target, "--supernet", plan.options.supernet, "--device", plan.options.device)
+    words = ("--target", result.target, "--supernet", plan.options.supernet)
+    built = plan.runtime.why_not_made(plan.target) is None
+    following = next_step("build", *words, "--device", plan.options.device) if built else next_step("search", *words)
     report = json.loads((plan.options.out / f"{plan.name}.calibration.json").read_text())
-    return Answer(report, f"{summary(result)}\n{next_step('build', *words)}")
+    return Answer(report, f"{summary(result)}\n{following}")
 
 
 def summary(result: "MeasuredModel") -> str:

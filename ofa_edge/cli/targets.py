@@ -115,5 +115,7 @@ def validate_command(path: str) -> Answer:
             "correct peak_gmacs_... in [hardware], or the coefficients",
         )
     warnings = [f"{words}: one of the two is too optimistic" for words, _ in found]
-    lines = [f"{target.path}: ok", *(f"  warning: {words}" for words in warnings), next_step("build", "--target", path)]
+    lines = [f"{target.path}: ok", *(f"  warning: {words}" for words in warnings)]
+    built = any(runtime.why_not_made(target) is None for runtime in runtimes_for(target))
+    lines.append(next_step("build" if built else "search", "--target", path))
     return Answer({"target": target.name, "path": str(target.path), "warnings": warnings}, "\n".join(lines))

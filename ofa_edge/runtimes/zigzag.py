@@ -40,7 +40,7 @@ class ZigZag(Runtime):
     artifact_name = "model.none"
     precisions = ("int8",)
     modelled = True
-    modules = MappingProxyType({"zigzag": install_line("zigzag"), "six": install_line("zigzag")})
+    modules = MappingProxyType({"zigzag.stages": install_line("zigzag"), "six": install_line("zigzag")})
 
     def check_target(self, target: Target) -> None:
         """See `Runtime`."""

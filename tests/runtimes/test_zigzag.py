@@ -24,7 +24,7 @@ def test_nothing_is_built_for_a_description_and_nothing_is_left(tmp_path_factory
 
 
 def test_what_is_told_of_a_network_adds_up(tmp_path):
-    pytest.importorskip("zigzag", reason="the extra zigzag is not installed")
+    pytest.importorskip("zigzag.stages", reason="the extra zigzag is not installed")
     space = zoo.open_space(zoo.DEFAULT)
     subnet, target = space.smallest(), load_target("zu3eg")
     path = tmp_path / "model.json"

@@ -20,7 +20,6 @@ from ofa_edge.files import write_bytes, write_json
 from ofa_edge.target_schema import Array
 
 PACKAGE = "zigzag-dse"
-MODULE = "zigzag"
 _STAGE, _FILE = "zigzag-layer", "layer.json"
 _AT_ONCE = 64  # layers of one process: its start takes as long as some five of them
 _WORKER = "ofa_edge.export.zigzag.worker"

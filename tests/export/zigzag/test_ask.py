@@ -11,7 +11,7 @@ from ofa_edge.export.zigzag.ask import ArraySystem
 from ofa_edge.target_schema import Array
 from ofa_edge.targets import builtin_folder, load_target
 
-pytest.importorskip("zigzag", reason="the extra zigzag is not installed")
+pytest.importorskip("zigzag.stages", reason="the extra zigzag is not installed")
 WORD = 30  # bytes that the memory behind a ZU3EG gives in a cycle: 240 bits
 # Layers that fit on the chip as a whole, with the cycles of a mapping by hand: pixels in eights (fours where
 # depthwise), channels in twelves, taps and rows one after the other.

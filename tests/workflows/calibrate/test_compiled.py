@@ -1,6 +1,7 @@
 """Calibration by a compiler's cycles: no device, the same files, and cycles that are asked for once."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -28,7 +29,10 @@ def calibrated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compiled")
     options = CalibrationOptions("ethos-u55-128", budget="18s", networks=10, held_out=4, out=folder / "targets")
     plan, cache = make_calibration_plan(options), StageCache(folder / "cache")
-    return plan, cache, calibrate_compiled(plan, cache, ["ofa-edge", "calibrate"], lambda words: None)
+    start = time.perf_counter()
+    result = calibrate_compiled(plan, cache, ["ofa-edge", "calibrate"], lambda words: None)
+    assert 0 < result.export_s + result.device_s <= time.perf_counter() - start  # parts of what it took
+    return plan, cache, result
 
 
 def test_networks_that_the_fit_has_not_seen_are_predicted(calibrated):
