@@ -49,7 +49,7 @@ def codesign_command(
     from ofa_edge import extras
     from ofa_edge.cache import StageCache, default_root
     from ofa_edge.files import write_json
-    from ofa_edge.output import claim_output_folder, output_folder
+    from ofa_edge.output import claim_output_folder, output_folder, reserved
     from ofa_edge.report.codesign import write_codesign
     from ofa_edge.workflows.codesign.accelerators import Limits, read_accelerators
     from ofa_edge.workflows.codesign.codesign import CodesignOptions, codesign
@@ -61,10 +61,11 @@ def codesign_command(
     def say(words: str) -> None:
         click.echo(f"  {words}", err=True)
 
-    found = codesign(CodesignOptions(**options), given, StageCache(default_root()), say)
-    with output_folder(out, RECORD) as folder:
-        write_codesign(folder / "codesign.html", found)
-        write_json(folder / RECORD, found.model_dump(mode="json"))
+    with reserved(out):
+        found = codesign(CodesignOptions(**options), given, StageCache(default_root()), say)
+        with output_folder(out, RECORD) as folder:
+            write_codesign(folder / "codesign.html", found)
+            write_json(folder / RECORD, found.model_dump(mode="json"))
     return Answer(found.model_dump(mode="json"), f"{summary(found)}\nwrote {out / 'codesign.html'}")
 
 

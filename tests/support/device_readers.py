@@ -80,6 +80,18 @@ def text_of(path: Path) -> str:
     return path.read_bytes().decode("utf-8", errors="replace")
 
 
+def userland(path: Path) -> object:
+    from ofa_edge.device.connections.userland import read_userland
+    from ofa_edge.device.needs import Needs, lacks
+    from ofa_edge.device.wheels import NUMPY
+
+    device: Any = Says(text_of(path))
+    device.python, device.folder = ("python3",), "/tmp"
+    has = read_userland(device, device.fingerprint(), {"numpy": "numpy"})
+    needs = Needs({"numpy": NUMPY}, "aarch64", (2, 27))
+    return has.to_json(), lacks(device, has, needs)
+
+
 def device_readers() -> Iterator[Reader]:
     from ofa_edge.device.conditions.android import Android
     from ofa_edge.device.conditions.jetson import Jetson
@@ -88,13 +100,9 @@ def device_readers() -> Iterator[Reader]:
     from ofa_edge.device.conditions.raspberry_pi import RaspberryPi
     from ofa_edge.device.connections.adb_server import parse_devices
     from ofa_edge.device.connections.fingerprint import read_fingerprint
-    from ofa_edge.device.connections.userland import read_userland
     from ofa_edge.device.measuring.android_app import AndroidAppProgram
     from ofa_edge.device.measuring.programs import LiteRtProgram, last_json
     from ofa_edge.device.measuring.session import session_from
-    from ofa_edge.device.measuring.turns import TurnsProgram
-    from ofa_edge.device.needs import Needs, lacks
-    from ofa_edge.device.wheels import NUMPY
 
     def print_of(path: Path) -> object:
         answers = {"uname": "Linux 6.1.0-rpi7 aarch64\n", "head": text_of(path), "getprop": text_of(path)}
@@ -117,24 +125,8 @@ def device_readers() -> Iterator[Reader]:
         load_of(dict.fromkeys(MOMENT, device.text), dict.fromkeys(MOMENT, device.text))
         return [family(device).look() for family in (Linux, Android, RaspberryPi, Jetson)]
 
-    def userland(path: Path) -> object:
-        device: Any = Says(text_of(path))
-        device.python, device.folder = ("python3",), "/tmp"
-        has = read_userland(device, device.fingerprint(), {"numpy": "numpy"})
-        needs = Needs({"numpy": NUMPY}, "aarch64", (2, 27))
-        return has.to_json(), lacks(device, has, needs)
-
     def outputs(path: Path) -> object:
         return LiteRtProgram(("python",), path).read_outputs(path)
-
-    def turns(path: Path) -> object:
-        device: Any = Says(text_of(path))
-        with tempfile.TemporaryDirectory() as here:
-            program = TurnsProgram(device, PurePosixPath("/tmp/w"), Path(here), 1, 100.0, ("turns",))
-            models = {name: Path(here) / name for name in "ab"}
-            for model in models.values():
-                model.write_text(model.name)
-            return program.time(models, [program.place(name) for name in models], 3, 10.0)
 
     def listed(path: Path) -> object:
         return parse_devices(text_of(path))
@@ -152,6 +144,21 @@ def device_readers() -> Iterator[Reader]:
     yield Reader("conditions", ".txt", seeds(*LOOKS), looks)
     yield Reader("userland", ".txt", seeds(json.dumps(PYTHON), *SYSTEMS), userland)
     yield Reader("outputs", ".npy", (array.getvalue(),), outputs, text=False)
-    taken = {"rounds_ns": [[10, 20], [11, 21], [12, 22]], "version": "1", "models": [*map(sha256_bytes, (b"a", b"b"))]}
-    yield Reader("turns", ".json", seeds(json.dumps(taken)), turns)
+    yield _turns()
     yield Reader("adb-devices", ".txt", seeds("List of devices attached\n0123\tdevice\nabc\tunauthorized\n"), listed)
+
+
+def _turns() -> Reader:
+    from ofa_edge.device.measuring.turns import TurnsProgram
+
+    def turns(path: Path) -> object:
+        device: Any = Says(text_of(path))
+        with tempfile.TemporaryDirectory() as here:
+            program = TurnsProgram(device, PurePosixPath("/tmp/w"), Path(here), 1, 100.0, ("turns",))
+            models = {name: Path(here) / name for name in "ab"}
+            for model in models.values():
+                model.write_text(model.name)
+            return program.time(models, [program.place(name) for name in models], 3, 10.0)
+
+    taken = {"rounds_ns": [[10, 20], [11, 21], [12, 22]], "version": "1", "models": [*map(sha256_bytes, (b"a", b"b"))]}
+    return Reader("turns", ".json", seeds(json.dumps(taken)), turns)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ofa_edge.cache import StageCache
 from ofa_edge.latency.protocol import Key
+from ofa_edge.output import reserved
 from ofa_edge.runtimes import CycleAccount
 from ofa_edge.workflows.calibrate.journal import Sampled
 from ofa_edge.workflows.calibrate.measure import Say, export_items
@@ -25,7 +26,13 @@ def calibrate_compiled(plan: CalibrationPlan, cache: StageCache, command: Sequen
 
     Raises:
         ConversionError: a model that the runtime or the compiler does not take.
+        OutputError: another calibration writes the same files.
     """
+    with reserved(plan.options.out / plan.name):
+        return _calibrated(plan, cache, command, say)
+
+
+def _calibrated(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], say: Say) -> MeasuredModel:
     account = plan.account
     assert account is not None  # else `measure.calibrate`
     start = time.perf_counter()
@@ -33,9 +40,9 @@ def calibrate_compiled(plan: CalibrationPlan, cache: StageCache, command: Sequen
     compiling = time.perf_counter()
     found = {}
     names = list(models)
-    for start in range(0, len(names), _TELL_EVERY):
-        say(f"compile: {start} of {len(names)}")
-        batch = names[start : start + _TELL_EVERY]
+    for done in range(0, len(names), _TELL_EVERY):
+        say(f"compile: {done} of {len(names)}")
+        batch = names[done : done + _TELL_EVERY]
         told = account.told([models[name] for name in batch], cache)
         for name, each in zip(batch, told, strict=True):
             found[name] = Sampled(1e3 * each.cycles / account.clock_hz, 0.0, 1)
