@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transfer_tried import ALONE, QUICK, SMALL, prepared
+from transfer_tried import ALONE, LONG, QUICK, SMALL, prepared
 from transfer_tried import WAYS as TRIED
 
 from ofa_edge.data.dataset import Dataset
@@ -144,7 +144,7 @@ def whole(
         recipe = from_scratch(recipe, space, len(kept), macs)
     else:
         begun = begin(recipe, package, space, data.class_names)
-        fit_new_head(begun, recipe, kept, kept.sample(CALIBRATION))
+        fit_new_head(begun, recipe, kept, kept.sample(CALIBRATION), LONG[way][0] if way in LONG else None)
         start = begun.net
     trainer = Trainer(recipe, space, kept, place, start=start, step_function=step, teacher=teacher)
     trainer.resume()

@@ -7,6 +7,10 @@
     with_labels    `quick`, and all subnets of a step learn the labels too
     faster         `quick` at 2.5 times its rate
     no_largest     `quick` with the smallest and two random subnets in a step, from the labels
+    ridge          `quick`'s head in place of the head's phase of `moved`, and as many steps
+    ridge_labels   likewise, and all subnets of a step learn the labels too
+    ridge10_labels likewise, the head's weights held a hundred times as small
+    ridge_slow     `ridge` at a quarter of its rate
     small          the smallest probe alone, by the phases of a move, from the labels
     netaug         likewise, and in each step a random subnet, which contains it, learns the labels too (NetAug,
                    arXiv 2110.08890: a tiny net is trained as a part of larger ones); subnets = ["smallest", "random"]
@@ -49,7 +53,13 @@ _CHANGED: dict[str, dict[str, Any]] = {
     "no_largest": {"subnets": ("smallest", "random", "random"), "distill": "none"},
 }
 QUICK = ("quick", *_CHANGED)
-WAYS = (*_CHANGED, *ALONE, "aware", "moved_taught")
+LONG: dict[str, tuple[float, dict[str, Any]]] = {  # the head's ridge, and what is changed in the phase
+    "ridge": (0.1, {}),
+    "ridge_labels": (0.1, {"labels": True}),
+    "ridge10_labels": (10.0, {"labels": True}),
+    "ridge_slow": (0.1, {"lr": 0.01}),
+}
+WAYS = (*_CHANGED, *LONG, *ALONE, "aware", "moved_taught")
 SMALL = "k3 e3 d2"
 _TEACHER = {"taught_stored": {"views": "stored"}, "taught_warm": {"temperature": 4.0}}  # others: each view, as it is
 _POOL, _LEVELS, _SIZE, _EPOCHS, _BATCH = 4096, 8, 24, 24, 64
@@ -59,6 +69,9 @@ def prepared(way: str, recipe: Recipe, data: Dataset, folder: Path) -> tuple[Rec
     """A way's recipe, its step and its teacher."""
     if way in _CHANGED:
         phases = tuple(changed(phase, **_CHANGED[way]) for phase in recipe.phases)
+        return changed(recipe, phases=phases), recipe_step, None
+    if way in LONG:
+        phases = tuple(changed(phase, **LONG[way][1]) for phase in recipe.phases[1:])
         return changed(recipe, phases=phases), recipe_step, None
     space = recipe.make_space(len(data.class_names))
     if way == "aware":

@@ -112,6 +112,7 @@ def test_what_a_light_installation_does(light, built, tmp_path):
         (("train", "--recipe", "ofa-edge", "--preset", "smoke", "--out", "new"), "torch", "train"),
         (("search", "--target", "raspberry-pi-4", "--plot", "front.png"), "resvg_py", "plot"),
         (("calibrate", "--target", "host", "--device", "local", "--out", "new"), "torch", "train"),
+        (("codesign", "--latency-ms", "1", "--accelerators", "zigzag"), "zigzag", "zigzag"),
     ],
 )
 def test_a_command_names_the_extra_before_any_work(light, tmp_path, arguments, lacking, extra):

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from fetch_toolchain import ensure_toolchain
 from toolchain import ANDROID_RUNTIME_SHA256, APP, JNI_HEADERS, RUNTIME_LIBRARY, toolchain_file, toolchain_folder
 
 from ofa_edge.bundle.record import BUNDLE, read_bundle
+from ofa_edge.elf import LARGE_PAGE, image
 from ofa_edge.errors import ConfigError, ConversionError, OfaEdgeError, UsageError
 from ofa_edge.files import atomic_path, sha256_file
 
@@ -31,7 +32,6 @@ MAIN = APP / "app/src/main"
 LICENCES = APP / "app/src/licences"  # assets that are the same in every build: not `bundle`'s to write
 SHIM = "libtflite_jni.so"
 MIN_SDK = 26
-PAGE = 16384  # Android 15 maps libraries in pages of 16 KB
 NAME = "ofa-edge-demo"
 KEYSTORE, PASSWORD, ALIAS = "OFA_EDGE_KEYSTORE", "OFA_EDGE_KEYSTORE_PASS", "OFA_EDGE_KEY_ALIAS"
 _DEBUG_PASSWORD = "android"  # noqa: S105  (of a key that proves nothing, as in Android's own tools)
@@ -69,6 +69,7 @@ def build(out: Path) -> dict[str, Any]:
         files = resources(work) | {"classes.dex": dex(work).read_bytes()}
         files[f"lib/arm64-v8a/{SHIM}"] = shim(work).read_bytes()
         files[f"lib/arm64-v8a/{RUNTIME_LIBRARY}"] = runtime().read_bytes()
+        check_pages(files)
         unaligned, aligned, signed = (work / f"{name}.apk" for name in ("unaligned", "aligned", "signed"))
         write_zip(unaligned, files, toolchain_folder())
         run(["zipalign", "-f", "-p", "4", unaligned, aligned])
@@ -115,7 +116,12 @@ def shim(work: Path) -> Path:
     out = work / SHIM
     builtin = run(["clang", "-print-resource-dir"]).strip()
     compile_options = ["-O2", "-fPIC", "-ffreestanding", "-fvisibility=hidden", "-nostdlib", "-nostdinc", "-g0"]
-    link_options = [f"-Wl,-soname,{SHIM}", f"-Wl,-z,max-page-size={PAGE}", "-Wl,--no-undefined", "-Wl,--build-id=none"]
+    link_options = [
+        f"-Wl,-soname,{SHIM}",
+        f"-Wl,-z,max-page-size={LARGE_PAGE}",
+        "-Wl,--no-undefined",
+        "-Wl,--build-id=none",
+    ]
     run(
         [
             "clang",
@@ -201,6 +207,18 @@ def debug_key() -> Key:
                 shutil.copyfile(made, part)
             path.chmod(0o600)
     return Key("debug", path, f"pass:{_DEBUG_PASSWORD}", "debug")
+
+
+def check_pages(files: Mapping[str, bytes]) -> None:
+    """Raise ConversionError for a library that a system with pages of 16 KB does not load."""
+    for name, data in files.items():
+        page = image(data).page if name.endswith(".so") else None
+        if page is not None and page < LARGE_PAGE:
+            raise ConversionError(
+                f"{Path(name).name} is aligned to pages of {page:,} bytes",
+                f"{name}: Android 15 and later load libraries in pages of {LARGE_PAGE:,}",
+                f"link it with -Wl,-z,max-page-size={LARGE_PAGE}, or take a newer release of it",
+            )
 
 
 def sign(aligned: Path, signed: Path, key: Key) -> None:

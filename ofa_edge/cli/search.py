@@ -86,7 +86,8 @@ def search_command(
     best = chosen_candidates(plan, front, ALTERNATIVES)
     if plot is not None:
         _plot(plan, front, plot)
-    text = _words(plan, front, best) + (f"\n{following}" if best else "")
+    leads_on = best and plan.runtime.why_not_made(plan.target) is None
+    text = _words(plan, front, best) + (f"\n{following}" if leads_on else "")
     return Answer(_facts(plan, front, best), text, INTERRUPTED if front.interrupted == "interrupted" else 0)
 
 

@@ -246,6 +246,7 @@ class Verdict(Record):
         "accuracy",
         "delegation",
         "kernels",
+        "pages",
         "sram",
         "storage",
         "latency",

@@ -220,9 +220,10 @@ class Runtime(ABC):
             if not installed(module):
                 raise ToolMissingError(f"{module} is not installed", f"runtime {self.name} needs it", install)
 
-    def require_artifacts(self, target: Target) -> None:
-        """Raise UnsupportedError where nothing is made for such a target: it is there to be searched for."""
+    def why_not_made(self, target: Target) -> str | None:
+        """Why nothing is built for such a target, which is there to be searched for; None where a build is."""
         del target
+        return None
 
     def latency_model(
         self, target: Target, space: Space, precision: Precision, *, outside_key: bool = False

@@ -81,9 +81,9 @@ class ZigZag(Runtime):
         """See `Runtime`."""
         return {name: load_target(name) for name in SHIPPED}
 
-    def require_artifacts(self, target: Target) -> None:
+    def why_not_made(self, target: Target) -> str:
         """See `Runtime`."""
-        raise _nothing_built(target.name)
+        return f"{target.name} is the description of an array: ZigZag tells what networks would cost, and compiles none"
 
     def convert(self, stages: Stages, export: Export) -> Converted:
         """See `Runtime`."""
@@ -194,6 +194,6 @@ def _system(target: Target) -> "ArraySystem":
 def _nothing_built(name: str) -> UnsupportedError:
     return UnsupportedError(
         f"nothing can be built for {name}",
-        "it is the description of an array: ZigZag tells what networks would cost on it, and compiles none",
-        "ofa-edge search, predict, calibrate and codesign take it; ofa-edge targets list names what builds are for",
+        "it is the description of an array: ZigZag tells what networks would cost, and compiles none",
+        "ofa-edge search, predict, calibrate and codesign take it",
     )

@@ -1,9 +1,12 @@
 """The gates: what the ladder and the measurements prove, in verdicts with reason codes."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ofa_edge.device.connections.plain_text import one_line
+from ofa_edge.elf import LARGE_PAGE, ElfError, image, is_elf
 from ofa_edge.errors import (
+    ConversionError,
     DeviceBusyError,
     DeviceError,
     DeviceLostError,
@@ -171,6 +174,25 @@ def size_verdict(size: int, limit: int) -> Verdict:
     outcome: Outcome = "pass" if size <= limit else "fail"
     code = "within-limit" if outcome == "pass" else "over-limit"
     return Verdict(gate="size", outcome=outcome, code=code, reason=f"{size:,} bytes, limit {limit:,}")
+
+
+def pages_verdict(artifact: Path) -> Verdict | None:
+    """Whether Android 15 and later, with their pages of 16 KB, load an artifact; None for one that is no machine code.
+
+    Raises:
+        ConversionError: it is a damaged library.
+    """
+    data = artifact.read_bytes()
+    if not is_elf(data):
+        return None
+    try:
+        page = image(data).page
+    except ElfError as error:
+        raise ConversionError(f"{artifact.name} is a damaged library", str(error), "build again") from error
+    fits = page is None or page >= LARGE_PAGE
+    reason = "nothing of it is loaded" if page is None else f"aligned to pages of {page:,} bytes, {LARGE_PAGE:,} needed"
+    code = "fits-large-pages" if fits else "small-pages"
+    return Verdict(gate="pages", outcome="pass" if fits else "fail", code=code, reason=reason)
 
 
 def memory_verdict(measurements: Sequence[DeviceMeasurement], limit: int) -> Verdict:

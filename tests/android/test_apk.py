@@ -10,10 +10,11 @@ from pathlib import Path
 import build_apk
 import pytest
 from demo_app import PRECISIONS, TARGET
+from lacking import elf
 from toolchain import ANDROID_RUNTIME_SHA256
 
 from ofa_edge.bundle.record import BUNDLE, Bundle
-from ofa_edge.errors import UsageError
+from ofa_edge.errors import ConversionError, UsageError
 from ofa_edge.files import sha256_file
 
 LIBRARIES = ("liblitert-lm.so", "libtflite_jni.so")
@@ -129,6 +130,13 @@ def test_size_by_part(demo):
 
 
 # -- the libraries --
+
+
+def test_a_library_of_small_pages_is_refused(tmp_path):
+    build_apk.check_pages({"lib/arm64-v8a/a.so": elf(tmp_path, "aarch64", 16384).read_bytes(), "b.txt": b""})
+    small = elf(tmp_path, "aarch64", 4096).read_bytes()
+    with pytest.raises(ConversionError, match=r"b\.so is aligned to pages of 4,096 bytes"):
+        build_apk.check_pages({"lib/arm64-v8a/b.so": small})
 
 
 @pytest.mark.parametrize("name", LIBRARIES)

@@ -16,6 +16,7 @@ from places import ROOT
         ("own_data.py", "own_data.md"),
         ("int8.py", "int8.md"),
         ("transfer.py", "transfer.md"),
+        ("codesign.py", "codesign.md"),
     ],
 )
 def test_the_page_is_printed_from_the_results(monkeypatch, capsys, program: str, page: str) -> None:

@@ -58,7 +58,7 @@ NAMES = (
     ),
     *("adb-devices", "weights", "package", "checkpoint"),
     *("masks", "licences", "lease", "raw-outputs", "timm-config", "onnx-metadata", "cifar-archive"),
-    *("vela-ini", "accelerators", "engine"),
+    *("vela-ini", "accelerators", "engine", "noted"),
 )
 PLACES = ("pipe", "folder", "socket", "device", "dangling link", "link to itself", "link to a pipe", "endless name")
 _TEXTS = (
@@ -143,7 +143,7 @@ def test_what_is_no_file_is_refused_at_once(readers, tmp_path, monkeypatch, name
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
     # What these find in place of their own file they lay aside or take for none, and begin anew.
-    assert not taken or name in ("cache-index", "tuning", "journal", "history", "licences")
+    assert not taken or name in ("cache-index", "tuning", "journal", "history", "licences", "noted")
 
 
 def _taken(reader, path):

@@ -29,6 +29,12 @@ def test_the_page_shows_verdicts_heaviest_first_and_a_trend_each():
     assert "7 images are answered differently" in text
 
 
+def test_where_a_device_stood_is_on_the_page():
+    text = render_nightly([night(series())])
+    assert "<dt>clock ceiling</dt><dd>1.80 GHz of 1.80 GHz</dd>" in text
+    assert "<dt>not read</dt><dd>load</dd>" in text
+
+
 def test_what_a_device_says_stays_text():
     text = render_nightly([night(series(reason=EVIL, device=EVIL, artifact=EVIL))], torn=2, damaged=(3, 7))
     assert not [tag for tag, _ in Tags(text).found if tag == "script"]

@@ -14,6 +14,8 @@ from ofa_edge.records.schedules import FallbackRecord, SchedulesRecord
 from ofa_edge.report import render_report, write_report
 from ofa_edge.report.page import not_verified, predictor_optimism, size_text
 
+CONDITIONS = {"clock ceiling": "1.80 GHz of 1.80 GHz", "not read": "load"}
+
 
 def untrained() -> dict[str, Any]:
     parts = facts()
@@ -103,6 +105,7 @@ def test_every_text_is_escaped() -> None:
                             "connection": HOSTILE,
                             "note": HOSTILE,
                             "fingerprint": {HOSTILE: HOSTILE},
+                            "conditions": {HOSTILE: HOSTILE},
                         }
                     )
                     for item in parts["measurements"]
@@ -139,13 +142,20 @@ def test_what_is_not_verified_is_listed_once() -> None:
 def test_a_build_that_proved_everything_says_so() -> None:
     latency = LatencyMeasurement(p50=18.2, p90=19.1, min=17.9, mad=0.1, low95=18.0, high95=18.4, runs=512, sessions=5)
     device = DeviceMeasurement(
-        name="pi-in-the-lab", kind="physical", connection="ssh", fingerprint={"model": "4B"}, latency_ms=latency
+        name="pi-in-the-lab",
+        kind="physical",
+        connection="ssh",
+        fingerprint={"model": "4B"},
+        latency_ms=latency,
+        conditions=CONDITIONS,
     )
     verdicts = (Verdict(gate="latency", outcome="pass", code="within-budget", reason="p90 19.1 ms"),)
     html = render_report(manifest(labels=(), measurements=(device,), verdicts=verdicts))
     text = Page(html).text
     assert "What this build does not prove" not in text
     assert "median latency measured on pi-in-the-lab" in text
+    assert "clock ceiling before its sessions" in text
+    assert "1.80 GHz of 1.80 GHz" in text
     assert "p50 18.2 ms (95 %: 18 ms to 18.4 ms), p90 19.1 ms" in text
     assert '<span class="badge big pass">pass</span>' in html
 

@@ -80,6 +80,18 @@ def text_of(path: Path) -> str:
     return path.read_bytes().decode("utf-8", errors="replace")
 
 
+def userland(path: Path) -> object:
+    from ofa_edge.device.connections.userland import read_userland
+    from ofa_edge.device.needs import Needs, lacks
+    from ofa_edge.device.wheels import NUMPY
+
+    device: Any = Says(text_of(path))
+    device.python, device.folder = ("python3",), "/tmp"
+    has = read_userland(device, device.fingerprint(), {"numpy": "numpy"})
+    needs = Needs({"numpy": NUMPY}, "aarch64", (2, 27))
+    return has.to_json(), lacks(device, has, needs)
+
+
 def device_readers() -> Iterator[Reader]:
     from ofa_edge.device.conditions.android import Android
     from ofa_edge.device.conditions.jetson import Jetson
@@ -88,12 +100,9 @@ def device_readers() -> Iterator[Reader]:
     from ofa_edge.device.conditions.raspberry_pi import RaspberryPi
     from ofa_edge.device.connections.adb_server import parse_devices
     from ofa_edge.device.connections.fingerprint import read_fingerprint
-    from ofa_edge.device.connections.userland import read_userland
     from ofa_edge.device.measuring.android_app import AndroidAppProgram
     from ofa_edge.device.measuring.programs import LiteRtProgram, last_json
     from ofa_edge.device.measuring.session import session_from
-    from ofa_edge.device.needs import Needs, lacks
-    from ofa_edge.device.wheels import NUMPY
 
     def print_of(path: Path) -> object:
         answers = {"uname": "Linux 6.1.0-rpi7 aarch64\n", "head": text_of(path), "getprop": text_of(path)}
@@ -115,13 +124,6 @@ def device_readers() -> Iterator[Reader]:
         cores_in(device.text)
         load_of(dict.fromkeys(MOMENT, device.text), dict.fromkeys(MOMENT, device.text))
         return [family(device).look() for family in (Linux, Android, RaspberryPi, Jetson)]
-
-    def userland(path: Path) -> object:
-        device: Any = Says(text_of(path))
-        device.python, device.folder = ("python3",), "/tmp"
-        has = read_userland(device, device.fingerprint(), {"numpy": "numpy"})
-        needs = Needs({"numpy": NUMPY}, "aarch64", (2, 27))
-        return has.to_json(), lacks(device, has, needs)
 
     def outputs(path: Path) -> object:
         return LiteRtProgram(("python",), path).read_outputs(path)

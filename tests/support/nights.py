@@ -21,7 +21,13 @@ def series(colour: str = "GREEN", gate: str = "latency", device: str = "pi", **c
 
 def night(*items: SeriesRecord, day: int = 0, **changes: Any) -> NightRecord:
     devices = tuple(
-        DeviceNight(name=name, kind="physical", facts={"model": "Raspberry Pi 4", "cpu": "cortex-a72"}, seconds=61.0)
+        DeviceNight(
+            name=name,
+            kind="physical",
+            facts={"model": "Raspberry Pi 4", "cpu": "cortex-a72"},
+            conditions={"clock ceiling": "1.80 GHz of 1.80 GHz", "not read": "load"},
+            seconds=61.0,
+        )
         for name in dict.fromkeys(item.device for item in items)
     )
     at = datetime.datetime(2026, 3, 1, 2, tzinfo=datetime.UTC) + datetime.timedelta(days=day)

@@ -4,8 +4,10 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from lacking import elf
 
 from ofa_edge.errors import (
+    ConversionError,
     DeviceBusyError,
     DeviceError,
     DeviceLostError,
@@ -26,6 +28,7 @@ from ofa_edge.verify.gates import (
     instructions_verdict,
     latency_verdict,
     memory_verdict,
+    pages_verdict,
     parity_verdict,
     size_verdict,
 )
@@ -223,6 +226,18 @@ def test_size_and_memory_against_a_limit():
     assert code(memory_verdict([measured], 50 * 2**20)) == ("memory", "pass", "within-limit")
     assert code(memory_verdict([measured], 50 * 2**20 - 1)) == ("memory", "fail", "over-limit")
     assert code(memory_verdict([device()], 1)) == ("memory", "unverified", "not-measured")
+
+
+def test_pages_of_android_15(tmp_path):
+    assert pages_verdict(elf(tmp_path, "aarch64", 16384)).outcome == "pass"
+    small = pages_verdict(elf(tmp_path, "aarch64", 4096))
+    assert (small.gate, small.outcome, small.code) == ("pages", "fail", "small-pages")
+    assert small.reason == "aligned to pages of 4,096 bytes, 16,384 needed"
+    (tmp_path / "model.tflite").write_bytes(b"\x1c\0\0\0TFL3")
+    assert pages_verdict(tmp_path / "model.tflite") is None
+    (tmp_path / "cut.so").write_bytes(b"\x7fELF\x02\x01\x01")
+    with pytest.raises(ConversionError):
+        pages_verdict(tmp_path / "cut.so")
 
 
 def test_instructions_against_a_baseline():

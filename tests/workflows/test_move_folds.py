@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from tiny_package import images, recipe, shared_package
 
 from ofa_edge.data.dataset import Dataset
@@ -17,7 +18,9 @@ from ofa_edge.supernet.evaluate import subnet_logits
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.training.data import resolve
 from ofa_edge.training.pairs import Examined, measure_examined, measure_pairs, read_pairs
-from ofa_edge.training.transfer import transfer_recipe
+from ofa_edge.training.step import recipe_step
+from ofa_edge.training.transfer import settled, transfer_recipe
+from ofa_edge.workflows.move_folds import Move
 from ofa_edge.workflows.train import estimate_run, train
 
 CLASSES = ("one", "two", "three")  # by other names, so that the head is new
@@ -90,6 +93,18 @@ def test_it_goes_on_where_it_was_killed_to_the_same_bytes(package, moved, tmp_pa
     assert again["out_of_fold"] == moved[1]["out_of_fold"]
     for name in (zoo.WEIGHTS, zoo.PREDICTOR):
         assert sha256_file(tmp_path / "run" / name) == sha256_file(moved[0] / name)
+
+
+def test_a_head_of_equations_that_are_at_hand_is_the_one_made_anew(package):
+    """Each fold's own: another fold's have seen the images that this one is to answer."""
+    recipe = settled(plan(package), package, FEW)
+    given = recipe, package, recipe.make_space(len(CLASSES)), CLASSES, "cpu", recipe_step, None
+    move, (one, other) = Move(*given), (FEW.train.take(np.arange(18)), FEW.train.take(np.arange(18, 36)))
+    first = move.headed(one, 0.1)
+    again, others, anew = move.headed(one, 1.0), move.headed(other, 1.0), Move(*given).headed(one, 1.0)
+    head, (wanted, *different) = "classifier.linear.weight", [net.state_dict() for net in (anew, first, others)]
+    assert torch.equal(again.state_dict()[head], wanted[head])
+    assert not any(torch.allclose(each[head], wanted[head], atol=1e-3) for each in different)
 
 
 def test_the_dry_run_says_what_folds_cost(package, monkeypatch):

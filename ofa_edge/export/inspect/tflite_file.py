@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ofa_edge.export.inspect.findings import Finding, Inspection
 from ofa_edge.export.inspect.litert import Delegation, ask_litert, version
+from ofa_edge.export.inspect.promised import promised_inputs
 from ofa_edge.export.inspect.tflite_model import QUANTISED, Model, Tensor, read_model
+from ofa_edge.export.inspect.tflite_ranges import range_findings, range_words, worst_layers
 from ofa_edge.export.inspect.tflite_rules import apply_rules
 
 _SAID = {"int8-hard-swish", "hybrid-depthwise", "suppression-inside"}  # they say already that nobody takes the operator
@@ -18,6 +20,7 @@ def inspect_tflite(path: Path, profile: bool = False) -> Inspection:
     model = read_model(path)
     delegation = ask_litert(path, profile)
     found = apply_rules(model)
+    found += range_findings(model, promised_inputs(path, model))
     found += tuple(_delegation_findings(model, delegation, found))
     operators = model.subgraphs[0].operators
     labels = {index: operators[index].label for index in delegation.ms}
@@ -41,6 +44,8 @@ def _facts(model: Model, delegation: Delegation) -> dict[str, str]:
         "weights": f"{model.weights:,} bytes"
         + (f", {model.weights_behind:,} of them behind the flatbuffer" if model.weights_behind else ""),
     }
+    if worst := worst_layers(model):
+        facts["channel scales apart"] = worst
     if len(model.subgraphs) > 1:
         facts["subgraphs"] = f"{len(model.subgraphs)}; partitions are those of the first"
     if not delegation.refused:
@@ -74,7 +79,7 @@ def precision_of(model: Model) -> str:
 
 def _tensor_words(tensor: Tensor) -> str:
     sizes = ", ".join("?" if size < 0 else str(size) for size in tensor.shape)
-    return f"{tensor.name} {tensor.kind.lower()} [{sizes}]"
+    return f"{tensor.name} {tensor.kind.lower()} [{sizes}]{range_words(tensor)}"
 
 
 def _profile_words(model: Model, delegation: Delegation) -> str:

@@ -18,14 +18,15 @@ class Tensor:
     Attributes:
         name, kind: "FLOAT32", "INT8", ... as in the schema.
         shape: as the file has it; -1 where its signature says that a size is only known while running.
-        scales: how many quantisation scales it has; 0 where none.
+        scale, zero: of its quantisation, one or one a channel; empty where it has none.
         constant: whether the file holds its values.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
-    scales: int
+    scale: tuple[float, ...]
+    zero: tuple[int, ...]
     constant: bool
 
 
@@ -130,12 +131,16 @@ def _subgraph(raw: Any, at: int, names: tuple[str, ...], kinds: dict[int, str]) 
 
 def _tensor(raw: Any, tensor: Any, kinds: dict[int, str]) -> Tensor:
     shape = tensor.shape if tensor.shapeSignature is None or not len(tensor.shapeSignature) else tensor.shapeSignature
-    quantised = tensor.quantization is not None and tensor.quantization.scale is not None
+    scale, zero = (
+        () if tensor.quantization is None or said is None else said
+        for said in (getattr(tensor.quantization, name, None) for name in ("scale", "zeroPoint"))
+    )
     buffer = raw.buffers[tensor.buffer]
     return Tensor(
         (tensor.name or b"").decode(errors="replace"),
         kinds.get(tensor.type, f"type {tensor.type}"),
         () if shape is None else tuple(int(size) for size in shape),
-        len(tensor.quantization.scale) if quantised else 0,
+        tuple(float(each) for each in scale),
+        tuple(int(each) for each in zero),
         (buffer.data is not None and len(buffer.data) > 0) or buffer.offset > 1,  # behind the flatbuffer, if too large
     )

@@ -103,7 +103,7 @@ def per_tensor_weights(model: Model) -> Iterator[Finding]:
         for op in _operators(model)
         if op.name in _CONVOLUTIONS
         and _weights_kind(op) in QUANTISED
-        and op.inputs[1].scales == 1
+        and len(op.inputs[1].scale) == 1
         and op.inputs[1].shape[3 if op.name == "DEPTHWISE_CONV_2D" else 0] > 1
     ]
     what = "quantised convolutions with one scale for all channels: points of accuracy are lost, and no speed is won"

@@ -4,6 +4,7 @@ Class by class, the most certain detection first: each takes the object that it 
 taken; boxes that stand for crowds take any number, and what they take counts neither way.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,17 @@ class ClassMatches:
     ignored: NDArray[np.bool_]
     objects: NDArray[np.int64]
     found: NDArray[np.int64]
+
+    @functools.cached_property
+    def marks(self) -> NDArray[np.int64]:
+        """Places of detections that are right at some threshold: there alone recall grows, and precision is highest."""
+        return np.flatnonzero(self.right.any(axis=0))
+
+    @functools.cached_property
+    def wrong(self) -> NDArray[np.bool_]:
+        """Whether it counts as found where there is nothing, at each threshold, up to the last mark [T, D]."""
+        end = self.marks[-1] + 1 if self.marks.size else 0
+        return np.asarray(~(self.right[:, :end] | self.ignored[:, :end]))
 
 
 def match(detections: Sequence[Detections], truth: Boxes, classes: int) -> tuple[ClassMatches, ...]:
@@ -103,11 +115,13 @@ def average_precisions(matches: ClassMatches, weights: NDArray[np.float64]) -> N
     objects = float(weights @ matches.objects)
     if not objects:
         return np.full(len(THRESHOLDS), np.nan)
-    if not matches.images.size:
+    marks = matches.marks
+    if not marks.size:
         return np.zeros(len(THRESHOLDS))
-    each = weights[matches.images]
-    right = np.cumsum(each * matches.right, axis=1)
-    wrong = np.cumsum(each * ~(matches.right | matches.ignored), axis=1)
+    each = weights[matches.images[: marks[-1] + 1]]
+    right = np.cumsum(each[marks] * matches.right[:, marks], axis=1)
+    begins = np.concatenate([[0], marks[:-1] + 1])
+    wrong = np.cumsum(np.add.reduceat(each * matches.wrong, begins, axis=1), axis=1)
     precision = right / np.maximum(right + wrong, np.spacing(1))
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     recall = right / objects

@@ -32,7 +32,7 @@ from ofa_edge.records.scores import ScoresByClass
 from ofa_edge.records.search import SearchRecord
 from ofa_edge.runtimes import Artifact, Converted, Facts
 from ofa_edge.schema import changed
-from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, parity_verdict
+from ofa_edge.verify.gates import accuracy_verdict, delegation_verdict, latency_verdict, pages_verdict, parity_verdict
 from ofa_edge.verify.ladder import EXACT, Answers
 from ofa_edge.verify.npu_gates import npu_verdicts
 from ofa_edge.verify.scoring.base import BadAnswer
@@ -268,11 +268,13 @@ def verdicts_of(plan: Plan, start: Start, ladder: Ladder, built: Built) -> tuple
     is_target = ladder.device is not None and ladder.device.is_target
     first, statistics = ladder.rungs[0], start.statistics
     artifact = [rung for rung in ladder.rungs if rung.images == first.images][-1]
+    pages = pages_verdict(built.artifact.path) if plan.target.android else None
     return (
         *([] if statistics is None else [statistics_verdict(statistics, first.top1, first.images)]),
         parity_verdict(ladder.rungs),
         accuracy_verdict(first, artifact, ladder.drop, ladder.chance, trained=network.origin.trained),
         *([] if inspection is None else [delegation_verdict(inspection, measurements)]),
+        *([] if pages is None else [pages]),
         *([] if built.facts.npu is None else npu_verdicts(built.facts.npu)),
         latency_verdict(measurements, plan.cold_budget_ms, is_target, plan.device.why),
     )

@@ -227,7 +227,12 @@ def resolve(options: BuildOptions, *, claim: bool, make: bool = True) -> Resolve
     wanted = contenders.runtimes[0].name if contenders else options.runtime or target.runtime.kind
     runtime = require(target, wanted, precision)
     if make:
-        runtime.require_artifacts(target)
+        if (why := runtime.why_not_made(target)) is not None:
+            raise UnsupportedError(
+                f"nothing can be built for {target.name}",
+                why,
+                "ofa-edge search, predict, calibrate and codesign take it; ofa-edge targets list: what builds are for",
+            )
         runtime.require_tools(target)
     for each in contenders.runtimes if contenders else (runtime,):
         require_mixable(options.max_drop, each, precision)

@@ -11,7 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from ofa_edge.data.annotations import Boxes
 from ofa_edge.data.decoding import Decoding
 from ofa_edge.verify.scoring.detection import MeanAveragePrecision
-from ofa_edge.verify.scoring.matching import match
+from ofa_edge.verify.scoring.matching import RECALLS, average_precisions, match
 from ofa_edge.verify.scoring.resampling import DRAWS, draws
 
 SIZE, CLASSES = 200, 3
@@ -166,6 +166,26 @@ def test_detections_of_a_class_are_matched_by_certainty():
     assert first.right.shape == first.ignored.shape == (10, len(first.images))
     assert not (first.right & first.ignored).any()
     assert (first.found <= first.objects).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_average_precision_is_the_curve_read_at_101_recalls(seed):
+    """Point by point, for images drawn any number of times; places that no threshold is right at are on the curve."""
+    truth, answers = random_case(seed)
+    decoding = Decoding.of("end-to-end", [(1, 300, 6)], CLASSES, (SIZE, SIZE))
+    weights = draws(len(answers))[seed]
+    for each in match([decoding.decode(row) for row in answers], truth, CLASSES):
+        wanted = []
+        for right, ignored in zip(each.right, each.ignored, strict=True):
+            curve, hits, misses = [], 0.0, 0.0
+            for image, hit, left_out in zip(each.images, right, ignored, strict=True):
+                hits += weights[image] * hit
+                misses += weights[image] * (not hit and not left_out)
+                curve.append((hits / (weights @ each.objects), hits / max(hits + misses, 1e-12)))
+            read = [max((high for recall, high in curve if recall >= level), default=0.0) for level in RECALLS]
+            wanted.append(np.mean(read))
+        assert average_precisions(each, weights) == pytest.approx(wanted, abs=1e-12)
+        assert max(wanted) > 0.02
 
 
 def test_the_worst_images_are_in_order_and_have_objects():
