@@ -104,6 +104,12 @@ def how_it_ended(done: "subprocess.CompletedProcess[str]") -> str:
     return f"{ended}: {last}"
 
 
+def ended_by_others(done: "subprocess.CompletedProcess[str]") -> bool:
+    """Whether somebody, or the system, ended it: that is no word of its own on what it was given."""
+    by_signal = -done.returncode in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    return by_signal or (done.returncode != 0 and done.stderr.rstrip().endswith("KeyboardInterrupt"))
+
+
 def what_to_try(done: "subprocess.CompletedProcess[str]", otherwise: str) -> str:
     """The hint for a process that ended without a word of its own: by its signal, and by what it said last."""
     said = done.stderr[-_TAIL:]

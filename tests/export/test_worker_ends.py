@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from ofa_edge.export.process import WorkerDiedError, how_it_ended, run_worker, what_to_try
+from ofa_edge.export.process import WorkerDiedError, ended_by_others, how_it_ended, run_worker, what_to_try
 from ofa_edge.export.tflite.converter import saved
 from ofa_edge.system import disk_error
 
@@ -40,6 +40,23 @@ def done(code, stderr=""):
 )
 def test_what_to_try(code, stderr, words):
     assert words in what_to_try(done(code, stderr), "other advice")
+
+
+@pytest.mark.parametrize(
+    ("code", "stderr", "others"),
+    [
+        (-signal.SIGKILL, "", True),
+        (-signal.SIGTERM, "", True),
+        (-signal.SIGINT, "", True),
+        (1, "Traceback ...\nKeyboardInterrupt\n", True),
+        (-signal.SIGSEGV, "", False),
+        (1, "ValueError: KeyboardInterrupt: x", False),
+        (0, "KeyboardInterrupt", False),
+    ],
+)
+def test_whether_somebody_else_ended_it(code, stderr, others):
+    """Else an interrupted child's end would pass for what it found in its file, and be kept."""
+    assert ended_by_others(done(code, stderr)) is others
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

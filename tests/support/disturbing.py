@@ -113,10 +113,10 @@ class Blow:
         """For the line of a trial."""
         return f"{signal.Signals(self.number).name}{' to a child' if self.alone else ''} after {self.cpu_s:4.1f} s"
 
-    def strike(self, pid: int, ended: Callable[[], bool]) -> bool:
-        """Strike once it and its children have computed for so long; False where it ended before."""
+    def strike(self, pid: int, begun: Callable[[], bool], ended: Callable[[], bool]) -> bool:
+        """Strike once it has begun and it and its children have computed for so long; False where it ended before."""
         while not ended():
-            if computed_s(pid) >= self.cpu_s:
+            if computed_s(pid) >= self.cpu_s and begun():
                 with contextlib.suppress(
                     ProcessLookupError, IndexError, psutil.Error
                 ):  # no group yet, no child, or just ended
@@ -204,7 +204,7 @@ class Bench:
     def killed(self, place: Place, blow: Blow) -> tuple[int, list[str]]:
         """How a build ended that was struck, and what was wrong then or after the next."""
         process = self.start(place)
-        blow.strike(process.pid, lambda: not process.is_alive())
+        blow.strike(process.pid, lambda: bool(words(place)), lambda: not process.is_alive())
         code = ended(process, _WAIT_S)
         faults = [] if code else [f"at once: {fault}" for fault in self.differing(place)]
         if not blow.fits(code) or "internal error" in words(place):

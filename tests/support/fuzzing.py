@@ -9,6 +9,7 @@ Minutes are of computing, so that a busy machine tries as many files.
 """
 
 import argparse
+import contextlib
 import faulthandler
 import os
 import random
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -234,6 +235,18 @@ def keep(finding: Finding) -> Path:
     return path
 
 
+def _in_turn(fuzzers: Sequence[Fuzzer], end: float) -> None:
+    """Two seconds of each, until the process has computed for so long."""
+    turn = 0
+    while time.process_time() < end:
+        for fuzzer in fuzzers:
+            fuzzer.guided = turn % 2 == 0  # half of the time is not spent on tracing
+            stop = min(end, time.process_time() + 2.0)
+            while time.process_time() < stop:
+                fuzzer.run(10)
+        turn += 1
+
+
 def main() -> int:
     """Fuzz all readers in turn; the exit status says whether something was found."""
     from readers import all_readers
@@ -252,15 +265,8 @@ def main() -> int:
                 folder = Path(scratch) / "inputs" / reader.name
                 folder.mkdir(parents=True)
                 fuzzers.append(Fuzzer(reader, folder, random.Random(f"{options.seed} {reader.name}")))
-        end = time.process_time() + 60 * options.minutes
-        turn = 0
-        while time.process_time() < end:
-            for fuzzer in fuzzers:
-                fuzzer.guided = turn % 2 == 0  # half of the time is not spent on tracing
-                stop = min(end, time.process_time() + 2.0)
-                while time.process_time() < stop:
-                    fuzzer.run(10)
-            turn += 1
+        with contextlib.suppress(KeyboardInterrupt):  # what was found until then is told, and kept
+            _in_turn(fuzzers, time.process_time() + 60 * options.minutes)
     for fuzzer in fuzzers:
         print(f"{fuzzer.reader.name:18} {fuzzer.runs:8} files, {fuzzer.refused:8} refused, {len(fuzzer.lines):5} lines")
     findings = [finding for fuzzer in fuzzers for finding in fuzzer.findings]

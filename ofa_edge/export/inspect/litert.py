@@ -1,7 +1,6 @@
 """What LiteRT does with a TFLite file on this machine, asked in a process that may die."""
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.process import how_it_ended, own_environment, what_to_try
+from ofa_edge.export.process import ended_by_others, how_it_ended, own_environment, what_to_try
 from ofa_edge.system import disk_error
 
 _TIMEOUT_S = 600
@@ -58,9 +57,9 @@ def ask_litert(path: Path, profile: bool = False, worker: Sequence[str] = WORKER
         return Delegation(refused=f"it did not finish within {_TIMEOUT_S} s")
     if full := disk_error(done.stderr):
         raise full
-    if done.returncode == -signal.SIGKILL:  # by the system or by somebody: that is no word of LiteRT's on the file
+    if ended_by_others(done):
         hint = what_to_try(done, "run the same command again")
-        raise ConversionError("the process that asks LiteRT was killed", how_it_ended(done), hint)
+        raise ConversionError("the process that asks LiteRT was ended", how_it_ended(done), hint)
     if done.returncode:
         return Delegation(refused=f"the process ended by {how_it_ended(done)}")
     facts = json.loads(done.stdout.strip().splitlines()[-1])
