@@ -81,7 +81,10 @@ def read_operators(path: Path, shapes: Mapping[str, Shape] | None = None) -> Onn
         model = onnx.load_model_from_string(read_regular(path, LARGEST_MODEL))
         stored = _stored(model.graph)
         model = with_shapes(model, path, shapes)
-    except (OSError, ValueError, onnx.onnx_cpp2py_export.shape_inference.InferenceError) as error:
+    except OSError as error:
+        why = f"{path}: {error.strerror or error}"
+        raise ConfigError(f"cannot read {path.name}", why, "give the path of an ONNX file") from error
+    except (ValueError, onnx.onnx_cpp2py_export.shape_inference.InferenceError) as error:
         raise _unreadable(path, str(error)) from error
     except Exception as error:  # protobuf's own classes, which differ between its versions
         if isinstance(error, ConfigError):
