@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ofa_edge.cost import Operator, operators
-from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.onnx.graph import Graph
+from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.tflite.rewrites.crop_kernels import crop_kernels
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS, split_depthwise
 from ofa_edge.latency.analytic import TERMS, AnalyticModel, Coefficients, Lowering, amounts

@@ -4,6 +4,8 @@ import numpy as np
 
 EVEN, ODD, PIXEL = (1, 4, 8, 8), (1, 4, 9, 7), (1, 4, 1, 1)
 TO_ROW = "p = GlobalAveragePool(input) f = Flatten(p)"
+LSTM = {"w": (12, 5), "r": (12, 3), "b": (24,)}  # without the axis of directions
+GRU = {"w": (9, 5), "r": (9, 3), "b": (18,)}
 SCALAR = np.float32(3).reshape(())
 
 CASES = {
@@ -290,6 +292,52 @@ CASES = {
             ),
             ("mean", "logits = GlobalAveragePool(s)", {}),
             ("largest", "logits = GlobalMaxPool(s)", {}),
+        )
+    },
+    # Recurrent: unrolled. Seven steps of one sample with five features.
+    **{
+        f"recurrent, {name}": (
+            f"s = Reshape(input, to) {body}",
+            (1, 1, 7, 5),
+            {"to": np.array([7, 1, 5]), "at": np.array([1]), **{key: (ways, *size) for key, size in weights.items()}},
+        )
+        for name, body, ways, weights in (
+            ("lstm", "logits = LSTM<hidden_size=3>(s, w, r, b)", 1, LSTM),
+            ("lstm, its last", "y, logits = LSTM<hidden_size=3>(s, w, r, b)", 1, LSTM),
+            ("lstm, its cell", "y, h, logits = LSTM<hidden_size=3>(s, w, r, b)", 1, LSTM),
+            ("lstm, all", "y, h, c = LSTM<hidden_size=3>(s, w, r, b) q = Squeeze(y) logits = Add(q, c)", 1, LSTM),
+            ("lstm, backwards", 'logits = LSTM<hidden_size=3, direction="reverse">(s, w, r, b)', 1, LSTM),
+            ("lstm, both ways", 'logits = LSTM<hidden_size=3, direction="bidirectional">(s, w, r, b)', 2, LSTM),
+            ("lstm, last of both", 'y, logits = LSTM<hidden_size=3, direction="bidirectional">(s, w, r)', 2, LSTM),
+            (
+                "lstm, from a state",
+                'logits = LSTM<hidden_size=3, direction="bidirectional">(s, w, r, b, , h, c)',
+                2,
+                {**LSTM, "h": (1, 3), "c": (1, 3)},
+            ),
+            (
+                "lstm, stacked",
+                "y = LSTM<hidden_size=3>(s, w, r, b) q = Squeeze(y, at) "
+                'logits, g = LSTM<hidden_size=3, activations=["Sigmoid", "Relu", "Tanh"]>(q, w2, r, b)',
+                1,
+                {**LSTM, "w2": (12, 3)},
+            ),
+            ("gru", "logits = GRU<hidden_size=3>(s, w, r, b)", 1, GRU),
+            ("gru, as torch has it", "logits = GRU<hidden_size=3, linear_before_reset=1>(s, w, r, b)", 1, GRU),
+            (
+                "gru, both ways, from a state",
+                'y, logits = GRU<hidden_size=3, linear_before_reset=1, direction="bidirectional">(s, w, r, b, , h)',
+                2,
+                {**GRU, "h": (1, 3)},
+            ),
+            ("gru, from a state", "logits = GRU<hidden_size=3>(s, w, r, b, , h)", 1, {**GRU, "h": (1, 3)}),
+            ("rnn", "logits = RNN<hidden_size=3>(s, w, r, b)", 1, {"w": (3, 5), "r": (3, 3), "b": (6,)}),
+            (
+                "rnn, backwards, of relu",
+                'logits = RNN<hidden_size=3, direction="reverse", activations=["Relu"]>(s, w, r)',
+                1,
+                {"w": (3, 5), "r": (3, 3)},
+            ),
         )
     },
     # By matrices.

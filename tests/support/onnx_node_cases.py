@@ -18,6 +18,7 @@ from onnx.backend.test.loader import load_model_tests
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.graph import Graph, read_nodes
+from ofa_edge.export.onnx.recurrent import RECURRENT
 from ofa_edge.export.tflite.tf_ops import BUILDERS, build_nodes
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered, plain
 
@@ -32,7 +33,7 @@ def is_ours(model):
     if (
         len(model.graph.node) != 1
         or node.domain
-        or node.op_type not in {*BUILDERS, "Split"}
+        or node.op_type not in {*BUILDERS, *RECURRENT, "Split"}
         or set(kinds) != {"tensor_type"}
     ):
         return False

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.inspect.findings import Finding, Inspection
 from ofa_edge.export.inspect.onnx_profile import profile_onnx
-from ofa_edge.export.onnx.graph import Node, is_plain_depthwise, read_interface, read_nodes
+from ofa_edge.export.onnx.graph import is_plain_depthwise, read_interface, read_nodes
 from ofa_edge.export.onnx.load import bytes_of, graphs, load_model, opset_of, tensors
+from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
 from ofa_edge.export.tflite.tf_ops import BUILDERS
 from ofa_edge.export.tflite.trial import Trial, try_nodes

@@ -9,6 +9,7 @@ from ofa_edge.export.model_file import content_of
 from ofa_edge.export.tflite.flatbuffer import DAMAGE, operator_names, unpack
 
 QUANTISED = frozenset({"INT8", "UINT8", "INT4"})
+_INT8 = 9  # in the schema
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Tensor:
         shape: as the file has it; -1 where its signature says that a size is only known while running.
         scale, zero: of its quantisation, one or one a channel; empty where it has none.
         constant: whether the file holds its values.
+        uniform: whether these are all the same, as those of a mean that is written as a convolution.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Tensor:
     scale: tuple[float, ...]
     zero: tuple[int, ...]
     constant: bool
+    uniform: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,11 +139,13 @@ def _tensor(raw: Any, tensor: Any, kinds: dict[int, str]) -> Tensor:
         for said in (getattr(tensor.quantization, name, None) for name in ("scale", "zeroPoint"))
     )
     buffer = raw.buffers[tensor.buffer]
+    inside = buffer.data is not None and len(buffer.data) > 0
     return Tensor(
         (tensor.name or b"").decode(errors="replace"),
         kinds.get(tensor.type, f"type {tensor.type}"),
         () if shape is None else tuple(int(size) for size in shape),
         tuple(float(each) for each in scale),
         tuple(int(each) for each in zero),
-        (buffer.data is not None and len(buffer.data) > 0) or buffer.offset > 1,  # behind the flatbuffer, if too large
+        inside or buffer.offset > 1,  # behind the flatbuffer, if too large
+        inside and tensor.type == _INT8 and bool((buffer.data == buffer.data[0]).all()),
     )

@@ -49,7 +49,7 @@ _MOVES = frozenset(
 # The scale and the zero points of int8 and uint8 that LiteRT's kernels have built in.
 _FIXED = {"SOFTMAX": (1 / 256, -128, 0), "LOGISTIC": (1 / 256, -128, 0), "TANH": (1 / 128, 0, 128)}
 _WORST = 5
-_COVERED = 1.0  # steps by which a range may miss what the interface promises: it was rounded
+_COVERED = 1.5  # steps by which a range may miss what the interface promises: it and its step were rounded
 _CUT = 0.1  # of the pixels' range: less are the brightest and darkest that no calibration image had
 _FULL = 0.25  # of the steps used: less loses two bits
 
@@ -125,7 +125,7 @@ def _unequal(model: Model) -> Iterator[Finding]:
         scale = np.asarray(tensor.scale)
         if len(scale) < 2 or not np.isfinite(scale).all() or scale.min() < _NORMAL:
             continue
-        if tensor.kind in QUANTISED and scale.min() == scale.max():
+        if tensor.kind in QUANTISED and scale.min() == scale.max() and not tensor.uniform:
             equal.append(name)
         if scale.max() > _WIDEST * scale.min():
             wide.append(name)

@@ -9,7 +9,8 @@ import numpy as np
 
 from ofa_edge.export.inspect.findings import Finding, Severity
 from ofa_edge.export.inspect.tflite_model import QUANTISED, Model, Operator
-from ofa_edge.export.onnx.graph import Node, is_plain_depthwise
+from ofa_edge.export.onnx.graph import is_plain_depthwise
+from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.tflite.flatbuffer import SUPPRESSION
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
 from ofa_edge.export.tflite.tf_ops.convolutions import same

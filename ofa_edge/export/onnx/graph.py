@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from ofa_edge.errors import ConversionError, ModelFileError
 from ofa_edge.export.onnx.folded import folded
 from ofa_edge.export.onnx.load import array_of, load_model
+from ofa_edge.export.onnx.nodes import Node, NodeRefusedError
+from ofa_edge.export.onnx.recurrent import RECURRENT, unrolled
 
 if TYPE_CHECKING:
     import onnx
@@ -23,44 +25,6 @@ if TYPE_CHECKING:
 def input_cast(name: str) -> str:
     """Name of the node that brings a given network's input of whole numbers, given in floats, back to its own type."""
     return f"{name}/cast"
-
-
-@dataclass(frozen=True)
-class Node:
-    """One operator with one output. An optional input that is left out is the empty string, as in ONNX."""
-
-    op: str
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-
-    def refused(self, why: str, hint: str) -> "NodeRefusedError":
-        """The error that says this node cannot be converted."""
-        return NodeRefusedError(self, why, hint)
-
-
-class PartRefusedError(ConversionError):
-    """A part of the network is what cannot be converted: the nodes that give `outputs`."""
-
-    def __init__(self, what: str, why: str, hint: str, outputs: Collection[str]) -> None:
-        super().__init__(what, why, hint)
-        self.outputs = tuple(outputs)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.what, self.why, self.hint, self.outputs)
-
-
-class NodeRefusedError(PartRefusedError):
-    """One node is what cannot be converted."""
-
-    def __init__(self, node: Node, why: str, hint: str) -> None:
-        what = f"cannot convert node '{node.name}', operator {node.op}"
-        super().__init__(what, why, hint, (node.output,))
-        self.node = node
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.node, self.why, self.hint)
 
 
 @dataclass(frozen=True)
@@ -186,6 +150,8 @@ def read_nodes(
                 nodes.append(_newer_clip(node, constants))
             elif node.op == "Split":
                 nodes += _slices(node, tuple(each.output), constants, shapes)
+            elif node.op in RECURRENT and 0 not in shapes.get(node.inputs[0], (0,)):
+                nodes += unrolled(node, tuple(each.output), constants, shapes[node.inputs[0]])
             else:
                 nodes.append(node)
         except NodeRefusedError as error:
@@ -230,7 +196,7 @@ def _node(proto: "onnx.NodeProto", number: int, read: Collection[str]) -> Node:
     output = proto.output[0] if proto.output else ""
     node = Node(op, proto.name or f"#{number}", tuple(proto.input), output, attributes)
     used = [name for name in proto.output[1:] if name in read]
-    if used and node.op != "Split":
+    if used and node.op not in ("Split", *RECURRENT):
         raise node.refused(
             f"it has {1 + len(used)} outputs, the map to TensorFlow knows operators of one",
             "write the network without it, or extend ofa_edge/export/onnx/graph.py",

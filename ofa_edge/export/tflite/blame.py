@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import OfaEdgeError
-from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.onnx.graph import Graph
+from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.onnx.part import run_values
 from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.export.tflite.converter import Settings, convert_graph, convert_values, known_values, refuses

@@ -18,8 +18,9 @@ from ofa_edge.data.calibration import USUAL, check_normalised
 from ofa_edge.data.pixels import dequantise, quantise
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.errors import ConversionError, DataError, UnknownNameError, UnsupportedError
-from ofa_edge.export.onnx.graph import Graph, PartRefusedError, read_graph
+from ofa_edge.export.onnx.graph import Graph, read_graph
 from ofa_edge.export.onnx.lifted import lift
+from ofa_edge.export.onnx.nodes import PartRefusedError
 from ofa_edge.export.onnx.part import save_part
 from ofa_edge.export.process import how_it_ended, what_to_try
 from ofa_edge.export.tflite.flatbuffer import operator_names, unpack

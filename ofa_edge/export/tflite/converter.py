@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.onnx.graph import Graph
+from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.onnx.run import parted
 from ofa_edge.export.tflite.fitting import fit
 from ofa_edge.export.tflite.flatbuffer import pack, unpack

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from ofa_edge.export.onnx.graph import Node, NodeRefusedError, read_nodes
+from ofa_edge.export.onnx.graph import read_nodes
 from ofa_edge.export.onnx.load import COUNTS_BELOW, load_model
+from ofa_edge.export.onnx.nodes import Node, NodeRefusedError
 from ofa_edge.export.tflite.tf_ops import BUILDERS, build_node
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, plain
 

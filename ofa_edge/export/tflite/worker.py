@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.onnx.graph import Graph, PartRefusedError, read_graph
+from ofa_edge.export.onnx.graph import Graph, read_graph
 from ofa_edge.export.onnx.lifted import Lifted, lift
+from ofa_edge.export.onnx.nodes import PartRefusedError
 from ofa_edge.export.onnx.part import exact_answer
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.blame import blame_rewrite, first_that_differs, quiet_db, smallest_refused

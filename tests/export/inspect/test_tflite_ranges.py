@@ -141,6 +141,17 @@ def test_what_does_not_fit_is_found(int8, tmp_path, code):
     assert code in codes(changed(int8, tmp_path / "model.tflite", PLANTED[code]))
 
 
+def test_equal_weights_have_equal_scales(int8, tmp_path):
+    """A mean that is written as a convolution."""
+
+    def plant(model, graph):
+        PLANTED["equal-scales"](model, graph)
+        buffer = model.buffers[graph.tensors[first(graph, model, "CONV_2D").inputs[1]].buffer]
+        buffer.data = np.full_like(buffer.data, 127)
+
+    assert "equal-scales" not in codes(changed(int8, tmp_path / "model.tflite", plant))
+
+
 def test_an_operator_that_moves_values_and_a_softmax(int8, tmp_path):
     """The last operator becomes another by its number: what it does to scales is all that is looked at."""
     from ai_edge_litert import schema_py_generated as schema

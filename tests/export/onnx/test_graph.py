@@ -4,7 +4,8 @@ import pytest
 from onnx_text import save_model
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.onnx.graph import Node, read_graph
+from ofa_edge.export.onnx.graph import read_graph
+from ofa_edge.export.onnx.nodes import Node
 
 
 def test_nodes_constants_and_names(tmp_path):

@@ -25,6 +25,8 @@ NOT_TAKEN = {
         *(f"maxpool_3d_dilations_use_ref_impl{size}" for size in ("", "_large")),
     ),
     "its input has 5 dimensions": ("convtranspose_3d",),
+    "layout 1": tuple(f"{kind}_batchwise" for kind in ("gru", "lstm", "simple_rnn")),
+    "peepholes": ("lstm_with_peepholes",),
     "it is in training mode": (
         *(f"batchnorm_{form}_training_mode" for form in ("example", "epsilon")),
         *(f"training_dropout{form}" for form in ("", "_default", "_mask", "_default_mask")),

@@ -17,7 +17,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.onnx.graph import Graph
+from ofa_edge.export.onnx.nodes import Node
 
 _THREE, _ZERO, _SIX, _SIXTH = "hard/3", "hard/0", "hard/6", "hard/one sixth"
 

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.onnx.graph import Graph
+from ofa_edge.export.onnx.nodes import Node
 
 
 def join_branches(graph: Graph) -> Graph:

@@ -17,7 +17,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.onnx.graph import Graph
+from ofa_edge.export.onnx.nodes import Node
 
 
 def join_group_norms(graph: Graph) -> Graph:

@@ -20,7 +20,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.onnx.graph import Graph
+from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
 
 

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.onnx.graph import Graph
+from ofa_edge.export.onnx.nodes import Node
 
 _HOMOGENEOUS = frozenset({"Relu", "GlobalAveragePool", "ReduceMean", "Flatten", "Reshape", "Squeeze", "Identity"})
 _WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})

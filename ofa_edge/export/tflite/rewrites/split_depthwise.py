@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.onnx.graph import Graph, Node, is_plain_depthwise
+from ofa_edge.export.onnx.graph import Graph, is_plain_depthwise
+from ofa_edge.export.onnx.nodes import Node
 
 MAX_TAPS = 25
 """Taps of XNNPACK's largest depthwise kernel (LiteRT 2.3)."""

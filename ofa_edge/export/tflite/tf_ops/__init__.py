@@ -13,7 +13,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.onnx.graph import Graph, Node
+from ofa_edge.export.onnx.graph import Graph
+from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.tflite.tf_ops import convolutions, elementwise, pooling, products, resizing, shapes, transposed
 from ofa_edge.export.tflite.tf_ops.elementwise import binary, unary, variadic
 from ofa_edge.export.tflite.tf_ops.lines import of_lines_too

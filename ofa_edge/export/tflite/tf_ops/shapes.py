@@ -63,8 +63,11 @@ def unsqueeze(site: Site) -> Value:
     return Value(raised(site.tf, x, rank).tensor, (*new, *(old[axis] for axis in x.axes)))
 
 
+_JOINED = 5  # the most that XNNPACK takes at once
+
+
 def concat(site: Site) -> Value:
-    """All in the order of the first computed one; constants follow."""
+    """All in the order of the first computed one; constants follow. Many are joined in groups, then the groups."""
     lead = next((each for each in site.args if isinstance(each, Value)), None)
     if lead is None:
         raise site.node.refused("all of its inputs are constants", "run onnxsim over the model first")
@@ -74,7 +77,10 @@ def concat(site: Site) -> Value:
         else site.tf.constant(np.ascontiguousarray(np.asarray(each).transpose(lead.axes)))
         for each in site.args
     ]
-    return Value(site.tf.concat(parts, lead.dim(site.attribute("axis", 1))), lead.axes)
+    dim = lead.dim(site.attribute("axis", 1))
+    while len(parts) > _JOINED:
+        parts = [site.tf.concat(parts[at : at + _JOINED], dim) for at in range(0, len(parts), _JOINED)]
+    return Value(site.tf.concat(parts, dim), lead.axes)
 
 
 def slice_(site: Site) -> Value:

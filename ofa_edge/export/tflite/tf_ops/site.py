@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ofa_edge.export.onnx.graph import Node
+from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered, plain
 
 

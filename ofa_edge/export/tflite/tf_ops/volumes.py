@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ofa_edge.export.onnx.graph import Node
+from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.tflite.tf_ops.convolutions import Pads, pads_of
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered
