@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from ofa_edge.export.onnx.nodes import Node
 
 Array = NDArray[Any]
-_GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _USUAL = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 _ACTIVATIONS = ("Relu", "Sigmoid", "Tanh")
-RECURRENT = frozenset(_GATES)
+RECURRENT = frozenset(_USUAL)
 _MOST_STEPS = 512  # of one direction: each is a dozen nodes
 _TIME, _PLACE = 0, 2  # axes of [T, N, I]
 
@@ -32,9 +31,13 @@ def unrolled(node: Node, outputs: tuple[str, ...], constants: dict[str, Array], 
 
     Raises:
         NodeRefusedError: weights that are computed, a sequence of its own length for each sample, peepholes, clipping,
-            or activations with parameters.
+            activations with parameters, or weights that do not fit.
     """
-    return _Unrolling(node, next(filter(None, outputs)), constants, shape).nodes(outputs)
+    try:
+        return _Unrolling(node, next(filter(None, outputs), ""), constants, shape).nodes(outputs)
+    except (LookupError, ValueError, TypeError) as error:
+        why = f"its weights, attributes and input do not fit together: {type(error).__name__}: {error}"
+        raise node.refused(why, "export the network again") from error
 
 
 @dataclass

@@ -81,3 +81,36 @@ def test_quantised_constants_stay(tmp_path):
     weights = {"q": np.ones((1, 3, 4, 4), np.int8), "s": np.float32(0.5)}
     graph = read_graph(save_model(tmp_path / "m.onnx", body, (1, 3, 4, 4), **weights))
     assert [node.op for node in graph.nodes] == ["DequantizeLinear", "Add"]
+
+
+RECURRENT_WEIGHTS = {"w": (1, 12, 5), "r": (1, 12, 3), "b": (1, 24), "to": np.array([7, 1, 5])}
+BAD_RECURRENT = {
+    "a direction": ('LSTM<hidden_size=3, direction="sideways">(s, w, r, b)', "do not fit together"),
+    "weights of another size": ("LSTM<hidden_size=3>(s, w, v, b)", "do not fit together"),
+    "weights of one direction": ('LSTM<hidden_size=3, direction="bidirectional">(s, w, r, b)', "do not fit together"),
+    "computed weights": ("LSTM<hidden_size=3>(s, w, s, b)", "input 2 is not a constant"),
+    "lengths": ("LSTM<hidden_size=3>(s, w, r, b, n)", "its own length"),
+    "peepholes": ("LSTM<hidden_size=3>(s, w, r, b, , , , p)", "peepholes"),
+    "activations": ('LSTM<hidden_size=3, activations=["Sigmoid", "Elu", "Tanh"]>(s, w, r, b)', "unusual"),
+    "too many steps": ("LSTM<hidden_size=3>(l, w, r, b)", "513 steps"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_RECURRENT)
+def test_recurrent_layers_that_cannot_be_unrolled(tmp_path, case):
+    call, message = BAD_RECURRENT[case]
+    more = {"v": (1, 11, 3), "p": (1, 9), "n": np.array([3], np.int32), "z": np.zeros((506, 1, 5), np.float32)}
+    body = f"s = Reshape(input, to) l = Concat<axis=0>(s, z) logits = {call}"
+    model = onnx.load(save_model(tmp_path / "model.onnx", "logits = Relu(input)", (1, 1, 7, 5)))
+    parsed = onnx.parser.parse_graph(f"main (float[1,1,7,5] input) => (float logits) {{ {body} }}")
+    del model.graph.node[:]
+    model.graph.node.extend(parsed.node)
+    for name, value in {**RECURRENT_WEIGHTS, **more}.items():
+        array = np.ones(value, np.float32) if isinstance(value, tuple) else value
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    for name, shape in {"s": (7, 1, 5), "l": (513, 1, 5)}.items():  # what inference would say, if it took the node
+        model.graph.value_info.append(onnx.helper.make_tensor_value_info(name, 1, shape))
+    model.graph.output[0].type.CopyFrom(onnx.helper.make_tensor_value_info("logits", 1, (7, 1, 1, 3)).type)
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ConversionError, match=message):
+        read_graph(tmp_path / "model.onnx")
