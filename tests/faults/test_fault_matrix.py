@@ -21,7 +21,7 @@ from ofa_edge.testing.sim import FAULT_KINDS, Fault
 LEASE = {"lease": ("run ln *", 0)}
 FINGERPRINT = {
     "uname before": ("run uname *", 0),
-    "system files before": ("run head *cpuinfo*", 0),
+    "system files before": ("run head */proc/cpuinfo*", 0),
 }
 WORKDIR = {"work folder": ("run mktemp *", 0)}
 TRANSFERS = {
@@ -51,12 +51,11 @@ CONDITIONS = {
     "throttled": ("run vcgencmd *", 0),
 }
 CONDITIONS_AFTER = {
-    "governor after": ("run head *scaling_governor *", 2),
-    "ceiling after": ("run head *scaling_max_freq *", 1),
+    "governor and ceiling after": ("run head *scaling_governor *", 2),
     "heat after": ("run head *thermal_zone0/temp *", 1),
     "throttled after": ("run vcgencmd *", 1),
 }
-AFTER = {"uname after": ("run uname *", 5), "system files after": ("run head *cpuinfo*", 5)}
+AFTER = {"uname after": ("run uname *", 5), "system files after": ("run head */proc/cpuinfo*", 5)}
 CLEANUP = {"cleanup": ("run rm -rf *", 0), "lease given back": ("run rm -f *", 0)}
 STEPS = {
     **LEASE,

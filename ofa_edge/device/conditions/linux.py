@@ -3,10 +3,11 @@
 This machine is told what is not as it could be; any other is refused for what stays as it is.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from ofa_edge.device.conditions.cpufreq import ceiling_events, clock_facts, clock_faults, fastest, policies
+from ofa_edge.device.conditions.cpufreq import Policy, ceiling_events, clock_facts, clock_faults, fastest, policies
 from ofa_edge.device.conditions.load import BUSY_CORES, MOMENT, ONLINE, PRESENT, cores_in, load_of
 from ofa_edge.device.conditions.look import NOT_AVAILABLE, Fault, Look, hottest_c, read_files
 from ofa_edge.device.connections.typed import typed
@@ -30,10 +31,10 @@ class Linux:
     hot_c: float = HOT_C
     board: bool = False  # all of it is ours while it is measured: no other load, every core on
 
-    def look(self) -> Look:
-        """See `look.Family`."""
+    def look(self, clocks: Sequence[Policy] | None = None) -> Look:
+        """See `look.Family`; `clocks`: its policies, where they were read just now."""
         begin = read_files(self.connection, [*MOMENT, _BOOST, _NO_TURBO, _PROFILE, *_MAINS])
-        found = policies(self.connection)
+        found = policies(self.connection) if clocks is None else clocks
         heat = hottest_c(self.connection)
         facts, faults, warnings = clock_facts(found), list[Fault](), list[str]()
         names = facts["governor"]

@@ -6,10 +6,11 @@ during a session can be missed, however short it was.
 """
 
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from ofa_edge.device.conditions.cpufreq import fastest, policies
+from ofa_edge.device.conditions.cpufreq import Policy, fastest, policies
 from ofa_edge.device.conditions.linux import Linux
 from ofa_edge.device.conditions.look import NOT_AVAILABLE, Fault, Look, ask, find_files, read_files
 from ofa_edge.device.connections.typed import typed
@@ -45,7 +46,8 @@ class RaspberryPi:
 
     def look(self) -> Look:
         """See `look.Family`."""
-        found = self._against_stock(Linux(self.connection, hot_c=_HOT_C, board=True).look())
+        clocks = policies(self.connection)
+        found = self._against_stock(Linux(self.connection, hot_c=_HOT_C, board=True).look(clocks), clocks)
         bits = throttled_bits(ask(self.connection, ["vcgencmd", "get_throttled"]))
         if bits is None:
             words = "vcgencmd does not answer: the watch alone sees throttling"
@@ -56,10 +58,10 @@ class RaspberryPi:
         faults = (*found.faults, *([_fault(bits)] if bits else []))
         return replace(found, faults=faults, slowed=bits != 0, facts={**found.facts, "throttled": f"{bits:#x}"})
 
-    def _against_stock(self, found: Look) -> Look:
+    def _against_stock(self, found: Look, clocks: Sequence[Policy]) -> Look:
         """`cpuinfo_max_freq` follows config.txt: beside it stands what boards of this model are sold with."""
         stock = stock_mhz(self.model)
-        most = max((each.most for each in policies(self.connection) if each.most), default=None)
+        most = max((each.most for each in clocks if each.most), default=None)
         if stock is None or most is None:
             return replace(found, facts={**found.facts, "stock clock": NOT_AVAILABLE})
         least, highest = stock

@@ -12,7 +12,7 @@ CASES = {
     "sound": ("c = Conv<group=4>(input, w) r = Relu(c) logits = Flatten(r)", MAP, {"w": (4, 1, 3, 3)}),
     "a free batch": ("logits = Relu(input)", ("batch", 4, 9, 9), {}),
     "of three dimensions": (
-        "c = Conv(input, w) logits = Conv(c, v)",
+        "c = ConvTranspose(input, w) logits = ConvTranspose(c, v)",
         (1, 4, 5, 5, 5),
         {"w": (4, 4, 3, 3, 3), "v": (4, 4, 3, 3, 3)},
     ),
@@ -29,7 +29,7 @@ CASES = {
 EXPECTED = {
     "sound": ([], []),
     "a free batch": ([], []),
-    "of three dimensions": (["Conv_0", "Conv_1"], []),
+    "of three dimensions": (["ConvTranspose_0", "ConvTranspose_1"], []),
     "outside the map": (["Sin_0", "Sin_1"], []),
     "another form": (["MaxPool_0"], []),
     "two outputs": (["MaxPool_0"], ["Cast_1"]),
@@ -58,7 +58,7 @@ def test_which_nodes_are_named(trials, case):
 
 def test_reasons_are_the_converters(trials):
     (conv, _), (pool,) = trials["of three dimensions"].refused, trials["another form"].refused
-    assert (conv.op, conv.why) == ("Conv", "its input has 5 dimensions")
+    assert (conv.op, conv.why) == ("ConvTranspose", "its input has 5 dimensions")
     assert "undilated" in pool.why
     assert "float16" in trials["weights of half size"].refused[0].why, "TensorFlow's own words"
 

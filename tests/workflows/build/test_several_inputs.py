@@ -14,13 +14,13 @@ from several_inputs import (
     save_network,
     save_reader,
 )
+from tensorflow_lite_support.metadata import metadata_schema_py_generated as tables
 
 from ofa_edge.builds import Build
 from ofa_edge.cache import StageCache
 from ofa_edge.cli.build import summary
 from ofa_edge.device.measuring.passes import FunctionTimes
 from ofa_edge.errors import ConfigError, ConversionError, DataError, UnsupportedError
-from ofa_edge.export.tflite.metadata import tables
 from ofa_edge.report.page import render_report
 from ofa_edge.workflows.build.base import BuildOptions, ModelOptions
 from ofa_edge.workflows.build.model_images import model_data
