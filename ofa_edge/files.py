@@ -21,6 +21,7 @@ from ofa_edge.errors import OutputError
 from ofa_edge.system import DENIED, FULL, system_error
 
 LARGEST_TEXT = 4_000_000  # bytes of a file that is read whole as text
+_MOST_DIGITS = 300  # of a whole number: more do not fit into a float
 _DEEPEST = 50  # tables and lists in each other
 _NO_KEY = re.compile(r"[^\w\-.\"' \t]+")
 _QUOTED_PART = re.compile(r"[\"'][ \t]*\.")
@@ -100,7 +101,7 @@ def parse_json(text: str | bytes) -> Any:
         UnicodeDecodeError: no text.
     """
     try:
-        value = json.loads(text, parse_float=_finite, parse_constant=_no_number)
+        value = json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_no_number)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise
     except RecursionError:
@@ -121,6 +122,12 @@ def _too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def _whole(word: str) -> int:
+    if len(word) > _MOST_DIGITS:
+        raise ValueError(f"{word[:20]}... is no number that can be worked with")
+    return int(word)
 
 
 def _finite(word: str) -> float:

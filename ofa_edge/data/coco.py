@@ -1,6 +1,7 @@
 """COCO's JSON files of objects (https://cocodataset.org/#format-data), as COCO, Roboflow and CVAT write them."""
 
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -140,7 +141,7 @@ class _Part:
         places = [self.path.parent, self.folder, self.folder / "images"]
         places += [parent / name for parent in (self.folder, self.folder / "images") for name in spellings]
         names = [self._name(image) for image in self.images.values()]
-        missing = {place: [name for name in names if not (place / name).is_file()] for place in dict.fromkeys(places)}
+        missing = {place: [name for name in names if not _is_file(place / name)] for place in dict.fromkeys(places)}
         best = min(missing, key=lambda place: len(missing[place]))
         if missing[best]:
             first = missing[best][0]
@@ -172,3 +173,7 @@ def _list(content: Mapping[str, Any], name: str, path: Path) -> list[Mapping[str
 
 def _order(key: Any) -> tuple[bool, Any]:
     return isinstance(key, str), key
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113  Path's own raises for a name that is too long

@@ -8,6 +8,7 @@ package is reached, numpy's included; any other name is refused.
 import io
 import math
 import pickle
+import pickletools
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,6 +21,7 @@ _RECONSTRUCT = frozenset({"numpy.core.multiarray._reconstruct", "numpy._core.mul
 _FROM_BUFFER = frozenset({"numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer"})
 _NAMES = _RECONSTRUCT | _FROM_BUFFER | {"numpy.ndarray", "numpy.dtype"}
 _BYTES = "_codecs.encode"
+_PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _HINT = "use the files as they were published, or the binary version"
 
 
@@ -69,9 +71,17 @@ def read_recorded(raw: bytes, where: str) -> Any:
         DataError: damaged, or it names anything but what arrays are written with; `where` names the file.
     """
     try:
+        _check_numbers(raw)
         return _Reader(io.BytesIO(raw), encoding="bytes").load()
     except Exception as error:  # opcodes in a wrong order raise nearly anything
         raise DataError("a pickle that is not read", f"{where}: {error or type(error).__name__}", _HINT) from error
+
+
+def _check_numbers(raw: bytes) -> None:
+    """Refuse numbers of objects that no pickle comes to: room for all below them is made, gigabytes for one of ours."""
+    for place, (opcode, argument, _) in enumerate(pickletools.genops(raw)):
+        if opcode.name in _PUTS and isinstance(argument, int) and argument > place:
+            raise pickle.UnpicklingError(f"it numbers its {place}th object {argument}")
 
 
 def recorded_bytes_array(value: Any, where: str) -> Pixels:

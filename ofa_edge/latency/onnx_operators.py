@@ -224,6 +224,8 @@ class _Reader:
     def one(self, node: "onnx.NodeProto") -> tuple[Operator, bool] | None:
         """The operator that a node becomes, and whether it is known; None where it costs nothing by itself."""
         kind = node.op_type
+        if len(node.input) <= max(CONVOLUTIONS.get(kind, 0), PRODUCTS.get(kind, 0)):
+            raise _unreadable(self.path, f"{kind} '{node.name}' has {len(node.input)} inputs")
         if kind in CONVOLUTIONS:
             return self.convolution(node, CONVOLUTIONS[kind]), True
         if kind in PRODUCTS:

@@ -2,14 +2,14 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, JsonValue, field_validator
 
 from ofa_edge import cost
 from ofa_edge.records.base import Count, Digest, Finite, JsonObject, Record
 from ofa_edge.records.licences import Licences
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Space, Subnet
-from ofa_edge.vocabulary import NetworkKind, Task
+from ofa_edge.vocabulary import FITS, NetworkKind, Task
 
 
 class SupernetRecord(Record):
@@ -51,6 +51,19 @@ class InputRecord(Record):
     layout: Literal["NCHW"] | None
     dtype: Literal["float32"]
     preprocessing: JsonObject | None  # Preprocessing.to_json()
+
+    @field_validator("preprocessing")
+    @classmethod
+    def _shows(cls, value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        """What every reader of it shows has to be there."""
+        if value is not None:
+            for name in ("mean", "std"):
+                numbers = value.get(name)
+                if not isinstance(numbers, list) or not all(isinstance(each, int | float) for each in numbers):
+                    raise ValueError(f"{name} has to be a list of numbers")
+            if value.get("fit", "crop") not in FITS:
+                raise ValueError(f"no fit {value.get('fit')!r}")
+        return value
 
 
 class OutputRecord(Record):
