@@ -176,4 +176,4 @@ def _order(key: Any) -> tuple[bool, Any]:
 
 
 def _is_file(path: Path) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113  Path's own raises for a name that is too long
+    return os.path.isfile(path)  # noqa: PTH113 (Path's own raises for a name that is too long)
