@@ -10,6 +10,7 @@ everything takes some twenty CPU minutes, most of them ZigZag's, and what was to
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -162,11 +163,16 @@ def page(record: dict[str, Any]) -> str:
         HEAD.format(low_i=low_i, high_i=high_i, low_g=low_g, high_g=high_g, random=RANDOM, tried=_TRIED, equal=_EQUAL),
         _gains(record),
     ]
+    parts += [_section(*each) for each in _recorded(record)]
+    return "\n".join([*parts, _kernels(record), WHY]) + "\n"
+
+
+def _recorded(record: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """What was run, in order: accelerator, space, what was found."""
     for accelerator in ACCELERATORS:
         for space in SPACES:
             if found := record.get(accelerator, {}).get(space):
-                parts.append(_section(accelerator, space, found))
-    return "\n".join([*parts, _kernels(record), WHY]) + "\n"
+                yield accelerator, space, found
 
 
 def _gain(found: dict[str, Any], rival: dict[str, Any], key: str) -> float:
@@ -180,14 +186,12 @@ def _gains(record: dict[str, Any]) -> str:
         "| accelerator | space | ops/byte, % | GOPS/s, % | the paper: ops/byte, GOPS/s |",
         "|---|---|---|---|---|",
     ]
-    for accelerator in ACCELERATORS:
-        for space in SPACES:
-            if found := record.get(accelerator, {}).get(space):
-                pairs = [(each["equal latency"], each["rival"]) for each in found["rows"]]
-                own = [" and ".join(f"{_gain(*pair, key):+.0f}" for pair in pairs) for key in ("intensity", "gops")]
-                (low_i, high_i), (low_g, high_g) = PAPER["intensity"], PAPER["GOPS/s"]
-                paper = f"+{low_i} to {high_i}, +{low_g} to {high_g}" if accelerator.startswith("zu") else "-"
-                lines.append(f"| {accelerator} | {space} | {own[0]} | {own[1]} | {paper} |")
+    (low_i, high_i), (low_g, high_g) = PAPER["intensity"], PAPER["GOPS/s"]
+    for accelerator, space, found in _recorded(record):
+        pairs = [(each["equal latency"], each["rival"]) for each in found["rows"]]
+        own = [" and ".join(f"{_gain(*pair, key):+.0f}" for pair in pairs) for key in ("intensity", "gops")]
+        paper = f"+{low_i} to {high_i}, +{low_g} to {high_g}" if accelerator.startswith("zu") else "-"
+        lines.append(f"| {accelerator} | {space} | {own[0]} | {own[1]} | {paper} |")
     return "\n".join([*lines, ""])
 
 
@@ -223,13 +227,9 @@ def _kernels(record: dict[str, Any]) -> str:
         "| accelerator | space | 3x3 | 5x5 | 7x7 |",
         "|---|---|---|---|---|",
     ]
-    for accelerator in ACCELERATORS:
-        for space in SPACES:
-            if found := record.get(accelerator, {}).get(space):
-                counts = [
-                    sum(each["equal latency"]["kernels"].get(size, 0) for each in found["rows"]) for size in "357"
-                ]
-                lines.append(f"| {accelerator} | {space} | {counts[0]} | {counts[1]} | {counts[2]} |")
+    for accelerator, space, found in _recorded(record):
+        counts = [sum(each["equal latency"]["kernels"].get(size, 0) for each in found["rows"]) for size in "357"]
+        lines.append(f"| {accelerator} | {space} | {counts[0]} | {counts[1]} | {counts[2]} |")
     return "\n".join(lines)
 
 

@@ -25,7 +25,7 @@ _READ = (_GOVERNOR, _CEILING, "scaling_driver", "scaling_cur_freq", "cpuinfo_max
 _FASTEST = "performance"
 _SLOWEST = "powersave"
 _OWN_GOVERNORS = ("intel_pstate", "amd-pstate-epp", "amd-pstate")  # drivers whose "powersave" is the usual one
-_LEAST_SHARE = 0.99  # of the hardware's own maximum: kernels round
+LEAST_SHARE = 0.99  # of the hardware's own maximum: kernels round
 _CALL_S = 20.0
 
 
@@ -48,7 +48,7 @@ class Policy:
     @property
     def capped(self) -> bool:
         """Whether less is allowed than the hardware can do, as far as both are told."""
-        return None not in (self.ceiling, self.most) and (self.ceiling or 0) < _LEAST_SHARE * (self.most or 0)
+        return None not in (self.ceiling, self.most) and (self.ceiling or 0) < LEAST_SHARE * (self.most or 0)
 
     @property
     def slowest(self) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ofa_edge.device.conditions.cpufreq import is_root
+from ofa_edge.device.conditions.cpufreq import LEAST_SHARE, is_root
 from ofa_edge.device.conditions.linux import Linux
 from ofa_edge.device.conditions.look import NOT_AVAILABLE, Fault, Look, ask, find_files, read_files
 from ofa_edge.device.connections.plain_text import whole_number
@@ -24,7 +24,6 @@ _CLOCKS_S = 60.0
 _DEVFREQ = "/sys/class/devfreq"
 _GPU = re.compile(r"gpu|gm20b|gp10b|gv11b|ga10b")
 _BY_MODE = ("clock-capped", "cores-off")  # what nvpmodel decides
-_LEAST_SHARE = 0.99
 _HOT_C = 70.0  # well under where the kernel's soft throttling begins on Nano (97 C) and Orin (99 C)
 
 
@@ -44,8 +43,7 @@ class Jetson:
         # jetson_clocks pins the minimum to the maximum and leaves the governor: nothing to warn about.
         warnings = tuple(words for words in found.warnings if not words.startswith("governor"))
         gpu, gpu_faults = self._gpu()
-        hint = typed(self.connection, "sudo nvpmodel -m 0") + " is the fullest mode of most modules"
-        faults = [replace(each, hint=hint) if each.code in _BY_MODE else each for each in found.faults]
+        faults = [replace(each, hint=self._fullest()) if each.code in _BY_MODE else each for each in found.faults]
         return replace(
             found,
             faults=(*faults, *gpu_faults),
@@ -54,6 +52,9 @@ class Jetson:
             facts={**found.facts, "power mode": mode, "GPU ceiling": gpu, "clocks": "jetson_clocks"},
             warnings=warnings,
         )
+
+    def _fullest(self) -> str:
+        return typed(self.connection, "sudo nvpmodel -m 0") + " is the fullest mode of most modules"
 
     def _gpu(self) -> tuple[str, list[Fault]]:
         """The GPU's ceiling beside the highest of its clocks, in words, and what is to be said of it."""
@@ -67,9 +68,10 @@ class Jetson:
             if ceiling is None or most is None:
                 continue
             words = f"{ceiling / 1e9:.2f} GHz of {most / 1e9:.2f} GHz"
-            hint = typed(self.connection, "sudo nvpmodel -m 0") + " is the fullest mode of most modules"
-            low = ceiling < _LEAST_SHARE * most
-            return words, [Fault("gpu-capped", f"its GPU is held below what it can be: {words}", hint)] if low else []
+            low = ceiling < LEAST_SHARE * most
+            return words, [
+                Fault("gpu-capped", f"its GPU is held below what it can be: {words}", self._fullest())
+            ] if low else []
         return NOT_AVAILABLE, []
 
     @contextlib.contextmanager

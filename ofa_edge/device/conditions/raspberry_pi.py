@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from ofa_edge.device.conditions.cpufreq import Policy, fastest, policies
+from ofa_edge.device.conditions.cpufreq import LEAST_SHARE, Policy, fastest, policies
 from ofa_edge.device.conditions.linux import Linux
 from ofa_edge.device.conditions.look import NOT_AVAILABLE, Fault, Look, ask, find_files, read_files
 from ofa_edge.device.connections.typed import typed
@@ -66,7 +66,7 @@ class RaspberryPi:
             return replace(found, facts={**found.facts, "stock clock": NOT_AVAILABLE})
         least, highest = stock
         facts = {**found.facts, "stock clock": f"{most / 1e6:.2f} GHz, sold with {highest / 1e3:.2f} GHz"}
-        if most < 0.99 * least * 1000:
+        if most < LEAST_SHARE * least * 1000:
             words = f"config.txt holds it at {most / 1e6:.2f} GHz; it is sold with {least / 1e3:.2f} GHz"
             hint = typed(self.connection, "grep -n arm_freq /boot/firmware/config.txt /boot/config.txt")
             fault = Fault("underclocked", words, f"{hint} shows it: remove the line, then restart the board")

@@ -24,11 +24,10 @@ def check_loadable(connection: Connection, fingerprint: Fingerprint, files: Iter
     if not code:
         return
     programs, page = programs_of(connection) or fingerprint.arch, page_of(connection)
+    kind = machine_kind(programs)
     for path, found in code:
-        if machine_kind(found.machine) != machine_kind(programs):
-            kernel = (
-                "" if machine_kind(programs) == machine_kind(fingerprint.arch) else f", its kernel {fingerprint.arch}"
-            )
+        if machine_kind(found.machine) != kind:
+            kernel = "" if kind == machine_kind(fingerprint.arch) else f", its kernel {fingerprint.arch}"
             raise UnsupportedError(
                 f"{path.name} does not run on {connection.name}",
                 f"it is for {found.machine} ({found.bits} bit); the programs there are {programs}{kernel}",

@@ -17,8 +17,4 @@ def raw_outputs(path: Path) -> NDArray[np.float32]:
         require_regular(path)
         return np.fromfile(path, "<f4").astype(np.float32, copy=False)
     except OSError as error:
-        raise DeviceRunError(
-            "the device's outputs are no file",
-            f"{error.strerror}",
-            "ofa-edge devices probe, with the device's name, shows what is there",
-        ) from error
+        raise DeviceRunError("the device's outputs are no file", f"{error.strerror}", PROBE) from error

@@ -165,10 +165,10 @@ def _scales(op: Operator) -> tuple[NDArray[np.float64], NDArray[np.float64], flo
         return None
     if len(source.scale) != 1 or len(sink.scale) != 1 or not 0 < sink.scale[0] < math.inf:
         return None
-    bias = op.inputs[first + 1 if first else 2] if len(op.inputs) > (first + 1 if first else 2) else None
+    bias = op.inputs[3 if first else 2 :][:1]  # none, or one
     with np.errstate(all="ignore"):
         products = np.asarray(source.scale) * np.asarray(weights.scale)
-    return products, np.asarray(bias.scale if bias is not None else ()), sink.scale[0]
+    return products, np.asarray(bias[0].scale if bias else ()), sink.scale[0]
 
 
 def _biases(model: Model) -> Iterator[Finding]:

@@ -138,15 +138,15 @@ class _Direction:
     def __init__(self, of: _Unrolling, number: int, backwards: bool, activations: tuple[str, ...]) -> None:
         self._of, self._tag, self._number, self._backwards = of, f"d{number}", number, backwards
         self._activations = activations
-        self._size = of.weight(2, number).shape[-1]
         self._recurrence = of.weight(2, number).T
-        self._biases = self._bias()
+        self._size = len(self._recurrence)
+        self._bias, self._inside = self._biases()
 
     def run(self) -> _Ran:
         """Over all steps."""
         of, steps = self._of, self._of.shape[_TIME]
         projected = of.add("MatMul", f"{self._tag}/x", of.node.inputs[0], of.weight(1, self._number).T)
-        projected = of.add("Add", f"{self._tag}/xb", projected, self._biases[0])
+        projected = of.add("Add", f"{self._tag}/xb", projected, self._bias)
         hidden, cell = self._start(5), self._start(6)
         states: dict[int, str] = {}
         take = {"LSTM": self._lstm, "GRU": self._gru, "RNN": self._rnn}[of.node.op]
@@ -156,15 +156,15 @@ class _Direction:
             states[step] = hidden
         return _Ran([states[step] for step in range(steps)], hidden, str(cell))
 
-    def _bias(self) -> tuple[Array, Array]:
-        """What is added to the inputs' product, and what to the hidden state's inside of a GRU's reset."""
-        rows, of = len(self._recurrence.T), self._of
+    def _biases(self) -> tuple[Array, Array | None]:
+        """What is added to the inputs' product; and to the hidden state's, in a GRU that resets what comes of it."""
+        rows, of = self._recurrence.shape[1], self._of
         both = of.weight(3, self._number) if of.given(3) is not None else np.zeros(2 * rows, np.float32)
         own, recurrent = both[:rows], both[rows:]
-        inside = np.zeros(rows, np.float32)
-        if of.node.op == "GRU" and of.node.attributes.get("linear_before_reset", 0):
-            inside[2 * self._size :] = recurrent[2 * self._size :]
-        return own + recurrent - inside, inside[2 * self._size :]
+        if not (of.node.op == "GRU" and of.node.attributes.get("linear_before_reset", 0)):
+            return own + recurrent, None
+        gates = 2 * self._size
+        return np.concatenate([(own + recurrent)[:gates], own[gates:]]), recurrent[gates:]
 
     def _start(self, position: int) -> Any:
         """The state before the first step [1, N, H]: a constant, a name, or None for zeros."""
@@ -210,11 +210,14 @@ class _Direction:
         )
         gates = self._do(squash, "gates", gates)
         update, reset, fresh = self._gate(gates, 0, "z"), self._gate(gates, 1, "r"), self._gate(x, 2, "hx")
-        columns, inside = slice(2 * size, None), self._biases[1]
-        if self._of.node.attributes.get("linear_before_reset", 0):
-            product = inside if hidden is None else self._product(hidden, columns, "h")
+        columns = slice(2 * size, None)
+        if self._inside is not None:
+            product: Any = self._inside
             if hidden is not None:
-                product = self._do("Add", "hb", product, inside) if isinstance(product, str) else product + inside
+                of_state = self._product(hidden, columns, "h")
+                product = (
+                    of_state + product if isinstance(of_state, np.ndarray) else self._do("Add", "hb", of_state, product)
+                )
             fresh = self._do("Add", "hsum", fresh, self._do("Mul", "hr", reset, product))
         elif hidden is not None:
             fresh = self._with_state(fresh, self._do("Mul", "rh", reset, hidden), columns, "h")

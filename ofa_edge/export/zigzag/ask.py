@@ -44,11 +44,16 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class StepCost:
-    """What a step costs: its layers run at once."""
+    """What a step costs: its layers run at once; what they move off the chip goes through one port of so many bits."""
 
     step: Step
     layers: tuple[LayerCost, ...]
-    cycles: int
+    port_bits: int
+
+    @property
+    def cycles(self) -> int:
+        """Of the slowest layer, or of the port, where that takes longer."""
+        return max([-(-8 * self.offchip_bytes // self.port_bits), *(each.cycles for each in self.layers)])
 
     @property
     def macs(self) -> int:
@@ -118,14 +123,10 @@ class ArraySystem:
             ) from error
         layers = dict.fromkeys(layer for network in found for step in network for layer in step.layers)
         costs = self._costs(list(layers), cache)
-        return [[self._cost(step, costs) for step in network] for network in found]
-
-    def _cost(self, step: Step, costs: dict[Layer, LayerCost]) -> StepCost:
-        """Layers run at once; what they move off the chip goes through one port, one after the other."""
-        layers = tuple(costs[each] for each in step.layers)
-        moved = step.moved_bytes + sum(each.offchip_bytes for each in layers)
-        cycles = max([-(-8 * moved // self.offchip_bits), *(each.cycles for each in layers)])
-        return StepCost(step, layers, cycles)
+        bits = self.offchip_bits
+        return [
+            [StepCost(step, tuple(costs[each] for each in step.layers), bits) for step in network] for network in found
+        ]
 
     def _costs(self, layers: Sequence[Layer], cache: StageCache) -> dict[Layer, LayerCost]:
         version = metadata.version(PACKAGE)

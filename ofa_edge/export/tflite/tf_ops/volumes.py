@@ -13,7 +13,7 @@ import numpy as np
 from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.tflite.tf_ops.convolutions import Pads, pads_of
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
-from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, ordered
+from ofa_edge.export.tflite.tf_ops.values import IMAGE, Axes, Value, ordered
 
 _PER_AXIS = ("kernel_shape", "strides", "dilations")
 
@@ -82,8 +82,7 @@ def _pads(site: Site, kernel: Sequence[int]) -> Pads:
 
 def _line(site: Site, along: int, pads: tuple[int, int]) -> Any:
     """[N, axis, a, b, C], with zeros before and behind along the axis."""
-    others = [2 + axis for axis in range(3) if axis != along]
-    tensor = ordered(site.tf, site.x, (0, 2 + along, *others, 1)).tensor
+    tensor = ordered(site.tf, site.x, _axes(along)).tensor
     return site.tf.pad(tensor, [(0, 0), pads, *[(0, 0)] * 3]) if any(pads) else tensor
 
 
@@ -112,5 +111,9 @@ def _changed(site: Site, own: Mapping[str, Any]) -> Node:
 
 def _volume(site: Site, maps: Any, along: int, count: int) -> Value:
     """Maps [N * count, a, b, M] as a volume again."""
-    others = [2 + axis for axis in range(3) if axis != along]
-    return Value(site.tf.reshape(maps, [-1, count, *maps.shape[1:]]), (0, 2 + along, *others, 1))
+    return Value(site.tf.reshape(maps, [-1, count, *maps.shape[1:]]), _axes(along))
+
+
+def _axes(along: int) -> Axes:
+    """Of a volume as a batch of maps along one axis."""
+    return (0, 2 + along, *(2 + axis for axis in range(3) if axis != along), 1)
