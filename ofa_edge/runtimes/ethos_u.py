@@ -1,7 +1,7 @@
 """Arm Ethos-U: int8 TFLite files that Vela compiles. Nothing runs them here; the file before Vela stands in."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from ofa_edge.cache import StageCache
 from ofa_edge.cost import Operator
 from ofa_edge.data.dataset import Samples
+from ofa_edge.data.sampling import stratified
+from ofa_edge.device.measuring.measure import measure
+from ofa_edge.device.measuring.programs import litert_program
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
-from ofa_edge.errors import ConfigError, UnsupportedError
+from ofa_edge.errors import ConfigError, DeviceError, ToolMissingError, UnsupportedError
 from ofa_edge.export.vela.options import check_accelerator
 from ofa_edge.extras import install_line, installed
 from ofa_edge.files import copy_file, sha256_file, write_json
@@ -37,6 +40,7 @@ ACCOUNT = "npu.json"
 # supernet takes 26 % fewer cycles on a U55-128, 15 % on a U85-256 (docs/ethos-u.md).
 UNWANTED = ("split_depthwise", "open_hard_swish", "open_average_pool")
 _COMPARED = 32  # images, in two sets of kernels
+_CORE, _ON_CORE, _CORE_TIMEOUT_S = "cortex-a76", 64, 300.0  # an arm64 core with integer dot products; images
 _PROTOTYPE = "ethos-u55-128"  # whose runtime compiles for all of them
 _EMBEDDED = ("Ethos_U55_High_End_Embedded", "Shared_Sram", 4 << 20)
 _CACHED = 384 << 10  # bytes of SRAM in the memory mode of the same name
@@ -140,7 +144,7 @@ class EthosU(Runtime):
     # -- on this machine ----------------------------------------------------------------------------------------------
 
     def run_here(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> RunHere:
-        """The int8 file before Vela, in LiteRT's reference kernels."""
+        """The int8 file before Vela: in LiteRT's reference kernels, and in its arm64 ones on an emulated core."""
         from ofa_edge.export.vela.micro import reference_answers
 
         source = converted.entry.path(SOURCE)
@@ -152,7 +156,11 @@ class EthosU(Runtime):
             lambda: reference_answers(source, export.network.inputs(samples)),
         )
         note = f"{SOURCE} in LiteRT's reference kernels: Vela's own file runs on the accelerator alone"
-        return RunHere((HostAnswers("int8 before Vela", logits, note=note),))
+        here = HostAnswers("int8 before Vela", logits, note=note)
+        try:
+            return RunHere((here, _on_a_core(stages, export, converted, samples)))
+        except (DeviceError, ToolMissingError, UnsupportedError) as error:
+            return RunHere((here,), (f"run of {SOURCE} on an emulated core: {error.what}: {error.why}",))
 
     def answers(self, artifact: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """See `Runtime`."""
@@ -234,6 +242,36 @@ class VelaAccount:
 
         entry = cache.run("cycles", {"model": sha256_file(model), **self.facts()}, produce, version=2)
         return AccountRecord.model_validate_json(entry.path(ACCOUNT).read_bytes())
+
+
+def _on_a_core(stages: Stages, export: Export, converted: Converted, samples: Samples) -> HostAnswers:
+    """The int8 file before Vela on an emulated arm64 core, as an i.MX 93 runs it without its driver; on some images.
+
+    Raises:
+        DeviceError, ToolMissingError, UnsupportedError: there is no emulated core here.
+    """
+    source, network = converted.entry.path(SOURCE), export.network
+    rows = stratified(samples.labels, min(_ON_CORE, len(samples)), 0)
+
+    def run() -> NDArray[np.float32]:
+        from ofa_edge.device.emulation.emulated import open_emulated
+
+        with closing(open_emulated(_CORE)) as core:
+            request = Request(
+                source,
+                litert_program,
+                network.inputs(samples.take(rows)),
+                network.values,
+                latency=None,
+                count_instructions=False,
+                timeout_s=_CORE_TIMEOUT_S,
+            )
+            return measure(core, request).outputs
+
+    inputs = {"model": converted.entry.files[SOURCE], "test": samples.digest, "images": len(rows), "core": _CORE}
+    logits = answers_of(stages, "run-int8-core", inputs, ("ai-edge-litert",), run)
+    note = f"{SOURCE} in LiteRT's arm64 kernels on an emulated {_CORE}: what a board's CPU answers, not its accelerator"
+    return HostAnswers(f"int8 on emulated {_CORE}", logits, rows=rows, note=note)
 
 
 def _npu(target: Target) -> Npu:

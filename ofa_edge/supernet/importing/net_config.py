@@ -151,7 +151,7 @@ def read_net_config(path: Path) -> NetConfig:
 def parse_net_config(value: Any, where: str) -> NetConfig:
     """Check a parsed net.config. Raises ConfigError naming the key."""
     name = value.get("name") if isinstance(value, dict) else None
-    if name not in _BY_NAME:
+    if not isinstance(name, str) or name not in _BY_NAME:
         raise ConfigError(
             "not a net.config of a known network",
             f"{where}: name = {name!r}, wanted one of {', '.join(_BY_NAME)}",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from builds import Workshop, content
 
+from ofa_edge.device.emulation.emulated import emulation_available
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.latency.silicon import ETHOS_U, Silicon
 from ofa_edge.records.manifest import Manifest
@@ -38,6 +39,16 @@ def test_everything_runs_on_the_accelerator_and_fits(built):
     assert manifest.prediction is not None
     assert manifest.prediction.provenance == "estimated"
     assert "cycles" in render_report(manifest)
+
+
+def test_the_file_before_vela_is_right_here_and_on_an_emulated_core(built):
+    if (why := emulation_available("aarch64")) is not None:
+        pytest.skip(why)
+    rungs = {each.name: each for each in built[1].ladder}
+    here, there = rungs["int8 before Vela"], rungs["int8 on emulated cortex-a76"]
+    assert here.outcome == there.outcome == "pass"
+    assert there.snr_db == pytest.approx(here.snr_db, abs=3)  # other kernels, other images; the same network
+    assert "not its accelerator" in there.note
 
 
 def test_vela_by_hand_gives_the_cycles_of_the_manifest(built, tmp_path):
