@@ -1,5 +1,6 @@
 """The gates: what the ladder and the measurements prove, in verdicts with reason codes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,12 +55,10 @@ def parity_verdict(ladder: Sequence[Rung]) -> Verdict:
         )
     if len(ladder) < 2:
         return Verdict(gate="parity", outcome="unverified", code="nothing-beside-it", reason="there is no other rung")
-    return Verdict(
-        gate="parity",
-        outcome="pass",
-        code="all-rungs-within-tolerance",
-        reason=f"{len(ladder) - 1} rung{'s' * (len(ladder) != 2)} within tolerance on {ladder[0].images} images",
-    )
+    reason = f"{len(ladder) - 1} rung{'s' * (len(ladder) != 2)} within tolerance on {ladder[0].images} images"
+    fewer = Counter(rung.images for rung in ladder if rung.images != ladder[0].images)
+    reason += "".join(f", {rungs} of them on {images}" for images, rungs in fewer.items())
+    return Verdict(gate="parity", outcome="pass", code="all-rungs-within-tolerance", reason=reason)
 
 
 def accuracy_verdict(

@@ -21,6 +21,7 @@ from ofa_edge.errors import (
 from ofa_edge.export.inspect import Finding, Inspection
 from ofa_edge.metrics import paired_drop
 from ofa_edge.records.manifest import DeviceMeasurement, DropRecord, LatencyMeasurement, Rung
+from ofa_edge.schema import changed
 from ofa_edge.verify.gates import (
     accuracy_verdict,
     delegation_verdict,
@@ -57,6 +58,8 @@ def test_parity_names_the_first_rung_that_fails():
     verdict = parity_verdict([*ladder[:2], rung("tflite")])
     assert code(verdict) == ("parity", "pass", "all-rungs-within-tolerance")
     assert verdict.reason == "2 rungs within tolerance on 2000 images"
+    verdict = parity_verdict([*ladder[:2], changed(rung("emulated"), images=64)])
+    assert verdict.reason == "2 rungs within tolerance on 2000 images, 1 of them on 64"
 
 
 def judged(right, lost, won, images, classes=10):
