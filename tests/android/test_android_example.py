@@ -1,8 +1,13 @@
-"""The Java that a build leaves for Android: compiled against fakes of Android and LiteRT, fed what Python feeds."""
+"""The Java that a build leaves for Android, on this machine's JVM: fed what Python feeds, answering with LiteRT itself.
+
+Android's own classes are fakes. LiteRT's Java class comes from Maven alone: one of that name stands in for it, once
+to see what it is fed, once over LiteRT's library through the app's shim.
+"""
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +77,64 @@ public class Main {
 """,
 }
 
+# LiteRT's library by the name of its Java class. The engine takes and gives real numbers, which hold an int8 exactly.
+REAL = """package org.tensorflow.lite;
+import java.nio.ByteBuffer;
+import org.ofaedge.demo.core.*;
+public class Interpreter {
+    private final TfliteEngine engine;
+    public Interpreter(ByteBuffer model) {
+        System.load(System.getProperty("litert"));
+        System.load(System.getProperty("shim"));
+        byte[] bytes = new byte[model.capacity()];
+        model.rewind();
+        model.get(bytes);
+        try {
+            engine = new TfliteEngine(bytes, 1);
+        } catch (Fault fault) {
+            throw new IllegalArgumentException(fault);
+        }
+    }
+    public void run(Object input, Object output) {
+        ByteBuffer from = (ByteBuffer) input;
+        ByteBuffer to = (ByteBuffer) output;
+        Tensor in = engine.input();
+        Tensor out = engine.output();
+        float[] values = new float[in.count()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = in.type == Tensor.FLOAT32 ? from.getFloat() : in.dequantise(from.get());
+        }
+        try {
+            engine.set(values);
+            engine.invoke();
+            for (float value : engine.get()) {
+                if (out.type == Tensor.FLOAT32) {
+                    to.putFloat(value);
+                } else {
+                    to.put(out.quantise(value));
+                }
+            }
+        } catch (Fault fault) {
+            throw new IllegalStateException(fault);
+        }
+    }
+    public void close() { engine.close(); }
+}
+"""
+APP = Path(__file__).resolve().parents[2] / "android_demo/app/src/main/java"
+
+
+def compiled(folder: Path, build: Path, interpreter: str = "") -> None:
+    """The example and its surroundings as class files, with that interpreter in place of the fake."""
+    given = FAKES | ({"org/tensorflow/lite/Interpreter.java": interpreter} if interpreter else {})
+    for name, text in given.items():
+        (folder / "fake" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "fake" / name).write_text(text)
+    files = [*(folder / "fake").rglob("*.java"), *(build / "example/android").rglob("*.java")]
+    options = ["--release", "8", "-encoding", "UTF-8", "-Xlint:all,-options,-serial", "-Werror", "-d", "classes"]
+    path = ["-sourcepath", os.pathsep.join(map(str, [build / "example/android", *([APP] if interpreter else [])]))]
+    subprocess.run(["javac", *options, *path, *map(str, files)], cwd=folder, check=True)
+
 
 @pytest.fixture(scope="module", params=["fp32", "int8"])
 def build(request, tmp_path_factory) -> Path:
@@ -84,12 +147,7 @@ def ran(build, tmp_path_factory) -> tuple[Path, str]:
     if shutil.which("javac") is None:
         (pytest.fail if os.environ.get("OFA_EDGE_ANDROID_REQUIRED") else pytest.skip)("no javac")
     folder = tmp_path_factory.mktemp("run")
-    for name, text in FAKES.items():
-        (folder / "fake" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "fake" / name).write_text(text)
-    files = [*(folder / "fake").rglob("*.java"), *(build / "example/android").rglob("*.java")]
-    options = ["--release", "8", "-encoding", "UTF-8", "-Xlint:all,-options,-serial", "-Werror", "-d", "classes"]
-    subprocess.run(["javac", *options, *map(str, files)], cwd=folder, check=True)
+    compiled(folder, build)
     sink = InterfaceRecord.model_validate_json((build / "model.interface.json").read_bytes()).outputs[0]
     (folder / "output").write_bytes(np.arange(5).astype(sink.dtype).tobytes())
     command = ["java", "-Dfile.encoding=ISO-8859-1", "-cp", "classes", "Main", str(build)]
@@ -123,3 +181,18 @@ def test_answers_are_real_numbers_and_the_largest_is_the_label(build, ran):
 def test_the_classes_that_travel_are_the_apps(build):
     for path in (build / "example/android/org/ofaedge/demo/core").iterdir():
         assert path.read_bytes() == (write.core_folder() / path.name).read_bytes()
+
+
+def test_it_answers_as_the_build_does(build, toolchain, host_shim, tmp_path):
+    compiled(tmp_path, build, REAL)
+    libraries = [f"-Dlitert={toolchain / 'linux/liblitert-lm.so'}", f"-Dshim={host_shim}"]
+    command = ["java", *libraries, "-cp", "classes", "Main", str(build)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    answers = tmp_path / "answers.txt"
+    answers.write_text(done.stdout)
+    check = [sys.executable, str(build / "example/python/classify.py"), "--check", str(answers)]
+    good = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert good.returncode == 0, good.stdout
+    assert good.stdout.startswith("ok: 8 images")
+    answers.write_text("\n".join(reversed(done.stdout.splitlines())))
+    assert subprocess.run(check, capture_output=True, check=False).returncode == 1
