@@ -199,6 +199,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "no-baseline": "there is nothing to compare with",
         "not-counted": "instructions could not be counted",
         "more-instructions": "more instructions than the build, or the golden artifact, took",
+        "more-cycles": "more modelled cycles than the golden artifact takes",
         # devices
         "device-lost": "the connection broke",
         "device-rebooted": "the device restarted",
@@ -239,6 +240,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "drop-without-evidence": "accuracy fell, and chance may explain it",
         "floor-not-told": "so many images cannot tell which side of the floor",
         "instructions-kept": "as many instructions as before",
+        "cycles-kept": "as many modelled cycles as before",
         "operators-kept": "the same operators as before",
         "operators-changed": "other operators than before",
         "undelegated-kept": "the delegate leaves no more operators than before",

@@ -227,6 +227,16 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class ModelledCycles:
+    """What a model of a core makes of one inference under emulation. A regression signal, not a time."""
+
+    per_inference: int
+    core: int  # of them, what the core takes when every load hits its nearest cache
+    missed_lines: int  # of 64 bytes, that neither cache held
+    model: str  # LLVM's version, the core, the weight of a missed line
+
+
+@dataclass(frozen=True)
 class Instructions:
     """Guest instructions of one inference under emulation. A regression signal, not a time."""
 
@@ -235,6 +245,7 @@ class Instructions:
     counted: int
     threads: int
     emulator: str
+    cycles: ModelledCycles | None = None  # None where the core has no model, or LLVM's tools are not at hand
 
 
 @dataclass(frozen=True)
@@ -264,6 +275,11 @@ class Measurement:
     def instructions_per_inference(self) -> int | None:
         """Guest instructions of one inference; None where they were not counted."""
         return None if self.instructions is None else self.instructions.per_inference
+
+    @property
+    def modelled_cycles(self) -> ModelledCycles | None:
+        """Modelled cycles of one inference; None where there are none."""
+        return None if self.instructions is None else self.instructions.cycles
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form for manifests, without the outputs and without the raw samples (see `Latency.samples_ns`)."""

@@ -214,6 +214,15 @@ class Inconclusive(Record):
     reason: str
 
 
+class ModelledCyclesRecord(Record):
+    """What a model of a core makes of one inference: to compare builds by, not a time."""
+
+    per_inference: Count
+    core: Count  # of them, what the core takes when every load hits its nearest cache
+    missed_lines: Count  # of 64 bytes, that neither cache held
+    model: str  # of another one no figure is to be compared
+
+
 class DeviceMeasurement(Record):
     """What one device did. An emulated device gives outputs and instruction counts, and no milliseconds."""
 
@@ -227,6 +236,7 @@ class DeviceMeasurement(Record):
     no_latency: Inconclusive | None = None  # what kept a latency from being measured on hardware
     peak_memory: Count | None = None  # bytes, resident, of the process that ran the network
     instructions_per_inference: Count | None = None
+    modelled_cycles: ModelledCyclesRecord | None = None
     emulation_wall_ms: NotNegative | None = None
     note: str = ""
 
@@ -234,6 +244,8 @@ class DeviceMeasurement(Record):
     def _honest(self) -> Self:
         if self.kind == "emulated" and self.latency_ms is not None:
             raise ValueError("an emulated device gives no latency: use emulation_wall_ms")
+        if self.kind == "physical" and self.modelled_cycles is not None:
+            raise ValueError("cycles are modelled of emulated devices only")
         return self
 
 

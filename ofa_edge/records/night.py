@@ -12,7 +12,16 @@ from ofa_edge.records.base import Count, Digest, Finite, JsonObject, NotNegative
 ColourName = Literal["RED", "YELLOW", "INCONCLUSIVE", "GREEN"]
 COLOURS_BY_WEIGHT: tuple[ColourName, ...] = ("RED", "YELLOW", "GREEN", "INCONCLUSIVE")
 Gate = Literal[
-    "run", "latency", "instructions", "accuracy", "answers", "size", "peak memory", "undelegated operators", "operators"
+    "run",
+    "latency",
+    "instructions",
+    "modelled cycles",
+    "accuracy",
+    "answers",
+    "size",
+    "peak memory",
+    "undelegated operators",
+    "operators",
 ]
 
 
@@ -41,7 +50,7 @@ class SeriesRecord(Record):
     colour: ColourName
     code: ReasonCode
     reason: str
-    unit: Literal["", "ms", "bytes", "instructions", "share"] = ""
+    unit: Literal["", "ms", "bytes", "instructions", "cycles", "share"] = ""
     golden: Finite | None = None
     candidate: Finite | None = None
     ratio: Finite | None = None  # log of candidate over golden

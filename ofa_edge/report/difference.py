@@ -128,7 +128,11 @@ def figures(before: Manifest, after: Manifest) -> tuple[Figure, ...]:
     if kinds:
         found.append(of_both("latency", "ms", _prediction, f"predicted, {' and '.join(kinds)}, 90 %; not measured"))
     counted = of_both("instructions", "count", _instructions, "counted by an emulator, one thread; not a time")
-    return (*found, *([counted] if counted.before or counted.after else []))
+    if counted.before or counted.after:
+        found.append(counted)
+    for model in _told(before, after, _cycles):  # those of two models are not held against each other
+        found.append(of_both("modelled cycles", "count", partial(_cycles_by, model=model), f"{model}; not a time"))
+    return tuple(found)
 
 
 def _told(before: Manifest, after: Manifest, names: Callable[[Manifest], Iterable[str]]) -> list[str]:
@@ -181,6 +185,16 @@ def _prediction(manifest: Manifest) -> Value | None:
 def _instructions(manifest: Manifest) -> Value | None:
     counts = [each.instructions_per_inference for each in manifest.measurements]
     return next((Value(count) for count in counts if count), None)
+
+
+def _cycles(manifest: Manifest) -> dict[str, Value]:
+    """Modelled cycles by the model that gave them."""
+    found = [each.modelled_cycles for each in manifest.measurements]
+    return {each.model: Value(each.per_inference) for each in found if each is not None}
+
+
+def _cycles_by(manifest: Manifest, model: str) -> Value | None:
+    return _cycles(manifest).get(model)
 
 
 def predicted_parts(before: Manifest, after: Manifest) -> tuple[OperatorTime, ...]:

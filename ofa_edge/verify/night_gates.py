@@ -26,6 +26,7 @@ from ofa_edge.verify.scoring import Scorer
 MCNEMAR_P = 0.01
 LEAST_DROP = 0.005  # of top-1; a smaller one is not worth an alarm, however certain
 SIZE_LIMITS = (0.01, 0.05)  # YELLOW, RED; both builds are deterministic
+CYCLES_LIMIT = 1.03  # of the golden's; the same file gives the same within 0.01 %
 MEMORY_LIMITS = (0.05, 0.10)  # resident pages vary by some percent from process to process
 
 
@@ -198,6 +199,15 @@ def instructions_gate(golden: int, candidate: int) -> Decision:
     if share > INSTRUCTIONS_LIMIT:
         return Decision(Colour.RED, "more-instructions", f"{words}, {INSTRUCTIONS_LIMIT - 1:.0%} allowed")
     return Decision(Colour.GREEN, "instructions-kept", words)
+
+
+def cycles_gate(golden: int, candidate: int) -> Decision:
+    """Modelled cycles of one inference: caches and issue, which instructions leave out. Never RED: it is a model."""
+    share = candidate / golden
+    words = f"{share - 1:+.2%} modelled cycles an inference"
+    if share > CYCLES_LIMIT:
+        return Decision(Colour.YELLOW, "more-cycles", f"{words}, {CYCLES_LIMIT - 1:.0%} allowed")
+    return Decision(Colour.GREEN, "cycles-kept", words)
 
 
 def undelegated_gate(golden: Mapping[str, int], candidate: Mapping[str, int]) -> Decision:

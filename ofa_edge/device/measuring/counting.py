@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 from ofa_edge.device.connections.process import run_error
 from ofa_edge.device.emulation.emulated import EmulatedConnection, qemu_version
 from ofa_edge.device.emulation.sysroot import cache_folder
+from ofa_edge.device.measuring.modelled_cycles import BlockCounts, find_core_model, read_blocks
 from ofa_edge.device.measuring.programs import with_count
 from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Instructions
@@ -67,7 +68,9 @@ def count_instructions(
     env: dict[str, str],
     timeout_s: float,
     check: Callable[[str], object],
-) -> Instructions:
+    *,
+    blocks: bool = False,
+) -> tuple[Instructions, BlockCounts | None]:
     """Run a program that marks its inferences (see `runner_passes.count`) and count each one's instructions.
 
     Args:
@@ -76,6 +79,7 @@ def count_instructions(
         env: its variables.
         timeout_s: limit.
         check: looks at what it printed.
+        blocks: also count what each block of code ran and what the caches missed; takes about twice as long.
 
     Raises:
         ToolMissingError: see `find_counter`.
@@ -83,16 +87,17 @@ def count_instructions(
     """
     counter = find_counter()
     with tempfile.TemporaryDirectory(prefix="ofa-count-") as folder:
-        marks = Path(folder) / "marks"
-        options = ["-plugin", f"{counter.plugin},out={marks}"]
+        marks, ran = Path(folder) / "marks", Path(folder) / "blocks"
+        options = ["-plugin", f"{counter.plugin},out={marks}" + (f",blocks={ran}" if blocks else "")]
         command = connection.emulate(counter.qemu, options, argv)
         completed = connection.execute(command, connection.guest_environment(env), timeout_s)
         if completed.returncode != 0:
             raise run_error(connection.name, completed)
         check(completed.stdout)
         text = marks.read_text()
+        counts = read_blocks(ran.read_text()) if blocks else None
     emulator = f"{qemu_version(counter.qemu)}, cpu {connection.core.name}"
-    return instructions_from_marks(text, emulator)
+    return instructions_from_marks(text, emulator), counts
 
 
 def instructions_from_marks(text: str, emulator: str) -> Instructions:
@@ -126,7 +131,7 @@ def instructions_from_marks(text: str, emulator: str) -> Instructions:
 
 
 def count_inference(artifact: OpenArtifact) -> tuple[Instructions | None, tuple[str, ...]]:
-    """Instructions of one inference, or why they were not counted; nothing else depends on them.
+    """Instructions and modelled cycles of one inference, or why there are none; nothing else depends on them.
 
     Raises:
         OtherModelError: they are of another model.
@@ -137,10 +142,24 @@ def count_inference(artifact: OpenArtifact) -> tuple[Instructions | None, tuple[
     if not isinstance(connection, EmulatedConnection):
         return None, ("instructions not counted: only --device emulated starts the counting emulator itself",)
     argv = with_count(artifact.first("counted"), _COUNTED_RUNS)
+    notes: tuple[str, ...] = ()
+    try:
+        model = find_core_model(connection.core.name)
+    except (ToolMissingError, DeviceRunError) as error:
+        model, notes = None, (f"cycles not modelled: {error.what}: {error.why}",)
     try:
         environment = artifact.program.environment(artifact.work)
-        return count_instructions(connection, argv, environment, artifact.request.timeout_s, artifact.facts), ()
+        limit = artifact.request.timeout_s
+        counted, blocks = count_instructions(
+            connection, argv, environment, limit, artifact.facts, blocks=model is not None
+        )
     except OtherModelError:
         raise
     except (ToolMissingError, DeviceRunError) as error:
         return None, (f"instructions not counted: {error.what}: {error.why}",)
+    if model is not None and blocks is not None:
+        try:
+            counted = replace(counted, cycles=model.cycles(blocks))
+        except DeviceRunError as error:
+            notes = (f"cycles not modelled: {error.what}: {error.why}",)
+    return counted, notes

@@ -1,6 +1,6 @@
 """The device stage: run the artifact where it will live, or on what stands in for that."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from ofa_edge.device.measuring.turns import check_timeable
 from ofa_edge.device.protocol import Connection, LatencyPlan, Measurement, Request
 from ofa_edge.files import write_json
 from ofa_edge.network import Network
-from ofa_edge.records.manifest import DeviceMeasurement, LatencyMeasurement
+from ofa_edge.records.manifest import DeviceMeasurement, LatencyMeasurement, ModelledCyclesRecord
 from ofa_edge.runtimes import Artifact, Stages
 from ofa_edge.runtimes.answers import LOGITS, installed, load_logits, save_array
 from ofa_edge.targets import Target
@@ -143,7 +143,7 @@ def _measure(
 
 
 def _record(measurement: Measurement, kind: str) -> DeviceMeasurement:
-    latency = measurement.latency
+    latency, cycles = measurement.latency, measurement.modelled_cycles
     facts = measurement.fingerprint.to_json()
     del facts["boot_id"]  # names one machine; what is published need not
     return DeviceMeasurement(
@@ -168,6 +168,7 @@ def _record(measurement: Measurement, kind: str) -> DeviceMeasurement:
         no_latency=None if measurement.no_latency is None else inconclusive(measurement.no_latency),
         peak_memory=measurement.peak_memory,
         instructions_per_inference=measurement.instructions_per_inference,
+        modelled_cycles=None if cycles is None else ModelledCyclesRecord(**asdict(cycles)),
         emulation_wall_ms=measurement.emulation_wall_ms,
         note="; ".join(measurement.notes),
     )

@@ -75,6 +75,7 @@ class Answered:
         logits: [N, classes].
         facts: what the runner found: delegated operators, undelegated ones.
         instructions: of one inference; None on hardware or where they could not be counted.
+        cycles: of one inference, as a model of the core has them; None where there is none.
         peak_bytes: the most memory that the process held; None where it was not read.
         notes: what is missing, and why.
     """
@@ -82,6 +83,7 @@ class Answered:
     logits: NDArray[np.float32]
     facts: Mapping[str, Any]
     instructions: int | None = None
+    cycles: int | None = None
     peak_bytes: int | None = None
     notes: tuple[str, ...] = ()
 
@@ -179,8 +181,10 @@ class DeviceBench:
         self.expected[duel, golden] = answered.outputs[0]
         if side.emulated:
             counted, notes = count_inference(side)
-            per_inference = None if counted is None else counted.per_inference
-            return Answered(answered.outputs, answered.facts, per_inference, notes=notes)
+            if counted is None:
+                return Answered(answered.outputs, answered.facts, notes=notes)
+            cycles = None if counted.cycles is None else counted.cycles.per_inference
+            return Answered(answered.outputs, answered.facts, counted.per_inference, cycles, notes=notes)
         memory = memory_pass(side)
         if isinstance(memory, Memory):
             return Answered(answered.outputs, answered.facts, peak_bytes=memory.peak)

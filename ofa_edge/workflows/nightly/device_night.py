@@ -185,6 +185,10 @@ class DeviceJob:
         decision = night_gates.instructions_gate(before, now)
         figures = {"unit": "instructions", "golden": float(before), "candidate": float(now)}
         self.record(duel.name, "instructions", decision, bench.fingerprint, **figures)
+        if golden.cycles and candidate.cycles:  # not every core has a model
+            decision = night_gates.cycles_gate(golden.cycles, candidate.cycles)
+            figures = {"unit": "cycles", "golden": float(golden.cycles), "candidate": float(candidate.cycles)}
+            self.record(duel.name, "modelled cycles", decision, bench.fingerprint, **figures)
 
     def _latency(self, bench: Bench, duels: list[Duel]) -> None:
         runs: dict[str, list[Sessions]] = {duel.name: [] for duel in duels}
