@@ -68,10 +68,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _whole(row: dict[str, str]) -> bool:
-    """Measured on all devices, and every node has an input."""
-    nodes = [node.strip("|").split("|") for node in row["arch_str"].split("+")]
-    fed = all(any(not edge.startswith("none") for edge in node) for node in nodes)
-    return fed and bool(row["cortexA76_tflite_ms"])
+    """Measured on all devices, and every node has an input and is one: a converter drops what nothing uses."""
+    edges = [[edge.split("~") for edge in node.strip("|").split("|")] for node in row["arch_str"].split("+")]
+    fed = [{int(source) for operation, source in node if operation != "none"} for node in edges]
+    return all(fed) and set().union(*fed) == {0, 1, 2} and bool(row["cortexA76_tflite_ms"])
 
 
 def run(folder: Path, work: Path) -> None:

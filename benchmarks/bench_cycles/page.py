@@ -49,8 +49,8 @@ def _decision(fits: Mapping[str, Any]) -> list[str]:
     words = "They ship" if all(beaten) else "They do not ship"
     lines = [
         "They were to ship if they rank held-out families better than both instructions and the latency model, "
-        f"over all and in each precision. **{words}**, for a Cortex-A72 alone. By how much they rank better over all, 95 % when "
-        "whole widths of a family are drawn again:",
+        f"over all and in each precision. **{words}**, for a Cortex-A72 alone. By how much they rank better over all, "
+        "95 % when whole widths of a family are drawn again:",
         "",
     ]
     for name in _RIVALS:
@@ -75,8 +75,9 @@ def _weights(fits: Mapping[str, Any]) -> list[str]:
         "## Coefficients",
         "",
         f"Fitted to all {fits['networks']}, in cycles of the core: a line that misses both caches "
-        f"{far / core:.0f}, one that hits the second {near / core:.0f}, a constant of {constant / core / 1e6:.1f} million. "
-        "The constant is the same for every network and changes no ranks; it would hide what changed in a small network, and is left out of what ships.",
+        f"{far / core:.0f}, one that hits the second {near / core:.0f}, a constant {constant / core / 1e6:.1f} million. "
+        "The constant is the same for every network and changes no ranks; it would hide what changed in a small one, and "
+        "is left out of what ships.",
     ]
 
 
@@ -102,6 +103,6 @@ def _elsewhere(fits: Mapping[str, Any]) -> list[str]:
         *lines,
         "",
         "One thread is counted: how work is shared among cores is not seen. LLVM takes a block of code as a loop of "
-        "itself, and its model of a Cortex-A72 is that of a Cortex-A57. Prefetching is in the weights alone. Other cores "
-        "have no published times at hand that would tell whether any of this holds for them, and get no modelled cycles.",
+        "itself, and its model of a Cortex-A72 is that of a Cortex-A57. Prefetching is in the weights alone. Of "
+        "other cores no published times are at hand that would tell whether any of this holds, and they get none.",
     ]
