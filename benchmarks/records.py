@@ -53,6 +53,11 @@ RECORDS = (
         ),
         (*_TFLITE, "ofa_edge/training/quantised.py"),
     ),
+    Record(
+        "docs/benchmarks/modelled_cycles.md",
+        ("benchmarks/modelled_cycles_results.json",),
+        ("ofa_edge/device/measuring/modelled_cycles.py", "ofa_edge/device/measuring/_qemu", "ofa_edge/latency"),
+    ),
     Record("docs/benchmarks/nas_baselines.md", ("benchmarks/nas_baselines/results",), (*_TRAINING, *_SEARCH)),
     Record("docs/benchmarks/nightly_host.md", ("benchmarks/nightly_host.json",), (*_GATE, "ofa_edge/device/measuring")),
     Record("docs/benchmarks/own_data.md", ("benchmarks/own_data_results.json",), _TRAINING),

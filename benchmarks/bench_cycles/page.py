@@ -75,9 +75,9 @@ def _weights(fits: Mapping[str, Any]) -> list[str]:
         "## Coefficients",
         "",
         f"Fitted to all {fits['networks']}, in cycles of the core: a line that misses both caches "
-        f"{far / core:.0f}, one that hits the second {near / core:.0f}, a constant {constant / core / 1e6:.1f} million. "
-        "The constant is the same for every network and changes no ranks; it would hide what changed in a small one, and "
-        "is left out of what ships.",
+        f"{far / core:.0f}, one that hits the second {near / core:.0f}, a constant {constant / core / 1e6:.1f} "
+        "million. The constant is the same for every network and changes no ranks; it would hide what changed in a "
+        "small one, and is left out of what ships.",
     ]
 
 

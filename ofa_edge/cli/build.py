@@ -311,9 +311,6 @@ def _verdicts(manifest: "Manifest") -> str:
         if measurement.instructions_per_inference is not None:
             millions = measurement.instructions_per_inference / 1e6
             lines.append(f"  {millions:.2f} M instructions an inference ({measurement.kind}, one thread; not a time)")
-        if measurement.modelled_cycles is not None:
-            millions = measurement.modelled_cycles.per_inference / 1e6
-            lines.append(f"  {millions:.2f} M modelled cycles an inference (to compare builds by; not a time)")
     lines += [f"  left out: {item}" for item in manifest.skipped]
     lines += _tuning(manifest)
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from places import ROOT
         ("int8.py", "int8.md"),
         ("transfer.py", "transfer.md"),
         ("codesign.py", "codesign.md"),
+        ("modelled_cycles.py", "modelled_cycles.md"),
     ],
 )
 def test_the_page_is_printed_from_the_results(monkeypatch, capsys, program: str, page: str) -> None:

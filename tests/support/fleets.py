@@ -91,6 +91,7 @@ class FakeBench:
     slower: float = 1.0
     wrong: int = 0
     instructions: tuple[int, int] | None = None
+    cycles: tuple[int, int] | None = None
     seed: int = 0
     facts: dict = field(default_factory=lambda: {"cpu": "cortex-a72", "boot_id": "1", "serial": "SECRET99"})
     conditions: dict = field(default_factory=lambda: {"clock ceiling": "1.20 GHz of 1.80 GHz", "not read": "load"})
@@ -114,7 +115,8 @@ class FakeBench:
         if not golden:
             answers[: self.wrong] = (answers[: self.wrong] + 1) % 10
         counted = self.instructions[0 if golden else 1] if self.instructions else None
-        return Answered(np.eye(10, dtype=np.float32)[answers], {"undelegated": {}}, counted)
+        cycles = self.cycles[0 if golden else 1] if self.cycles else None
+        return Answered(np.eye(10, dtype=np.float32)[answers], {"undelegated": {}}, counted, cycles)
 
     def run(self, duel, protocol, deadline):
         self.calls.append("run")

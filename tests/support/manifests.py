@@ -13,6 +13,7 @@ from ofa_edge.records.manifest import (
     FileRecord,
     LatencyPrediction,
     Manifest,
+    ModelledCyclesRecord,
     Rung,
     StageRecord,
     TargetRecord,
@@ -192,6 +193,9 @@ def facts() -> dict[str, Any]:
                 connection="qemu-user",
                 fingerprint={"cpu": "cortex-a72", "qemu": "7.2"},
                 instructions_per_inference=3_440_000,
+                modelled_cycles=ModelledCyclesRecord(
+                    per_inference=5_860_000, core=4_440_000, missed_lines=10_000, model="LLVM 14.0.6, cortex-a72"
+                ),
                 emulation_wall_ms=31.0,
             ),
         ),

@@ -7,6 +7,7 @@ from ofa_edge.records.manifest import Tolerance
 from ofa_edge.verify.night_gates import (
     accuracy_gate,
     answers_gate,
+    cycles_gate,
     growth_gate,
     instructions_gate,
     operators_gate,
@@ -77,6 +78,12 @@ def test_a_small_night_is_red_for_no_bare_ratio():
 )
 def test_growth(candidate, colour):
     assert growth_gate("peak memory", 1000, candidate, (0.01, 0.05)).colour is colour
+
+
+def test_modelled_cycles_are_never_red():
+    assert cycles_gate(1_000_000, 1_029_999).code == "cycles-kept"
+    assert cycles_gate(1_000_000, 1_030_001).colour is Colour.YELLOW
+    assert cycles_gate(1_000_000, 9_000_000).colour is Colour.YELLOW
 
 
 def test_instructions_are_gated_at_one_percent():

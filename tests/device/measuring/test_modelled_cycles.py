@@ -69,7 +69,8 @@ _PROGRAM = r"""
 static volatile char memory[SIZE];
 static void inference(void) {
   long n = 100000, sum = 0;
-  __asm__ volatile("1: add %0, %0, #1\n add %0, %0, #1\n add %0, %0, #1\n subs %1, %1, #1\n b.ne 1b" : "+r"(sum), "+r"(n));
+  __asm__ volatile("1: add %0, %0, #1\n add %0, %0, #1\n add %0, %0, #1\n subs %1, %1, #1\n b.ne 1b"
+                   : "+r"(sum), "+r"(n));
   for (long i = 0; i < SIZE; i += 64) memory[i];
 }
 int main(void) {

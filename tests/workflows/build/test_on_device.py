@@ -12,7 +12,7 @@ from lacking import NO_MODULE, Board
 from ofa_edge.device import access
 from ofa_edge.device.connections.local import LocalConnection
 from ofa_edge.device.measuring.lease import hold
-from ofa_edge.device.protocol import Fingerprint, Instructions, Measurement
+from ofa_edge.device.protocol import Fingerprint, Instructions, Measurement, ModelledCycles
 from ofa_edge.errors import DeviceBusyError, DeviceLostError, ToolMissingError
 from ofa_edge.targets import load_target
 from ofa_edge.workflows.build import finish, on_device
@@ -48,7 +48,8 @@ def emulator(monkeypatch):
         assert to is connection
         runs.append(request)
         logits = run_tflite(request.artifact, request.inputs)
-        counted = Instructions(1_234_567, 0.0, 3, 1, "QEMU")
+        cycles = ModelledCycles(2_000_000, 1_858_000, 1000, "LLVM 14")
+        counted = Instructions(1_234_567, 0.0, 3, 1, "QEMU", cycles)
         return Measurement("emulated", to.fingerprint(), logits, {"version": "2"}, None, 12.5, counted, ("a note",))
 
     monkeypatch.setattr(access, "open_connection", lambda name, target: connection)
@@ -69,6 +70,7 @@ def test_an_emulated_device_adds_a_rung_and_no_milliseconds(first, own_cache, tm
     (measurement,) = manifest.measurements
     assert (measurement.kind, measurement.latency_ms) == ("emulated", None)
     assert (measurement.instructions_per_inference, measurement.emulation_wall_ms) == (1_234_567, 12.5)
+    assert measurement.modelled_cycles.missed_lines == 1000
     assert measurement.note == "a note"
     assert manifest.verdicts[-1].code == "emulated-device"
     assert manifest.verdicts[-1].outcome == "unverified"

@@ -67,8 +67,15 @@ def test_a_worse_candidate_is_red_with_its_images(fleet):
 def test_an_emulated_device_counts_and_gives_no_times(fleet):
     night = night_of(fleet, instructions=(1_000_000, 1_020_000))
     found = by_gate(night)
-    assert "latency" not in found
+    assert not {"latency", "modelled cycles"} & set(found)
     assert (found["instructions"].colour, night.devices[0].kind) == ("RED", "emulated")
+
+
+def test_modelled_cycles_stand_beside_the_count(fleet):
+    found = by_gate(night_of(fleet, instructions=(1_000_000, 1_000_000), cycles=(2_000_000, 2_200_000)))
+    assert found["instructions"].colour == "GREEN"
+    cycles = found["modelled cycles"]
+    assert (cycles.colour, cycles.unit, cycles.candidate) == ("YELLOW", "cycles", 2_200_000)
 
 
 def test_the_same_file_is_not_asked_twice(fleet, tmp_path):
