@@ -98,7 +98,7 @@ def run(folder: Path, work: Path) -> None:
             "l1_misses": blocks.l1_misses,
             "l2_misses": blocks.l2_misses,
         }
-        results |= {"emulator": counted.emulator, "model": cycles.model, "litert": said["version"]}
+        results |= {"emulator": counted.emulator, "llvm": model.version, "litert": said["version"]}
         write_json(RESULTS, results)
         print(f"{each.name}: {blocks.instructions / 1e6:.1f} M instructions, {cycles.core / 1e6:.1f} M", flush=True)
 

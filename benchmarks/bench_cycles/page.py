@@ -8,8 +8,8 @@ _GROUPS = ("all", "fp32", "int8", "v1 fp32", "v1 int8", "v2 fp32", "v2 int8")
 _HEAD = """# Modelled cycles
 
 Printed by `python benchmarks/modelled_cycles.py table` from `benchmarks/modelled_cycles_results.json`, which `run` and
-`fit` wrote ({model}; {emulator}; LiteRT {litert}). No figure of this page was measured on a board by us: the
-milliseconds that the ranks are held against are published ones.
+`fit` wrote ({llvm}; {emulator}; LiteRT {litert}). No figure of this page was measured on a board by us: the
+times that ranks are held against are published ones.
 
 **What they are.** LLVM's scheduling model of a Cortex-A72 says what each block of code takes when all it loads is in
 the nearest cache; a simulation of its two caches (32 KiB in 2 ways, 1 MiB in 16, lines of 64 bytes) says how many lines
@@ -30,7 +30,7 @@ times, then the mean absolute error.
 def page(results: Mapping[str, Any]) -> str:
     """The whole page."""
     fits = results["fits"]
-    head = _HEAD.format(**{key: results[key] for key in ("model", "emulator", "litert")}, networks=fits["networks"])
+    head = _HEAD.format(**{key: results[key] for key in ("llvm", "emulator", "litert")}, networks=fits["networks"])
     lines = [head.rstrip(), "", *_held_out(fits), "", *_decision(fits), "", *_weights(fits), "", *_elsewhere(fits)]
     return "\n".join(lines) + "\n"
 
@@ -91,10 +91,10 @@ def _elsewhere(fits: Mapping[str, Any]) -> list[str]:
         f"So they rank {'better' if best else 'no better'} there, where all networks are of one precision.",
         "",
         "Another runtime: MobileNets 1.0 at 224 px by XNNPACK, which the files that are built here run in. The "
-        "coefficients are those of TFLite's own kernels. Published milliseconds, and what the fit makes of the counts:",
+        "coefficients are those of TFLite's own kernels. What the fit makes of the counts, over the published time:",
         "",
-        "| network | published | fit |",
-        "|---|---|---|",
+        "| network | fit / published |",
+        "|---|---|",
     ]
     lines += [
         f"| {name.removeprefix('xnnpack-')} | {ms:g} | {said:g} |" for name, (ms, said) in fits["xnnpack"].items()
