@@ -96,9 +96,7 @@ def _elsewhere(fits: Mapping[str, Any]) -> list[str]:
         "| network | fit / published |",
         "|---|---|",
     ]
-    lines += [
-        f"| {name.removeprefix('xnnpack-')} | {ms:g} | {said:g} |" for name, (ms, said) in fits["xnnpack"].items()
-    ]
+    lines += [f"| {name.removeprefix('xnnpack-')} | {said / ms:.2f} |" for name, (ms, said) in fits["xnnpack"].items()]
     return [
         *lines,
         "",
