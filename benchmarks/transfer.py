@@ -14,6 +14,7 @@ process, and resumes what was interrupted; finished runs are recorded beside thi
     scratch10  likewise at ten times the cost
     alone      five probe subnets of the source, each by `finetune --new-head`
     far        `train --from` the embedded Fashion-MNIST supernet, in grey
+    far_scratch  that supernet's space from random weights, in grey too, at the same cost
     others     what was tried besides: transfer_tried.py
 
 Accuracy is the balanced accuracy of five probe subnets on the test images of the four classes, 1,000 each.
@@ -53,9 +54,9 @@ RECORDED = Path(__file__).parent / "transfer_results"
 OLD = ("airplane", "automobile", "cat", "deer", "frog", "ship")
 NEW = ("bird", "dog", "horse", "truck")
 IMAGES, SEEDS = (20, 50, 200, 1000), (0, 1, 2)
-OWN_WAYS = ("moved", "quick", "scratch", "scratch10", "alone", "far")
+OWN_WAYS = ("moved", "quick", "scratch", "scratch10", "alone", "far", "far_scratch")
 WAYS = (*OWN_WAYS, *TRIED)
-SCRATCH = {"scratch": 1, "scratch10": 10}  # by how much they cost more than the move
+SCRATCH = {"scratch": 1, "scratch10": 10, "far_scratch": 1}  # by how much they cost more than the move
 CALIBRATION = 500
 
 
@@ -106,7 +107,7 @@ def transfer_plan(
 def run_one(folder: Path, way: str, images: int, seed: int) -> None:
     """One way of getting networks for the four classes; its accuracies and cost."""
     data, place = folder / "data" / f"new-{images}-{seed}", folder / f"{way}-{images}-{seed}"
-    if way == "far":
+    if way.startswith("far"):
         recipe, dataset, package = far_plan(data, seed)
     else:
         method = "transfer-quick" if way in QUICK else METHOD
