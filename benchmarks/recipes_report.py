@@ -25,6 +25,8 @@ def report(folder: Path) -> str:
     variants = [_read(path) for path in sorted(folder.glob("variant-*.json"))]
     deploy = folder / "deploy.json"
     parts = [HEAD, _accuracy(runs), _goals(runs)]
+    if len(scales := _scales(folder, runs)) > 1:
+        parts.append(_against_cost(scales))
     if variants:
         parts.append(_variants(variants))
     if deploy.is_file() and {"ofa-edge", "alone"} <= set(runs):
@@ -96,6 +98,36 @@ def _goals(runs: dict[str, list[dict[str, Any]]]) -> str:
     if {"ofa", "no-shrinking"} <= set(means):
         gap = means["ofa"] - means["no-shrinking"]
         row("`ofa` above no shrinking (2.5 to 3.7 points in the paper)", _signed(gap), gap.min() > 0)
+    return "\n".join(lines) + "\n"
+
+
+Scales = dict[float, dict[str, list[dict[str, Any]]]]
+
+
+def _scales(folder: Path, runs: dict[str, list[dict[str, Any]]]) -> Scales:
+    """The runs of each multiple of the preset's cost, the least first; others than 1 lie in `times-N`."""
+    scales = {1.0: runs}
+    for place in folder.glob("times-*"):
+        found = {name: [_read(path) for path in sorted(place.glob(f"{name}-[0-9]*.json"))] for name in NAMES}
+        scales[float(place.name.removeprefix("times-"))] = {name: each for name, each in found.items() if each}
+    return dict(sorted(scales.items()))
+
+
+def _against_cost(scales: Scales) -> str:
+    lines = [
+        "## Accuracy against cost\n",
+        "The mean of the five subnets at multiples of the cost above (`run --times N --folder F/times-N`); standard",
+        "deviations over seeds, behind the number of seeds. Last: how far `ofa` is above `no-shrinking`.\n",
+        f"| times | T MACs | {' | '.join(map(NAMES.__getitem__, NAMES))} | shrinking gains |",
+        "|---" * (len(NAMES) + 3) + "|",
+    ]
+    for times, runs in scales.items():
+        means = {name: _matrix(found).mean(1) for name, found in runs.items()}
+        cells = [f"{_cell(means[name])} ({len(means[name])})" if name in means else "" for name in NAMES]
+        macs = np.mean([run["macs"] for run in runs.get("ofa", [])]) / 1e12 if "ofa" in runs else math.nan
+        both = {"ofa", "no-shrinking"} <= set(means)
+        gain = f"{means['ofa'].mean() - means['no-shrinking'].mean():+.2f}" if both else ""
+        lines.append(f"| {times:g} | {macs:.2f} | {' | '.join(cells)} | {gain} |")
     return "\n".join(lines) + "\n"
 
 

@@ -32,6 +32,8 @@ Form = Literal[
     "boxes-scores-01",
     "yolov5-raw",
     "yolov8-raw",
+    "ssd",
+    "ssd-sigmoid",
     "suppressed",
 ]
 FORMS: tuple[Form, ...] = typing.get_args(Form)

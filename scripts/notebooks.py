@@ -11,7 +11,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,28 @@ EXAMPLES = ROOT / "examples"
 CELL_S = 300  # a cell that takes longer hangs
 
 
-def executed(path: Path) -> Any:
+def executed(path: Path, startup: str = "", replaced: Mapping[str, str] | None = None) -> Any:
     """The notebook after all its cells ran in a new kernel, in an empty folder and with an empty cache.
 
+    Args:
+        path: the notebook.
+        startup: Python that the kernel runs before the first cell.
+        replaced: words of its cells that run as others, by what stands there.
+
     Raises:
+        ValueError: words to be replaced do not stand there exactly once.
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
     notebook = nbformat.read(path, as_version=4)
+    for words, others in (replaced or {}).items():
+        found = [cell for cell in notebook.cells if cell.cell_type == "code" and words in cell.source]
+        if len(found) != 1 or found[0].source.count(words) != 1:
+            raise ValueError(f"{path.name}: {words!r} has to stand there once")
+        found[0].source = found[0].source.replace(words, others)
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder, kernel_environment(folder):
+        profile = Path(folder, "ipython", "profile_default", "startup")
+        profile.mkdir(parents=True)
+        (profile / "first.py").write_text(startup)
         NotebookClient(
             notebook,
             timeout=CELL_S,

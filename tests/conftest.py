@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+from shortened import shorten_sessions
 
 # Files that take a minute or have a fixture that does, then rooms by what their files take; the rest are short.
 # While one file of android/ builds the app, the other processes have other work than to wait for it.
@@ -39,12 +40,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture(scope="session", autouse=True)
 def _short_sessions() -> Iterator[None]:
-    """What a build measures on this machine takes a moment: no test is about how well it was measured."""
-    from ofa_edge.device.protocol import LatencyPlan
-
-    short = LatencyPlan(sessions=3, min_seconds=0.0, warmup_seconds=0.0, warmup_limit_seconds=0.3)
+    """What a build measures on this machine takes a moment."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LatencyPlan, "quick", lambda: short)
+        shorten_sessions(patch)
         yield
 
 

@@ -1,14 +1,16 @@
 import contextlib
+import functools
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from builds import Workshop
+from builds import shared_build
 from own_networks import save_classifier
 from png import blank_png
 from tiny_package import shared_package
@@ -36,6 +38,7 @@ main(sys.argv[2:])
 """
 
 
+@functools.cache  # reads the records of all installed packages
 def light_modules() -> list[str]:
     """Top-level modules of the light installation: of this package, and of what it asks for without an extra."""
     waiting, names = [re.split(r"[^\w.-]", line)[0] for line in PROJECT["dependencies"]], set()
@@ -58,12 +61,9 @@ def package(tmp_path_factory):
     return shared_package(tmp_path_factory)
 
 
-@pytest.fixture(scope="module")
-def built(package, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("extras")
-    workshop = Workshop(package, folder / "cache")
-    workshop.build(folder / "build")
-    return folder / "build"
+@pytest.fixture
+def built(package, tmp_path_factory, tmp_path):
+    return Path(shutil.copytree(shared_build(package, tmp_path_factory) / "out", tmp_path / "build"))
 
 
 @pytest.fixture

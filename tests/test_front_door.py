@@ -19,8 +19,9 @@ build(target: str | Path | Target, *, supernet: str | Path | SupernetPackage = f
     Optional[Literal[classify, features, detect, segment]] = None, shape: Sequence[int] | Mapping[str, Sequence[int]] |
     None = None, output: str | None = None, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
     fit: Optional[Literal[crop, squeeze, letterbox]] = None, decode: Optional[Literal[yolov5, yolov8, end-to-end, detr,
-    rt-detr, boxes-scores, boxes-scores-01, yolov5-raw, yolov8-raw, suppressed]] = None, anchors: Sequence[float] | None
-    = None, suppress: Optional[Literal[outside, inside]] = None, untrained: bool = False, latency_ms: float | None =
+    rt-detr, boxes-scores, boxes-scores-01, yolov5-raw, yolov8-raw, ssd, ssd-sigmoid, suppressed]] = None,
+    anchors: Sequence[float] | None = None, priors: str | Path | None = None, suppress:
+    Optional[Literal[outside, inside]] = None, untrained: bool = False, latency_ms: float | None =
     None, precision: Optional[Literal[fp32, fp16, fp16-acc16, dynamic, int8]] = None, runtime: str | None = None, data:
     str | Path | None = None, device: str = auto, out: str | Path | None = None, constraints: Constraints | None = None,
     predictor: Literal[auto, use, macs] = auto, measure: int | None = None, refine: int = 0, tune: str = 0, tune_db:

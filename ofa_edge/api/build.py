@@ -40,6 +40,7 @@ def build(
     fit: Fit | None = None,
     decode: Form | None = None,
     anchors: Sequence[float] | None = None,
+    priors: str | Path | None = None,
     suppress: Suppression | None = None,
     untrained: bool = False,
     latency_ms: float | None = None,
@@ -80,6 +81,7 @@ def build(
         fit: how a picture of another shape becomes `model`'s input.
         decode: of a detector: what its outputs are.
         anchors: of heads that are cut before them: width and height of each, in pixels, the finest scale's first.
+        priors: of a detector of SSD's kind: a .npz file of `priors` [N, 4], centre and size, 0..1.
         suppress: of a detector: `inside` puts decoding and suppression of boxes into the artifact.
         untrained: random weights for a published supernet: latency and conversion only.
         latency_ms: the budget; by default the target's share of the largest subnet's latency.
@@ -118,6 +120,7 @@ def build(
             fit=fit,
             decode=decode,
             anchors=None if anchors is None else tuple(anchors),
+            priors=None if priors is None else Path(priors),
             suppress=suppress,
         )
         options = build_options(

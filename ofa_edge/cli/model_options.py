@@ -40,6 +40,9 @@ _OPTIONS = (
         help="Of --decode yolov5-raw: in pixels, finest scale first.",
     ),
     click.option(
+        "--priors", type=_PATH, metavar="FILE.npz", help="Of --decode ssd: `priors` [N, 4], centre and size, 0..1."
+    ),
+    click.option(
         "--suppress",
         type=click.Choice(typing.get_args(Suppression)),
         help="Where boxes of --task detect are decoded and suppressed. Default: outside the artifact.",
@@ -59,5 +62,5 @@ def take_model(options: MutableMapping[str, Any]) -> "ModelOptions | None":
     """Take the values out of a command's options; None without `--model`. Raises ConfigError for others without it."""
     from ofa_edge.workflows.build.base import given_model
 
-    names = ("labels", "task", "shape", "output", "mean", "std", "fit", "decode", "anchors", "suppress")
+    names = ("labels", "task", "shape", "output", "mean", "std", "fit", "decode", "anchors", "priors", "suppress")
     return given_model(options.pop("model"), **{name: options.pop(name) for name in names})

@@ -6,7 +6,7 @@
 - YOLO: `images/train/` and `labels/train/` (or `train/images/`, `train/labels/`), the names of classes in `data.yaml`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ofa_edge.data.annotations import Boxes
 from ofa_edge.data.boxes import Corners
 from ofa_edge.data.coco import find_coco, read_coco
 from ofa_edge.data.dataset import Images
-from ofa_edge.data.fitted import read_fitted
+from ofa_edge.data.fitted import Frame, read_fitted
 from ofa_edge.data.labels import class_order
 from ofa_edge.data.marked import Marked, MarkedSet
 from ofa_edge.data.memory import require_bytes
@@ -62,17 +62,20 @@ def read_pictures(marked: Sequence[Marked], order: Sequence[int], preprocessing:
         preprocessing: of the network.
 
     Raises:
-        DataError: an image cannot be read, or is of another size than its annotations say; it is named.
+        DataError: an image cannot be read, is of another size than its annotations say, or nothing tells whether its
+            boxes are of it before or after EXIF turns it; it is named.
     """
     shape, channels = preprocessing.shape, preprocessing.channels
     require_bytes(len(marked) * shape[0] * shape[1] * channels, f"{len(marked)} images", "use fewer of them")
     pixels = np.empty((len(marked), *shape, channels), np.uint8)
     content = np.zeros((len(marked), 4))
-    corners = list[Corners]()
+    frames = list[Frame]()
     for place, each in enumerate(marked):
         pixels[place], frame = read_fitted(each.path, channels, shape, preprocessing.fit)
         content[place] = frame.content
-        corners.append(frame.place(_in_pixels(each, frame.size)))
+        frames.append(frame)
+    sides = {side for each, frame in zip(marked, frames, strict=True) if (side := _side(each, frame))}
+    corners = [frame.place(_in_pixels(each, frame, sides)) for each, frame in zip(marked, frames, strict=True)]
     images = np.repeat(np.arange(len(marked)), [len(each.classes) for each in marked])
     numbers = np.array([order[number] for each in marked for number in each.classes], np.int64)
     crowd = np.array([flag for each in marked for flag in each.crowd], bool)
@@ -87,18 +90,37 @@ def classes_in(names: Sequence[str], labels: Sequence[str], folder: Path) -> lis
     return class_order(names, labels, str(folder), "network", some=True)
 
 
-def _in_pixels(marked: Marked, size: tuple[int, int]) -> Corners:
-    """Its boxes in pixels of the picture as it was read."""
+def _side(marked: Marked, frame: Frame) -> str | None:
+    """Whether its boxes are of the picture "stored" or "seen", by its size; None where that does not tell.
+
+    Raises DataError for another size.
+    """
+    seen, said = frame.size, marked.size
+    stored = seen[::-1] if frame.turned else seen
+    if said is None:
+        return None
+    if said not in (seen, stored):
+        words = f"{marked.path} is {seen[0]} x {seen[1]}, its annotations say {said[0]} x {said[1]}"
+        raise DataError("boxes of a picture of another size", words, "annotate the pictures at the size that they have")
+    if stored == seen:
+        return None
+    return "stored" if said == stored else "seen"
+
+
+def _in_pixels(marked: Marked, frame: Frame, sides: Collection[str]) -> Corners:
+    """Its boxes in pixels of the picture as people see it. `sides`: what the sizes of all pictures tell."""
     boxes = np.array(marked.corners, np.float64).reshape(-1, 4)
-    if marked.size is None:
-        return np.asarray(boxes * np.tile(size, 2))
-    if marked.size == size:
+    if marked.size is None:  # shares are of what YOLO's own loaders see
+        return np.asarray(boxes * np.tile(frame.size, 2))
+    if frame.orientation == 1 or not len(boxes):
         return boxes
-    words = f"{marked.path} is {size[0]} x {size[1]}, its annotations say {marked.size[0]} x {marked.size[1]}"
-    if marked.size == size[::-1]:
-        raise DataError(
-            "boxes of a picture before it was turned",
-            f"{words}: its EXIF orientation turns it",
-            "turn the picture itself and drop the orientation (exiftran, jpegtran), or annotate it as it is seen",
-        )
-    raise DataError("boxes of a picture of another size", words, "annotate the pictures at the size that they have")
+    own = _side(marked, frame)
+    told = {own} if own else set(sides)
+    if len(told) == 1:
+        return boxes if told == {"seen"} else frame.upright(boxes)
+    others = "pictures of the set that are turned by a quarter are annotated either way" if told else "no other does"
+    raise DataError(
+        "boxes of a picture before it is turned, or after",
+        f"{marked.path}: its EXIF orientation is {frame.orientation}, its size does not tell; {others}",
+        "turn the picture itself and drop the orientation (exiftran, jpegtran), if its boxes are of it as it is seen",
+    )

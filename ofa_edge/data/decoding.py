@@ -2,8 +2,8 @@
 
 Decoding and non-maximum suppression inside a graph keep delegates from running it whole. The forms are those of the
 detectors that people export: YOLOv5 and its like, YOLOv8 and later, both also cut before anchors or distributions are
-applied, end-to-end heads (YOLOv10, or exported with suppression inside), DETR, RT-DETR, boxes beside scores, and boxes
-after suppression as TFLite's own operator gives them.
+applied, SSD's offsets from priors, end-to-end heads (YOLOv10, or exported with suppression inside), DETR, RT-DETR,
+boxes beside scores, and boxes after suppression as TFLite's own operator gives them.
 """
 
 import dataclasses
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ofa_edge.data.boxes import Detections
 from ofa_edge.data.forms import FORM_WORDS, by_scale
-from ofa_edge.data.raw_boxes import decoded, read_boxes
+from ofa_edge.data.priors import VARIANCES, Priors
+from ofa_edge.data.raw_boxes import decoded, priors_of, read_boxes
 from ofa_edge.errors import ConfigError
 from ofa_edge.vocabulary import FORMS, Form
 
@@ -28,6 +29,8 @@ _SUPPRESSED: Mapping[Form, float] = {
     "boxes-scores-01": 0.5,
     "yolov5-raw": 0.6,
     "yolov8-raw": 0.7,
+    "ssd": 0.45,
+    "ssd-sigmoid": 0.45,
 }
 
 
@@ -46,6 +49,8 @@ class Decoding:
         boxes: of two outputs, the place of the one that holds boxes.
         anchors: of each scale, the finest first: width and height of each anchor, in pixels.
         candidates: boxes before suppression, the most certain.
+        priors: centre and size of each [N, 4], in shares of the input's sides: float32 in base64, "" where none are.
+        variances: what offsets of centres and of sizes are multiplied by.
     """
 
     form: Form
@@ -58,6 +63,8 @@ class Decoding:
     boxes: int = 0
     anchors: tuple[tuple[float, ...], ...] = ()
     candidates: int = _CANDIDATES
+    priors: str = ""
+    variances: tuple[float, float] = VARIANCES
 
     @classmethod
     def of(
@@ -68,6 +75,7 @@ class Decoding:
         size: tuple[int, int],
         names: Sequence[str] = (),
         anchors: Sequence[float] = (),
+        priors: Priors | None = None,
     ) -> "Decoding":
         """The form's own rules. Raises ConfigError where outputs or anchors are not those of that form.
 
@@ -78,14 +86,18 @@ class Decoding:
             size: height and width of the input, in pixels.
             names: of each, which tell boxes from scores where shapes do not.
             anchors: width and height of each, in pixels, the finest scale's first; as many for each scale.
+            priors: of SSD's forms.
         """
         sizes = tuple(tuple(map(int, each)) for each in shapes)
         boxes = [place for place, each in enumerate(sizes) if each and each[-1] == 4] or [0]
         if len(boxes) > 1:
             named = [place for place, name in enumerate(names) if "box" in name.lower()]
-            boxes = named if len(named) == 1 else [boxes[0] if form.startswith("boxes") else boxes[-1]]
+            boxes = named if len(named) == 1 else [boxes[0] if form.startswith(("boxes", "ssd")) else boxes[-1]]
         iou, grouped = _SUPPRESSED.get(form), by_scale(form, sizes, anchors)
         made = cls(form, sizes, classes, size, iou, boxes=boxes[0], anchors=grouped)
+        if priors is not None:
+            made = dataclasses.replace(made, priors=priors.packed, variances=priors.variances)
+        made._require_priors()
         made.require_fits()
         return made
 
@@ -97,6 +109,22 @@ class Decoding:
             raise self._unfit() from error
         if found.kinds is None and found.scores.shape[1] != self.classes:
             raise self._unfit()
+
+    def _require_priors(self) -> None:
+        """Raise ConfigError where there are none, too many, or some of a form that has none."""
+        if not self.form.startswith("ssd"):
+            if self.priors:
+                why = "its boxes are no offsets from priors"
+                raise ConfigError(f"--priors with outputs of {self.form}", why, "leave them out, or --decode ssd")
+            return
+        shape, found = self.shapes[self.boxes], len(priors_of(self))
+        if len(shape) == 3 and shape[2] == 4 and shape[1] != found:  # of other outputs their form is the fault
+            rows = shape[1]
+            raise ConfigError(
+                f"{self.form} needs the prior of each of its {rows} boxes",
+                f"{found} given" if found else "none are given",
+                "--priors FILE.npz with `priors` [N, 4]: centre x, centre y, width and height, 0..1, as it was trained",
+            )
 
     def _unfit(self) -> ConfigError:
         words = ", ".join(str(list(each)) for each in self.shapes)
@@ -117,7 +145,7 @@ class Decoding:
     def after_suppression(self) -> "Decoding":
         """How boxes are read that were decoded and suppressed by these rules inside the graph."""
         shapes = ((1, self.most, 4), (1, self.most), (1, self.most), (1,))
-        return dataclasses.replace(self, form="suppressed", shapes=shapes, iou=None, boxes=0, anchors=())
+        return dataclasses.replace(self, form="suppressed", shapes=shapes, iou=None, boxes=0, anchors=(), priors="")
 
     def pack(self, found: Detections) -> NDArray[np.float32]:
         """Boxes as outputs of the form `suppressed` hold them, one behind the other: the inverse of `decode`."""
@@ -148,6 +176,8 @@ class Decoding:
                 int(value["boxes"]),
                 tuple(tuple(float(side) for side in each) for each in value.get("anchors", ())),
                 int(value.get("candidates", _CANDIDATES)),
+                str(value.get("priors", "")),
+                _two(value.get("variances", VARIANCES)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError("bad decoding", f"{type(error).__name__}: {error}", "build again") from error
@@ -155,3 +185,8 @@ class Decoding:
             raise ConfigError("bad decoding", f"no form {made.form!r}", "build again")
         made.require_fits()
         return made
+
+
+def _two(values: Sequence[float]) -> tuple[float, float]:
+    first, second = map(float, values)
+    return first, second

@@ -16,6 +16,8 @@ FORM_WORDS: Mapping[Form, str] = {
     "boxes-scores-01": "[1, N, 4] corners, 0..1, and [1, N, C] scores",
     "yolov5-raw": "of each scale [1, A, h, w, 5 + C] or [1, A * (5 + C), h, w], before sigmoid; with --anchors",
     "yolov8-raw": "of each scale [1, 64 + C, h, w], or [1, 64, h, w] and [1, C, h, w]: distributions and logits",
+    "ssd": "[1, N, 4] offsets from priors and [1, N, 1 + C] logits, the first of background; with --priors",
+    "ssd-sigmoid": "[1, N, 4] offsets from priors and [1, N, C] logits, each by itself; with --priors",
     "suppressed": "[1, M, 4] top, left, bottom and right, 0..1; [1, M] classes; [1, M] scores; [1] how many count",
 }
 FINISHED = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")  # as TensorFlow calls them
@@ -79,7 +81,7 @@ def classes_of(form: Form, shapes: Shapes, anchors: int = 0) -> int | None:
     if form.startswith("yolov5"):
         return columns[0] - 5
     count = next((each for each in columns if each != 4), 4)
-    return count - 1 if form == "detr" else count
+    return count - 1 if form in ("detr", "ssd") else count
 
 
 def by_scale(form: Form, shapes: Shapes, anchors: Sequence[float]) -> tuple[tuple[float, ...], ...]:

@@ -6,6 +6,8 @@ Builds of detectors carry this file beside `boxes.py`, the only one of ofa-edge 
 
 from __future__ import annotations  # a board's Python may be older than this project's
 
+import base64
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 
 Wide = Sequence[NDArray[np.float64]]
 Shapes = Sequence[Sequence[int]]
-PAIRS = ("detr", "rt-detr", "boxes-scores", "boxes-scores-01")  # two outputs, in either order
+PAIRS = ("detr", "rt-detr", "boxes-scores", "boxes-scores-01", "ssd", "ssd-sigmoid")  # two outputs, in either order
 BINS = 16  # of each side's distribution in YOLOv8's heads
 SIDES = 4 * BINS
-_SHARES = ("detr", "rt-detr", "boxes-scores-01", "suppressed")  # forms whose corners are shares of the input's sides
+MOST_GROWN = math.log(1000 / 16)  # of a side, as torchvision has it (torchvision.models.detection._utils.BoxCoder)
+# Forms whose corners are shares of the input's sides.
+_SHARES = ("detr", "rt-detr", "boxes-scores-01", "ssd", "ssd-sigmoid", "suppressed")
 
 
 class Described(Protocol):
@@ -70,6 +74,14 @@ class Described(Protocol):
     @property
     def anchors(self) -> Sequence[Sequence[float]]:
         """Of each scale, the finest first: width and height of each anchor, in pixels."""
+
+    @property
+    def priors(self) -> str:
+        """Centre and size of each prior [N, 4], in shares of the input's sides: float32 in base64."""
+
+    @property
+    def variances(self) -> Sequence[float]:
+        """What offsets of centres and of sizes are multiplied by."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +253,36 @@ def _pair(described: Described, parts: Wide) -> RawBoxes:
     return RawBoxes(first, second)
 
 
+def packed_priors(priors: NDArray[np.floating]) -> str:
+    """Priors [N, 4] as text."""
+    return base64.b64encode(np.ascontiguousarray(priors, "<f4").tobytes()).decode()
+
+
+def priors_of(described: Described) -> NDArray[np.float64]:
+    """Its priors [N, 4]. Raises ValueError where they are damaged."""
+    return np.frombuffer(base64.b64decode(described.priors, validate=True), "<f4").reshape(-1, 4).astype(np.float64)
+
+
+def _ssd_boxes(described: Described, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Offsets (x, y, width, height) from priors, as corners (Liu et al. 2016, https://arxiv.org/abs/1512.02325)."""
+    priors, (place, side) = priors_of(described), described.variances
+    middle = priors[:, :2] + offsets[:, :2] * place * priors[:, 2:]
+    return from_centres(
+        np.concatenate([middle, priors[:, 2:] * np.exp(np.minimum(offsets[:, 2:] * side, MOST_GROWN))], axis=1)
+    )
+
+
+def _ssd(described: Described, parts: Wide) -> RawBoxes:
+    raw = _pair(described, parts)
+    powers = np.exp(raw.scores - raw.scores.max(axis=1, keepdims=True))
+    return RawBoxes(_ssd_boxes(described, raw.corners), (powers / powers.sum(axis=1, keepdims=True))[:, 1:])
+
+
+def _ssd_sigmoid(described: Described, parts: Wide) -> RawBoxes:
+    raw = _pair(described, parts)
+    return RawBoxes(_ssd_boxes(described, raw.corners), _sigmoid(raw.scores))
+
+
 def _detr(described: Described, parts: Wide) -> RawBoxes:
     raw = _pair(described, parts)
     powers = np.exp(raw.scores - raw.scores.max(axis=1, keepdims=True))
@@ -262,5 +304,7 @@ _READERS: Mapping[Form, Callable[[Described, Wide], RawBoxes]] = {
     "rt-detr": _rt_detr,
     "boxes-scores": _pair,
     "boxes-scores-01": _pair,
+    "ssd": _ssd,
+    "ssd-sigmoid": _ssd_sigmoid,
     "suppressed": _suppressed,
 }

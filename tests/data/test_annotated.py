@@ -1,10 +1,11 @@
 """Folders of images with boxes or masks, as tools write them and as people break them."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from squares import HEIGHT, NAMES, SIDE, WIDTH, picture, save_coco, save_masked, save_yolo
 
 from ofa_edge.data.annotated import read_marked, read_pictures
@@ -184,21 +185,61 @@ def test_a_mark_in_the_picture_is_where_the_frame_says(fit, size, tmp_path):
     assert inside.all() == (fit != "letterbox")
 
 
-def test_a_turned_photo_is_seen_upright_and_boxes_of_the_file_are_refused(tmp_path):
-    folder = save_coco(tmp_path / "data", {"val": 1})
-    with Image.open(folder / "val" / "0000.png") as image:
-        image.load()
-    exif = Image.Exif()
-    exif[274] = 6
-    image.transpose(Image.Transpose.ROTATE_90).save(folder / "val" / "0000.jpg", exif=exif, quality=98, subsampling=0)
-    upright, frame = read_fitted(folder / "val" / "0000.jpg", 3, (96, 128), "squeeze")
-    assert frame.size == (128, 96)
-    assert np.abs(upright.astype(int) - np.asarray(image).astype(int)).mean() < 8
-    path, content = coco_of(folder)
-    content["images"][0].update(file_name="0000.jpg", width=96, height=128)
-    path.write_text(json.dumps(content))
-    with pytest.raises(DataError, match="before it was turned"):
-        read_pictures(read_marked(folder).test, [0, 1], fitting("letterbox"))
+def turned(folder, orientations, declared, size=(60, 40)):
+    """A set of one white box a picture, at another place in each, by orientation; `declared`: which frame it says."""
+    (folder / "val").mkdir(parents=True)
+    images, objects = [], []
+    for number, orientation in enumerate(orientations, 1):
+        x, y = 6 + number, 9 + 2 * number
+        pixels = np.zeros((size[1], size[0], 3), np.uint8)
+        pixels[y : y + 7, x : x + 12] = 255
+        exif = Image.Exif()
+        exif[274] = orientation
+        Image.fromarray(pixels).save(folder / "val" / f"{number}.png", exif=exif)
+        seen = size[::-1] if orientation > 4 else size
+        width, height = size if declared == "stored" else seen
+        box = [x, y, 12, 7]
+        if declared == "seen":
+            with Image.open(folder / "val" / f"{number}.png") as image:
+                left, top, right, bottom = ImageOps.exif_transpose(image).getbbox()
+            box = [left, top, right - left, bottom - top]
+        images.append({"id": number, "file_name": f"{number}.png", "width": width, "height": height})
+        objects.append({"id": number, "image_id": number, "category_id": 1, "bbox": box})
+    content = {"images": images, "annotations": objects, "categories": [{"id": 1, "name": "box"}]}
+    (folder / "val.json").write_text(json.dumps(content))
+    return read_marked(folder).test
+
+
+@pytest.mark.parametrize("declared", ["stored", "seen"])
+def test_boxes_are_where_the_photo_is_white_however_it_is_turned(tmp_path, declared):
+    """All eight orientations: those that sizes do not tell follow those that do. Pillow turns the pixels."""
+    marked = turned(tmp_path / "data", range(1, 9), declared)
+    found = read_pictures(marked, [0], fitting("squeeze"))
+    rows, columns = fitting("squeeze").shape
+    for number, box in enumerate(found.boxes.corners):
+        white = found.images.pixels[number].max(axis=2) > 127
+        down, across = np.flatnonzero(white.any(1)), np.flatnonzero(white.any(0))
+        seen = (across[0], down[0], across[-1] + 1, down[-1] + 1)
+        assert np.abs(box - seen).max() <= max(rows, columns) / 40 + 1
+
+
+@pytest.mark.parametrize(
+    ("orientations", "size", "message"),
+    [((3, 1), (60, 40), "no other does"), ((6,), (40, 40), "no other does"), ((2, 6, 8), (60, 40), "either way")],
+)
+def test_boxes_of_which_nothing_tells_the_frame_are_refused(tmp_path, orientations, size, message):
+    marked = turned(tmp_path / "data", orientations, "stored", size)
+    if len(marked) == 3:
+        marked = (*marked[:2], dataclasses.replace(marked[2], size=size[::-1]))
+    with pytest.raises(DataError, match="before it is turned, or after") as caught:
+        read_pictures(marked, [0], fitting("squeeze"))
+    assert message in caught.value.why
+
+
+def test_a_turned_photo_without_objects_is_no_matter(tmp_path):
+    marked = turned(tmp_path / "data", (3,), "stored")
+    empty = (dataclasses.replace(marked[0], classes=(), corners=(), crowd=()),)
+    assert not len(read_pictures(empty, [0], fitting("squeeze")).boxes.corners)
 
 
 def test_boxes_of_another_size_of_picture_are_refused(tmp_path):

@@ -2,17 +2,13 @@
 
 import numpy as np
 import pytest
-from heads import ANCHORS, CLASSES, HEADS, SIZE, head, suppressed
+from heads import ANCHORS, CLASSES, HEADS, SIZE, decoding_of, head, priors, suppressed
 
 from ofa_edge.data.decoding import Decoding
 from ofa_edge.data.forms import classes_of, form_of
+from ofa_edge.data.priors import Priors
+from ofa_edge.data.raw_boxes import packed_priors
 from ofa_edge.errors import ConfigError
-
-
-def decoding_of(kind, parts):
-    form = kind.split()[0]
-    anchors = ANCHORS if form == "yolov5-raw" else ()
-    return Decoding.of(form, [part.shape for part in parts], CLASSES, SIZE, anchors=anchors)
 
 
 @pytest.mark.parametrize("kind", HEADS)
@@ -84,3 +80,17 @@ def test_anchors_of_other_forms_and_grids_of_other_inputs_are_refused():
         Decoding.of("yolov8-raw", shapes, CLASSES, (64, 100))
     with pytest.raises(ConfigError, match="not those of yolov5-raw"):
         Decoding.of("yolov5-raw", shapes, CLASSES, SIZE, anchors=ANCHORS)
+
+
+def test_priors_that_do_not_fit_are_refused():
+    shapes = [part.shape for part in head("ssd")[0]]
+    few = Priors(packed_priors(priors()[:-1]))
+    for given, words in ((None, "none are given"), (few, f"{len(priors()) - 1} given")):
+        with pytest.raises(ConfigError, match=f"needs the prior of each of its {len(priors())} boxes") as caught:
+            Decoding.of("ssd", shapes, CLASSES, SIZE, priors=given)
+        assert (caught.value.why, "--priors" in caught.value.hint) == (words, True)
+    with pytest.raises(ConfigError, match="--priors with outputs of yolov8"):
+        Decoding.of("yolov8", [(1, 9, 40)], CLASSES, SIZE, priors=few)
+    damaged = {**decoding_of("ssd", head("ssd")[0]).to_json(), "priors": "no"}
+    with pytest.raises(ConfigError):
+        Decoding.from_json(damaged)

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from builds import shorten_search
 from flowers import save_flowers
 from onnx import numpy_helper
 from own_networks import NAMES, save_classifier, save_folder
 from pages import blocks, follow
 from places import ROOT
 from published_layout import save_checkpoint
+from shortened import shorten_search
 from ssh_rig import Server, needs_sshd
 
 from ofa_edge.device.emulation.emulated import emulation_available
@@ -74,8 +74,9 @@ def make_worse(path: Path, folder: Path) -> None:
 
 
 @needs_emulation
-def test_own_weights(here: Path) -> None:
+def test_own_weights(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_checkpoint(here)
+    shorten_search(monkeypatch)
     save_flowers(here / "flowers")
     follow(page("own-weights"))
 

@@ -47,7 +47,10 @@ function measured() {
         over.push([a.words, b.words]);
     }
   }
-  return {wide: root.scrollWidth - root.clientWidth, out, over, texts: texts.length,
+  const unseen = [...document.querySelectorAll("svg")].filter(svg => { const dots = svg.querySelectorAll("circle");
+    const box = scrolls(svg); return dots.length && box &&
+      dots[dots.length - 1].getBoundingClientRect().right > box.getBoundingClientRect().right; }).length;
+  return {unseen, wide: root.scrollWidth - root.clientWidth, out, over, texts: texts.length,
     small: [...new Set(texts.filter(t => t.size < 9.5).map(t => t.words))],
     ink: getComputedStyle(document.body).color, page: getComputedStyle(document.body).backgroundColor};
 }
@@ -73,8 +76,8 @@ def looked_at(looks: list[Look], folder: Path) -> list[dict[str, Any]]:
 
     Returns:
         For each look: `wide`, pixels by which the page scrolls sideways; `out`, texts that stick out; `over`, pairs of
-        texts of which one lies on the other; `small`, texts of less than 9.5 pixels; `texts`, how many there are; and
-        the colours `ink` and `page`.
+        texts of which one lies on the other; `small`, texts of less than 9.5 pixels; `texts`, how many there are;
+        `unseen`, charts whose last dot has to be scrolled to; and the colours `ink` and `page`.
     """
     frames = "".join(_frame(number, look) for number, look in enumerate(looks))
     host = folder / "host.html"

@@ -4,23 +4,20 @@ As a program it builds once: `python builds.py PACKAGE CACHE OUT`.
 """
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
+from shortened import shorten_search
+from tiny_package import shared_folder
 
 from ofa_edge.cache import StageCache
 from ofa_edge.records.manifest import Manifest
-from ofa_edge.workflows.build import search as searching
 from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.build import build
 from ofa_edge.workflows.build.plan import make_plan
-
-
-def shorten_search(patch: pytest.MonkeyPatch) -> None:
-    """The tiny space is searched well enough with few evaluations."""
-    patch.setattr(searching, "OPTIONS", replace(searching.OPTIONS, evaluations=600))
 
 
 class Stages:
@@ -59,6 +56,19 @@ class Workshop:
         stages = stages or Stages()
         plan = make_plan(self.options(out, **changes))
         return build(plan, StageCache(self.cache), ["ofa-edge", "build"], stages), stages
+
+
+def shared_build(package: Path, factory: pytest.TempPathFactory) -> Path:
+    """The first build, from an empty cache, once for all of a run's processes: `out`, and the `cache` that it filled.
+
+    Copy what you change.
+    """
+    folder = shared_folder(factory) / "first"
+    with FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
+        shorten_search(patch)
+        if not (folder / "out" / "manifest.json").is_file():
+            Workshop(package, folder / "cache").build(folder / "out")
+    return folder
 
 
 def content(folder: Path) -> dict[str, bytes]:

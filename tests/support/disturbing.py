@@ -28,7 +28,7 @@ from typing import Any
 
 import psutil
 import pytest
-from builds import shorten_search
+from shortened import shorten_search
 from tiny_runs import ended, start
 
 from ofa_edge.errors import ConversionError

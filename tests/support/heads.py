@@ -8,6 +8,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ofa_edge.data.decoding import Decoding
+from ofa_edge.data.priors import Priors
+from ofa_edge.data.raw_boxes import packed_priors
+
 SIZE, CLASSES = (64, 96), 5
 STRIDES = (8, 16, 32)
 ANCHORS = tuple(float(side) for side in range(5, 41, 2))  # three pairs for each of three scales
@@ -22,6 +26,8 @@ HEADS = (
     "yolov5-raw joined",
     "yolov8-raw",
     "yolov8-raw apart",
+    "ssd",
+    "ssd-sigmoid",
 )
 
 
@@ -30,6 +36,8 @@ def head(kind: str, seed: int = 0) -> tuple[list[np.ndarray], list[tuple[float, 
     rng = np.random.default_rng(seed)
     if kind.startswith("yolov5-raw"):
         return _yolov5_raw(rng, joined="joined" in kind)
+    if kind.startswith("ssd"):
+        return _ssd(rng, sigmoid=kind == "ssd-sigmoid")
     if kind.startswith("yolov8-raw"):
         return _yolov8_raw(rng, apart="apart" in kind)
     low = rng.uniform(0, 50, (150, 2))
@@ -87,6 +95,43 @@ def _yolov8_raw(rng, *, apart):
             scores.append([_sigmoid(value) for value in part[0, 64:, y, x]])
         parts += [part[:, 64:], part[:, :64]] if apart else [part]
     return parts, boxes, np.array(scores)
+
+
+def priors():
+    """One of each of two shapes in each cell of two scales, in shares of the input's sides, some over its border."""
+    return np.array(
+        [
+            ((x + 0.5) / columns, (y + 0.5) / rows, wide, high)
+            for rows, columns in ((8, 12), (4, 6))
+            for y, x in itertools.product(range(rows), range(columns))
+            for wide, high in ((1.5 / columns, 1.5 / rows), (2.0 / columns, 0.7 / rows))
+        ]
+    )
+
+
+def _ssd(rng, *, sigmoid):
+    """By the formulas of SSD's paper, one prior at a time; a side grows to 62.5 of its prior's at most."""
+    given = priors().astype(np.float32).astype(float)
+    offsets = rng.normal(0, 1.5, (1, len(given), 4))
+    offsets[0, 7, 2] = 40  # beyond it
+    logits = rng.normal(-1, 1.5, (1, len(given), CLASSES + (not sigmoid)))
+    boxes, scores = [], []
+    for (x, y, wide, high), (dx, dy, dw, dh), row in zip(given, offsets[0], logits[0], strict=True):
+        middle = x + 0.1 * dx * wide, y + 0.1 * dy * high
+        half = wide * min(math.exp(0.2 * dw), 62.5) / 2, high * min(math.exp(0.2 * dh), 62.5) / 2
+        corners = (middle[0] - half[0], middle[1] - half[1], middle[0] + half[0], middle[1] + half[1])
+        boxes.append(tuple(share * side for share, side in zip(corners, (96, 64, 96, 64), strict=True)))
+        powers = [math.exp(value) for value in row]
+        scores.append([_sigmoid(value) for value in row] if sigmoid else [each / sum(powers) for each in powers[1:]])
+    return [logits, offsets], boxes, np.array(scores)
+
+
+def decoding_of(kind: str, parts: list[np.ndarray]) -> Decoding:
+    """How the outputs of a kind are read."""
+    form = kind.split(maxsplit=1)[0]
+    anchors = ANCHORS if form == "yolov5-raw" else ()
+    given = Priors(packed_priors(priors())) if form.startswith("ssd") else None
+    return Decoding.of(form, [part.shape for part in parts], CLASSES, SIZE, anchors=anchors, priors=given)
 
 
 def iou(one, other):

@@ -49,6 +49,23 @@ CASES = {
         for shape in (EVEN, ODD)
         for after in ("", ", nothing below 0")
     },
+    "max pool, dilated": (
+        "logits = MaxPool<kernel_shape=[3,2], strides=[2,1], dilations=[2,3], pads=[2,1,1,1]>(input)",
+        ODD,
+        {},
+    ),
+    **{
+        f"average pool, dilated{words}": (
+            f"logits = AveragePool<kernel_shape=[3,2], strides=[2,1], dilations=[2,3]{more}>(input)",
+            ODD,
+            {},
+        )
+        for words, more in (
+            ("", ", pads=[2,1,1,1]"),
+            (", all counted", ", pads=[2,1,1,1], count_include_pad=1"),
+            (", rounded up", ", pads=[2,1,1,1], ceil_mode=1"),
+        )
+    },
     "max pool without padding": ("logits = MaxPool<kernel_shape=[2,2], strides=[2,2]>(input)", ODD, {}),
     "average pool": ("logits = AveragePool<kernel_shape=[2,2], strides=[2,2]>(input)", ODD, {}),
     "average pool, rounded up": (
@@ -290,6 +307,27 @@ CASES = {
                 "count_include_pad=1>(s)",
                 {},
             ),
+            (
+                "maximum, dilated",
+                "logits = MaxPool<kernel_shape=[2,3,2], dilations=[2,1,2], pads=[1,0,1,1,1,1]>(s)",
+                {},
+            ),
+            (
+                "transposed",
+                "logits = ConvTranspose<strides=[2,1,2], pads=[1,0,1,0,1,1], output_padding=[1,0,1]>(s, w, b)",
+                {"w": (4, 5, 3, 2, 3), "b": (5,)},
+            ),
+            ("transposed, as U-Nets have it", "logits = ConvTranspose<strides=[2,2,2]>(s, w)", {"w": (4, 3, 2, 2, 2)}),
+            (
+                "transposed, with gaps",
+                "logits = ConvTranspose<strides=[3,2,2], dilations=[3,1,2], group=2>(s, w, b)",
+                {"w": (4, 2, 2, 2, 2), "b": (4,)},
+            ),
+            (
+                "transposed, to a size",
+                "logits = ConvTranspose<strides=[3,2,2], output_shape=[10,8,8]>(s, w)",
+                {"w": (4, 2, 2, 2, 2)},
+            ),
             ("mean", "logits = GlobalAveragePool(s)", {}),
             ("largest", "logits = GlobalMaxPool(s)", {}),
         )
@@ -321,6 +359,13 @@ CASES = {
                 'logits, g = LSTM<hidden_size=3, activations=["Sigmoid", "Relu", "Tanh"]>(q, w2, r, b)',
                 1,
                 {**LSTM, "w2": (12, 3)},
+            ),
+            ("lstm, peeping", "logits = LSTM<hidden_size=3>(s, w, r, b, , , , p)", 1, {**LSTM, "p": (9,)}),
+            (
+                "lstm, peeping both ways, from a state",
+                'y, h2, logits = LSTM<hidden_size=3, direction="bidirectional">(s, w, r, b, , h, c, p)',
+                2,
+                {**LSTM, "h": (1, 3), "c": (1, 3), "p": (9,)},
             ),
             ("gru", "logits = GRU<hidden_size=3>(s, w, r, b)", 1, GRU),
             ("gru, as torch has it", "logits = GRU<hidden_size=3, linear_before_reset=1>(s, w, r, b)", 1, GRU),

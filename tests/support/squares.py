@@ -23,7 +23,7 @@ PIXELS = {"mean": (0.0,), "std": (255.0,)}  # the networks take 0..1
 
 
 def save_detector(path: Path, *, form: str = "yolov8", **metadata: str) -> Path:
-    """Write the detector, its outputs in one of the forms: "yolov8", "yolov5" or "boxes-scores".
+    """Write the detector, its outputs in one of the forms: "yolov8", "yolov5", "ssd-sigmoid" or "boxes-scores".
 
     "yolov5 joined" is joined at its end as YOLOv5's own export is, here from the grid's upper and lower half.
     """
@@ -84,6 +84,21 @@ def save_detector(path: Path, *, form: str = "yolov8", **metadata: str) -> Path:
             ]
         nodes.append(helper.make_node("Concat", ["z0", "z1"], ["output0"], "joined", axis=1))
         outputs = {"output0": [1, cells, 7]}
+    elif form == "ssd-sigmoid":
+        values |= {"ten": np.float32(1 / (0.1 * CELL)), "five": np.float32(5), "cell": np.float32(CELL)}
+        values["prior"] = np.float32(1)
+        nodes += [
+            helper.make_node("Split", ["fs"], ["shift", "growth"], "parts", axis=1, num_outputs=2),
+            helper.make_node("Mul", ["shift", "ten"], ["moved"], "shifts"),
+            helper.make_node("Div", ["growth", "cell"], ["share"], "shares"),
+            helper.make_node("Add", ["share", "prior"], ["times"], "factors"),
+            helper.make_node("Log", ["times"], ["power"], "powers"),
+            helper.make_node("Mul", ["power", "five"], ["grown"], "growths"),
+            helper.make_node("Concat", ["moved", "grown"], ["offsets"], "joined", axis=1),
+            helper.make_node("Transpose", ["offsets"], ["boxes_out"], "rows", perm=[0, 2, 1]),
+            helper.make_node("Transpose", ["cs"], ["scores_out"], "score_rows", perm=[0, 2, 1]),
+        ]
+        outputs = {"boxes_out": [1, cells, 4], "scores_out": [1, cells, 2]}
     else:
         values["half"] = np.array(0.5, np.float32)
         nodes += [
@@ -97,6 +112,14 @@ def save_detector(path: Path, *, form: str = "yolov8", **metadata: str) -> Path:
         ]
         outputs = {"boxes_out": [1, cells, 4], "scores_out": [1, cells, 2]}
     return _save(path, nodes, outputs, values, metadata)
+
+
+def save_priors(path: Path) -> Path:
+    """The priors of "ssd-sigmoid": its cells, in shares of the input's sides."""
+    rows, columns = np.divmod(np.arange(GRID * GRID), GRID)
+    sides = np.full(GRID * GRID, 1 / GRID)
+    np.savez(path, priors=np.stack([(columns + 0.5) / GRID, (rows + 0.5) / GRID, sides, sides], axis=1))
+    return path
 
 
 def save_segmenter(path: Path, *, scores: int = 3, sigmoid: bool = False, **metadata: str) -> Path:

@@ -2,9 +2,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from builds import Workshop, shorten_search
-from filelock import FileLock
-from tiny_package import shared_folder, shared_package
+from builds import Workshop, shared_build
+from shortened import shorten_search
+from tiny_package import shared_package
 
 from ofa_edge.records.manifest import Manifest, read_manifest
 
@@ -24,10 +24,7 @@ def short_search():
 @pytest.fixture(scope="session")
 def first(package, tmp_path_factory) -> tuple[Path, Manifest]:
     """The first build, from an empty cache: its output folder (do not change it) and its manifest."""
-    folder = shared_folder(tmp_path_factory) / "first"
-    with FileLock(folder.with_suffix(".lock")):
-        if not (folder / "out" / "manifest.json").is_file():
-            Workshop(package, folder / "cache").build(folder / "out")
+    folder = shared_build(package, tmp_path_factory)
     return folder / "out", read_manifest(folder / "out")
 
 

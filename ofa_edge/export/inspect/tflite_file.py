@@ -8,7 +8,7 @@ from pathlib import Path
 from ofa_edge.export.inspect.findings import Finding, Inspection
 from ofa_edge.export.inspect.litert import Delegation, ask_litert, version
 from ofa_edge.export.inspect.promised import promised_inputs
-from ofa_edge.export.inspect.tflite_model import QUANTISED, Model, Tensor, read_model
+from ofa_edge.export.inspect.tflite_model import LAYERS, QUANTISED, Model, Tensor, read_model
 from ofa_edge.export.inspect.tflite_ranges import range_findings, range_words, worst_layers
 from ofa_edge.export.inspect.tflite_rules import apply_rules
 
@@ -62,7 +62,7 @@ def precision_of(model: Model) -> str:
     """In words: by what the convolutions and matrices hold, and what runs through them."""
     weights, activations = Counter[str](), Counter[str]()
     for op in model.subgraphs[0].operators:
-        if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") and len(op.inputs) > 1:
+        if op.name in LAYERS and op.name != "TRANSPOSE_CONV":
             weights[op.inputs[1].kind] += 1
             activations[op.inputs[0].kind] += 1
     halves = any(each.kind == "FLOAT16" and each.constant for op in model.subgraphs[0].operators for each in op.inputs)

@@ -1,5 +1,6 @@
 """A TFLite file as the rules see it: its operators in order, each with its tensors. Reads any file, or says why not."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,15 @@ from ofa_edge.export.tflite.flatbuffer import DAMAGE, operator_names, unpack
 
 QUANTISED = frozenset({"INT8", "UINT8", "INT4"})
 _INT8 = 9  # in the schema
+# Which input a layer computes on beside its weights (input 1), their dimensions, and the schema's class of its options.
+LAYERS = {
+    "CONV_2D": (0, 4, "Conv2DOptionsT"),
+    "DEPTHWISE_CONV_2D": (0, 4, "DepthwiseConv2DOptionsT"),
+    "TRANSPOSE_CONV": (2, 4, "TransposeConvOptionsT"),
+    "FULLY_CONNECTED": (0, 2, "FullyConnectedOptionsT"),
+}
+_STEPS = ("strideH", "strideW", "dilationHFactor", "dilationWFactor")
+_MOST_WEIGHTS = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator. Optional inputs that are left out are missing from `inputs`."""
+    """One operator. Optional inputs that are left out are missing from `inputs`; a layer's weights are always there."""
 
     index: int
     graph: int
@@ -129,7 +139,25 @@ def _subgraph(raw: Any, at: int, names: tuple[str, ...], kinds: dict[int, str]) 
         Operator(number, at, names[op.opcodeIndex], pick(op.inputs), pick(op.outputs), op.builtinOptions)
         for number, op in enumerate([] if graph.operators is None else graph.operators)
     )
+    for op in operators:
+        _check_layer(op)
     return Subgraph(operators, pick(graph.inputs), pick(graph.outputs))
+
+
+def _check_layer(op: Operator) -> None:
+    """Raise ValueError for a layer without what it computes with: LiteRT would not load the file either."""
+    if op.name not in LAYERS:
+        return
+    source, dimensions, kind = LAYERS[op.name]
+    if len(op.inputs) <= max(source, 1) or not op.outputs or type(op.options).__name__ != kind:
+        raise ValueError(f"{op.label} lacks an input, an output or its options")
+    if any(getattr(op.options, name, 1) < 1 for name in _STEPS):
+        raise ValueError(f"{op.label} has a stride or a dilation below 1")
+    weights, given = op.inputs[1].shape, len(op.inputs[source].shape)
+    if len(weights) != dimensions or min(weights) < 1 or math.prod(weights) > _MOST_WEIGHTS:
+        raise ValueError(f"the weights of {op.label} have the shape {list(weights)}")
+    if dimensions == 4 and given not in (0, 4):  # 0: known while running
+        raise ValueError(f"the input of {op.label} has {given} dimensions, not 4")
 
 
 def _tensor(raw: Any, tensor: Any, kinds: dict[int, str]) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.export.inspect.findings import Finding, Severity
-from ofa_edge.export.inspect.tflite_model import QUANTISED, Model, Operator, Tensor
+from ofa_edge.export.inspect.tflite_model import LAYERS, QUANTISED, Model, Operator, Tensor
 from ofa_edge.records.interface import PictureRecord, TensorRecord
 
 LIMITS = {
@@ -27,7 +27,6 @@ _NORMAL = float(np.finfo(np.float32).tiny)  # smaller ones are denormal: many co
 _WIDEST = 1e5  # between the channels of one tensor: beyond it the least one is dead, or the greatest an accident
 _BIAS_SLACK = 0.02  # of the output's scale, as LiteRT asks
 _LEAST_FACTOR, _MOST_FACTOR = 2.0**-32, 256.0
-_LAYERS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
 _MOVES = frozenset(
     {
         "RESHAPE",
@@ -73,7 +72,7 @@ def worst_layers(model: Model) -> str:
     """The layers whose channels' weights differ most in range, the worst first: there steps are coarsest."""
     ranked = []
     for op in _operators(model):
-        if op.name in _LAYERS and len(op.inputs) > 1 and op.inputs[1].kind in QUANTISED:
+        if op.name in LAYERS and op.inputs[1].kind in QUANTISED:
             scale = [each for each in op.inputs[1].scale if math.isfinite(each) and each > 0]
             if len(scale) > 1:
                 ranked.append((max(scale) / min(scale), op.label))
@@ -155,11 +154,9 @@ def _zeros(model: Model) -> Iterator[Finding]:
 
 def _scales(op: Operator) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
     """Of a quantised layer: the products of its input's and weights' scales, its bias's, its output's."""
-    if op.name not in _LAYERS or len(op.inputs) < 2 or not op.outputs:
+    if op.name not in LAYERS:
         return None
-    first = 2 if op.name == "TRANSPOSE_CONV" else 0
-    if len(op.inputs) <= first:
-        return None
+    first, *_ = LAYERS[op.name]
     source, weights, sink = op.inputs[first], op.inputs[1], op.outputs[0]
     if any(each.kind not in LIMITS or not each.scale for each in (source, weights, sink)):
         return None

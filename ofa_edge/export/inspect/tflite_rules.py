@@ -31,10 +31,6 @@ def _operators(model: Model) -> Iterator[Operator]:
     return (op for graph in model.subgraphs for op in graph.operators)
 
 
-def _weights_kind(op: Operator) -> str:
-    return op.inputs[1].kind if len(op.inputs) > 1 else ""
-
-
 def _one(code: str, severity: Severity, what: str, fix: str, operators: Sequence[Operator]) -> Iterator[Finding]:
     """One finding for all operators, none where there are none."""
     if operators:
@@ -45,7 +41,7 @@ def large_depthwise(model: Model) -> Iterator[Finding]:
     """XNNPACK has depthwise kernels of 3, 4, 9 and 25 taps; larger ones are delegated to a path without one."""
     found: dict[tuple[tuple[int, ...], bool], list[Operator]] = {}
     for op in _operators(model):
-        if op.name == "DEPTHWISE_CONV_2D" and len(op.inputs) > 1 and len(op.inputs[1].shape) == 4:
+        if op.name == "DEPTHWISE_CONV_2D":
             kernel = op.inputs[1].shape[1:3]
             if kernel[0] * kernel[1] > MAX_TAPS:
                 found.setdefault((kernel, _splits(op)), []).append(op)
@@ -71,7 +67,7 @@ def _splits(op: Operator) -> bool:
     kernel = weight.shape[1:3]
     strides, dilations = (options.strideH, options.strideW), (options.dilationHFactor, options.dilationWFactor)
     pads = [size // 2 for size in kernel] * 2
-    if options.padding == _SAME:
+    if options.padding == _SAME and x.shape:
         (top, bottom), (left, right) = same(x.shape[1:3], kernel, strides, dilations)
         pads = [top, left, bottom, right]
     channels = x.shape[-1]
@@ -91,7 +87,7 @@ def hybrid_depthwise(model: Model) -> Iterator[Finding]:
     hit = [
         op
         for op in _operators(model)
-        if op.name == "DEPTHWISE_CONV_2D" and op.inputs[0].kind == "FLOAT32" and _weights_kind(op) in QUANTISED
+        if op.name == "DEPTHWISE_CONV_2D" and op.inputs[0].kind == "FLOAT32" and op.inputs[1].kind in QUANTISED
     ]
     what = "depthwise with int8 weights and float activations: XNNPACK does not take it"
     yield from _one("hybrid-depthwise", "fault", what, f"{_CONVERT}, which keeps them float in this precision", hit)
@@ -103,7 +99,7 @@ def per_tensor_weights(model: Model) -> Iterator[Finding]:
         op
         for op in _operators(model)
         if op.name in _CONVOLUTIONS
-        and _weights_kind(op) in QUANTISED
+        and op.inputs[1].kind in QUANTISED
         and len(op.inputs[1].scale) == 1
         and op.inputs[1].shape[3 if op.name == "DEPTHWISE_CONV_2D" else 0] > 1
     ]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.data.decoding import Decoding
-from ofa_edge.data.raw_boxes import BINS, SIDES, cells, in_order, scales
+from ofa_edge.data.raw_boxes import BINS, MOST_GROWN, SIDES, cells, in_order, priors_of, scales
 from ofa_edge.vocabulary import Form
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def centres_and_scores(tail: Tail, names: Sequence[str], decoding: Decoding) -> 
         decoding: how they become boxes; of a form in `SUPPRESSIBLE`.
     """
     centres, scores = _READERS[decoding.form](tail, names, decoding)
-    if decoding.form == "boxes-scores-01":
+    if decoding.form in ("boxes-scores-01", "ssd", "ssd-sigmoid"):
         return centres, scores
     height, width = decoding.size
     return tail.op("Mul", centres, tail.constant([1 / width, 1 / height, 1 / width, 1 / height])), scores
@@ -120,6 +120,19 @@ def _pair(tail: Tail, names: Sequence[str], decoding: Decoding) -> tuple[str, st
     low, high = tail.slice(boxes, 2, 0, 2), tail.slice(boxes, 2, 2, 4)
     middle = tail.op("Mul", tail.op("Add", low, high), tail.constant(0.5))
     return tail.concat([middle, tail.op("Sub", high, low)], 2), scores
+
+
+def _ssd(tail: Tail, names: Sequence[str], decoding: Decoding) -> tuple[str, str]:
+    (boxes, scores), priors = names[:: -1 if decoding.boxes else 1], priors_of(decoding)
+    place, side = decoding.variances
+    middle = tail.op("Mul", tail.slice(boxes, 2, 0, 2), tail.constant(place * priors[None, :, 2:]))
+    middle = tail.op("Add", middle, tail.constant(priors[None, :, :2]))
+    grown = tail.op("Mul", tail.slice(boxes, 2, 2, 4), tail.constant(side))
+    grown = tail.op("Exp", tail.op("Min", grown, tail.constant(MOST_GROWN)))
+    centres = tail.concat([middle, tail.op("Mul", grown, tail.constant(priors[None, :, 2:]))], 2)
+    if decoding.form == "ssd-sigmoid":
+        return centres, tail.op("Sigmoid", scores)
+    return centres, tail.slice(tail.op("Softmax", scores, axis=-1), 2, 1, 1 + decoding.classes)
 
 
 def _yolov5_raw(tail: Tail, names: Sequence[str], decoding: Decoding) -> tuple[str, str]:
@@ -173,6 +186,8 @@ _READERS: Mapping[Form, Callable[[Tail, Sequence[str], Decoding], tuple[str, str
     "yolov8": _yolov8,
     "yolov5-raw": _yolov5_raw,
     "yolov8-raw": _yolov8_raw,
+    "ssd": _ssd,
+    "ssd-sigmoid": _ssd,
     "boxes-scores": _pair,
     "boxes-scores-01": _pair,
 }

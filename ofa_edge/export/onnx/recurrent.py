@@ -30,8 +30,8 @@ def unrolled(node: Node, outputs: tuple[str, ...], constants: dict[str, Array], 
         shape: of its input [T, N, I].
 
     Raises:
-        NodeRefusedError: weights that are computed, a sequence of its own length for each sample, peepholes, clipping,
-            activations with parameters, or weights that do not fit.
+        NodeRefusedError: weights that are computed, a sequence of its own length for each sample, clipping, activations
+            with parameters, a batch as the first axis, or weights that do not fit.
     """
     try:
         return _Unrolling(node, next(filter(None, outputs), ""), constants, shape).nodes(outputs)
@@ -83,11 +83,14 @@ class _Unrolling:
         if steps > _MOST_STEPS:
             raise node.refused(f"{steps} steps, of which each is made by itself", f"shorter sequences: {_MOST_STEPS}")
         if of.get("layout", 0):
-            raise node.refused("its batch is the first axis (layout 1)", "export it with layout 0, the usual one")
+            raise node.refused(
+                "its batch is the first axis (layout 1), which ONNX Runtime does not run either",
+                "export it with layout 0",
+            )
         if any(name not in _ACTIVATIONS for _, names in self._ways() for name in names):
             raise node.refused("its activations are unusual", f"{', '.join(_ACTIVATIONS)} are mapped")
-        if of.get("clip") or of.get("input_forget") or self.given(7) is not None:
-            raise node.refused("it clips, couples gates, or has peepholes", "export it without")
+        if of.get("clip") or of.get("input_forget"):
+            raise node.refused("it clips or couples gates", "export it without")
         lengths = self.given(4)
         if lengths is not None and not (isinstance(lengths, np.ndarray) and (lengths == steps).all()):
             raise node.refused("each sample has its own length of the sequence", "export it without sequence_lens")
@@ -141,6 +144,9 @@ class _Direction:
         self._recurrence = of.weight(2, number).T
         self._size = len(self._recurrence)
         self._bias, self._inside = self._biases()
+        self._peepholes = of.weight(7, number) if of.given(7) is not None else None  # of input, output, forgetting
+        if self._peepholes is not None and self._peepholes.shape != (3 * self._size,):
+            raise ValueError(f"peepholes {self._peepholes.shape} of {self._size} cells")
 
     def run(self) -> _Ran:
         """Over all steps."""
@@ -195,12 +201,34 @@ class _Direction:
     def _lstm(self, x: str, hidden: Any, cell: Any) -> tuple[str, str]:
         squash, bend, out = self._activations
         total = self._with_state(x, hidden, slice(None), "iofc")
+        if self._peepholes is not None:
+            return self._peeping_lstm(total, cell)
         gates = self._do(squash, "gates", self._of.part(f"{self._step}/iof", total, _PLACE, 0, 3 * self._size))
         fresh = self._do(bend, "fresh", self._gate(total, 3, "c"))
         kept = self._do("Mul", "new", self._gate(gates, 0, "i"), fresh)
         if cell is not None:
             kept = self._do("Add", "cell", kept, self._do("Mul", "old", self._gate(gates, 2, "f"), cell))
         return self._do("Mul", "hidden", self._gate(gates, 1, "o"), self._do(out, "bent", kept)), kept
+
+    def _peeping_lstm(self, total: str, cell: Any) -> tuple[str, str]:
+        """Gates see the cell: that of input and forgetting the last one, that of the output the new one."""
+        squash, bend, out = self._activations
+        gate = [self._peep(self._gate(total, at, f"{tag}x"), at, cell, tag) for at, tag in ((0, "i"), (2, "f"))]
+        fresh = self._do(bend, "fresh", self._gate(total, 3, "c"))
+        kept = self._do("Mul", "new", self._do(squash, "i", gate[0]), fresh)
+        if cell is not None:
+            kept = self._do("Add", "cell", kept, self._do("Mul", "old", self._do(squash, "f", gate[1]), cell))
+        shown = self._do(squash, "o", self._peep(self._gate(total, 1, "ox"), 1, kept, "o"))
+        return self._do("Mul", "hidden", shown, self._do(out, "bent", kept)), kept
+
+    def _peep(self, x: str, number: int, cell: Any, tag: str) -> str:
+        """A gate's sum, with the cell through its peephole."""
+        if cell is None:
+            return x
+        assert self._peepholes is not None
+        weights = self._peepholes[number * self._size : (number + 1) * self._size]
+        seen = cell * weights if isinstance(cell, np.ndarray) else self._do("Mul", f"{tag}/seen", cell, weights)
+        return self._do("Add", f"{tag}/peeped", x, seen)
 
     def _gru(self, x: str, hidden: Any, cell: Any) -> tuple[str, Any]:
         squash, bend = self._activations

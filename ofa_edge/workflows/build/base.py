@@ -41,6 +41,7 @@ class ModelOptions:
         fit: how a picture of another shape becomes the input.
         decode: what a detector's outputs are.
         anchors: of heads that are cut before them: width and height of each, in pixels, the finest scale's first.
+        priors: a .npz file of the boxes that a detector's outputs are offsets from (see `data.priors`).
         suppress: where a detector's boxes are decoded and suppressed; outside by default.
     """
 
@@ -54,6 +55,7 @@ class ModelOptions:
     fit: Fit | None = None
     decode: Form | None = None
     anchors: tuple[float, ...] | None = None
+    priors: Path | None = None
     suppress: Suppression | None = None
 
 

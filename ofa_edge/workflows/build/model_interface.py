@@ -75,7 +75,7 @@ def interface_of(given: Given, options: ModelOptions, data: Path | None, *, apar
 
 
 def _refuse_decoding(options: ModelOptions) -> None:
-    for name in ("decode", "anchors"):
+    for name in ("decode", "anchors", "priors"):
         value = getattr(options, name)
         if value is not None:
             raise ConfigError(f"--{name} with --task {options.task or 'classify'}", str(value), "--task detect")

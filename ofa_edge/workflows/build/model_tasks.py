@@ -15,6 +15,7 @@ from ofa_edge.network import Input, Interface, Output
 from ofa_edge.vocabulary import FORMS, Form
 from ofa_edge.workflows.build.base import ModelOptions
 from ofa_edge.workflows.build.model_metadata import said_labels
+from ofa_edge.workflows.build.model_priors import read_priors
 
 _JOINED: tuple[Form, ...] = ("yolov5", "yolov8")  # boxes and scores in one
 
@@ -44,14 +45,15 @@ def detector(
     anchors = options.anchors or ()
     count = classes_of(form, shapes, len(anchors))
     frame = preprocessing.shape
-    Decoding.of(form, shapes, count or 1, frame, given.outputs, anchors)  # whether they are of the form at all
+    priors = None if options.priors is None else read_priors(options.priors)
+    Decoding.of(form, shapes, count or 1, frame, given.outputs, anchors, priors)  # whether they are of the form at all
     if labels is None:
         labels = _names(given, data, count, assumed)
     elif options.labels is None and count not in (None, len(labels)):
         labels = _numbered(count or 0)  # names in metadata need not be of classes
     if options.decode is None:
         assumed.append(f"outputs are those of {form}: {FORM_WORDS[form]}; else --decode NAME")
-    whole = Decoding.of(form, shapes, len(labels), frame, given.outputs, anchors)
+    whole = Decoding.of(form, shapes, len(labels), frame, given.outputs, anchors, priors)
     pieces = pieces_of(given) if apart and not given.quantised and form in _JOINED else ()
     if not pieces:
         named = zip(given.outputs, shapes, strict=True)

@@ -13,7 +13,7 @@ from ofa_edge.export.inspect.litert import Delegation, ask_litert
 from ofa_edge.export.inspect.single_operators import cut_out, single_operators
 from ofa_edge.export.inspect.tflite_model import read_model
 from ofa_edge.export.tflite.convert import convert
-from ofa_edge.export.tflite.flatbuffer import pack, unpack
+from ofa_edge.export.tflite.flatbuffer import operator_names, pack, unpack
 
 
 def codes(found, severity="fault"):
@@ -289,3 +289,35 @@ def test_models_as_the_rules_see_them(tflite_paths):
     assert (image.kind, image.constant, len(image.scale)) == ("INT8", False, 1)
     assert (weight.constant, len(weight.scale)) == (True, 8)
     assert (bias.kind, bias.constant) == ("INT32", True)
+
+
+def _no_weights(op, graph):
+    op.inputs = op.inputs[:1]
+
+
+def _flat_weights(op, graph):
+    graph.tensors[op.inputs[1]].shape = [4]
+
+
+def _input_of_two_dimensions(op, graph):
+    graph.tensors[op.inputs[0]].shape, graph.tensors[op.inputs[0]].shapeSignature = [1, 4], None
+
+
+def _stride_of_zero(op, graph):
+    op.builtinOptions.strideH = 0
+
+
+def _no_options(op, graph):
+    op.builtinOptions = None
+
+
+@pytest.mark.parametrize("change", [_no_weights, _flat_weights, _input_of_two_dimensions, _stride_of_zero, _no_options])
+def test_a_layer_that_lacks_what_it_computes_with_is_damage(tmp_path, change):
+    raw = unpack(tiny_tflite(quantised=True))
+    graph, names = raw.subgraphs[0], operator_names(raw)
+    op = next(each for each in graph.operators if names[each.opcodeIndex].endswith("CONV_2D"))
+    change(op, graph)
+    (tmp_path / "model.tflite").write_bytes(pack(raw))
+    with pytest.raises(ModelFileError, match="damaged TFLite file") as caught:
+        read_model(tmp_path / "model.tflite")
+    assert "CONV_2D" in caught.value.why

@@ -90,7 +90,9 @@ BAD_RECURRENT = {
     "weights of one direction": ('LSTM<hidden_size=3, direction="bidirectional">(s, w, r, b)', "do not fit together"),
     "computed weights": ("LSTM<hidden_size=3>(s, w, s, b)", "input 2 is not a constant"),
     "lengths": ("LSTM<hidden_size=3>(s, w, r, b, n)", "its own length"),
-    "peepholes": ("LSTM<hidden_size=3>(s, w, r, b, , , , p)", "peepholes"),
+    "peepholes of another size": ("LSTM<hidden_size=3>(s, w, r, b, , , , p)", "peepholes"),
+    "clipping": ("LSTM<hidden_size=3, clip=1.0>(s, w, r, b)", "clips"),
+    "batch first": ("LSTM<hidden_size=3, layout=1>(s, w, r, b)", "layout 1"),
     "activations": ('LSTM<hidden_size=3, activations=["Sigmoid", "Elu", "Tanh"]>(s, w, r, b)', "unusual"),
     "too many steps": ("LSTM<hidden_size=3>(l, w, r, b)", "513 steps"),
 }
@@ -99,7 +101,7 @@ BAD_RECURRENT = {
 @pytest.mark.parametrize("case", BAD_RECURRENT)
 def test_recurrent_layers_that_cannot_be_unrolled(tmp_path, case):
     call, message = BAD_RECURRENT[case]
-    more = {"v": (1, 11, 3), "p": (1, 9), "n": np.array([3], np.int32), "z": np.zeros((506, 1, 5), np.float32)}
+    more = {"v": (1, 11, 3), "p": (1, 8), "n": np.array([3], np.int32), "z": np.zeros((506, 1, 5), np.float32)}
     body = f"s = Reshape(input, to) l = Concat<axis=0>(s, z) logits = {call}"
     model = onnx.load(save_model(tmp_path / "model.onnx", "logits = Relu(input)", (1, 1, 7, 5)))
     parsed = onnx.parser.parse_graph(f"main (float[1,1,7,5] input) => (float logits) {{ {body} }}")

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from heads import ANCHORS, CLASSES, HEADS, SIZE, head, save_passing, suppressed
+from heads import CLASSES, HEADS, SIZE, decoding_of, head, save_passing, suppressed
 
 from ofa_edge.data.decoding import Decoding
 from ofa_edge.data.forms import FINISHED
@@ -15,8 +15,7 @@ from ofa_edge.export.onnx.suppress import write_suppressed
 def test_it_gives_the_boxes_of_plain_loops(kind, tmp_path):
     parts, boxes, scores = head(kind, seed=1)
     file, row = save_passing(tmp_path / "raw.onnx", parts)
-    anchors = ANCHORS if kind.startswith("yolov5-raw") else ()
-    decoding = Decoding.of(kind.split()[0], [part.shape for part in parts], CLASSES, SIZE, anchors=anchors)
+    decoding = decoding_of(kind, parts)
     write_suppressed(file, tmp_path / "out.onnx", decoding)
     wanted = suppressed(boxes, scores, decoding.most, decoding.iou, decoding.least_score)
     found = run_onnx(tmp_path / "out.onnx", row)[0]

@@ -4,21 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from heads import ANCHORS, CLASSES, SIZE, head, save_passing, suppressed
+from heads import decoding_of, head, save_passing, suppressed
 
-from ofa_edge.data.decoding import Decoding
 from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.tflite.convert import convert, operators, run_tflite
 from ofa_edge.export.tflite.suppress import write_suppressed
 
-HEADS = ("yolov5 in pieces", "yolov8", "boxes-scores", "yolov5-raw", "yolov5-raw joined", "yolov8-raw apart")
+HEADS = ("yolov5 in pieces", "yolov8", "boxes-scores", "yolov5-raw", "yolov5-raw joined", "yolov8-raw apart", "ssd")
 
 
 def made(folder, kind, precision="fp32", calibration=None):
     parts, boxes, scores = head(kind, seed=2)
     file, row = save_passing(folder / "raw.onnx", parts)
-    anchors = ANCHORS if kind.startswith("yolov5-raw") else ()
-    decoding = Decoding.of(kind.split()[0], [part.shape for part in parts], CLASSES, SIZE, anchors=anchors)
+    decoding = decoding_of(kind, parts)
     convert(file, folder / "raw.tflite", precision, row.repeat(8, 0) if precision == "int8" else None)
     write_suppressed(folder / "raw.tflite", folder / "out.tflite", decoding)
     return decoding, row, suppressed(boxes, scores, decoding.most, decoding.iou, decoding.least_score)

@@ -14,7 +14,19 @@ from builds import Stages
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from squares import CELL, GRID, INPUT, NAMES, PIXELS, save_coco, save_detector, save_masked, save_segmenter, save_yolo
+from squares import (
+    CELL,
+    GRID,
+    INPUT,
+    NAMES,
+    PIXELS,
+    save_coco,
+    save_detector,
+    save_masked,
+    save_priors,
+    save_segmenter,
+    save_yolo,
+)
 
 from ofa_edge.builds import Build
 from ofa_edge.cache import StageCache
@@ -244,10 +256,15 @@ def example(build, *photos):
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize(("form", "data"), [("yolov5", save_coco), ("boxes-scores", save_yolo), ("yolov8", save_yolo)])
+@pytest.mark.parametrize(
+    ("form", "data"),
+    [("yolov5", save_coco), ("boxes-scores", save_yolo), ("yolov8", save_yolo), ("ssd-sigmoid", save_coco)],
+)
 def test_forms_and_folders_give_the_same_accuracy(place, run, detected, form, data, tmp_path):
     file = save_detector(tmp_path / "d.onnx", form=form)
-    model = {"fit": "letterbox"} if form == "boxes-scores" else {}
+    model = {} if form.startswith("yolo") else {"fit": "letterbox"}
+    if form == "ssd-sigmoid":
+        model |= {"decode": form, "priors": save_priors(tmp_path / "priors.npz")}
     manifest = run(file, data(tmp_path / "data", COUNTS), tmp_path / "out", model=model)
     # Suppression at another overlap changes nothing: squares lie in cells of their own.
     assert manifest.network.decoding["form"] == form

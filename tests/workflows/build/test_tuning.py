@@ -20,10 +20,10 @@ def database(tmp_path, monkeypatch):
 
 
 def test_a_tuned_build_is_remembered_by_later_ones(own_cache, tmp_path, database):
-    first, stages = own_cache.build(tmp_path / "a", tune="20s", **HOST)
+    first, stages = own_cache.build(tmp_path / "a", tune="8s", **HOST)
     found = first.schedules.tuning
     assert found is not None
-    assert found.budget_s == 20.0
+    assert found.budget_s == 8.0
     assert 1 <= found.known <= found.functions
     assert "tune" in stages.made
     gates = {verdict.gate: verdict.outcome for verdict in first.verdicts}
@@ -51,7 +51,7 @@ def test_an_emulator_is_found_out_before_any_work(own_cache, tmp_path, database,
 
     monkeypatch.setattr(on_device, "check_timeable", emulated)
     with pytest.raises(UnsupportedError, match="no times"):
-        own_cache.build(tmp_path / "out", tune="20s", **HOST)
+        own_cache.build(tmp_path / "out", tune="8s", **HOST)
     assert not (tmp_path / "out").exists()
     assert not database.path.exists()
 

@@ -20,7 +20,11 @@ from ofa_edge.export.tflite.tf_ops.elementwise import binary, unary, variadic
 from ofa_edge.export.tflite.tf_ops.lines import of_lines_too
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Axes, Value, ordered, plain
-from ofa_edge.export.tflite.tf_ops.volumes import conv_of_volumes_too, pool_of_volumes_too
+from ofa_edge.export.tflite.tf_ops.volumes import (
+    conv_of_volumes_too,
+    pool_of_volumes_too,
+    transposed_of_volumes_too,
+)
 
 BUILDERS: Mapping[str, Builder] = MappingProxyType(
     {
@@ -34,7 +38,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Clip": elementwise.clip,
         "Concat": shapes.concat,
         "Conv": conv_of_volumes_too(of_lines_too(convolutions.conv)),
-        "ConvTranspose": of_lines_too(transposed.conv_transpose),
+        "ConvTranspose": transposed_of_volumes_too(of_lines_too(transposed.conv_transpose)),
         "DepthToSpace": shapes.depth_to_space,
         "Div": binary(lambda _, left, right: left / right),
         "Dropout": elementwise.dropout,

@@ -15,6 +15,7 @@ _ROUNDED: dict[str, Callable[[Any], Any]] = {
     "round_prefer_floor": lambda value: np.ceil(value - 0.5),
     "round_prefer_ceil": lambda value: np.floor(value + 0.5),
 }
+_OWN = ("axes", "antialias", "keep_aspect_ratio_policy")  # said otherwise, of one axis
 _BILINEAR = {
     "half_pixel": (False, True),
     "pytorch_half_pixel": (False, True),
@@ -53,11 +54,15 @@ def _sizes(site: Site, shape: tuple[int, ...]) -> tuple[list[int], list[float]]:
     old = site.node.op == "Upsample" or len(site.args) == 2
     axes = [axis % len(shape) for axis in site.attribute("axes", range(len(shape)))]
     if not old and site.given(3):
-        if site.text("keep_aspect_ratio_policy", "stretch") != "stretch":
-            raise site.node.refused("it keeps the aspect ratio", "give the sizes that come of it")
         wanted = list(shape)
         for axis, size in zip(axes, site.weight(3), strict=True):
             wanted[axis] = int(size)
+        policy = site.text("keep_aspect_ratio_policy", "stretch")
+        if policy != "stretch":
+            scale = {"not_larger": min, "not_smaller": max}[policy](wanted[axis] / shape[axis] for axis in axes)
+            for axis in axes:
+                wanted[axis] = math.floor(scale * shape[axis] + 0.5)
+            return wanted, [scale if axis in axes else 1.0 for axis in range(len(shape))]
         return wanted, [want / size for want, size in zip(wanted, shape, strict=True)]
     given = site.attribute("scales", None)
     scales = [1.0] * len(shape)
@@ -113,7 +118,7 @@ def _matrix(site: Site, size: int, want: int, scale: float) -> "np.ndarray[tuple
     import onnxruntime
 
     make = onnx.helper
-    kept = {name: value for name, value in site.node.attributes.items() if name not in ("axes", "antialias")}
+    kept = {name: value for name, value in site.node.attributes.items() if name not in _OWN}
     antialias = {"antialias": 1} if site.attribute("antialias", 0) else {}
     by_size = site.given(3)
     node = make.make_node("Resize", ["x", "", "" if by_size else "by", *(["by"] if by_size else [])], ["y"])

@@ -1,7 +1,7 @@
 """Operators that move elements: axes are written anew where that will do."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -160,20 +160,38 @@ def tile(site: Site) -> Value:
     return site.like(site.tf.tile(site.x.tensor, [repeats[axis] for axis in site.x.axes]))
 
 
+_SCATTERED: Mapping[str, tuple[str, float]] = {  # by reduction: how two numbers are joined, and what changes none
+    "add": ("add", 0.0),
+    "mul": ("multiply", 1.0),
+    "max": ("maximum", float(np.finfo(np.float32).min)),
+    "min": ("minimum", float(np.finfo(np.float32).max)),
+}
+
+
 def scatter_nd(site: Site) -> Value:
-    """Parts replaced, at constant places: each element is taken from the one tensor or from the other."""
-    x, places = site.row, site.weight(1)
-    if site.text("reduction", "none") != "none":
-        raise site.node.refused(f"reduction {site.text('reduction', 'none')}", "only none is mapped")
-    given = site.args[2]
+    """Parts replaced, or joined with others, at constant places: each element is taken from one tensor or the other."""
+    x, places = site.row, np.moveaxis(site.weight(1), -1, 0)
+    given, how = site.args[2], site.text("reduction", "none")
     updates = Value(site.tf.constant(given), plain(given.ndim)) if isinstance(given, np.ndarray) else site.value(2)
     updates = ordered(site.tf, updates, plain(updates.rank))
-    total = math.prod(x.shape)
-    source = np.arange(total).reshape(x.shape)
-    replaced = np.arange(total, total + math.prod(updates.shape)).reshape(updates.shape)
-    source[tuple(np.moveaxis(places, -1, 0))] = replaced
-    both = site.tf.concat([site.tf.reshape(each.tensor, [-1]) for each in (x, updates)], 0)
-    return Value(site.tf.gather(both, source.astype(np.int32)), plain(x.rank))
+    total, count = math.prod(x.shape), math.prod(updates.shape)
+    targets = np.arange(total).reshape(x.shape)[tuple(places)].reshape(-1)
+    flat, more = (site.tf.reshape(each.tensor, [-1]) for each in (x, updates))
+    if how == "none":
+        source = np.arange(total)
+        source[targets] = np.arange(total, total + count)
+        taken = site.tf.gather(site.tf.concat([flat, more], 0), source.reshape(x.shape).astype(np.int32))
+        return Value(taken, plain(x.rank))
+    joined, neutral = _SCATTERED[how]
+    more = site.tf.concat([more, site.tf.constant([neutral], site.tf.float32)], 0)
+    left = np.arange(count)
+    while len(left):  # a place that stands several times gets one of them in each turn
+        _, first = np.unique(targets[left], return_index=True)
+        source = np.full(total, count)
+        source[targets[left[first]]] = left[first]
+        flat = getattr(site.tf, joined)(flat, site.tf.gather(more, source.astype(np.int32)))
+        left = np.delete(left, first)
+    return Value(site.tf.reshape(flat, x.shape), plain(x.rank))
 
 
 def depth_to_space(site: Site) -> Value:

@@ -1,5 +1,6 @@
 """Transposed convolutions of maps in NHWC: TensorFlow's without pads, the border cut off."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ def conv_transpose(site: Site) -> Value:
     """Of any groups, dilations and pads: groups are computed apart, a dilated kernel is written with zeros."""
     x, tf = site.image, site.tf
     if site.weight(1).ndim != 4:
-        raise site.node.refused("only convolutions of one or two dimensions are mapped", "write it so")
+        raise site.node.refused("its weights are not of its input's dimensions", "export it again")
     weight = _dilated(site.weight(1), site.attribute("dilations", (1, 1)))
     strides, more = list(site.attribute("strides", (1, 1))), site.attribute("output_padding", (0, 0))
     sizes = [int(size) for size in x.tensor.shape[1:3]]
@@ -28,7 +29,7 @@ def conv_transpose(site: Site) -> Value:
     ]
     y = tf.concat(found, 3) if groups > 1 else found[0]
     full = [size + extra for size, extra in zip(plain, more, strict=True)]
-    (top, bottom), (left, right) = _pads(site, sizes, strides, full)
+    (top, bottom), (left, right) = cut_off(site, sizes, strides, full)
     # Rows behind the last window, which output_padding or a size may ask for, are zeros.
     behind = [extra + max(-pad, 0) for extra, pad in zip(more, (bottom, right), strict=True)]
     if any(behind):
@@ -38,17 +39,18 @@ def conv_transpose(site: Site) -> Value:
     return Value(biased(site, y), IMAGE)
 
 
-def _pads(site: Site, sizes: list[int], strides: list[int], full: list[int]) -> Pads:
-    """What is cut off before and behind; below 0 behind where zeros are added."""
+def cut_off(site: Site, sizes: Sequence[int], strides: Sequence[int], full: Sequence[int]) -> Pads:
+    """What of the whole is cut off before and behind each axis; below 0 behind where zeros are added."""
+    rank = len(sizes)
     name, wanted = site.text("auto_pad", "NOTSET"), site.attribute("output_shape", None)
     if wanted is None and name == "NOTSET":
-        top, left, bottom, right = site.attribute("pads", (0, 0, 0, 0))
-        return (top, bottom), (left, right)
+        pads = site.attribute("pads", (0, 0) * rank)
+        return tuple(zip(pads[:rank], pads[rank:], strict=True))
     if wanted is None and name == "VALID":
-        return (0, 0), (0, 0)
+        return ((0, 0),) * rank
     if wanted is None:
         wanted = [size * stride for size, stride in zip(sizes, strides, strict=True)]
-    totals = [whole - int(size) for whole, size in zip(full, wanted[-2:], strict=True)]
+    totals = [whole - int(size) for whole, size in zip(full, wanted[-rank:], strict=True)]
     halves = [(max(total, 0) // 2, total - max(total, 0) // 2) for total in totals]
     return tuple(half if name == "SAME_UPPER" or half[1] < 0 else half[::-1] for half in halves)
 

@@ -1,7 +1,8 @@
 """Operators of maps on volumes: [N, C, D, H, W] is a batch of maps along one axis.
 
-A convolution is the sum, over its taps along that axis, of convolutions of maps; a pooling takes one axis after the
-others. So every kernel of maps serves, also int8 and grouped ones, which TFLite's own CONV_3D is without.
+A convolution, transposed or not, is the sum, over its taps along that axis, of convolutions of maps; a pooling takes
+one axis after the others. So every kernel of maps serves, also int8 and grouped ones, which TFLite's own CONV_3D is
+without.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from ofa_edge.export.onnx.nodes import Node
-from ofa_edge.export.tflite.tf_ops.convolutions import Pads, pads_of
+from ofa_edge.export.tflite.tf_ops.convolutions import Pads, biased, pads_of
 from ofa_edge.export.tflite.tf_ops.site import Builder, Site
+from ofa_edge.export.tflite.tf_ops.transposed import cut_off
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Axes, Value, ordered
 
-_PER_AXIS = ("kernel_shape", "strides", "dilations")
+_PER_AXIS = ("kernel_shape", "strides", "dilations", "output_padding")
 
 
 def conv_of_volumes_too(builder: Builder) -> Builder:
@@ -46,6 +48,62 @@ def conv_of_volumes_too(builder: Builder) -> Builder:
         return _volume(site, total, along, count)
 
     return build
+
+
+def transposed_of_volumes_too(builder: Builder) -> Builder:
+    """A transposed convolution of maps that takes volumes as well.
+
+    What the taps along depth give lies one stride apart: those of one phase are added, phases are interleaved.
+    """
+
+    def build(site: Site) -> Value:
+        if site.x.rank != 5:
+            return builder(site)
+        weight, sizes = site.weight(1), site.x.shape[2:]
+        if weight.ndim != 5:
+            raise site.node.refused(f"its weights have {weight.ndim} dimensions, its input 5", "export it again")
+        strides, dilations, more = (
+            [int(each) for each in site.attribute(name, (default,) * 3)]
+            for name, default in (("strides", 1), ("dilations", 1), ("output_padding", 0))
+        )
+        reach = [(taps - 1) * dilation + 1 for taps, dilation in zip(weight.shape[2:], dilations, strict=True)]
+        whole = [(size - 1) * stride + each for size, stride, each in zip(sizes, strides, reach, strict=True)]
+        pads = cut_off(site, sizes, strides, [size + extra for size, extra in zip(whole, more, strict=True)])
+        line = _line(site, 0, (0, 0))
+        maps = site.tf.reshape(line, [-1, *line.shape[2:]])
+        node = _of_maps(site, 0, pads, without=("output_shape",))
+        each = [_built(builder, site, maps, node, weight[:, :, tap]) for tap in range(weight.shape[2])]
+        each = [site.tf.reshape(y, [-1, sizes[0], *y.shape[1:]]) for y in each]
+        y = _interleaved(site, each, strides[0], dilations[0])
+        y = _cut(site, y, whole[0] + more[0], pads[0])
+        count = int(y.shape[1])
+        return _volume(site, biased(site, site.tf.reshape(y, [-1, *y.shape[2:]])), 0, count)
+
+    return build
+
+
+def _interleaved(site: Site, taps: Sequence[Any], stride: int, dilation: int) -> Any:
+    """Of each tap [N, D, a, b, M]: tap t of place d is added at d * stride + t * dilation."""
+    depth = int(taps[0].shape[1])
+    length = depth + (len(taps) - 1) * dilation // stride
+    phases: list[Any] = [None] * stride
+    for tap, y in enumerate(taps):
+        skip, phase = divmod(tap * dilation, stride)
+        moved = site.tf.pad(y, [(0, 0), (skip, length - depth - skip), *[(0, 0)] * 3]) if length > depth else y
+        phases[phase] = moved if phases[phase] is None else phases[phase] + moved
+    nothing = site.tf.zeros([int(taps[0].shape[0]), length, *taps[0].shape[2:]])
+    shape = [-1, length, 1, *taps[0].shape[2:4], taps[0].shape[4]]
+    apart = [site.tf.reshape(nothing if each is None else each, shape) for each in phases]
+    whole = site.tf.concat(apart, 2) if stride > 1 else apart[0]
+    return site.tf.reshape(whole, [-1, length * stride, *taps[0].shape[2:]])
+
+
+def _cut(site: Site, y: Any, size: int, pads: tuple[int, int]) -> Any:
+    """The part of the depth between what is cut off; zeros where it is longer."""
+    end = size - pads[1]
+    if end > int(y.shape[1]):
+        y = site.tf.pad(y, [(0, 0), (0, end - int(y.shape[1])), *[(0, 0)] * 3])
+    return y[:, pads[0] : end]
 
 
 def pool_of_volumes_too(builder: Builder) -> Builder:
@@ -86,12 +144,12 @@ def _line(site: Site, along: int, pads: tuple[int, int]) -> Any:
     return site.tf.pad(tensor, [(0, 0), pads, *[(0, 0)] * 3]) if any(pads) else tensor
 
 
-def _of_maps(site: Site, along: int, pads: Pads) -> Node:
-    """The node as one of maps: without the axis."""
+def _of_maps(site: Site, along: int, pads: Pads, without: Sequence[str] = ()) -> Node:
+    """The node as one of maps: without the axis, nor what the pads say already."""
     left = [axis for axis in range(3) if axis != along]
     own = {name: tuple(site.node.attributes[name][axis] for axis in left) for name in _given(site)}
     own["pads"] = tuple(pads[axis][end] for end in (0, 1) for axis in left)
-    return _changed(site, own)
+    return _changed(site, own, without)
 
 
 def _of_depth(site: Site, pads: tuple[int, int]) -> Node:
@@ -104,8 +162,8 @@ def _given(site: Site) -> list[str]:
     return [name for name in _PER_AXIS if name in site.node.attributes]
 
 
-def _changed(site: Site, own: Mapping[str, Any]) -> Node:
-    kept = {name: value for name, value in site.node.attributes.items() if name != "auto_pad"}
+def _changed(site: Site, own: Mapping[str, Any], without: Sequence[str] = ()) -> Node:
+    kept = {name: value for name, value in site.node.attributes.items() if name not in ("auto_pad", *without)}
     return replace(site.node, attributes={**kept, **own})
 
 
