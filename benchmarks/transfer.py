@@ -244,9 +244,9 @@ the further: 9.7 points at 20 images a class (three seeds), 5.9 at 50 and 4.2 at
 brings the one from scratch to 55.4 at 20 images: the move is 5 points above that, and the goal of 10 is missed. More
 steps on 80 pictures give little, but they do give something; at the same cost as the move they had not.
 
-`far` is a supernet of clothes in grey moved to animals and a lorry in colour, which it sees in grey. Beside it stands its
-own space from random weights, in grey too (`far_scratch`): the move is 0.4 points below it at one seed, which is noise.
-So far a domain's weights neither help nor hurt; that both are below `scratch` is what colour is worth, and the space.
+`far` is a supernet of clothes in grey, moved to animals and a lorry, which it sees in grey. Beside it stands its own
+space from random weights, in grey too (`far_scratch`): the move is 0.4 points below it at one seed, which is noise. So
+weights of a far domain neither help nor hurt; that both are below `scratch` is what colour and the space are worth.
 
 `quick` has a head in closed form and 80 steps in place of 400. It costs a quarter of `moved` and lost 2 points to it.
 
