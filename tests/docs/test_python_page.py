@@ -9,7 +9,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from places import ROOT
-from shortened import shorten_search
 from tiny_runs import image_folder
 
 import ofa_edge as oe
@@ -50,7 +49,6 @@ def test_every_section_has_one_block() -> None:
 def test_the_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OFA_EDGE_CACHE", str(tmp_path / "cache"))
-    shorten_search(monkeypatch)
     image_folder(Path("photos"), train=90, test=30)
     write_network(Path("model.onnx"))
     names: dict[str, object] = {"__name__": "__main__"}

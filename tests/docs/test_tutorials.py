@@ -74,9 +74,8 @@ def make_worse(path: Path, folder: Path) -> None:
 
 
 @needs_emulation
-def test_own_weights(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_weights(here: Path) -> None:
     save_checkpoint(here)
-    shorten_search(monkeypatch)
     save_flowers(here / "flowers")
     follow(page("own-weights"))
 
