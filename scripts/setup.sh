@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 venv=${VENV:-.venv}
 packages=(dataset-fashion-mnist g++ g++-aarch64-linux-gnu gcc python3-venv qemu-user qemu-user-static)
-[[ ${1:-} == tests ]] && packages+=(adb chromium openssh-client openssh-server)
+[[ ${1:-} == tests ]] && packages+=(adb chromium llvm openssh-client openssh-server)
 policy=${OFA_EDGE_POLICY_RC_D:-/usr/sbin/policy-rc.d}  # Debian asks this program whether a package may start its service
 stamp=$(cat constraints.txt pyproject.toml scripts/setup.sh | sha256sum | cut -d' ' -f1)
 

@@ -34,6 +34,7 @@ def doctor_checks() -> list[Check]:
         ("adb", "adb", "adb", "Android devices"),
         ("sshd", "/usr/sbin/sshd", "openssh-server", "this project's own tests of ssh"),
         ("arm64 compiler", "aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu", "TVM artifacts and their runner"),
+        ("models of cores", "llvm-mca", "llvm", "modelled cycles of an emulated Cortex-A72"),
     )
     checks = [_emulator(), _sysroot(), _transports(), _counter()]
     checks += [_program(name, program, package, use) for name, program, package, use in programs]

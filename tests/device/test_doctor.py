@@ -15,6 +15,7 @@ def test_every_check_that_fails_has_a_fix(monkeypatch, tmp_path):
         "ssh client",
         "adb",
         "arm64 compiler",
+        "models of cores",
         "devices",
     ):
         assert not checks[name].ok
