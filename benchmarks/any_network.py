@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxsim
 import torch
 
 from ofa_edge.errors import OfaEdgeError
 from ofa_edge.export.onnx.run import run_onnx
+from ofa_edge.export.onnx.simplifier import simplify
 from ofa_edge.export.tflite.convert import convert, operators, run_tflite
 from ofa_edge.files import write_json
 from ofa_edge.verify.parity import compare
@@ -138,7 +138,7 @@ def export(name: str, exporter: str, path: Path) -> tuple[int, ...]:
         options["opset_version"] = OPSET
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         torch.onnx.export(net, (torch.zeros(shape),), str(path), **options)
-    simple, _ = onnxsim.simplify(onnx.load(path))
+    simple, _ = simplify(onnx.load(path))
     onnx.save(simple, path)
     return shape
 
