@@ -109,6 +109,12 @@ class Decoding:
             raise self._unfit() from error
         if found.kinds is None and found.scores.shape[1] != self.classes:
             raise self._unfit()
+        if not np.isfinite(found.corners).all():  # of zeros: anchors, priors or variances are no numbers
+            raise ConfigError(
+                "a decoding whose boxes are no numbers",
+                f"{self.form}: its anchors, priors or variances are nan or infinite",
+                "build again, with finite ones",
+            )
 
     def _require_priors(self) -> None:
         """Raise ConfigError where there are none, too many, or some of a form that has none."""

@@ -8,6 +8,8 @@ from onnx import TensorProto, helper
 from ofa_edge.data.boxes import Detections, from_centres, overlaps, suppress
 from ofa_edge.data.decoding import Decoding
 from ofa_edge.data.forms import FORM_WORDS, classes_of, form_of
+from ofa_edge.data.priors import Priors
+from ofa_edge.data.raw_boxes import packed_priors
 from ofa_edge.errors import ConfigError
 from ofa_edge.vocabulary import FORMS as ALL_FORMS
 
@@ -171,3 +173,13 @@ def test_boxes_that_are_no_numbers_are_left_out():
     decoding = Decoding.of("end-to-end", [(1, 2, 6)], 3, SIZE)
     row = np.array([[np.nan, 0, 9, 9, 0.9, 1], [0, 0, 9, 9, 0.8, 2]], np.float32).ravel()
     assert decoding.decode(row).classes.tolist() == [2]
+
+
+@pytest.mark.parametrize("change", [{"priors": np.nan}, {"priors": np.inf}, {"variances": [float("nan"), 0.2]}])
+def test_a_record_of_priors_that_are_no_numbers_is_refused(change):
+    shapes = [(1, 6, 4), (1, 6, 3)]
+    said = Decoding.of("ssd", shapes, 2, SIZE, priors=Priors(packed_priors(np.ones((6, 4))))).to_json()
+    if "priors" in change:
+        change = {"priors": packed_priors(np.full((6, 4), change["priors"]))}
+    with pytest.raises(ConfigError, match="boxes are no numbers"):
+        Decoding.from_json({**said, **change})
