@@ -104,7 +104,8 @@ class Decoding:
     def require_fits(self) -> None:
         """Raise ConfigError where the outputs are not of the form."""
         try:
-            found = read_boxes(self, [np.zeros(each) for each in self.shapes])
+            with np.errstate(all="ignore"):
+                found = read_boxes(self, [np.zeros(each) for each in self.shapes])
         except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
             raise self._unfit() from error
         if found.kinds is None and found.scores.shape[1] != self.classes:
