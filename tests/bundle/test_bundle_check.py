@@ -48,8 +48,9 @@ def test_sums_in_half_precision_are_a_precision_too(tmp_path):
 
 def test_a_physical_measurement_is_told(tmp_path):
     latency = {"p50": 3.0, "p90": 3.2, "min": 2.9, "mad": 0.1, "low95": 2.9, "high95": 3.1, "runs": 500, "sessions": 5}
+    emulated = ("instructions_per_inference", "modelled_cycles", "emulation_wall_ms")
     physical = facts()["measurements"][0].model_copy(
-        update={"name": "my-pi", "kind": "physical", "instructions_per_inference": None, "emulation_wall_ms": None}
+        update={"name": "my-pi", "kind": "physical", **dict.fromkeys(emulated)}
     )
     measured = type(physical).model_validate({**physical.model_dump(), "latency_ms": latency}, strict=False)
     build = make_build(tmp_path / "out", measurements=(measured,), labels=())

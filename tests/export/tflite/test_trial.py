@@ -12,15 +12,15 @@ CASES = {
     "sound": ("c = Conv<group=4>(input, w) r = Relu(c) logits = Flatten(r)", MAP, {"w": (4, 1, 3, 3)}),
     "a free batch": ("logits = Relu(input)", ("batch", 4, 9, 9), {}),
     "of three dimensions": (
-        "c = ConvTranspose(input, w) logits = ConvTranspose(c, v)",
+        'c = Resize<mode="nearest">(input, , by) logits = Resize<mode="nearest">(c, , by)',
         (1, 4, 5, 5, 5),
-        {"w": (4, 4, 3, 3, 3), "v": (4, 4, 3, 3, 3)},
+        {"by": np.array([1, 1, 2, 2, 2], np.float32)},
     ),
     "outside the map": ("a = Sin(input) b = Sin(a) logits = Relu(b)", MAP, {}),
     "another form": (
-        "m = MaxPool<kernel_shape=[3,3], dilations=[2,2]>(input) logits = Conv(m, w)",
+        'm = Pad<mode="edge">(input, by) logits = Conv(m, w)',
         MAP,
-        {"w": (4, 4, 1, 1)},
+        {"by": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "w": (4, 4, 1, 1)},
     ),
     "two outputs": ("m, i = MaxPool<kernel_shape=[2,2]>(input) c = Cast<to=1>(i) logits = Add(m, c)", MAP, {}),
     "weights of half size": ("logits = Conv(input, w)", MAP, {"w": np.ones((4, 4, 1, 1), np.float16)}),
@@ -29,9 +29,9 @@ CASES = {
 EXPECTED = {
     "sound": ([], []),
     "a free batch": ([], []),
-    "of three dimensions": (["ConvTranspose_0", "ConvTranspose_1"], []),
+    "of three dimensions": (["Resize_0", "Resize_1"], []),
     "outside the map": (["Sin_0", "Sin_1"], []),
-    "another form": (["MaxPool_0"], []),
+    "another form": (["Pad_0"], []),
     "two outputs": (["MaxPool_0"], ["Cast_1"]),
     "weights of half size": (["Conv_0"], []),
     "free sizes": ([], ["Relu_0"]),
@@ -57,9 +57,9 @@ def test_which_nodes_are_named(trials, case):
 
 
 def test_reasons_are_the_converters(trials):
-    (conv, _), (pool,) = trials["of three dimensions"].refused, trials["another form"].refused
-    assert (conv.op, conv.why) == ("ConvTranspose", "its input has 5 dimensions")
-    assert "undilated" in pool.why
+    (resize, _), (pad,) = trials["of three dimensions"].refused, trials["another form"].refused
+    assert (resize.op, resize.why) == ("Resize", "its input has 5 dimensions")
+    assert "mode edge" in pad.why
     assert "float16" in trials["weights of half size"].refused[0].why, "TensorFlow's own words"
 
 
