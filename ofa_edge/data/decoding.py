@@ -7,6 +7,7 @@ boxes beside scores, and boxes after suppression as TFLite's own operator gives 
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from ofa_edge.errors import ConfigError
 from ofa_edge.vocabulary import FORMS, Form
 
 _CANDIDATES = 3000  # boxes before suppression, the most certain
+_MOST_VALUES = 1 << 24  # of all outputs: eight times those of 1,280 pixels
 _SUPPRESSED: Mapping[Form, float] = {
     "yolov5": 0.6,
     "yolov8": 0.7,
@@ -102,7 +104,8 @@ class Decoding:
         return made
 
     def require_fits(self) -> None:
-        """Raise ConfigError where the outputs are not of the form."""
+        """Raise ConfigError where the outputs are not of the form, or no numbers of this world."""
+        self._require_sizes()
         try:
             with np.errstate(all="ignore"):
                 found = read_boxes(self, [np.zeros(each) for each in self.shapes])
@@ -115,6 +118,19 @@ class Decoding:
                 "a decoding whose boxes are no numbers",
                 f"{self.form}: its anchors, priors or variances are nan or infinite",
                 "build again, with finite ones",
+            )
+
+    def _require_sizes(self) -> None:
+        """Raise ConfigError for what takes more memory than any detector's outputs, before it is taken."""
+        sizes = [self.most, self.candidates, self.classes, *self.size, *(size for each in self.shapes for size in each)]
+        values = sum(math.prod(each) for each in self.shapes)
+        shares = (self.least_score, self.iou if self.iou is not None else 0.0)
+        if min(sizes) < 1 or max(sizes) > _MOST_VALUES or values > _MOST_VALUES or not all(0 <= x <= 1 for x in shares):
+            raise ConfigError(
+                "a decoding of sizes that no detector has",
+                f"{values} values, {self.most} boxes of {self.candidates} candidates, {self.classes} classes, input "
+                f"{list(self.size)}, scores from {self.least_score}, overlap {self.iou}",
+                f"sizes from 1, {_MOST_VALUES} values at most, and shares of 0 to 1",
             )
 
     def _require_priors(self) -> None:

@@ -44,6 +44,7 @@ NAMES = (
         "cache-index",
     ),
     *("marker", "tuning", "onnx-operators", "onnx", "tflite", "tflite-metadata", "elf", "picture", "npz", "npz-images"),
+    *("priors", "decoding"),
     *(
         "coco",
         "yolo",

@@ -336,15 +336,33 @@ def _models(scratch: Path) -> Iterator[Reader]:
     yield Reader("elf", ".so", elf, inspect_library, text=False)
 
 
+def _object(path: Path) -> dict[str, Any]:
+    """A JSON object, as it stands in a record; what is none is the record's own affair."""
+    from ofa_edge.errors import ConfigError
+    from ofa_edge.files import parse_json
+
+    try:
+        value = parse_json(path.read_bytes())
+    except ValueError as error:
+        raise ConfigError("no JSON", str(error), "give JSON") from error
+    if not isinstance(value, dict):
+        raise ConfigError("no object", f"{type(value).__name__}", "give an object")
+    return value
+
+
 # -- images -----------------------------------------------------------------------------------------------------------
 
 
 def _images() -> Iterator[Reader]:
     from ofa_edge.data.coco import find_coco, read_coco
+    from ofa_edge.data.decoding import Decoding
     from ofa_edge.data.picture import read_picture
+    from ofa_edge.data.priors import Priors
+    from ofa_edge.data.raw_boxes import packed_priors
     from ofa_edge.data.yolo import find_yolo, read_yolo
     from ofa_edge.supernet.zoo import load_images
     from ofa_edge.workflows.build.model_arrays import load_arrays
+    from ofa_edge.workflows.build.model_priors import read_priors
 
     pixels = np.arange(20 * 24 * 3, dtype=np.uint8).reshape(20, 24, 3)
     pictures = []
@@ -357,6 +375,13 @@ def _images() -> Iterator[Reader]:
         buffer = io.BytesIO()
         save_arrays(buffer, x=np.zeros((2, 3), np.float32), test_pixels=pixels[None], test_labels=np.zeros(1, np.int64))
         arrays.append(buffer.getvalue())
+    priors, boxes_of = io.BytesIO(), np.full((6, 4), 0.5, np.float32)
+    np.savez(priors, priors=boxes_of, variances=np.array([0.1, 0.2]))
+    decodings = [
+        Decoding.of("ssd", [(1, 6, 4), (1, 6, 3)], 2, (64, 64), priors=Priors(packed_priors(boxes_of))).to_json(),
+        Decoding.of("yolov5-raw", [(1, 1, 2, 2, 7)], 2, (16, 16), anchors=[4, 4]).to_json(),
+        Decoding.of("suppressed", [(1, 9, 4), (1, 9), (1, 9), (1,)], 2, (64, 64)).to_json(),
+    ]
     coco = {
         "images": [{"id": 1, "file_name": "a.png", "width": 24, "height": 20}],
         "categories": [{"id": 1, "name": "cat"}],
@@ -386,6 +411,10 @@ def _images() -> Iterator[Reader]:
     yield Reader("picture", ".png", tuple(pictures), lambda path: read_picture(path, 3, 16), text=False)
     yield Reader("npz", ".npz", tuple(arrays), lambda path: load_arrays(path, "give a .npz file"), text=False)
     yield Reader("npz-images", ".npz", tuple(arrays), lambda path: load_images(path, "test"), text=False)
+    yield Reader("priors", ".npz", (priors.getvalue(),), read_priors, text=False)
+    yield Reader(
+        "decoding", ".json", seeds(*map(json.dumps, decodings)), lambda path: Decoding.from_json(_object(path))
+    )
     yield Reader("coco", ".json", seeds(json.dumps(coco)), _in_folder("_annotations.coco.json", boxes))
     yield Reader(
         "yolo", ".txt", seeds("0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.1 0.1\n"), _in_folder("labels/train/a.txt", lines)
