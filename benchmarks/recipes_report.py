@@ -116,8 +116,8 @@ def _scales(folder: Path, runs: dict[str, list[dict[str, Any]]]) -> Scales:
 def _against_cost(scales: Scales) -> str:
     lines = [
         "## Accuracy against cost\n",
-        "The mean of the five subnets at multiples of the cost above (`run --times N --folder F/times-N`); standard",
-        "deviations over seeds, behind the number of seeds. Last: how far `ofa` is above `no-shrinking`.\n",
+        "The mean of the five subnets at multiples of the cost above (`run --times N --folder F/times-N`), its",
+        "standard deviation over seeds, and in brackets how many. Last: how far `ofa` is above `no-shrinking`.\n",
         f"| times | T MACs | {' | '.join(map(NAMES.__getitem__, NAMES))} | shrinking gains |",
         "|---" * (len(NAMES) + 3) + "|",
     ]
