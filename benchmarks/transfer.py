@@ -252,9 +252,9 @@ weights of a far domain neither help nor hurt; that both are below `scratch` is 
 
 At 20 images a class each probe tuned alone was 2.6 to 4.4 points above the same probe in the moved supernet, at the
 one seed that both have with this source: the goal of 1 point is missed there. At 50 it is met: each probe of the
-supernet is 1.3 to 3.7 points above itself alone (one seed). What was tried against it is not enough: beginning with the head in
-closed form (`ridge`), holding its weights smaller (`ridge10_labels`, which is what cross-validation chooses for each
-probe alone), labels for all subnets of a step, a lower rate. The closed-form head alone, each probe its own, gave
+supernet is 1.3 to 3.7 points above itself alone (one seed). What was tried for 20 is not enough: beginning with the
+head in closed form (`ridge`), holding its weights smaller (`ridge10_labels`, which is what cross-validation chooses for
+each probe alone), labels for all subnets of a step, a lower rate. The closed-form head alone, each probe its own, gave
 61.2 % at that seed and one shared by all 59.6 %: what is shared costs more than how it is trained.
 
 `netaug` is not better than `small` at any seed, at three times its cost, and `aware` not better than `moved` at its
