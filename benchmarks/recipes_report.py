@@ -14,12 +14,12 @@ NAMES = {
     "alone": "each subnet trained alone",
 }
 DEPLOYED = (1, 10, 40)
+Runs = dict[str, list[dict[str, Any]]]
 
 
 def report(folder: Path) -> str:
     """All of docs/results.md."""
-    runs = {name: [_read(path) for path in sorted(folder.glob(f"{name}-[0-9]*.json"))] for name in NAMES}
-    runs = {name: found for name, found in runs.items() if found}
+    runs = _runs(folder)
     if not runs:
         raise SystemExit(f"no results in {folder}: `run` first")
     variants = [_read(path) for path in sorted(folder.glob("variant-*.json"))]
@@ -54,12 +54,18 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
+def _runs(folder: Path) -> Runs:
+    """By recipe, those that were recorded there."""
+    found = {name: [_read(path) for path in sorted(folder.glob(f"{name}-[0-9]*.json"))] for name in NAMES}
+    return {name: each for name, each in found.items() if each}
+
+
 def _matrix(runs: list[dict[str, Any]]) -> np.ndarray:
     """Top-1 in percent: [seeds, points]."""
     return 100 * np.array([list(run["top1"].values()) for run in runs])
 
 
-def _accuracy(runs: dict[str, list[dict[str, Any]]]) -> str:
+def _accuracy(runs: Runs) -> str:
     points = list(next(iter(runs.values()))[0]["top1"])
     lines = ["## Accuracy\n", f"| recipe | seeds | T MACs | {' | '.join(points)} | mean | 40 random subnets |"]
     lines.append("|---" * (len(points) + 5) + "|")
@@ -81,7 +87,7 @@ def _cell(values: np.ndarray) -> str:
     return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")
 
 
-def _goals(runs: dict[str, list[dict[str, Any]]]) -> str:
+def _goals(runs: Runs) -> str:
     means = {name: _matrix(found).mean(0) for name, found in runs.items()}
     lines = ["## Against the goals\n", "| goal | found | |", "|---|---|---|"]
 
@@ -101,19 +107,15 @@ def _goals(runs: dict[str, list[dict[str, Any]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-Scales = dict[float, dict[str, list[dict[str, Any]]]]
-
-
-def _scales(folder: Path, runs: dict[str, list[dict[str, Any]]]) -> Scales:
+def _scales(folder: Path, runs: Runs) -> dict[float, Runs]:
     """The runs of each multiple of the preset's cost, the least first; others than 1 lie in `times-N`."""
     scales = {1.0: runs}
     for place in folder.glob("times-*"):
-        found = {name: [_read(path) for path in sorted(place.glob(f"{name}-[0-9]*.json"))] for name in NAMES}
-        scales[float(place.name.removeprefix("times-"))] = {name: each for name, each in found.items() if each}
+        scales[float(place.name.removeprefix("times-"))] = _runs(place)
     return dict(sorted(scales.items()))
 
 
-def _against_cost(scales: Scales) -> str:
+def _against_cost(scales: dict[float, Runs]) -> str:
     lines = [
         "## Accuracy against cost\n",
         "The mean of the five subnets at multiples of the cost above (`run --times N --folder F/times-N`), its",
@@ -151,7 +153,7 @@ def _variants(variants: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _hours(runs: dict[str, list[dict[str, Any]]], deploy: dict[str, Any]) -> str:
+def _hours(runs: Runs, deploy: dict[str, Any]) -> str:
     # Seconds of one machine only: the seeds may have been run on several.
     ours, single = (next((run for run in runs[name] if run["seed"] == 0), None) for name in ("ofa-edge", "alone"))
     timed = [ours["cpu_seconds"]] if ours and ours["cpu_seconds"] else []

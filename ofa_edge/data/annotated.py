@@ -74,8 +74,12 @@ def read_pictures(marked: Sequence[Marked], order: Sequence[int], preprocessing:
         pixels[place], frame = read_fitted(each.path, channels, shape, preprocessing.fit)
         content[place] = frame.content
         frames.append(frame)
-    sides = {side for each, frame in zip(marked, frames, strict=True) if (side := _side(each, frame))}
-    corners = [frame.place(_in_pixels(each, frame, sides)) for each, frame in zip(marked, frames, strict=True)]
+    sides = [_side(each, frame) for each, frame in zip(marked, frames, strict=True)]
+    told = {side for side in sides if side}
+    corners = [
+        frame.place(_in_pixels(each, frame, {side} if side else told))
+        for each, frame, side in zip(marked, frames, sides, strict=True)
+    ]
     images = np.repeat(np.arange(len(marked)), [len(each.classes) for each in marked])
     numbers = np.array([order[number] for each in marked for number in each.classes], np.int64)
     crowd = np.array([flag for each in marked for flag in each.crowd], bool)
@@ -108,17 +112,15 @@ def _side(marked: Marked, frame: Frame) -> str | None:
 
 
 def _in_pixels(marked: Marked, frame: Frame, sides: Collection[str]) -> Corners:
-    """Its boxes in pixels of the picture as people see it. `sides`: what the sizes of all pictures tell."""
+    """Its boxes in pixels of the picture as people see it. `sides`: what its size tells, else those of all pictures."""
     boxes = np.array(marked.corners, np.float64).reshape(-1, 4)
     if marked.size is None:  # shares are of what YOLO's own loaders see
         return np.asarray(boxes * np.tile(frame.size, 2))
     if frame.orientation == 1 or not len(boxes):
         return boxes
-    own = _side(marked, frame)
-    told = {own} if own else set(sides)
-    if len(told) == 1:
-        return boxes if told == {"seen"} else frame.upright(boxes)
-    others = "pictures of the set that are turned by a quarter are annotated either way" if told else "no other does"
+    if len(sides) == 1:
+        return boxes if "seen" in sides else frame.upright(boxes)
+    others = "pictures of the set that are turned by a quarter are annotated either way" if sides else "no other does"
     raise DataError(
         "boxes of a picture before it is turned, or after",
         f"{marked.path}: its EXIF orientation is {frame.orientation}, its size does not tell; {others}",

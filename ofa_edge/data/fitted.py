@@ -23,6 +23,7 @@ from ofa_edge.vocabulary import Fit
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 # Where a point (x, y) of a file is in the picture as people see it, W x H, by orientation (Exif 2.32, tag 0x0112).
 _PLACES: Mapping[int, Callable[[Any, Any, int, int], tuple[Any, Any]]] = {
+    1: lambda x, y, _, __: (x, y),
     2: lambda x, y, wide, _: (wide - x, y),
     3: lambda x, y, wide, high: (wide - x, high - y),
     4: lambda x, y, _, high: (x, high - y),
@@ -71,11 +72,8 @@ class Frame:
 
     def upright(self, corners: Corners) -> Corners:
         """Boxes [M, 4] of the picture as the file stores it, in the picture as it is seen."""
-        move = _PLACES.get(self.orientation)
-        if move is None:
-            return corners
-        ends = (np.stack(move(corners[:, at], corners[:, at + 1], *self.size), axis=1) for at in (0, 2))
-        first, second = ends
+        move = _PLACES[self.orientation]
+        first, second = (np.stack(move(corners[:, at], corners[:, at + 1], *self.size), axis=1) for at in (0, 2))
         return np.concatenate([np.minimum(first, second), np.maximum(first, second)], axis=1)
 
     def place(self, corners: Corners) -> Corners:

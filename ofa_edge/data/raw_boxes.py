@@ -29,7 +29,7 @@ BINS = 16  # of each side's distribution in YOLOv8's heads
 SIDES = 4 * BINS
 MOST_GROWN = math.log(1000 / 16)  # of a side, as torchvision has it (torchvision.models.detection._utils.BoxCoder)
 # Forms whose corners are shares of the input's sides.
-_SHARES = ("detr", "rt-detr", "boxes-scores-01", "ssd", "ssd-sigmoid", "suppressed")
+SHARES = ("detr", "rt-detr", "boxes-scores-01", "ssd", "ssd-sigmoid", "suppressed")
 
 
 class Described(Protocol):
@@ -135,7 +135,7 @@ def read_boxes(described: Described, parts: Wide) -> RawBoxes:
     corners = found.corners
     if corners.ndim != 2 or corners.shape[1] != 4 or len(corners) != len(found.scores):
         raise ValueError("no boxes with a row of scores each")
-    if described.form in _SHARES:
+    if described.form in SHARES:
         height, width = described.size
         corners = corners * np.array([width, height, width, height])
     return RawBoxes(corners, found.scores, found.kinds)
@@ -178,6 +178,12 @@ def _joined_rows(parts: Wide, columns: int) -> NDArray[np.float64]:
 
 def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1 / (1 + np.exp(-np.clip(values, -500, 500))))
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over each row."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def _yolov5(described: Described, parts: Wide) -> RawBoxes:
@@ -274,8 +280,7 @@ def _ssd_boxes(described: Described, offsets: NDArray[np.float64]) -> NDArray[np
 
 def _ssd(described: Described, parts: Wide) -> RawBoxes:
     raw = _pair(described, parts)
-    powers = np.exp(raw.scores - raw.scores.max(axis=1, keepdims=True))
-    return RawBoxes(_ssd_boxes(described, raw.corners), (powers / powers.sum(axis=1, keepdims=True))[:, 1:])
+    return RawBoxes(_ssd_boxes(described, raw.corners), _softmax(raw.scores)[:, 1:])
 
 
 def _ssd_sigmoid(described: Described, parts: Wide) -> RawBoxes:
@@ -285,8 +290,7 @@ def _ssd_sigmoid(described: Described, parts: Wide) -> RawBoxes:
 
 def _detr(described: Described, parts: Wide) -> RawBoxes:
     raw = _pair(described, parts)
-    powers = np.exp(raw.scores - raw.scores.max(axis=1, keepdims=True))
-    return RawBoxes(from_centres(raw.corners), (powers / powers.sum(axis=1, keepdims=True))[:, :-1])
+    return RawBoxes(from_centres(raw.corners), _softmax(raw.scores)[:, :-1])
 
 
 def _rt_detr(described: Described, parts: Wide) -> RawBoxes:

@@ -194,20 +194,25 @@ def growth_gate(what: str, golden: float, candidate: float, limits: tuple[float,
 
 def instructions_gate(golden: int, candidate: int) -> Decision:
     """Instructions of one inference under emulation: a TVM runner's count is exact, LiteRT's varies by under 0.03 %."""
-    share = candidate / golden
-    words = f"{share - 1:+.2%} instructions an inference"
+    share, words = _counted(golden, candidate, "instructions", INSTRUCTIONS_LIMIT)
     if share > INSTRUCTIONS_LIMIT:
-        return Decision(Colour.RED, "more-instructions", f"{words}, {INSTRUCTIONS_LIMIT - 1:.0%} allowed")
+        return Decision(Colour.RED, "more-instructions", words)
     return Decision(Colour.GREEN, "instructions-kept", words)
 
 
 def cycles_gate(golden: int, candidate: int) -> Decision:
     """Modelled cycles of one inference: caches and issue, which instructions leave out. Never RED: it is a model."""
-    share = candidate / golden
-    words = f"{share - 1:+.2%} modelled cycles an inference"
+    share, words = _counted(golden, candidate, "modelled cycles", CYCLES_LIMIT)
     if share > CYCLES_LIMIT:
-        return Decision(Colour.YELLOW, "more-cycles", f"{words}, {CYCLES_LIMIT - 1:.0%} allowed")
+        return Decision(Colour.YELLOW, "more-cycles", words)
     return Decision(Colour.GREEN, "cycles-kept", words)
+
+
+def _counted(golden: int, candidate: int, what: str, limit: float) -> tuple[float, str]:
+    """A count over the golden's, and words: with what is allowed where it is more."""
+    share = candidate / golden
+    words = f"{share - 1:+.2%} {what} an inference"
+    return share, f"{words}, {limit - 1:.0%} allowed" if share > limit else words
 
 
 def undelegated_gate(golden: Mapping[str, int], candidate: Mapping[str, int]) -> Decision:

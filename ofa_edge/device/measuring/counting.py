@@ -18,7 +18,7 @@ from ofa_edge.device.measuring.modelled_cycles import BlockCounts, find_core_mod
 from ofa_edge.device.measuring.programs import with_count
 from ofa_edge.device.measuring.session import OpenArtifact
 from ofa_edge.device.protocol import Instructions
-from ofa_edge.errors import DeviceRunError, OtherModelError, ToolMissingError
+from ofa_edge.errors import DeviceRunError, OfaEdgeError, OtherModelError, ToolMissingError
 from ofa_edge.files import atomic_path, sha256_bytes
 
 _COMPILE_TIMEOUT_S = 120.0
@@ -146,7 +146,7 @@ def count_inference(artifact: OpenArtifact) -> tuple[Instructions | None, tuple[
     try:
         model = find_core_model(connection.core.name)
     except (ToolMissingError, DeviceRunError) as error:
-        model, notes = None, (f"cycles not modelled: {error.what}: {error.why}",)
+        model, notes = None, _not("cycles not modelled", error)
     try:
         environment = artifact.program.environment(artifact.work)
         limit = artifact.request.timeout_s
@@ -156,10 +156,15 @@ def count_inference(artifact: OpenArtifact) -> tuple[Instructions | None, tuple[
     except OtherModelError:
         raise
     except (ToolMissingError, DeviceRunError) as error:
-        return None, (f"instructions not counted: {error.what}: {error.why}",)
+        return None, _not("instructions not counted", error)
     if model is not None and blocks is not None:
         try:
             counted = replace(counted, cycles=model.cycles(blocks))
         except DeviceRunError as error:
-            notes = (f"cycles not modelled: {error.what}: {error.why}",)
+            notes = _not("cycles not modelled", error)
     return counted, notes
+
+
+def _not(what: str, error: OfaEdgeError) -> tuple[str]:
+    """A measurement's note."""
+    return (f"{what}: {error.what}: {error.why}",)

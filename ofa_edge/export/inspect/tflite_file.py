@@ -29,7 +29,7 @@ def inspect_tflite(path: Path, profile: bool = False) -> Inspection:
         "tflite",
         path.stat().st_size,
         _facts(model, delegation),
-        dict(Counter(op.name for graph in model.subgraphs for op in graph.operators).most_common()),
+        dict(Counter(op.name for op in model.operators).most_common()),
         tuple(_with_cost(each, {labels[index]: ms for index, ms in delegation.ms.items()}) for each in found),
         {labels[index]: ms for index, ms in delegation.ms.items()},
     ).sorted()
@@ -113,7 +113,7 @@ def _delegation_findings(model: Model, delegation: Delegation, ruled: tuple[Find
 
 
 def _has_custom(model: Model) -> bool:
-    return any(op.name.startswith("custom ") for graph in model.subgraphs for op in graph.operators)
+    return any(op.name.startswith("custom ") for op in model.operators)
 
 
 def _with_cost(finding: Finding, ms: dict[str, float]) -> Finding:

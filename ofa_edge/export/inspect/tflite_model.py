@@ -1,6 +1,7 @@
 """A TFLite file as the rules see it: its operators in order, each with its tensors. Reads any file, or says why not."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,11 @@ class Model:
     weights: int
     weights_behind: int
     raw: Any
+
+    @property
+    def operators(self) -> Iterator[Operator]:
+        """Those of all subgraphs."""
+        return (op for graph in self.subgraphs for op in graph.operators)
 
 
 def read_model(path: Path) -> Model:

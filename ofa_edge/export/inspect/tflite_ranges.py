@@ -71,7 +71,7 @@ def range_words(tensor: Tensor) -> str:
 def worst_layers(model: Model) -> str:
     """The layers whose channels' weights differ most in range, the worst first: there steps are coarsest."""
     ranked = []
-    for op in _operators(model):
+    for op in model.operators:
         if op.name in LAYERS and op.inputs[1].kind in QUANTISED:
             scale = [each for each in op.inputs[1].scale if math.isfinite(each) and each > 0]
             if len(scale) > 1:
@@ -87,14 +87,10 @@ def range_findings(model: Model, promised: Sequence[TensorRecord] = ()) -> tuple
     return (*found, *_interface(model, promised))
 
 
-def _operators(model: Model) -> Iterator[Operator]:
-    return (op for graph in model.subgraphs for op in graph.operators)
-
-
 def _tensors(model: Model) -> Iterator[tuple[str, Tensor]]:
     """Every tensor that an operator gives or reads, once, and how a finding names it."""
     seen: set[int] = set()
-    for op in _operators(model):
+    for op in model.operators:
         for tensor in (*op.outputs, *op.inputs):
             if id(tensor) not in seen:
                 seen.add(id(tensor))
@@ -170,7 +166,7 @@ def _scales(op: Operator) -> tuple[NDArray[np.float64], NDArray[np.float64], flo
 
 def _biases(model: Model) -> Iterator[Finding]:
     hit = []
-    for op in _operators(model):
+    for op in model.operators:
         found = _scales(op)
         if found is None or not len(found[1]):
             continue
@@ -185,7 +181,7 @@ def _biases(model: Model) -> Iterator[Finding]:
 
 def _factors(model: Model) -> Iterator[Finding]:
     hit = []
-    for op in _operators(model):
+    for op in model.operators:
         found = _scales(op)
         if found is None:
             continue
@@ -200,7 +196,7 @@ def _factors(model: Model) -> Iterator[Finding]:
 
 def _moves(model: Model) -> Iterator[Finding]:
     hit = []
-    for op in _operators(model):
+    for op in model.operators:
         sources = [each for each in op.inputs if each.kind in QUANTISED and not each.constant and len(each.scale) == 1]
         if op.name not in _MOVES or len(sources) != 1:
             continue
@@ -217,7 +213,7 @@ def _moves(model: Model) -> Iterator[Finding]:
 
 def _fixed(model: Model) -> Iterator[Finding]:
     hit = []
-    for op in _operators(model):
+    for op in model.operators:
         if op.name not in _FIXED or not op.outputs or op.outputs[0].kind not in ("INT8", "UINT8"):
             continue
         sink, (scale, signed, unsigned) = op.outputs[0], _FIXED[op.name]

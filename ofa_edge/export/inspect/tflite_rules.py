@@ -27,10 +27,6 @@ def apply_rules(model: Model) -> tuple[Finding, ...]:
     return tuple(finding for rule in RULES for finding in rule(model))
 
 
-def _operators(model: Model) -> Iterator[Operator]:
-    return (op for graph in model.subgraphs for op in graph.operators)
-
-
 def _one(code: str, severity: Severity, what: str, fix: str, operators: Sequence[Operator]) -> Iterator[Finding]:
     """One finding for all operators, none where there are none."""
     if operators:
@@ -40,7 +36,7 @@ def _one(code: str, severity: Severity, what: str, fix: str, operators: Sequence
 def large_depthwise(model: Model) -> Iterator[Finding]:
     """XNNPACK has depthwise kernels of 3, 4, 9 and 25 taps; larger ones are delegated to a path without one."""
     found: dict[tuple[tuple[int, ...], bool], list[Operator]] = {}
-    for op in _operators(model):
+    for op in model.operators:
         if op.name == "DEPTHWISE_CONV_2D":
             kernel = op.inputs[1].shape[1:3]
             if kernel[0] * kernel[1] > MAX_TAPS:
@@ -77,7 +73,7 @@ def _splits(op: Operator) -> bool:
 
 def int8_hard_swish(model: Model) -> Iterator[Finding]:
     """XNNPACK runs HARD_SWISH in floating point only."""
-    hit = [op for op in _operators(model) if op.name == "HARD_SWISH" and op.inputs and op.inputs[0].kind in QUANTISED]
+    hit = [op for op in model.operators if op.name == "HARD_SWISH" and op.inputs and op.inputs[0].kind in QUANTISED]
     what = "quantised HARD_SWISH: XNNPACK does not take it, so each cuts the graph"
     yield from _one("int8-hard-swish", "fault", what, f"{_CONVERT}, which writes it as x * relu6(x + 3)", hit)
 
@@ -86,7 +82,7 @@ def hybrid_depthwise(model: Model) -> Iterator[Finding]:
     """XNNPACK has no depthwise kernel for float activations and int8 weights."""
     hit = [
         op
-        for op in _operators(model)
+        for op in model.operators
         if op.name == "DEPTHWISE_CONV_2D" and op.inputs[0].kind == "FLOAT32" and op.inputs[1].kind in QUANTISED
     ]
     what = "depthwise with int8 weights and float activations: XNNPACK does not take it"
@@ -97,7 +93,7 @@ def per_tensor_weights(model: Model) -> Iterator[Finding]:
     """One scale for all channels of a convolution loses the small channels' digits."""
     hit = [
         op
-        for op in _operators(model)
+        for op in model.operators
         if op.name in _CONVOLUTIONS
         and op.inputs[1].kind in QUANTISED
         and len(op.inputs[1].scale) == 1
@@ -109,7 +105,7 @@ def per_tensor_weights(model: Model) -> Iterator[Finding]:
 
 def transposes(model: Model) -> Iterator[Finding]:
     """A network built in NHWC needs none."""
-    hit = [op for op in _operators(model) if op.name == "TRANSPOSE"]
+    hit = [op for op in model.operators if op.name == "TRANSPOSE"]
     what = "TRANSPOSE: a converter kept the layout of another framework around these"
     yield from _one("transpose", "warning", what, f"{_CONVERT}, or build the network in NHWC throughout", hit)
 
@@ -118,7 +114,7 @@ def unknown_operators(model: Model) -> Iterator[Finding]:
     """Custom operators run only where the program that loads the file registers them."""
     for name in dict.fromkeys(
         op.name
-        for op in _operators(model)
+        for op in model.operators
         if (op.name.startswith("custom ") and op.name != f"custom {SUPPRESSION}") or op.name == "unknown"
     ):
         yield from _one(
@@ -126,7 +122,7 @@ def unknown_operators(model: Model) -> Iterator[Finding]:
             "warning",
             f"{name}: not one of LiteRT's own operators; it runs only where a program brings it, and never in XNNPACK",
             "write the network without it",
-            [op for op in _operators(model) if op.name == name],
+            [op for op in model.operators if op.name == name],
         )
 
 
@@ -138,13 +134,13 @@ def suppression_inside(model: Model) -> Iterator[Finding]:
         f"{SUPPRESSION}: boxes are chosen inside the file. LiteRT's own kernel does it; no delegate takes it, and a "
         "GPU or NPU hands all boxes and scores back for it",
         "build without --suppress inside: boxes are then chosen outside (ofa_edge.data.decoding)",
-        [op for op in _operators(model) if op.name == f"custom {SUPPRESSION}"],
+        [op for op in model.operators if op.name == f"custom {SUPPRESSION}"],
     )
 
 
 def control_flow(model: Model) -> Iterator[Finding]:
     """Branches and loops are run by LiteRT's interpreter between the parts."""
-    hit = [op for op in _operators(model) if op.name in _CONTROL_FLOW]
+    hit = [op for op in model.operators if op.name in _CONTROL_FLOW]
     what = f"control flow over {len(model.subgraphs)} subgraphs: each turn leaves XNNPACK and comes back"
     yield from _one("control-flow", "warning", what, "unroll it, or run the parts as models of their own", hit)
 
@@ -162,7 +158,7 @@ def dynamic_shapes(model: Model) -> Iterator[Finding]:
 
 def float_borders(model: Model) -> Iterator[Finding]:
     """A quantised network that takes or gives floats converts them at each inference."""
-    hit = [op for op in _operators(model) if op.name == "QUANTIZE" and op.inputs and op.inputs[0].kind == "FLOAT32"]
+    hit = [op for op in model.operators if op.name == "QUANTIZE" and op.inputs and op.inputs[0].kind == "FLOAT32"]
     what = "the quantised part takes floats: QUANTIZE runs at each inference"
     fix = "convert with int8 input and output, and quantise the pixels where they are normalised"
     yield from _one("float-border", "note", what, fix, hit)

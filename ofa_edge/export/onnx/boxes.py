@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.data.decoding import Decoding
-from ofa_edge.data.raw_boxes import BINS, MOST_GROWN, SIDES, cells, in_order, priors_of, scales
+from ofa_edge.data.raw_boxes import BINS, MOST_GROWN, SHARES, SIDES, cells, in_order, priors_of, scales
 from ofa_edge.vocabulary import Form
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def centres_and_scores(tail: Tail, names: Sequence[str], decoding: Decoding) -> 
         decoding: how they become boxes; of a form in `SUPPRESSIBLE`.
     """
     centres, scores = _READERS[decoding.form](tail, names, decoding)
-    if decoding.form in ("boxes-scores-01", "ssd", "ssd-sigmoid"):
+    if decoding.form in SHARES:
         return centres, scores
     height, width = decoding.size
     return tail.op("Mul", centres, tail.constant([1 / width, 1 / height, 1 / width, 1 / height])), scores

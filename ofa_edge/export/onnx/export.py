@@ -146,9 +146,10 @@ def _trace(net: nn.Module, examples: Sequence[torch.Tensor], names: Sequence[str
 
 def _simplify(model: "onnx.ModelProto") -> "onnx.ModelProto":
     import onnx
-    import onnxsim
+
+    from ofa_edge.export.onnx.simplifier import simplify
 
     simplified: onnx.ModelProto
-    simplified, _ = onnxsim.simplify(model)  # its own check prints to the terminal; the parity ladder checks more
+    simplified, _ = simplify(model)  # its own check prints to the terminal; the parity ladder checks more
     onnx.checker.check_model(simplified, full_check=True)
     return simplified
