@@ -68,10 +68,15 @@ def new_command(name: str, like: str, out: Path, description: str | None, **give
     """Make a target for another board from the one that is nearest to it.
 
     What is not known is asked for on a terminal; what stays unknown is taken from --like, and makes predictions wide.
-    Nothing is measured: the latency model is carried over by the figures of the hardware. calibrate measures.
+    Nothing is measured: the latency model is carried over by the figures of the hardware. calibrate measures. An
+    accelerator's target is copied with its files, for you to change.
     """
+    from ofa_edge.targets import load_target
+    from ofa_edge.workflows.copied_target import is_accelerator
     from ofa_edge.workflows.new_target import known_figures, new_target
 
+    if is_accelerator(load_target(like)):
+        return _copied(name, like, out, description, given)
     if sys.stdin.isatty() and not wants_json():
         for option, value in given.items():
             if value is None and getattr(known_figures(**given), option, None) is None:  # a peak may follow by now
@@ -84,6 +89,25 @@ def new_command(name: str, like: str, out: Path, description: str | None, **give
     lines += ["analytic: nothing was measured on it", next_step("explain", "--target", target)]
     facts = {"target": str(target), "like": like, "known": asdict(figures), "unknown": list(figures.unknown)}
     return Answer(facts, "\n".join(lines))
+
+
+def _copied(name: str, like: str, out: Path, description: str | None, given: dict[str, Any]) -> Answer:
+    from ofa_edge.errors import ConfigError
+    from ofa_edge.workflows.copied_target import copied_target
+
+    for option, value in given.items():
+        if value is not None:
+            flag = f"--{option.replace('_', '-')}"
+            raise ConfigError(
+                f"{flag} of an accelerator",
+                f"{like} is described by a table of its own",
+                f"leave {flag} out, and change the file",
+            )
+    target, *others = copied_target(name, like, out, description)
+    lines = [f"wrote {target} and {', '.join(each.name for each in others)}: a copy of {like}, for you to change"]
+    lines.append(f"its latency model is still that of {like}: calibrate after the change, which needs no device")
+    lines.append(next_step("targets", "validate", target))
+    return Answer({"target": str(target), "like": like, "copied": [str(each) for each in others]}, "\n".join(lines))
 
 
 def _asked(option: str) -> Any:

@@ -58,3 +58,16 @@ def test_a_program_is_asked_nothing(run, monkeypatch):
     code, out, _ = run("targets", "new", "zero", "--like", "raspberry-pi-5", "--json")
     assert code == 0
     assert len(json.loads(out)["unknown"]) == 4
+
+
+def test_an_accelerator_is_copied(run, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal(""))  # nothing of a CPU is asked
+    code, out, _ = run("targets", "new", "mine", "--like", "ethos-u55-128")
+    assert code == 0
+    assert "a copy of ethos-u55-128" in out
+    assert out.splitlines()[-1] == "next: ofa-edge targets validate targets/mine.toml"
+    assert run("targets", "validate", "targets/mine.toml")[0] == 0
+    assert "--clock-ghz of an accelerator" in check_error(
+        run("targets", "new", "other", "--like", "zu3eg", "--clock-ghz", 1)
+    )
+    assert not Path("targets/other.toml").exists()
