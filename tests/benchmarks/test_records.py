@@ -15,6 +15,15 @@ def test_every_page_of_figures_has_a_row_and_every_path_is_there() -> None:
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
 
 
+def test_no_record_is_ignored_by_git() -> None:
+    """A page printed from a file that git ignores is right in the checkout where it was made, and in no clone."""
+    command = ["git", "-C", str(ROOT), "ls-files", "--others", "--ignored", "--exclude-standard"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    read = ("benchmarks", "docs", "examples", "ofa_edge", "targets", "tests")
+    records = [path for path in found if path.split("/")[0] in read and path.endswith((".json", ".md"))]
+    assert [path for path in records if not path.startswith("examples/out/")] == []
+
+
 def test_commits_that_changed_what_is_measured_since_the_record_are_counted(tmp_path, monkeypatch, capsys) -> None:
     def commit(name: str, text: str) -> None:
         path = tmp_path / name
