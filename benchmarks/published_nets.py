@@ -108,18 +108,27 @@ def nasbench201(architecture: str, classes: int = 10) -> Network:
 
 
 def _cell(net: NetworkBuilder, nodes: Sequence[Sequence[Sequence[str]]]) -> None:
+    """What is computed: converters leave out what no node uses, and what comes of nothing."""
     edges: dict[str, Callable[[], object]] = {
         "nor_conv_3x3": lambda: net.conv(net.channels, 3),
         "nor_conv_1x1": lambda: net.conv(net.channels),
         "avg_pool_3x3": lambda: net.pool(1),
     }
-    for node in nodes:
-        inputs = 0
-        for operation, _ in node:
+    entered, used = {0}, {len(nodes)}
+    for number, node in enumerate(nodes, 1):
+        if any(operation != "none" and int(source) in entered for operation, source in node):
+            entered.add(number)
+    for number in range(len(nodes), 0, -1):
+        if number in used:
+            used |= {int(source) for operation, source in nodes[number - 1] if operation != "none"}
+    for number, node in enumerate(nodes, 1):
+        told = [operation for operation, source in node if operation != "none" and int(source) in entered]
+        if number not in used or not told:
+            continue
+        for operation in told:
             if operation in edges:
                 edges[operation]()
-            inputs += operation != "none"
-        for _ in range(inputs - 1):
+        for _ in told[1:]:
             net.add()
 
 

@@ -10,11 +10,12 @@ process, and resumes what was interrupted; finished runs are recorded beside thi
 
     moved      `train --from` the source supernet
     quick      likewise with `--recipe transfer-quick`
-    scratch    the same space and phases from random weights, at the same cost (`ofa-edge`, scaled)
-    scratch10  likewise at ten times the cost
+    one_head   likewise with `--recipe transfer_one_head.toml`, the recipe that `transfer` was first
+    scratch    the same space from random weights, at the cost of `one_head` (`ofa-edge`, scaled)
+    scratch10  likewise at ten times that cost
     alone      five probe subnets of the source, each by `finetune --new-head`
     far        `train --from` the embedded Fashion-MNIST supernet, in grey
-    far_scratch  that supernet's space from random weights, in grey too, at the same cost
+    far_scratch  that supernet's space from random weights, in grey too, at the cost of `one_head`
     others     what was tried besides: transfer_tried.py
 
 Accuracy is the balanced accuracy of five probe subnets on the test images of the four classes, 1,000 each.
@@ -30,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transfer_tried import ALONE, LONG, QUICK, SMALL, prepared
+from transfer_tried import ALONE, LONG, SMALL, prepared
 from transfer_tried import WAYS as TRIED
 
 from ofa_edge.data.dataset import Dataset
@@ -41,6 +42,7 @@ from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.evaluate import subnet_logits
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.training.data import load_data, resolve
+from ofa_edge.training.package_data import CALIBRATION_IMAGES
 from ofa_edge.training.plan import plan_run, scale_for
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.recipe_files import load_recipe
@@ -50,14 +52,15 @@ from ofa_edge.training.transfer import METHOD, begin, fit_new_head, settled, tra
 from ofa_edge.workflows.train import train
 
 PRESET = str(Path(__file__).parent / "transfer.toml")
+ONE_HEAD = str(Path(__file__).parent / "transfer_one_head.toml")
 RECORDED = Path(__file__).parent / "transfer_results"
 OLD = ("airplane", "automobile", "cat", "deer", "frog", "ship")
 NEW = ("bird", "dog", "horse", "truck")
 IMAGES, SEEDS = (20, 50, 200, 1000), (0, 1, 2)
-OWN_WAYS = ("moved", "quick", "scratch", "scratch10", "alone", "far", "far_scratch")
+OWN_WAYS = ("moved", "quick", "one_head", "scratch", "scratch10", "alone", "far", "far_scratch")
 WAYS = (*OWN_WAYS, *TRIED)
-SCRATCH = {"scratch": 1, "scratch10": 10, "far_scratch": 1}  # by how much they cost more than the move
-CALIBRATION = 500
+SCRATCH = {"scratch": 1, "scratch10": 10, "far_scratch": 1}  # by how much they cost more than `one_head`
+METHODS = {"moved": METHOD, "far": METHOD, "alone": METHOD, "quick": "transfer-quick"}  # of all others ONE_HEAD
 
 
 def probes(space: Space) -> dict[str, Subnet]:
@@ -107,10 +110,10 @@ def transfer_plan(
 def run_one(folder: Path, way: str, images: int, seed: int) -> None:
     """One way of getting networks for the four classes; its accuracies and cost."""
     data, place = folder / "data" / f"new-{images}-{seed}", folder / f"{way}-{images}-{seed}"
+    method = METHODS.get(way, ONE_HEAD)
     if way.startswith("far"):
-        recipe, dataset, package = far_plan(data, seed)
+        recipe, dataset, package = far_plan(data, seed, method)
     else:
-        method = "transfer-quick" if way in QUICK else METHOD
         recipe, dataset, package = transfer_plan(folder, data, seed, str(folder / "source"), method)
     started = time.process_time()
     if way == "alone":
@@ -124,10 +127,10 @@ def run_one(folder: Path, way: str, images: int, seed: int) -> None:
     print(way, images, seed, json.dumps(found), f"{macs / 1e12:.3f} T MACs", flush=True)
 
 
-def far_plan(data: Path, seed: int) -> tuple[Recipe, Dataset, Any]:
+def far_plan(data: Path, seed: int, method: str) -> tuple[Recipe, Dataset, Any]:
     """Fashion-MNIST's supernet, whose images are grey."""
     package = open_supernet("fashion-mnist")
-    recipe = transfer_recipe(package, overrides={"seed": seed, "data": {"channels": 1}})
+    recipe = transfer_recipe(package, method, {"seed": seed, "data": {"channels": 1}})
     dataset = load_data(recipe, data)
     return resolve(settled(recipe, package, dataset), dataset).recipe, dataset, package
 
@@ -145,19 +148,19 @@ def whole(
         recipe = from_scratch(recipe, space, len(kept), macs)
     else:
         begun = begin(recipe, package, space, data.class_names)
-        fit_new_head(begun, recipe, kept, kept.sample(CALIBRATION), LONG[way][0] if way in LONG else None)
+        fit_new_head(begun, recipe, kept, kept.sample(CALIBRATION_IMAGES), LONG[way][0] if way in LONG else None)
         start = begun.net
     trainer = Trainer(recipe, space, kept, place, start=start, step_function=step, teacher=teacher)
     trainer.resume()
-    net = trainer.run(stop_at=0 if way == "head" else None)
-    calibration = kept.sample(CALIBRATION)
+    net = trainer.run()
+    calibration = kept.sample(CALIBRATION_IMAGES)
     found = {}
     for name, subnet in probes(space).items():
         if way in ALONE and name != SMALL:
             continue
         answers = subnet_logits(net, subnet, calibration, data.test, recipe.preprocessing(subnet.resolution))
         found[name] = round(balanced_accuracy(answers, data.test.labels), 4)
-    return found, trainer.plan.head_macs if way == "head" else trainer.plan.macs
+    return found, trainer.plan.macs
 
 
 def from_scratch(recipe: Recipe, space: Space, images: int, macs: float) -> Recipe:

@@ -3,23 +3,19 @@
     python benchmarks/transfer_tried.py teacher --folder runs/transfer     # a classifier of the four classes
     python benchmarks/transfer.py run --folder runs/transfer --images 20 --way small --way netaug ...
 
-    head           `quick` without a step: the head in closed form alone
-    with_labels    `quick`, and all subnets of a step learn the labels too
-    faster         `quick` at 2.5 times its rate
-    no_largest     `quick` with the smallest and two random subnets in a step, from the labels
-    ridge          `quick`'s head in place of the head's phase of `moved`, and as many steps
+    ridge          a head in closed form in place of the head's phase of `one_head`, and as many steps
     ridge_labels   likewise, and all subnets of a step learn the labels too
     ridge10_labels likewise, the head's weights held a hundred times as small
     ridge_slow     `ridge` at a quarter of its rate
-    small          the smallest probe alone, by the phases of a move, from the labels
+    small          the smallest probe alone, by the phases of `one_head`, from the labels
     netaug         likewise, and in each step a random subnet, which contains it, learns the labels too (NetAug,
                    arXiv 2110.08890: a tiny net is trained as a part of larger ones); subnets = ["smallest", "random"]
     taught         `small`, and what a teacher says of each view (`--teacher`)
     taught_stored  `small`, and what it says of each stored image, once (views = "stored")
     taught_warm    `taught`, at temperature 4
-    aware          `moved`, the random subnets of a step drawn from one eighth of the space by cost, which moves by at
-                   most one to the next step (ElasticViT, arXiv 2303.09730: complexity-aware sampling)
-    moved_taught   `moved`, and what the teacher says of each view
+    aware          `one_head`, the random subnets of a step drawn from one eighth of the space by cost, which moves by
+                   at most one to the next step (ElasticViT, arXiv 2303.09730: complexity-aware sampling)
+    moved_taught   `one_head`, and what the teacher says of each view
 
 The teacher is a small ResNet trained on 1,000 images of each of the four classes.
 """
@@ -46,20 +42,13 @@ from ofa_edge.training.teacher import Teacher
 from ofa_edge.workflows.teacher import given_teacher, read_teacher
 
 ALONE = ("small", "netaug", "taught", "taught_stored", "taught_warm")
-_CHANGED: dict[str, dict[str, Any]] = {
-    "head": {},
-    "with_labels": {"labels": True},
-    "faster": {"lr": 0.1},
-    "no_largest": {"subnets": ("smallest", "random", "random"), "distill": "none"},
-}
-QUICK = ("quick", *_CHANGED)
 LONG: dict[str, tuple[float, dict[str, Any]]] = {  # the head's ridge, and what is changed in the phase
     "ridge": (0.1, {}),
     "ridge_labels": (0.1, {"labels": True}),
     "ridge10_labels": (10.0, {"labels": True}),
     "ridge_slow": (0.1, {"lr": 0.01}),
 }
-WAYS = (*_CHANGED, *LONG, *ALONE, "aware", "moved_taught")
+WAYS = (*LONG, *ALONE, "aware", "moved_taught")
 SMALL = "k3 e3 d2"
 _TEACHER = {"taught_stored": {"views": "stored"}, "taught_warm": {"temperature": 4.0}}  # others: each view, as it is
 _POOL, _LEVELS, _SIZE, _EPOCHS, _BATCH = 4096, 8, 24, 24, 64
@@ -67,9 +56,6 @@ _POOL, _LEVELS, _SIZE, _EPOCHS, _BATCH = 4096, 8, 24, 24, 64
 
 def prepared(way: str, recipe: Recipe, data: Dataset, folder: Path) -> tuple[Recipe, StepFunction, Teacher | None]:
     """A way's recipe, its step and its teacher."""
-    if way in _CHANGED:
-        phases = tuple(changed(phase, **_CHANGED[way]) for phase in recipe.phases)
-        return changed(recipe, phases=phases), recipe_step, None
     if way in LONG:
         phases = tuple(changed(phase, **LONG[way][1]) for phase in recipe.phases[1:])
         return changed(recipe, phases=phases), recipe_step, None

@@ -44,7 +44,7 @@ def extract(supernet: "SupernetPackage | Supernet", subnet: Subnet) -> "StaticNe
 
 
 def calibrate(net: "StaticNet", package: SupernetPackage, images: Images | None = None) -> "StaticNet":
-    """Set a network's batch norm statistics from images, in place; the network.
+    """Set a network's batch norm statistics from images, in place, and its own head where it has one; the network.
 
     Args:
         net: from `extract`.
@@ -54,11 +54,10 @@ def calibrate(net: "StaticNet", package: SupernetPackage, images: Images | None 
     Raises:
         DataError: there are no images, or they do not fit the network.
     """
-    from ofa_edge.supernet.bn_recalibration import recalibrate_bn
-    from ofa_edge.supernet.evaluate import batches
+    from ofa_edge.supernet import evaluate
 
     found = package.images("calibration") if images is None else images
-    return recalibrate_bn(net, batches(found, package.preprocessing(net.subnet.resolution)))
+    return evaluate.calibrate(net, found, package.preprocessing(net.subnet.resolution))
 
 
 def evaluate(

@@ -13,6 +13,7 @@ from ofa_edge.errors import WeightsError
 from ofa_edge.metrics import METRICS, Metric
 from ofa_edge.space import Subnet
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
+from ofa_edge.supernet.head import fit_head
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.static import StaticNet, require_images
 
@@ -51,9 +52,20 @@ def logits(net: nn.Module, images: Images, preprocessing: Preprocessing) -> NDAr
 def extract_calibrated(
     supernet: Supernet, subnet: Subnet, calibration: Images, preprocessing: Preprocessing
 ) -> StaticNet:
-    """Extract a subnet and re-calibrate its batch norms at its own resolution."""
-    net = supernet.extract(subnet)
-    return recalibrate_bn(net, batches(calibration, preprocessing.at(subnet.resolution)))
+    """Extract a subnet and calibrate it at its own resolution (see `calibrate`)."""
+    return calibrate(supernet.extract(subnet), calibration, preprocessing)
+
+
+def calibrate(net: StaticNet, images: Images, preprocessing: Preprocessing) -> StaticNet:
+    """Set an extracted network's batch norm statistics from images, in place, and its own head where it has one.
+
+    Its own head is fitted to the same images; where they lack a class, it keeps the one that all subnets share.
+    """
+    sizes = preprocessing.at(net.subnet.resolution)
+    recalibrate_bn(net, batches(images, sizes))
+    if net.own_head is not None and len(np.unique(images.labels)) == net.space.num_classes:
+        fit_head(net, batches(images, sizes), torch.from_numpy(images.labels), ridge=net.own_head)
+    return net
 
 
 def subnet_logits(

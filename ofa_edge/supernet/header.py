@@ -1,6 +1,6 @@
 """What a supernet's weights file says about itself. Read without torch: search and reports need no more."""
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from ofa_edge.space import Space, Subnet
 
 FORMAT = "ofa-edge supernet 1"
 NETWORK_FORMAT = "ofa-edge static 1"
+OWN_HEAD = "own_head"  # of a supernet whose subnets have each a head of their own: its ridge
 HINT = "use a file written by ofa-edge train, whole and unchanged"
 
 
@@ -37,6 +38,7 @@ class WeightsFile:
     space: Space
     facts: Mapping[str, str]
     subnet: Subnet | None = None  # of a static network
+    own_head: float | None = None  # see `Supernet`
 
 
 def read_weights_file(path: Path, wanted: str = FORMAT) -> WeightsFile:
@@ -62,7 +64,8 @@ def read_weights_file(path: Path, wanted: str = FORMAT) -> WeightsFile:
     try:
         space = Space.from_json(parse_json(metadata["space"]))
         subnet = space.from_config(parse_json(metadata["subnet"])) if wanted == NETWORK_FORMAT else None
-    except (KeyError, json.JSONDecodeError, ConfigError, TypeError) as error:
+        own_head = _ridge(parse_json(metadata.get(OWN_HEAD, "null")))
+    except (KeyError, ValueError, ConfigError, TypeError) as error:
         raise WeightsError("damaged weights header", f"{path}: {error}", HINT) from error
     if space.hash != metadata.get("space_hash"):
         raise SpaceMismatchError(
@@ -70,4 +73,12 @@ def read_weights_file(path: Path, wanted: str = FORMAT) -> WeightsFile:
             f"{path}: its space hashes to {space.hash[:12]}, the header says {metadata.get('space_hash', '')[:12]}",
             "use the file as it was written",
         )
-    return WeightsFile(space, metadata, subnet)
+    return WeightsFile(space, metadata, subnet, own_head)
+
+
+def _ridge(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError(f"{OWN_HEAD}: {value}, a positive number is needed")
+    return float(value)

@@ -45,6 +45,8 @@ class Supernet(nn.Module):
 
     Attributes:
         block_names: the modules of the elastic blocks, in order.
+        own_head: the ridge of a head that each subnet gets in closed form when it is calibrated; None where all have
+            the one that is trained. `forward` goes by the one that is trained.
 
     Example:
         >>> space = Space("tiny", 0.25, 1, 10, (2, 2, 2, 2, 1, 1), (28,))
@@ -57,6 +59,7 @@ class Supernet(nn.Module):
     def __init__(self, space: Space) -> None:
         super().__init__()
         self.space = space
+        self.own_head: float | None = None
         full = space.largest()
         for name, module in children(space, full, partial(elastic_module, widths=bool(space.width_ratios))).items():
             self.add_module(name, module)
@@ -125,6 +128,7 @@ class Supernet(nn.Module):
         missing, unexpected = net.load_state_dict(state, strict=False)
         if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
             raise AssertionError(f"slice rule and static layout disagree: {missing} {unexpected}")
+        net.own_head = self.own_head
         return net.eval()
 
 

@@ -14,6 +14,7 @@ class StaticNet(nn.Module):
         space, subnet: what it was made from.
         calibrated: whether its BN statistics are its own. A supernet's running statistics are a blend over the subnets
             that were trained, so a freshly extracted network predicts next to nothing; evaluation and export refuse it.
+        own_head: the ridge of the head that it gets when it is calibrated; None where it has the supernet's.
 
     Raises:
         ConfigError: the subnet is not of the space.
@@ -24,6 +25,7 @@ class StaticNet(nn.Module):
         self.space = space
         self.subnet = space.check(subnet)
         self.calibrated = False
+        self.own_head: float | None = None
         for name, module in children(space, subnet, static_module).items():
             self.add_module(name, module)
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from ofa_edge.errors import WeightsError
 from ofa_edge.files import atomic_path, parse_json, require_regular
 from ofa_edge.space import Space
-from ofa_edge.supernet.header import FORMAT, HINT, NETWORK_FORMAT, pack, read_weights_file, unpack
+from ofa_edge.supernet.header import FORMAT, HINT, NETWORK_FORMAT, OWN_HEAD, pack, read_weights_file, unpack
 from ofa_edge.supernet.importing.matching import compare, fill, require, shapes_of
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.static import StaticNet
@@ -20,6 +20,8 @@ def save_supernet(path: Path, net: Supernet, facts: Mapping[str, str]) -> None:
 
     tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     metadata = {"format": FORMAT, "space": json.dumps(net.space.to_json()), "space_hash": net.space.hash, **facts}
+    if net.own_head is not None:
+        metadata[OWN_HEAD] = json.dumps(net.own_head)
     with atomic_path(path) as part:
         save_file(tensors, part, pack(metadata))
 
@@ -29,7 +31,8 @@ def load_supernet(path: Path) -> Supernet:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    space = read_weights_file(path).space
+    header = read_weights_file(path)
+    space = header.space
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -38,6 +41,7 @@ def load_supernet(path: Path) -> Supernet:
     found = compare(tensors, shapes_of(net))
     require(found, f"supernet '{space.name}'", str(path))
     fill(net, found, str(path))
+    net.own_head = header.own_head
     return net.eval()
 
 

@@ -139,6 +139,18 @@ class StartRecipe(Strict):
         None,
         unit="mean squares of a feature",
     )
+    heads: Literal["shared", "own"] = key(
+        "`own`: each subnet has a head of its own when it is cut out and calibrated, the best linear one on its own "
+        "features of the calibration images, of that ridge; the head that is trained is for the training. Not where "
+        "rows of the head are kept. `shared`: all have the one that is trained",
+        "shared",
+    )
+
+    @model_validator(mode="after")
+    def _solvable(self) -> "StartRecipe":
+        if self.heads == "own" and self.ridge is None:
+            raise ValueError('heads = "own" without a ridge: say how strongly their weights are held small, ridge = 10')
+        return self
 
 
 class TeacherRecipe(Strict):

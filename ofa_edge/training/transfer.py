@@ -16,11 +16,12 @@ from ofa_edge.schema import changed
 from ofa_edge.shown import pasteable
 from ofa_edge.space import Space
 from ofa_edge.supernet.adapt import Kept, Pixels, adapt, adapted_space
+from ofa_edge.supernet.head import Regression
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.batches import Batches
 from ofa_edge.training.distributed import World
-from ofa_edge.training.head import Regression, set_shared_head, shared_regression
+from ofa_edge.training.head import set_shared_head, shared_regression
 from ofa_edge.training.package_data import recipe_facts
 from ofa_edge.training.plan import HEAD_SUBNETS
 from ofa_edge.training.recipe import Recipe
@@ -43,6 +44,11 @@ class Begun:
     net: Supernet
     changes: tuple[str, ...]
     kept: frozenset[int] = frozenset()
+
+    def hold(self, ridge: float) -> None:
+        """Let that be the ridge of subnets' own heads, where they have them."""
+        if self.net.own_head is not None:
+            self.net.own_head = ridge
 
 
 def transfer_recipe(
@@ -144,6 +150,11 @@ def begin(recipe: Recipe, package: SupernetPackage, space: Space, labels: Sequen
     changes = adapt(package.load(), net, Pixels(package.mean, package.std), space.in_channels, kept)
     if start.ridge is not None and len(kept.rows) < len(labels):
         changes.append(f"new rows: linear regression on features of {HEAD_SUBNETS} subnets, ridge {start.ridge:g}")
+    if start.heads == "own" and not kept.rows:
+        net.own_head = start.ridge
+        changes.append(
+            f"each subnet's head: linear regression on its own features when calibrated, ridge {net.own_head:g}"
+        )
     return Begun(net, tuple(changes), frozenset(kept.rows))
 
 
@@ -169,6 +180,7 @@ def fit_new_head(
     ridge = recipe.start.ridge if ridge is None else ridge
     if ridge is None or len(begun.kept) == begun.net.space.num_classes:
         return
+    begun.hold(ridge)
     images = images.sample(recipe.data.limit, recipe.data.split_seed)
     sizes = begun.net.space.resolutions
     pixels = recipe.preprocessing(sizes[-1])

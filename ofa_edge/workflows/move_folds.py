@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ofa_edge.data.dataset import Images
 from ofa_edge.space import Space
 from ofa_edge.supernet.evaluate import subnet_logits
+from ofa_edge.supernet.head import Regression
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import SupernetPackage
-from ofa_edge.training.head import Regression
 from ofa_edge.training.package_data import CALIBRATION_IMAGES
 from ofa_edge.training.pairs import Examined
 from ofa_edge.training.recipe import Recipe

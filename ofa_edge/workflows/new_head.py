@@ -26,11 +26,11 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.adapt import Kept, Pixels, adapt, adapted_space
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.evaluate import batches, logits
+from ofa_edge.supernet.head import RIDGE, fit_head
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.claim import IDENTITY, RunIdentity, claim_run
 from ofa_edge.training.distributed import World
-from ofa_edge.training.head import RIDGE, fit_head
 from ofa_edge.training.package_data import CALIBRATION_IMAGES, TrainingData, recipe_facts
 from ofa_edge.training.recipe import AugmentRecipe
 from ofa_edge.training.run import Progress
@@ -106,7 +106,7 @@ class _Making:
         pixels = Pixels(self.package.mean, self.package.std)
         self.changes = adapt(self._old, net, pixels, self.space.in_channels, kept)
         recalibrate_bn(net, batches(images.sample(CALIBRATION_IMAGES), self.sizes))
-        fit_head(net, images, self.sizes, kept.rows.keys(), ridge)
+        fit_head(net, batches(images, self.sizes), torch.from_numpy(images.labels), kept.rows.keys(), ridge)
         return net
 
     def trainer(self, net: StaticNet, images: Images, folder: Path) -> SingleTrainer:

@@ -130,6 +130,8 @@ def train(
     if recipe.folds and start is not None:
         move = Move(recipe, start, space, data.class_names, device, step_function, teacher)
         found = move.validated(train_images, folder, on_step)
+        assert begun is not None
+        begun.hold(found.ridge)
     if not _is_trained(folder, identity):
         if begun is not None and not (folder / CHECKPOINT).is_file():
             fit_new_head(begun, recipe, train_images, calibration, found.ridge if found else None)

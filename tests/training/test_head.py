@@ -8,12 +8,14 @@ from torch import nn
 
 from ofa_edge import cost
 from ofa_edge.space import Space
+from ofa_edge.supernet import evaluate
 from ofa_edge.supernet.evaluate import extract_calibrated
+from ofa_edge.supernet.head import fit_head
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.training.batches import Batches
 from ofa_edge.training.distributed import World
-from ofa_edge.training.head import fit_head, set_shared_head, shared_regression
+from ofa_edge.training.head import set_shared_head, shared_regression
 from ofa_edge.training.plan import HEAD_SUBNETS, head_views, plan_run
 from ofa_edge.training.recipe import AugmentRecipe, StartRecipe
 
@@ -64,7 +66,8 @@ def test_the_head_is_the_weighted_ridge_solution(package):
     net = extract_calibrated(package.load(), package.space.smallest(), train, recipe().preprocessing(16))
     seen = []
     hook = last_layer(net).register_forward_pre_hook(lambda module, args: seen.append(args[0].double().numpy()))
-    fit_head(net, train, recipe().preprocessing(net.subnet.resolution), ridge=0.3)
+    shown = evaluate.batches(train, recipe().preprocessing(net.subnet.resolution))
+    fit_head(net, shown, torch.from_numpy(train.labels), ridge=0.3)
     hook.remove()
     agrees(net, ridge_solution(np.concatenate(seen), train.labels, shares_of(train.labels), 0.3))
 

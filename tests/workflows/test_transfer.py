@@ -113,7 +113,7 @@ def test_a_run_that_was_killed_ends_in_the_same_bytes(package, photos, moved, tm
     class KilledError(Exception):
         pass
 
-    for stop in (5, 23):  # within the head's phase, and behind it
+    for stop in (5, 23):
 
         def kill(progress, stop=stop):
             if progress.step == stop:
@@ -126,8 +126,9 @@ def test_a_run_that_was_killed_ends_in_the_same_bytes(package, photos, moved, tm
         assert sha256_file(tmp_path / "run" / name) == sha256_file(moved[0] / name)
 
 
-def test_the_head_alone_is_trained_first(package, photos, tmp_path):
-    recipe, data = plan(package, photos)
+def test_a_phase_can_train_the_head_alone(package, photos, tmp_path):
+    head = {"name": "head", "epochs": 4, "lr": 0.1, "subnets": ["largest", "smallest", "random"], "train": "head"}
+    recipe, data = plan(package, photos, phases=[head])
     recipe = settled(recipe, package, data)
     begun = begin(recipe, package, recipe.make_space(4), data.class_names)
     before = {key: value.clone() for key, value in begun.net.state_dict().items()}
@@ -157,7 +158,7 @@ def test_a_quick_moves_head_begins_in_closed_form(package, photos):
     recipe = resolve(settled(recipe, package, data), data).recipe
     kept, held_out = data.split(recipe.data.held_out_images, recipe.data.split_seed)
     begun = begin(recipe, package, recipe.make_space(4), data.class_names)
-    assert "linear regression on features of 8 subnets" in begun.changes[-1]
+    assert "linear regression on features of 8 subnets, ridge 10" in begun.changes[-2]
     fit_new_head(begun, recipe, kept, kept)
     answers = subnet_logits(begun.net, begun.net.space.largest(), kept, held_out, recipe.preprocessing(16))
     assert top1(answers, held_out.labels) > 0.5  # before any step, of images that it was not fitted to; chance is 0.25
@@ -195,6 +196,25 @@ def test_the_same_classes_keep_their_rows(package, tmp_path):
     recipe = settled(recipe, package, data)
     begun = begin(recipe, package, recipe.make_space(3), data.class_names)
     assert "3 rows kept by name, 0 new" in begun.changes[-1]
+    assert begun.net.own_head is None  # which would replace what is kept
+
+
+def test_each_subnet_of_a_moved_supernet_has_its_own_head(package, photos, moved):
+    """In the weights that are written, in what is said, and in what the pairs and the test were measured by."""
+    net, figures = open_supernet(str(moved[0])).load(), moved[1]
+    assert net.own_head == 10
+    assert "each subnet's head: linear regression on its own features" in figures["start"]["changes"][-1]
+    recipe, data = plan(package, photos)
+    recipe = resolve(settled(recipe, package, data), data).recipe
+    train_images, _ = data.split(recipe.data.held_out_images, recipe.data.split_seed)
+    asked, sizes = data.test.sample(recipe.measure.images), recipe.preprocessing(16)
+    told = top1(subnet_logits(net, net.space.largest(), train_images, asked, sizes), asked.labels)
+    assert figures["test"]["top1"]["largest 16"] == round(told, 4)
+
+
+def test_own_heads_want_a_ridge(package):
+    with pytest.raises(ConfigError, match='heads = "own" without a ridge'):
+        transfer_recipe(package, "transfer-quick", {"start": {"ridge": None}})
 
 
 def test_what_cannot_be_is_told_before_minutes_are_spent(package, photos, tmp_path):
@@ -308,6 +328,6 @@ def test_a_dry_run_says_what_is_done_to_the_weights(package, photos, tmp_path):
     arguments = ["train", "--from", str(package.folder), "--data", str(photos), "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(cli, [*arguments, "--dry-run"])
     assert result.exit_code == 0, result.output
-    for words in ("1 -> 3 channels", "4 new", "head: ", "the head alone", "sandwich: "):
+    for words in ("1 -> 3 channels", "4 new", "each subnet's head", "sandwich: "):
         assert words in result.output
     assert load_image_folder(photos, None, 16).class_names == CLASSES
