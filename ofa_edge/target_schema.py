@@ -26,6 +26,7 @@ class Hardware(Strict):
     arch: Architecture
     cpu: str = Field(min_length=1)  # as compilers name it
     cores: Threads
+    clock_ghz: float | None = Field(default=None, ge=0.01, le=10)  # of its fastest core, at most
     gpu: str | None = None
     peak_gmacs_fp32: Peak  # 1e9 multiply-accumulates a second
     # None: no fp16 arithmetic. fp16 files then run as fp32, and fp16-acc16 is refused.

@@ -76,20 +76,24 @@ def connected(device: str, target: Target, purpose: str) -> Iterator[Connection]
 
 
 @contextlib.contextmanager
-def held(connection: Connection) -> Iterator[DeviceConditions | None]:
+def held(connection: Connection, target: Target) -> Iterator[DeviceConditions | None]:
     """A device's lease, and its conditions where it is hardware: None for an emulated one, which many may share.
+
+    Where it is the target's own hardware its clocks are held against the target's table.
 
     Raises:
         DeviceBusyError: somebody else holds it, it is not the device of the devices file, or it cannot be prepared.
         DeviceError: it was lost.
         ConfigError: the devices file is bad.
     """
-    if connection.fingerprint().device_kind == "emulated":
+    fingerprint = connection.fingerprint()
+    if fingerprint.device_kind == "emulated":
         yield None
         return
     deadline_s = LOCAL_DEADLINE_S if connection.kind == "local" else COOL_DEADLINE_S
     expected = expected_of(connection.name)
-    with hold(connection) as lease, prepared(connection, expected, deadline_s, lease.check) as conditions:
+    clock_ghz = target.hardware.clock_ghz if is_target(target, fingerprint, connection) else None
+    with hold(connection) as lease, prepared(connection, expected, deadline_s, lease.check, clock_ghz) as conditions:
         yield conditions
 
 

@@ -66,6 +66,7 @@ def hardware_of(figures: Figures, like: Hardware) -> Hardware:
     """
     facts = like.model_dump()
     facts |= {"cpu": figures.cpu or like.cpu, "cores": figures.cores or like.cores, "gpu": None}
+    facts["clock_ghz"] = None  # a board's own
     facts |= {"peak_gmacs_fp32": figures.peak_gmacs or like.peak_gmacs_fp32}
     facts |= {"memory_gbps": figures.memory_gbps or like.memory_gbps}
     ratio = facts["peak_gmacs_fp32"] / like.peak_gmacs_fp32

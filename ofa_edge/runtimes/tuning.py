@@ -64,7 +64,7 @@ def tuned_library(runtime: TvmRuntime, stages: Stages, export: Export) -> Conver
     if tuning.seconds:
         with connected(tuning.device, export.target, "tune") as connection:
             device = device_key(check_timeable(connection, export.target.hardware.arch))
-            with held(connection):
+            with held(connection, export.target):
                 return _Tuning(runtime, stages, export, database, place(device, target), target).sweep(connection)
     devices = database.devices(target)
     at_hand = _device_at_hand(export, devices) if devices else None

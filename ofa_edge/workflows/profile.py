@@ -90,7 +90,7 @@ def opened_build(folder: Path, device: str, data: Path | None, verb: str) -> Ite
     trial = Trial.of(build, images_of(build, data).test.sample(1))
     with (
         connected(device, build.target, verb) as connection,
-        held(connection) as conditions,
+        held(connection, build.target) as conditions,
         open_artifact(connection, request_of(trial, connection), conditions) as artifact,
     ):
         yield build.runtime, artifact

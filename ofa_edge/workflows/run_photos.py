@@ -102,7 +102,7 @@ def run_photos(folder: Path, photos: Sequence[Path], device: str = "local", top:
     read = [_read(path, preprocessing) for path in files]
     pixels = np.stack([each for each, _ in read])
     trial = Trial.of(build, Images(pixels, np.zeros(len(files), np.int64)))
-    with connected(device, build.target, "run") as connection, held(connection) as conditions:
+    with connected(device, build.target, "run") as connection, held(connection, build.target) as conditions:
         request = request_of(trial, connection)
         with open_artifact(connection, request, conditions) as artifact:
             found = accuracy_pass(artifact)

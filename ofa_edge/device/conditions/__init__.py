@@ -11,6 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from ofa_edge.device.conditions.android import Android
 from ofa_edge.device.conditions.identity import Expected, check_identity
@@ -26,6 +27,7 @@ __all__ = ["COOL_DEADLINE_S", "DeviceConditions", "Expected", "family_of", "prep
 _LOG = logging.getLogger(__name__)
 COOL_DEADLINE_S = 300.0
 _POLL_S = 5.0
+_CLOCK_ROUNDING = 0.02  # kernels and data sheets round
 
 
 class DeviceConditions:
@@ -39,13 +41,18 @@ class DeviceConditions:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         check_lease: Callable[[], None] = lambda: None,
+        clock_ghz: float | None = None,
     ) -> None:
-        """Args: the device's name, its family, how long to wait for it to cool down, a clock, `Lease.check`."""
+        """Args: the device's name, its family, how long to wait for it to cool down, a clock, `Lease.check`.
+
+        And the clock of the target's fastest core, where the device is the target's hardware.
+        """
         self.family = family
         self._device = device
         self._deadline_s = deadline_s
         self._sleep, self._clock = sleep, clock
         self._check_lease = check_lease
+        self._clock_ghz = clock_ghz
         self._before: Look | None = None
         self._looks: list[Mapping[str, str]] = []  # before each session
         self._warned: set[str] = set()
@@ -67,7 +74,7 @@ class DeviceConditions:
         self._check_lease()
         end = self._clock() + self._deadline_s
         while True:
-            self._before = self.family.look()
+            self._before = _against_target(self.family.look(), self._clock_ghz)
             for words in self._before.warnings:
                 if words not in self._warned:
                     self._warned.add(words)
@@ -87,7 +94,7 @@ class DeviceConditions:
 
     def after(self) -> str | None:
         """See `protocol.Conditions.after`."""
-        look = self.family.look()
+        look = _against_target(self.family.look(), self._clock_ghz)
         if look.slowed:
             return "throttled"
         if self._before is None:
@@ -100,6 +107,22 @@ class DeviceConditions:
         if any(value > self._before.events.get(name, value) for name, value in look.events.items()):
             return "throttled"
         return "settings-changed" if look.settings != self._before.settings else None
+
+
+def _against_target(look: Look, clock_ghz: float | None) -> Look:
+    """Beside what the device says that it can do stands what the target's table says of such hardware."""
+    if clock_ghz is None:
+        return look
+    if look.most_khz is None:
+        return replace(look, facts={**look.facts, "target clock": NOT_AVAILABLE})
+    most = look.most_khz / 1e6
+    facts = {**look.facts, "target clock": f"{most:.2f} GHz at most, {clock_ghz:.2f} GHz of the target"}
+    if abs(most / clock_ghz - 1) <= _CLOCK_ROUNDING:
+        return replace(look, facts=facts)
+    words = (
+        f"its fastest core reaches {most:.2f} GHz, and the target is of {clock_ghz:.2f} GHz: not what was predicted for"
+    )
+    return replace(look, facts=facts, warnings=(*look.warnings, words))
 
 
 def family_of(connection: Connection, fingerprint: Fingerprint) -> Family:
@@ -120,6 +143,7 @@ def prepared(
     expected: Expected | None = None,
     deadline_s: float = COOL_DEADLINE_S,
     check_lease: Callable[[], None] = lambda: None,
+    clock_ghz: float | None = None,
 ) -> Iterator[DeviceConditions]:
     """Bring a device into the state that measuring needs, and put it back as it was, whatever happens.
 
@@ -128,6 +152,7 @@ def prepared(
         expected: the serial and build that it must have, where they are known.
         deadline_s: how long a session waits for it to cool down.
         check_lease: called before each session; raises where the device is not ours any more.
+        clock_ghz: of the fastest core of such hardware, as the target's table has it.
 
     Raises:
         DeviceBusyError: it is another device, or its settings cannot be made what they must be; `reason` says which.
@@ -137,4 +162,4 @@ def prepared(
     check_identity(connection, fingerprint, expected or Expected())
     family = family_of(connection, fingerprint)
     with family.held():
-        yield DeviceConditions(connection.name, family, deadline_s, check_lease=check_lease)
+        yield DeviceConditions(connection.name, family, deadline_s, check_lease=check_lease, clock_ghz=clock_ghz)

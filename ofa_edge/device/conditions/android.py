@@ -9,7 +9,7 @@ import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from ofa_edge.device.conditions.cpufreq import ceiling_events, clock_facts, clock_faults, fastest, policies
+from ofa_edge.device.conditions.cpufreq import ceiling_events, clock_facts, clock_faults, fastest, most_khz, policies
 from ofa_edge.device.conditions.load import BUSY_CORES, MOMENT, load_of
 from ofa_edge.device.conditions.look import NOT_AVAILABLE, Fault, Look, ask, read_files
 from ofa_edge.device.connections.plain_text import whole_number
@@ -62,7 +62,8 @@ class Android:
         if (load.busy_cores or 0.0) > BUSY_CORES:
             warnings.append("other programs run on its cores")
         settings = {"governor": facts["governor"], "build": build}
-        return Look(tuple(faults), bool(status), ceiling_events(found), settings, facts, tuple(warnings))
+        events = ceiling_events(found)
+        return Look(tuple(faults), bool(status), events, settings, facts, tuple(warnings), most_khz(found))
 
     def held(self) -> AbstractContextManager[None]:
         """See `look.Family`."""

@@ -78,6 +78,11 @@ def policies(connection: Connection) -> tuple[Policy, ...]:
     )
 
 
+def most_khz(found: Sequence[Policy]) -> int | None:
+    """The clock that the fastest core can reach; None where it is not told."""
+    return max((each.most for each in found if each.most), default=None)
+
+
 def clock_facts(found: Sequence[Policy]) -> dict[str, str]:
     """Governor, clock, ceiling beside the hardware's own maximum, in words."""
     names = sorted({each.governor for each in found if each.governor})

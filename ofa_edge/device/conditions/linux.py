@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from ofa_edge.device.conditions.cpufreq import Policy, ceiling_events, clock_facts, clock_faults, fastest, policies
+from ofa_edge.device.conditions.cpufreq import (
+    Policy,
+    ceiling_events,
+    clock_facts,
+    clock_faults,
+    fastest,
+    most_khz,
+    policies,
+)
 from ofa_edge.device.conditions.load import BUSY_CORES, MOMENT, ONLINE, PRESENT, cores_in, load_of
 from ofa_edge.device.conditions.look import NOT_AVAILABLE, Fault, Look, hottest_c, read_files
 from ofa_edge.device.connections.typed import typed
@@ -53,7 +61,8 @@ class Linux:
         else:
             faults += levels
         settings = {"governor": facts["governor"], "cores": facts["cores"]}
-        return Look(tuple(faults), False, ceiling_events(found), settings, facts, tuple(warnings))
+        events = ceiling_events(found)
+        return Look(tuple(faults), False, events, settings, facts, tuple(warnings), most_khz(found))
 
     def held(self) -> AbstractContextManager[None]:
         """See `look.Family`."""

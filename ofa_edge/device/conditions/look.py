@@ -39,6 +39,7 @@ class Look:
         settings: what must not change during a session.
         facts: what is worth recording, in words.
         warnings: what makes a measurement worse without making it false.
+        most_khz: the clock that its fastest core can reach; None where it does not tell.
     """
 
     faults: tuple[Fault, ...] = ()
@@ -47,6 +48,7 @@ class Look:
     settings: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    most_khz: int | None = None
 
 
 class Family(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from ofa_edge.device.conditions.cpufreq import LEAST_SHARE, Policy, fastest, policies
+from ofa_edge.device.conditions.cpufreq import LEAST_SHARE, Policy, fastest, most_khz, policies
 from ofa_edge.device.conditions.linux import Linux
 from ofa_edge.device.conditions.look import NOT_AVAILABLE, Fault, Look, ask, find_files, read_files
 from ofa_edge.device.connections.typed import typed
@@ -61,7 +61,7 @@ class RaspberryPi:
     def _against_stock(self, found: Look, clocks: Sequence[Policy]) -> Look:
         """`cpuinfo_max_freq` follows config.txt: beside it stands what boards of this model are sold with."""
         stock = stock_mhz(self.model)
-        most = max((each.most for each in clocks if each.most), default=None)
+        most = most_khz(clocks)
         if stock is None or most is None:
             return replace(found, facts={**found.facts, "stock clock": NOT_AVAILABLE})
         least, highest = stock

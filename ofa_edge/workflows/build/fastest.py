@@ -121,7 +121,7 @@ def _measure(
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(connected(plan.device.name, plan.target, "measure runtimes"))
         _require_target(plan, connection)
-        conditions = stack.enter_context(held(connection))
+        conditions = stack.enter_context(held(connection, plan.target))
         opened = dict[str, OpenArtifact]()
         for name, each in made.items():
             trial = Trial(each.artifact, network, plan.target, image)

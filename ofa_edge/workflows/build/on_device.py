@@ -107,7 +107,7 @@ def time_artifact(trial: Trial, connection: Connection, conditions: DeviceCondit
 
 def _fresh(trial: Trial, connection: Connection, latency: LatencyPlan | None = None) -> DeviceResult:
     """Measure under the device's lease; where it is hardware, in the state that measuring needs."""
-    with held(connection) as conditions:
+    with held(connection, trial.target) as conditions:
         measurement = _measure(trial, connection, conditions, latency)
     record = _record(measurement, connection.kind)
     return DeviceResult(measurement.outputs, record, is_target(trial.target, measurement.fingerprint, connection))

@@ -143,7 +143,7 @@ class _Loop:
         built = [self._trial(each) for each in wanted]
         with connected(self.plan.device.name, self.plan.target, "measure candidates") as connection:
             self.device = _require_target(self.plan, connection)
-            with held(connection) as conditions:
+            with held(connection, self.plan.target) as conditions:
                 for trial in built:
                     self._one(trial, connection, conditions, number)
         if not self.samples:

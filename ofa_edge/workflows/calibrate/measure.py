@@ -60,7 +60,7 @@ def calibrate(plan: CalibrationPlan, cache: StageCache, command: Sequence[str], 
         turns = plan.runtime.turns
         assert turns is not None  # `make_calibration_plan` refuses others
         # Before any work: who comes second is told at once, and touches neither the samples nor this machine's peace.
-        with reserved(plan.options.out / plan.name), held(connection) as conditions:
+        with reserved(plan.options.out / plan.name), held(connection, plan.target) as conditions:
             assert conditions is not None  # `check_timeable` refuses emulated devices
             start = time.perf_counter()
             models = export_items(plan, cache, say)

@@ -225,7 +225,7 @@ def open_bench(device: str, duels: tuple[Duel, ...], limit_s: float) -> Iterator
         connection = stack.enter_context(connected(device, duels[0].candidate.target, "run"))
         for side in {each.artifact.runtime: each for duel in duels for each in duel.sides}.values():
             require(connection, side.artifact.runtime.needs(side.target, connection.fingerprint()))
-        conditions = stack.enter_context(held(connection))
+        conditions = stack.enter_context(held(connection, duels[0].candidate.target))
         sides = {}
         for duel in duels:
             golden, candidate = (

@@ -241,3 +241,25 @@ def test_stock_clocks_are_of_the_longest_name_that_fits():
     assert stock_mhz("Raspberry Pi 3 Model B Rev 1.2") == (1200, 1200)
     assert stock_mhz("Raspberry Pi 5 Model B Rev 1.0") == (2400, 2400)
     assert stock_mhz("Raspberry Pi Model B Rev 2") is None
+
+
+@pytest.mark.parametrize("model", [PI, NANO, "Pixel 4", "Rock 5B"])
+@pytest.mark.parametrize(("table", "said"), [(1.8, False), (1.79, False), (2.4, True), (1.5, True)])
+def test_its_clock_stands_beside_that_of_the_targets_table(model, table, said, caplog):
+    """`cpuinfo_max_freq` is what a kernel was told: a board whose device tree holds it back looks whole by itself."""
+    scripted = device(model)
+    clock = Clock()
+    family = family_of(scripted, scripted.fingerprint())
+    found = DeviceConditions(scripted.name, family, 60.0, clock.sleep, clock, clock_ghz=table)
+    found.before()
+    assert found.facts["target clock"] == f"1.80 GHz at most, {table:.2f} GHz of the target"
+    assert (f"the target is of {table:.2f} GHz" in caplog.text) == said
+    assert found.after() is None
+
+
+def test_a_clock_that_cannot_be_read_is_named(caplog):
+    scripted = device("Rock 5B", {f"{POLICY}/cpuinfo_max_freq": ""})
+    clock = Clock()
+    found = DeviceConditions("rock", family_of(scripted, scripted.fingerprint()), 60.0, clock.sleep, clock, clock_ghz=1.8)
+    found.before()
+    assert "target clock" in found.facts["not read"]

@@ -146,19 +146,19 @@ def bench(monkeypatch, tmp_path):
 
 
 def test_a_device_is_held_only_if_it_is_the_one_of_the_devices_file(bench):
-    with pytest.raises(DeviceBusyError) as caught, access.held(bench):
+    with pytest.raises(DeviceBusyError) as caught, access.held(bench, load_target("host")):
         pass
     assert caught.value.reason == "wrong-device"
-    with hold(bench), pytest.raises(DeviceBusyError) as caught, access.held(bench):
+    with hold(bench), pytest.raises(DeviceBusyError) as caught, access.held(bench, load_target("host")):
         pass
     assert caught.value.reason == "leased"
-    with access.held(LocalConnection()) as conditions:
+    with access.held(LocalConnection(), load_target("host")) as conditions:
         assert conditions is not None
 
 
 def test_a_lease_that_was_taken_over_ends_the_next_session(bench, tmp_path, monkeypatch):
     monkeypatch.setattr("ofa_edge.device.measuring.lease.BEAT_S", 0.05)
-    with access.held(LocalConnection()) as conditions:
+    with access.held(LocalConnection(), load_target("host")) as conditions:
         conditions.before()
         with pytest.raises(DeviceBusyError) as caught:
             wait_until_lost(conditions, tmp_path / "leases")
