@@ -75,6 +75,7 @@ def write(target: Target, fit: CycleFit, seen: NDArray[np.float64], account: Cyc
             "os_build": None,
             "runtime_digest": None,
             "affinity": None,
+            "accelerator": target.accelerator_digest,
         },
         "provenance": {
             "kind": account.kind,

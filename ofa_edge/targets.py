@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa_edge.errors import ConfigError, UnknownNameError
-from ofa_edge.files import bounded_text, parse_toml, shipped_folder
+from ofa_edge.files import bounded_text, canonical_json, parse_toml, sha256_bytes, sha256_file, shipped_folder
 from ofa_edge.names import require_plain
 from ofa_edge.schema import validated
 from ofa_edge.shown import pasteable
@@ -71,6 +71,18 @@ class Target(TargetFile):
     def latency_path(self) -> Path:
         """The latency model's file."""
         return self.path.parent / self.latency_model.file
+
+    @property
+    def accelerator_digest(self) -> str | None:
+        """SHA-256 of what cycles beside the CPU depend on: its table, and files that it names; None without one."""
+        table = self.npu or self.array
+        if table is None:
+            return None
+        facts: dict[str, Any] = {**table.model_dump(exclude={"storage_bytes", "area_mm2"})}
+        for name, value in facts.items():
+            if isinstance(value, str) and (file := self.path.parent / value).is_file():
+                facts[name] = sha256_file(file)  # a copy's files have names of their own
+        return sha256_bytes(canonical_json(facts))
 
     def facts(self) -> dict[str, Any]:
         """The target as JSON, for manifests and cache keys: no path, so equal files give equal facts."""

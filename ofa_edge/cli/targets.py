@@ -105,7 +105,9 @@ def _copied(name: str, like: str, out: Path, description: str | None, given: dic
             )
     target, *others = copied_target(name, like, out, description)
     lines = [f"wrote {target} and {', '.join(each.name for each in others)}: a copy of {like}, for you to change"]
-    lines.append(f"its latency model is still that of {like}: calibrate after the change, which needs no device")
+    lines.append(
+        f"its latency model is that of {like}: after a change it is refused until calibrate, which needs no device"
+    )
     lines.append(next_step("targets", "validate", target))
     return Answer({"target": str(target), "like": like, "copied": [str(each) for each in others]}, "\n".join(lines))
 

@@ -311,6 +311,7 @@ def _require_possible(model: LatencyModel, target: Target, space: Space, precisi
 
 # Standard deviations of ln(latency) by what differs; a factor of 2 either way is 0.69. Threads move the median.
 _DOUBTS = {"runtime": math.log(3), "device": math.log(3), "precision": math.log(2), "version": math.log(1.5)}
+_DOUBTS["accelerator"] = math.log(3)
 
 
 def _doubt_of(outside: Iterable[str], model: ModelFacts, threads: int) -> float:
@@ -356,6 +357,8 @@ def find_facts(
         }
         if not _same_device(target, model.key.device):
             found["device"] = f"the device is {target.description}, the model holds for {model.key.device}"
+        if model.key.accelerator not in (None, target.accelerator_digest):
+            found["accelerator"] = f"the model holds for the accelerator of {model.key.device}, before it was changed"
         return found
 
     ranked = [(differences(model), model) for model in models]
@@ -374,6 +377,12 @@ def find_facts(
                 f"latency file {path.name} holds for another number of threads",
                 f"{path}: {model.key.threads} threads; {target.path.name} says runtime.threads = {threads}",
                 f"set runtime.threads = {model.key.threads}, name another latency file, or --outside-key",
+            )
+        if set(outside) == {"accelerator"}:
+            raise ConfigError(
+                f"latency file {path.name} holds for another accelerator",
+                f"{path}: [npu] or [array] of {target.path.name}, or a file that it names, is not what it was made for",
+                f"{pasteable('ofa-edge', 'calibrate', '--target', target.path)}, without a device, or --outside-key",
             )
         if set(outside) == {"device"}:
             raise ConfigError(

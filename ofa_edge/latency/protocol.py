@@ -68,11 +68,13 @@ class Key:
     os_build: str | None = None
     runtime_digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # SHA-256 of the runtime's binary
     affinity: str | None = None  # which cores
+    accelerator: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # SHA-256 of its table in the target
 
     @property
     def unknown(self) -> tuple[str, ...]:
         """Parts that nobody recorded."""
-        return tuple(field.name for field in dataclasses.fields(self) if getattr(self, field.name) is None)
+        asked = (field.name for field in dataclasses.fields(self) if field.name != "accelerator")
+        return tuple(name for name in asked if getattr(self, name) is None)
 
 
 @dataclass(frozen=True)

@@ -360,6 +360,25 @@ def test_networks_weigh_what_their_papers_say(network: Network, mmacs: float, mw
 
 def test_a_cell_without_operations_costs_only_the_frame() -> None:
     bare = nasbench201("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
-    busy = nasbench201("|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|none~2|")
+    busy = nasbench201("|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|skip_connect~2|")
     assert len(busy) - len(bare) == 30
     assert bare[0] == busy[0]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|none~2|",  # nodes 1 and 2 are used by none
+        "|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|",  # node 1 comes of nothing
+    ],
+)
+def test_what_no_node_uses_and_what_comes_of_nothing_is_not_computed(cell: str) -> None:
+    assert nasbench201(cell) == nasbench201("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+
+
+def test_a_cell_of_the_published_ones_weighs_what_a_count_by_hand_says() -> None:
+    """Number 7767: a 3x3 and two 1x1 lead to the last node; those into node 2 lead nowhere. Stages have one C x S."""
+    cells = 15 * (9 + 1 + 1) * (16 * 32) ** 2
+    reductions = 2 * (9 * 2 + 9 * 4 + 2) * 16 * 16 * 16 * 16
+    found = nasbench201("|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_1x1~0|nor_conv_1x1~1|none~2|")
+    assert sum(each.macs for each in found) == 3 * 16 * 9 * 32 * 32 + cells + reductions + 64 * 10

@@ -63,4 +63,12 @@ def _calibrated(plan: CalibrationPlan, cache: StageCache, command: Sequence[str]
 
 def _key(plan: CalibrationPlan, account: CycleAccount) -> Key:
     facts = ", ".join(f"{name} {value}" for name, value in account.facts().items())
-    return Key(plan.target.description, plan.runtime.name, facts, plan.precision, plan.target.runtime.threads)
+    target = plan.target
+    return Key(
+        target.description,
+        plan.runtime.name,
+        facts,
+        plan.precision,
+        target.runtime.threads,
+        accelerator=target.accelerator_digest,
+    )

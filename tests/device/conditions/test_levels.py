@@ -260,6 +260,8 @@ def test_its_clock_stands_beside_that_of_the_targets_table(model, table, said, c
 def test_a_clock_that_cannot_be_read_is_named(caplog):
     scripted = device("Rock 5B", {f"{POLICY}/cpuinfo_max_freq": ""})
     clock = Clock()
-    found = DeviceConditions("rock", family_of(scripted, scripted.fingerprint()), 60.0, clock.sleep, clock, clock_ghz=1.8)
+    found = DeviceConditions(
+        "rock", family_of(scripted, scripted.fingerprint()), 60.0, clock.sleep, clock, clock_ghz=1.8
+    )
     found.before()
     assert "target clock" in found.facts["not read"]
