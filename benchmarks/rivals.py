@@ -210,7 +210,6 @@ class Record:
 
     def write(self) -> None:
         """To the disk."""
-        self.known["versions"] = {name: metadata.version(name) for name in _PACKAGES}
         self.known["found"] = {name: self.known["found"][name] for name in NAMES if name in self.known["found"]}
         write_json(self.path, self.known)
 
@@ -229,6 +228,7 @@ def convert_all(names: Sequence[str], tools: Sequence[str], options: argparse.Na
             made = all(_file(folder, tool, precision).is_file() for precision in PRECISIONS)
             if options.again or not made or f"{tool}-int8" not in found:
                 prepare(name, folder)
+                record.known["versions"] = {name: metadata.version(name) for name in _PACKAGES}  # of what made it
                 for precision, facts in convert(tool, folder, ready.get(tool)).items():
                     found[f"{tool}-{precision}"] = facts
                     print(name, tool, precision, facts, flush=True)

@@ -127,6 +127,8 @@ def resolve(recipe: Recipe, data: Dataset, processes: int = 1) -> Resolved:
     if counts.few:
         rows = [f"{name} ({counts.training[data.class_names.index(name)]})" for name in counts.few]
         notes.append(f"fewer than {FEW} training images: {_some(rows, _FEW_NAMED)}; expect little of such classes")
+        if recipe.start is not None and not recipe.folds:
+            notes.append("--folds 4 answers every training image by networks that did not see it: five times the cost")
     measured = recipe.measure.images
     if measured is not None and measured < classes:
         notes.append(f"[measure] images = {measured}: too few to measure each of {classes} classes")

@@ -112,6 +112,7 @@ def test_the_dry_run_says_what_folds_cost(package, monkeypatch):
     given = changed(plan(package).data, mean=package.mean, std=package.std)
     found = [resolve(changed(plan(package), folds=folds, data=given), FEW) for folds in (2, 0)]
     assert any("2 folds, each of which costs as much as the run" in note for note in found[0].notes)
+    assert ["--folds 4 answers" in " ".join(each.notes) for each in found] == [False, True]
     slow, quick = (estimate_run(each.recipe, FEW) for each in found)
     assert slow.phases == pytest.approx([3 * seconds for seconds in quick.phases])
 
