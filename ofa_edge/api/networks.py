@@ -54,10 +54,9 @@ def calibrate(net: "StaticNet", package: SupernetPackage, images: Images | None 
     Raises:
         DataError: there are no images, or they do not fit the network.
     """
-    from ofa_edge.supernet import evaluate
+    from ofa_edge.supernet.own_data import calibrate_for
 
-    found = package.images("calibration") if images is None else images
-    return evaluate.calibrate(net, found, package.preprocessing(net.subnet.resolution))
+    return calibrate_for(package, net, package.images("calibration") if images is None else images)
 
 
 def evaluate(

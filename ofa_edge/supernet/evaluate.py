@@ -50,22 +50,28 @@ def logits(net: nn.Module, images: Images, preprocessing: Preprocessing) -> NDAr
 
 
 def extract_calibrated(
-    supernet: Supernet, subnet: Subnet, calibration: Images, preprocessing: Preprocessing
+    supernet: Supernet, subnet: Subnet, calibration: Images, preprocessing: Preprocessing, learnt: Images | None = None
 ) -> StaticNet:
     """Extract a subnet and calibrate it at its own resolution (see `calibrate`)."""
-    return calibrate(supernet.extract(subnet), calibration, preprocessing)
+    return calibrate(supernet.extract(subnet), calibration, preprocessing, learnt)
 
 
-def calibrate(net: StaticNet, images: Images, preprocessing: Preprocessing) -> StaticNet:
+def calibrate(net: StaticNet, images: Images, preprocessing: Preprocessing, learnt: Images | None = None) -> StaticNet:
     """Set an extracted network's batch norm statistics from images, in place, and its own head where it has one.
 
-    Its own head is fitted to the same images; where they lack a class, it keeps the one that all subnets share.
+    Args:
+        net: changed in place.
+        images: that statistics are of.
+        preprocessing: at any size.
+        learnt: training images, that its own head is fitted to; the same images by default. Where they lack a class
+            it keeps the head that all subnets share.
     """
-    sizes = preprocessing.at(net.subnet.resolution)
-    recalibrate_bn(net, batches(images, sizes))
-    if net.own_head is not None and len(np.unique(images.labels)) == net.space.num_classes:
-        fit_head(net, batches(images, sizes), torch.from_numpy(images.labels), ridge=net.own_head)
-    return net
+    sizes, learnt = preprocessing.at(net.subnet.resolution), images if learnt is None else learnt
+    if net.own_head is None or len(np.unique(learnt.labels)) < net.space.num_classes:
+        return recalibrate_bn(net, batches(images, sizes))
+    recalibrate_bn(net, batches(learnt, sizes))
+    fit_head(net, batches(learnt, sizes), torch.from_numpy(learnt.labels), ridge=net.own_head)
+    return net if learnt.digest == images.digest else recalibrate_bn(net, batches(images, sizes))
 
 
 def subnet_logits(

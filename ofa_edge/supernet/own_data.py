@@ -2,11 +2,17 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ofa_edge.data.dataset import Dataset
+from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.open import IMAGE_FOLDER, open_dataset
 from ofa_edge.data.review import Expected, review_set
-from ofa_edge.supernet.zoo import SupernetPackage
+from ofa_edge.space import Subnet
+from ofa_edge.supernet.zoo import IMAGES, SupernetPackage
+
+if TYPE_CHECKING:
+    from ofa_edge.supernet.network import Supernet
+    from ofa_edge.supernet.static import StaticNet
 
 
 def open_for(package: SupernetPackage, name: str = IMAGE_FOLDER, folder: Path | None = None, seed: int = 0) -> Dataset:
@@ -42,3 +48,22 @@ def open_for(package: SupernetPackage, name: str = IMAGE_FOLDER, folder: Path | 
         words += "; what gives images to the artifact has to do the same"
         data = dataclasses.replace(data, notes=(*data.notes, words))
     return data
+
+
+def calibrate_for(package: SupernetPackage, net: "StaticNet", images: Images) -> "StaticNet":
+    """Calibrate a subnet of a package on images of any origin; a head of its own is fitted to the package's.
+
+    Args:
+        package: that it was cut from.
+        net: changed in place.
+        images: that batch norm statistics are of; a few of each class would not do for a head.
+    """
+    from ofa_edge.supernet.evaluate import calibrate
+
+    learnt = package.images("calibration") if net.own_head is not None and package.file(IMAGES) else None
+    return calibrate(net, images, package.preprocessing(net.subnet.resolution), learnt)
+
+
+def subnet_for(package: SupernetPackage, supernet: "Supernet", subnet: Subnet, images: Images) -> "StaticNet":
+    """Cut a subnet out of a package's supernet and calibrate it so."""
+    return calibrate_for(package, supernet.extract(subnet), images)

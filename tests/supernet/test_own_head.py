@@ -10,6 +10,7 @@ import ofa_edge as oe
 from ofa_edge.errors import WeightsError
 from ofa_edge.supernet.evaluate import batches, extract_calibrated, logits
 from ofa_edge.supernet.header import pack, read_weights_file
+from ofa_edge.supernet.own_data import subnet_for
 from ofa_edge.supernet.weights import load_supernet, save_supernet
 from ofa_edge.supernet.zoo import open_supernet
 
@@ -67,10 +68,25 @@ def test_it_is_in_the_file_and_in_what_python_cuts_out(package, owning, tmp_path
     again = load_supernet(tmp_path / "w.safetensors")
     assert again.own_head == 10.0
     assert load_supernet(package.weights).own_head is None
-    subnet, train = package.space.smallest(), images(60, 4)
-    one = oe.calibrate(oe.extract(again, subnet), package, train)
-    other = extract_calibrated(owning, subnet, train, package.preprocessing(16))
+    subnet = package.space.smallest()
+    one = oe.calibrate(oe.extract(again, subnet), package)
+    other = extract_calibrated(owning, subnet, package.images("calibration"), package.preprocessing(16))
     assert all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
+
+
+def test_images_from_elsewhere_calibrate_batch_norms_and_leave_the_head(package, owning):
+    """Three images, one a class, would make a poor head."""
+    train = images(60, 4)
+    few = train.take(np.array([np.flatnonzero(train.labels == label)[0] for label in range(3)]))
+    subnet = package.space.smallest()
+    own, found = (
+        subnet_for(package, owning, subnet, package.images("calibration")),
+        subnet_for(package, owning, subnet, few),
+    )
+    norms = extract_calibrated(package.load(), subnet, few, package.preprocessing(16)).state_dict()
+    for key, value in found.state_dict().items():
+        wanted = own.state_dict() if key.startswith("classifier.") else norms
+        assert torch.equal(value, wanted[key]), key
 
 
 def test_images_that_lack_a_class_leave_the_shared_head(package, owning):

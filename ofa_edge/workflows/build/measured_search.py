@@ -37,7 +37,8 @@ def corrected_search(plan: SearchPlan, pool: Genomes, propose: Propose, latency:
         propose: runs the plan's search with another score and returns its best genomes within the budget.
         latency: milliseconds of genomes.
     """
-    from ofa_edge.supernet.evaluate import extract_calibrated, logits
+    from ofa_edge.supernet.evaluate import logits
+    from ofa_edge.supernet.own_data import subnet_for
 
     assert plan.predictor is not None
     images, space = plan.data.validation, plan.package.space
@@ -52,7 +53,7 @@ def corrected_search(plan: SearchPlan, pool: Genomes, propose: Propose, latency:
         preprocessing = plan.package.preprocessing(subnet.resolution)
         key = (*facts(), subnet, preprocessing)
         if key not in _answers:
-            net = extract_calibrated(supernet(), subnet, plan.data.calibration, preprocessing)
+            net = subnet_for(plan.package, supernet(), subnet, plan.data.calibration)
             for oldest in list(_answers)[: len(_answers) - _KEPT + 1]:
                 del _answers[oldest]
             _answers[key] = margins(logits(net, images, preprocessing), images.labels)

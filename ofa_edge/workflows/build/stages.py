@@ -90,12 +90,10 @@ def extract(runner: StageRunner, package: SupernetPackage, subnet: Subnet, calib
         return _adopt(runner, package)
 
     def produce(folder: Path) -> None:
-        from ofa_edge.supernet.evaluate import extract_calibrated
+        from ofa_edge.supernet.own_data import subnet_for
         from ofa_edge.supernet.weights import save_static
 
-        preprocessing = package.preprocessing(subnet.resolution)
-        net = extract_calibrated(package.load(), subnet, calibration, preprocessing)
-        save_static(folder / STATIC, net)
+        save_static(folder / STATIC, subnet_for(package, package.load(), subnet, calibration))
 
     inputs = {"weights": weights_digest(package), "subnet": subnet.config(), "calibration": calibration.digest}
     return runner.run("extract", inputs, ("torch",), produce)
