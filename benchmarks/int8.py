@@ -193,9 +193,9 @@ def table() -> str:
         _paragraph(
             f"""{len(rows)} random subnets of the default supernet (seed 0): signal to noise of int8 beside fp32, and
             points of top-1 lost, on 2,000 test images. *Converter*: ranges that hold every value of the calibration
-            images. *Fitted*: `fit_ranges`, as builds had it before `fit_input`, `own_steps` and
-            `round_weights`, and before the mean square was among its powers. *Mixed*: the worst layers in fp32 until 30
-            dB were kept on 100 validation images (`--max-drop 30dB`)."""
+            images. *Fitted*: as builds have it, by `fit_ranges`, `fit_input`, `own_steps` and `round_weights`
+            ([tflite.md](../tflite.md)). *Mixed*: the worst layers in fp32 until 30 dB were kept on 100 validation
+            images (`--max-drop 30dB`)."""
         ),
         "",
         "| subnet | r | fp32 top-1 | converter dB | fitted dB | mixed dB | points lost: converter | fitted | mixed "
