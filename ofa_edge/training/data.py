@@ -20,8 +20,10 @@ from ofa_edge.data.review import FEW, Expected, review_set
 from ofa_edge.data.sampling import stratified, stratified_split
 from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.schema import changed
+from ofa_edge.training.package_data import CALIBRATION_IMAGES
 from ofa_edge.training.recipe import Recipe
 
+_ENOUGH_FOR_HEADS = 100  # calibration images of a class
 _SMALLEST_BATCH = 2  # batch norms want two images
 _NAMED, _FEW_NAMED = 8, 40  # classes named in one message
 
@@ -132,7 +134,8 @@ def resolve(recipe: Recipe, data: Dataset, processes: int = 1) -> Resolved:
     measured = recipe.measure.images
     if measured is not None and measured < classes:
         notes.append(f"[measure] images = {measured}: too few to measure each of {classes} classes")
-    return Resolved(_fitted(recipe, data, kept, len(held_out), len(training), processes, notes), counts, tuple(notes))
+    fitted = _fitted(recipe, data, kept, len(held_out), len(training), processes, notes)
+    return Resolved(_with_heads(fitted, counts, notes), counts, tuple(notes))
 
 
 def _fitted(
@@ -173,6 +176,16 @@ def _fitted(
         notes.append(f"{subnets} subnets are measured in place of {recipe.measure.pairs}: the space has no more")
         recipe = changed(recipe, measure=changed(recipe.measure, pairs=subnets))
     return recipe
+
+
+def _with_heads(recipe: Recipe, counts: ClassCounts, notes: list[str]) -> Recipe:
+    """Heads of subnets' own are fitted to the calibration images: not where those tell much less of a class."""
+    total, fewest = sum(counts.training), min(counts.training)
+    held = fewest * min(1.0, CALIBRATION_IMAGES / total)
+    if recipe.start is None or recipe.start.heads != "own" or held >= min(fewest, _ENOUGH_FOR_HEADS):
+        return recipe
+    notes.append(f"one head for all subnets: of the smallest class {held:.0f} of {fewest} images are for calibration")
+    return changed(recipe, start=changed(recipe.start, heads="shared"))
 
 
 def _folds(recipe: Recipe, data: Dataset, kept: NDArray[np.int64], processes: int, notes: list[str]) -> dict[str, Any]:

@@ -142,7 +142,8 @@ class StartRecipe(Strict):
     heads: Literal["shared", "own"] = key(
         "`own`: each subnet has a head of its own when it is cut out and calibrated, the best linear one on its own "
         "features of the calibration images, of that ridge; the head that is trained is for the training. Not where "
-        "rows of the head are kept. `shared`: all have the one that is trained",
+        "rows of the head are kept, nor where calibration images hold a part of a class that is under 100. "
+        "`shared`: all have the one that is trained",
         "shared",
     )
 

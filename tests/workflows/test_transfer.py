@@ -15,6 +15,7 @@ from tiny_package import shared_package
 from ofa_edge.builds import Build
 from ofa_edge.cache import StageCache
 from ofa_edge.cli import cli
+from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.image_folder import load_image_folder
 from ofa_edge.errors import ConfigError, DataError, OutputError, WeightsError
 from ofa_edge.files import sha256_file
@@ -210,6 +211,28 @@ def test_each_subnet_of_a_moved_supernet_has_its_own_head(package, photos, moved
     asked, sizes = data.test.sample(recipe.measure.images), recipe.preprocessing(16)
     told = top1(subnet_logits(net, net.space.largest(), train_images, asked, sizes), asked.labels)
     assert figures["test"]["top1"]["largest 16"] == round(told, 4)
+
+
+@pytest.mark.parametrize(
+    ("counts", "heads"),
+    [
+        ({"left": 30, "none": 12, "right": 30, "wide": 9}, "own"),  # all of them are calibration images
+        ({"left": 150, "none": 150, "right": 150, "wide": 150}, "own"),  # 112 to 125 of each are
+        ({"left": 400, "none": 400, "right": 90, "wide": 400}, "shared"),  # 35 of the third are
+    ],
+)
+def test_heads_are_of_subnets_own_where_calibration_images_tell_enough(package, counts, heads):
+    names = tuple(counts)
+    labels = np.repeat(np.arange(4), list(counts.values()))
+    images = Images(np.random.default_rng(0).integers(0, 255, (len(labels), 16, 16, 1), dtype=np.uint8), labels)
+    data = Dataset("bands", images, images.take(np.arange(0, len(labels), 7)), names)
+    recipe = transfer_recipe(package, overrides=QUICK)
+    found = resolve(settled(recipe, package, data), data)
+    assert found.recipe.start.heads == heads
+    assert any("one head for all subnets: of the smallest class 35 of 81" in note for note in found.notes) == (
+        heads == "shared"
+    )
+    assert resolve(found.recipe, data).recipe == found.recipe
 
 
 def test_own_heads_want_a_ridge(package):
