@@ -134,9 +134,9 @@ def rows(measured: Measured) -> list[Row]:
 
 def _row(method: str, guess: Floats, bounds: Sequence[tuple[Floats, Floats]], ms: Floats) -> Row:
     error = np.abs(guess / ms - 1)
-    inside = [float(np.mean((low <= ms) & (ms <= high))) for low, high in bounds]
-    shares = [float(np.mean(error <= limit)) for limit in (0.05, 0.1)]
-    return Row(method, float(error.mean()), *shares, spearman(guess, ms), *inside)
+    half, most = (float(np.mean((low <= ms) & (ms <= high))) for low, high in bounds)
+    within5, within10 = (float(np.mean(error <= limit)) for limit in (0.05, 0.1))
+    return Row(method, float(error.mean()), within5, within10, spearman(guess, ms), half, most)
 
 
 def _intervals(fit: Fit, measured: Measured, guess: Floats) -> list[tuple[Floats, Floats]]:

@@ -73,7 +73,7 @@ def measured(net: Any, inputs: dict[str, NDArray[np.float32]]) -> dict[str, Any]
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        export_module(net, torch.from_numpy(inputs["test"][:1]), folder / "given.onnx")
+        export_module(net, [torch.from_numpy(inputs["test"][:1])], folder / "given.onnx", ())
         prepare(read_given(folder / "given.onnx"), folder / "model.onnx")
         made: dict[str, bytes] = {}
         for kind, skip in (("converter", FITTED), ("fitted", [])):

@@ -8,6 +8,7 @@ ruff check .
 ruff format --check .
 mypy
 mypy android_demo/tools
+mypy --config-file benchmarks/mypy.ini
 lint-imports
 # The Android app's tests (make test-android) run where their toolchain is, or can be fetched; elsewhere they are skipped.
 if python android_demo/tools/fetch_toolchain.py --tests >/dev/null; then

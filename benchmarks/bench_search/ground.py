@@ -15,6 +15,7 @@ import numpy as np
 from landscapes import accuracy as made_up_accuracy
 from reference_package import reference_package
 
+from ofa_edge.latency.analytic import AnalyticModel
 from ofa_edge.latency.entries import Entry
 from ofa_edge.latency.load import load_latency_model
 from ofa_edge.latency.lookup_yaml import read_tables
@@ -91,6 +92,7 @@ def _estimators(entries: dict[int, dict[str, Entry]]) -> dict[int, Any]:
 
 def _made_tables() -> dict[int, dict[str, Entry]]:
     model = load_latency_model(load_target("pixel-4"), SPACE, "tflite", "fp32")
+    assert isinstance(model, AnalyticModel)
     largest = float(model.predict(SPACE.largest()).ms)
     rng = np.random.default_rng(0)
     return {

@@ -132,7 +132,7 @@ def _random(ground: Ground) -> Subnet:
 def run_once_for_all(ground: Ground, folder: Path) -> dict[str, Any]:
     """One supernet and one predictor for all deployments; a deployment is a search and one measurement."""
     if not (folder / f"ofa-edge-{ground.seed}.json").is_file():
-        run_supernet(folder, "ofa-edge", ground.seed)
+        run_supernet(folder, "ofa-edge", ground.seed, 1.0)
     trainer = _supernet(ground, folder)
     calibration, size = ground.train.sample(CALIBRATION_IMAGES), ground.recipe.preprocessing(16)
     started = time.process_time()
