@@ -230,13 +230,14 @@ def test_cost_shares_of_shrinking():
 
 def test_a_plan_in_words():
     for name in list_recipes():
-        recipe = load_recipe(name, "fashion-mnist", {"start": {"supernet": "x"}} if name == "transfer-quick" else None)
+        start = {"start": {"supernet": "x"}} if name.startswith("transfer") else None
+        recipe = load_recipe(name, "fashion-mnist", start)
         run = plan_run(recipe, recipe.make_space(10), 55_000)
         head, *lines = describe(recipe, run, 55_000)
         assert recipe.name in head
         assert "55000 training images" in head
         assert f"{run.macs / 1e12:.3g} T MACs" in head
-        fitted = lines[:1] if name == "transfer-quick" else []
+        fitted = lines[:1] if name.startswith("transfer") else []
         assert all(line.startswith("  head: in closed form") for line in fitted)
         for line, part in zip(lines[len(fitted) :], run.phases, strict=True):
             assert line.startswith(f"  {part.phase.name}: {part.steps} steps")

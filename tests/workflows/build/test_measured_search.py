@@ -47,7 +47,7 @@ def test_a_search_measures_by_the_predictors_metric(monkeypatch, metric):
 def test_what_was_measured_once_is_not_measured_again(monkeypatch):
     """By another latency model or budget the same subnets are met; by other images, or weights, they are others."""
     extracted = []
-    monkeypatch.setattr("ofa_edge.supernet.evaluate.extract_calibrated", lambda *args: extracted.append(args[1]))
+    monkeypatch.setattr("ofa_edge.supernet.own_data.subnet_for", lambda *args: extracted.append(args[2]))
     monkeypatch.setattr("ofa_edge.supernet.evaluate.logits", lambda net, images, sizes: np.eye(3)[images.labels])
     monkeypatch.setattr(correcting, "weights_digest", lambda package: package.weights)
     pool = SPACE.genome([SPACE.largest(), SPACE.smallest()])

@@ -70,7 +70,7 @@ def board(monkeypatch):
     monkeypatch.setattr(access, "open_connection", lambda name, target: device)
     monkeypatch.setattr(on_device, "measure", device.measure)
     for module in (on_device, refining):  # it has no programs to ask
-        monkeypatch.setattr(module, "held", lambda connection: contextlib.nullcontext())
+        monkeypatch.setattr(module, "held", lambda connection, target: contextlib.nullcontext())
     monkeypatch.setattr(access, "load_devices", lambda: {"board": None})
     monkeypatch.setattr(finish, "require_ready", lambda *_: None)
     return device
