@@ -13,7 +13,9 @@ RUNTIME, MODEL = "onnxruntime", "model.ort.onnx"
 def built(workshop, tmp_path_factory, request):
     out = tmp_path_factory.mktemp("onnxruntime") / "out"
     options = {"target": "host", "runtime": RUNTIME, "precision": request.param, "device": "local"}
-    return out, workshop.build(out, latency_ms=1e3, **options)[0]
+    # In int8 fast, so shallow: what had a few steps of training keeps 12 dB where few layers add their noise.
+    budget_ms = {"fp32": 1e3, "int8": 0.05}[request.param]
+    return out, workshop.build(out, latency_ms=budget_ms, **options)[0]
 
 
 def test_it_builds(built) -> None:
