@@ -310,8 +310,13 @@ def _require_possible(model: LatencyModel, target: Target, space: Space, precisi
 
 
 # Standard deviations of ln(latency) by what differs; a factor of 2 either way is 0.69. Threads move the median.
-_DOUBTS = {"runtime": math.log(3), "device": math.log(3), "precision": math.log(2), "version": math.log(1.5)}
-_DOUBTS["accelerator"] = math.log(3)
+_DOUBTS = {
+    "runtime": math.log(3),
+    "device": math.log(3),
+    "accelerator": math.log(3),
+    "precision": math.log(2),
+    "version": math.log(1.5),
+}
 
 
 def _doubt_of(outside: Iterable[str], model: ModelFacts, threads: int) -> float:

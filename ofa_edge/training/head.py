@@ -10,7 +10,8 @@ from torch import nn
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.space import Space, Subnet
-from ofa_edge.supernet.evaluate import extract_calibrated
+from ofa_edge.supernet.bn_recalibration import recalibrate_bn
+from ofa_edge.supernet.evaluate import batches
 from ofa_edge.supernet.head import RIDGE, Regression, features, last_layer, set_rows
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.training.batches import Batches
@@ -41,7 +42,8 @@ def shared_regression(net: Supernet, views: Batches, calibration: Images) -> Reg
     regression = Regression(views.labels, layer.out_features)
     steps = head_views(len(views.labels)) // views.batch
     for subnet in _fitted_to(net.space, views.seed):
-        single = extract_calibrated(net, subnet, calibration, views.preprocessing)
+        shown = batches(calibration, views.preprocessing.at(subnet.resolution))
+        single = recalibrate_bn(net.extract(subnet), shown)  # what is in front of the head is all that is wanted
         for step in range(steps):
             x, labels = views.get(step, subnet.resolution, views.generator(step))
             seen = features(single, [x])
