@@ -211,8 +211,16 @@ def test_a_long_answer_that_ends_too_late_is_one_as_well(local):
 
 def test_a_file_without_end_is_stopped_and_named(local, tmp_path, monkeypatch):
     monkeypatch.setattr("ofa_edge.device.connections.process._MOST_WRITTEN", 10_000_000)
+    # The limit is laid on the program from outside, once it runs: it waits for it, or it may be faster.
+    flood = (
+        "import resource, sys, time\n"
+        "while resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 10_000_000: time.sleep(0.01)\n"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
+        "file = open(sys.argv[1], 'wb', buffering=0)\n"
+        "while True: file.write(bytes(1 << 20))"
+    )
     with pytest.raises(DeviceRunError, match="does not stop talking") as caught:
-        local.run(["dd", "if=/dev/zero", f"of={tmp_path / 'endless'}", "bs=1M"], 600)
+        local.run([PYTHON, "-c", flood, str(tmp_path / "endless")], 600)
     assert "in one file" in caught.value.why
     assert (tmp_path / "endless").stat().st_size == 10_000_000
 
