@@ -165,6 +165,7 @@ class Rung(Record):
     max_abs: NotNegative | None = None
     snr_db: Finite | None = None
     argmax_agreement: Fraction | None = None  # of a classifier
+    own_db: Finite | None = None  # of a first rung: SNR of its answers with the same sums in another order
     outputs: dict[str, Finite] = Field(default_factory=dict)  # SNR in dB of each, where there are several
     top1: Fraction | None = None
     balanced: Fraction | None = None  # mean recall of the classes that have images

@@ -53,6 +53,10 @@ def parity_verdict(ladder: Sequence[Rung]) -> Verdict:
         return Verdict(
             gate="parity", outcome="fail", code="rung-out-of-tolerance", reason=f"{failed[0].name}: {failed[0].note}"
         )
+    open_ones = [rung for rung in ladder if rung.outcome == "unverified"]
+    if open_ones:
+        reason = f"{open_ones[0].name}: {open_ones[0].note}; give --data with images that the network answers to"
+        return Verdict(gate="parity", outcome="unverified", code="own-noise", reason=reason)
     if len(ladder) < 2:
         return Verdict(gate="parity", outcome="unverified", code="nothing-beside-it", reason="there is no other rung")
     reason = f"{len(ladder) - 1} rung{'s' * (len(ladder) != 2)} within tolerance on {ladder[0].images} images"

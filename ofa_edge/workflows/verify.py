@@ -1,6 +1,6 @@
 """Verification of a built artifact on a device, after the fact: the folder, the device, the gates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +197,14 @@ def _ladder(
     rungs: tuple[Rung, ...] = (first_rung(answers, scorer),)
     if reference is not None:
         network = trial.network
-        told = rung(answers, reference, tolerance, scorer, parts=network.parts, finished=network.finished)
+        told = rung(
+            answers,
+            replace(reference, own=_own(build.manifest)),
+            tolerance,
+            scorer,
+            parts=network.parts,
+            finished=network.finished,
+        )
         rungs = (first_rung(reference, scorer), told)
     classes = classes_record(build.labels, fp32 or reference or answers, answers, images.labels)
     if fp32 is None:
@@ -207,6 +214,14 @@ def _ladder(
     drop = None if scorer is None else scorer.drop(fp32.logits, answers.logits)
     chance = 0.0 if scorer is None else scorer.chance
     return rungs, accuracy_verdict(first_rung(fp32, scorer), rungs[-1], drop, chance), classes
+
+
+def _own(manifest: Manifest) -> dict[str, float]:
+    """How near the build's first answers are to themselves in another order of sums, as `Answers.own` has it."""
+    first = manifest.ladder[0] if manifest.ladder else None
+    if first is None or first.own_db is None:
+        return {}
+    return dict(first.outputs) or {"": first.own_db}
 
 
 def _counted(manifest: Manifest, now: DeviceMeasurement) -> int | None:

@@ -62,6 +62,14 @@ def test_parity_names_the_first_rung_that_fails():
     assert verdict.reason == "2 rungs within tolerance on 2000 images, 1 of them on 64"
 
 
+def test_parity_is_open_where_inputs_cannot_tell_but_a_fault_counts_first():
+    ladder = [rung("given file"), rung("onnx", "unverified", note="SNR 9.0 dB"), rung("tflite")]
+    verdict = parity_verdict(ladder)
+    assert code(verdict) == ("parity", "unverified", "own-noise")
+    assert verdict.reason.startswith("onnx: SNR 9.0 dB; give --data")
+    assert code(parity_verdict([*ladder, rung("device", "fail", note="x")]))[1:] == ("fail", "rung-out-of-tolerance")
+
+
 def judged(right, lost, won, images, classes=10):
     """The verdict on an artifact that loses and wins so many of the images that its reference has right."""
     answers = np.arange(images) < right

@@ -138,3 +138,51 @@ def test_each_of_several_outputs_is_judged_and_the_worst_is_named():
     assert found.snr_db == found.outputs["boxes"] < 20
     assert found.outputs["scores"] == 999
     assert found.argmax_agreement is None
+
+
+@pytest.mark.parametrize(
+    ("own", "outcome"),
+    [
+        ({}, "fail"),  # not asked
+        ({"": 60.0}, "fail"),  # it agrees with itself far better than the candidate does with it
+        ({"": 45.0}, "unverified"),
+        ({"": 20.0}, "unverified"),
+    ],
+)
+def test_answers_as_near_as_the_reference_is_to_itself_are_no_fault_and_no_proof(own, outcome):
+    first = Answers("given file", logits(), own=own)
+    candidate = Answers("onnx", logits(1e-2))  # 48 dB
+    made = rung(candidate, first, EXACT, None)
+    assert made.outcome == outcome
+    assert ("these inputs cannot tell" in made.note) == (outcome == "unverified")
+    assert first_rung(first, None).own_db == next(iter(own.values()), None)
+
+
+def test_rounding_noise_excuses_no_fall_of_accuracy():
+    first = Answers("given file", logits(), own={"": -20.0})
+    made = rung(Answers("onnx", logits(wrong=20)), first, EXACT, SCORER)
+    assert made.outcome == "fail"
+    assert "top-1 falls" in made.note
+
+
+@pytest.mark.parametrize(
+    ("own", "outcome"), [({"a": 20.0, "b": 100.0}, "fail"), ({"a": 20.0, "b": 50.0}, "unverified")]
+)
+def test_of_several_outputs_each_is_excused_by_its_own_noise(own, outcome):
+    parts = {"a": slice(0, 2), "b": slice(2, 4)}
+    first = Answers("given file", logits(), own=own)
+    made = rung(Answers("onnx", logits(1e-2)), first, EXACT, None, parts=parts)
+    assert made.outcome == outcome
+    assert first_rung(first, None).outputs == own
+
+
+def test_good_answers_need_no_excuse():
+    made = rung(Answers("onnx", logits()), Answers("given file", logits(), own={"": 20.0}), EXACT, None)
+    assert (made.outcome, made.note) == ("pass", "")
+
+
+@pytest.mark.parametrize(("said", "outcome"), [(1e-8, "unverified"), (1e-3, "fail")])
+def test_beside_zeros_only_next_to_nothing_is_excused(said, outcome):
+    dark = np.zeros((4, 4), np.float32)
+    made = rung(Answers("tflite", dark + np.float32(said)), Answers("given file", dark, own={"": -999.0}), EXACT, None)
+    assert made.outcome == outcome

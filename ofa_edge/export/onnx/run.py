@@ -52,8 +52,10 @@ def in_a_row(outputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate([each.reshape(1, -1) for each in outputs], axis=1)
 
 
-def open_session(path: Path) -> Any:
-    """ONNX Runtime on one thread of this machine's CPU. Raises classes of ONNX Runtime's own, derived from Exception.
+def open_session(path: Path, *, optimised: bool = True) -> Any:
+    """ONNX Runtime on one thread of this machine's CPU; each node as it stands if not `optimised`.
+
+    Raises classes of ONNX Runtime's own, derived from Exception.
 
     Sums of two int8 products saturate on x86 CPUs that have no VNNI unless it is told to be exact, which it cannot be
     on every file that was quantised elsewhere, nor where layers share weights.
@@ -64,6 +66,8 @@ def open_session(path: Path) -> Any:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        if not optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.x64quantprecision", exact)
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 

@@ -172,6 +172,7 @@ def _climb(runner: StageRunner, plan: Plan, export: Export, built: Built, start:
         exported = replace(exported, file=MODEL, size=network.onnx.stat().st_size)
     here = plan.export.runtime.run_here(runner, export, built.raw, test)
     made, *others = (_answers(each, built, first.logits.shape) for each in here.answers)
+    made = replace(made, own=first.own)
     converted = loosest(start.exported, conversion_tolerance(precision))
     rungs = [
         first_rung(first, scorer),

@@ -17,7 +17,10 @@ from ofa_edge.records.manifest import FileRecord, Manifest
 from ofa_edge.runtimes import Artifact
 from ofa_edge.verify.ladder import conversion_tolerance, device_tolerance
 from ofa_edge.workflows.build.account import Built, file_record
-from ofa_edge.workflows.build.images import BuildData, random_images
+from ofa_edge.workflows.build.images import BuildData
+from ofa_edge.workflows.build.random_inputs import varied_images
+
+_DRAWN = 16  # images that golden photos are chosen from where no other may be
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def leave(folder: Path, built: Built, data: BuildData[Samples], *, photos: bool 
 def golden_images(data: BuildData[Samples], preprocessing: Preprocessing, photos: bool) -> tuple[Images, str]:
     """What golden photos are made of, which may be none of the data where `photos` is not set; and that in words."""
     if not photos or not isinstance(data.test, Images):  # private, or inputs that were prepared elsewhere
-        return random_images(preprocessing.shape, preprocessing.channels).test, "made of random images"
+        return varied_images(_DRAWN, preprocessing.shape, preprocessing.channels, 0), "made of random images"
     if data.own:
         return data.test, "made of your own images, those after `--data` or `--samples`: as private as they are"
     return data.test, f"made of the images that the build was judged on ({plain(data.source)})"

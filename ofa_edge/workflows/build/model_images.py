@@ -13,9 +13,10 @@ from ofa_edge.data.sampling import stratified_split
 from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.network import Input, Interface
 from ofa_edge.training.package_data import CALIBRATION_IMAGES
-from ofa_edge.workflows.build.images import BuildData, of_dataset, random_images
+from ofa_edge.workflows.build.images import BuildData, of_dataset
 from ofa_edge.workflows.build.model_arrays import LABELS, label_numbers, load_arrays, named_arrays
 from ofa_edge.workflows.build.model_truth import truth_data
+from ofa_edge.workflows.build.random_inputs import varied_images
 
 _RANDOM = 64, 16  # inputs to calibrate with, and to test on
 _KEYS = ("images", "inputs")
@@ -50,7 +51,9 @@ def model_data(interface: Interface, data: Path | None, seed: int) -> BuildData[
 def _random(interface: Interface) -> BuildData[Samples]:
     source = interface.inputs[0]
     if source.preprocessing is not None:
-        return random_images(source.preprocessing.shape, source.preprocessing.channels)
+        shape, channels = source.preprocessing.shape, source.preprocessing.channels
+        pictures = [varied_images(count, shape, channels, seed) for seed, count in enumerate(_RANDOM)]
+        return BuildData(pictures[0], pictures[0], pictures[1], f"{len(pictures[1])} random images", labelled=False)
     rng = np.random.default_rng(0)
     one = source.shape[1:] if len(interface.inputs) == 1 else (sum(each.values for each in interface.inputs),)
     calibration, test = (
