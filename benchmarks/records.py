@@ -31,6 +31,9 @@ _SEARCH = ("ofa_edge/search", "ofa_edge/latency")
 _GATE = ("ofa_edge/verify", "ofa_edge/workflows/nightly")
 
 RECORDS = (
+    Record(
+        "docs/benchmarks/any_files.md", ("benchmarks/any_files_results.json",), (*_TFLITE, "ofa_edge/workflows/build")
+    ),
     Record("docs/benchmarks/any_network.md", ("benchmarks/any_network_results.json",), _TFLITE),
     Record("docs/benchmarks/artifacts.md", ("benchmarks/artifacts_results",), (*_TFLITE, "ofa_edge/export/tvm")),
     Record(

@@ -16,6 +16,8 @@ from places import ROOT
         ("own_data.py", "own_data.md"),
         ("int8.py", "int8.md"),
         ("transfer.py", "transfer.md"),
+        ("any_files.py", "any_files.md"),
+        ("any_network.py", "any_network.md"),
         ("codesign.py", "codesign.md"),
         ("modelled_cycles.py", "modelled_cycles.md"),
     ],
