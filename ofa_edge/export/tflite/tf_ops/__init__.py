@@ -44,6 +44,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Dropout": elementwise.dropout,
         "Einsum": products.einsum,
         "Elu": elementwise.elu,
+        "Equal": binary(lambda tf, left, right: tf.equal(left, right)),
         "Erf": elementwise.erf,
         "Exp": unary(lambda tf, x: tf.exp(x)),
         "Expand": shapes.expand,
@@ -106,6 +107,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Transpose": shapes.transpose,
         "Unsqueeze": shapes.unsqueeze,
         "Upsample": resizing.resize,
+        "Where": elementwise.where,
     }
 )
 
