@@ -87,6 +87,7 @@ def test_free_sizes_are_a_warning_and_several_inputs_none(tmp_path):
     found = ruled(path)
     assert (codes(found), codes(found, "warning")) == ([], ["dynamic-shape"])
     assert found.facts["inputs"] == "input [batch, 4, ?, 9]"
+    assert found.findings[0].fix.endswith("--input_name input --input_shape 1,4,224,9 OLD NEW")
     model = onnx.load(path)
     model.graph.input.append(helper.make_tensor_value_info("other", onnx.TensorProto.FLOAT, [1]))
     onnx.save(model, path)

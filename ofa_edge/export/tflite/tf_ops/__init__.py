@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
@@ -71,7 +72,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Min": variadic(lambda tf, left, right: tf.minimum(left, right)),
         "Mish": unary(lambda tf, x: x * tf.tanh(elementwise.softplus(tf, x))),
         "Mul": binary(lambda _, left, right: left * right),
-        "Neg": unary(lambda tf, x: tf.negative(x)),
+        "Neg": unary(lambda _, x: x * np.float32(-1)),
         "PRelu": elementwise.prelu,
         "Pad": shapes.pad,
         "Pow": elementwise.power,
