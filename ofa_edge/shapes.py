@@ -23,6 +23,13 @@ def samples_a_call(shapes: Collection[Shape]) -> int:
     return firsts.pop() if len(firsts) == 1 else 1
 
 
+def fits(shape: Sequence[Dim], asked: Shape) -> bool:
+    """Whether a shape has the axes and the fixed sizes that a file says."""
+    return len(shape) == len(asked) and all(
+        not isinstance(dim, int) or dim == size for dim, size in zip(shape, asked, strict=True)
+    )
+
+
 def known_sizes(shapes: Mapping[str, Sequence[Dim]], asked: Mapping[str, Shape]) -> dict[str, tuple[int | None, ...]]:
     """The shapes of inputs, by name; None where a size is not known.
 

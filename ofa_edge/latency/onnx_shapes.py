@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError
-from ofa_edge.shapes import ONE_SAMPLE, Dim, Shape, known_sizes, samples_a_call, shape_options
+from ofa_edge.shapes import ONE_SAMPLE, Dim, Shape, fits, known_sizes, samples_a_call, shape_options
 
 if TYPE_CHECKING:
     import onnx
@@ -59,7 +59,7 @@ def _set_inputs(model: "onnx.ModelProto", path: Path, asked: dict[str, Shape]) -
     inputs = {value.name: value for value in model.graph.input if value.name not in constants}
     if "" in asked and inputs:
         asked[next(iter(inputs))] = asked.pop("")
-    said = {
+    said: dict[str, list[Dim]] = {
         name: [dim.dim_value if dim.dim_value > 0 else dim.dim_param or None for dim in _dims(value)]
         for name, value in inputs.items()
     }
@@ -69,7 +69,12 @@ def _set_inputs(model: "onnx.ModelProto", path: Path, asked: dict[str, Shape]) -
         hint = shape_options({each: sizes for each, sizes in usual.items() if None in sizes}, len(said))
         raise ConfigError(f"{path.name} has no input '{name}'", f"its inputs are {words}", hint or "leave it out")
     for name, wanted in asked.items():
-        _require_fit(said[name], wanted, name, path)
+        if not fits(said[name], wanted):
+            raise ConfigError(
+                f"{path.name} cannot take an input of shape {wanted}",
+                f"'{name}' has {tuple(dim if isinstance(dim, int) else 0 for dim in said[name])} (0 is a free size)",
+                "ask for its own fixed sizes, or export the network for the other ones",
+            )
     for name, sizes in known.items():
         if None in sizes:
             raise ConfigError(
@@ -99,16 +104,6 @@ def _set_inputs(model: "onnx.ModelProto", path: Path, asked: dict[str, Shape]) -
 def _dims(value: "onnx.ValueInfoProto") -> "Sequence[onnx.TensorShapeProto.Dimension]":
     dims: Sequence[onnx.TensorShapeProto.Dimension] = value.type.tensor_type.shape.dim
     return dims
-
-
-def _require_fit(own: Sequence[Dim], wanted: Shape, name: str, path: Path) -> None:
-    """Raise ConfigError where a shape contradicts the file."""
-    if len(own) != len(wanted) or any(isinstance(has, int) and has != want for has, want in zip(own, wanted)):  # noqa: B905 - of one length
-        raise ConfigError(
-            f"{path.name} cannot take an input of shape {wanted}",
-            f"'{name}' has {tuple(has if isinstance(has, int) else 0 for has in own)} (0 is a free size)",
-            "ask for its own fixed sizes, or export the network for the other ones",
-        )
 
 
 def _work_out(model: "onnx.ModelProto") -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.export.onnx.load import graphs
-from ofa_edge.shapes import ONE_SAMPLE, Dim, Shape, known_sizes, samples_a_call, shape_options
+from ofa_edge.shapes import ONE_SAMPLE, Dim, Shape, fits, known_sizes, samples_a_call, shape_options
 
 if TYPE_CHECKING:
     import onnx
@@ -168,7 +168,7 @@ def _sizes_of(entries: Sequence[Any], text: str | None, values: set[str], file: 
             f"{words}; an artifact is made for one size",
             shape_options({name: known_sizes(said, {})[name] for name in free}, len(said)),
         )
-    if len(said) == 1 and not said[read[0]]:
+    if len(read) == 1 and not said[read[0]]:
         why = f"{words}: a single number, or a shape that the file does not tell"
         raise ConfigError(f"{file} says no shape of its input", why, "export the network with an input [1, ...]")
     return {name: tuple(each or 1 for each in sizes) for name, sizes in known.items()}
@@ -201,10 +201,7 @@ def _asked(text: str, said: Mapping[str, Sequence[Dim]], read: Sequence[str], fi
 def _require_fit(name: str, said: Mapping[str, Sequence[Dim]], asked: Shape | None, file: str) -> None:
     """Raise ConfigError where a shape contradicts the file."""
     own = said[name]
-    if asked is None or (
-        len(asked) == len(own)
-        and all(not isinstance(has, int) or has == want for has, want in zip(own, asked, strict=True))
-    ):
+    if asked is None or fits(own, asked):
         return
     raise ConfigError(
         f"{shape_options({name: asked}, len(said))} does not fit {file}",
