@@ -83,7 +83,7 @@ class GivenInput:
     def own(self, values: NDArray[np.float32]) -> NDArray[Any]:
         """Values of `shape` as the file takes them."""
         turned = values.transpose(0, 2, 3, 1) if self.nhwc else values
-        return (np.rint(turned) if self.whole else turned).astype(self.dtype)
+        return np.asarray(np.rint(turned) if self.whole else turned, self.dtype)  # of a number NumPy makes no array
 
 
 def read_inputs(
