@@ -65,7 +65,8 @@ def _what(manifest: Manifest, runtime: Runtime, interface: InterfaceRecord) -> I
         f"{network.params / 1e6:.2f} million weights, in {target.precision}, for {plain(runtime.title)} on "
         f"{plain(target.cpu)} ({plain(target.arch)}). It {_TASKS[interface.task]}.{warning}"
     )
-    yield f"How a photo becomes its input, and what its outputs mean, is in `{INTERFACE}`, for programs."
+    goes_in = "How a photo becomes its input" if interface.picture is not None else "What its inputs are"
+    yield f"{goes_in}, and what its outputs mean, is in `{INTERFACE}`, for programs."
 
 
 _TASKS = {

@@ -9,7 +9,7 @@ FUSED = {"Relu", "Clip"}  # run inside the operator in front of them
 FREE = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast", "Constant", "Shape"}
 FREE |= {"QuantizeLinear", "DequantizeLinear"}  # precision is the target's business
 MOVES = {"Concat", "Pad", "Transpose", "Slice", "Split", "Gather", "Expand", "DepthToSpace", "SpaceToDepth", "Tile"}
-MOVES |= {"GatherND", "GatherElements", "ScatterND", "ScatterElements", "Where", "QLinearConcat"}
+MOVES |= {"GatherND", "GatherElements", "ScatterND", "ScatterElements", "Where", "QLinearConcat", "Equal"}
 POOLS = {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "LRN", "LpPool"}
 POOLS |= {"ReduceSum", "ReduceMin", "ArgMax", "QLinearGlobalAveragePool", "QLinearAveragePool"}
 BINARY = {"Add", "Sum", "Sub", "Mul", "Div", "Max", "Min", "Pow", "QLinearAdd", "QLinearMul"}
@@ -39,7 +39,7 @@ RECURRENT = {"LSTM": 2, "GRU": 2, "RNN": 2}  # inputs that hold weights, behind 
 STRANGE = 1.5  # unknown: a factor of 12 either way in 90 %
 DOUBTS = {"ConvTranspose": 0.7, "Resize": 0.7, "Upsample": 0.7, "Softmax": 0.7, "LogSoftmax": 0.7, "Gelu": 0.7}
 DOUBTS |= dict.fromkeys(("Erf", "Exp", "Pow", "Log", "Mish", "Softplus", "Gather", "GatherND", "GatherElements"), 0.7)
-DOUBTS |= dict.fromkeys(("ScatterND", "ScatterElements", "LRN", "ArgMax", "Where", "Tile", "Expand"), 0.7)
+DOUBTS |= dict.fromkeys(("ScatterND", "ScatterElements", "LRN", "ArgMax", "Where", "Equal", "Tile", "Expand"), 0.7)
 DOUBTS |= dict.fromkeys((kind for kind in UNARY if kind.endswith("Normalization") and kind[0] != "B"), 0.7)
 GROUPED, DILATED, OTHER_RANK, COMPUTED, LOOPED = 0.7, 0.5, 0.7, 0.7, 1.0
 PLAIN: Mapping[OperatorKind, set[str]] = MappingProxyType(

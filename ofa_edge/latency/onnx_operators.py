@@ -33,7 +33,8 @@ from ofa_edge.latency.onnx_kinds import (
     STRANGE,
     WEIGHTED,
 )
-from ofa_edge.latency.onnx_shapes import Shape, with_shapes
+from ofa_edge.latency.onnx_shapes import with_shapes
+from ofa_edge.shapes import Shape
 
 if TYPE_CHECKING:
     import onnx
@@ -65,14 +66,14 @@ class OnnxNetwork:
 
 
 def read_operators(path: Path, shapes: Mapping[str, Shape] | None = None) -> OnnxNetwork:
-    """Read an ONNX file of one image a call.
+    """Read an ONNX file of one sample a call.
 
     Args:
         path: the file.
         shapes: of inputs by name, where the file leaves them free; "" is the first input.
 
     Raises:
-        ConfigError: no ONNX file, more than one image a call, nodes that wait for each other, or shapes that cannot be
+        ConfigError: no ONNX file, more than one sample a call, nodes that wait for each other, or shapes that cannot be
             inferred.
     """
     import onnx

@@ -4,7 +4,7 @@ Older exporters write a shape as operators (Shape, Gather, Concat, ...), and a p
 depend on no image are computed here, so that such a file needs no simplifier first.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError
+from ofa_edge.shapes import ONE_SAMPLE, Dim, Shape, fits, known_sizes, samples_a_call, shape_options
 
 if TYPE_CHECKING:
     import onnx
 
-Shape = tuple[int, ...]
 Array = NDArray[np.generic]
 
 _SMALL = 4096  # values of a constant that may say a shape; weights are larger or say none
@@ -26,7 +26,6 @@ _ROUNDS = 200  # of working out and inferring: each may make the next possible
 _OF_SHAPES = {"Shape", "Size", "Constant", "ConstantOfShape", "Gather", "Concat", "Slice", "Unsqueeze", "Squeeze"}
 _OF_SHAPES |= {"Reshape", "Transpose", "Cast", "Identity", "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Floor", "Ceil"}
 _OF_SHAPES |= {"Min", "Max", "Equal", "Where", "Not", "And", "Or", "Less", "Greater", "ReduceProd", "Sqrt"}
-_LIKE = "--shape 1x3x224x224 (of several inputs, for each: --shape NAME=1x3x224x224)"
 
 
 def with_shapes(model: "onnx.ModelProto", path: Path, asked: Mapping[str, Shape] | None = None) -> "onnx.ModelProto":
@@ -38,7 +37,8 @@ def with_shapes(model: "onnx.ModelProto", path: Path, asked: Mapping[str, Shape]
         asked: shapes of inputs by name; "" is the first.
 
     Raises:
-        ConfigError: an input's shape is not asked for and free, or is asked for and impossible.
+        ConfigError: an input's shape is not asked for and free, or is asked for and impossible; or the inputs
+            hold several samples.
     """
     import onnx
 
@@ -56,48 +56,54 @@ def with_shapes(model: "onnx.ModelProto", path: Path, asked: Mapping[str, Shape]
 
 def _set_inputs(model: "onnx.ModelProto", path: Path, asked: dict[str, Shape]) -> None:
     constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
+    inputs = {value.name: value for value in model.graph.input if value.name not in constants}
     if "" in asked and inputs:
-        asked[inputs[0].name] = asked.pop("")
-    for name in asked.keys() - {value.name for value in inputs}:
-        words = ", ".join(f"'{value.name}'" for value in inputs) or "none"
-        raise ConfigError(f"{path.name} has no input '{name}'", f"its inputs are {words}", _LIKE)
-    changed = False
-    for value in inputs:
-        dims = value.type.tensor_type.shape.dim
-        wanted = asked.get(value.name)
-        if wanted is not None:
-            changed |= _set(dims, wanted, value.name, path)
-        if len(dims) < 2 and all(dim.dim_value > 0 for dim in dims):
-            continue  # a number or a few go in as they are
-        if dims[0].dim_value < 1:
-            dims[0].dim_value = 1
-            changed = True
-        shape = tuple(dim.dim_value for dim in dims)
-        if shape[0] != 1 or min(shape) < 1:
+        asked[next(iter(inputs))] = asked.pop("")
+    said: dict[str, list[Dim]] = {
+        name: [dim.dim_value if dim.dim_value > 0 else dim.dim_param or None for dim in _dims(value)]
+        for name, value in inputs.items()
+    }
+    usual, known = known_sizes(said, {}), known_sizes(said, asked)
+    for name in asked.keys() - inputs.keys():
+        words = ", ".join(f"'{each}'" for each in inputs) or "none"
+        hint = shape_options({each: sizes for each, sizes in usual.items() if None in sizes}, len(said))
+        raise ConfigError(f"{path.name} has no input '{name}'", f"its inputs are {words}", hint or "leave it out")
+    for name, wanted in asked.items():
+        if not fits(said[name], wanted):
             raise ConfigError(
-                f"{path.name} takes an input of shape {shape}",
-                f"'{value.name}': a prediction is for one image of fixed size (0 is a free size)",
-                f"{_LIKE}, or export the network with batch 1 and a fixed height and width",
+                f"{path.name} cannot take an input of shape {wanted}",
+                f"'{name}' has {tuple(dim if isinstance(dim, int) else 0 for dim in said[name])} (0 is a free size)",
+                "ask for its own fixed sizes, or export the network for the other ones",
             )
+    for name, sizes in known.items():
+        if None in sizes:
+            raise ConfigError(
+                f"{path.name} takes an input of shape {tuple(size or 0 for size in sizes)}",
+                f"'{name}': a prediction is for one sample of fixed size (0 is a free size)",
+                f"{shape_options({name: usual[name]}, len(said))}, or export the network with fixed sizes",
+            )
+    shapes = {name: tuple(size or 0 for size in sizes) for name, sizes in known.items()}
+    count = samples_a_call([shape for shape in shapes.values() if len(shape) > 1])  # a few numbers go in as they are
+    if count != 1:
+        words = ", ".join(f"'{name}' {list(shape)}" for name, shape in shapes.items())
+        raise ConfigError(
+            f"{path.name} takes {count} samples a call",
+            f"{words}: a prediction is for one",
+            ONE_SAMPLE,
+        )
+    for name, shape in shapes.items():
+        for dim, size in zip(_dims(inputs[name]), shape, strict=True):
+            dim.dim_value = size
+    changed = any(list(shape) != said[name] for name, shape in shapes.items())
     if changed:  # what was written down may be of another size
         del model.graph.value_info[:]
         for value in model.graph.output:
             value.type.tensor_type.ClearField("shape")
 
 
-def _set(dims: "Iterable[onnx.TensorShapeProto.Dimension]", wanted: Shape, name: str, path: Path) -> bool:
-    own = list(dims)
-    fixed = [dim.dim_value for dim in own]
-    if len(own) != len(wanted) or any(has > 0 and has != want for has, want in zip(fixed, wanted, strict=True)):
-        raise ConfigError(
-            f"{path.name} cannot take an input of shape {wanted}",
-            f"'{name}' has {tuple(fixed)} (0 is a free size)",
-            "ask for its own fixed sizes, or export the network for the other ones",
-        )
-    for dim, size in zip(own, wanted, strict=True):
-        dim.dim_value = size
-    return any(has < 1 for has in fixed)
+def _dims(value: "onnx.ValueInfoProto") -> "Sequence[onnx.TensorShapeProto.Dimension]":
+    dims: Sequence[onnx.TensorShapeProto.Dimension] = value.type.tensor_type.shape.dim
+    return dims
 
 
 def _work_out(model: "onnx.ModelProto") -> bool:

@@ -23,6 +23,7 @@ from ofa_edge.device.measuring.turns import open_litert_turns
 from ofa_edge.device.needs import Needs
 from ofa_edge.device.protocol import Connection, Fingerprint, Program, Request
 from ofa_edge.device.wheels import NUMPY, Distribution, Wheels
+from ofa_edge.errors import ModelFileError
 from ofa_edge.export.inspect.findings import Inspection
 from ofa_edge.extras import install_line
 from ofa_edge.files import copy_file, write_bytes, write_json
@@ -190,12 +191,15 @@ class TFLite(Runtime):
         return Facts((converted.entry.path(MIXED),), mixed=record)
 
     def blame(self, export: Export, converted: Converted, samples: Samples, labelled: bool) -> BlameRecord | None:
-        """See `Runtime`. Of files that are int8 throughout, of one input."""
+        """See `Runtime`. Of files that are int8 throughout, of one input, each operator with a partner in fp32."""
         if len(export.network.interface.inputs) > 1 or export.precision != "int8" or MIXED in converted.entry.files:
             return None
         from ofa_edge.export.tflite.int8_blame import blame, pair_of
 
-        pair = pair_of(converted.path, export.network.onnx)
+        try:
+            pair = pair_of(converted.path, export.network.onnx)
+        except ModelFileError:  # a constant that int8's steps make 0, or an operator that stays in fp32: no account
+            return None
         return blame(pair, export.network.inputs(samples), samples.labels if labelled else None)
 
     def run_here(self, stages: Stages, export: Export, converted: Converted, samples: Samples) -> RunHere:

@@ -398,6 +398,20 @@ CASES = {
         ODD,
         {"s": np.array([1, 1, 1.5, 1.5], np.float32)},
     ),
+    # By what is equal.
+    "equal": ("a = Relu(input) e = Equal(input, a) logits = Cast<to=1>(e)", ODD, {}),
+    "equal to a number": ("a = Relu(input) e = Equal(a, c) logits = Cast<to=1>(e)", ODD, {"c": SCALAR * 0}),
+    "one or the other": (
+        "a = Relu(input) e = Equal(input, a) n = Neg(input) logits = Where(e, n, c)",
+        ODD,
+        {"c": (4, 1, 1)},
+    ),
+    "one or the other, both constants": (
+        "a = Relu(input) p = ReduceMax<axes=[1]>(a) e = Equal(p, zero) logits = Where(e, c, d)",
+        ODD,
+        {"c": (4, 1, 1), "d": (7,), "zero": SCALAR * 0},
+    ),
+    "one or the other by a mask": ("logits = Where(m, input, c)", ODD, {"m": np.arange(7) % 2 == 0, "c": SCALAR}),
     # Fewer.
     "tile": ("logits = Tile(input, by)", ODD, {"by": np.array([1, 2, 1, 3])}),
     "places replaced": (

@@ -289,6 +289,10 @@ def _unreadable(why: str) -> DeviceRunError:
 
 
 def check_images(images: NDArray[np.float32]) -> None:
-    """Raise DataError for what is no float32 [N, C, H, W], or [N, values], of at least one image."""
+    """Raise DataError for what is no float32 [N, ...], of at least one sample."""
     if images.ndim < 2 or len(images) == 0 or images.dtype != np.float32:
-        raise DataError("no images to measure with", f"{images.dtype} {images.shape}", "give float32 [N, C, H, W]")
+        raise DataError(
+            "no images to measure with",
+            f"{images.dtype} {images.shape}",
+            "give float32 [N, ...], as the network takes it",
+        )

@@ -14,6 +14,8 @@ from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
 from ofa_edge.export.tflite.tf_ops import BUILDERS
 from ofa_edge.export.tflite.trial import Trial, try_nodes
+from ofa_edge.shapes import known_sizes, shape_example
+from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
     import onnx
@@ -111,7 +113,11 @@ def _interface(model: "onnx.ModelProto", constants: Any, name: str) -> Iterator[
     free = [each for each in model.graph.input if each.name not in constants and not all(map(str.isdigit, _dims(each)))]
     if free:
         what = "inputs with free sizes: a conversion to TFLite, which plans its memory ahead, needs a number for each"
-        fix = "python -m onnxruntime.tools.make_dynamic_shape_fixed --input_name NAME --input_shape 1,C,H,W OLD NEW"
+        said = {each.name: [int(dim) if dim.isdigit() else dim for dim in _dims(each)] for each in free}
+        first, sizes = next(iter(known_sizes(said, {}).items()))
+        shape = shape_example(sizes).replace("x", ",")
+        fix = "python -m onnxruntime.tools.make_dynamic_shape_fixed "
+        fix += pasteable("--input_name", first, "--input_shape", shape, "OLD", "NEW")
         yield Finding("dynamic-shape", "warning", what, fix, tuple(map(_words, free)))
         for dim in (dim for each in free for dim in each.type.tensor_type.shape.dim):
             dim.dim_value = max(dim.dim_value, 1)

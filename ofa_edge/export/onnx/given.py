@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, ModelFileError, UnsupportedError
-from ofa_edge.export.onnx.given_inputs import GivenInput, Shape, read_inputs
+from ofa_edge.export.onnx.given_inputs import GivenInput, read_inputs
 from ofa_edge.export.onnx.lifted import QUANTISING
 from ofa_edge.export.onnx.load import Loaded, load_model, tensors
 from ofa_edge.export.onnx.run import in_a_row, open_session, parted
 from ofa_edge.files import sha256_bytes, sha256_file
+from ofa_edge.shapes import Shape
 
 _LARGEST = 2**31 - 1  # bytes that a protobuf can hold
 _OTHER_KINDS = {  # what to do with files that are not ONNX

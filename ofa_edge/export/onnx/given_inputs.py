@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.export.onnx.load import graphs
+from ofa_edge.shapes import ONE_SAMPLE, Dim, Shape, fits, known_sizes, samples_a_call, shape_options
 
 if TYPE_CHECKING:
     import onnx
 
-Shape = tuple[int, ...]
 _Said = tuple[int | None, ...]  # None: free
 
 _PIXELS = (1, 3)  # values a pixel of images that are read from files
@@ -37,7 +37,7 @@ class GivenInput:
 
     Attributes:
         name: in the graph.
-        given_shape: as the file has it, batch 1, no size free; among several it may have no batch.
+        given_shape: as the file has it, no size free: one alone [1, ...], one of several as one sample has it.
         dtype: by NumPy's name.
         read: whether the outputs depend on its values.
     """
@@ -83,7 +83,7 @@ class GivenInput:
     def own(self, values: NDArray[np.float32]) -> NDArray[Any]:
         """Values of `shape` as the file takes them."""
         turned = values.transpose(0, 2, 3, 1) if self.nhwc else values
-        return (np.rint(turned) if self.whole else turned).astype(self.dtype)
+        return np.asarray(np.rint(turned) if self.whole else turned, self.dtype)  # of a number NumPy makes no array
 
 
 def read_inputs(
@@ -109,22 +109,20 @@ def read_inputs(
             ", ".join(f"'{each.name}' {each.shape}" for each in entries) or "it has no inputs",
             "export the network with its inputs",
         )
-    alone = len(entries) == 1
-    shapes = _asked(asked, entries, values, file)
+    sizes = _sizes_of(entries, asked, values, file)
     found = []
     for each in entries:
-        read = each.name in values
         if each.type not in _NUMBERS:
             raise UnsupportedError(
                 f"{file} takes no tensor of numbers", f"'{each.name}' is {each.type}", "export it for a tensor"
             )
-        shape = _shape(each, shapes.get(each.name), file, alone=alone, read=read)
-        found.append(GivenInput(str(each.name), shape, np.dtype(_NUMBERS[each.type]).name, read))
-    if all(each.given_shape[:1] != (1,) for each in found if each.read):
+        found.append(GivenInput(each.name, sizes[each.name], np.dtype(_NUMBERS[each.type]).name, each.name in values))
+    count = samples_a_call([each.given_shape for each in found if each.read])
+    if count != 1:
         raise UnsupportedError(
-            f"no input of {file} has a batch of 1",
-            ", ".join(each.words for each in found),
-            "export the network with batch 1, or with a free batch size",
+            f"{file} takes {count} samples a call",
+            f"{', '.join(each.words for each in found)}; devices answer one sample at a time",
+            ONE_SAMPLE,
         )
     return tuple(found)
 
@@ -154,57 +152,62 @@ def _read_inside(node: "onnx.NodeProto") -> Iterator[str]:
                 yield from (each.name for each in inner.output)
 
 
-def _asked(text: str | None, entries: Sequence[Any], values: set[str], file: str) -> dict[str, str]:
-    """What `--shape` says of each input, by name. Raises ConfigError."""
-    if text is None:
-        return {}
-    names = [each.name for each in entries]
-    if "=" not in text:
-        read = [name for name in names if name in values]
-        if len(read) == 1:
-            return {read[0]: text}
+def _sizes_of(entries: Sequence[Any], text: str | None, values: set[str], file: str) -> dict[str, Shape]:
+    """The shape of each input by name, no size free. Raises ConfigError."""
+    said = {each.name: tuple(_dim(size) for size in each.shape) for each in entries}
+    read = [name for name in said if name in values]
+    asked = {} if text is None else _asked(text, said, read, file)
+    known = known_sizes(said, asked)
+    for name in read:
+        _require_fit(name, said, asked.get(name), file)
+    free = {name: known[name] for name in read if None in known[name]}
+    words = "; ".join(f"'{name}' is {_words(said[name])}" for name in free or read)
+    if free:
         raise ConfigError(
-            f"--shape {text} of which input?",
-            f"{file} has {len(read)}: {', '.join(read)}",
-            " ".join(f"--shape {name}=1x3x224x224" for name in read[:1]),
+            f"{file} leaves sizes of its input{'s' if len(free) > 1 else ''} free",
+            f"{words}; an artifact is made for one size",
+            shape_options({name: known_sizes(said, {})[name] for name in free}, len(said)),
         )
+    if len(read) == 1 and not said[read[0]]:
+        why = f"{words}: a single number, or a shape that the file does not tell"
+        raise ConfigError(f"{file} says no shape of its input", why, "export the network with an input [1, ...]")
+    return {name: tuple(each or 1 for each in sizes) for name, sizes in known.items()}
+
+
+def _dim(size: Any) -> Dim:
+    """A size as ONNX Runtime tells it."""
+    if isinstance(size, int):
+        return size if size > 0 else None
+    return size or None
+
+
+def _asked(text: str, said: Mapping[str, Sequence[Dim]], read: Sequence[str], file: str) -> dict[str, Shape]:
+    """What `--shape` says of each input, by name. Raises ConfigError."""
+    usual = known_sizes(said, {})
+    free = {name: usual[name] for name in read if None in usual[name]}
+    hint = shape_options(free, len(said)) or "leave it out: the file says all sizes"
+    listed = ", ".join(f"{name} {_words(said[name])}" for name in read)
+    if "=" not in text:
+        if len(read) == 1:
+            return {read[0]: parse_shape(text)}
+        raise ConfigError(f"--shape {text} of which input?", f"{file} has {len(read)}: {listed}", hint)
     found = named_shapes(text)
     for name in found:
-        if name not in names:
-            raise ConfigError(f"{file} has no input '{name}'", ", ".join(names), f"--shape {names[0]}=1x3x224x224")
-    return found
+        if name not in said:
+            raise ConfigError(f"{file} has no input '{name}'", listed, hint)
+    return {name: parse_shape(shape) for name, shape in found.items()}
 
 
-def _shape(entry: Any, asked: str | None, file: str, *, alone: bool, read: bool) -> Shape:
-    """An input's shape, no size free."""
-    said: _Said = tuple(each if isinstance(each, int) and each > 0 else None for each in entry.shape)
-    own: _Said = (1 if said[0] is None else said[0], *said[1:]) if said else ()  # a free first size is the batch
-    if not read:
-        return tuple(each or 1 for each in own)
-    wanted: _Said = own if asked is None else parse_shape(asked)
-    prefix = "" if alone else f"{entry.name}="
-    fits = len(wanted) == len(said) and all(each in (None, size) for each, size in zip(said, wanted, strict=True))
-    if not fits:
-        raise ConfigError(
-            f"--shape {prefix}{asked} does not fit {file}",
-            f"'{entry.name}' is {_shape_words(entry.shape)}",
-            f"--shape {prefix}{_example(own)}",
-        )
-    sizes = tuple(each for each in wanted if each is not None)
-    if len(sizes) < len(wanted) or (alone and not wanted):
-        raise ConfigError(
-            f"{file} leaves sizes of its input free",
-            f"'{entry.name}' is {_shape_words(entry.shape)}; an artifact is made for one size",
-            f"--shape {prefix}{_example(own)}",
-        )
-    if sizes[:1] != (1,) and (alone or len(sizes) > 1):
-        raise UnsupportedError(
-            f"{file} takes {sizes[0]} inputs a call",
-            f"'{entry.name}' is {_shape_words(entry.shape)}; devices answer one {'image' if alone else 'sample'} at a "
-            "time",
-            "export the network with batch 1, or with a free batch size",
-        )
-    return sizes
+def _require_fit(name: str, said: Mapping[str, Sequence[Dim]], asked: Shape | None, file: str) -> None:
+    """Raise ConfigError where a shape contradicts the file."""
+    own = said[name]
+    if asked is None or fits(own, asked):
+        return
+    raise ConfigError(
+        f"{shape_options({name: asked}, len(said))} does not fit {file}",
+        f"'{name}' is {_words(own)}",
+        shape_options({name: known_sizes(said, {})[name]}, len(said)) if own else "leave it out",
+    )
 
 
 def named_shapes(text: str) -> dict[str, str]:
@@ -212,14 +215,16 @@ def named_shapes(text: str) -> dict[str, str]:
     parts = [each.rpartition("=") for each in re.split(r",(?=[^,=]+=)", text)]
     found = {name.strip(): shape for name, _, shape in parts}
     if len(found) < len(parts) or ("" in found and (len(parts) > 1 or parts[0][1])):
-        raise ConfigError("bad shape", f"--shape {text}", "--shape NAME=1x3x224x224, once for each input")
+        raise ConfigError(
+            "bad shape", f"--shape {text}", "--shape NAME=1x3x224x224, in the file's own sizes, for each input"
+        )
     return found
 
 
 def parse_shape(text: str) -> Shape:
     """`1x3x224x224`, or with commas. Raises ConfigError."""
     if not re.fullmatch(r"\s*\d{1,9}(\s*[x,]\s*\d{1,9})*\s*", text) or 0 in (sizes := _sizes(text)):
-        raise ConfigError("bad shape", f"--shape {text}", "--shape 1x3x224x224")
+        raise ConfigError("bad shape", f"--shape {text}", "numbers above 0, as many as the input has axes: 1x3x224x224")
     return sizes
 
 
@@ -227,10 +232,5 @@ def _sizes(text: str) -> Shape:
     return tuple(int(each) for each in re.split("[x,]", text))
 
 
-def _shape_words(shape: Sequence[Any]) -> str:
+def _words(shape: Sequence[Dim]) -> str:
     return "[" + ", ".join(str(each or "?") for each in shape) + "]"
-
-
-def _example(shape: Sequence[int | None]) -> str:
-    """A shape as a user might give it; 224 stands for a size that is not known."""
-    return "x".join(str(each or 224) for each in shape) or "1x3x224x224"

@@ -35,7 +35,7 @@ class Graph:
         nodes: in an order in which each runs after those it needs.
         constants: weights by name.
         input, outputs: names; the first input's.
-        input_shape: of the first input: of an image [1, C, H, W].
+        input_shape: of the first input: of an image [1, C, H, W], of any other sample alone [1, ...].
         maps: channels, height and width of each map, by name, as far as ONNX can infer them.
         others: names and shapes of inputs behind the first.
         stand_ins: for values that a rewrite took away or scaled, what stands for them and a factor: value = factor *
@@ -162,7 +162,7 @@ def read_nodes(
 def read_interface(
     model: "onnx.ModelProto", constants: Collection[str], name: str
 ) -> tuple[dict[str, tuple[int, ...]], tuple[str, ...]]:
-    """Shapes of a model's inputs by name, one alone [1, C, H, W]; names of its outputs. Raises ConversionError."""
+    """Shapes of a model's inputs by name, one alone [1, ...]; names of its outputs. Raises ConversionError."""
     proto = model.graph
     inputs = [value for value in proto.input if value.name not in constants]
     if not inputs or not proto.output:
@@ -172,8 +172,7 @@ def read_interface(
             "export the network with its inputs and outputs",
         )
     alone = len(inputs) == 1
-    shapes = {each.name: _shape(each, name) if alone else _fixed(each, name) for each in inputs}
-    return shapes, tuple(each.name for each in proto.output)
+    return {each.name: _fixed(each, name, alone=alone) for each in inputs}, tuple(each.name for each in proto.output)
 
 
 def _shapes(model: "onnx.ModelProto") -> dict[str, tuple[int, ...]]:
@@ -249,31 +248,14 @@ def _constant_value(node: Node) -> NDArray[Any]:
     return array_of(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
 
 
-def _fixed(value: "onnx.ValueInfoProto", name: str) -> tuple[int, ...]:
-    """The shape of one of several inputs."""
+def _fixed(value: "onnx.ValueInfoProto", name: str, *, alone: bool) -> tuple[int, ...]:
+    """The shape of an input, of any number of axes: one alone has its batch first, one of several need not have any."""
     dims = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-    if min(dims, default=1) < 1:
+    if min(dims, default=1) < 1 or (alone and dims[:1] != (1,)):
+        batch = ", one sample a call: [1, ...]" if alone else ""
         raise ConversionError(
             f"{name} takes an input of shape {dims}",
-            f"'{value.name}' must be of fixed size (0 is a dynamic size)",
+            f"'{value.name}' must be of fixed size{batch} (0 is a dynamic size)",
             "export the network with fixed input shapes and batch 1",
         )
     return dims
-
-
-def _shape(value: "onnx.ValueInfoProto", name: str) -> tuple[int, int, int, int]:
-    dims = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-    if len(dims) != 4:
-        raise ConversionError(
-            f"{name} takes an input of shape {dims}",
-            f"'{value.name}' must be one image, [1, channels, height, width]",
-            "give a signal as an image of height 1; tokens that are no image's are not taken",
-        )
-    if dims[0] != 1 or min(dims) < 1:
-        raise ConversionError(
-            f"{name} takes an input of shape {dims}",
-            f"'{value.name}' must be one image of fixed size, [1, channels, height, width] (0 is a dynamic size)",
-            "export the network with a fixed input shape and batch 1",
-        )
-    batch, channels, height, width = dims
-    return batch, channels, height, width

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ModelFileError
 from ofa_edge.export.onnx.given import Given
-from ofa_edge.export.onnx.given_inputs import Shape
 from ofa_edge.export.onnx.load import load_model
+from ofa_edge.shapes import Shape
 
 if TYPE_CHECKING:
     import onnx

@@ -50,7 +50,8 @@ def convert(
 ) -> None:
     """Convert an ONNX model to a TFLite file: input `input` [1, H, W, C], output `logits` [1, classes].
 
-    Several inputs keep their names and their order; of those an ONNX [1, C, H, W] goes in as [1, H, W, C] too.
+    An input that has not four axes keeps its own shape. Several inputs keep their names and their order; of those an
+    ONNX [1, C, H, W] goes in as [1, H, W, C] too.
 
     fp32, fp16 and dynamic models take and give float32: fp16 is how weights are stored, dynamic stores large weights in
     int8 and finds the scales of activations while running. An int8 model is integer throughout, input and output too,
@@ -63,8 +64,8 @@ def convert(
         onnx_path: a model of `onnx.export.export_onnx`.
         out: the file to write, whole or not at all.
         precision: of `vocabulary.PRECISIONS`.
-        calibration: images [N, C, H, W] float32, normalised, that set the ranges of int8 activations; of several
-            inputs [N, values], one behind the other. int8 only.
+        calibration: images [N, C, H, W] float32, normalised, or other samples [N, ...], that set the ranges of int8
+            activations; of several inputs [N, values], one behind the other. int8 only.
         skip: names of rewrites to leave out (`rewrites.names`); all of them give plain conversion.
         preprocessing: of the network's input, where it is known: calibration images that it cannot give are refused.
         ranges: that training settled, in place of calibration; other precisions do not need them.

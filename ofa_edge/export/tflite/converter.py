@@ -85,7 +85,8 @@ def refuses(graph: Graph, nodes: Sequence[Node], known: Mapping[str, Value], set
     made = {node.output for node in nodes}
     reads = list(dict.fromkeys(name for node in nodes for name in node.inputs if name in known and name not in made))
     left = made - {name for node in nodes for name in node.inputs}
-    signature = [tf.TensorSpec(known[name].tensor.shape, tf.float32, name=f"in{at}") for at, name in enumerate(reads)]
+    tensors = [known[name].tensor for name in reads]
+    signature = [tf.TensorSpec(each.shape, each.dtype, name=f"in{at}") for at, each in enumerate(tensors)]
 
     def run(*tensors: Any) -> dict[str, Any]:
         given = {name: Value(tensor, known[name].axes) for name, tensor in zip(reads, tensors, strict=True)}
@@ -95,7 +96,10 @@ def refuses(graph: Graph, nodes: Sequence[Node], known: Mapping[str, Value], set
     module = tf.Module()
     module.run = tf.function(run, input_signature=signature, autograph=False)
     random = np.random.default_rng(0)
-    samples = [[random.standard_normal(each.shape, np.float32) for each in signature] for _ in range(4)]
+    samples = [
+        [random.standard_normal(each.shape, np.float32).astype(each.dtype.as_numpy_dtype) for each in signature]
+        for _ in range(4)
+    ]
     try:
         _run_converter(tf, module, settings, samples=lambda: iter(samples))
     except ConversionError:

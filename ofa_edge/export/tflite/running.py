@@ -22,8 +22,8 @@ def run_tflite(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDA
 
     Args:
         path: a model of `convert`.
-        inputs: [N, C, H, W] float32, normalised; of several inputs [N, values], one behind the other. Quantised here
-            where the model's input is int8.
+        inputs: [N, C, H, W] float32, normalised, or other samples [N, ...]; of several inputs [N, values], one behind
+            the other. Quantised here where the model's input is int8.
         threads: of one inference.
 
     Returns:

@@ -19,7 +19,7 @@ from ofa_edge.export.onnx.graph import Graph, read_graph
 from ofa_edge.export.onnx.lifted import Lifted, lift
 from ofa_edge.export.onnx.nodes import PartRefusedError
 from ofa_edge.export.onnx.part import exact_answer
-from ofa_edge.export.onnx.run import run_onnx
+from ofa_edge.export.onnx.run import in_a_row, run_onnx
 from ofa_edge.export.tflite.blame import blame_rewrite, first_that_differs, quiet_db, smallest_refused
 from ofa_edge.export.tflite.convert import run_tflite
 from ofa_edge.export.tflite.converter import Settings, convert_graph
@@ -134,16 +134,14 @@ def _check_answers(onnx_path: Path, graph: Graph, out: Path, settings: Settings)
 
 
 def _sample(graph: Graph) -> NDArray[np.float32]:
-    """Noise for an input, [1, C, H, W]; of several inputs a row, whole numbers 0 and 1 where it takes such."""
+    """Noise for one input, [1, ...]; for several a row. Where one takes whole numbers, 0 and 1, which all take."""
     random = np.random.default_rng(0)
-    if len(graph.inputs) == 1:
-        return random.standard_normal(graph.input_shape).astype(np.float32)
     whole = {node.inputs[0] for node in graph.nodes if node.op == "Cast"}  # inputs are of floats, and cast to these
     parts = [
-        random.integers(0, 2, shape) if name in whole else random.standard_normal(shape)
+        np.asarray(random.integers(0, 2, shape) if name in whole else random.standard_normal(shape), np.float32)
         for name, shape in graph.inputs.items()
     ]
-    return np.concatenate([np.asarray(each, np.float32).reshape(1, -1) for each in parts], axis=1)
+    return parts[0] if len(parts) == 1 else in_a_row(parts)
 
 
 def _answer(path: Path, precision: Precision, image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -123,9 +123,9 @@ def _check_input(model: "onnx.ModelProto", path: Path) -> None:
         return
     found = ", ".join(f"{value.name} {shape}" for value, shape in zip(inputs, shapes, strict=True)) or "none"
     raise ConversionError(
-        f"TVM needs one input of fixed shape with batch 1: {path.name}",
+        f"TVM needs inputs of fixed shape, one alone with batch 1: {path.name}",
         f"inputs found (0 means not fixed): {found}",
-        "export the network for one image of a fixed size",
+        "export the network for one sample of a fixed size",
     )
 
 

@@ -144,8 +144,10 @@ def _counted(model: Path) -> tuple[int, int]:
     """MACs of one inference, 0 where they cannot be counted, and numbers in the weights."""
     import onnx
 
+    from ofa_edge.export.onnx.load import tensors
+
     weights = (onnx.TensorProto.FLOAT, onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
-    params = sum(math.prod(each.dims) for each in onnx.load(model).graph.initializer if each.data_type in weights)
+    params = sum(math.prod(each.dims) for each in tensors(onnx.load(model).graph) if each.data_type in weights)
     try:
         return sum(item.operator.macs for item in read_operators(model).operators), params
     except ConfigError:

@@ -84,7 +84,8 @@ def _refuse_decoding(options: ModelOptions) -> None:
 def _no_image(given: Given) -> str:
     if len(given.inputs) > 1:
         return f"{given.path.name} takes {len(given.inputs)} inputs: {', '.join(each.words for each in given.inputs)}"
-    return f"{given.path.name} takes {list(given.shape)}: neither 1 nor 3 channels"
+    why = "neither 1 nor 3 channels" if len(given.shape) == 4 else "an image is [1, channels, height, width]"
+    return f"{given.path.name} takes {list(given.shape)}: {why}"
 
 
 def _preprocessing(

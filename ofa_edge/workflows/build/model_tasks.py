@@ -8,10 +8,10 @@ from ofa_edge.data.decoding import Decoding
 from ofa_edge.data.forms import FORM_WORDS, classes_of, form_of
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx.given import Given
-from ofa_edge.export.onnx.given_inputs import Shape
 from ofa_edge.export.onnx.load import load_model
 from ofa_edge.export.onnx.pieces import Piece, pieces_of
 from ofa_edge.network import Input, Interface, Output
+from ofa_edge.shapes import Shape
 from ofa_edge.vocabulary import FORMS, Form
 from ofa_edge.workflows.build.base import ModelOptions
 from ofa_edge.workflows.build.model_metadata import said_labels

@@ -8,7 +8,7 @@ from onnx_text import save_model
 
 from ofa_edge.errors import ConfigError
 from ofa_edge.export.onnx.given import read_given
-from ofa_edge.export.onnx.given_inputs import parse_shape
+from ofa_edge.export.onnx.given_inputs import GivenInput, parse_shape
 from ofa_edge.export.onnx.prepare import prepare
 from ofa_edge.export.onnx.run import run_onnx
 
@@ -50,6 +50,11 @@ def test_preparing_twice_gives_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         prepare(given, tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_single_whole_number_goes_in_as_an_array():
+    given = GivenInput("rate", (), "int64").own(np.float32(16000).reshape(()))
+    assert (type(given), given.dtype, given.shape, given.item()) == (np.ndarray, np.int64, (), 16000)
 
 
 @pytest.mark.parametrize("text", ["", "x", "1x", "1x0x3", "1x-3", "1 2", "one", "1x3x99999999999"])

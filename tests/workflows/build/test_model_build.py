@@ -344,7 +344,7 @@ def test_what_the_file_says_is_taken_and_what_it_does_not_say_is_assumed_aloud(t
 REFUSED = [
     ({"shape": ("N", 3, "H", "W")}, {}, {}, ConfigError, "leaves sizes of its input free"),
     ({}, {"shape": "1x3x24x25"}, {}, ConfigError, "does not fit"),
-    ({"shape": (8, 3, 24, 24)}, {}, {}, UnsupportedError, "8 inputs a call"),
+    ({"shape": (8, 3, 24, 24)}, {}, {}, UnsupportedError, "8 samples a call"),
     ({"extra": True}, {"task": "classify"}, {}, ConfigError, "gives no row of logits"),
     ({}, {"output": "boxes"}, {}, ConfigError, "no output 'boxes'"),
     ({}, {"mean": (0.5,), "std": (0.5,)}, {}, ConfigError, "pixels 0..1"),

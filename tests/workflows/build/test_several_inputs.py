@@ -175,7 +175,7 @@ def test_free_sizes_are_given_by_name(tmp_path):
     plan = planned(path, model={"shape": shapes}, runtime="onnxruntime", precision="fp32")
     assert plan.interface.shapes == ((1, 3, 16, 16), (1, 3, 16, 16))
     for shape, said in {
-        None: "leaves sizes of its input free.*--shape before=1x3x224x224",
+        None: "leaves sizes of its inputs free.*--shape before=1x3x224x224 --shape after=1x3x224x224",
         "1x3x16x16": "of which input",
         "between=1x3x16x16": "no input 'between'",
         "before=1x4x16x16": "--shape before=1x4x16x16 does not fit",
@@ -257,10 +257,10 @@ def test_an_input_that_nothing_reads_is_left_out_and_told(place, files, tmp_path
 
 
 def test_a_batch_of_more_is_refused(tmp_path):
-    with pytest.raises(UnsupportedError, match="takes 4 inputs a call"):
+    with pytest.raises(UnsupportedError, match="takes 4 samples a call"):
         planned(save_change_detector(tmp_path / "four.onnx", batch=4), runtime="onnxruntime", precision="fp32")
     kind = onnx.TensorProto.FLOAT
     ends = [("a", kind, (3,)), ("b", kind, (3,))], [("y", kind, None)]
     path = save_network(tmp_path / "none.onnx", [("Add", ["a", "b"], ["y"], {})], *ends)
-    with pytest.raises(UnsupportedError, match="has a batch of 1"):
+    with pytest.raises(UnsupportedError, match="takes 3 samples a call"):
         planned(path, runtime="onnxruntime", precision="fp32")

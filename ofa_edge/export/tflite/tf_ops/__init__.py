@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConversionError
@@ -44,6 +45,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Dropout": elementwise.dropout,
         "Einsum": products.einsum,
         "Elu": elementwise.elu,
+        "Equal": binary(lambda tf, left, right: tf.equal(left, right)),
         "Erf": elementwise.erf,
         "Exp": unary(lambda tf, x: tf.exp(x)),
         "Expand": shapes.expand,
@@ -70,7 +72,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Min": variadic(lambda tf, left, right: tf.minimum(left, right)),
         "Mish": unary(lambda tf, x: x * tf.tanh(elementwise.softplus(tf, x))),
         "Mul": binary(lambda _, left, right: left * right),
-        "Neg": unary(lambda tf, x: tf.negative(x)),
+        "Neg": unary(lambda _, x: x * np.float32(-1)),
         "PRelu": elementwise.prelu,
         "Pad": shapes.pad,
         "Pow": elementwise.power,
@@ -106,6 +108,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Transpose": shapes.transpose,
         "Unsqueeze": shapes.unsqueeze,
         "Upsample": resizing.resize,
+        "Where": elementwise.where,
     }
 )
 

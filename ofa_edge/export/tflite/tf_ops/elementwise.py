@@ -43,11 +43,17 @@ def variadic(function: Callable[[Any, Any, Any], Any]) -> Builder:
 
 def operands(site: Site, left: Any, right: Any) -> tuple[Any, Any, Axes]:
     """Both as tensors that broadcast as ONNX says, and the axes of what comes out."""
-    values = [each for each in (left, right) if isinstance(each, Value)]
+    (first, second), axes = _aligned(site, left, right)
+    return first, second, axes
+
+
+def _aligned(site: Site, *given: Any) -> tuple[list[Any], Axes]:
+    """All as tensors that broadcast as ONNX says, and the axes of what comes out."""
+    values = [each for each in given if isinstance(each, Value)]
     if not values:
-        raise site.node.refused("both inputs are constants", "run onnxsim over the model first")
-    rank = max(len(each.shape) for each in (left, right))
-    # The larger one keeps its order, of two alike one in a usual order: the other follows.
+        raise site.node.refused("all of its inputs are constants", "run onnxsim over the model first")
+    rank = max(len(each.shape) for each in given)
+    # The larger one keeps its order, of alike ones one in a usual order: the others follow.
     lead = raised(site.tf, max(values, key=lambda each: (each.rank, math.prod(each.shape), _is_usual(each))), rank)
 
     def follow(each: Any) -> Any:
@@ -55,7 +61,7 @@ def operands(site: Site, left: Any, right: Any) -> tuple[Any, Any, Axes]:
             return ordered(site.tf, raised(site.tf, each, rank), lead.axes).tensor
         return constant_like(site.tf, each, lead.axes)
 
-    return follow(left), follow(right), lead.axes
+    return [follow(each) for each in given], lead.axes
 
 
 def _is_usual(value: Value) -> bool:
@@ -161,11 +167,19 @@ def prelu(site: Site) -> Value:
     return Value(site.tf.maximum(left, 0.0) + right * site.tf.minimum(left, 0.0), axes)
 
 
+def where(site: Site) -> Value:
+    """One or the other, by what `Equal` gives, by a constant, or by an input of truth values given in floats."""
+    (condition, then, other), axes = _aligned(site, *site.args[:3])
+    return Value(site.tf.where(site.tf.cast(condition, site.tf.bool), then, other), axes)
+
+
 def cast(site: Site) -> Value:
-    """Between floats nothing is to be done. An input of whole numbers is given in floats, and stays in them."""
+    """Of truth values to 0 and 1; between floats nothing is to be done. An input of whole numbers stays in floats."""
     of_whole_input = site.source is None and site.node.name == input_cast(site.node.inputs[0])
     if site.attribute("to", 1) not in (1, 10, 11) and not of_whole_input:
         raise site.node.refused("it makes other values than floats", "compute in float32 throughout")
+    if site.x.tensor.dtype == site.tf.bool:
+        return site.like(site.tf.cast(site.x.tensor, site.tf.float32))
     return site.x
 
 
