@@ -23,6 +23,7 @@ from ofa_edge.export.onnx.strip import strip
 from ofa_edge.export.onnx.unshare import unshare_steps
 from ofa_edge.export.process import WorkerDiedError, reported, result_of
 from ofa_edge.files import write_bytes
+from ofa_edge.onnx_weights import lift_constants
 
 if TYPE_CHECKING:
     import onnx
@@ -78,6 +79,7 @@ def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
         value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, shape))
     model = _simplified(model, done)
     _keep_inputs(model.graph, [each["name"] for each in facts["inputs"]], done)
+    lift_constants(model)
     unshare_steps(model.graph)
     for name, shape in zip(facts["outputs"], facts["output_shapes"], strict=True):
         _fix_output(model.graph, name, shape)
