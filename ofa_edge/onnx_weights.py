@@ -97,7 +97,7 @@ def _constant(node: "onnx.NodeProto") -> "onnx.TensorProto | None":
     import numpy as np
     from onnx import AttributeProto, numpy_helper
 
-    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx") or not len(node.output) == 1:
+    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx") or len(node.output) != 1:
         return None
     for each in node.attribute:
         if each.name == "value" and each.type == AttributeProto.TENSOR:

@@ -1,0 +1,179 @@
+"""An ONNX file as a build would convert it: sizes fixed, simplified. What is left of it is what has to convert.
+
+ONNX Runtime and onnxsim run in a process of their own, with a limit of time and of memory, for the file is anybody's.
+Both read all weights, some four times their bytes at once; of more than 512 MB, which no device here holds, the file is
+judged as it stands and its weights stay where they are.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from ofa_edge.errors import ConfigError, ConversionError, UnsupportedError
+from ofa_edge.export.inspect.findings import Finding
+from ofa_edge.export.onnx.given_inputs import Shape, read_inputs, values_read
+from ofa_edge.export.onnx.load import Loaded
+from ofa_edge.export.process import ended_by_others, how_it_ended, own_environment, what_to_try
+from ofa_edge.extras import install_line, installed
+from ofa_edge.system import disk_error
+
+if TYPE_CHECKING:
+    import onnx
+
+_TIMEOUT_S = 300
+_MOST = 512 * 2**20  # bytes of weights
+_LIKE = "1x3x224x224"  # where not even the number of axes is known
+_SIZE = 224  # stands for a size that is not known
+WORKER = ("-m", "ofa_edge.export.inspect.as_built_worker")
+
+
+@dataclass(frozen=True)
+class AsBuilt:
+    """What a build would make of a file first.
+
+    Attributes:
+        path: of the prepared file; None where there is none, and the file is judged as it stands.
+        said: what was done to get it, or why it was not.
+        shapes: of the inputs, by name; empty where sizes are free.
+        findings: about what stands in the way.
+        free: whether sizes are free that nobody gave.
+    """
+
+    path: Path | None
+    said: str
+    shapes: Mapping[str, Shape]
+    findings: tuple[Finding, ...] = ()
+    free: bool = False
+
+
+def as_built(path: Path, loaded: Loaded, shape: str | None, folder: Path, worker: Sequence[str] = WORKER) -> AsBuilt:
+    """Prepare a file as a build does, into a folder.
+
+    Args:
+        path: the file.
+        loaded: the same, without its weights.
+        shape: of its inputs where it leaves sizes free, as `read_given` takes it.
+        folder: to write into.
+        worker: Python's arguments up to the worker's own.
+
+    Raises:
+        ConfigError: shapes that do not fit, or not all of those that are free.
+        ConversionError: somebody ended the process.
+    """
+    graph = loaded.model.graph
+    entries = _entries(graph)
+    try:
+        inputs = read_inputs(entries, graph, [each.name for each in graph.output], path.name, shape)
+    except ConfigError as error:
+        if shape is not None:
+            raise
+        return _free(path, graph, entries, error)
+    except UnsupportedError as error:
+        finding = Finding("interface", "fault", f"{error.what}: {error.why}", error.hint)
+        return AsBuilt(None, f"no build takes it: {error.what}", {}, (finding,))
+    shapes = {each.name: each.given_shape for each in inputs}
+    size = path.stat().st_size + sum(loaded.data_files.values())
+    if not installed("onnxsim"):
+        return _left("onnxsim is not installed", install_line("export"), shapes)
+    if size > _MOST:
+        why = f"it has {size:,} bytes, and a file of more than {_MOST:,} is not read whole for it"
+        return _left(why, "ofa-edge build, which reads it", shapes)
+    return _prepared(path, folder / "prepared.onnx", (str(size), shape or ""), shapes, worker)
+
+
+def _prepared(
+    path: Path, out: Path, said: tuple[str, str], shapes: Mapping[str, Shape], worker: Sequence[str]
+) -> AsBuilt:
+    """What the worker makes. `said`: bytes and shape, as it takes them."""
+    done = _run([*worker, str(path.resolve()), str(out), *said])
+    if done is None:
+        return _left(f"that took more than {_TIMEOUT_S} s", "run onnxsim over the file", shapes)
+    if done.returncode:
+        hint = what_to_try(done, "run onnxsim over the file, or export the network again")
+        return _left(f"the process ended by {how_it_ended(done)}", hint, shapes)
+    facts = json.loads(done.stdout.splitlines()[-1])
+    if "refused" in facts:
+        return _left(facts["refused"], facts["hint"], shapes, ours=False)
+    return AsBuilt(out, ", ".join(facts["changes"]), shapes)
+
+
+def _run(arguments: Sequence[str]) -> "subprocess.CompletedProcess[str] | None":
+    """The worker's end; None where it took too long."""
+    try:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env=own_environment(),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    if full := disk_error(done.stderr):
+        raise full
+    if ended_by_others(done):
+        hint = what_to_try(done, "run the same command again")
+        raise ConversionError("the process that prepares the file was ended", how_it_ended(done), hint)
+    return done
+
+
+def _left(why: str, hint: str, shapes: Mapping[str, Shape], *, ours: bool = True) -> AsBuilt:
+    """Judged as it stands. `ours`: for a reason that does not keep a build from taking it."""
+    what = "judged as it stands, not as a build would convert it: " if ours else "no build takes it: "
+    finding = Finding("not-prepared", "warning" if ours else "fault", what + why, hint)
+    return AsBuilt(None, f"not prepared: {why}", shapes, (finding,))
+
+
+def _free(path: Path, graph: "onnx.GraphProto", entries: Sequence[SimpleNamespace], error: ConfigError) -> AsBuilt:
+    """Sizes that somebody has to choose; and what to type."""
+    read = values_read(graph, [each.name for each in graph.output])
+    wanted = [each for each in entries if each.name in read and _is_free(each.shape, alone=len(entries) == 1)]
+    shapes = " ".join("--shape " + shlex.quote(_shape(each, len(entries))) for each in wanted)
+    command = f"ofa-edge inspect {shlex.quote(str(path))} {shapes}" if wanted else error.hint
+    what = "inputs with free sizes: an artifact is made for one size, and what of it converts shows once that is given"
+    words = tuple(f"{each.name} [{', '.join(str(size or '?') for size in each.shape)}]" for each in wanted)
+    return AsBuilt(None, "", {}, (Finding("dynamic-shape", "warning", what, command, words),), free=True)
+
+
+def _is_free(shape: Sequence[int | str | None], *, alone: bool) -> bool:
+    """Whether sizes besides the batch are free; of one input alone, whether not even their number is known."""
+    return (alone and not shape) or not all(isinstance(size, int) for size in shape[1:])
+
+
+def _shape(entry: SimpleNamespace, count: int) -> str:
+    """A shape as a user might give it."""
+    unknown = [1, *[_SIZE] * len(entry.shape)]  # a first size that is free is the batch
+    sizes = [each if isinstance(each, int) else other for each, other in zip(entry.shape, unknown, strict=False)]
+    shape = "x".join(map(str, sizes)) or _LIKE
+    return shape if count == 1 and "," in entry.name else f"{entry.name}={shape}"
+
+
+def _entries(graph: "onnx.GraphProto") -> list[SimpleNamespace]:
+    """The inputs as ONNX Runtime tells them, told without it: it would read the weights."""
+    from onnx import TensorProto
+
+    constants: Collection[str] = {each.name for each in graph.initializer}
+    found = []
+    for value in graph.input:
+        if value.name in constants:
+            continue
+        kind = value.type.WhichOneof("value") or "tensor_type"
+        number = value.type.tensor_type.elem_type
+        name = TensorProto.DataType.Name(number).lower() if number in TensorProto.DataType.values() else "undefined"
+        dims = value.type.tensor_type.shape.dim
+        found.append(
+            SimpleNamespace(
+                name=value.name,
+                type=f"tensor({name})" if kind == "tensor_type" else kind,
+                shape=[dim.dim_value if dim.dim_value > 0 else dim.dim_param or None for dim in dims],
+            )
+        )
+    return found
