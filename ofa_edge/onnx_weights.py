@@ -77,9 +77,9 @@ def count_weights(model: "onnx.ModelProto") -> int:
                 sizes[tensor.name] += prod(tensor.dims)
         read.update(each.name for each in graph.output)
     for name in tuple(read):
-        source: str | None = name
-        while (source := copied.pop(source, None)) is not None:  # popped: copies may go round in a damaged file
-            read.add(source)
+        while name in copied:
+            name = copied.pop(name)  # noqa: PLW2901  (popped: copies may go round in a damaged file)
+            read.add(name)
     return sum(size for name, size in sizes.items() if name in read)
 
 
@@ -101,7 +101,8 @@ def _constant(node: "onnx.NodeProto") -> "onnx.TensorProto | None":
         return None
     for each in node.attribute:
         if each.name == "value" and each.type == AttributeProto.TENSOR:
-            return each.t
+            held: onnx.TensorProto = each.t
+            return held
         if each.name in ("value_float", "value_floats"):
             return numpy_helper.from_array(np.asarray(each.f if each.name == "value_float" else each.floats, "f4"))
         if each.name in ("value_int", "value_ints"):

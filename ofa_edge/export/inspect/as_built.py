@@ -133,14 +133,24 @@ def _left(why: str, hint: str, shapes: Mapping[str, Shape], *, ours: bool = True
 
 
 def _free(path: Path, graph: "onnx.GraphProto", entries: Sequence[SimpleNamespace], error: ConfigError) -> AsBuilt:
-    """Sizes that somebody has to choose; and what to type."""
-    read = values_read(graph, [each.name for each in graph.output])
+    """Sizes that somebody has to choose; what to type; and what no size would mend."""
+    outputs = [each.name for each in graph.output]
+    read = values_read(graph, outputs)
     wanted = [each for each in entries if each.name in read and _is_free(each.shape, alone=len(entries) == 1)]
-    shapes = " ".join("--shape " + shlex.quote(_shape(each, len(entries))) for each in wanted)
-    command = f"ofa-edge inspect {shlex.quote(str(path))} {shapes}" if wanted else error.hint
+    batches = {size for each in entries for size in each.shape[:1] if isinstance(size, str)}
+    shapes = [_shape(each, batches, len(entries)) for each in wanted]
+    asked = " ".join(f"--shape {shlex.quote(each)}" for each in shapes)
+    command = f"ofa-edge inspect {shlex.quote(str(path))} {asked}" if wanted else error.hint
     what = "inputs with free sizes: an artifact is made for one size, and what of it converts shows once that is given"
     words = tuple(f"{each.name} [{', '.join(str(size or '?') for size in each.shape)}]" for each in wanted)
-    return AsBuilt(None, "", {}, (Finding("dynamic-shape", "warning", what, command, words),), free=True)
+    findings = [Finding("dynamic-shape", "warning", what, command, words)]
+    try:
+        read_inputs(entries, graph, outputs, path.name, ",".join(shapes))
+    except UnsupportedError as other:
+        findings.append(Finding("interface", "fault", f"{other.what}: {other.why}", other.hint))
+    except ConfigError:  # sizes that depend on each other in a way that no name tells
+        pass
+    return AsBuilt(None, "", {}, tuple(findings), free=True)
 
 
 def _is_free(shape: Sequence[int | str | None], *, alone: bool) -> bool:
@@ -148,10 +158,12 @@ def _is_free(shape: Sequence[int | str | None], *, alone: bool) -> bool:
     return (alone and not shape) or not all(isinstance(size, int) for size in shape[1:])
 
 
-def _shape(entry: SimpleNamespace, count: int) -> str:
-    """A shape as a user might give it."""
-    unknown = [1, *[_SIZE] * len(entry.shape)]  # a first size that is free is the batch
-    sizes = [each if isinstance(each, int) else other for each, other in zip(entry.shape, unknown, strict=False)]
+def _shape(entry: SimpleNamespace, batches: Collection[object], count: int) -> str:
+    """A shape as a user might give it; a free first size is the batch, and so is what has the name of one."""
+    sizes = [
+        size if isinstance(size, int) else 1 if at == 0 or size in batches else _SIZE
+        for at, size in enumerate(entry.shape)
+    ]
     shape = "x".join(map(str, sizes)) or _LIKE
     return shape if count == 1 and "," in entry.name else f"{entry.name}={shape}"
 

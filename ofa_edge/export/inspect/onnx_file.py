@@ -125,8 +125,9 @@ def _conversion(trial: Trial, built: AsBuilt, graph: "onnx.GraphProto") -> Itera
         code = "node-not-convertible" if op in BUILDERS else "unknown-operator"
         yield Finding(code, "fault", f"{op} does not convert to TFLite: {why}", hint, tuple(names))
     if waiting and built.free:
-        names = {each.name or f"#{number}" for number, each in enumerate(graph.node)}
-        count = len({name if name in names else name.rpartition("/")[0] for name in waiting})  # a Split is parts
+        there = {each.name or f"#{number}" for number, each in enumerate(graph.node)}
+        parts = {name: name.rpartition("/")[0] for name in waiting if name not in there}  # of a Split
+        count = len({parts[name] if parts.get(name) in there else name for name in waiting})
         what = f"not tried whether {count} of {len(graph.node)} operators convert: that follows from the sizes"
         yield Finding("not-tried", "warning", what, "give them, as it says at free sizes")
     elif waiting:
