@@ -165,7 +165,7 @@ def _shape(entry: SimpleNamespace, batches: Collection[object], count: int) -> s
         for at, size in enumerate(entry.shape)
     ]
     shape = "x".join(map(str, sizes)) or _LIKE
-    return shape if count == 1 and "," in entry.name else f"{entry.name}={shape}"
+    return shape if count == 1 and "," in str(entry.name) else f"{entry.name}={shape}"
 
 
 def _entries(graph: "onnx.GraphProto") -> list[SimpleNamespace]:

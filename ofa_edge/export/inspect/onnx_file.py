@@ -108,7 +108,8 @@ def _words(value: "onnx.ValueInfoProto") -> str:
 
 def _dims(value: "onnx.ValueInfoProto") -> list[str]:
     return [
-        dim.dim_param or (str(dim.dim_value) if dim.dim_value > 0 else "?") for dim in value.type.tensor_type.shape.dim
+        str(dim.dim_param or (dim.dim_value if dim.dim_value > 0 else "?"))  # bytes where it is no text
+        for dim in value.type.tensor_type.shape.dim
     ]
 
 

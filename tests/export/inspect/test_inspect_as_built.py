@@ -252,3 +252,9 @@ def test_a_profile_has_the_sizes_that_were_given(tmp_path):
     path = save_model(tmp_path / "m.onnx", body, ("batch", 4, "h", "w"), w=(4, 4, 3, 3))
     found = ruled(path, profile=True, shape="1x4x9x9")  # of one pixel nothing would be left to convolve
     assert set(found.profile) == {"Conv_0", "Flatten_1"}
+
+
+def test_a_name_of_a_size_that_is_no_text(tmp_path):
+    path = save_model(tmp_path / "m.onnx", "logits = Flatten(input)", ("batch", 4, "height", 9))
+    path.write_bytes(path.read_bytes().replace(b"height", b"h\xffight"))
+    assert "4, b'h" in only(ruled(path), "dynamic-shape").nodes[0]
