@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from ofa_edge.shown import pasteable
+
 Shape = tuple[int, ...]
 Dim = int | str | None
 """A size as a file has it: a number above 0, or free; free ones of one name are of one size."""
@@ -69,6 +71,5 @@ def shape_options(shapes: Mapping[str, Sequence[int | None]], count: int) -> str
     >>> shape_options({"tokens": [1, None]}, 2)
     '--shape tokens=1x224'
     """
-    return " ".join(
-        f"--shape {'' if count == 1 else f'{name}='}{shape_example(shape)}" for name, shape in shapes.items()
-    )
+    said = [("" if count == 1 else f"{name}=") + shape_example(shape) for name, shape in shapes.items()]
+    return pasteable(*(word for each in said for word in ("--shape", each)))

@@ -42,8 +42,8 @@ finetune(subnet: Subnet | str | Path, *, supernet: str | Path | SupernetPackage 
 fit_predictor(space: Space, accuracies: Mapping[Subnet, float], *, metric: Literal[top1, balanced] = top1) ->
     AccuracyPredictor
 from_net_config(config: Mapping[str, Any] | str | Path, space: Space, resolution: int | None = None) -> Subnet
-inspect(model: str | Path, *, profile: bool = False, against: str | Path | None = None,
-    data: str | Path | None = None, images: int = 200) -> Inspection
+inspect(model: str | Path, *, profile: bool = False, shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
+    against: str | Path | None = None, data: str | Path | None = None, images: int = 200) -> Inspection
 load_recipe(name_or_path: str | Path, preset: str | Path | None = None, overrides: Mapping[str, Any] | None = None)
     -> Recipe
 load_target(name_or_path: str | Path) -> Target

@@ -226,6 +226,7 @@ def inspect(
     model: str | Path,
     *,
     profile: bool = False,
+    shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
     against: str | Path | None = None,
     data: str | Path | None = None,
     images: int = IMAGES,
@@ -234,15 +235,17 @@ def inspect(
 
     Args:
         model: the file.
-        profile: also time each operator of a TFLite file, alone, on this machine.
+        profile: also time each operator on this machine: of a TFLite file alone, of an ONNX file in the whole.
+        shape: of an ONNX file's input where it leaves sizes free, batch 1; of several inputs, by name.
         against: the ONNX file that an int8 TFLite file was made from: `blame` then says what each layer costs.
         data: images for it, in folders by class; those in the package by default, if the classes are the same.
         images: how many of them at most.
 
     Raises:
         ModelFileError: no such file, or it is damaged, or none of these kinds.
+        ConfigError: shapes that do not fit the file, or for another kind of file.
     """
-    found = inspect_model(Path(model), profile)
+    found = inspect_model(Path(model), profile, _shape_words(shape))
     if against is None:
         return found
     blamed = blame_file(Path(model), Path(against), None if data is None else Path(data), images)

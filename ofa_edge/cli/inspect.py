@@ -27,6 +27,13 @@ FAULTY = 1
     help="Time each operator on this machine: of a TFLite file alone, of an ONNX file in the whole.",
 )
 @click.option(
+    "--shape",
+    metavar="1x3x224x224",
+    multiple=True,
+    callback=lambda _, __, given: ",".join(given) or None,
+    help="Of an ONNX file's input, where it leaves sizes free. Of several, for each: NAME=1x3x224x224.",
+)
+@click.option(
     "--against",
     type=click.Path(path_type=Path),
     metavar="ONNX",
@@ -41,7 +48,9 @@ FAULTY = 1
 @click.option(
     "--images", type=click.IntRange(min=1), default=200, show_default=True, help="Images for --against, at most."
 )
-def inspect_command(model: Path, profile: bool, against: Path | None, data: Path | None, images: int) -> Answer:
+def inspect_command(
+    model: Path, profile: bool, shape: str | None, against: Path | None, data: Path | None, images: int
+) -> Answer:
     """Show what a .tflite, .onnx or .so file holds, what in it is slow or inexact, and how to fix it.
 
     Works on any such file, whoever made it. Exit code 0: no fault (warnings and notes do not count); 1: at least one
@@ -49,7 +58,7 @@ def inspect_command(model: Path, profile: bool, against: Path | None, data: Path
     """
     from ofa_edge.export.inspect import inspect_model
 
-    found = inspect_model(model, profile)
+    found = inspect_model(model, profile, shape)
     if against is not None:
         from ofa_edge.workflows.blame import blame_file
 
@@ -100,7 +109,7 @@ def _clipped(name: str) -> str:
 
 
 def _indented(name: str, text: str) -> list[str]:
-    first, *rest = textwrap.wrap(text, WIDTH - 15)
+    first, *rest = [text] if text.startswith("ofa-edge ") else textwrap.wrap(text, WIDTH - 15)  # a command is pasted
     return [f"        {name:<6} {first}", *(f"{'':15}{line}" for line in rest)]
 
 

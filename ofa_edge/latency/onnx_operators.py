@@ -34,6 +34,7 @@ from ofa_edge.latency.onnx_kinds import (
     WEIGHTED,
 )
 from ofa_edge.latency.onnx_shapes import with_shapes
+from ofa_edge.onnx_weights import stored_types
 from ofa_edge.shapes import Shape
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def read_operators(path: Path, shapes: Mapping[str, Shape] | None = None) -> Onn
 
     try:
         model = onnx.load_model_from_string(read_regular(path, LARGEST_MODEL))
-        stored = _stored(model.graph)
+        stored = _stored(model)
         model = with_shapes(model, path, shapes)
     except OSError as error:
         why = f"{path}: {error.strerror or error}"
@@ -100,18 +101,15 @@ def read_operators(path: Path, shapes: Mapping[str, Shape] | None = None) -> Onn
     return OnnxNetwork(reader.shape(reader.input), operators, stored)
 
 
-def _stored(graph: "onnx.GraphProto") -> Literal["fp32", "fp16", "int8"]:
+def _stored(model: "onnx.ModelProto") -> Literal["fp32", "fp16", "int8"]:
     """In which numbers a file computes: int8 where anything is quantised, fp16 where most weights are halves."""
     import onnx
 
     quantised = ("QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QGemm")
-    if any(node.op_type in quantised or node.op_type.startswith("QLinear") for node in graph.node):
+    if any(node.op_type in quantised or node.op_type.startswith("QLinear") for node in model.graph.node):
         return "int8"
-    sizes = {onnx.TensorProto.FLOAT: 0, onnx.TensorProto.FLOAT16: 0}
-    for tensor in graph.initializer:
-        if tensor.data_type in sizes:
-            sizes[tensor.data_type] += prod(tensor.dims)
-    return "fp16" if sizes[onnx.TensorProto.FLOAT16] > sizes[onnx.TensorProto.FLOAT] else "fp32"
+    sizes = stored_types(model)
+    return "fp16" if sizes.get(onnx.TensorProto.FLOAT16, 0) > sizes.get(onnx.TensorProto.FLOAT, 0) else "fp32"
 
 
 def _unreadable(path: Path, why: str) -> ConfigError:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError
+from ofa_edge.onnx_weights import lift_constants
 from ofa_edge.shapes import ONE_SAMPLE, Dim, Shape, fits, known_sizes, samples_a_call, shape_options
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def with_shapes(model: "onnx.ModelProto", path: Path, asked: Mapping[str, Shape]
     """
     import onnx
 
+    lift_constants(model)
     _set_inputs(model, path, dict(asked or {}))
     for tensor in model.graph.initializer:
         if prod(tensor.dims) > _SMALL:

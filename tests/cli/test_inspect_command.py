@@ -2,8 +2,12 @@
 
 import json
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
+from onnx_text import save_model
 
+import ofa_edge as oe
 from ofa_edge.cli import inspect as command
 from ofa_edge.cli.inspect import describe
 from ofa_edge.export.inspect import Finding, Inspection
@@ -100,3 +104,20 @@ def test_blame_is_shown_and_is_in_the_json(run, given, monkeypatch, tmp_path):
         assert words in out
     code, out, _ = run("inspect", model, "--against", tmp_path / "m.onnx", "--json")
     assert json.loads(out)["blame"] == blamed.model_dump(mode="json")
+
+
+def test_from_the_command_line_and_from_python(tmp_path, run):
+    path = save_model(tmp_path / "m.onnx", "a = Add(input, other) logits = Flatten(a)", ("batch", 4, "h", 9))
+    model = onnx.load(path)
+    model.graph.input.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, ["batch", 4, "h", 9]))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", "k"]))
+    onnx.save(model, path)
+    code, out, _ = run("inspect", path)
+    assert code == 0
+    command = next(line.split("fix", 1)[1].strip() for line in out.splitlines() if "--shape" in line)
+    assert command == f"ofa-edge inspect {path} --shape input=1x4x224x9 --shape other=1x4x224x9", "on one line"
+    code, out, _ = run(*command.split()[1:], "--json")
+    told = json.loads(out)
+    assert (code, told["findings"]) == (0, [])
+    found = oe.inspect(path, shape={"input": (1, 4, 224, 9), "other": (1, 4, 224, 9)})
+    assert found.facts == told["facts"]

@@ -1,11 +1,13 @@
 """Inspection of an ONNX file: what would not convert, and what would convert into something slow."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ofa_edge.errors import ConversionError
+from ofa_edge.export.inspect.as_built import AsBuilt, as_built
 from ofa_edge.export.inspect.findings import Finding, Inspection
 from ofa_edge.export.inspect.onnx_profile import profile_onnx
 from ofa_edge.export.onnx.graph import is_plain_depthwise, read_interface, read_nodes
@@ -14,8 +16,6 @@ from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
 from ofa_edge.export.tflite.tf_ops import BUILDERS
 from ofa_edge.export.tflite.trial import Trial, try_nodes
-from ofa_edge.shapes import known_sizes, shape_example
-from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
     import onnx
@@ -24,36 +24,50 @@ Ask = Callable[[Sequence[Path]], tuple[Trial, ...]]
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
-def inspect_onnx(path: Path, profile: bool = False, ask: Ask = try_nodes) -> Inspection:
-    """Inspect an ONNX file of any origin. Weights in data files are counted, and read for a profile alone.
+def inspect_onnx(path: Path, profile: bool = False, ask: Ask = try_nodes, shape: str | None = None) -> Inspection:
+    """Inspect an ONNX file of any origin, as a build would convert it.
+
+    Where its sizes are known, findings are about the file that a build prepares (see `as_built`); else about itself.
+    Weights in data files are counted; they are read where the file is prepared, and for a profile.
 
     Args:
         path: the file.
         profile: also time each node, in ONNX Runtime on this machine.
         ask: which nodes do not convert.
+        shape: of its inputs where it leaves sizes free, as `read_given` takes it.
 
     Raises:
+        ConfigError: shapes that do not fit, or not all of those that are free.
         ModelFileError: it is damaged or newer than the installed onnx, or its weights lie where they are not read.
         ConversionError: the process that tries its nodes ended unexpectedly.
     """
     loaded = load_model(path, weights=False)
     model, outside = loaded.model, loaded.data_files
-    nodes, constants = read_nodes(model, {}, lambda _: None)
-    facts = _facts(model, constants.keys(), outside)
-    (trial,) = ask([path])
+    facts = _facts(model, outside)
+    with tempfile.TemporaryDirectory(prefix="ofa-edge-inspect-") as folder:
+        built = as_built(path, loaded, shape, Path(folder))
+        judged = model if built.path is None else load_model(built.path, strict=False).model
+        (trial,) = ask([path if built.path is None else built.path])
+    nodes, constants = read_nodes(judged, {}, lambda _: None)
     findings = (
-        *_conversion(trial),
-        *_interface(model, constants.keys(), path.name),
+        *built.findings,
+        *_conversion(trial, built, judged.graph),
+        *(() if built.findings else _interface(judged, constants.keys(), path.name)),
         *_batch_norms(nodes),
         *_depthwise(nodes, {name: tuple(each.shape) for name, each in constants.items()}),
     )
+    if built.path is not None:
+        left = Counter(map(_operator, judged.graph.node))
+        facts["as built"] = "; ".join(filter(None, (_counted(left), built.said)))
+    elif built.said:
+        facts["as built"] = built.said
     inside = list(graphs(model.graph))
     counts = Counter(_operator(node) for graph in inside for node in graph.node)
     if len(inside) > 1:
         facts["bodies"] = f"{len(inside) - 1} of branches and loops; their operators are counted too"
     ms: Mapping[str, float] = {}
     if profile:
-        measured = profile_onnx(path)
+        measured = profile_onnx(path, built.shapes)
         ms = measured.ms
         facts["profile"] = (
             f"{sum(ms.values()):.3f} ms in {len(ms)} nodes; the whole: {measured.whole_ms:.3f} ms (ONNX Runtime, "
@@ -67,8 +81,14 @@ def _operator(node: "onnx.NodeProto") -> str:
     return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
 
 
-def _facts(model: "onnx.ModelProto", constants: Any, outside: Mapping[Path, int]) -> dict[str, str]:
+def _counted(operators: "Counter[str]") -> str:
+    each = ", ".join(f"{name} {count}" for name, count in operators.most_common())
+    return f"{operators.total()} operator{'' if operators.total() == 1 else 's'}: {each}"
+
+
+def _facts(model: "onnx.ModelProto", outside: Mapping[Path, int]) -> dict[str, str]:
     graph = model.graph
+    constants = {each.name for each in graph.initializer}
     held = list(tensors(graph))
     facts = {
         "opset": str(opset_of(model)),
@@ -88,39 +108,38 @@ def _words(value: "onnx.ValueInfoProto") -> str:
 
 def _dims(value: "onnx.ValueInfoProto") -> list[str]:
     return [
-        dim.dim_param or (str(dim.dim_value) if dim.dim_value > 0 else "?") for dim in value.type.tensor_type.shape.dim
+        str(dim.dim_param or (dim.dim_value if dim.dim_value > 0 else "?"))  # bytes where it is no text
+        for dim in value.type.tensor_type.shape.dim
     ]
 
 
-def _conversion(trial: Trial) -> Iterator[Finding]:
+def _conversion(trial: Trial, built: AsBuilt, graph: "onnx.GraphProto") -> Iterator[Finding]:
     """What the converter's own functions said of each node."""
     refused: dict[tuple[str, str, str], list[str]] = {}
+    waiting = list(trial.untried)
     for each in trial.refused:
-        refused.setdefault((each.op, each.why, each.hint), []).append(each.node)
+        if built.path is None and each.mendable:
+            waiting.append(each.node)
+        else:
+            refused.setdefault((each.op, each.why, each.hint), []).append(each.node)
     for (op, why, hint), names in refused.items():
         code = "node-not-convertible" if op in BUILDERS else "unknown-operator"
         yield Finding(code, "fault", f"{op} does not convert to TFLite: {why}", hint, tuple(names))
-    if trial.untried:
+    if waiting and built.free:
+        there = {each.name or f"#{number}" for number, each in enumerate(graph.node)}
+        parts = {name: name.rpartition("/")[0] for name in waiting if name not in there}  # of a Split
+        count = len({parts[name] if parts.get(name) in there else name for name in waiting})
+        what = f"not tried whether {count} of {len(graph.node)} operators convert: that follows from the sizes"
+        yield Finding("not-tried", "warning", what, "give them, as it says at free sizes")
+    elif waiting:
         what = "not tried whether these convert: the sizes of what they read are not known"
-        fix = "mend what stands above, give the file fixed shapes, or run onnxsim over it"
-        yield Finding("not-tried", "warning", what, fix, trial.untried)
+        yield Finding("not-tried", "warning", what, "mend what else is found here", tuple(waiting))
     if not trial.tried:
         what = "not tried whether its nodes convert to TFLite: TensorFlow, which is asked, is not installed"
         yield Finding("not-tried", "warning", what, "pip install tensorflow-cpu")
 
 
 def _interface(model: "onnx.ModelProto", constants: Any, name: str) -> Iterator[Finding]:
-    free = [each for each in model.graph.input if each.name not in constants and not all(map(str.isdigit, _dims(each)))]
-    if free:
-        what = "inputs with free sizes: a conversion to TFLite, which plans its memory ahead, needs a number for each"
-        said = {each.name: [int(dim) if dim.isdigit() else dim for dim in _dims(each)] for each in free}
-        first, sizes = next(iter(known_sizes(said, {}).items()))
-        shape = shape_example(sizes).replace("x", ",")
-        fix = "python -m onnxruntime.tools.make_dynamic_shape_fixed "
-        fix += pasteable("--input_name", first, "--input_shape", shape, "OLD", "NEW")
-        yield Finding("dynamic-shape", "warning", what, fix, tuple(map(_words, free)))
-        for dim in (dim for each in free for dim in each.type.tensor_type.shape.dim):
-            dim.dim_value = max(dim.dim_value, 1)
     try:
         read_interface(model, constants, name)
     except ConversionError as error:

@@ -3,9 +3,10 @@
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -23,8 +24,12 @@ class OnnxProfile:
     whole_ms: float
 
 
-def profile_onnx(path: Path) -> OnnxProfile:
-    """Run a file on random numbers, unoptimised, so that its nodes are those of the file; a free size is taken as 1.
+def profile_onnx(path: Path, shapes: Mapping[str, Sequence[int]] = MappingProxyType({})) -> OnnxProfile:
+    """Run a file on random numbers, unoptimised, so that its nodes are those of the file.
+
+    Args:
+        path: the file.
+        shapes: of its inputs, by name; of others a free size is taken as 1.
 
     Raises:
         ModelFileError: it cannot be read, or ONNX Runtime does not run it.
@@ -46,7 +51,7 @@ def profile_onnx(path: Path) -> OnnxProfile:
             session = onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-            given = {each.name: _random(each.shape, each.type) for each in session.get_inputs()}
+            given = {each.name: _random(shapes.get(each.name, each.shape), each.type) for each in session.get_inputs()}
             for _ in range(WARM_UP + RUNS):
                 session.run(None, given)
         except Exception as error:  # ONNX Runtime's own classes have no common one
@@ -70,7 +75,7 @@ def profile_onnx(path: Path) -> OnnxProfile:
     return OnnxProfile(dict(ms), min(wholes[WARM_UP:]))
 
 
-def _random(shape: list[int | str], kind: str) -> "np.ndarray[tuple[int, ...], np.dtype[np.generic]]":
+def _random(shape: Sequence[int | str], kind: str) -> "np.ndarray[tuple[int, ...], np.dtype[np.generic]]":
     sizes = [size if isinstance(size, int) and size > 0 else 1 for size in shape]
     types = {"float": "f4", "float16": "f2", "double": "f8", "int64": "i8", "int32": "i4", "bool": "?"}
     dtype = np.dtype(types.get(kind.removeprefix("tensor(").removesuffix(")"), kind[7:-1]))

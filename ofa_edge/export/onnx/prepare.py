@@ -23,6 +23,7 @@ from ofa_edge.export.onnx.strip import strip
 from ofa_edge.export.onnx.unshare import unshare_steps
 from ofa_edge.export.process import WorkerDiedError, reported, result_of
 from ofa_edge.files import write_bytes
+from ofa_edge.onnx_weights import lift_constants
 
 if TYPE_CHECKING:
     import onnx
@@ -44,7 +45,26 @@ def prepare(given: Given, out: Path, pieces: Sequence[Piece] = ()) -> tuple[str,
     Raises:
         ConversionError: onnxsim crashed, or made a file that ONNX refuses.
     """
-    facts = {
+    try:
+        arguments = [str(given.path), str(out), json.dumps(_facts(given, pieces))]
+        return tuple(result_of(run_forked(_SIMPLIFIER, __name__, arguments, {})))
+    except WorkerDiedError as error:
+        raise ConversionError(
+            f"preparing {given.path.name} ended unexpectedly", str(error), error.hint or _HINT
+        ) from error
+
+
+def prepare_here(given: Given, out: Path) -> tuple[str, ...]:
+    """The same in this process, for what is looked at and not shipped: nodes without a name are named as in the file.
+
+    Raises:
+        ConversionError: onnxsim made a file that ONNX refuses.
+    """
+    return tuple(_work(given.path, out, json.loads(json.dumps(_facts(given, ()))), named=True))
+
+
+def _facts(given: Given, pieces: Sequence[Piece]) -> dict[str, Any]:
+    return {
         "inputs": [{"name": each.name, "given_shape": each.given_shape, "nhwc": each.nhwc} for each in given.inputs],
         "idle": {each.name: each.given_shape for each in given.all_inputs if not each.read},
         "outputs": [each.name for each in pieces] or given.outputs,
@@ -52,18 +72,14 @@ def prepare(given: Given, out: Path, pieces: Sequence[Piece] = ()) -> tuple[str,
         "whole": given.outputs[0],
         "pieces": [each.to_json() for each in pieces],
     }
-    try:
-        return tuple(result_of(run_forked(_SIMPLIFIER, __name__, [str(given.path), str(out), json.dumps(facts)], {})))
-    except WorkerDiedError as error:
-        raise ConversionError(
-            f"preparing {given.path.name} ended unexpectedly", str(error), error.hint or _HINT
-        ) from error
 
 
-def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
+def _work(source: Path, out: Path, facts: dict[str, Any], *, named: bool = False) -> list[str]:
     import onnx
 
     model, done = onnx.load(source), list[str]()
+    for number, node in enumerate(model.graph.node if named else ()):
+        node.name = node.name or f"#{number}"
     if facts["pieces"]:
         expose_pieces(model.graph, facts["pieces"])
         done.append(f"'{facts['whole']}' given in {len(facts['pieces'])} pieces, each with int8 steps of its own")
@@ -78,6 +94,7 @@ def _work(source: Path, out: Path, facts: dict[str, Any]) -> list[str]:
         value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, shape))
     model = _simplified(model, done)
     _keep_inputs(model.graph, [each["name"] for each in facts["inputs"]], done)
+    lift_constants(model)
     unshare_steps(model.graph)
     for name, shape in zip(facts["outputs"], facts["output_shapes"], strict=True):
         _fix_output(model.graph, name, shape)

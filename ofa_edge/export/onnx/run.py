@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.export.onnx.unshare import unshare_steps
+from ofa_edge.onnx_weights import lift_constants
 
 
 def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -88,5 +89,6 @@ def _unshared(path: Path) -> bytes:
     import onnx
 
     model = onnx.load(path)
+    lift_constants(model)
     unshare_steps(model.graph)
     return bytes(model.SerializeToString())

@@ -17,12 +17,20 @@ from ofa_edge.extras import installed
 
 @dataclass(frozen=True)
 class Refusal:
-    """A node that does not convert: its name, its operator, why, and what to try."""
+    """A node that does not convert.
+
+    Attributes:
+        node: its name.
+        op: its operator.
+        why, hint: what stands against it, and what to try.
+        mendable: whether it only computes sizes or waits for some, so that it may convert, or go, once they are known.
+    """
 
     node: str
     op: str
     why: str
     hint: str
+    mendable: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 One line of JSON on stdout, a list of what became of each file:
 
-    [{"refused": [{"node": "n", "op": "Sin", "why": "...", "hint": "..."}], "untried": ["m"]}]
+    [{"refused": [{"node": "n", "op": "Sin", "why": "...", "hint": "...", "mendable": false}], "untried": ["m"]}]
 """
 
 import json
 import sys
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from ofa_edge.export.onnx.graph import read_nodes
 from ofa_edge.export.onnx.load import COUNTS_BELOW, load_model
 from ofa_edge.export.onnx.nodes import Node, NodeRefusedError
+from ofa_edge.export.onnx.recurrent import RECURRENT
+from ofa_edge.export.onnx.sizes import by_values
 from ofa_edge.export.tflite.tf_ops import BUILDERS, build_node
 from ofa_edge.export.tflite.tf_ops.values import IMAGE, Value, plain
 
@@ -100,13 +102,32 @@ def _tried(tf: ModuleType, model: "onnx.ModelProto") -> dict[str, Any]:
             walk.stand_in(name)
         for node in nodes:
             walk.visit(node)
-    everything = [*refused, *walk.refused]
+    valued = by_values(model)
+    waits = {id(each) for each in (*refused, *walk.refused) if _waits(each.node, valued, known, constants)}
     return {
         "refused": [
-            {"node": each.node.name, "op": each.node.op, "why": each.why, "hint": each.hint} for each in everything
+            {
+                "node": each.node.name,
+                "op": each.node.op,
+                "why": each.why,
+                "hint": each.hint,
+                "mendable": id(each) in waits,
+            }
+            for each in (*refused, *walk.refused)
         ],
         "untried": walk.untried,
     }
+
+
+def _waits(node: Node, valued: Collection[str], known: Collection[str], constants: Collection[str]) -> bool:
+    """Whether a refused node only computes sizes, or reads some that are not known: simplifying may mend it."""
+    if node.output not in valued:
+        return True
+    if node.op == "If":
+        return node.inputs[0] not in valued
+    if node.op in ("Split", *RECURRENT):
+        return node.inputs[0] not in known
+    return node.op in BUILDERS and any(name and name not in valued and name not in constants for name in node.inputs)
 
 
 def _outputs(model: "onnx.ModelProto", refused: list[NodeRefusedError]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from ofa_edge.export.onnx.pieces import in_pieces
 from ofa_edge.files import write_json
 from ofa_edge.latency.onnx_operators import read_operators
 from ofa_edge.network import Network, Origin
+from ofa_edge.onnx_weights import count_weights
 from ofa_edge.records.licences import said_licences
 from ofa_edge.records.manifest import Manifest
 from ofa_edge.runtimes.answers import answers_of
@@ -144,10 +145,7 @@ def _counted(model: Path) -> tuple[int, int]:
     """MACs of one inference, 0 where they cannot be counted, and numbers in the weights."""
     import onnx
 
-    from ofa_edge.export.onnx.load import tensors
-
-    weights = (onnx.TensorProto.FLOAT, onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
-    params = sum(math.prod(each.dims) for each in tensors(onnx.load(model).graph) if each.data_type in weights)
+    params = count_weights(onnx.load(model))
     try:
         return sum(item.operator.macs for item in read_operators(model).operators), params
     except ConfigError:
