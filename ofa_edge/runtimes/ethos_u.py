@@ -38,7 +38,7 @@ SOURCE = "model.int8.tflite"
 ACCOUNT = "npu.json"
 # Made for XNNPACK, which has no kernels for what they take apart; an Ethos-U has. Without them a network of the default
 # supernet takes 26 % fewer cycles on a U55-128, 15 % on a U85-256 (docs/ethos-u.md).
-UNWANTED = ("split_depthwise", "open_hard_swish", "open_average_pool")
+UNWANTED = ("split_depthwise", "open_hard_swish", "open_average_pool", "repeat_pixels", "open_strides")
 _COMPARED = 32  # images, in two sets of kernels
 _CORE, _ON_CORE, _CORE_TIMEOUT_S = "cortex-a76", 64, 300.0  # an arm64 core with integer dot products; images
 _PROTOTYPE = "ethos-u55-128"  # whose runtime compiles for all of them

@@ -81,8 +81,11 @@ class Pair:
 
     def rounds(self, place: int) -> bool:
         """Whether an operator rounds its result: not where it only moves values that are in its steps already."""
-        op = self.graph.operators[place]
-        return self.names[place] not in MOVES or not _same_steps(self.graph, op.inputs[0], op.outputs[0])
+        op, tensors = self.graph.operators[place], self.graph.tensors
+        if self.names[place] not in MOVES | {"CONCATENATION"}:
+            return True
+        moved = op.inputs if self.names[place] == "CONCATENATION" else op.inputs[:1]
+        return any(scale_of(tensors[each]) != scale_of(tensors[op.outputs[0]]) for each in moved)
 
 
 def open_pair(quantised: Path, plain: Path, nodes: Sequence[str], originals: Sequence[str]) -> Pair:
@@ -249,10 +252,6 @@ def _shape(graph: Any, op: Any) -> list[int]:
 
 def _is_int8(graph: Any) -> bool:
     return all(graph.tensors[each].type == 9 for each in (*graph.inputs, *graph.outputs))
-
-
-def _same_steps(graph: Any, left: int, right: int) -> bool:
-    return scale_of(graph.tensors[left]) == scale_of(graph.tensors[right])
 
 
 def _sources(graph: Any, op: Any, names: Sequence[str]) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ from ofa_edge.export.tflite.integers import install
 from ofa_edge.export.tflite.pair import pair_up
 from ofa_edge.export.tflite.rewrites import names, rewrite
 from ofa_edge.export.tflite.rewrites.hard_activations import clip_hard_sigmoid
+from ofa_edge.export.tflite.rewrites.open_strides import open_strides
+from ofa_edge.export.tflite.rewrites.repeat_pixels import repeat_pixels
 from ofa_edge.export.tflite.rewrites.take_ranges import RangesError
 from ofa_edge.export.tflite.scales import check_scales
 from ofa_edge.vocabulary import Precision
@@ -88,7 +90,7 @@ def _keep_integers(given: Lifted, settings: Settings) -> bytes:
         integers = np.random.default_rng(0).integers(-128, 128, (8, *graph.input_shape[1:]))
         np.save(path, ((integers - zero) * scale).astype(np.float32))
         quantised = convert_graph(graph, Settings("int8", skip, str(path)))
-    twin = convert_graph(graph, Settings("fp32", twin_of="int8"))
+    twin = convert_graph(graph, Settings("fp32", skip, twin_of="int8"))
     values = [node.output for node in graph.nodes]
     pair = pair_up(quantised, twin, values, values)
     if pair is None:
@@ -97,7 +99,10 @@ def _keep_integers(given: Lifted, settings: Settings) -> bytes:
             "the converter makes other operators in int8 than in fp32",
             "give the network in fp32, with --precision int8",
         )
-    return install(pair, given)
+    content = install(pair, given)
+    for each in (repeat_pixels, open_strides):  # which keep any integers
+        content = content if each.__name__ in settings.skip else each(content, lambda: twin)
+    return content
 
 
 def _check_answers(onnx_path: Path, graph: Graph, out: Path, settings: Settings) -> None:

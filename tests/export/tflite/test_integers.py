@@ -113,6 +113,25 @@ def test_a_layer_of_integers(tmp_path):
     check_integers(out, np.full(10, STEP_W, np.float32))
 
 
+def test_a_given_upsampling_is_copied(tmp_path):
+    """Between its own steps, the same on both sides: XNNPACK makes the copies."""
+    model = onnx.load(qdq(tmp_path / "qdq.onnx"))
+    pixels = 'mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"'
+    grown = onnx.parser.parse_graph(f"g (float y) => (float q) {{ u = Resize<{pixels}>(y, , by) }}").node[0]
+    model.graph.node.append(grown)
+    model.graph.node.append(helper.make_node("QuantizeLinear", ["u", "sy", "zy"], ["uq"]))
+    model.graph.node.append(helper.make_node("DequantizeLinear", ["uq", "sy", "zy"], ["z"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32([1, 1, 2, 3]), "by"))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("z", TensorProto.FLOAT, (1, 10, 18, 27)))
+    onnx.save(model, tmp_path / "up.onnx")
+    convert(tmp_path / "up.onnx", tmp_path / "up.tflite", "int8")
+    most, share = steps_apart(tmp_path / "up.onnx", tmp_path / "up.tflite")
+    assert most <= 1
+    assert share < 0.01
+    assert "CONCATENATION" in operators(tmp_path / "up.tflite")
+    assert "RESIZE_NEAREST_NEIGHBOR" not in operators(tmp_path / "up.tflite")
+
+
 MATRIX = np.random.default_rng(4).integers(-127, 128, (54, 7)).astype(np.int8)
 
 

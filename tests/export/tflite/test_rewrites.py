@@ -17,7 +17,9 @@ from ofa_edge.export.tflite.rewrites.join_activations import join_activations
 from ofa_edge.export.tflite.rewrites.join_branches import join_branches
 from ofa_edge.export.tflite.rewrites.join_group_norms import join_group_norms
 from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
+from ofa_edge.export.tflite.rewrites.open_strides import open_strides
 from ofa_edge.export.tflite.rewrites.own_steps import own_steps
+from ofa_edge.export.tflite.rewrites.repeat_pixels import repeat_pixels
 from ofa_edge.export.tflite.rewrites.round_weights import round_weights
 from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
 from ofa_edge.export.tflite.rewrites.sink_scales import sink_scales
@@ -51,12 +53,12 @@ def test_the_whole_list_keeps_the_answers(onnx_path, images, reference, precisio
 
 def test_the_order_is_what_it_says():
     assert rewrites_for("dynamic") == rewrites_for("fp16") == rewrites_for("fp32")
-    assert file_rewrites_for("fp32") == file_rewrites_for("fp16") == ()
-    assert file_rewrites_for("dynamic") == (float_depthwise, share_vectors)
-    assert file_rewrites_for("int8") == (share_vectors,)
+    assert file_rewrites_for("fp32") == file_rewrites_for("fp16") == (repeat_pixels, open_strides)
+    assert file_rewrites_for("dynamic") == (float_depthwise, repeat_pixels, open_strides, share_vectors)
+    assert file_rewrites_for("int8") == (repeat_pixels, open_strides, share_vectors)
     assert fits_for("int8") == (fit_input, own_steps, fit_ranges, round_weights)
     assert fits_for("int8", settled=True) == fits_for("dynamic") == ()
-    assert names("dynamic")[-2:] == ("float_depthwise", "share_vectors")
+    assert names("dynamic")[-4:] == ("float_depthwise", "repeat_pixels", "open_strides", "share_vectors")
     assert rewrites_for("fp32") == (
         join_branches,
         join_activations,

@@ -86,8 +86,8 @@ def weights_by_operator(path):
 UNFITTED_APART = ("int8", " ".join((*FITTED, "share_vectors")))
 CASES = [("fp32", name) for name in names("fp32")] + [("int8", "open_hard_swish"), ("dynamic", "float_depthwise")]
 
-# No kernel of this network is larger than its map, nothing of it is in pieces.
-IDLE = {"crop_kernels", "join_activations", "join_branches", "join_group_norms"}
+# No kernel of this network is larger than its map, nothing of it is in pieces, no map grows or is taken in steps.
+IDLE = {"crop_kernels", "join_activations", "join_branches", "join_group_norms", "open_strides", "repeat_pixels"}
 
 
 @pytest.fixture(scope="module")

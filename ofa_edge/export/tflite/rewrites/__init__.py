@@ -18,7 +18,9 @@ from ofa_edge.export.tflite.rewrites.join_activations import join_activations
 from ofa_edge.export.tflite.rewrites.join_branches import join_branches
 from ofa_edge.export.tflite.rewrites.join_group_norms import join_group_norms
 from ofa_edge.export.tflite.rewrites.open_average_pool import open_average_pool
+from ofa_edge.export.tflite.rewrites.open_strides import open_strides
 from ofa_edge.export.tflite.rewrites.own_steps import own_steps
+from ofa_edge.export.tflite.rewrites.repeat_pixels import repeat_pixels
 from ofa_edge.export.tflite.rewrites.round_weights import round_weights
 from ofa_edge.export.tflite.rewrites.share_vectors import share_vectors
 from ofa_edge.export.tflite.rewrites.sink_scales import sink_scales
@@ -81,6 +83,10 @@ def file_rewrites_for(precision: Precision) -> tuple[FileRewrite, ...]:
     return (
         # XNNPACK has no depthwise kernel for float activations and int8 weights.
         *((float_depthwise,) if (meant.weights, meant.activations) == ("int8", "fp32") else ()),
+        # XNNPACK has no nearest neighbours: each would cut the graph in two.
+        repeat_pixels,
+        # XNNPACK's slices have no steps.
+        open_strides,
         # Zero points of 0 for every channel of every tensor: a sixth of a small network's file.
         *((share_vectors,) if meant.weights == "int8" else ()),
     )
