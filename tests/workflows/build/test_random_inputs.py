@@ -9,6 +9,7 @@ from builds import Stages
 from onnx import TensorProto, helper, numpy_helper
 
 from ofa_edge.cache import StageCache
+from ofa_edge.errors import UnsupportedError
 from ofa_edge.workflows.build.base import BuildOptions, ModelOptions
 from ofa_edge.workflows.build.random_inputs import varied_images
 from ofa_edge.workflows.build.run import plan_build, run_build
@@ -94,3 +95,17 @@ def test_answers_that_are_rounding_noise_prove_nothing_and_it_is_said(tmp_path, 
     assert "give --data" in verdict.reason
     written = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
     assert written["ladder"][0]["own_db"] == manifest.ladder[0].own_db < 70
+
+
+def test_answers_that_change_their_size_are_refused_before_anything_is_made(tmp_path):
+    nodes = [
+        helper.make_node("Sub", ["x", "middle"], ["signed"], "signed"),
+        helper.make_node("Relu", ["signed"], ["light"], "light"),
+        helper.make_node("NonZero", ["light"], ["places"], "places"),
+        helper.make_node("Cast", ["places"], ["y"], "floats", to=TensorProto.FLOAT),
+    ]
+    path = save(tmp_path / "chosen.onnx", nodes, {"middle": np.float32([0.5])}, [4, "count"])
+    with pytest.raises(UnsupportedError, match="have no fixed size") as caught:
+        built(path, tmp_path / "out")
+    assert "numbers to one input and" in caught.value.why
+    assert not (tmp_path / "out").exists()
