@@ -27,6 +27,7 @@ import numpy as np
 from ofa_edge.cache import StageCache
 from ofa_edge.errors import OfaEdgeError
 from ofa_edge.files import sha256_file, write_bytes, write_json
+from ofa_edge.metrics import SNR_LIMIT_DB
 from ofa_edge.records.manifest import Manifest
 from ofa_edge.vocabulary import Precision
 from ofa_edge.workflows.build.base import BuildOptions, ModelOptions
@@ -180,7 +181,7 @@ def _built(each: Real, path: Path, work: Path) -> dict[str, Any]:
     try:
         manifest = run_build(plan_build(options), StageCache(work / "cache"), ["any_files"], lambda *_: None)
     except OfaEdgeError as error:
-        return {"reason": f"{error.what}: {error.why}"}
+        return {"reason": f"{error.what}: {error.why}".replace(str(path), path.name)}
     return {**_figures(manifest, work / "out" / path.stem), "cpu_s": round(time.process_time() - begin, 1)}
 
 
@@ -242,10 +243,10 @@ def page() -> str:
         if "reason" in each:
             lines.append(f"{shown} refused | | | | | |")
             continue
-        own = "" if each["own_db"] is None else f" ({each['own_db']:.0f})"
-        macs = f"{each['macs'] / 1e6:.3g}" if each["macs"] else ""
+        own = "" if each["own_db"] is None else f" ({_db(each['own_db'])})"
+        macs = f"{each['macs'] / 1e6:,.{0 if each['macs'] > 1e8 else 1}f}" if each["macs"] else ""
         lines.append(
-            f"{shown} {each['snr_db']:.0f}{own} | {each['parity']} | {each['operators']} |"
+            f"{shown} {_db(each['snr_db'])}{own} | {each['parity']} | {each['operators']} |"
             f" {'all' if each['delegation'] == 'pass' else 'not all'} | {each['params'] / 1e6:.3g} | {macs} |"
         )
     built = [each for each in found.values() if "reason" not in each]
@@ -256,6 +257,10 @@ def page() -> str:
         lines += ["## Not delegated\n", *(f"- {what} ({count})" for what, count in left.most_common()), ""]
     reasons = [f"- {name}: {each['reason']}" for name, each in found.items() if "reason" in each]
     return "\n".join([*lines, *(["## Refused\n", *reasons, ""] if reasons else [])])
+
+
+def _db(value: float) -> str:
+    return "equal" if value >= SNR_LIMIT_DB else f"{value:.0f}"
 
 
 def main() -> None:
