@@ -171,6 +171,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "no-labels": "no labelled images were given",
         "reference-at-chance": "what the artifact is held against may be guessing",
         "reference-answers-nothing": "what the artifact is held against has no image right",
+        "own-noise": "a rung is as near to the reference as that is to itself, computed in another way",
         "nothing-beside-it": "the build has no fp32 network to hold it against",
         "as-other-calibrations": "other calibration images of the data give the same network",
         "unlike-other-calibrations": "other calibration images of the data give another network",
