@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, UnsupportedError
 from ofa_edge.export.onnx.load import graphs
+from ofa_edge.export.onnx.sizes import ASK_SIZES
 from ofa_edge.shapes import ONE_SAMPLE, Dim, Shape, fits, known_sizes, samples_a_call, shape_options
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 _Said = tuple[int | None, ...]  # None: free
 
 _PIXELS = (1, 3)  # values a pixel of images that are read from files
-_ASK_SHAPES = ("Shape", "Size")  # operators that read no values
 _NUMBERS: Mapping[str, type[Any]] = {  # ONNX Runtime's names of tensors that can be fed from floats
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -137,7 +137,7 @@ def values_read(graph: "onnx.GraphProto", outputs: Sequence[str]) -> set[str]:
             continue
         found.add(name)
         node = makers.get(name)
-        if node is not None and node.op_type not in _ASK_SHAPES:
+        if node is not None and node.op_type not in ASK_SIZES:
             waiting += [each for each in (*node.input, *_read_inside(node)) if each]
     return found
 

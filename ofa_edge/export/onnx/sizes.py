@@ -7,7 +7,8 @@ from ofa_edge.export.onnx.load import graphs
 if TYPE_CHECKING:
     import onnx
 
-_ASK_SIZES = ("Shape", "Size")
+ASK_SIZES = ("Shape", "Size")
+"""Operators that read no values."""
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 
 
@@ -28,4 +29,4 @@ def by_values(model: "onnx.ModelProto") -> set[str]:
 
 
 def _read(node: "onnx.NodeProto") -> list[str]:
-    return [] if node.op_type in _ASK_SIZES else list(node.input)
+    return [] if node.op_type in ASK_SIZES else list(node.input)
