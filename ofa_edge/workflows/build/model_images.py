@@ -43,7 +43,7 @@ def model_data(interface: Interface, data: Path | None, seed: int) -> BuildData[
         return truth_data(interface, data, seed)
     if data.is_dir():
         return _folder(source, output.labels, data, seed)
-    samples, labelled = read_arrays(data)
+    samples, labelled = read_arrays(data, source.name)
     source.apply(samples.take(np.array([0])))  # whether they fit, before any work
     return _samples(samples, labelled, output.labels, data, seed)
 
@@ -107,17 +107,19 @@ def _samples(samples: Samples, labelled: bool, labels: tuple[str, ...], path: Pa
     )
 
 
-def read_arrays(path: Path) -> tuple[Samples, bool]:
+def read_arrays(path: Path, name: str) -> tuple[Samples, bool]:
     """Inputs from a .npz file, and whether it has labels.
 
-    It holds `images`, uint8 [N, H, W, C] or [N, H, W], or `inputs`, floats [N, ...] as the network takes them; and may
-    hold `labels`, whole numbers [N].
+    It holds `images`, uint8 [N, H, W, C] or [N, H, W], or `inputs`, which may have the input's own name instead, floats
+    [N, ...] as the network takes them; and may hold `labels`, whole numbers [N].
 
     Raises:
         DataError: no such file, or not of that form.
     """
     hint = "np.savez(FILE, images=uint8 [N, H, W, C], labels=int [N]), or inputs=float32 [N, ...] in place of images"
-    arrays = load_arrays(path, hint, (*_KEYS, LABELS))
+    arrays = load_arrays(path, hint, (*_KEYS, LABELS, name))
+    if name not in (*_KEYS, LABELS) and name in arrays and not arrays.keys() & set(_KEYS):
+        arrays[_KEYS[1]] = arrays.pop(name)
     names = [name for name in _KEYS if name in arrays]
     if len(names) != 1 or not arrays[names[0]].ndim or not len(arrays[names[0]]):
         raise DataError("no inputs in the file", f"{path}: it needs one of `images` and `inputs`, with entries", hint)

@@ -163,3 +163,13 @@ def test_macs_of_a_row_are_counted(files):
     found = read_operators(files["row"][0])
     assert sum(each.operator.macs for each in found.operators) == WIDTH * 16 + 16 * 8 + 8 * 5
     assert found.unknown == ()
+
+
+def test_samples_may_have_the_inputs_own_name(place, files):
+    file, samples = files["signal"]
+    given = dict(np.load(samples))
+    np.savez(place / "named.npz", **{"wave" if name == "inputs" else name: each for name, each in given.items()})
+    one, other = (planned(file, each).data for each in (samples, place / "named.npz"))
+    assert one.digests == other.digests
+    np.savez(place / "both.npz", wave=given["inputs"][:1], **given)
+    assert planned(file, place / "both.npz").data.digests == one.digests
