@@ -34,10 +34,13 @@ def _one(code: str, severity: Severity, what: str, fix: str, operators: Sequence
 
 
 def large_depthwise(model: Model) -> Iterator[Finding]:
-    """XNNPACK has depthwise kernels of 3, 4, 9 and 25 taps; larger ones are delegated to a path without one."""
+    """XNNPACK has depthwise kernels of 3, 4, 9 and 25 taps; larger ones are delegated to a path without one.
+
+    Of one channel in, several outputs a channel are an ordinary convolution, and XNNPACK runs it as one.
+    """
     found: dict[tuple[tuple[int, ...], bool], list[Operator]] = {}
     for op in model.operators:
-        if op.name == "DEPTHWISE_CONV_2D":
+        if op.name == "DEPTHWISE_CONV_2D" and not (op.inputs[0].shape[-1:] == (1,) and op.inputs[1].shape[3] > 1):
             kernel = op.inputs[1].shape[1:3]
             if kernel[0] * kernel[1] > MAX_TAPS:
                 found.setdefault((kernel, _splits(op)), []).append(op)

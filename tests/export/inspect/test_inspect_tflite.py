@@ -204,6 +204,15 @@ def test_large_even_kernels_stay_whole_and_are_named(tmp_path, kernel, pads):
     assert "it cannot be split" in found.fix
 
 
+@pytest.mark.parametrize(("outputs", "named"), [(6, False), (1, True)])
+def test_a_convolution_of_one_channel_is_an_ordinary_one(tmp_path, outputs, named):
+    body = "c = Conv(input, w) p = GlobalAveragePool(c) f = Flatten(p) logits = Gemm<transB=1>(f, v)"
+    path = save_model(tmp_path / "m.onnx", body, (1, 1, 12, 32), w=(outputs, 1, 1, 28), v=(3, outputs))
+    convert(path, tmp_path / "m.tflite", "fp32")
+    found = inspect_model(tmp_path / "m.tflite")
+    assert ("depthwise-over-25-taps" in codes(found)) == named
+
+
 def test_a_transposition_is_told(tflite_paths, tmp_path):
     from ai_edge_litert import schema_py_generated as schema
 
