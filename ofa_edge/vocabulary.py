@@ -22,6 +22,7 @@ Type = Literal["fp32", "fp16", "int8", "int16"]
 
 NetworkKind = Literal["subnet", "network", "file"]
 Task = Literal["classify", "features", "detect", "segment"]
+PictureKind = Literal["smooth", "noise", "blocks", "writing"]  # of random images
 Form = Literal[
     "yolov5",
     "yolov8",

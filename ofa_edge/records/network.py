@@ -9,7 +9,7 @@ from ofa_edge.records.base import Count, Digest, Finite, JsonObject, Record
 from ofa_edge.records.licences import Licences
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Space, Subnet
-from ofa_edge.vocabulary import FITS, NetworkKind, Task
+from ofa_edge.vocabulary import FITS, NetworkKind, PictureKind, Task
 
 
 class SupernetRecord(Record):
@@ -89,6 +89,7 @@ class NetworkRecord(Record):
         trained: whether its weights are.
         licences: of its weights, and of the data that they were trained on.
         dataset: what its accuracy was measured on.
+        pictures: kinds of the random images that a given network was tried on.
         decoding: how a detector's outputs become boxes.
         ranges: that its training settled for int8 artifacts, if it was trained for them.
         changes: what was done to a given file before anything was made of it.
@@ -105,6 +106,7 @@ class NetworkRecord(Record):
     trained: bool
     licences: Licences = Licences()
     dataset: str | None = None
+    pictures: tuple[PictureKind, ...] = ()
     decoding: JsonObject | None = None  # Decoding.to_json()
     ranges: RangesRecord | None = None
     changes: tuple[str, ...] = ()

@@ -122,7 +122,7 @@ def images_of(build: Build, data: Path | None) -> BuildData[Samples]:
     """
     manifest, supernet = build.manifest, build.manifest.supernet
     if supernet is None:
-        return model_data(build.network.interface, data, manifest.seed)
+        return model_data(build.network.interface, data, manifest.seed, manifest.network.pictures)
     package = open_supernet(supernet.name, untrained=not manifest.network.trained)
     sizes = Space.from_json(supernet.space).resolutions if package.weights is None else package.space.resolutions
     if package.space.hash_at(sizes) != supernet.space_hash:

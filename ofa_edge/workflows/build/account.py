@@ -37,7 +37,7 @@ from ofa_edge.verify.ladder import EXACT, Answers
 from ofa_edge.verify.npu_gates import npu_verdicts
 from ofa_edge.verify.scoring.base import BadAnswer
 from ofa_edge.verify.statistics import statistics_verdict
-from ofa_edge.vocabulary import UNMEASURED, Label
+from ofa_edge.vocabulary import UNMEASURED, Label, PictureKind
 from ofa_edge.workflows.build.base import Plan, own_images
 from ofa_edge.workflows.build.on_device import DeviceResult
 from ofa_edge.workflows.build.plan import SupernetPlan
@@ -167,7 +167,7 @@ def manifest_of(
         target=_target(plan),
         supernet=supernet,
         subnet=subnet,
-        network=_network(network, plan.dataset, start),
+        network=_network(network, plan.dataset, start, plan.data.kinds),
         prediction=prediction,
         search=start.search,
         budget_ms=plan.budget_ms,
@@ -230,7 +230,7 @@ def _target(plan: Plan) -> TargetRecord:
     )
 
 
-def _network(network: Network, dataset: str | None, start: Start) -> NetworkRecord:
+def _network(network: Network, dataset: str | None, start: Start, pictures: tuple[PictureKind, ...]) -> NetworkRecord:
     return NetworkRecord(
         kind=network.origin.kind,
         source=network.origin.source,
@@ -241,6 +241,7 @@ def _network(network: Network, dataset: str | None, start: Start) -> NetworkReco
         licences=network.origin.licences,
         ranges=network.ranges,
         dataset=dataset,
+        pictures=pictures,
         changes=start.changes,
         assumed=start.assumed,
         inputs=tuple(

@@ -18,6 +18,7 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.own_data import open_for
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.package_data import CALIBRATION_IMAGES, VALIDATION_IMAGES
+from ofa_edge.vocabulary import PictureKind
 
 _SYNTHETIC = (64, 64, 16)
 
@@ -39,6 +40,7 @@ class BuildData(Generic[S_co]):
         own: whether the user gave them.
         truth: of the test images, where it is more than a class each.
         test_names: files of the test images, where they were read from files.
+        kinds: of random images, where they are drawn for a given network.
     """
 
     calibration: S_co
@@ -50,6 +52,7 @@ class BuildData(Generic[S_co]):
     own: bool = False
     truth: Truth | None = None
     test_names: tuple[str, ...] = ()
+    kinds: tuple[PictureKind, ...] = ()
 
     @property
     def judged(self) -> bool:

@@ -1,5 +1,6 @@
 """What a given network is run on: the user's image folder, arrays in a file, or random inputs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,22 +14,26 @@ from ofa_edge.data.sampling import stratified_split
 from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.network import Input, Interface
 from ofa_edge.training.package_data import CALIBRATION_IMAGES
+from ofa_edge.vocabulary import PictureKind
 from ofa_edge.workflows.build.images import BuildData, of_dataset
 from ofa_edge.workflows.build.model_arrays import LABELS, label_numbers, load_arrays, named_arrays
 from ofa_edge.workflows.build.model_truth import truth_data
-from ofa_edge.workflows.build.random_inputs import varied_images
+from ofa_edge.workflows.build.random_inputs import KINDS, varied_images
 
 _RANDOM = 64, 16  # inputs to calibrate with, and to test on
 _KEYS = ("images", "inputs")
 
 
-def model_data(interface: Interface, data: Path | None, seed: int) -> BuildData[Samples]:
+def model_data(
+    interface: Interface, data: Path | None, seed: int, kinds: Sequence[PictureKind] = ()
+) -> BuildData[Samples]:
     """The inputs of a build of a given network.
 
     Args:
         interface: of the network: its inputs, and a classifier's output or any others.
         data: a folder of images by class, a file of arrays (`read_arrays`, `named_arrays`), or None for random ones.
         seed: of the choice among them.
+        kinds: of random images (`random_inputs.KINDS`); none: all.
 
     Raises:
         DataError: they are missing or damaged, or do not fit the network.
@@ -36,7 +41,7 @@ def model_data(interface: Interface, data: Path | None, seed: int) -> BuildData[
     """
     source, output = interface.inputs[0], interface.outputs[0]
     if data is None:
-        return _random(interface)
+        return _random(interface, tuple(kinds))
     if len(interface.inputs) > 1:
         return _samples(*named_arrays(data, interface.inputs), output.labels, data, seed)
     if output.task in ("detect", "segment"):
@@ -48,12 +53,14 @@ def model_data(interface: Interface, data: Path | None, seed: int) -> BuildData[
     return _samples(samples, labelled, output.labels, data, seed)
 
 
-def _random(interface: Interface) -> BuildData[Samples]:
+def _random(interface: Interface, kinds: tuple[PictureKind, ...]) -> BuildData[Samples]:
     source = interface.inputs[0]
     if source.preprocessing is not None:
         shape, channels = source.preprocessing.shape, source.preprocessing.channels
-        pictures = [varied_images(count, shape, channels, seed) for seed, count in enumerate(_RANDOM)]
-        return BuildData(pictures[0], pictures[0], pictures[1], f"{len(pictures[1])} random images", labelled=False)
+        pictures = [varied_images(count, shape, channels, seed, kinds) for seed, count in enumerate(_RANDOM)]
+        shown = f" ({', '.join(kinds)})" if kinds not in ((), KINDS) else ""
+        what = f"{len(pictures[1])} random images{shown}"
+        return BuildData(pictures[0], pictures[0], pictures[1], what, labelled=False, kinds=kinds)
     rng = np.random.default_rng(0)
     one = source.shape[1:] if len(interface.inputs) == 1 else (sum(each.values for each in interface.inputs),)
     calibration, test = (

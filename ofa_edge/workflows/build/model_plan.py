@@ -27,6 +27,7 @@ from ofa_edge.workflows.build.base import (
 from ofa_edge.workflows.build.images import BuildData
 from ofa_edge.workflows.build.model_images import model_data
 from ofa_edge.workflows.build.model_interface import interface_of
+from ofa_edge.workflows.build.steady_inputs import steady_kinds
 from ofa_edge.workflows.build.suppression import require_suppressible
 
 _FOR_A_SEARCH = {  # options of a build that choose among subnets
@@ -130,7 +131,8 @@ def make_model_plan(options: BuildOptions, *, claim: bool = True) -> ModelPlan:
             f"{given.path.name} has {len(given.inputs)}: its layers cannot be told apart",
             "leave out --max-drop; --precision fp16 or dynamic lose less than int8",
         )
-    data = model_data(known.interface, options.data, options.seed)
+    kinds = steady_kinds(given, known.interface) if options.data is None and given.takes_images else ()
+    data = model_data(known.interface, options.data, options.seed, kinds)
     ranges = _ranges(known.interface, data) if numbers(found.precision).ranges else None
     export = found.export(ranges, data)
     return ModelPlan(

@@ -4,13 +4,15 @@ What a network looks for is not known, and one that sees nothing of it answers w
 is dark on smooth pictures, and its answers there prove nothing. So pictures are of several kinds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.pixels import resize
+from ofa_edge.vocabulary import PictureKind
 
 _Pixels = NDArray[np.uint8]
 _COARSE = 16  # rows and columns of a smooth picture before it is enlarged
@@ -20,7 +22,9 @@ _LINE = 40  # letters of a line
 _INK, _PAPER = 90, 160  # darkest ground, lightest writing
 
 
-def varied_images(count: int, shape: tuple[int, int], channels: int, seed: int) -> Images:
+def varied_images(
+    count: int, shape: tuple[int, int], channels: int, seed: int, kinds: Sequence[PictureKind] = ()
+) -> Images:
     """Smooth colours, noise, flat blocks and writing in turn, each with label 0.
 
     Args:
@@ -28,9 +32,11 @@ def varied_images(count: int, shape: tuple[int, int], channels: int, seed: int) 
         shape: rows and columns.
         channels: 1 or 3.
         seed: of all of them.
+        kinds: of `KINDS`; none: all.
     """
     rng = np.random.default_rng(seed)
-    made = [_KINDS[number % len(_KINDS)](rng, shape, channels) for number in range(count)]
+    drawn = [_DRAWN[kind] for kind in kinds or KINDS]
+    made = [drawn[number % len(drawn)](rng, shape, channels) for number in range(count)]
     return Images(np.stack(made), np.zeros(count, np.int64))
 
 
@@ -71,9 +77,8 @@ def _writing(rng: np.random.Generator, shape: tuple[int, int], channels: int) ->
     return np.asarray(picture, np.uint8).reshape(height, width, channels)
 
 
-_KINDS: tuple[Callable[[np.random.Generator, tuple[int, int], int], _Pixels], ...] = (
-    _smooth,
-    _noise,
-    _blocks,
-    _writing,
+_DRAWN: Mapping[PictureKind, Callable[[np.random.Generator, tuple[int, int], int], _Pixels]] = MappingProxyType(
+    {"smooth": _smooth, "noise": _noise, "blocks": _blocks, "writing": _writing}
 )
+KINDS = tuple(_DRAWN)
+"""What random images show, in their order."""

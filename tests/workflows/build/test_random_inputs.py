@@ -1,6 +1,7 @@
 """Random images of several kinds, and what a build says where a network answers with rounding noise alone."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -8,11 +9,14 @@ import pytest
 from builds import Stages
 from onnx import TensorProto, helper, numpy_helper
 
+from ofa_edge.builds import Build
 from ofa_edge.cache import StageCache
 from ofa_edge.errors import UnsupportedError
 from ofa_edge.workflows.build.base import BuildOptions, ModelOptions
-from ofa_edge.workflows.build.random_inputs import varied_images
+from ofa_edge.workflows.build.random_inputs import KINDS, varied_images
 from ofa_edge.workflows.build.run import plan_build, run_build
+from ofa_edge.workflows.build.steady_inputs import steady_kinds
+from ofa_edge.workflows.verify import images_of
 
 SIDE = 64
 
@@ -109,3 +113,44 @@ def test_answers_that_change_their_size_are_refused_before_anything_is_made(tmp_
         built(path, tmp_path / "out")
     assert "numbers to one input and" in caught.value.why
     assert not (tmp_path / "out").exists()
+
+
+class Answering:
+    """A network whose answers to a kind of image change by so much when its sums are made in another order."""
+
+    def __init__(self, loud, changes):
+        rows = np.arange(2 * len(KINDS)) % len(KINDS)
+        spread = np.random.default_rng(0).standard_normal((len(rows), 50)).astype(np.float32)
+        self.said = spread * np.float32(loud)[rows, None]
+        self.again = self.said + spread[:, ::-1] * np.float32(changes)[rows, None]
+
+    def answers(self, _):
+        return self.said
+
+    def in_another_order(self, _):
+        return self.again
+
+
+@pytest.mark.parametrize(
+    ("loud", "changes", "kinds"),
+    [
+        ([1, 1, 1, 1], [1e-7, 1e-7, 1e-7, 1e-7], KINDS),
+        ([1, 1e4, 1, 1], [1e-7, 1, 1e-7, 1e-7], ("smooth", "blocks", "writing")),  # blown up until it is noise
+        ([1, 1e4, 1, 10], [1e-7, 1, 1e-7, 1e-2], ("smooth", "blocks")),
+        ([1, 1, 1, 1], [1e-3, 1e-3, 1e-4, 1e-3], ("blocks",)),  # none is steady: the steadiest
+        ([0, 0, 0, 1], [0, 0, 0, 1e-3], KINDS),  # all others are dark, and prove nothing
+    ],
+)
+def test_kinds_that_a_network_answers_unsteadily_are_left_out(loud, changes, kinds):
+    shown = SimpleNamespace(preprocessing=SimpleNamespace(shape=(8, 8), channels=1))
+    interface = SimpleNamespace(inputs=(shown,), apply=lambda images: images.pixels)
+    assert steady_kinds(Answering(loud, changes), interface) == kinds
+
+
+def test_what_was_left_out_is_recorded_and_verified_with(tmp_path, monkeypatch):
+    monkeypatch.setattr("ofa_edge.workflows.build.model_plan.steady_kinds", lambda *_: ("writing", "noise"))
+    manifest = built(detector_of_edges(tmp_path / "edges.onnx"), tmp_path / "out")
+    assert manifest.network.pictures == ("writing", "noise")
+    images = images_of(Build.open(tmp_path / "out"), None)
+    wanted = varied_images(16, (SIDE, SIDE), 3, 1, ("writing", "noise"))
+    np.testing.assert_array_equal(images.test.pixels, wanted.pixels)
