@@ -32,6 +32,17 @@ _ARGUMENTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
 )
 
 
+def graphs(graph: "onnx.GraphProto") -> "Iterator[onnx.GraphProto]":
+    """A graph, and the bodies of branches and loops in it, however deep."""
+    import onnx
+
+    yield graph
+    for attribute in (each for node in graph.node for each in node.attribute):
+        inside = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs
+        for body in inside:
+            yield from graphs(body)
+
+
 def lift_constants(model: "onnx.ModelProto") -> None:
     """Make initializers of Constant nodes, in place; those of strings, of sparse values and in bodies stay."""
     graph = model.graph
@@ -62,7 +73,7 @@ def count_weights(model: "onnx.ModelProto") -> int:
     sizes: dict[str, int] = defaultdict(int)
     copied: dict[str, str] = {}
     read = set[str]()
-    for graph in _graphs(model.graph):
+    for graph in graphs(model.graph):
         for node in graph.node:
             for place, name in enumerate(node.input):
                 if node.op_type in _COPIES and node.output:
@@ -86,7 +97,7 @@ def count_weights(model: "onnx.ModelProto") -> int:
 def stored_types(model: "onnx.ModelProto") -> dict[int, int]:
     """How many numbers the tensors hold, initializers and Constant nodes, by ONNX's number of their type."""
     found: dict[int, int] = defaultdict(int)
-    for graph in _graphs(model.graph):
+    for graph in graphs(model.graph):
         for tensor in (*graph.initializer, *filter(None, map(_constant, graph.node))):
             found[tensor.data_type] += prod(tensor.dims)
     return dict(found)
@@ -108,11 +119,3 @@ def _constant(node: "onnx.NodeProto") -> "onnx.TensorProto | None":
         if each.name in ("value_int", "value_ints"):
             return numpy_helper.from_array(np.asarray(each.i if each.name == "value_int" else each.ints, "i8"))
     return None
-
-
-def _graphs(graph: "onnx.GraphProto") -> "Iterator[onnx.GraphProto]":
-    """A graph and the bodies in it."""
-    yield graph
-    for attribute in (each for node in graph.node for each in node.attribute):
-        for body in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-            yield from _graphs(body)

@@ -148,7 +148,7 @@ def rung(
     open_one = finished is None and _is_own_noise(found, reference.own, tolerance)
     if open_one:
         why = f"; {_own_words(reference.own_db or 0.0)}: these inputs cannot tell"
-        faults = [each + why * each.startswith(_SNR) for each in faults]
+        faults = [each + why if each.startswith(_SNR) else each for each in faults]
     boxes = "" if found.get("boxes") is None else _boxes_words(found["boxes"])
     return Rung(
         name=answers.name,

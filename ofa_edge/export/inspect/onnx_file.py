@@ -11,11 +11,12 @@ from ofa_edge.export.inspect.as_built import AsBuilt, as_built
 from ofa_edge.export.inspect.findings import Finding, Inspection
 from ofa_edge.export.inspect.onnx_profile import profile_onnx
 from ofa_edge.export.onnx.graph import is_plain_depthwise, read_interface, read_nodes
-from ofa_edge.export.onnx.load import bytes_of, graphs, load_model, opset_of, tensors
+from ofa_edge.export.onnx.load import bytes_of, load_model, opset_of, tensors
 from ofa_edge.export.onnx.nodes import Node
 from ofa_edge.export.tflite.rewrites.split_depthwise import MAX_TAPS
 from ofa_edge.export.tflite.tf_ops import BUILDERS
 from ofa_edge.export.tflite.trial import Trial, try_nodes
+from ofa_edge.onnx_weights import graphs
 
 if TYPE_CHECKING:
     import onnx

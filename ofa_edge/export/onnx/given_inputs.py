@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, UnsupportedError
-from ofa_edge.export.onnx.load import graphs
 from ofa_edge.export.onnx.sizes import ASK_SIZES
+from ofa_edge.onnx_weights import graphs
 from ofa_edge.shapes import ONE_SAMPLE, Dim, Shape, fits, known_sizes, samples_a_call, shape_options
 
 if TYPE_CHECKING:
     import onnx
 
-_Said = tuple[int | None, ...]  # None: free
 
 _PIXELS = (1, 3)  # values a pixel of images that are read from files
 _NUMBERS: Mapping[str, type[Any]] = {  # ONNX Runtime's names of tensors that can be fed from floats

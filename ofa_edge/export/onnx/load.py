@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ModelFileError
 from ofa_edge.files import LARGEST_MODEL, read_regular
+from ofa_edge.onnx_weights import graphs
 
 if TYPE_CHECKING:
     import onnx
@@ -62,17 +63,6 @@ def load_model(path: Path, weights: bool = True, *, strict: bool = True) -> Load
             "export the network again",
         ) from error
     return Loaded(model, files)
-
-
-def graphs(graph: "onnx.GraphProto") -> "Iterator[onnx.GraphProto]":
-    """A graph, and the bodies of branches and loops in it, however deep."""
-    import onnx
-
-    yield graph
-    for attribute in (each for node in graph.node for each in node.attribute):
-        inside = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs
-        for body in inside:
-            yield from graphs(body)
 
 
 def tensors(graph: "onnx.GraphProto") -> "Iterator[onnx.TensorProto]":

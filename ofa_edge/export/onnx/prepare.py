@@ -17,13 +17,13 @@ from ofa_edge.export.forked import run_forked
 from ofa_edge.export.onnx.given import Given
 from ofa_edge.export.onnx.given_inputs import values_read
 from ofa_edge.export.onnx.graph import input_cast
-from ofa_edge.export.onnx.load import graphs, opset_of, tensors
+from ofa_edge.export.onnx.load import opset_of, tensors
 from ofa_edge.export.onnx.pieces import Piece, expose_pieces
 from ofa_edge.export.onnx.strip import strip
 from ofa_edge.export.onnx.unshare import unshare_steps
 from ofa_edge.export.process import WorkerDiedError, reported, result_of
 from ofa_edge.files import write_bytes
-from ofa_edge.onnx_weights import lift_constants
+from ofa_edge.onnx_weights import graphs, lift_constants
 
 if TYPE_CHECKING:
     import onnx

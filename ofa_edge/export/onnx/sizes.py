@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ofa_edge.export.onnx.load import graphs
+from ofa_edge.onnx_weights import graphs
 
 if TYPE_CHECKING:
     import onnx

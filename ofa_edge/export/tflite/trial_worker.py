@@ -103,7 +103,6 @@ def _tried(tf: ModuleType, model: "onnx.ModelProto") -> dict[str, Any]:
         for node in nodes:
             walk.visit(node)
     valued = by_values(model)
-    waits = {id(each) for each in (*refused, *walk.refused) if _waits(each.node, valued, known, constants)}
     return {
         "refused": [
             {
@@ -111,7 +110,7 @@ def _tried(tf: ModuleType, model: "onnx.ModelProto") -> dict[str, Any]:
                 "op": each.node.op,
                 "why": each.why,
                 "hint": each.hint,
-                "mendable": id(each) in waits,
+                "mendable": _waits(each.node, valued, known, constants),
             }
             for each in (*refused, *walk.refused)
         ],

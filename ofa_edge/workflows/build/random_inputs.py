@@ -19,7 +19,7 @@ _COARSE = 16  # rows and columns of a smooth picture before it is enlarged
 _BLOCK = 32  # pixels a side
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789    "
 _LINE = 40  # letters of a line
-_INK, _PAPER = 90, 160  # darkest ground, lightest writing
+_INK, _PAPER = 90, 160  # the brightest ink, the darkest paper
 
 
 def varied_images(
