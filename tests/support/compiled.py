@@ -9,7 +9,7 @@ from onnx_text import save_model
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.export.tvm.relax import import_onnx
-from ofa_edge.export.tvm.schedules import ScheduleFacts
+from ofa_edge.export.tvm.schedules import Knobs, ScheduleFacts
 from ofa_edge.export.tvm.schedules.apply import fuse, schedule_module
 from ofa_edge.export.tvm.schedules.isa import isa_of
 
@@ -22,11 +22,18 @@ def avx2() -> dict[str, object]:
     return {**host, "mattr": [*host.get("mattr", []), "-avx512f"]}
 
 
-def run(body: str, shape: tuple[int, ...], target: dict[str, object] | None = None, **weights) -> ScheduleFacts:
+def run(
+    body: str,
+    shape: tuple[int, ...],
+    target: dict[str, object] | None = None,
+    *,
+    knobs: Knobs | None = None,
+    **weights,
+) -> ScheduleFacts:
     """Compile `body`, compare its answer with ONNX Runtime's (1e-4 relative), and return what the rules did."""
     with tempfile.TemporaryDirectory() as folder:
         path = save_model(Path(folder) / "model.onnx", body, shape, **weights)
-        library = tvm.compile_cpu(path, Path(folder) / "model.so", target or tvm.host_target())
+        library = tvm.compile_cpu(path, Path(folder) / "model.so", target or tvm.host_target(), chooser=lambda _: knobs)
         image = np.random.default_rng(7).normal(size=shape).astype(np.float32)
         wanted, found = run_onnx(path, image), tvm.load_module(library.file.path)(image)
     assert found.shape == wanted.shape

@@ -22,6 +22,7 @@ from ofa_edge.errors import ConfigError, ConversionError, OfaEdgeError, ToolMiss
 from ofa_edge.export.library_file import LibraryFile
 from ofa_edge.export.tvm.relax import import_onnx, require_tvm, said
 from ofa_edge.export.tvm.schedules import Chooser, ScheduleFacts, broken_functions, cpu_module, defaults, isa_of
+from ofa_edge.export.tvm.schedules.stack import tir_pipeline
 from ofa_edge.export.tvm.schedules.timing import time_functions
 from ofa_edge.files import atomic_path
 from ofa_edge.vocabulary import Precision
@@ -282,7 +283,8 @@ def build(
         # Asked for by target: tvm.compile's own default pipeline fuses nothing.
         pipeline = tvm.transform.Sequential([]) if is_lowered else relax.get_default_pipeline(target)
         with target:
-            executable = tvm.compile(module, target=target, relax_pipeline=pipeline)
+            steps = tir_pipeline() if is_lowered else "default"
+            executable = tvm.compile(module, target=target, relax_pipeline=pipeline, tir_pipeline=steps)
         with atomic_path(out) as part:
             executable.export_library(str(part), fcompile=linker)
     except (OSError, OfaEdgeError):

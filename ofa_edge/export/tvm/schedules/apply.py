@@ -13,6 +13,7 @@ from ofa_edge.export.tvm.schedules.knobs import Knobs
 from ofa_edge.export.tvm.schedules.layout import prepare
 from ofa_edge.export.tvm.schedules.packing import pack_array
 from ofa_edge.export.tvm.schedules.rules import FALLBACK, Scheduled, schedule, workload_key
+from ofa_edge.export.tvm.schedules.stack import tir_pipeline
 
 _PACKED = "_packed"
 Chooser = Callable[[str], Knobs | None]
@@ -131,7 +132,8 @@ def broken_functions(module: Any, target: Any, facts: ScheduleFacts) -> dict[str
         if name not in scheduled:
             continue
         try:
-            tirx.build(ir.IRModule({name: func.with_attr("global_symbol", name)}), target=target)
+            alone = ir.IRModule({name: func.with_attr("global_symbol", name)})
+            tirx.build(alone, target=target, pipeline=tir_pipeline())
         except Exception as error:  # TVM raises many types
             broken[name] = f"does not compile: {said(error)[:200]}"
     return broken

@@ -26,6 +26,8 @@ class Knobs:
         window_vectors: most registers of channels in it.
         window_unroll: largest kernel whose rows are unrolled too.
         slab_kib: room for the padded input rows of a depthwise tile: half of a level 1 cache.
+        chunk_kib: room for a chunk of a dense window's weights: three quarters of a level 1 cache.
+        resident_kib: weights of one convolution that a cache keeps from one inference to the next.
         parallel_work: multiply-adds below which one thread works alone.
     """
 
@@ -38,6 +40,8 @@ class Knobs:
     window_vectors: int = 2
     window_unroll: int = 3
     slab_kib: int = 24
+    chunk_kib: int = 36
+    resident_kib: int = 1024
     parallel_work: int = 100_000
 
 
@@ -46,5 +50,5 @@ def default_knobs(isa: Isa) -> Knobs:
     knobs = Knobs()
     if isa.name == "neon":
         # An A72 loads one register a cycle and reads 32 KiB: narrow windows keep their inputs in registers.
-        return replace(knobs, window_vectors=1, slab_kib=16)
+        return replace(knobs, window_vectors=1, slab_kib=16, chunk_kib=24, resident_kib=256)
     return knobs

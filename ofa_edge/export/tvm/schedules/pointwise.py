@@ -18,6 +18,7 @@ a tile's width, [f tiles, c, f], so that they are read in order, one page of mem
 import math
 from typing import Any
 
+from ofa_edge.export.tvm.schedules import chunks
 from ofa_edge.export.tvm.schedules.isa import Isa
 from ofa_edge.export.tvm.schedules.knobs import Knobs
 from ofa_edge.export.tvm.schedules.nest import Nest, extents
@@ -59,6 +60,11 @@ def schedule_pointwise(
         schedule.compute_inline(block)
     *batch, rows_loop, channel_loop, reduced = _flatten(nest, matrices)
     rows, channels, depth = extents(schedule, (rows_loop, channel_loop, reduced))
+    chunk = chunks.chosen(rows, channels, 1, depth, isa, knobs, bits) if weight is not None else None
+    if weight is not None and chunk is not None:
+        pack_weights(nest, weight, chunk.panel)
+        chunks.schedule_chunks(nest, [rows_loop], [], reduced, chunk, isa, knobs)
+        return chunk.panel
     cut = weight is None and (matrices > 1 or isa.threads == 1)
     tile = product_tile(rows, channels, isa, knobs, bits, ragged=True, cut=cut)
     panel = tile.vectors * tile.lanes

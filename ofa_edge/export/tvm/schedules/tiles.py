@@ -8,8 +8,8 @@ from ofa_edge.export.tvm.schedules.isa import Isa
 from ofa_edge.export.tvm.schedules.knobs import Knobs
 from ofa_edge.export.tvm.schedules.narrowing import PEELED
 from ofa_edge.export.tvm.schedules.nest import Nest, extents
+from ofa_edge.export.tvm.schedules.stack import STACK_BYTES
 
-_STACK_BYTES = 1024  # TVM takes a buffer of this size or more from the heap, and nothing keeps that in registers
 _LAST_TILE = 1.5  # what a tile costs that asks of each row whether it is there
 _CUT_TILE = 2.5  # and of each channel, whose vectors then fall apart
 _CHAINS = 8  # independent sums that hide a multiply-add's latency: 4 cycles, two a cycle
@@ -86,7 +86,7 @@ def _even(size: int, part: int, last: float) -> float:
 
 def on_stack(tile: Tile, bits: int) -> bool:
     """Whether TVM keeps the tile's sums on the stack, from which LLVM lifts them into registers."""
-    return tile.rows * tile.vectors * tile.lanes * bits // 8 < _STACK_BYTES
+    return tile.rows * tile.vectors * tile.lanes * bits // 8 <= STACK_BYTES
 
 
 def filled(tile: Tile, lanes: int) -> float:

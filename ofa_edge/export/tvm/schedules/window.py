@@ -26,6 +26,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ofa_edge.export.tvm.schedules import chunks
 from ofa_edge.export.tvm.schedules.elementwise import schedule_block
 from ofa_edge.export.tvm.schedules.isa import Isa
 from ofa_edge.export.tvm.schedules.knobs import Knobs
@@ -94,6 +95,10 @@ def schedule_dense(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits:
     places, depth = extents(schedule, loops.places), extents(schedule, [loops.inputs])[0]
     channels, taps = extents(schedule, [loops.channel])[0], math.prod(extents(schedule, loops.window))
     tile, lines = _plane_tile(places, channels // groups, isa, knobs, bits)
+    chunk = None
+    if weight is not None and groups == 1:
+        chunk = chunks.chosen(places[-1], channels, taps, depth, isa, knobs, bits)
+        tile = tile if chunk is None else chunk.tile
     panel = tile.vectors * tile.lanes
     packed = weight is not None and knobs.pack and channels > panel
     if weight is not None and packed:
@@ -101,6 +106,9 @@ def schedule_dense(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits:
     pad = _last_pad(nest)
     if pad is not None:
         schedule_block(schedule, pad, isa, knobs)
+    if chunk is not None:
+        chunks.schedule_chunks(nest, loops.places, loops.window, loops.inputs, chunk, isa, knobs)
+        return panel
     *before, last = loops.places
     x_out, x_in = schedule.split(last, [None, tile.rows // lines])
     inner = [x_in]

@@ -7,6 +7,7 @@ from typing import Any
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.tvm.compile import find_linker
 from ofa_edge.export.tvm.relax import said
+from ofa_edge.export.tvm.schedules.stack import tir_pipeline
 from ofa_edge.export.tvm.tuning.knob_variants import Variant
 from ofa_edge.export.tvm.tuning.turns import Turn, arguments_of
 from ofa_edge.files import atomic_path
@@ -61,4 +62,4 @@ def _compile(functions: Mapping[str, Any], names: Iterable[str], target: Any) ->
     from tvm import ir
 
     module = ir.IRModule({name: functions[name].with_attr("global_symbol", name) for name in names})
-    return tvm.compile(module, target=target)
+    return tvm.compile(module, target=target, tir_pipeline=tir_pipeline())
