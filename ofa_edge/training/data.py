@@ -135,7 +135,7 @@ def resolve(recipe: Recipe, data: Dataset, processes: int = 1) -> Resolved:
     if measured is not None and measured < classes:
         notes.append(f"[measure] images = {measured}: too few to measure each of {classes} classes")
     fitted = _fitted(recipe, data, kept, len(held_out), len(training), processes, notes)
-    return Resolved(_with_heads(fitted, counts, notes), counts, tuple(notes))
+    return Resolved(_with_many(_with_heads(fitted, counts, notes), counts, notes), counts, tuple(notes))
 
 
 def _fitted(
@@ -186,6 +186,20 @@ def _with_heads(recipe: Recipe, counts: ClassCounts, notes: list[str]) -> Recipe
         return recipe
     notes.append(f"one head for all subnets: of the smallest class {held:.0f} of {fewest} images are for calibration")
     return changed(recipe, start=changed(recipe.start, heads="shared"))
+
+
+def _with_many(recipe: Recipe, counts: ClassCounts, notes: list[str]) -> Recipe:
+    """The recipe as its [many] has it, where the smallest class has so many images."""
+    many, fewest = recipe.many, min(counts.training)
+    if many is None:
+        return recipe
+    if fewest < many.images:
+        return changed(recipe, many=None)
+    phases = tuple(changed(phase, lr=phase.lr * many.lr) for phase in recipe.phases)
+    notes.append(
+        f"{fewest} training images of the smallest class: rates x {many.lr:g}, layer_decay {many.layer_decay:g}"
+    )
+    return changed(recipe, many=None, layer_decay=many.layer_decay, phases=phases)
 
 
 def _folds(recipe: Recipe, data: Dataset, kept: NDArray[np.int64], processes: int, notes: list[str]) -> dict[str, Any]:

@@ -154,6 +154,14 @@ class StartRecipe(Strict):
         return self
 
 
+class ManyRecipe(Strict):
+    """How a run differs whose smallest class has many training images: what is known need not be protected then."""
+
+    images: Positive = key("training images of the smallest class, from which on this table holds", unit="images")
+    lr: Annotated[float, Field(gt=0)] = key("the rates of all phases times this", 1.0)
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = key("in place of the recipe's", 1.0)
+
+
 class TeacherRecipe(Strict):
     """A classifier of the same classes in a file, whose answers are learnt wherever labels are: `--teacher FILE.onnx`.
 
@@ -317,6 +325,7 @@ class Recipe(Strict):
     )
     amp: bool = key("convolutions in bfloat16 (autocast): for GPUs", False)
     start: StartRecipe | None = key("see [start]", None)
+    many: ManyRecipe | None = key("see [many]; settled when the run begins, and left out of its record", None)
     teacher: TeacherRecipe | None = key("see [teacher]", None)
     space: SpaceRecipe = key("see [space]")
     data: DataRecipe = key("see [data]")
@@ -350,7 +359,7 @@ class Recipe(Strict):
             {name: value for name, value in phase.items() if (name, value) != ("train", "all")}
             for phase in facts["phases"]
         ]
-        usual = {"start": None, "teacher": None, "patience": None, "folds": 0, "layer_decay": 1.0}
+        usual = {"start": None, "many": None, "teacher": None, "patience": None, "folds": 0, "layer_decay": 1.0}
         return {name: value for name, value in facts.items() if name not in usual or value != usual[name]}
 
     def make_space(self, num_classes: int) -> Space:

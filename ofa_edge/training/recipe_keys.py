@@ -8,6 +8,7 @@ from pydantic_core import PydanticUndefined
 from ofa_edge.training.recipe import (
     AugmentRecipe,
     DataRecipe,
+    ManyRecipe,
     MeasureRecipe,
     Phase,
     Recipe,
@@ -24,6 +25,11 @@ _TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
         "Weights to begin with, in place of random ones: `ofa-edge train --from` fills it in.",
     ),
     (
+        "[many]",
+        ManyRecipe,
+        "What is other where there are many images. A move begins carefully, so that few images spoil nothing.",
+    ),
+    (
         "[teacher]",
         TeacherRecipe,
         "A classifier of the same classes, learnt from wherever labels are: `ofa-edge train --teacher FILE.onnx`.",
@@ -38,7 +44,7 @@ _TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("[measure]", MeasureRecipe, "What is measured after training. It does not decide the weights."),
     ("[[phases]]", Phase, "One table for each stretch of training, in order."),
 )
-_NESTED = ("start", "teacher", "space", "data", "augment", "measure", "phases")
+_NESTED = {title.strip("[]") for title, *_ in _TABLES}
 _TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
 _LIMITS = {"exclusiveMinimum": "> {}", "minimum": ">= {}", "exclusiveMaximum": "< {}", "maximum": "<= {}"}
 _HEAD = """# Every key of a recipe file

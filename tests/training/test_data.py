@@ -11,7 +11,7 @@ from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.schema import changed
 from ofa_edge.training.data import load_data, resolve
 from ofa_edge.training.plan import plan_run
-from ofa_edge.training.recipe import MeasureRecipe
+from ofa_edge.training.recipe import ManyRecipe, MeasureRecipe
 from ofa_edge.training.recipe_files import parse_recipe
 
 BARE = RECIPE.replace("mean = [72.9]\nstd = [90.0]\n", "").replace("held_out = 60\n", "")
@@ -193,3 +193,25 @@ def test_a_folder_of_classes_in_place_of_a_known_set_is_told_the_preset(tmp_path
     assert "has folders: cat, dog" in caught.value.why
     assert "--preset own-images" in caught.value.hint
     assert 'dataset = "image-folder"' in caught.value.hint
+
+
+def many_of(images):
+    return changed(recipe_of(held_out=0.1), layer_decay=0.9, many=ManyRecipe(images=images, lr=2))
+
+
+def test_many_images_have_the_rates_that_the_recipe_gives_them():
+    data = sorted_set(300, 100, 200)  # 90 training images of the smallest class
+    found = resolve(many_of(90), data)
+    assert found.recipe.layer_decay == 1.0
+    assert [phase.lr for phase in found.recipe.phases] == [2 * phase.lr for phase in recipe_of().phases]
+    assert "90 training images of the smallest class: rates x 2, layer_decay 1" in notes_of(found)
+    assert resolve(found.recipe, data).recipe == found.recipe  # and not twice
+
+
+def test_the_smallest_class_decides_whether_images_are_many():
+    data = sorted_set(300, 100, 200)
+    found = resolve(many_of(91), data)
+    plain = resolve(changed(many_of(91), many=None), data)
+    assert found.recipe == plain.recipe
+    assert found.recipe.digest == plain.recipe.digest
+    assert "rates" not in notes_of(found)
