@@ -60,7 +60,11 @@ def chosen(width: int, channels: int, taps: int, inputs: int, isa: Isa, knobs: K
         knobs: what caches keep.
         bits: of one value.
     """
-    if not knobs.pack or taps * inputs * channels * bits // 8 <= 1024 * knobs.resident_kib:
+    if (
+        not knobs.pack
+        or knobs.resident_kib is None
+        or taps * inputs * channels * bits // 8 <= 1024 * knobs.resident_kib
+    ):
         return None
     tile = _tile(width, channels, isa, knobs)
     column = taps * tile.vectors * tile.lanes * bits // 8
@@ -72,10 +76,11 @@ def chosen(width: int, channels: int, taps: int, inputs: int, isa: Isa, knobs: K
 
 def _tile(width: int, channels: int, isa: Isa, knobs: Knobs) -> Tile:
     """The tile with the longest rows of weights among those that fill the registers best."""
-    lanes, spare = isa.lanes(), 0 if isa.memory_operands else 1
+    lanes = isa.lanes()
 
     def score(tile: Tile) -> float | None:
-        if (tile.rows + 1) * tile.vectors + spare > isa.registers:
+        inputs = tile.rows if isa.lane_operands else 1 - isa.memory_operands
+        if (tile.rows + 1) * tile.vectors + inputs > isa.registers:
             return None
         return (tile.rows * tile.vectors + tile.vectors / 100) * tile.lanes / lanes
 

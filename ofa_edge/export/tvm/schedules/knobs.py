@@ -1,11 +1,13 @@
 """What a tuner may turn: bounds and orders of the rules, with defaults that need no tuning."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from ofa_edge.export.tvm.schedules.isa import Isa
 
 Order = Literal["auto", "rows", "channels"]
+
+NO_CHUNKS = 2**19  # KiB, more than any product's weights
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Knobs:
         window_unroll: largest kernel whose rows are unrolled too.
         slab_kib: room for the padded input rows of a depthwise tile: half of a level 1 cache.
         chunk_kib: room for a chunk of a dense window's weights: three quarters of a level 1 cache.
-        resident_kib: weights of one convolution that a cache keeps from one inference to the next.
+        resident_kib: weights of one product that a cache keeps from one inference to the next; more are taken in
+            chunks.
         parallel_work: multiply-adds below which one thread works alone.
     """
 
@@ -41,14 +44,16 @@ class Knobs:
     window_unroll: int = 3
     slab_kib: int = 24
     chunk_kib: int = 36
-    resident_kib: int = 1024
+    resident_kib: int = NO_CHUNKS
     parallel_work: int = 100_000
 
 
 def default_knobs(isa: Isa) -> Knobs:
     """The defaults of an instruction set."""
-    knobs = Knobs()
+    if isa.memory_operands:
+        return Knobs(resident_kib=1024)
     if isa.name == "neon":
-        # An A72 loads one register a cycle and reads 32 KiB: narrow windows keep their inputs in registers.
-        return replace(knobs, window_vectors=1, slab_kib=16, chunk_kib=24, resident_kib=256)
-    return knobs
+        # An A72 loads one register a cycle and reads 32 KiB: narrow windows keep their inputs in registers. By its
+        # modelled cycles chunks gain nothing.
+        return Knobs(window_vectors=1, slab_kib=16, chunk_kib=24)
+    return Knobs()

@@ -9,6 +9,7 @@ from typing import Any
 
 PIPELINE = "ofa_edge"
 STACK_BYTES = 4096  # twice what 32 registers of 64 bytes hold
+_TVM_STACK_BYTES = 1024  # tvm::runtime::kMaxStackAlloca: what is smaller stays anyway
 _KEPT = "disable_lower_builtin"  # tvm::tirx::transform::kDisableLowerTVMBuiltin
 
 
@@ -42,9 +43,10 @@ def _keep(func: Any, module: Any, context: Any) -> Any:
 
 
 def _fits(buffer: Any) -> bool:
-    """Whether it holds a tile's sums: its scope says so."""
+    """Whether it holds a tile's sums, as its scope says, and TVM would take it from the heap."""
     from tvm.runtime import DataType
 
     kind = buffer.ty
-    values, value = math.prod(int(size) for size in kind.shape), DataType(str(kind.dtype))
-    return bool(kind.storage_scope == "local" and values * value.lanes * value.bits // 8 <= STACK_BYTES)
+    value = DataType(str(kind.dtype))
+    size = math.prod(int(axis) for axis in kind.shape) * value.lanes * value.bits // 8
+    return bool(kind.storage_scope == "local" and _TVM_STACK_BYTES <= size <= STACK_BYTES)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ofa_edge.export.tvm.schedules import Knobs, isa_of, schedule
 from ofa_edge.export.tvm.schedules.isa import Isa
+from ofa_edge.export.tvm.schedules.knobs import NO_CHUNKS
 from ofa_edge.export.tvm.schedules.nest import REDUCE, open_nest
 from ofa_edge.export.tvm.schedules.pointwise import product_score, product_tile
 from ofa_edge.export.tvm.schedules.rules import Scheduled
@@ -92,6 +93,7 @@ def _neighbours(function: NetworkFunction, isa: Isa, around: Knobs) -> Iterator[
         for order in ("rows", "channels"):
             yield replace(around, order=order)
         yield replace(around, pack=not around.pack)
+        yield replace(around, resident_kib=1 if around.resident_kib == NO_CHUNKS else NO_CHUNKS)
         yield from (replace(around, unroll=steps) for steps in _UNROLL)
     elif rule == "depthwise":
         yield from _window_tiles(_shape(function), isa, around)
