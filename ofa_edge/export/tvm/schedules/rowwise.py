@@ -94,7 +94,7 @@ def _work(schedule: Any, block: Any) -> int:
 def _leading(schedule: Any, block: Any, rows: int) -> list[Any]:
     """The outer loops of a block, one turn for each row."""
     if rows == 1:
-        return [schedule.add_unit_loop(block)]
+        return [schedule.add_unit_loop(schedule.get_loops(block)[0])]
     loops = schedule.get_loops(block)
     sizes = extents(schedule, loops)
     count = next((n for n in range(len(loops) + 1) if math.prod(sizes[:n]) == rows), None)

@@ -19,6 +19,16 @@ def test_layer_norm(channels):
     assert rules(facts) == {"rowwise": 1}
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("channels", [168, 21, 3])
+@pytest.mark.parametrize("operator", ["LayerNormalization<axis=-1>(input, a, b)", "Softmax(input)"])
+def test_one_row(operator, channels, threads):
+    text = f"logits = {operator}"
+    weights = {"a": (channels,), "b": (channels,)} if "Layer" in operator else {}
+    facts = run(text, (1, 1, 1, channels), tvm.host_target(cores=threads), **weights)
+    assert rules(facts) == {"rowwise": 1}
+
+
 @pytest.mark.parametrize("axes", ["[3]", "[2,3]", "[1,2,3]"])
 @pytest.mark.parametrize("keep", [0, 1])
 def test_means_of_what_lies_innermost(axes, keep):
