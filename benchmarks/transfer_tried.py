@@ -7,6 +7,9 @@
     ridge_labels   likewise, and all subnets of a step learn the labels too
     ridge10_labels likewise, the head's weights held a hundred times as small
     ridge_slow     `ridge` at a quarter of its rate
+    low_rates      `train --from` with the rates that `transfer` has for few images (no [many]), where there are many
+    doubled_rates  likewise twice as high, and as unequal in the layers as for few images
+    high_rates     likewise with those that it has for many ([many] from the first image on), where there are few
     small          the smallest probe alone, by the phases of `one_head`, from the labels
     netaug         likewise, and in each step a random subnet, which contains it, learns the labels too (NetAug,
                    arXiv 2110.08890: a tiny net is trained as a part of larger ones); subnets = ["smallest", "random"]
@@ -48,7 +51,12 @@ LONG: dict[str, tuple[float, dict[str, Any]]] = {  # the head's ridge, and what 
     "ridge10_labels": (10.0, {"labels": True}),
     "ridge_slow": (0.1, {"lr": 0.01}),
 }
-WAYS = (*LONG, *ALONE, "aware", "moved_taught")
+RATES: dict[str, dict[str, Any]] = {
+    "low_rates": {"many": None},
+    "doubled_rates": {"many": {"images": 1, "lr": 2, "layer_decay": 0.9}},
+    "high_rates": {"many": {"images": 1, "lr": 2, "layer_decay": 1.0}},
+}
+WAYS = (*RATES, *LONG, *ALONE, "aware", "moved_taught")
 SMALL = "k3 e3 d2"
 _TEACHER = {"taught_stored": {"views": "stored"}, "taught_warm": {"temperature": 4.0}}  # others: each view, as it is
 _POOL, _LEVELS, _SIZE, _EPOCHS, _BATCH = 4096, 8, 24, 24, 64
@@ -56,6 +64,8 @@ _POOL, _LEVELS, _SIZE, _EPOCHS, _BATCH = 4096, 8, 24, 24, 64
 
 def prepared(way: str, recipe: Recipe, data: Dataset, folder: Path) -> tuple[Recipe, StepFunction, Teacher | None]:
     """A way's recipe, its step and its teacher."""
+    if way in RATES:
+        return recipe, recipe_step, None
     if way in LONG:
         phases = tuple(changed(phase, **LONG[way][1]) for phase in recipe.phases[1:])
         return changed(recipe, phases=phases), recipe_step, None
