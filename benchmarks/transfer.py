@@ -174,14 +174,13 @@ def from_scratch(recipe: Recipe, space: Space, images: int, macs: float) -> Reci
 def alone(folder: Path, place: Path, recipe: Recipe, data: Dataset, package: Any) -> tuple[dict[str, float], float]:
     """Each probe subnet by itself, from the source's weights with a new head."""
     from ofa_edge.training.package_data import TrainingData
-    from ofa_edge.workflows.finetune import finetune_recipe
-    from ofa_edge.workflows.new_head import new_head_epochs, tune_new_head
+    from ofa_edge.workflows.new_head import new_head_recipe, tune_new_head
 
     kept, held_out = data.split(recipe.data.held_out_images, recipe.data.split_seed)
     found, total = {}, 0.0
     for name, subnet in probes(package.space).items():
         source = TrainingData(kept, held_out, data.test, recipe.augment, recipe.batch)
-        single = new_head_epochs(source, finetune_recipe(source, seed=recipe.seed))
+        single = new_head_recipe(source, seed=recipe.seed)
         figures = tune_new_head(package, subnet, source, data.class_names, single, place / subnet.id)
         found[name], total = figures["balanced_after"], total + figures["expected_macs"]
     return found, total

@@ -22,7 +22,7 @@ from ofa_edge.training.transfer import METHOD, settled, transfer_recipe
 from ofa_edge.workflows.build.base import ModelOptions
 from ofa_edge.workflows.finetune import finetune as finetune_network
 from ofa_edge.workflows.finetune import finetune_recipe, tuning_teacher
-from ofa_edge.workflows.new_head import new_head_data, new_head_epochs, tune_new_head
+from ofa_edge.workflows.new_head import new_head_data, new_head_recipe, tune_new_head
 from ofa_edge.workflows.teacher import given_teacher, taught
 from ofa_edge.workflows.train import train as train_supernet
 
@@ -265,7 +265,7 @@ def finetune(
         images, source = new_head_data(package, Path(data))
         taught_by = tuning_teacher(asked, source, images.class_names, distill)
         own["teacher"] = taught_by and taught_by.recipe
-        recipe = new_head_epochs(source, finetune_recipe(source, **own))
+        recipe = new_head_recipe(source, **own)
         name, work = (
             "new-head",
             partial(

@@ -203,12 +203,12 @@ def _new_head(
     given: dict[str, Any],
 ) -> _Job:
     """A subnet with another head, for other classes."""
-    from ofa_edge.workflows.finetune import finetune_recipe, tuning_teacher
-    from ofa_edge.workflows.new_head import new_head_data, new_head_epochs, tune_new_head
+    from ofa_edge.workflows.finetune import tuning_teacher
+    from ofa_edge.workflows.new_head import new_head_data, new_head_recipe, tune_new_head
 
     images, source = new_head_data(package, data)
     teacher = tuning_teacher(asked, source, images.class_names, given.get("distill"))
-    recipe = new_head_epochs(source, finetune_recipe(source, teacher=teacher and teacher.recipe, **given))
+    recipe = new_head_recipe(source, teacher=teacher and teacher.recipe, **given)
     words = (
         f"subnet {subnet.id} ({subnet.resolution} px) of '{package.name}' with another head, "
         f"{recipe.epochs:.3g} epochs of {len(source.train)} images"

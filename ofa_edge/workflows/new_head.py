@@ -37,11 +37,13 @@ from ofa_edge.training.run import Progress
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
 from ofa_edge.training.stopping import facts_of as stopping_facts
 from ofa_edge.training.teacher import Teacher, facts_of, require_same
-from ofa_edge.workflows.finetune import FACTS, require_alone, run_facts, run_single, write_network
+from ofa_edge.workflows.finetune import FACTS, finetune_recipe, require_alone, run_facts, run_single, write_network
 from ofa_edge.workflows.out_of_fold import FOLDS, cross_validate
 
 _HELD_OUT_SHARE = 10  # one in so many images
 _LEAST_STEPS = 400
+_MANY = 40  # training images of the smallest class
+_RATE_OF_MANY = 1.0  # four times SingleRecipe's: with fewer images that would spoil what the subnet knows
 
 
 def new_head_data(package: SupernetPackage, folder: Path) -> tuple[Dataset, TrainingData]:
@@ -61,12 +63,22 @@ def new_head_data(package: SupernetPackage, folder: Path) -> tuple[Dataset, Trai
     return data, TrainingData(train, held_out, data.test, augment, batch, notes=data.notes)
 
 
-def new_head_epochs(data: TrainingData, recipe: SingleRecipe) -> SingleRecipe:
-    """The recipe, lengthened where a small set would give few steps, cross-validated where a class has few images.
+def new_head_recipe(data: TrainingData, **given: Any) -> SingleRecipe:
+    """How a subnet with a new head is trained: as any other, but for what few images and many images ask for.
+
+    Where a small set would give few steps it is lengthened, and where a class has few images cross-validated. Where
+    every class has 40 or more, the rate is higher (docs/transfer.md).
+
+    Args:
+        data: of the new classes.
+        **given: what is given and not None (`finetune_recipe`).
 
     Raises:
-        ConfigError: one fold, or folds beside early stopping.
+        ConfigError: one fold, or folds beside early stopping; and what `finetune_recipe` raises.
     """
+    if given.get("lr") is None and min(data.class_counts) >= _MANY:
+        given["lr"] = _RATE_OF_MANY
+    recipe = finetune_recipe(data, **given)
     per_epoch = max(1, len(data.train) // recipe.batch)
     epochs = max(recipe.epochs, _LEAST_STEPS / per_epoch)
     folds = recipe.folds

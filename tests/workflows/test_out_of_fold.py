@@ -20,7 +20,7 @@ from ofa_edge.training.data import resolve
 from ofa_edge.training.package_data import TrainingData
 from ofa_edge.training.recipe import AugmentRecipe
 from ofa_edge.workflows.finetune import finetune, finetune_recipe
-from ofa_edge.workflows.new_head import new_head_epochs, tune_new_head
+from ofa_edge.workflows.new_head import new_head_recipe, tune_new_head
 from ofa_edge.workflows.out_of_fold import cross_validate
 from ofa_edge.workflows.train import train
 
@@ -123,10 +123,10 @@ def test_what_is_known_by_heart_counts_for_nothing_out_of_fold(tmp_path):
 def test_few_images_are_cross_validated_unless_told_otherwise(count, folds):
     data = few(count)
     assert min(data.class_counts) < 20 or count == 90
-    assert new_head_epochs(data, finetune_recipe(data)).folds == folds
-    assert new_head_epochs(data, finetune_recipe(data, folds=0)).folds == 0
+    assert new_head_recipe(data).folds == folds
+    assert new_head_recipe(data, folds=0).folds == 0
     with pytest.raises(ConfigError, match="--folds 1"):
-        new_head_epochs(data, finetune_recipe(data, folds=1))
+        new_head_recipe(data, folds=1)
 
 
 def test_folds_have_one_size_in_every_class():

@@ -25,12 +25,14 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.evaluate import subnet_logits
 from ofa_edge.supernet.zoo import open_supernet
 from ofa_edge.training.data import load_data, resolve
+from ofa_edge.training.package_data import TrainingData
 from ofa_edge.training.recipe import AugmentRecipe
+from ofa_edge.training.single import SingleRecipe
 from ofa_edge.training.transfer import begin, fit_new_head, settled, transfer_recipe
 from ofa_edge.workflows.build.base import BuildOptions
 from ofa_edge.workflows.build.run import plan_build, run_build
 from ofa_edge.workflows.finetune import finetune_recipe
-from ofa_edge.workflows.new_head import new_head_data, new_head_epochs, tune_new_head
+from ofa_edge.workflows.new_head import new_head_data, new_head_recipe, tune_new_head
 from ofa_edge.workflows.train import train
 
 CLASSES = ("left", "none", "right", "wide")
@@ -324,9 +326,18 @@ def test_a_killed_new_head_goes_on_to_the_same_bytes(package, headed, tmp_path):
 
 def test_few_images_get_enough_steps(package, tmp_path):
     _, data = new_head_data(package, save(tmp_path / "few", dict.fromkeys(CLASSES, 6)))
-    recipe = new_head_epochs(data, finetune_recipe(data))
+    recipe = new_head_recipe(data)
     assert recipe.epochs * max(1, len(data.train) // recipe.batch) >= 400
     assert recipe.distill == 0
+
+
+def test_forty_images_of_each_class_have_a_rate_of_their_own():
+    images = Images(np.zeros((80, 8, 8, 1), np.uint8), np.arange(80) % 2)
+    data, usual = TrainingData(images, images, images, AugmentRecipe(), 64), SingleRecipe().lr
+    assert new_head_recipe(data).lr > usual
+    assert new_head_recipe(data, lr=usual).lr == usual
+    fewer = replace(data, train=images.take(np.arange(79)))
+    assert new_head_recipe(fewer).lr == usual
 
 
 @pytest.mark.parametrize(
