@@ -60,13 +60,9 @@ def chosen(width: int, channels: int, taps: int, inputs: int, isa: Isa, knobs: K
         knobs: what caches keep.
         bits: of one value.
     """
-    if (
-        not knobs.pack
-        or knobs.resident_kib is None
-        or taps * inputs * channels * bits // 8 <= 1024 * knobs.resident_kib
-    ):
+    if not knobs.pack or taps * inputs * channels * bits // 8 <= 1024 * knobs.resident_kib:
         return None
-    tile = _tile(width, channels, isa, knobs)
+    tile = _tile(width, channels, isa, knobs, bits)
     column = taps * tile.vectors * tile.lanes * bits // 8
     part = Chunk(tile, max(divisors(inputs, max(1, 1024 * knobs.chunk_kib // column))))
     if channels // part.panel < max(2, isa.threads) or tile.rows < _LEAST_ROWS:
@@ -74,9 +70,9 @@ def chosen(width: int, channels: int, taps: int, inputs: int, isa: Isa, knobs: K
     return part if _LEAST_STEPS <= taps * part.inputs < taps * inputs else None
 
 
-def _tile(width: int, channels: int, isa: Isa, knobs: Knobs) -> Tile:
+def _tile(width: int, channels: int, isa: Isa, knobs: Knobs, bits: int) -> Tile:
     """The tile with the longest rows of weights among those that fill the registers best."""
-    lanes = isa.lanes()
+    lanes = isa.lanes(bits)
 
     def score(tile: Tile) -> float | None:
         inputs = tile.rows if isa.lane_operands else 1 - isa.memory_operands
