@@ -174,7 +174,7 @@ def _require_text(arguments: list[str]) -> None:
 
 def show_error(what: str, why: str, hint: str) -> None:
     """Print the three parts of an error; a device or a file may have said some of it."""
-    what, why, hint = printable(what), printable(why, keep="\n"), printable(hint)
+    what, why, hint = printable(what), printable(why, keep="\n"), printable(hint, keep="\n")
     plain = False if os.environ.get("NO_COLOR") else None  # None: as the terminal can
     click.echo(f"{click.style('error:', fg='red', bold=True)} {what}", err=True, color=plain)
     click.echo(f"  {why}", err=True)

@@ -91,7 +91,7 @@ def read_pictures(marked: Sequence[Marked], order: Sequence[int], preprocessing:
 
 def classes_in(names: Sequence[str], labels: Sequence[str], folder: Path) -> list[int]:
     """Number among a network's labels of each class of a set. Raises DataError for a class that is none of them."""
-    return class_order(names, labels, str(folder), "network", some=True)
+    return class_order(names, labels, str(folder), "network", some=True, folders=False)
 
 
 def _side(marked: Marked, frame: Frame) -> str | None:

@@ -21,7 +21,12 @@ from ofa_edge.errors import DataError
 from ofa_edge.files import bounded_text, parse_toml, read_regular
 
 LABELS_FILE = "labels.toml"
+_ANNOTATED = (
+    "name the classes in the annotation files after the labels, or give the network's in --labels FILE, a class a line "
+    "in the order of its outputs, as the annotation files name them"
+)
 _NAMED = 5
+_LINES = 40  # of an example of labels.toml
 _NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # categories of characters that labels.txt, a label a line, cannot hold
 
 
@@ -129,7 +134,13 @@ def told_apart(names: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def class_order(
-    names: Sequence[str], labels: Sequence[str], where: str, whose: str = "supernet", *, some: bool = False
+    names: Sequence[str],
+    labels: Sequence[str],
+    where: str,
+    whose: str = "supernet",
+    *,
+    some: bool = False,
+    folders: bool = True,
 ) -> list[int]:
     """The number that each of a data set's classes has among a network's labels.
 
@@ -139,6 +150,7 @@ def class_order(
         where: the data are, for the error.
         whose: labels they are: "supernet" or "network".
         some: whether data without images of some classes will do.
+        folders: whether the data's classes are folders, to which `labels.toml` can give other names.
 
     Raises:
         DataError: they are not the same; what is missing and what is strange is named, with lines for `labels.toml`.
@@ -147,16 +159,24 @@ def class_order(
     if strange or (missing and not some):
         parts = ((missing, "missing"), (strange, f"not the {whose}'s"))
         why = "; ".join(f"{words}: {_some(found)}" for found, words in parts if found)
-        lines = "\n".join(f"    {line}" for line in example(missing, strange))
-        raise DataError(
-            f"the data's classes are not the {whose}'s",
-            f"{where}: {why}",
-            f"name the class folders after the labels; where a folder cannot be called so, {LABELS_FILE} beside train/ "
-            f"says it:\n{lines}"
-            if missing
-            else f"leave out the folders of other classes, or give them labels of the {whose}'s in {LABELS_FILE}",
-        )
+        hint = _renaming(missing, strange, whose, some) if folders else _ANNOTATED
+        raise DataError(f"the data's classes are not the {whose}'s", f"{where}: {why}", hint)
     return [labels.index(name) for name in names]
+
+
+def _renaming(missing: Sequence[str], strange: Sequence[str], whose: str, some: bool) -> str:
+    """What to do where classes are folders; `some`: not every label needs one."""
+    if not missing:
+        return f"leave out the folders of other classes, or give them labels of the {whose}'s in {LABELS_FILE}"
+    lines = nearest(missing, strange) if some else example(missing, strange)
+    shown = [f"    {line}" for line in lines[:_LINES]] + ["    ..."] * (len(lines) > _LINES)
+    return "\n".join(
+        (
+            f"name the class folders after the labels; where a folder cannot be called so, {LABELS_FILE} beside train/ "
+            "says it:",
+            *shown,
+        )
+    )
 
 
 def example(missing: Sequence[str], strange: Sequence[str]) -> list[str]:
@@ -166,9 +186,23 @@ def example(missing: Sequence[str], strange: Sequence[str]) -> list[str]:
     for label in missing:
         near = difflib.get_close_matches(_bare(label), left, n=1, cutoff=0.5)
         folder = left.pop(near[0]) if near else re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "folder"
-        key = folder if re.fullmatch(r"[A-Za-z0-9_-]+", folder) else json.dumps(folder, ensure_ascii=False)
-        lines.append(f"{key} = {json.dumps(label, ensure_ascii=False)}")
+        lines.append(_line(folder, label))
     return lines
+
+
+def nearest(missing: Sequence[str], strange: Sequence[str]) -> list[str]:
+    """Lines for `labels.toml` that give each strange folder the missing label whose name is nearest."""
+    left = {_bare(label): label for label in missing}
+    lines = []
+    for folder in strange:
+        if near := difflib.get_close_matches(_bare(folder), left, n=1, cutoff=0.0):
+            lines.append(_line(folder, left.pop(near[0])))
+    return lines
+
+
+def _line(folder: str, label: str) -> str:
+    key = folder if re.fullmatch(r"[A-Za-z0-9_-]+", folder) else json.dumps(folder, ensure_ascii=False)
+    return f"{key} = {json.dumps(label, ensure_ascii=False)}"
 
 
 def _folded(label: str) -> str:

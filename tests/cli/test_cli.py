@@ -15,6 +15,7 @@ from manifests import manifest
 from tiny_package import RECIPE, copied_package
 from tiny_runs import image_folder
 
+from ofa_edge.cli import show_error
 from ofa_edge.errors import ConversionError, DeviceLostError
 from ofa_edge.records.manifest import Verdict
 from ofa_edge.search.predictor import AccuracyPredictor
@@ -440,3 +441,8 @@ def test_no_color_is_respected_on_a_terminal():
     assert "\x1b[" in on_terminal("build", "--target", "nope")
     for arguments in (("build", "--target", "nope"), ("doctor",)):
         assert "\x1b" not in on_terminal(*arguments, NO_COLOR="1")
+
+
+def test_lines_of_a_hint_are_lines_and_nothing_in_them_steers_the_terminal(capsys):
+    show_error("what", "why", 'labels.toml says it:\n    a = "b"\x1b[31m')
+    assert capsys.readouterr().err.splitlines()[2:] == ["  try: labels.toml says it:", '    a = "b"\\x1b[31m']

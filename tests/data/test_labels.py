@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ofa_edge.data.dataset import Dataset, Images
 from ofa_edge.data.fashion_mnist import FASHION_MNIST_LABELS
-from ofa_edge.data.labels import check_labels, example, read_labels
+from ofa_edge.data.labels import check_labels, class_order, example, read_labels
 from ofa_edge.errors import DataError
 
 
@@ -93,3 +93,27 @@ def test_lines_to_paste_are_toml_for_any_label(missing):
     for line in lines:
         (label,) = tomllib.loads(line).values()
         assert label in missing
+
+
+def test_folders_are_told_the_nearest_labels_where_not_every_label_needs_one():
+    labels = [f"label {number}" for number in range(1000)] + ["tabby cat", "golden retriever"]
+    with pytest.raises(DataError) as caught:
+        class_order(["tabby_cat", "retriever", "label 7"], labels, "photos", "network", some=True)
+    lines = caught.value.hint.splitlines()[1:]
+    assert tomllib.loads("\n".join(lines)) == {"tabby_cat": "tabby cat", "retriever": "golden retriever"}
+
+
+def test_an_example_of_a_thousand_lines_is_cut():
+    with pytest.raises(DataError) as caught:
+        class_order(["x"], [f"label {number}" for number in range(1000)], "photos")
+    lines = caught.value.hint.splitlines()
+    assert len(lines) < 50
+    assert lines[-1].strip() == "..."
+
+
+def test_classes_of_annotation_files_are_no_folders():
+    with pytest.raises(DataError) as caught:
+        class_order(["dog"], ["cat"], "boxes", "network", some=True, folders=False)
+    assert "annotation files" in caught.value.hint
+    assert "--labels" in caught.value.hint
+    assert "folder" not in caught.value.hint
