@@ -61,8 +61,7 @@ IMAGES, SEEDS = (20, 50, 200, 1000), (0, 1, 2)
 OWN_WAYS = ("moved", "quick", "one_head", "scratch", "scratch10", "alone", "far", "far_scratch")
 WAYS = (*OWN_WAYS, *TRIED)
 SCRATCH = {"scratch": 1, "scratch10": 10, "far_scratch": 1}  # by how much they cost more than `one_head`
-METHODS = {"moved": METHOD, "far": METHOD, "alone": METHOD, "quick": "transfer-quick"}  # of all others ONE_HEAD
-METHODS |= dict.fromkeys(RATES, METHOD)
+METHODS = dict.fromkeys(("moved", "far", "alone", *RATES), METHOD) | {"quick": "transfer-quick"}  # others: ONE_HEAD
 
 
 def probes(space: Space) -> dict[str, Subnet]:
@@ -99,10 +98,12 @@ def make_source(folder: Path) -> None:
     train(recipe, load_data(recipe, folder / "data" / "old"), folder / "source")
 
 
-def transfer_plan(data: Path, seed: int, source: str, way: str) -> tuple[Recipe, Dataset, Any]:
-    """The recipe of a move, its data, and the package that it begins with."""
-    package = open_supernet(source)
-    recipe = transfer_recipe(package, METHODS.get(way, ONE_HEAD), {"seed": seed, **RATES.get(way, {})})
+def transfer_plan(folder: Path, data: Path, seed: int, way: str) -> tuple[Recipe, Dataset, Any]:
+    """The recipe of a move, its data, and the package that it begins with; of `far`, Fashion-MNIST's, which is grey."""
+    far = way.startswith("far")
+    package = open_supernet("fashion-mnist" if far else str(folder / "source"))
+    changes = {"seed": seed, **RATES.get(way, {}), **({"data": {"channels": 1}} if far else {})}
+    recipe = transfer_recipe(package, METHODS.get(way, ONE_HEAD), changes)
     dataset = load_data(recipe, data)
     return resolve(settled(recipe, package, dataset), dataset).recipe, dataset, package
 
@@ -110,10 +111,7 @@ def transfer_plan(data: Path, seed: int, source: str, way: str) -> tuple[Recipe,
 def run_one(folder: Path, way: str, images: int, seed: int) -> None:
     """One way of getting networks for the four classes; its accuracies and cost."""
     data, place = folder / "data" / f"new-{images}-{seed}", folder / f"{way}-{images}-{seed}"
-    if way.startswith("far"):
-        recipe, dataset, package = far_plan(data, seed, METHODS.get(way, ONE_HEAD))
-    else:
-        recipe, dataset, package = transfer_plan(data, seed, str(folder / "source"), way)
+    recipe, dataset, package = transfer_plan(folder, data, seed, way)
     started = time.process_time()
     if way == "alone":
         found, macs = alone(folder, place, recipe, dataset, package)
@@ -124,14 +122,6 @@ def run_one(folder: Path, way: str, images: int, seed: int) -> None:
         folder / f"{way}-{images}-{seed}.json", result | {"cpu_seconds": round(time.process_time() - started, 1)}
     )
     print(way, images, seed, json.dumps(found), f"{macs / 1e12:.3f} T MACs", flush=True)
-
-
-def far_plan(data: Path, seed: int, method: str) -> tuple[Recipe, Dataset, Any]:
-    """Fashion-MNIST's supernet, whose images are grey."""
-    package = open_supernet("fashion-mnist")
-    recipe = transfer_recipe(package, method, {"seed": seed, "data": {"channels": 1}})
-    dataset = load_data(recipe, data)
-    return resolve(settled(recipe, package, dataset), dataset).recipe, dataset, package
 
 
 def whole(

@@ -168,15 +168,10 @@ def _renaming(missing: Sequence[str], strange: Sequence[str], whose: str, some: 
     """What to do where classes are folders; `some`: not every label needs one."""
     if not missing:
         return f"leave out the folders of other classes, or give them labels of the {whose}'s in {LABELS_FILE}"
-    lines = nearest(missing, strange) if some else example(missing, strange)
-    shown = [f"    {line}" for line in lines[:_LINES]] + ["    ..."] * (len(lines) > _LINES)
-    return "\n".join(
-        (
-            f"name the class folders after the labels; where a folder cannot be called so, {LABELS_FILE} beside train/ "
-            "says it:",
-            *shown,
-        )
-    )
+    lines = _nearest(missing, strange) if some else example(missing, strange)
+    shown = [f"    {line}" for line in lines[:_LINES]] + (["    ..."] if len(lines) > _LINES else [])
+    how = f"name the class folders after the labels; where a folder cannot be called so, {LABELS_FILE} beside train/"
+    return "\n".join([f"{how} says it:", *shown])
 
 
 def example(missing: Sequence[str], strange: Sequence[str]) -> list[str]:
@@ -190,7 +185,7 @@ def example(missing: Sequence[str], strange: Sequence[str]) -> list[str]:
     return lines
 
 
-def nearest(missing: Sequence[str], strange: Sequence[str]) -> list[str]:
+def _nearest(missing: Sequence[str], strange: Sequence[str]) -> list[str]:
     """Lines for `labels.toml` that give each strange folder the missing label whose name is nearest."""
     left = {_bare(label): label for label in missing}
     lines = []

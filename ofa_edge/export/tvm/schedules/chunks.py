@@ -29,6 +29,7 @@ from typing import Any
 from ofa_edge.export.tvm.schedules.isa import Isa
 from ofa_edge.export.tvm.schedules.knobs import Knobs
 from ofa_edge.export.tvm.schedules.nest import Nest, extents
+from ofa_edge.export.tvm.schedules.packing import pack_weights
 from ofa_edge.export.tvm.schedules.tiles import Tile, best_tile, divisors, spread, unroll, vectorize_last
 
 _LEAST_STEPS = 32  # that a tile takes before its sums go back to memory
@@ -75,7 +76,7 @@ def _tile(width: int, channels: int, isa: Isa, knobs: Knobs, bits: int) -> Tile:
     lanes = isa.lanes(bits)
 
     def score(tile: Tile) -> float | None:
-        inputs = tile.rows if isa.lane_operands else 1 - isa.memory_operands
+        inputs = tile.rows if isa.lane_operands else 1 - isa.memory_operands  # registers; none where memory is read
         if (tile.rows + 1) * tile.vectors + inputs > isa.registers:
             return None
         return (tile.rows * tile.vectors + tile.vectors / 100) * tile.lanes / lanes
@@ -85,25 +86,31 @@ def _tile(width: int, channels: int, isa: Isa, knobs: Knobs, bits: int) -> Tile:
 
 def schedule_chunks(
     nest: Nest,
+    weight: int,
     places: Sequence[Any],
     window: Sequence[Any],
     inputs: Any,
     chunk: Chunk,
     isa: Isa,
     knobs: Knobs,
-) -> None:
-    """Schedule a dense window whose padding is scheduled and whose weights are packed.
+) -> int:
+    """Schedule a product whose padding is scheduled.
 
     Args:
         nest: its blocks.
+        weight: index of the weights among the parameters; they are packed.
         places: loops of its reduction over the batch and the map.
         window: those over taps.
         inputs: that over input channels.
-        chunk: whose panel is that of the weights.
+        chunk: see `chosen`.
         isa: of the CPU.
         knobs: bounds.
+
+    Returns:
+        The width of the panels into which the weights are packed.
     """
     schedule, whole, tile = nest.schedule, nest.reduction, chunk.tile
+    pack_weights(nest, weight, chunk.panel)
     work = math.prod(extents(schedule, schedule.get_loops(whole)))
     taken, _ = schedule.split(inputs, [None, chunk.inputs])
     part = schedule.rfactor(taken, 0)
@@ -132,3 +139,4 @@ def schedule_chunks(
     vectorize_last(schedule, start, tile.lanes)
     schedule.reverse_compute_at(nest.epilogue, anchor)
     vectorize_last(schedule, schedule.get_loops(nest.epilogue)[depth:], tile.lanes)
+    return chunk.panel

@@ -60,11 +60,10 @@ def schedule_pointwise(
         schedule.compute_inline(block)
     *batch, rows_loop, channel_loop, reduced = _flatten(nest, matrices)
     rows, channels, depth = extents(schedule, (rows_loop, channel_loop, reduced))
-    chunk = chunks.chosen(rows, channels, 1, depth, isa, knobs, bits) if weight is not None else None
-    if weight is not None and chunk is not None:
-        pack_weights(nest, weight, chunk.panel)
-        chunks.schedule_chunks(nest, [rows_loop], [], reduced, chunk, isa, knobs)
-        return chunk.panel
+    if weight is not None:
+        chunk = chunks.chosen(rows, channels, 1, depth, isa, knobs, bits)
+        if chunk is not None:
+            return chunks.schedule_chunks(nest, weight, [rows_loop], [], reduced, chunk, isa, knobs)
     cut = weight is None and (matrices > 1 or isa.threads == 1)
     tile = product_tile(rows, channels, isa, knobs, bits, ragged=True, cut=cut)
     panel = tile.vectors * tile.lanes

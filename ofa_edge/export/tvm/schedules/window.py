@@ -94,21 +94,18 @@ def schedule_dense(nest: Nest, weight: int | None, isa: Isa, knobs: Knobs, bits:
     loops = _loops(nest)
     places, depth = extents(schedule, loops.places), extents(schedule, [loops.inputs])[0]
     channels, taps = extents(schedule, [loops.channel])[0], math.prod(extents(schedule, loops.window))
-    tile, lines = _plane_tile(places, channels // groups, isa, knobs, bits)
-    chunk = None
+    pad = _last_pad(nest)
+    if pad is not None:
+        schedule_block(schedule, pad, isa, knobs)
     if weight is not None and groups == 1:
         chunk = chunks.chosen(places[-1], channels, taps, depth, isa, knobs, bits)
-        tile = tile if chunk is None else chunk.tile
+        if chunk is not None:
+            return chunks.schedule_chunks(nest, weight, loops.places, loops.window, loops.inputs, chunk, isa, knobs)
+    tile, lines = _plane_tile(places, channels // groups, isa, knobs, bits)
     panel = tile.vectors * tile.lanes
     packed = weight is not None and knobs.pack and channels > panel
     if weight is not None and packed:
         pack_weights(nest, weight, panel)
-    pad = _last_pad(nest)
-    if pad is not None:
-        schedule_block(schedule, pad, isa, knobs)
-    if chunk is not None:
-        chunks.schedule_chunks(nest, loops.places, loops.window, loops.inputs, chunk, isa, knobs)
-        return panel
     *before, last = loops.places
     x_out, x_in = schedule.split(last, [None, tile.rows // lines])
     inner = [x_in]
