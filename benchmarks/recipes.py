@@ -4,12 +4,13 @@
     python benchmarks/recipes.py variants --folder runs/recipes
     python benchmarks/recipes.py deploy --folder runs/recipes
     python benchmarks/recipes.py table [--folder runs/recipes] > docs/results.md
+    python benchmarks/recipes.py plot [--folder runs/recipes] > docs/results.svg
 
 `run` trains what is missing (all recipes and seeds, or those named) and resumes what was interrupted; one thread a
 process, so several may run side by side. `--times 4` gives each four times the cost; such runs want a folder of their
-own. `variants` trains the switches of `ofa-edge` at a quarter of the cost, measured on held-out images. `deploy`
-measures what one more network costs once there is a supernet. `table` prints docs/results.md, from the recorded
-results beside this file by default.
+own. `variants` trains the switches of `ofa-edge` and `ofa` at a quarter of the cost, measured on held-out images.
+`deploy` measures what one more network costs once there is a supernet. `table` and `plot` print docs/results.md and its
+curves, from the recorded results beside this file by default.
 
 Cost is counted in multiply-accumulates of forward and backward passes, teachers included. The subnets trained alone get
 the epochs that the largest net has in `ofa-edge` before shrinking, with its schedule, its rate falling to 0.
@@ -20,11 +21,14 @@ import json
 import re
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from recipes_report import report
+from recipes_report import picture, report
 
 from ofa_edge import cost
 from ofa_edge.cost import macs_table
@@ -52,12 +56,36 @@ SUPERNETS = ("ofa", "ofa-edge", "no-shrinking")
 SEEDS = (0, 1, 2)
 CALIBRATION_IMAGES, RANDOM_SUBNETS = 2000, 40
 PAIRS, DEPLOYMENTS = 100, (0.3, 0.5, 0.7)  # subnets for the predictor; budgets as shares of the largest net's MACs
-VARIANTS: dict[str, dict[str, object]] = {
-    "as shipped": {},
-    "half the rate while shrinking": {"lr": 1.3},
-    "alpha-divergence, gradients clipped at 1": {"divergence": "alpha", "clip_value": 1.0},
-    "no label smoothing, no dropout": {"label_smoothing": 0.0, "dropout": 0.0},
-    "largest, smallest and one random": {"subnets": ["largest", "smallest", "random"]},
+
+
+class Variant(NamedTuple):
+    """What a variant of a recipe has that the recipe has not: keys of the recipe, and of its phases."""
+
+    recipe: str
+    keys: Mapping[str, object] = MappingProxyType({})
+    first: Mapping[str, object] = MappingProxyType({})  # the phase of the largest net
+    later: Mapping[str, object] = MappingProxyType({})  # every phase of shrinking
+
+    def load(self, seed: int) -> Recipe:
+        """The recipe with its changes."""
+        first, *later = (phase.model_dump(mode="json") for phase in load_recipe(self.recipe, PRESET).phases)
+        phases = [{**first, **self.first}, *({**phase, **self.later} for phase in later)]
+        return load_recipe(self.recipe, PRESET, {**self.keys, "phases": phases, "seed": seed})
+
+
+LONG = {"epochs": 836}  # the share of the cost that the largest net has in `ofa-edge`; 180 are 21 %
+VARIANTS = {
+    "as shipped": Variant("ofa-edge"),
+    "half the rate while shrinking": Variant("ofa-edge", later={"lr": 1.3}),
+    "alpha-divergence, gradients clipped at 1": Variant("ofa-edge", {"clip_value": 1.0}, later={"divergence": "alpha"}),
+    "no label smoothing, no dropout": Variant("ofa-edge", {"label_smoothing": 0.0, "dropout": 0.0}),
+    "largest, smallest and one random": Variant("ofa-edge", later={"subnets": ["largest", "smallest", "random"]}),
+    "as published": Variant("ofa"),
+    "full net for 55 % of the cost": Variant("ofa", first=LONG),
+    "rates of 1.3 while shrinking": Variant("ofa", later={"lr": 1.3}),
+    "full net for 55 %, rates of 0.65": Variant("ofa", first=LONG, later={"lr": 0.65}),
+    "full net for 55 %, rates of 1.3": Variant("ofa", first=LONG, later={"lr": 1.3}),
+    "full net for 55 %, rates of 2.6": Variant("ofa", first=LONG, later={"lr": 2.6}),
 }
 
 
@@ -168,20 +196,12 @@ def run_alone(folder: Path, name: str, seed: int, times: float) -> None:
 
 
 def run_variant(folder: Path, name: str, seed: int = 0) -> None:
-    """Train `ofa-edge` at a quarter of the cost with one switch changed, and what belongs to it."""
-    data = load_fashion_mnist()
-    base = load_recipe("ofa-edge", PRESET)
-    train, held_out = data.split(base.data.held_out, base.data.split_seed)
-    macs = plan_run(load_recipe("ofa", PRESET), base.make_space(10), len(train)).macs / 4
-    phases = [phase.model_dump(mode="json") for phase in base.phases]
-    changes: dict[str, object] = {}
-    for key, value in VARIANTS[name].items():
-        if key in phases[-1]:
-            phases[-1][key] = value
-        else:
-            changes[key] = value
-    recipe = load_recipe("ofa-edge", PRESET, {**changes, "phases": phases, "seed": seed})
+    """Train a recipe at a quarter of the cost with one switch changed, and what belongs to it."""
+    data, variant = load_fashion_mnist(), VARIANTS[name]
+    recipe = variant.load(seed)
     space = recipe.make_space(10)
+    train, held_out = data.split(recipe.data.held_out, recipe.data.split_seed)
+    macs = plan_run(load_recipe("ofa", PRESET), space, len(train)).macs / 4
     recipe = changed(recipe, scale=round(scale_for(recipe, space, len(train), macs), 6))
     trainer = Trainer(recipe, space, train, _variant_file(folder, name).with_suffix(""))
     trainer.resume()
@@ -191,12 +211,13 @@ def run_variant(folder: Path, name: str, seed: int = 0) -> None:
     top1s = {
         key: round(measure_top1(net, subnet, calibration, held_out, sizes), 4) for key, subnet in points(space).items()
     }
-    write_json(_variant_file(folder, name), {"variant": name, "changes": VARIANTS[name], "top1": top1s})
+    result = {"variant": name, "recipe": variant.recipe, "digest": recipe.digest, "top1": top1s}
+    write_json(_variant_file(folder, name), result)
     print(name, json.dumps(top1s), flush=True)
 
 
 def _variant_file(folder: Path, name: str) -> Path:
-    return folder / f"variant-{re.sub('[^a-z]+', '-', name).strip('-')}.json"
+    return folder / f"variant-{re.sub('[^a-z0-9]+', '-', name).strip('-')}.json"
 
 
 def run_deploy(folder: Path, seed: int = 0) -> None:
@@ -228,15 +249,15 @@ def run_deploy(folder: Path, seed: int = 0) -> None:
 def main() -> None:
     """Run a command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("run", "variants", "deploy", "table"))
+    parser.add_argument("command", choices=("run", "variants", "deploy", "table", "plot"))
     parser.add_argument("--folder", type=Path, default=RECORDED)
     parser.add_argument("--recipe", action="append", choices=(*SUPERNETS, "alone"))
     parser.add_argument("--seed", type=int, action="append")
     parser.add_argument("--times", type=float, default=1, help="of the cost in recipes.toml (`run`)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.command == "table":
-        print(report(options.folder), end="")
+    if options.command in ("table", "plot"):
+        print((report if options.command == "table" else picture)(options.folder), end="")
     elif options.command == "deploy":
         run_deploy(options.folder)
     elif options.command == "variants":

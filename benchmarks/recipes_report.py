@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from recipes_curves import curves
 
 NAMES = {
     "ofa": "`ofa`: progressive shrinking",
@@ -27,8 +28,9 @@ def report(folder: Path) -> str:
     parts = [HEAD, _accuracy(runs), _goals(runs)]
     if len(scales := _scales(folder, runs)) > 1:
         parts.append(_against_cost(scales))
-    if variants:
-        parts.append(_variants(variants))
+    for name in NAMES:
+        if own := [each for each in variants if each["recipe"] == name]:
+            parts.append(_variants(name, own))
     if deploy.is_file() and {"ofa-edge", "alone"} <= set(runs):
         parts.append(_hours(runs, _read(deploy)))
     return "\n".join(parts)
@@ -72,14 +74,19 @@ def _accuracy(runs: Runs) -> str:
     for name, found in runs.items():
         values = _matrix(found)
         cells = [_cell(column) for column in values.T]
-        macs = [sum(run["macs"].values()) if isinstance(run["macs"], dict) else run["macs"] for run in found]
         random = [100 * np.mean([top1 for _, top1 in run["random"]]) for run in found if "random" in run]
         spread = _cell(np.array(random)) if random else ""
         lines.append(
-            f"| {NAMES[name]} | {len(found)} | {np.mean(macs) / 1e12:.2f} | {' | '.join(cells)} | {values.mean():.2f} "
+            f"| {NAMES[name]} | {len(found)} | {_macs(found) / 1e12:.2f} | {' | '.join(cells)} | {values.mean():.2f} "
             f"| {spread} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _macs(runs: list[dict[str, Any]]) -> float:
+    """Of one run, or of all networks of one; the mean over seeds."""
+    each = [sum(run["macs"].values()) if isinstance(run["macs"], dict) else run["macs"] for run in runs]
+    return float(np.mean(each))
 
 
 def _cell(values: np.ndarray) -> str:
@@ -115,18 +122,31 @@ def _scales(folder: Path, runs: Runs) -> dict[float, Runs]:
     return dict(sorted(scales.items()))
 
 
+def picture(folder: Path) -> str:
+    """All of docs/results.svg."""
+    found: dict[str, dict[float, tuple[float, float]]] = {}
+    for runs in _scales(folder, _runs(folder)).values():
+        for name, each in runs.items():
+            means = _matrix(each).mean(1)
+            spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
+            found.setdefault(name, {})[_macs(each) / 1e12] = (float(means.mean()), spread)
+    return curves({NAMES[name].replace("`", ""): found[name] for name in found}, "Mean top-1 of five subnets, %")
+
+
 def _against_cost(scales: dict[float, Runs]) -> str:
     lines = [
         "## Accuracy against cost\n",
         "The mean of the five subnets at multiples of the cost above (`run --times N --folder F/times-N`), its",
-        "standard deviation over seeds, and in brackets how many. Last: how far `ofa` is above `no-shrinking`.\n",
+        "standard deviation over seeds, and in brackets how many. Last: how far `ofa` is above `no-shrinking`.",
+        "The picture is printed by `python benchmarks/recipes.py plot`.\n",
+        "![accuracy of the recipes against the cost of a run](results.svg)\n",
         f"| times | T MACs | {' | '.join(map(NAMES.__getitem__, NAMES))} | shrinking gains |",
         "|---" * (len(NAMES) + 3) + "|",
     ]
     for times, runs in scales.items():
         means = {name: _matrix(found).mean(1) for name, found in runs.items()}
         cells = [f"{_cell(means[name])} ({len(means[name])})" if name in means else "" for name in NAMES]
-        macs = np.mean([run["macs"] for run in runs.get("ofa", [])]) / 1e12 if "ofa" in runs else math.nan
+        macs = _macs(runs["ofa"]) / 1e12 if "ofa" in runs else math.nan
         both = {"ofa", "no-shrinking"} <= set(means)
         gain = f"{means['ofa'].mean() - means['no-shrinking'].mean():+.2f}" if both else ""
         lines.append(f"| {times:g} | {macs:.2f} | {' | '.join(cells)} | {gain} |")
@@ -137,12 +157,12 @@ def _signed(gaps: np.ndarray) -> str:
     return ", ".join(f"{gap:+.2f}" for gap in gaps)
 
 
-def _variants(variants: list[dict[str, Any]]) -> str:
+def _variants(name: str, variants: list[dict[str, Any]]) -> str:
     points = list(variants[0]["top1"])
     lines = [
-        "## Switches of `ofa-edge`\n",
-        "At a quarter of the cost, one seed, on the 5,000 held-out images. The shipped values were chosen by trials of",
-        "this size on the same images, never on the test images. Differences below half a point are noise.\n",
+        f"## Switches of `{name}`\n",
+        "At a quarter of the cost, one seed, on the 5,000 held-out images: values are chosen by trials of this size on",
+        "these images, never on the test images. Differences below half a point are noise.\n",
         f"| variant | {' | '.join(points)} | mean |",
         "|---" * (len(points) + 2) + "|",
     ]
