@@ -51,7 +51,7 @@ class Knobs:
 def default_knobs(isa: Isa) -> Knobs:
     """The defaults of an instruction set."""
     if isa.memory_operands:
-        return Knobs(resident_kib=1024)
+        return Knobs(resident_kib=1024, parallel_work=200_000)  # a core of these does twice as much while one wakes
     if isa.name == "neon":
         # An A72 loads one register a cycle and reads 32 KiB: narrow windows keep their inputs in registers. By its
         # modelled cycles chunks gain nothing.

@@ -32,6 +32,7 @@ from ofa_edge.export.tvm.schedules.tiles import (
     on_stack,
     peel_last,
     spread,
+    threads_of,
     unroll,
 )
 
@@ -64,19 +65,28 @@ def schedule_pointwise(
         chunk = chunks.chosen(rows, channels, 1, depth, isa, knobs, bits)
         if chunk is not None:
             return chunks.schedule_chunks(nest, weight, [rows_loop], [], reduced, chunk, isa, knobs)
-    cut = weight is None and (matrices > 1 or isa.threads == 1)
+    work = matrices * rows * channels * depth
+    threads = threads_of(isa, work, knobs)
+    cut = weight is None and (matrices > 1 or threads == 1)
     tile = product_tile(rows, channels, isa, knobs, bits, ragged=True, cut=cut)
     panel = tile.vectors * tile.lanes
     packed = weight is not None and knobs.pack and channels > panel
     if weight is not None and packed:
         pack_weights(nest, weight, panel)
+    rows_first = rows_outermost(rows, channels, knobs)
+    ragged = rows % tile.rows != 0
+    if ragged and rows_first and threads > 1:
+        # A loop that threads share cannot have its last turn peeled off: each gets a slice that has its own last turn.
+        slices = threads if rows % threads == 0 else 1
+        rows_first = slices > 1
+        if rows_first:
+            part, rows_loop = schedule.split(rows_loop, [slices, None])
+            batch.append(part)
+            ragged = rows // slices % tile.rows != 0
     row, row_in = schedule.split(rows_loop, [None, tile.rows])
     channel, vector, lane = schedule.split(channel_loop, [None, tile.vectors, tile.lanes])
     turn, step = schedule.split(reduced, [None, max(divisors(depth, knobs.unroll))])
-    peeled = [loop for loop, size, part in ((row, rows, tile.rows), (channel, channels, panel)) if size % part]
-    rows_first = rows_outermost(rows, channels, knobs)
-    if isa.threads > 1 and row in peeled:
-        rows_first = False  # a loop that threads share cannot have its last turn peeled off
+    peeled = [row] * ragged + [channel] * (channels % panel != 0)
     outer = [*batch, row, channel] if rows_first else [*batch, channel, row]
     schedule.reorder(*outer, turn, step, row_in, vector, lane)
     schedule.vectorize(lane)
@@ -85,9 +95,9 @@ def schedule_pointwise(
         peel_last(schedule, loop)
     shared = outer[: min(map(outer.index, peeled), default=len(outer))]
     anchor, loops = outer[-1], len(outer)
-    if shared and isa.threads > 1:
-        fused, loops = spread(schedule, shared, isa, matrices * rows * channels * depth, knobs)
-        anchor, loops = (outer[-1], loops + len(outer) - len(shared)) if peeled else (fused, loops)
+    if shared and threads > 1:
+        last, loops = spread(schedule, shared, isa, work, knobs)
+        anchor, loops = (outer[-1], loops + len(outer) - len(shared)) if peeled else (last, loops)
     finish_tile(nest, anchor, turn, loops, tile.lanes)
     return panel if packed else None
 

@@ -1,5 +1,7 @@
 """Tiles that fit into registers, and loops that every rule needs: vectors, the first value, what follows, threads."""
 
+import itertools
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,7 @@ from ofa_edge.export.tvm.schedules.stack import STACK_BYTES
 
 _LAST_TILE = 1.5  # what a tile costs that asks of each row whether it is there
 _CUT_TILE = 2.5  # and of each channel, whose vectors then fall apart
+_EVEN = 1.05  # time of the slowest thread over that of equal shares
 _CHAINS = 8  # independent sums that hide a multiply-add's latency: 4 cycles, two a cycle
 
 
@@ -133,8 +136,16 @@ def finish_tile(nest: Nest, anchor: Any, first: Any, depth: int, width: int) -> 
         unroll(schedule, start[:-1])
 
 
-def spread(schedule: Any, loops: Sequence[Any], isa: Isa, work: int, knobs: Knobs) -> Any:
-    """Fuse outer loops into one that threads share; the last loop itself where one thread will do.
+def threads_of(isa: Isa, work: int, knobs: Knobs) -> int:
+    """How many threads share a function: all, or one where its work is too little (see `spread`)."""
+    return isa.threads if work >= knobs.parallel_work else 1
+
+
+def spread(schedule: Any, loops: Sequence[Any], isa: Isa, work: int, knobs: Knobs) -> tuple[Any, int]:
+    """Let threads share outer loops, as few as give all of them alike much; none where one thread will do.
+
+    Loops that stay need no division to tell where they are, and a thread's slice stays in one piece of the map, which
+    it reads again in the next function.
 
     Args:
         schedule: of the function.
@@ -144,11 +155,22 @@ def spread(schedule: Any, loops: Sequence[Any], isa: Isa, work: int, knobs: Knob
         knobs: how little is too little.
 
     Returns:
-        The loop to which inner blocks can be attached, and how many loops lead to it.
+        The innermost loop, to which inner blocks can be attached, and how many loops lead to it.
     """
-    if isa.threads == 1 or work < knobs.parallel_work:
+    threads = threads_of(isa, work, knobs)
+    if threads == 1:
         return loops[-1], len(loops)
-    fused = schedule.fuse(*loops) if len(loops) > 1 else loops[0]
+    count = _shared(extents(schedule, loops), threads)
+    fused = schedule.fuse(*loops[:count]) if count > 1 else loops[0]
     if extents(schedule, [fused])[0] > 1:
         schedule.parallel(fused)
-    return fused, 1
+    rest = loops[count:]
+    return (rest[-1] if rest else fused), 1 + len(rest)
+
+
+def _shared(sizes: Sequence[int], threads: int) -> int:
+    """How many outer loops threads share: the fewest whose turns leave hardly a thread waiting, else the evenest."""
+    turns = list(itertools.accumulate(sizes, operator.mul))
+    waits = [-(-count // threads) * threads / count for count in turns]
+    even = next((place for place, wait in enumerate(waits) if wait <= _EVEN), None)
+    return 1 + (waits.index(min(waits)) if even is None else even)

@@ -33,6 +33,14 @@ def test_a_prime_number_of_rows(rows, outputs, threads):
     assert rules(facts) == {"pointwise": 1}
 
 
+@pytest.mark.parametrize(("rows", "threads"), [(196, 2), (196, 4), (210, 4), (202, 2), (197, 2)])
+def test_each_thread_has_a_last_tile_of_fewer_rows(rows, threads):
+    body = "y = MatMul(input, w) z = Add(y, b) logits = Relu(z)"
+    knobs = Knobs(rows=9, parallel_work=1)
+    facts = run(body, (1, rows, 16), tvm.host_target(cores=threads), knobs=knobs, w=(16, 48), b=(48,))
+    assert rules(facts) == {"pointwise": 1}
+
+
 @pytest.mark.parametrize(("heads", "rows", "depth", "outputs"), [((3,), 19, 16, 24), ((2, 3), 8, 5, 40)])
 def test_products_of_many_pairs(heads, rows, depth, outputs):
     facts = run("logits = MatMul(input, w)", (1, *heads, rows, depth), w=(1, *heads, depth, outputs))
