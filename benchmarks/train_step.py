@@ -3,10 +3,12 @@
     python benchmarks/train_step.py [--on cuda] [--json]
 
 Both train OFA-MobileNetV3 from the same weights on the same batches and subnets, one thread, in turn in one process;
-the figure is the ratio of the medians. Needs the reference package: pip install --no-deps ofa==0.1.0.post202307202001
+the figure is the ratio of the medians. A turn is two steps, the second of which is timed; ours keeps freed memory, as
+`ofa-edge train` does. Needs the reference package: pip install --no-deps ofa==0.1.0.post202307202001
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import sys
@@ -23,6 +25,7 @@ from reference_package import RELEASE, reference_package
 
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.network import Supernet
+from ofa_edge.training.freed_memory import kept
 from ofa_edge.training.optimizer import make_optimizer
 
 SETTINGS = ((0.25, 32, 128), (1.0, 128, 16), (1.0, 224, 8))  # width, pixels, batch
@@ -88,11 +91,11 @@ def compare(width: float, pixels: int, batch: int, device: str) -> list[dict[str
     ours.train(), theirs.train()
     for name, subnets in (("largest", [space.largest()]), ("four random", mixed)):
         seconds: tuple[list[float], list[float]] = ([], [])
-        for turn in range(ROUNDS + 1):
-            for index, step in enumerate((our_step, their_step)):
-                taken = timed(lambda run=step, chosen=subnets: run(chosen), device)
-                if turn:  # the first warms up
-                    seconds[index].append(taken)
+        for _ in range(ROUNDS):
+            for index, (step, memory) in enumerate(((our_step, kept), (their_step, contextlib.nullcontext))):
+                with memory():  # as `ofa-edge train` steps
+                    step(subnets)  # warms up
+                    seconds[index].append(timed(lambda run=step, chosen=subnets: run(chosen), device))
         mine, reference = (statistics.median(values) for values in seconds)
         ratios = sorted(b / a for a, b in zip(*seconds, strict=True))
         rows.append({

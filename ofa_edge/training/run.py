@@ -20,6 +20,7 @@ from torch import nn
 
 from ofa_edge.errors import OutputError, TrainingError
 from ofa_edge.files import LARGEST_MODEL, parse_json, read_regular, write_bytes
+from ofa_edge.training import freed_memory
 from ofa_edge.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from ofa_edge.training.distributed import World, is_loss, lost
 
@@ -125,7 +126,7 @@ class Run:
         if not self._whole:
             self.resume()  # an earlier call failed within a step that could not be undone
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _alone_in(self.folder) if self.world.first else contextlib.nullcontext():
+        with _alone_in(self.folder) if self.world.first else contextlib.nullcontext(), freed_memory.kept():
             self._go(take_step, on_step, save_every, stop_at)
 
     def _go(

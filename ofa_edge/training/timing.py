@@ -17,6 +17,7 @@ from ofa_edge.data.dataset import Images
 from ofa_edge.space import Space
 from ofa_edge.supernet.evaluate import measure
 from ofa_edge.supernet.network import Supernet
+from ofa_edge.training import freed_memory
 from ofa_edge.training.plan import RunPlan
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.teacher import Teacher
@@ -69,7 +70,7 @@ def estimate(
         device: torch device of the training; measurements run on the CPU.
         teacher: that the recipe's [teacher] names.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, freed_memory.kept():
         trainer = Trainer(recipe, space, train, Path(folder), device, teacher=teacher)
         timed = [_phase_seconds(trainer.time_step, trainer.plan, index) for index in range(len(trainer.plan.phases))]
         net = trainer.net.to("cpu")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ofa_edge.errors import ConfigError, ConversionError, OfaEdgeError, ToolMissingError, UnknownNameError
 from ofa_edge.export.library_file import LibraryFile
+from ofa_edge.export.tvm.forms import build_forms
 from ofa_edge.export.tvm.relax import import_onnx, require_tvm, said
 from ofa_edge.export.tvm.schedules import Chooser, ScheduleFacts, broken_functions, cpu_module, defaults, isa_of
 from ofa_edge.export.tvm.schedules.stack import tir_pipeline
@@ -280,11 +281,12 @@ def build(
     from tvm import relax
 
     try:
-        # Asked for by target: tvm.compile's own default pipeline fuses nothing.
-        pipeline = tvm.transform.Sequential([]) if is_lowered else relax.get_default_pipeline(target)
         with target:
-            steps = tir_pipeline() if is_lowered else "default"
-            executable = tvm.compile(module, target=target, relax_pipeline=pipeline, tir_pipeline=steps)
+            if is_lowered:
+                executable = build_forms(module, target, tir_pipeline())
+            else:  # the pipeline is asked for by target: tvm.compile's own default fuses nothing
+                pipeline = relax.get_default_pipeline(target)
+                executable = tvm.compile(module, target=target, relax_pipeline=pipeline, tir_pipeline="default")
         with atomic_path(out) as part:
             executable.export_library(str(part), fcompile=linker)
     except (OSError, OfaEdgeError):
