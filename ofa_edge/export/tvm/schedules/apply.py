@@ -39,7 +39,7 @@ def fuse(module: Any, target: Any) -> tuple[Any, str]:
     layout = "NHWC"
     with target:
         try:
-            module = prepare(module)
+            module = prepare(module, isa_of(target))
         except Exception as error:  # TVM raises many types; the network as it came is right, only slower
             layout = f"as given: {type(error).__name__}: {said(error)[:200]}"
         steps = [

@@ -19,16 +19,22 @@ class Values:
 
     Attributes:
         known: variables that are kept otherwise than the graph says, or under another name.
+        planes: see `turning.turn`.
     """
 
-    def __init__(self, mutator: Any) -> None:
+    def __init__(self, mutator: Any, planes: bool) -> None:
         self._mutator = mutator
+        self.planes = planes
         self._given: dict[Any, Any] = {}
         self.known: dict[Any, Kept] = {}
 
     def emit(self, value: Any) -> Any:
         """A variable of its own."""
         return self._mutator.builder_.emit(value)
+
+    def computed(self, function: Any, *operands: Any) -> Any:
+        """A variable that a function of TVM's tensor expressions makes of operands."""
+        return self.emit(self._mutator.builder_.call_te(function, *operands))
 
     def lookup(self, value: Any) -> Kept:
         """An operand as it is kept now."""

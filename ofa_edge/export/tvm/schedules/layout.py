@@ -1,8 +1,8 @@
 """The graph before fusion: channels last, and no operator that hides behind a slower one.
 
 ONNX's pictures are [1, C, H, W]. Vectors want channels to be neighbours, so convolutions, pooling and all between them
-become [1, H, W, C] with weights [k, k, C, F]; one transpose stays at the input. Each step below is a graph that
-computes the same.
+become [1, H, W, C] with weights [k, k, C, F]; one transpose stays at the input, or none where the first convolution
+reads the picture as it lies. Each step below is a graph that computes the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_edge.export.tvm.relax import without_clip
+from ofa_edge.export.tvm.schedules.isa import Isa
 from ofa_edge.export.tvm.schedules.turning import turn
 
 
-def prepare(module: Any) -> Any:
-    """Bring a Relax module into the form that the rules take."""
+def prepare(module: Any, isa: Isa) -> Any:
+    """Bring a Relax module into the form that the rules take on a CPU with such vectors."""
     from tvm import ir, relax
 
     steps = relax.transform
@@ -27,7 +28,7 @@ def prepare(module: Any) -> Any:
     module = fold_constants(run(module, steps.DecomposeOpsForInference(), steps.CanonicalizeBindings()))
     module = run(module, steps.CanonicalizeBindings(), steps.EliminateCommonSubexpr())
     module = run(module, steps.FoldConstant(), steps.CanonicalizeBindings())
-    module = run(turn(without_division(without_clip(module))), steps.Normalize())
+    module = run(turn(without_division(without_clip(module)), planes=isa.memory_operands), steps.Normalize())
     module = run(fold_constants(module), steps.CanonicalizeBindings(), steps.FoldConstant())
     module = run(module, steps.CanonicalizeBindings())
     return run(module, steps.EliminateCommonSubexpr(), steps.DeadCodeElimination())

@@ -20,15 +20,20 @@ from ofa_edge.export.tvm.schedules.kept import Kept, Values, shape_of
 from ofa_edge.export.tvm.schedules.turning_rules import RULES
 
 
-def turn(module: Any) -> Any:
-    """Keep pictures of a module's `main` channels last, from its first convolution or pooling on."""
+def turn(module: Any, *, planes: bool = False) -> Any:
+    """Keep pictures of a module's `main` channels last, from its first convolution or pooling on.
+
+    Args:
+        module: of Relax.
+        planes: whether the first convolution reads a picture's channels one behind the other, as they are given.
+    """
     from tvm import relax
 
     @relax.expr_functor.mutator
     class Turner(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
         def __init__(self, module: Any) -> None:
             super().__init__(module)
-            self.values = Values(self)
+            self.values = Values(self, planes)
 
         def visit_var_binding_(self, binding: Any) -> None:
             made = _made(binding.value, self.values)

@@ -59,7 +59,7 @@ def test_only_two_transposes_stay(tmp_path):
 
 
 def test_a_network_that_cannot_be_turned_is_compiled_as_it_is(tmp_path, monkeypatch):
-    def fail(_):
+    def fail(module, isa):
         raise ValueError("cannot turn")
 
     monkeypatch.setattr(apply, "prepare", fail)

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from compiled import avx2, rules, run
 
-from ofa_edge.export.tvm.schedules.isa import Isa
+from ofa_edge.export.tvm import compile as tvm
+from ofa_edge.export.tvm.schedules.isa import Isa, isa_of
 from ofa_edge.export.tvm.schedules.knobs import default_knobs
 from ofa_edge.export.tvm.schedules.window import window_tile
 
@@ -55,6 +58,32 @@ def test_dense(kernel, stride, size, inputs, outputs):
 def test_dense_in_tiles_of_two_lines(height, width):
     facts = run(body(3, 1), (1, 16, height, width), w=(64, 16, 3, 3), b=(64,))
     assert rules(facts) == {"dense": 1}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("channels", "attributes", "shape"),
+    [
+        (3, "strides=[2,2], pads=[1,1,1,1]", (30, 22)),
+        (1, "pads=[0,1,1,0]", (9, 7)),
+        (4, "strides=[1,2], dilations=[2,1], pads=[2,1,2,1]", (12, 16)),
+        (3, "strides=[4,4]", (27, 27)),
+        (2, 'auto_pad="SAME_UPPER", strides=[2,2]', (14, 14)),
+    ],
+)
+def test_a_picture_is_read_as_it_lies(channels, attributes, shape, threads):
+    text = f"y = Conv<{attributes}>(input, w, b) logits = Relu(y)"
+    target = tvm.host_target(cores=threads)
+    knobs = replace(default_knobs(isa_of(tvm.make_target(target, "llvm"))), parallel_work=1)
+    facts = run(text, (1, channels, *shape), target, knobs=knobs, w=(24, channels, 3, 3), b=(24,))
+    assert rules(facts) == {"dense": 1}
+    assert facts.to_json()["rules"].get("elementwise", 0) == 1  # the answer's transpose; the picture has none
+
+
+def test_a_picture_that_others_read_too():
+    text = "y = Conv<pads=[1,1,1,1]>(input, w, b) p = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(input) "
+    facts = run(text + "logits = Concat<axis=1>(y, p)", (1, 3, 12, 12), w=(5, 3, 3, 3), b=(5,))
+    assert rules(facts) == {"dense": 1, "pooling": 1}
 
 
 def test_dense_with_a_residual():
