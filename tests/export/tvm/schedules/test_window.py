@@ -68,7 +68,6 @@ def test_dense_in_tiles_of_two_lines(height, width):
         (1, "pads=[0,1,1,0]", (9, 7)),
         (4, "strides=[1,2], dilations=[2,1], pads=[2,1,2,1]", (12, 16)),
         (3, "strides=[4,4]", (27, 27)),
-        (2, 'auto_pad="SAME_UPPER", strides=[2,2]', (14, 14)),
     ],
 )
 def test_a_picture_is_read_as_it_lies(channels, attributes, shape, threads):
