@@ -77,12 +77,11 @@ def schedule_pointwise(
     ragged = rows % tile.rows != 0
     if ragged and rows_first and threads > 1:
         # A loop that threads share cannot have its last turn peeled off: each gets a slice that has its own last turn.
-        slices = threads if rows % threads == 0 else 1
-        rows_first = slices > 1
+        rows_first = rows % threads == 0
         if rows_first:
-            part, rows_loop = schedule.split(rows_loop, [slices, None])
-            batch.append(part)
-            ragged = rows // slices % tile.rows != 0
+            slices, rows_loop = schedule.split(rows_loop, [threads, None])
+            batch.append(slices)
+            ragged = rows // threads % tile.rows != 0
     row, row_in = schedule.split(rows_loop, [None, tile.rows])
     channel, vector, lane = schedule.split(channel_loop, [None, tile.vectors, tile.lanes])
     turn, step = schedule.split(reduced, [None, max(divisors(depth, knobs.unroll))])

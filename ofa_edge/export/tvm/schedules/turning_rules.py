@@ -70,7 +70,8 @@ def _of_planes(call: Any, weights: Any, values: Values) -> Any | None:
     top, left, bottom, right = _ints(attrs.padding)
 
     def convolution(picture: Any, window: Any) -> Any:
-        padded = topi.nn.pad(picture, [0, 0, top, left], [0, 0, bottom, right], name="padded")
+        around = ([0, 0, top, left], [0, 0, bottom, right])
+        padded = topi.nn.pad(picture, *around, name="padded") if any(map(any, around)) else picture
         dy, dx, c = (te.reduce_axis((0, size), name) for size, name in zip(kernel, ("dy", "dx", "c"), strict=False))
         height, width = shape_of(call)[2:]
         return te.compute(
