@@ -32,9 +32,9 @@ class Values:
         """A variable of its own."""
         return self._mutator.builder_.emit(value)
 
-    def computed(self, function: Any, *operands: Any) -> Any:
-        """A variable that a function of TVM's tensor expressions makes of operands."""
-        return self.emit(self._mutator.builder_.call_te(function, *operands))
+    def computed(self, name: str, function: Any, *operands: Any) -> Any:
+        """A variable that a function of TVM's tensor expressions makes of operands; `name` is part of its own."""
+        return self.emit(self._mutator.builder_.call_te(function, *operands, primfunc_name_hint=name))
 
     def lookup(self, value: Any) -> Kept:
         """An operand as it is kept now."""

@@ -82,7 +82,7 @@ def _of_planes(call: Any, weights: Any, values: Values) -> Any | None:
             name="convolution",
         )
 
-    return values.computed(convolution, data.value, weights)
+    return values.computed("conv2d", convolution, data.value, weights)
 
 
 def _ints(numbers: Any) -> list[int]:
