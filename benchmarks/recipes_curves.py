@@ -5,36 +5,34 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from ofa_edge.report.svg import Axis, element, label, line, tick_text
+from ofa_edge.report.svg import Axis, element, label, levels, line
 
 WIDTH, HEIGHT = 820.0, 380.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 230.0, 40.0, 52.0
 COLOURS = ("#1f5fd6", "#177245", "#8a5300", "#b3261e", "#5b6877")
 NAME_ROOM = 15.0
 STYLE = """text { font: 12.5px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #16202e; }
-.soft { fill: #5b6877; } .grid { stroke: #e2e6eb; } .axis { stroke: #5b6877; }"""
+.tick { fill: #5b6877; } .grid { stroke: #e2e6eb; } .axis { stroke: #5b6877; }"""
 Curve = Mapping[float, tuple[float, float]]  # T MACs: mean top-1 in percent, and its standard deviation over seeds
 
 
 def curves(found: Mapping[str, Curve], title: str) -> str:
     """One line a recipe over a logarithmic axis of cost; bars are one standard deviation over seeds each way."""
     costs = sorted({cost for curve in found.values() for cost in curve})
-    levels = [mean + sign * sd for curve in found.values() for mean, sd in curve.values() for sign in (-1, 1)]
+    means = [mean + sign * sd for curve in found.values() for mean, sd in curve.values() for sign in (-1, 1)]
     x = Axis.over([math.log(cost) for cost in costs], LEFT, WIDTH - RIGHT)
-    y = Axis.over(levels, HEIGHT - BOTTOM, TOP)
+    y = Axis.over(means, HEIGHT - BOTTOM, TOP)
     parts = [
         element("style", STYLE),
         element("rect", width=WIDTH, height=HEIGHT, fill="#fff"),
         label(LEFT - 40, TOP - 18, title),
-        label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, "T MACs of the run", class_="soft", text_anchor="middle"),
+        label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, "T MACs of the run", class_="tick", text_anchor="middle"),
+        *levels(x, y),
     ]
-    for level in (ticks := y.ticks(6)):
-        parts.append(line(LEFT, y(level), WIDTH - RIGHT, y(level), class_="grid"))
-        parts.append(label(LEFT - 8, y(level) + 4, tick_text(level, ticks), class_="soft", text_anchor="end"))
     for cost in _apart(costs):
         at = x(math.log(cost))
         parts.append(line(at, y.start, at, y.start + 5, class_="axis"))
-        parts.append(label(at, y.start + 19, f"{cost:.3g}", class_="soft", text_anchor="middle"))
+        parts.append(label(at, y.start + 19, f"{cost:.3g}", class_="tick", text_anchor="middle"))
     heights = _spread([y(curve[max(curve)][0]) for curve in found.values()])
     for (name, curve), colour, height in zip(found.items(), COLOURS, heights, strict=False):
         parts += _line(x, y, curve, colour)

@@ -82,13 +82,19 @@ def tick_text(value: float, ticks: Sequence[float]) -> str:
     return f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
 
 
-def grid(x: Axis, y: Axis, x_name: str, y_name: str) -> list[Markup]:
-    """Both axes of a chart: lines across, ticks below, and their names."""
+def levels(x: Axis, y: Axis) -> list[Markup]:
+    """Lines across a chart at round values of its upright axis, which stand beside them."""
     parts = []
     ticks = y.ticks(5)
     for value in ticks:
         parts.append(line(x.start, y(value), x.end, y(value), class_="grid"))
         parts.append(label(x.start - 8, y(value) + 4, tick_text(value, ticks), class_="tick", text_anchor="end"))
+    return parts
+
+
+def grid(x: Axis, y: Axis, x_name: str, y_name: str) -> list[Markup]:
+    """Both axes of a chart: lines across, ticks below, and their names."""
+    parts = levels(x, y)
     ticks = x.ticks(9)
     for value in ticks:
         parts.append(line(x(value), y.start, x(value), y.start + 5, class_="axis"))

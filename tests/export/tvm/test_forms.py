@@ -1,22 +1,10 @@
 """A library holds the network as code and as instructions that can be watched: the same answers, the weights once."""
 
 import numpy as np
-import pytest
-from tvm_models import images, mobile_net, save
+from tvm_models import images
 
-from ofa_edge.export.tvm import compile as tvm_compile
 from ofa_edge.export.tvm.forms import MAIN, WATCHED
 from ofa_edge.export.tvm.schedules.timing import time_functions
-
-
-@pytest.fixture(scope="module")
-def net(tmp_path_factory):
-    return save(mobile_net(), tmp_path_factory.mktemp("forms"))
-
-
-@pytest.fixture(scope="module")
-def library(net):
-    return tvm_compile.compile_cpu(net, net.with_name("host.so"), {"kind": "llvm", "num-cores": 1}).file
 
 
 def test_both_answer_alike_and_one_tells_of_its_functions(library):

@@ -22,16 +22,6 @@ CORTEX_A72 = {
 EM_AARCH64 = 183
 
 
-@pytest.fixture(scope="module")
-def net(tmp_path_factory):
-    return save(mobile_net(), tmp_path_factory.mktemp("tvm"))
-
-
-@pytest.fixture(scope="module")
-def library(net):
-    return tvm.compile_cpu(net, net.with_name("host.so"), {"kind": "llvm", "num-cores": 1}).file
-
-
 def test_host_library_agrees_with_onnx_runtime(net, library):
     inputs = images(4)
     logits = tvm.run_tvm_host(library.path, inputs)

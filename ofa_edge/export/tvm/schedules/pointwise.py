@@ -85,7 +85,7 @@ def schedule_pointwise(
     row, row_in = schedule.split(rows_loop, [None, tile.rows])
     channel, vector, lane = schedule.split(channel_loop, [None, tile.vectors, tile.lanes])
     turn, step = schedule.split(reduced, [None, max(divisors(depth, knobs.unroll))])
-    peeled = [row] * ragged + [channel] * (channels % panel != 0)
+    peeled = [loop for loop, cut_off in ((row, ragged), (channel, channels % panel)) if cut_off]
     outer = [*batch, row, channel] if rows_first else [*batch, channel, row]
     schedule.reorder(*outer, turn, step, row_in, vector, lane)
     schedule.vectorize(lane)
@@ -94,9 +94,9 @@ def schedule_pointwise(
         peel_last(schedule, loop)
     shared = outer[: min(map(outer.index, peeled), default=len(outer))]
     anchor, loops = outer[-1], len(outer)
-    if shared and threads > 1:
+    if shared:
         last, loops = spread(schedule, shared, isa, work, knobs)
-        anchor, loops = (outer[-1], loops + len(outer) - len(shared)) if peeled else (last, loops)
+        anchor, loops = (anchor if peeled else last), loops + len(outer) - len(shared)
     finish_tile(nest, anchor, turn, loops, tile.lanes)
     return panel if packed else None
 

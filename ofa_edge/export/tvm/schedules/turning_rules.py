@@ -38,9 +38,9 @@ def _convolution(call: Any, values: Values) -> Kept | None:
     made = getattr(relax.op.nn, name)(
         data,
         weights,
-        [int(n) for n in attrs.strides],
-        [int(n) for n in attrs.padding],
-        [int(n) for n in attrs.dilation],
+        _ints(attrs.strides),
+        _ints(attrs.padding),
+        _ints(attrs.dilation),
         int(attrs.groups),
         _DATA[rank - 2],
         _WEIGHTS[rank - 2],
@@ -102,7 +102,7 @@ def _pooling(call: Any, values: Values) -> Kept | None:
     if "adaptive" in call.op.name:
         made = make(data, attrs.output_size, layout)
     else:
-        window = ([int(n) for n in each] for each in (attrs.pool_size, attrs.strides, attrs.padding, attrs.dilation))
+        window = map(_ints, (attrs.pool_size, attrs.strides, attrs.padding, attrs.dilation))
         made = make(data, *window, bool(attrs.ceil_mode), bool(attrs.count_include_pad), layout)
     return Kept(values.emit(made), order)
 
