@@ -50,8 +50,8 @@ def subnets(package: SupernetPackage) -> list[Subnet]:
 def exported(package: SupernetPackage, subnet: Subnet, folder: Path) -> tuple[Path, dict[str, NDArray[np.float32]]]:
     """The ONNX file, and the inputs of each set of images."""
     from ofa_edge.export.onnx.export import export_onnx
-    from ofa_edge.export.onnx.fold import fold_batch_norm
     from ofa_edge.supernet.evaluate import extract_calibrated
+    from ofa_edge.supernet.fold import fold_batch_norm
     from ofa_edge.workflows.build.images import synthetic_data
 
     preprocessing = package.preprocessing(subnet.resolution)

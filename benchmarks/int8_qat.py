@@ -20,7 +20,6 @@ from int8 import QAT, exported, subnets
 from numpy.typing import NDArray
 
 from ofa_edge.export.onnx.export import export_onnx
-from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import convert
 from ofa_edge.export.tflite.running import answers_of
@@ -28,6 +27,7 @@ from ofa_edge.files import write_json
 from ofa_edge.metrics import argmax, paired_drop
 from ofa_edge.space import Subnet
 from ofa_edge.supernet.evaluate import logits
+from ofa_edge.supernet.fold import fold_batch_norm
 from ofa_edge.supernet.weights import load_static
 from ofa_edge.supernet.zoo import NETWORK, SupernetPackage, open_supernet
 from ofa_edge.training.package_data import training_data

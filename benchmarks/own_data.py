@@ -167,10 +167,10 @@ def int8(package: zoo.SupernetPackage, which: str, test: Images) -> dict[str, An
     import tempfile
 
     from ofa_edge.export.onnx.export import export_onnx
-    from ofa_edge.export.onnx.fold import fold_batch_norm
     from ofa_edge.export.onnx.run import run_onnx
     from ofa_edge.export.tflite.convert import convert, run_tflite
     from ofa_edge.supernet.evaluate import extract_calibrated
+    from ofa_edge.supernet.fold import fold_batch_norm
 
     size = package.space.resolutions[-1]
     subnet = package.space.largest(size) if which == "largest" else package.space.smallest(size)

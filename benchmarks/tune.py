@@ -26,7 +26,6 @@ from ofa_edge.device.emulation.sysroot import cache_folder
 from ofa_edge.device.measuring.turns import check_timeable, open_turns
 from ofa_edge.device.runners.build import build_tvm_turns
 from ofa_edge.export.onnx.export import export_onnx
-from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.export.tvm.tuning.acceptance import compare
 from ofa_edge.export.tvm.tuning.budget import Budget, parse_duration
@@ -37,6 +36,7 @@ from ofa_edge.export.tvm.tuning.turns import MAIN, Turn, argument
 from ofa_edge.runtimes.tuning import NETWORK_ROUNDS, ConnectionTimer
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
+from ofa_edge.supernet.fold import fold_batch_norm
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.zoo import DEFAULT, open_supernet
 

@@ -26,13 +26,13 @@ import torch
 
 from ofa_edge.device.measuring.programs import litert_program, tvm_program
 from ofa_edge.export.onnx.export import export_onnx
-from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.export.tflite import convert as tflite
 from ofa_edge.export.tflite import rewrites
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.export.tvm.schedules.timing import time_functions
 from ofa_edge.space import Space
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
+from ofa_edge.supernet.fold import fold_batch_norm
 from ofa_edge.supernet.static import StaticNet
 from ofa_edge.supernet.zoo import UNTRAINED
 

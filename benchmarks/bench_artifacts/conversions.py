@@ -35,7 +35,7 @@ _TENSORFLOW = ("tensorflow-cpu",)
 _EXPORT = _ROOT / "ofa_edge" / "export"
 # A change of the project's code converts again what it may have changed: for the export to ONNX two files, for the rest
 # all of export/ but for the rooms of other runtimes.
-_ONNX_FILES = ("onnx/export.py", "onnx/fold.py")
+_ONNX_FILES = ("onnx/export.py", "../supernet/fold.py")
 _OWN_FILES = {"ort-int8": ("onnx/quantise.py",), "ncnn": ("../../examples/ofa-edge-ncnn/ofa_edge_ncnn/convert.py",)}
 _OTHERS = {
     "tflite": ("tvm", "cuda"),

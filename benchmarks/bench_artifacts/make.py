@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _folded(source: Path) -> tuple[Any, tuple[int, int, int, int]]:
-    from ofa_edge.export.onnx.fold import fold_batch_norm
+    from ofa_edge.supernet.fold import fold_batch_norm
     from ofa_edge.supernet.weights import load_static
 
     net = load_static(source)

@@ -91,7 +91,7 @@ class Torch:
     def __init__(self, path: Path, threads: int) -> None:
         import torch
 
-        from ofa_edge.export.onnx.fold import fold_batch_norm
+        from ofa_edge.supernet.fold import fold_batch_norm
         from ofa_edge.supernet.weights import load_static
 
         torch.set_num_threads(threads)

@@ -1,1 +1,1 @@
-"""The supernet: elastic layers, the one slice rule, extraction, channel sorting, BN calibration, weights."""
+"""The supernet: elastic layers, the slice rule, extraction, channel sorting, BN calibration and folding, weights."""

@@ -13,6 +13,7 @@ from ofa_edge.errors import WeightsError
 from ofa_edge.metrics import METRICS, Metric
 from ofa_edge.space import Subnet
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
+from ofa_edge.supernet.fold import fold_batch_norm
 from ofa_edge.supernet.head import fit_head
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.supernet.static import StaticNet, require_images
@@ -77,9 +78,9 @@ def calibrate(net: StaticNet, images: Images, preprocessing: Preprocessing, lear
 def subnet_logits(
     supernet: Supernet, subnet: Subnet, calibration: Images, images: Images, preprocessing: Preprocessing
 ) -> NDArray[np.float32]:
-    """Logits [N, classes] of a subnet after extraction and calibration."""
+    """Logits [N, classes] of a subnet after extraction and calibration, its batch norms folded: it is used up here."""
     net = extract_calibrated(supernet, subnet, calibration, preprocessing)
-    return logits(net, images, preprocessing.at(subnet.resolution))
+    return logits(fold_batch_norm(net), images, preprocessing.at(subnet.resolution))
 
 
 def measure(

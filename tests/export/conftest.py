@@ -45,7 +45,7 @@ def reference(net: nn.Module, images: np.ndarray) -> np.ndarray:
 def onnx_path(net: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """TinyNet as ONNX."""
     from ofa_edge.export.onnx.export import export_onnx
-    from ofa_edge.export.onnx.fold import fold_batch_norm
+    from ofa_edge.supernet.fold import fold_batch_norm
 
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
     export_onnx(fold_batch_norm(net), SHAPE, path)

@@ -8,12 +8,12 @@ from tiny_net import smooth_images
 
 from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.onnx.export import export_onnx
-from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.export.tflite.convert import operators, run_tflite
 from ofa_edge.export.tvm import compile as tvm
 from ofa_edge.space import Space
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
+from ofa_edge.supernet.fold import fold_batch_norm
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.verify.parity import compare
 

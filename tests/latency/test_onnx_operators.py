@@ -12,12 +12,12 @@ from ofa_edge.cost import operators
 from ofa_edge.errors import ConfigError, ModelFileError
 from ofa_edge.export.inspect import inspect_model
 from ofa_edge.export.onnx.export import export_onnx
-from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.latency.analytic import TERMS, Coefficients, Lowering, amounts
 from ofa_edge.latency.network import predict_network
 from ofa_edge.latency.onnx_operators import read_operators
 from ofa_edge.latency.protocol import Z50, Z90
 from ofa_edge.space import Space
+from ofa_edge.supernet.fold import fold_batch_norm
 from ofa_edge.supernet.network import Supernet
 
 LOWERING = Lowering(4, 4, depthwise_taps=25)

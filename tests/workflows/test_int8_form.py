@@ -10,12 +10,12 @@ from tiny_net import smooth_images
 
 from ofa_edge.errors import ConversionError, WeightsError
 from ofa_edge.export.onnx.export import export_onnx
-from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.export.onnx.quantise import quantise
 from ofa_edge.export.tflite.convert import convert, run_tflite
 from ofa_edge.records.ranges import RangesRecord
 from ofa_edge.space import Space
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
+from ofa_edge.supernet.fold import fold_batch_norm
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.verify.parity import compare
 from ofa_edge.workflows.int8_form import calibrated_form, settled_form

@@ -1,1 +1,1 @@
-"""torch -> ONNX: `fold` batch norms, `export`; `graph` is an ONNX file as the conversions read it."""
+"""torch -> ONNX: `export`; `graph` is an ONNX file as the conversions read it."""

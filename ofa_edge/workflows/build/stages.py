@@ -134,8 +134,8 @@ def run_torch(
     """Answers of the static network, or of the same with its batch norms folded."""
 
     def run() -> NDArray[np.float32]:
-        from ofa_edge.export.onnx.fold import fold_batch_norm
         from ofa_edge.supernet.evaluate import logits
+        from ofa_edge.supernet.fold import fold_batch_norm
         from ofa_edge.supernet.weights import load_static
 
         net = load_static(static.path(STATIC))
@@ -152,7 +152,7 @@ def to_network(runner: StageRunner, package: SupernetPackage, static: CacheEntry
     def produce(folder: Path) -> None:
         from ofa_edge.export.onnx.described import describe
         from ofa_edge.export.onnx.export import export_onnx
-        from ofa_edge.export.onnx.fold import fold_batch_norm
+        from ofa_edge.supernet.fold import fold_batch_norm
         from ofa_edge.supernet.weights import load_static
 
         net = load_static(static.path(STATIC))

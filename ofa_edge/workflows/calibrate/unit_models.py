@@ -181,7 +181,7 @@ def _make(space: Space, wanted: Sequence[Piece], making: Making, folder: Path) -
             write_bytes(out, content)
             continue
         from ofa_edge.export.onnx.export import export_onnx
-        from ofa_edge.export.onnx.fold import fold_batch_norm
+        from ofa_edge.supernet.fold import fold_batch_norm
 
         net, shape = module_of(space, piece)
         export_onnx(fold_batch_norm(net), shape, out.with_suffix(".onnx"))

@@ -11,9 +11,9 @@ from torch import nn
 
 from ofa_edge.errors import ConversionError
 from ofa_edge.export.onnx.export import OPSET, export_onnx
-from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.export.onnx.run import run_onnx
 from ofa_edge.files import sha256_file
+from ofa_edge.supernet.fold import fold_batch_norm
 from ofa_edge.verify.parity import compare
 
 
@@ -56,7 +56,7 @@ def test_same_bytes_again_here_and_in_another_process(net, onnx_path, tmp_path, 
     assert capfd.readouterr() == ("", "")
     script = (
         "import sys; from pathlib import Path; from tiny_net import SHAPE, build_net;"
-        "from ofa_edge.export.onnx.fold import fold_batch_norm; from ofa_edge.export.onnx.export import export_onnx;"
+        "from ofa_edge.supernet.fold import fold_batch_norm; from ofa_edge.export.onnx.export import export_onnx;"
         "export_onnx(fold_batch_norm(build_net()), SHAPE, Path(sys.argv[1]))"
     )
     folders = [str(SUPPORT), str(ROOT)]

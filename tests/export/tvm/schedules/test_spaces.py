@@ -6,8 +6,8 @@ import torch
 from compiled import A72, plan
 
 from ofa_edge.export.onnx.export import export_onnx
-from ofa_edge.export.onnx.fold import fold_batch_norm
 from ofa_edge.space import Space
+from ofa_edge.supernet.fold import fold_batch_norm
 from ofa_edge.supernet.static import StaticNet
 
 DRAWN = (("ofa_mobilenetv3", 224), ("ofa_mobilenetv3", 61), ("ofa_proxyless", 61), ("ofa_resnet", 61))

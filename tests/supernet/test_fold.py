@@ -2,14 +2,28 @@ import copy
 
 import pytest
 import torch
+from tiny_net import build_net, smooth_images
 from torch import nn
 
 from ofa_edge.errors import ConversionError
-from ofa_edge.export.onnx.fold import fold_batch_norm
+from ofa_edge.supernet.fold import fold_batch_norm
 from ofa_edge.verify.parity import compare
 
 
-def test_folding_keeps_the_answers_and_the_original(net, images, reference):
+@pytest.fixture(scope="module")
+def net():
+    """TinyNet, in evaluation mode."""
+    return build_net()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return smooth_images(40, 2)
+
+
+def test_folding_keeps_the_answers_and_the_original(net, images):
+    with torch.no_grad():
+        reference = net(torch.from_numpy(images)).numpy()
     before = copy.deepcopy(net.state_dict())
     folded = fold_batch_norm(net)
     with torch.no_grad():
