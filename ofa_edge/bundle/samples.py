@@ -16,7 +16,6 @@ from ofa_edge.schema import changed
 from ofa_edge.supernet import zoo
 
 DEFAULT_IMAGES = 500
-_LICENCES = {zoo.DEFAULT: ", MIT licence"}  # of the images that ship with ofa-edge
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def samples_of(manifest: Manifest, count: int, class_names: Sequence[str]) -> tu
     except OfaEdgeError as error:
         return None, f"{error.what}: {error.why}"
     name = slug(Path(package.name).name)
-    kind = f"{package.dataset}{_LICENCES.get(package.name, '')}"
+    kind = f"{package.dataset}{', MIT licence' if package.name in zoo.shipped() else ''}"  # of what ships with ofa-edge
     return sample_set(name, images.sample(count), f"{kind}: test images", len(class_names)), ""
 
 

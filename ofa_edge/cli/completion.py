@@ -53,10 +53,10 @@ def supernets() -> list[str]:
     """Supernets of the package, by name, and those that `zoo import` and `train` wrote here."""
     from pathlib import Path
 
-    from ofa_edge.supernet.zoo import DEFAULT, NETWORK, UNTRAINED, WEIGHTS
+    from ofa_edge.supernet.zoo import NETWORK, UNTRAINED, WEIGHTS, shipped
 
     files = [file for folder in ("imported", "runs") for file in Path(folder).glob("*/*.safetensors")]
-    return [DEFAULT, *UNTRAINED, *(str(file.parent) for file in files if file.name in (WEIGHTS, NETWORK))]
+    return [*shipped(), *UNTRAINED, *(str(file.parent) for file in files if file.name in (WEIGHTS, NETWORK))]
 
 
 def recipes() -> list[str]:

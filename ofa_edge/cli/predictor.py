@@ -47,12 +47,12 @@ def predictor_train(
     import torch
 
     from ofa_edge.cli.training_bars import TrainingBars
-    from ofa_edge.supernet.zoo import DEFAULT, open_supernet
+    from ofa_edge.supernet.zoo import open_supernet, shipped
     from ofa_edge.training.package_data import predictor_images
     from ofa_edge.workflows.accuracy_predictor import train_predictor
 
     package = open_supernet(supernet)
-    if out is None and (supernet == DEFAULT or package.folder is None):
+    if out is None and (supernet in shipped() or package.folder is None):
         raise click.UsageError("give --out DIR: the predictor that ships with ofa-edge is not overwritten")
     if threads:
         torch.set_num_threads(threads)

@@ -16,6 +16,7 @@ from ofa_edge.shown import pasteable
 
 if TYPE_CHECKING:
     from ofa_edge.supernet.published import PublishedFile
+    from ofa_edge.supernet.zoo import SupernetPackage
 
 
 @group("zoo")
@@ -43,22 +44,25 @@ def list_command(everything: bool) -> Answer:
 
 
 def _supernets() -> list[list[str]]:
-    from ofa_edge.supernet.zoo import DEFAULT, UNTRAINED, open_supernet
+    from ofa_edge.supernet.zoo import UNTRAINED, open_supernet, shipped
 
-    package = open_supernet(DEFAULT)
     rows = [["supernet", "subnets", "trained on", "top-1 smallest .. largest", ""]]
-    figures = package.file("figures.json")
-    span = "not measured"
-    if figures is not None:
-        top1 = json.loads(figures.read_bytes())["test"]["top1"]
-        size = package.space.resolutions[-1]
-        span = f"{100 * top1[f'smallest {size}']:.2f} .. {100 * top1[f'largest {size}']:.2f} at {size} px"
-    rows.append(
-        [package.name, f"{package.space.count:.3g}", str(package.dataset), span, pasteable("--supernet", package.name)]
-    )
+    for name in shipped():
+        package = open_supernet(name)
+        named = pasteable("--supernet", name)
+        rows.append([name, f"{package.space.count:.3g}", str(package.dataset), _span(package), named])
     for name, space in UNTRAINED.items():
         rows.append([name, f"{space.count:.3g}", "untrained", "-", f"--untrained --supernet {name}"])
     return rows + _imports(Path("imported"))
+
+
+def _span(package: "SupernetPackage") -> str:
+    """Top-1 of both ends at the largest resolution."""
+    figures = package.file("figures.json")
+    if figures is None:
+        return "not measured"
+    top1, size = json.loads(figures.read_bytes())["test"]["top1"], package.space.resolutions[-1]
+    return f"{100 * top1[f'smallest {size}']:.2f} .. {100 * top1[f'largest {size}']:.2f} at {size} px"
 
 
 def _published(each: "PublishedFile") -> str:

@@ -183,15 +183,15 @@ def open_supernet(name_or_path: str | Path, *, untrained: bool = False) -> Super
     """Find a supernet.
 
     Args:
-        name_or_path: `fashion-mnist` (in the package), a published name together with `untrained`, or a folder that
-            `ofa-edge train` or `ofa-edge zoo import` wrote.
+        name_or_path: one that ships with the package (`shipped`), a published name together with `untrained`, or a
+            folder that `ofa-edge train` or `ofa-edge zoo import` wrote.
         untrained: random weights are wanted.
 
     Raises:
         UnknownNameError: no supernet of that name.
         WeightsError: a published name without `untrained`, or a folder that holds no supernet.
     """
-    name_or_path, known = str(name_or_path), [DEFAULT, *UNTRAINED]
+    name_or_path, known = str(name_or_path), [*shipped(), *UNTRAINED]
     if untrained:
         if name_or_path not in UNTRAINED:
             hint = f"ofa-edge build --untrained --supernet {next(iter(UNTRAINED))}"
@@ -206,7 +206,7 @@ def open_supernet(name_or_path: str | Path, *, untrained: bool = False) -> Super
             "ofa-edge zoo list says where they are, ofa-edge zoo import FILE takes them; --untrained for latency and "
             "conversion work",
         )
-    folder = zoo_folder() / DEFAULT if name_or_path == DEFAULT else Path(name_or_path)
+    folder = zoo_folder() / name_or_path if name_or_path in shipped() else Path(name_or_path)
     if not folder.is_dir():
         raise UnknownNameError.of("supernet", name_or_path, known, "ofa-edge zoo list, or the folder of a training run")
     return _read_package(name_or_path, folder)
@@ -220,6 +220,12 @@ def open_space(name_or_path: str) -> Space:
 def zoo_folder() -> Path:
     """Where the supernets that ship with the package lie."""
     return Path(__file__).parent.parent / "zoo"
+
+
+def shipped() -> list[str]:
+    """Names of the trained supernets that ship with the package, the default first."""
+    names = sorted(folder.name for folder in zoo_folder().iterdir() if (folder / WEIGHTS).is_file())
+    return sorted(names, key=lambda name: name != DEFAULT)
 
 
 def _read_package(name: str, folder: Path) -> SupernetPackage:

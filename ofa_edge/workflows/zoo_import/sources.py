@@ -125,7 +125,7 @@ def find_space(name: str) -> Space:
     if name in zoo.UNTRAINED:
         return zoo.UNTRAINED[name]
     path = Path(name)
-    if name == zoo.DEFAULT or path.is_dir():
+    if name in zoo.shipped() or path.is_dir():
         return zoo.open_supernet(name).space
     if not path.is_file():
         raise UnknownNameError.of("space", name, zoo.UNTRAINED, "a published name, a supernet's folder, or a JSON file")
