@@ -21,7 +21,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -40,10 +40,11 @@ from ofa_edge.schema import changed
 from ofa_edge.search.evolution import search_front
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
-from ofa_edge.supernet.evaluate import batches, logits, measure_top1
+from ofa_edge.supernet.evaluate import batches, extract_calibrated, logits, measure_top1
 from ofa_edge.supernet.network import initialise
 from ofa_edge.supernet.static import StaticNet
-from ofa_edge.training.plan import plan_run, scale_for
+from ofa_edge.training import freed_memory
+from ofa_edge.training.plan import PhasePlan, plan_run, scale_for
 from ofa_edge.training.recipe import Recipe
 from ofa_edge.training.recipe_files import load_recipe
 from ofa_edge.training.single import SingleRecipe, SingleTrainer
@@ -55,7 +56,9 @@ RECORDED = Path(__file__).parent / "recipes_results"
 SUPERNETS = ("ofa", "ofa-edge", "no-shrinking")
 SEEDS = (0, 1, 2)
 CALIBRATION_IMAGES, RANDOM_SUBNETS = 2000, 40
-PAIRS, DEPLOYMENTS = 100, (0.3, 0.5, 0.7)  # subnets for the predictor; budgets as shares of the largest net's MACs
+PAIRS, PAIR_IMAGES, PAIR_CALIBRATION = 60, 2500, 500  # subnets for the predictor, and images behind each: pairs.md
+DEPLOYMENTS = (0.3, 0.5, 0.7)  # budgets as shares of the largest net's MACs
+TIMED_STEPS = 14
 
 
 class Variant(NamedTuple):
@@ -220,30 +223,76 @@ def _variant_file(folder: Path, name: str) -> Path:
     return folder / f"variant-{re.sub('[^a-z0-9]+', '-', name).strip('-')}.json"
 
 
-def run_deploy(folder: Path, seed: int = 0) -> None:
-    """CPU seconds of what comes after training: pairs and predictor once, then search and measurement each time."""
+def seconds_a_step(marks: Sequence[float]) -> float:
+    """From the CPU time at the end of some steps: the median of all but the first two, which warm up."""
+    return float(np.median(np.diff(marks)[2:]))
+
+
+def phase_marks(trainer: Trainer, part: PhasePlan) -> list[float]:
+    """The CPU time at the end of steps of a phase, taken out of turn."""
+    marks = []
+    for step in range(part.start, part.start + TIMED_STEPS):
+        trainer.time_step(step)
+        marks.append(time.process_time())
+    return marks
+
+
+def single_marks(trainer: SingleTrainer) -> list[float]:
+    """The same of a network alone."""
+    marks: list[float] = []
+    trainer.run(lambda _: marks.append(time.process_time()), stop_at=TIMED_STEPS)
+    return marks
+
+
+def run_deploy(folder: Path, seed: int, times: float) -> None:
+    """CPU seconds of a supernet's way and of the networks alone, measured in turn on one machine.
+
+    Training is the number of its steps times the seconds of one; then pairs and predictor, once; then a search and the
+    calibration of what it found, for each network.
+    """
     data = load_fashion_mnist()
     base = load_recipe("ofa-edge", PRESET)
     train, held_out = data.split(base.data.held_out, base.data.split_seed)
-    recipe = recipe_at_equal_cost("ofa-edge", seed, len(train))
+    recipe = recipe_at_equal_cost("ofa-edge", seed, len(train), times)
     space = recipe.make_space(10)
     trainer = Trainer(recipe, space, train, folder / f"ofa-edge-{seed}")
     if not trainer.resume() or trainer.step < trainer.total_steps:
-        raise SystemExit(f"no finished run in {folder}: `run --recipe ofa-edge` first")
-    calibration, sizes = train.sample(CALIBRATION_IMAGES), recipe.preprocessing(space.resolutions[-1])
-    started = time.process_time()
-    with tempfile.TemporaryDirectory() as scratch:
+        raise SystemExit(f"no finished run in {folder}: `run --recipe ofa-edge --times {times:g}` first")
+    sizes = recipe.preprocessing(space.resolutions[-1])
+    with tempfile.TemporaryDirectory() as scratch, freed_memory.kept():
+        fresh = Trainer(recipe, space, train, Path(scratch) / "supernet")
+        supernet = sum(part.steps * seconds_a_step(phase_marks(fresh, part)) for part in fresh.plan.phases)
+        settings = alone_recipe(recipe_at_equal_cost("ofa-edge", seed, len(train)), seed)
+        alone = []
+        for key, subnet in points(space).items():
+            single = SingleTrainer(StaticNet(space, subnet), settings, train, sizes, Path(scratch) / key)
+            alone.append(single.steps * seconds_a_step(single_marks(single)))
+        calibration = train.sample(PAIR_CALIBRATION)
+        started = time.process_time()
         file = Path(scratch) / "pairs.json"
-        predictor = measure_and_fit(trainer.net, PAIRS, calibration, held_out, sizes, file)
-    once = time.process_time() - started
+        predictor = measure_and_fit(trainer.net, PAIRS, calibration, held_out.take(np.arange(PAIR_IMAGES)), sizes, file)
+        once = time.process_time() - started
     table, largest = macs_table(space), float(cost.macs(space, space.largest()))
-    each = []
+    calibration, each, found = train.sample(CALIBRATION_IMAGES), [], []
     for fraction in DEPLOYMENTS:
         started = time.process_time()
-        found = search_front(space, lambda rows: table(rows)[:, 0], predictor.predict, focus=(fraction * largest,))
-        measure_top1(trainer.net, found.best(fraction * largest).subnet, calibration, data.test, sizes)
+        front = search_front(space, lambda rows: table(rows)[:, 0], predictor.predict, focus=(fraction * largest,))
+        subnet = front.best(fraction * largest).subnet
+        extract_calibrated(trainer.net, subnet, calibration, sizes)
         each.append(round(time.process_time() - started, 2))
-    write_json(folder / "deploy.json", {"pairs": PAIRS, "once_cpu_seconds": round(once, 1), "each_cpu_seconds": each})
+        found.append(round(measure_top1(trainer.net, subnet, calibration, data.test, sizes), 4))
+    result = {
+        "times": times,
+        "supernet_cpu_seconds": round(supernet, 1),
+        "alone_cpu_seconds": [round(seconds, 1) for seconds in alone],
+        "pairs": PAIRS,
+        "images": PAIR_IMAGES,
+        "once_cpu_seconds": round(once, 1),
+        "each_cpu_seconds": each,
+        "found_top1": found,
+    }
+    write_json(folder / "deploy.json", result)
+    print(json.dumps(result), flush=True)
 
 
 def main() -> None:
@@ -259,7 +308,7 @@ def main() -> None:
     if options.command in ("table", "plot"):
         print((report if options.command == "table" else picture)(options.folder), end="")
     elif options.command == "deploy":
-        run_deploy(options.folder)
+        run_deploy(options.folder, (options.seed or SEEDS)[0], options.times)
     elif options.command == "variants":
         for name in VARIANTS:
             if not _variant_file(options.folder, name).is_file():

@@ -69,6 +69,7 @@ RECORDS = (
     Record("docs/benchmarks/transfer.md", ("benchmarks/transfer_results",), _TRAINING),
     Record("docs/benchmarks/tvm_networks.md", ("benchmarks/tvm_networks_results.json",), _TVM),
     Record("docs/latency.md", ("targets/raspberry-pi-4.latency.json",), ("ofa_edge/latency", "ofa_edge/cost")),
+    Record("docs/supernet.md", ("ofa_edge/zoo",), _TRAINING),
     Record("docs/results.md", ("benchmarks/recipes_results",), _TRAINING),
     Record("benchmarks/build_speed.md", (), ("ofa_edge/workflows/build", "ofa_edge/export")),
     Record("benchmarks/predictor.md", (), ("ofa_edge/search",)),

@@ -20,6 +20,7 @@ from places import ROOT
         ("any_network.py", "any_network.md"),
         ("codesign.py", "codesign.md"),
         ("modelled_cycles.py", "modelled_cycles.md"),
+        ("supernet.py", "../supernet.md"),
     ],
 )
 def test_the_page_is_printed_from_the_results(monkeypatch, capsys, program: str, page: str) -> None:
