@@ -195,9 +195,8 @@ def _hours(scales: dict[float, Runs], deploy: dict[str, Any]) -> str:
         f"{supernet:.0f} s of training, {once:.0f} s for {deploy['pairs']} pairs",
         f"on {deploy['images']:,} images and the predictor ([pairs](benchmarks/pairs.md)), then {each:.1f} s for each "
         "search and the calibration",
-        f"of what it finds ({found} % on the test set at three budgets). Alone: {single:.0f} s a network, the mean over "
-        "the five",
-        "above, and no search for its architecture.\n",
+        f"of what it finds ({found} % on the test set at three budgets). Alone: {single:.0f} s a network, the mean",
+        "over the five above, and no search for its architecture.\n",
         "| N | one supernet, h | N networks alone, h | ratio |",
         "|---|---|---|---|",
     ]

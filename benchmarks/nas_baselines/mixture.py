@@ -20,6 +20,7 @@ from ofa_edge.supernet.modules import static_module
 from ofa_edge.supernet.network import initialise
 from ofa_edge.supernet.slicing import BlockSlice
 
+USED = 0.9  # of a latency budget, at least, as the random subnets beside these methods use it
 Weighted = Sequence[tuple[int, Tensor | None]]  # candidates to run, and what each counts; None: alone, as it is
 Choose = Callable[[int], Weighted]
 
@@ -131,21 +132,38 @@ def subnet_of(space: Space, choices: Sequence[int]) -> Subnet:
 
 
 def derive(scores: Sequence[NDArray[np.float64]], latencies: Latencies, budget_ms: float) -> list[int]:
-    """The likeliest choices within the budget.
+    """The likeliest choices that meet the budget: within it, and not far under it.
 
     The papers steer to a latency by trying weights of their latency term; here the likeliest choice of each block is
-    taken, and while that is too slow, the change that gives up least log-probability for each millisecond saved. The
-    same for every method.
+    taken; while that is too slow, the change that gives up least log-probability for each millisecond saved; and while
+    too little of the budget is used, the one that gives up least for each millisecond added. The same for every method.
     """
     choices = [int(row.argmax()) for row in scores]
     while latencies.total(choices) > budget_ms:
-        best: tuple[float, int, int] | None = None
-        for block, (row, ms) in enumerate(zip(scores, latencies.blocks, strict=True)):
-            for other in np.flatnonzero(ms < ms[choices[block]] - 1e-12).tolist():
-                price = float((row[choices[block]] - row[other]) / (ms[choices[block]] - ms[other]))
-                if best is None or price < best[0]:
-                    best = (price, block, other)
-        if best is None:
+        change = _cheapest(scores, latencies, choices, -np.inf, 0.0)
+        if change is None:
             raise SystemExit(f"no choice of blocks takes {budget_ms:.3g} ms or less")
-        choices[best[1]] = best[2]
+        choices[change[0]] = change[1]
+    while (total := latencies.total(choices)) < USED * budget_ms:
+        change = _cheapest(scores, latencies, choices, 0.0, budget_ms - total)
+        if change is None:
+            break
+        choices[change[0]] = change[1]
     return choices
+
+
+def _cheapest(
+    scores: Sequence[NDArray[np.float64]], latencies: Latencies, choices: Sequence[int], low: float, high: float
+) -> tuple[int, int] | None:
+    """The block and its other choice that give up least log-probability for each millisecond by which they differ.
+
+    Only changes of the latency between `low` and `high` milliseconds; None where there is none.
+    """
+    best: tuple[float, int, int] | None = None
+    for block, (row, ms) in enumerate(zip(scores, latencies.blocks, strict=True)):
+        change = ms - ms[choices[block]]
+        for other in np.flatnonzero((change > low) & (change < high) & (np.abs(change) > 1e-12)).tolist():
+            price = float((row[choices[block]] - row[other]) / abs(change[other]))
+            if best is None or price < best[0]:
+                best = (price, block, other)
+    return None if best is None else best[1:]

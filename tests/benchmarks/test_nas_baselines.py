@@ -59,6 +59,8 @@ def test_what_is_derived_keeps_the_budget_and_gives_up_the_least(mixture, model)
     budget = 0.9 * latencies.total(likeliest)
     kept = mixture.derive(scores, latencies, budget)
     assert latencies.total(kept) <= budget
+    ample = mixture.derive(scores, latencies, 1.5 * latencies.total(likeliest))
+    assert 0.9 <= latencies.total(ample) / (1.5 * latencies.total(likeliest)) <= 1
     assert sum(one != other for one, other in zip(kept, likeliest, strict=True)) < len(likeliest) / 2
 
 
