@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ofa_edge import cost
-from ofa_edge.errors import DataError
+from ofa_edge.errors import ConfigError, DataError
 from ofa_edge.space import Space, Subnet
 from ofa_edge.training.recipe import Choice, Phase, Recipe
 
@@ -128,9 +128,7 @@ def plan_run(recipe: Recipe, space: Space, images: int, processes: int = 1) -> R
     trained: set[float] = set()
     for phase in recipe.phases:
         steps = max(1, round(phase.epochs * scale * per_epoch))
-        elastic = space.restricted(
-            kernels=phase.kernels, expands=phase.expands, depths=phase.depths, width_ratios=phase.width_ratios
-        )
+        elastic = _elastic(phase, space)
         part = PhasePlan(
             phase=phase,
             space=elastic,
@@ -171,6 +169,21 @@ def _trained_expands(elastic: Space, phase: Phase) -> set[float]:
 def passes(phase: Phase) -> int:
     """Forward passes that a step of a subnet costs: no gradient goes below a head that is trained alone."""
     return FORWARD_BACKWARD if phase.train == "all" else 1
+
+
+def _elastic(phase: Phase, space: Space) -> Space:
+    """The part of the space that a phase trains. Raises ConfigError where the space does not have it."""
+    try:
+        return space.restricted(
+            kernels=phase.kernels, expands=phase.expands, depths=phase.depths, width_ratios=phase.width_ratios
+        )
+    except ConfigError as error:
+        raise ConfigError(
+            f"phase '{phase.name}' of the recipe trains what the space does not have",
+            f"{error.what}: {error.why}",
+            "give the space these choices, or the phase those of the space: the recipe ofa is for kernels 3,5,7, "
+            "expand ratios 3,4,6 and depths 2,3,4",
+        ) from error
 
 
 @functools.cache

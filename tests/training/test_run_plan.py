@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tiny_package import images
 from tiny_runs import sandwich, shrinking, trainer
 
+from ofa_edge.errors import ConfigError
 from ofa_edge.training.plan import describe, plan_run, scale_for
 from ofa_edge.training.recipe import Phase
 from ofa_edge.training.recipe_files import list_presets, list_recipes, load_recipe
@@ -189,6 +190,14 @@ def test_progress_tells_cost(tmp_path):
     shares = [progress.share for progress in seen]
     assert shares == sorted(shares)
     assert all(progress.total_steps == 12 for progress in seen)
+
+
+def test_a_space_without_the_papers_choices_is_refused_by_phase():
+    space = {"width_mult": 0.25, "strides": [1, 2, 2, 2, 1, 1], "resolutions": [28], "depths": [1, 2, 4]}
+    recipe = load_recipe("ofa", "fashion-mnist", {"space": space})
+    with pytest.raises(ConfigError, match="phase 'depth 1' of the recipe trains what") as caught:
+        plan_run(recipe, recipe.make_space(10), 1000)
+    assert "depths = (3, 4), of (1, 2, 4)" in caught.value.why
 
 
 @pytest.mark.parametrize("preset", list_presets())
