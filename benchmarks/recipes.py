@@ -19,9 +19,10 @@ the epochs that the largest net has in `ofa-edge` before shrinking, with its sch
 import argparse
 import json
 import re
+import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -56,9 +57,9 @@ RECORDED = Path(__file__).parent / "recipes_results"
 SUPERNETS = ("ofa", "ofa-edge", "no-shrinking")
 SEEDS = (0, 1, 2)
 CALIBRATION_IMAGES, RANDOM_SUBNETS = 2000, 40
-PAIRS, PAIR_IMAGES, PAIR_CALIBRATION = 60, 2500, 500  # subnets for the predictor, and images behind each: pairs.md
+PAIRS, PAIR_IMAGES, PAIR_CALIBRATION = 24, 5000, 500  # of the predictor: docs/benchmarks/pairs.md says why
 DEPLOYMENTS = (0.3, 0.5, 0.7)  # budgets as shares of the largest net's MACs
-TIMED_STEPS = 14
+TURN, TURNS = 6, 8  # steps of each kind that are timed at a time, and how often
 
 
 class Variant(NamedTuple):
@@ -223,25 +224,45 @@ def _variant_file(folder: Path, name: str) -> Path:
     return folder / f"variant-{re.sub('[^a-z0-9]+', '-', name).strip('-')}.json"
 
 
-def seconds_a_step(marks: Sequence[float]) -> float:
-    """From the CPU time at the end of some steps: the median of all but the first two, which warm up."""
-    return float(np.median(np.diff(marks)[2:]))
+class Timed:
+    """CPU seconds of a step of one kind, a few steps at a time; the first of each turn warms up."""
+
+    def __init__(self, take: Callable[[int, Callable[[], None]], None]) -> None:
+        self._take, self._turns, self._seconds = take, 0, []
+
+    def turn(self) -> None:
+        """Take the next steps."""
+        marks: list[float] = []
+        self._take(self._turns * TURN, lambda: marks.append(time.process_time()))
+        self._turns += 1
+        self._seconds += np.diff(marks)[1:].tolist()
+
+    @property
+    def median(self) -> float:
+        """Of all steps that counted."""
+        return statistics.median(self._seconds)
 
 
-def phase_marks(trainer: Trainer, part: PhasePlan) -> list[float]:
-    """The CPU time at the end of steps of a phase, taken out of turn."""
-    marks = []
-    for step in range(part.start, part.start + TIMED_STEPS):
-        trainer.time_step(step)
-        marks.append(time.process_time())
-    return marks
+def timed_phase(trainer: Trainer, part: PhasePlan) -> Timed:
+    """Steps of a phase, out of turn; the trainer is used up for it."""
+    for earlier in trainer.plan.phases[: trainer.plan.phases.index(part)]:
+        trainer.time_step(earlier.start)
+
+    def take(first: int, mark: Callable[[], None]) -> None:
+        for step in range(part.start + first, part.start + first + TURN):
+            trainer.time_step(step)
+            mark()
+
+    return Timed(take)
 
 
-def single_marks(trainer: SingleTrainer) -> list[float]:
-    """The same of a network alone."""
-    marks: list[float] = []
-    trainer.run(lambda _: marks.append(time.process_time()), stop_at=TIMED_STEPS)
-    return marks
+def timed_alone(trainer: SingleTrainer) -> Timed:
+    """Steps of a network alone."""
+
+    def take(first: int, mark: Callable[[], None]) -> None:
+        trainer.run(lambda _: mark(), stop_at=first + TURN)
+
+    return Timed(take)
 
 
 def run_deploy(folder: Path, seed: int, times: float) -> None:
@@ -260,13 +281,19 @@ def run_deploy(folder: Path, seed: int, times: float) -> None:
         raise SystemExit(f"no finished run in {folder}: `run --recipe ofa-edge --times {times:g}` first")
     sizes = recipe.preprocessing(space.resolutions[-1])
     with tempfile.TemporaryDirectory() as scratch, freed_memory.kept():
-        fresh = Trainer(recipe, space, train, Path(scratch) / "supernet")
-        supernet = sum(part.steps * seconds_a_step(phase_marks(fresh, part)) for part in fresh.plan.phases)
         settings = alone_recipe(recipe_at_equal_cost("ofa-edge", seed, len(train)), seed)
-        alone = []
-        for key, subnet in points(space).items():
-            single = SingleTrainer(StaticNet(space, subnet), settings, train, sizes, Path(scratch) / key)
-            alone.append(single.steps * seconds_a_step(single_marks(single)))
+        singles = [
+            SingleTrainer(StaticNet(space, subnet), settings, train, sizes, Path(scratch) / key)
+            for key, subnet in points(space).items()
+        ]
+        phases = trainer.plan.phases
+        kinds = [timed_phase(Trainer(recipe, space, train, Path(scratch) / part.phase.name), part) for part in phases]
+        kinds += [timed_alone(single) for single in singles]
+        for _ in range(TURNS):
+            for kind in kinds:
+                kind.turn()
+        supernet = sum(part.steps * kind.median for part, kind in zip(phases, kinds, strict=False))
+        alone = [single.steps * kind.median for single, kind in zip(singles, kinds[len(phases) :], strict=True)]
         calibration = train.sample(PAIR_CALIBRATION)
         started = time.process_time()
         file = Path(scratch) / "pairs.json"

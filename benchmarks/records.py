@@ -64,6 +64,7 @@ RECORDS = (
     Record("docs/benchmarks/nas_baselines.md", ("benchmarks/nas_baselines/results",), (*_TRAINING, *_SEARCH)),
     Record("docs/benchmarks/nightly_host.md", ("benchmarks/nightly_host.json",), (*_GATE, "ofa_edge/device/measuring")),
     Record("docs/benchmarks/own_data.md", ("benchmarks/own_data_results.json",), _TRAINING),
+    Record("docs/benchmarks/pairs.md", ("benchmarks/pairs_results.json",), (*_TRAINING, *_SEARCH)),
     Record("docs/benchmarks/rivals.md", ("benchmarks/rivals_results.json",), _TFLITE),
     Record("docs/benchmarks/search.md", ("benchmarks/search_results.json",), _SEARCH),
     Record("docs/benchmarks/transfer.md", ("benchmarks/transfer_results",), _TRAINING),

@@ -25,7 +25,16 @@ import numpy as np
 import proxylessnas
 import torch
 from mixture import USED, Latencies, candidates, subnet_of
-from recipes import CALIBRATION_IMAGES, PAIRS, PRESET, alone_recipe, recipe_at_equal_cost, run_supernet, train_alone
+from recipes import (
+    CALIBRATION_IMAGES,
+    PAIR_CALIBRATION,
+    PAIRS,
+    PRESET,
+    alone_recipe,
+    recipe_at_equal_cost,
+    run_supernet,
+    train_alone,
+)
 from setting import Setting
 from table import METHODS, page
 
@@ -136,8 +145,9 @@ def run_once_for_all(ground: Ground, folder: Path) -> dict[str, Any]:
     trainer = _supernet(ground, folder)
     calibration, size = ground.train.sample(CALIBRATION_IMAGES), ground.recipe.preprocessing(16)
     started = time.process_time()
+    pairs_calibration = ground.train.sample(PAIR_CALIBRATION)
     predictor = measure_and_fit(
-        trainer.net, PAIRS, calibration, ground.held_out, size, folder / f"ofa-edge-{ground.seed}" / "pairs.json"
+        trainer.net, PAIRS, pairs_calibration, ground.held_out, size, folder / f"ofa-edge-{ground.seed}" / "pairs.json"
     )
     once = time.process_time() - started
     started = time.process_time()

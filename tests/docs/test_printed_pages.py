@@ -20,6 +20,7 @@ from places import ROOT
         ("any_network.py", "any_network.md"),
         ("codesign.py", "codesign.md"),
         ("modelled_cycles.py", "modelled_cycles.md"),
+        ("pairs.py", "pairs.md"),
         ("supernet.py", "../supernet.md"),
     ],
 )
