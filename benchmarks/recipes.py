@@ -9,7 +9,7 @@
 `run` trains what is missing (all recipes and seeds, or those named) and resumes what was interrupted; one thread a
 process, so several may run side by side. `--times 4` gives each four times the cost; such runs want a folder of their
 own. `variants` trains the switches of `ofa-edge` and `ofa` at a quarter of the cost, measured on held-out images.
-`deploy` measures what one more network costs once there is a supernet. `table` and `plot` print docs/results.md and its
+`deploy` measures what N networks cost by a supernet, and each alone. `table` and `plot` print docs/results.md and its
 curves, from the recorded results beside this file by default.
 
 Cost is counted in multiply-accumulates of forward and backward passes, teachers included. The subnets trained alone get
