@@ -175,8 +175,8 @@ and by the test top-1 of what a search with it finds at {shares} of the largest 
 Pairs fewer than all are drawn {draws} times, and means are shown; *by design*: chosen so that their features tell most
 together (greedy D-optimality). Seconds: CPU seconds of one core for measuring the pairs.
 
-Of a subnet's neighbours all but noise is alike here, so that images tell more than pairs do: with 1,000 images no number
-of pairs ranks anything, with 5,000 a quarter of the pairs and of the calibration images finds networks as good. A choice
+Networks of this space are nearly alike here, so that images tell more than pairs do: with 1,000 images no number of
+pairs ranks anything; with 5,000, a quarter of the pairs and of the calibration images finds networks as good. A choice
 by design gains at 24 pairs only. docs/results.md counts with 24 random pairs, 5,000 images, calibrated on 500.
 
 Folded batch norms make a pair {folding:.2f} times as fast to measure ({plain:.2f} against {folded:.2f} s,
