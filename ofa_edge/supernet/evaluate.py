@@ -78,7 +78,7 @@ def calibrate(net: StaticNet, images: Images, preprocessing: Preprocessing, lear
 def subnet_logits(
     supernet: Supernet, subnet: Subnet, calibration: Images, images: Images, preprocessing: Preprocessing
 ) -> NDArray[np.float32]:
-    """Logits [N, classes] of a subnet after extraction and calibration, its batch norms folded: it is used up here."""
+    """Logits [N, classes] of a subnet after extraction and calibration, with its batch norms folded."""
     net = extract_calibrated(supernet, subnet, calibration, preprocessing)
     return logits(fold_batch_norm(net), images, preprocessing.at(subnet.resolution))
 

@@ -224,7 +224,7 @@ def zoo_folder() -> Path:
 
 def shipped() -> list[str]:
     """Names of the trained supernets that ship with the package, the default first."""
-    names = sorted(folder.name for folder in zoo_folder().iterdir() if (folder / WEIGHTS).is_file())
+    names = sorted(weights.parent.name for weights in zoo_folder().glob(f"*/{WEIGHTS}"))
     return sorted(names, key=lambda name: name != DEFAULT)
 
 
