@@ -19,20 +19,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from recipes import DEPLOYMENTS, recipe_at_equal_cost
+from recipes import DEPLOYMENTS, found_at, recipe_at_equal_cost
 from scipy.stats import kendalltau
 
-from ofa_edge import cost
-from ofa_edge.cost import macs_table
 from ofa_edge.data.dataset import Images
 from ofa_edge.data.fashion_mnist import load_fashion_mnist
 from ofa_edge.data.preprocess import Preprocessing
 from ofa_edge.files import write_json
-from ofa_edge.search.evolution import search_front
 from ofa_edge.search.features import Features
 from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.space import Space, Subnet
-from ofa_edge.supernet.evaluate import logits, subnet_logits
+from ofa_edge.supernet.evaluate import extract_calibrated, logits, measure_top1, subnet_logits
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.training.pairs import sample_subnets
 from ofa_edge.training.trainer import Trainer
@@ -56,8 +53,7 @@ class Truth:
         """Top-1, 0..1."""
         net, calibration, test, sizes = self._measured
         if subnet not in self._known:
-            answers = subnet_logits(net, subnet, calibration, test, sizes)
-            self._known[subnet] = float(np.mean(answers.argmax(1) == test.labels))
+            self._known[subnet] = measure_top1(net, subnet, calibration, test, sizes)
         return self._known[subnet]
 
 
@@ -94,15 +90,7 @@ def judge(predictor: AccuracyPredictor, others: list[Subnet], truth: Truth) -> t
 
 def searched(predictor: AccuracyPredictor, truth: Truth) -> list[float]:
     """Test top-1 of what a search finds at each budget."""
-    space, table = predictor.space, macs_table(predictor.space)
-    largest = float(cost.macs(space, space.largest()))
-    found = [
-        search_front(space, lambda rows: table(rows)[:, 0], predictor.predict, focus=(share * largest,)).best(
-            share * largest
-        )
-        for share in DEPLOYMENTS
-    ]
-    return [truth(each.subnet) for each in found]
+    return [truth(found_at(predictor.space, predictor, share)) for share in DEPLOYMENTS]
 
 
 def measure(folder: Path, times: float) -> dict[str, Any]:
@@ -121,7 +109,7 @@ def measure(folder: Path, times: float) -> dict[str, Any]:
     others = [space.subnet(row) for row in space.sample(rng, OTHERS)]
     started = time.process_time()
     for subnet in pool[:10]:
-        logits_of_plain(net, subnet, train.sample(CALIBRATION[-1]), held_out, sizes)
+        logits(extract_calibrated(net, subnet, train.sample(CALIBRATION[-1]), sizes), held_out, sizes)  # not folded
     plain = (time.process_time() - started) / 10
     rows: list[dict[str, Any]] = []
     for calibration in CALIBRATION:
@@ -156,13 +144,6 @@ def measure(folder: Path, times: float) -> dict[str, Any]:
     took = round(time.process_time() - begun, 1)
     facts = {"times": times, "spread": round(spread, 3), "plain_seconds": round(plain, 3), "cpu_seconds": took}
     return {**facts, "rows": rows}
-
-
-def logits_of_plain(net: Supernet, subnet: Subnet, calibration: Images, images: Images, sizes: Preprocessing) -> None:
-    """As `subnet_logits`, but without folding batch norms: what that is worth."""
-    from ofa_edge.supernet.evaluate import extract_calibrated
-
-    logits(extract_calibrated(net, subnet, calibration, sizes), images, sizes.at(subnet.resolution))
 
 
 HEAD = """# How many pairs, measured on how many images

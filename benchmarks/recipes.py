@@ -39,6 +39,7 @@ from ofa_edge.files import write_json
 from ofa_edge.metrics import top1
 from ofa_edge.schema import changed
 from ofa_edge.search.evolution import search_front
+from ofa_edge.search.predictor import AccuracyPredictor
 from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.bn_recalibration import recalibrate_bn
 from ofa_edge.supernet.evaluate import batches, extract_calibrated, logits, measure_top1
@@ -265,6 +266,13 @@ def timed_alone(trainer: SingleTrainer) -> Timed:
     return Timed(take)
 
 
+def found_at(space: Space, predictor: AccuracyPredictor, share: float) -> Subnet:
+    """What a search finds at a share of the largest net's MACs."""
+    table, budget = macs_table(space), share * float(cost.macs(space, space.largest()))
+    front = search_front(space, lambda rows: table(rows)[:, 0], predictor.predict, focus=(budget,))
+    return front.best(budget).subnet
+
+
 def run_deploy(folder: Path, seed: int, times: float) -> None:
     """CPU seconds of a supernet's way and of the networks alone, measured in turn on one machine.
 
@@ -299,12 +307,10 @@ def run_deploy(folder: Path, seed: int, times: float) -> None:
         file = Path(scratch) / "pairs.json"
         predictor = measure_and_fit(trainer.net, PAIRS, calibration, held_out.take(np.arange(PAIR_IMAGES)), sizes, file)
         once = time.process_time() - started
-    table, largest = macs_table(space), float(cost.macs(space, space.largest()))
     calibration, each, found = train.sample(CALIBRATION_IMAGES), [], []
     for fraction in DEPLOYMENTS:
         started = time.process_time()
-        front = search_front(space, lambda rows: table(rows)[:, 0], predictor.predict, focus=(fraction * largest,))
-        subnet = front.best(fraction * largest).subnet
+        subnet = found_at(space, predictor, fraction)
         extract_calibrated(trainer.net, subnet, calibration, sizes)
         each.append(round(time.process_time() - started, 2))
         found.append(round(measure_top1(trainer.net, subnet, calibration, data.test, sizes), 4))
