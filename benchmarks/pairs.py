@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from recipes import DEPLOYMENTS, found_at, recipe_at_equal_cost
+from recipes import DEPLOYMENTS, finished_run, found_at, recipe_at_equal_cost
 from scipy.stats import kendalltau
 
 from ofa_edge.data.dataset import Images
@@ -32,7 +32,6 @@ from ofa_edge.space import Space, Subnet
 from ofa_edge.supernet.evaluate import extract_calibrated, logits, measure_top1, subnet_logits
 from ofa_edge.supernet.network import Supernet
 from ofa_edge.training.pairs import sample_subnets
-from ofa_edge.training.trainer import Trainer
 
 RECORDED = Path(__file__).parent / "pairs_results.json"
 POOL, OTHERS = 100, 60  # subnets that predictors are fitted to, and that they are judged by
@@ -99,10 +98,7 @@ def measure(folder: Path, times: float) -> dict[str, Any]:
     recipe = recipe_at_equal_cost("ofa-edge", int(folder.name.rsplit("-", 1)[1]), len(data.train) - 5000, times)
     train, held_out = data.split(recipe.data.held_out, recipe.data.split_seed)
     space = recipe.make_space(10)
-    trainer = Trainer(recipe, space, train, folder)
-    if not trainer.resume() or trainer.step < trainer.total_steps:
-        raise SystemExit(f"no finished run in {folder}: `python benchmarks/recipes.py run --recipe ofa-edge` first")
-    net, sizes = trainer.net, recipe.preprocessing(space.resolutions[-1])
+    net, sizes = finished_run(recipe, space, train, folder).net, recipe.preprocessing(space.resolutions[-1])
     truth = Truth(net, train.sample(CALIBRATION[-1]), data.test, sizes)
     pool = sample_subnets(space, POOL, seed=1)
     rng = np.random.default_rng(5)

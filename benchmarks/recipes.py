@@ -115,6 +115,14 @@ def recipe_at_equal_cost(name: str, seed: int, images: int, times: float = 1) ->
     return changed(recipe, scale=round(scale_for(recipe, recipe.make_space(10), images, macs), 6))
 
 
+def finished_run(recipe: Recipe, space: Space, train: Images, folder: Path) -> Trainer:
+    """The supernet that `run` trained in a folder of its own."""
+    trainer = Trainer(recipe, space, train, folder)
+    if not trainer.resume() or trainer.step < trainer.total_steps:
+        raise SystemExit(f"no finished run of {recipe.name} at scale {recipe.scale:g} in {folder}: `run` it first")
+    return trainer
+
+
 def run_supernet(folder: Path, name: str, seed: int, times: float) -> None:
     """Train one supernet and measure its subnets on the test set."""
     data = load_fashion_mnist()
@@ -284,9 +292,7 @@ def run_deploy(folder: Path, seed: int, times: float) -> None:
     train, held_out = data.split(base.data.held_out, base.data.split_seed)
     recipe = recipe_at_equal_cost("ofa-edge", seed, len(train), times)
     space = recipe.make_space(10)
-    trainer = Trainer(recipe, space, train, folder / f"ofa-edge-{seed}")
-    if not trainer.resume() or trainer.step < trainer.total_steps:
-        raise SystemExit(f"no finished run in {folder}: `run --recipe ofa-edge --times {times:g}` first")
+    trainer = finished_run(recipe, space, train, folder / f"ofa-edge-{seed}")
     sizes = recipe.preprocessing(space.resolutions[-1])
     with tempfile.TemporaryDirectory() as scratch, freed_memory.kept():
         settings = alone_recipe(recipe_at_equal_cost("ofa-edge", seed, len(train)), seed)

@@ -31,6 +31,7 @@ from recipes import (
     PAIRS,
     PRESET,
     alone_recipe,
+    finished_run,
     recipe_at_equal_cost,
     run_supernet,
     train_alone,
@@ -182,11 +183,8 @@ def run_finetuned(ground: Ground, folder: Path) -> dict[str, Any]:
 
 
 def _supernet(ground: Ground, folder: Path) -> Trainer:
-    """The trained supernet in the folder."""
-    trainer = Trainer(ground.recipe, ground.space, ground.train, folder / f"ofa-edge-{ground.seed}")
-    if not trainer.resume() or trainer.step < trainer.total_steps:
-        raise SystemExit(f"no finished supernet in {folder}: remove ofa-edge-{ground.seed}.json and run again")
-    return trainer
+    """The trained supernet in the folder; where its result is there without it, that has to go first."""
+    return finished_run(ground.recipe, ground.space, ground.train, folder / f"ofa-edge-{ground.seed}")
 
 
 OURS = {"ofa-edge": run_once_for_all, "finetuned": run_finetuned}

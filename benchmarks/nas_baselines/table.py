@@ -45,13 +45,14 @@ Results = list[dict[str, Any]]
 
 def page(folder: Path) -> str:
     """The whole page; methods that were not run are left out, and said to be."""
-    found = {name: _results(folder, name) for name in METHODS}
+    ours = _results(folder, "ofa-edge", None)
     supernets = [_read(path)["cpu_seconds"] for path in sorted(folder.glob("ofa-edge-[0-9].json"))]
-    if not found["ofa-edge"] or not supernets:
+    if not ours or not supernets:
         raise SystemExit(f"no result of ofa-edge in {folder}: python benchmarks/nas_baselines run --folder {folder}")
-    supernet, once = float(np.mean(supernets)), _mean(found["ofa-edge"], "predictor_cpu_seconds")
-    run = {name: results for name, results in found.items() if results}
-    lines = [_HEAD.format(budget=found["ofa-edge"][0]["budget_ms"], used=USED)]
+    supernet, once = float(np.mean(supernets)), _mean(ours, "predictor_cpu_seconds")
+    budget = ours[0]["budget_ms"]
+    run = {name: results for name in METHODS if (results := _results(folder, name, budget))}
+    lines = [_HEAD.format(budget=budget, used=USED)]
     lines += [_row(name, results) for name, results in run.items()]
     lines.append(f"\nOnce-For-All pays {supernet:.0f} s for the supernet and {once:.0f} s for the predictor, once.\n")
     lines.append("\n## Cost of N deployments, CPU hours of one core\n\n")
@@ -65,7 +66,7 @@ def page(folder: Path) -> str:
         lines.append(f"| {_NAMES[name]} | " + " | ".join(f"{value:.2f}" for value in values) + f" | {ratio:.1f} |\n")
     missing = [_NAMES[name] for name in METHODS if name not in run]
     if missing:
-        lines.append(f"\nNot run: {', '.join(missing)}.\n")
+        lines.append(f"\nNot run under this budget, or ended far under it: {', '.join(missing)}.\n")
     return "".join(lines)
 
 
@@ -73,10 +74,11 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
-def _results(folder: Path, name: str) -> Results:
-    """Of every seed that meets the budget: an older record may be of a network far under it, which says little."""
+def _results(folder: Path, name: str, budget_ms: float | None) -> Results:
+    """Of every seed that meets the budget; those far under it, or under another latency model's, are not comparable."""
     found = [_read(path) for path in sorted(folder.glob(f"{name}-[0-9].result.json"))]
-    return [each for each in found if each["latency_ms"] >= USED * each["budget_ms"]]
+    met = [each for each in found if each["latency_ms"] >= USED * each["budget_ms"]]
+    return [each for each in met if each["budget_ms"] == (budget_ms or met[0]["budget_ms"])]
 
 
 def _mean(results: Results, key: str) -> float:

@@ -1,5 +1,7 @@
 """The searches of other papers: latencies add up to the model's, choices become subnets, budgets are kept."""
 
+import json
+import shutil
 import sys
 
 import numpy as np
@@ -62,6 +64,19 @@ def test_what_is_derived_keeps_the_budget_and_gives_up_the_least(mixture, model)
     ample = mixture.derive(scores, latencies, 1.5 * latencies.total(likeliest))
     assert 0.9 <= latencies.total(ample) / (1.5 * latencies.total(likeliest)) <= 1
     assert sum(one != other for one, other in zip(kept, likeliest, strict=True)) < len(likeliest) / 2
+
+
+def test_results_under_another_budget_are_not_set_beside_the_others(mixture, tmp_path):
+    import table
+
+    shutil.copytree(FOLDER / "results", tmp_path / "results")
+    assert "| FBNet" in table.page(tmp_path / "results")
+    path = tmp_path / "results" / "fbnet-0.result.json"
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps(result | {"budget_ms": 1.01 * result["budget_ms"]}))
+    page = table.page(tmp_path / "results")
+    assert "| FBNet" not in page
+    assert "FBNet: Gumbel-softmax" in page.splitlines()[-1]
 
 
 def test_one_candidate_alone_is_the_plain_network(mixture):
