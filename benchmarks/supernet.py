@@ -7,6 +7,7 @@ Every figure is one that `ofa-edge train` measured at the end of the run, or is 
 
 import argparse
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,33 @@ from ofa_edge.supernet import zoo
 from ofa_edge.supernet.zoo import SupernetPackage
 from ofa_edge.training.pairs import read_pairs
 
-GOALS = {"largest": 0.93, "span": 5.0, "rank": 0.8, "bytes": 4_000_000}
 HEAD = """# The supernets inside
 
 Printed by `python benchmarks/supernet.py table` from what each run left in [ofa_edge/zoo](../ofa_edge/zoo).
 """
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A figure, and the goal that the default has for it, if any."""
+
+    name: str
+    value: float | str
+    unit: str = ""
+    decimals: int = 1
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def line(self, goals: bool) -> str:
+        """A line of the table; its goal beside it, where goals are shown."""
+        shown = self.value if isinstance(self.value, str) else f"{self.value:.{self.decimals}f}"
+        return f"| {self.name} | {shown}{self.unit} |" + (f" {self._goal()} |" if goals else "")
+
+    def _goal(self) -> str:
+        if isinstance(self.value, str) or (bound := self.at_least if self.at_most is None else self.at_most) is None:
+            return " |"
+        met = self.value >= bound if self.at_most is None else self.value <= bound
+        return f"{'≥' if self.at_most is None else '≤'} {bound:g}{self.unit} | {'met' if met else '**missed**'}"
 
 
 def report() -> str:
@@ -42,30 +65,21 @@ def _section(package: SupernetPackage, default: bool) -> str:
     space, test = package.space, figures["test"]
     last, top1 = space.resolutions[-1], test["top1"]
     ends = [(r, top1[f"largest {r}"], top1[f"smallest {r}"]) for r in reversed(space.resolutions)]
-    lowest, rank, everywhere = ends[-1][2], test["spearman_macs"], _rank_of_pairs(package)
+    lowest, rank, (everywhere, count) = ends[-1][2], test["spearman_macs"], _rank_of_pairs(package)
     predictor = figures["predictor"]
     rows = [
-        (f"largest subnet, {last} px, top-1", f"{_percent(ends[0][1])} %", "≥ 93.0 %", ends[0][1] >= GOALS["largest"]),
-        *((f"largest / smallest at {r} px", f"{_percent(big)} / {_percent(low)} %", "", None) for r, big, low in ends),
-        (
-            "from the smallest at the lowest size to the largest",
-            f"{100 * (ends[0][1] - lowest):.1f} points",
-            "≥ 5",
-            100 * (ends[0][1] - lowest) >= GOALS["span"],
-        ),
-        (f"Spearman of top-1 with MACs, {test['random_subnets']} random subnets at {last} px", f"{rank:.2f}", "≥ 0.8",
-         rank >= GOALS["rank"]),
-        (f"the same over {everywhere[1]} random pairs of any size, held-out images", f"{everywhere[0]:.2f}", "≥ 0.8",
-         everywhere[0] >= GOALS["rank"]),
-        (
+        _Row(f"largest subnet, {last} px, top-1", 100 * ends[0][1], " %", 2, at_least=93.0),
+        *(_Row(f"largest / smallest at {r} px", f"{100 * big:.2f} / {100 * low:.2f}", " %") for r, big, low in ends),
+        _Row("from the smallest at the lowest size to the largest", 100 * (ends[0][1] - lowest), " points", at_least=5),
+        _Row(f"Spearman of top-1 with MACs, {test['random_subnets']} random subnets at {last} px", rank, "", 2, 0.8),
+        _Row(f"the same over {count} random pairs of any size, held-out images", everywhere, "", 2, 0.8),
+        _Row(
             "accuracy predictor, held out: RMSE / Kendall's tau / tau of MACs alone",
             f"{100 * predictor['rmse']:.2f} points / {predictor['kendall']:.2f} / "
             f"{predictor['ranking']['kendall_macs']:.2f}",
-            "",
-            None,
         ),
-        ("weights", f"{figures['weights_bytes'] / 1e6:.2f} MB", "≤ 4", figures["weights_bytes"] <= GOALS["bytes"]),
-    ]  # fmt: skip
+        _Row("weights", figures["weights_bytes"] / 1e6, " MB", 2, at_most=4),
+    ]
     lines = [
         f"## `{package.name}`{': the default' if default else ''}",
         "",
@@ -82,10 +96,7 @@ def _section(package: SupernetPackage, default: bool) -> str:
         f"| figure | reached |{' goal | |' if default else ''}",
         f"|---|---|{'---|---|' if default else ''}",
     ]
-    for name, found, goal, met in rows:
-        verdict = "" if met is None else "met" if met else "**missed**"
-        lines.append(f"| {name} | {found} |" + (f" {goal} | {verdict} |" if default else ""))
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *(row.line(default) for row in rows), ""])
 
 
 def _rank_of_pairs(package: SupernetPackage) -> tuple[float, int]:
@@ -98,10 +109,6 @@ def _rank_of_pairs(package: SupernetPackage) -> tuple[float, int]:
     pairs = [pair for pair in read_pairs(path, space) if pair.subnet not in ends]
     macs = np.array([cost.macs(space, pair.subnet) for pair in pairs], dtype=np.float64)
     return spearman(macs, np.array([pair.top1 for pair in pairs])), len(pairs)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"
 
 
 def _listed(values: tuple[float, ...]) -> str:
