@@ -119,7 +119,10 @@ def finished_run(recipe: Recipe, space: Space, train: Images, folder: Path) -> T
     """The supernet that `run` trained in a folder of its own."""
     trainer = Trainer(recipe, space, train, folder)
     if not trainer.resume() or trainer.step < trainer.total_steps:
-        raise SystemExit(f"no finished run of {recipe.name} at scale {recipe.scale:g} in {folder}: `run` it first")
+        raise SystemExit(
+            f"no finished run of {recipe.name} at scale {recipe.scale:g} in {folder}: `run` trains it, once "
+            f"{folder.with_suffix('.json')} is not there either"
+        )
     return trainer
 
 

@@ -32,8 +32,7 @@ class _Row:
     value: float | str
     unit: str = ""
     decimals: int = 1
-    at_least: float | None = None
-    at_most: float | None = None
+    goal: tuple[str, float] | None = None  # ≥ or ≤, and the bound
 
     def line(self, goals: bool) -> str:
         """A line of the table; its goal beside it, where goals are shown."""
@@ -41,10 +40,11 @@ class _Row:
         return f"| {self.name} | {shown}{self.unit} |" + (f" {self._goal()} |" if goals else "")
 
     def _goal(self) -> str:
-        if isinstance(self.value, str) or (bound := self.at_least if self.at_most is None else self.at_most) is None:
+        if self.goal is None or isinstance(self.value, str):
             return " |"
-        met = self.value >= bound if self.at_most is None else self.value <= bound
-        return f"{'≥' if self.at_most is None else '≤'} {bound:g}{self.unit} | {'met' if met else '**missed**'}"
+        sign, bound = self.goal
+        met = self.value >= bound if sign == "≥" else self.value <= bound
+        return f"{sign} {bound:g}{self.unit} | {'met' if met else '**missed**'}"
 
 
 def report() -> str:
@@ -65,20 +65,21 @@ def _section(package: SupernetPackage, default: bool) -> str:
     space, test = package.space, figures["test"]
     last, top1 = space.resolutions[-1], test["top1"]
     ends = [(r, top1[f"largest {r}"], top1[f"smallest {r}"]) for r in reversed(space.resolutions)]
-    lowest, rank, (everywhere, count) = ends[-1][2], test["spearman_macs"], _rank_of_pairs(package)
+    span, drawn, rank = 100 * (ends[0][1] - ends[-1][2]), test["random_subnets"], test["spearman_macs"]
+    everywhere, count = _rank_of_pairs(package)
     predictor = figures["predictor"]
     rows = [
-        _Row(f"largest subnet, {last} px, top-1", 100 * ends[0][1], " %", 2, at_least=93.0),
+        _Row(f"largest subnet, {last} px, top-1", 100 * ends[0][1], " %", 2, ("≥", 93)),
         *(_Row(f"largest / smallest at {r} px", f"{100 * big:.2f} / {100 * low:.2f}", " %") for r, big, low in ends),
-        _Row("from the smallest at the lowest size to the largest", 100 * (ends[0][1] - lowest), " points", at_least=5),
-        _Row(f"Spearman of top-1 with MACs, {test['random_subnets']} random subnets at {last} px", rank, "", 2, 0.8),
-        _Row(f"the same over {count} random pairs of any size, held-out images", everywhere, "", 2, 0.8),
+        _Row("from the smallest at the lowest size to the largest", span, " points", 1, ("≥", 5)),
+        _Row(f"Spearman of top-1 with MACs, {drawn} random subnets at {last} px", rank, "", 2, ("≥", 0.8)),
+        _Row(f"the same over {count} random pairs of any size, held-out images", everywhere, "", 2, ("≥", 0.8)),
         _Row(
             "accuracy predictor, held out: RMSE / Kendall's tau / tau of MACs alone",
             f"{100 * predictor['rmse']:.2f} points / {predictor['kendall']:.2f} / "
             f"{predictor['ranking']['kendall_macs']:.2f}",
         ),
-        _Row("weights", figures["weights_bytes"] / 1e6, " MB", 2, at_most=4),
+        _Row("weights", figures["weights_bytes"] / 1e6, " MB", 2, ("≤", 4)),
     ]
     lines = [
         f"## `{package.name}`{': the default' if default else ''}",

@@ -183,7 +183,7 @@ def run_finetuned(ground: Ground, folder: Path) -> dict[str, Any]:
 
 
 def _supernet(ground: Ground, folder: Path) -> Trainer:
-    """The trained supernet in the folder; where its result is there without it, that has to go first."""
+    """The trained supernet in the folder."""
     return finished_run(ground.recipe, ground.space, ground.train, folder / f"ofa-edge-{ground.seed}")
 
 

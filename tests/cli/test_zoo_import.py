@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cli_errors import check_error
 from net_configs import of, older
 from safetensors.torch import save_file
 
@@ -48,12 +49,7 @@ def command(source: Path, *more: Any) -> tuple[Any, ...]:
 
 
 def refused(result: tuple[int, str, str], words: str) -> str:
-    status, out, err = result
-    assert (status, out) == (2, ""), err
-    lines = err.splitlines()
-    assert lines[-3].startswith("error: ")
-    assert lines[-1].startswith("  try: ")
-    assert "Traceback" not in err
+    err = check_error(result)
     assert words in err
     return err
 
